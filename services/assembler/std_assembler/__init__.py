@@ -1,0 +1,1 @@
+"""Corrects and places frames into the ImageBuffer."""

@@ -1,0 +1,1 @@
+"""Writes images from the ImageBuffer to HDF5."""

@@ -1,0 +1,1 @@
+"""Receives UDP packets into the FrameBuffer."""

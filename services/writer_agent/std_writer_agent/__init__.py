@@ -1,0 +1,1 @@
+"""Turns write requests into StoreStreams."""

@@ -1,0 +1,1 @@
+"""Data acquisition for fast detectors: what the services share."""

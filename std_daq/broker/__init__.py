@@ -1,0 +1,1 @@
+"""RabbitMQ: connection, topology, requests and statuses."""

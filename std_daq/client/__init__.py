@@ -1,0 +1,1 @@
+"""What a script or notebook imports to record data."""

@@ -1,0 +1,1 @@
+"""Detectors: packet layouts, geometry, conversion of frames to pixels."""

@@ -1,0 +1,1 @@
+"""What is on the wire and in shared memory: dtypes and messages, no sockets."""

@@ -1,0 +1,1 @@
+"""The life of a service: arguments, configuration, signals, health, main loop."""

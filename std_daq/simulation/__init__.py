@@ -1,0 +1,1 @@
+"""Packets of simulated detectors, captures to dump and replay, fast sending."""

@@ -1,0 +1,1 @@
+"""ZMQ streams: addresses, doorbells and queues."""

@@ -1,0 +1,1 @@
+"""Bringing together the pieces of one exposure."""

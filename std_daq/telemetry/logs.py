@@ -1,0 +1,80 @@
+"""Structured logs: an event name and values; text on a terminal, JSON elsewhere, always to standard error."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def configure_logs(level: str = "info", *, service: str | None = None, json: bool | None = None) -> None:
+    """Send logs to standard error.
+
+    Parameters
+    ----------
+    level
+        One of ``debug``, ``info``, ``warning``, ``error``.
+    service
+        Name put into every line.
+    json
+        One JSON object a line; by default wherever standard error is not a terminal.
+    """
+    as_json = not sys.stderr.isatty() if json is None else json
+    renderer: structlog.typing.Processor
+    renderer = structlog.processors.JSONRenderer(default=str) if as_json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.clear_contextvars()
+    if service:
+        structlog.contextvars.bind_contextvars(service=service)
+
+
+def get_logger() -> FilteringBoundLogger:
+    """Return the logger: ``log.warning("ring_overrun", image_id=7, lag=3)``."""
+    logger: FilteringBoundLogger = structlog.get_logger()
+    return logger
+
+
+class ConditionLog:
+    """At most one line a period for each condition; says how many were held back.
+
+    Parameters
+    ----------
+    period_s
+        The least time between two lines of one condition, in seconds.
+    clock
+        Monotonic seconds.
+    """
+
+    def __init__(self, period_s: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._period_s = period_s
+        self._clock = clock
+        self._last: dict[str, float] = {}
+        self._held: dict[str, int] = {}
+        self._log = get_logger()
+
+    def warning(self, condition: str, **values: object) -> None:
+        """Log a warning unless the same condition was logged within the period."""
+        now = self._clock()
+        if now - self._last.get(condition, -self._period_s) < self._period_s:
+            self._held[condition] = self._held.get(condition, 0) + 1
+            return
+        self._last[condition] = now
+        held = self._held.pop(condition, 0)
+        if held:
+            values["held_back"] = held
+        self._log.warning(condition, **values)

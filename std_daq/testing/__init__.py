@@ -1,0 +1,1 @@
+"""The testing kit; never imported in operation."""
