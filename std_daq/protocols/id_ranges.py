@@ -1,0 +1,78 @@
+"""Lists of image ids as short text: ``"12-40,57"`` is 12 to 40, both included, and 57."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+_RANGE = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
+
+
+def consecutive_ranges(ids: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yield first and last (included) of each stretch of ids that rise by one, in the order given."""
+    first = last = None
+    for image_id in ids:
+        if first is None or last is None:
+            first = last = image_id
+        elif image_id == last + 1:
+            last = image_id
+        else:
+            yield first, last
+            first = last = image_id
+    if first is not None and last is not None:
+        yield first, last
+
+
+def format_id_ranges(ids: Iterable[int], max_chars: int) -> tuple[str, int]:
+    """Write ids as ranges, as many as fit.
+
+    Returns
+    -------
+    tuple
+        The text, at most `max_chars` long, and how many ids it leaves out. What is left out is at the end.
+    """
+    parts: list[str] = []
+    n_chars = 0
+    n_left_out = 0
+    for first, last in consecutive_ranges(ids):
+        part = f"{first}-{last}" if last > first else f"{first}"
+        n_chars += len(part) + 1
+        if n_left_out or n_chars > max_chars + 1:
+            n_left_out += last - first + 1
+        else:
+            parts.append(part)
+    return ",".join(parts), n_left_out
+
+
+def parse_id_ranges(text: str, max_ids: int) -> tuple[tuple[int, ...], int]:
+    """Read what `format_id_ranges` wrote.
+
+    Parameters
+    ----------
+    text
+        Ranges separated by commas; empty for no ids.
+    max_ids
+        At most so many ids are expanded, because a few characters can name 2**64 of them.
+
+    Returns
+    -------
+    tuple
+        The ids, and how many were not expanded.
+
+    Raises
+    ------
+    ValueError
+        The text is not a list of ranges.
+    """
+    ids: list[int] = []
+    n_left_out = 0
+    for part in text.split(",") if text else ():
+        match = _RANGE.fullmatch(part)
+        if match is None:
+            raise ValueError(f"{part[:50]!r} is not a range of ids")
+        first = int(match[1])
+        end = int(match[2] or match[1]) + 1
+        if end <= first:
+            raise ValueError(f"{part!r} is not a range of ids: its end is before its beginning")
+        n_expanded = min(end - first, max_ids - len(ids))
+        ids.extend(range(first, first + n_expanded))
+        n_left_out += end - first - n_expanded
+    return tuple(ids), n_left_out
