@@ -1,0 +1,263 @@
+"""The model of ``detector.json``: users' existing keys at the top level, sections of ours beside them."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+MODULE_RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
+
+# Corners of a module in the image, [x0, y0, x1, y1], all inclusive; y1 < y0 flips the module vertically.
+ModulePosition = tuple[int, int, int, int]
+
+
+class ModuleRange(tuple[int, int]):
+    """Module indices from ``first`` to ``last``, both included; text form ``0-3`` or ``5``."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "ModuleRange":
+        """Read ``0-3`` or ``5``; raises ValueError with the expected form."""
+        match = MODULE_RANGE.match(text.strip())
+        if match is None:
+            raise ValueError(f"modules '{text}' are not of the form 'first-last', as in 0-3")
+        first = int(match[1])
+        last = first if match[2] is None else int(match[2])
+        if last < first:
+            raise ValueError(f"modules '{text}': the last is before the first")
+        return cls((first, last))
+
+    @property
+    def modules(self) -> range:
+        """The indices."""
+        return range(self[0], self[1] + 1)
+
+    def __str__(self) -> str:
+        return f"{self[0]}-{self[1]}"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SharedMemoryConfig(_Section):
+    """Where the rings lie and how large they are."""
+
+    directory: Path = Field(Path("/dev/shm"), description="Directory of the rings, a tmpfs or hugetlbfs mount.")
+    frame_buffer_gb: float = Field(0.5, gt=0, description="Memory for the FrameBuffer, in GB (10^9 bytes).")
+    frame_slots: int | None = Field(
+        None, ge=8, description="Slots of the FrameBuffer; by default as frame_buffer_gb allows."
+    )
+    image_slots: int | None = Field(
+        None, ge=4, description="Slots of the ImageBuffer; by default as ram_buffer_gb allows."
+    )
+
+
+class UdpConfig(_Section):
+    """How packets are received."""
+
+    address: str = Field("0.0.0.0", description="Local IPv4 address to receive on.")  # noqa: S104
+    socket_buffer_bytes: int = Field(
+        64 * 2**20, ge=65536, description="Receive buffer to ask the kernel for, for each port, in bytes."
+    )
+    window_frames: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Frames of one port that may be open at once: how far packets may be out of order.",
+    )
+    idle_flush_s: float = Field(
+        0.2, gt=0, description="Open frames end after this time without a packet on their port, in seconds."
+    )
+    module_timeout_s: float = Field(
+        0.5, gt=0, description="An image waits at most this long for a module that does not come, in seconds."
+    )
+    latency_budget_us: int = Field(
+        500,
+        ge=0,
+        le=100_000,
+        description="How long a receiving thread may wait for a fuller batch, in microseconds.",
+    )
+    gro: bool = Field(True, description="Let the kernel join packets (UDP_GRO) where it can.")
+    cpus: list[int] | None = Field(None, description="CPUs for the receiving threads, in order of the ports.")
+    receivers: list[str] | None = Field(
+        None,
+        description="Module ranges, one for each receiver process, e.g. ['0-3', '4-7']; by default one for all.",
+    )
+
+    @field_validator("receivers")
+    @classmethod
+    def _ranges_are_readable(cls, value: list[str] | None) -> list[str] | None:
+        return None if value is None else [str(ModuleRange.parse(text)) for text in value]
+
+
+class AssemblerConfig(_Section):
+    """How images are put together."""
+
+    n_threads: int = Field(2, ge=1, le=256, description="Threads that convert frames.")
+    fill_value: float | None = Field(
+        None, description="Value of pixels that did not arrive; by default 0 for integers and NaN for floats."
+    )
+    receiver_timeout_s: float = Field(
+        1.0, gt=0, description="With several receivers, how long an image waits for one of them, in seconds."
+    )
+
+
+class WriterConfig(_Section):
+    """Where and how runs are written."""
+
+    output_roots: list[Path] = Field(
+        default_factory=list,
+        description="Directories below which files may be written; by default any that the service may write to.",
+    )
+    first_image_timeout_s: float = Field(
+        3600.0, gt=0, description="A run fails when its first image has not come by then, in seconds."
+    )
+    image_timeout_s: float = Field(
+        10.0, gt=0, description="A run ends when no further image came for this time, in seconds."
+    )
+    writer_timeout_s: float = Field(
+        30.0, gt=0, description="A writer that is silent for this time is taken for lost, in seconds."
+    )
+    flush_interval_s: float = Field(
+        1.0, gt=0, description="At most this much is lost when a writer is killed, in seconds."
+    )
+    n_compression_threads: int = Field(2, ge=1, le=256, description="Threads that compress, for each writer.")
+    max_queued_requests: int = Field(
+        0, ge=0, description="Requests that may wait while one is written; 0 refuses them."
+    )
+    min_free_gb: float = Field(1.0, ge=0, description="Disk space that a run must leave free, in GB (10^9 bytes).")
+    journal: Path | None = Field(
+        None, description="SQLite file of accepted requests; by default in the runtime directory."
+    )
+
+
+class BrokerConfig(_Section):
+    """Which RabbitMQ, and under which name this detector answers."""
+
+    url: str | None = Field(
+        None,
+        description="amqp:// or amqps:// URL without password; the environment STD_DAQ_BROKER_URL goes first.",
+    )
+    url_file: Path | None = Field(None, description="File that holds the URL with its credentials.")
+    tag: str | None = Field(None, description="Routing key of requests for this detector; by default its name.")
+
+
+class MetricsConfig(_Section):
+    """Where each service answers /metrics and /health."""
+
+    address: str = Field("127.0.0.1", description="Address of the endpoints.")
+    ports: dict[str, int] = Field(
+        default_factory=dict,
+        description="Port for each service instance (e.g. udp-recv); by default any free one.",
+    )
+
+
+NexusValue = float | int | str | list[float]
+
+
+class NexusConfig(_Section):
+    """What NXmx readers want to know about the detector and the experiment; SI units as given."""
+
+    description: str = Field("", description="Description of the detector.")
+    sensor_material: str = Field("Si", description="Sensor material.")
+    sensor_thickness_m: float = Field(320e-6, gt=0, description="Sensor thickness, in metres.")
+    pixel_size_m: tuple[float, float] = Field((75e-6, 75e-6), description="Pixel size x, y, in metres.")
+    distance_m: float | None = Field(None, description="Sample to detector, in metres.")
+    beam_center_px: tuple[float, float] | None = Field(None, description="Beam centre x, y, in pixels.")
+    wavelength_angstrom: float | None = Field(None, gt=0, description="Incident wavelength, in angstrom.")
+    count_time_s: float | None = Field(None, gt=0, description="Exposure time of one image, in seconds.")
+    frame_time_s: float | None = Field(None, gt=0, description="Period of images, in seconds.")
+    saturation_value: int | None = Field(None, description="Largest valid pixel value.")
+    underload_value: int | None = Field(None, description="Smallest valid pixel value.")
+    source_name: str = Field("", description="Name of the facility.")
+    sample_name: str = Field("", description="Name of the sample.")
+
+
+class DetectorConfig(_Section):
+    """One detector and all of its services."""
+
+    detector_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] = Field(
+        description="Name of the detector: in ring names, addresses, file links and as the request tag."
+    )
+    detector_type: str = Field(
+        description="jungfrau, eiger, gigafrost, or a type that an installed package adds; "
+        "jungfrau-raw and jungfrau-converted are spellings of jungfrau."
+    )
+    n_modules: int = Field(ge=1, le=1024, description="Modules of the detector.")
+    bit_depth: int = Field(description="Bits of a raw pixel.")
+    image_pixel_height: int = Field(ge=1, le=65536, description="Height of an image, in pixels.")
+    image_pixel_width: int = Field(ge=1, le=65536, description="Width of an image, in pixels.")
+    start_udp_port: int = Field(ge=1, le=65535, description="UDP port of module 0; module i has the port + i.")
+    module_positions: dict[int, ModulePosition] = Field(
+        default_factory=dict, description="Corners [x0, y0, x1, y1] of each module in the image, inclusive."
+    )
+    deactivate: list[int] = Field(default_factory=list, description="Indices of modules that are off.")
+    image_id: Literal["frame_number", "pulse_id"] = Field(
+        "frame_number",
+        description="What names an image: the detector's frame number or the pulse (bunch) id.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Detail of the logs.")
+    stats_collection_period: float = Field(
+        10.0, gt=0, description="Period of the statistics lines in the logs, in seconds."
+    )
+    module_sync_queue_size: int = Field(64, ge=2, description="Images that may be waiting for modules at once.")
+    number_of_writers: int = Field(1, ge=1, le=64, description="Writer processes.")
+    ram_buffer_gb: float = Field(1.0, gt=0, description="Memory for the ImageBuffer, in GB (10^9 bytes).")
+    writer_user_id: int | None = Field(
+        None, description="User that files belong to; the writer must run as this user or as root."
+    )
+    runtime_dir: Path | None = Field(
+        None,
+        description="Directory of ZMQ sockets and service records; by default as STD_DAQ_RUNTIME_DIR says.",
+    )
+    detector: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the detector type; see its reference page."
+    )
+    shared_memory: SharedMemoryConfig = Field(default_factory=lambda: SharedMemoryConfig(), description="Rings.")
+    udp: UdpConfig = Field(default_factory=lambda: UdpConfig(), description="Receiving.")
+    assembler: AssemblerConfig = Field(default_factory=lambda: AssemblerConfig(), description="Assembling.")
+    writer: WriterConfig = Field(default_factory=lambda: WriterConfig(), description="Writing.")
+    broker: BrokerConfig = Field(default_factory=lambda: BrokerConfig(), description="RabbitMQ.")
+    metrics: MetricsConfig = Field(default_factory=lambda: MetricsConfig(), description="Metrics and health.")
+    nexus: NexusConfig = Field(default_factory=lambda: NexusConfig(), description="Metadata in the files.")
+
+    @model_validator(mode="after")
+    def _modules_are_consistent(self) -> Self:
+        for index in [*self.module_positions, *self.deactivate]:
+            if not 0 <= index < self.n_modules:
+                raise ValueError(
+                    f"module {index} is named, but n_modules is {self.n_modules} (0 to {self.n_modules - 1})"
+                )
+        for index, (x0, y0, x1, y1) in self.module_positions.items():
+            if not (0 <= x0 < self.image_pixel_width and 0 <= x1 < self.image_pixel_width):
+                raise ValueError(
+                    f"module_positions[{index}]: x {x0}..{x1} leaves the image (0 to {self.image_pixel_width - 1})"
+                )
+            if not (0 <= y0 < self.image_pixel_height and 0 <= y1 < self.image_pixel_height):
+                raise ValueError(
+                    f"module_positions[{index}]: y {y0}..{y1} leaves the image (0 to {self.image_pixel_height - 1})"
+                )
+        covered = sorted(module for part in self.receivers for module in part.modules)
+        if covered != list(range(self.n_modules)):
+            raise ValueError(f"udp.receivers must name each module from 0 to {self.n_modules - 1} exactly once")
+        return self
+
+    @property
+    def receivers(self) -> list[ModuleRange]:
+        """The module ranges of the receiver processes."""
+        if self.udp.receivers is None:
+            return [ModuleRange((0, self.n_modules - 1))]
+        return [ModuleRange.parse(text) for text in self.udp.receivers]
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """Height and width of an image, in pixels."""
+        return self.image_pixel_height, self.image_pixel_width
+
+    @property
+    def tag(self) -> str:
+        """Routing key of this detector's requests."""
+        return self.broker.tag or self.detector_name

@@ -1,0 +1,85 @@
+"""Where the services of a detector meet: runtime directory, socket addresses, ring names."""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from std_daq.config.model import DetectorConfig, ModuleRange
+from std_daq.errors import ConfigError
+
+# sockaddr_un.sun_path holds 108 bytes with the terminating zero.
+LONGEST_SOCKET_PATH = 107
+
+
+def runtime_dir(config: DetectorConfig) -> Path:
+    """Return the directory of one detector's sockets and service records (it may not exist yet).
+
+    The configuration's ``runtime_dir``, else the environment's STD_DAQ_RUNTIME_DIR, else XDG_RUNTIME_DIR, else the
+    directory for temporary files; then a folder named as the detector.
+    """
+    if config.runtime_dir is not None:
+        parent = config.runtime_dir
+    elif os.environ.get("STD_DAQ_RUNTIME_DIR"):
+        parent = Path(os.environ["STD_DAQ_RUNTIME_DIR"])
+    elif os.environ.get("XDG_RUNTIME_DIR"):
+        parent = Path(os.environ["XDG_RUNTIME_DIR"]) / "std-daq"
+    else:
+        parent = Path(tempfile.gettempdir()) / f"std-daq-{os.getuid()}"
+    return parent / config.detector_name
+
+
+def make_runtime_dir(config: DetectorConfig) -> Path:
+    """Make the runtime directory, mode 0770, and check that it is ours and that socket paths in it fit."""
+    path = runtime_dir(config)
+    longest = len(os.fsencode(path / "frames-1023-1023.ipc"))
+    if longest > LONGEST_SOCKET_PATH:
+        raise ConfigError(
+            f"socket paths in this directory have {longest} bytes, the system allows {LONGEST_SOCKET_PATH}",
+            key="runtime_dir",
+            value=str(path),
+            remedy="set runtime_dir or STD_DAQ_RUNTIME_DIR to a shorter path",
+        )
+    try:
+        path.parent.mkdir(mode=0o770, parents=True, exist_ok=True)
+        path.mkdir(mode=0o770, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot be made: {error.strerror}", key="runtime_dir", value=str(path)) from None
+    if path.is_symlink() or stat.S_IMODE(path.stat().st_mode) & stat.S_IWOTH:
+        raise ConfigError(
+            "others may write here or put a link in its place",
+            key="runtime_dir",
+            value=str(path),
+            remedy="remove it, or set runtime_dir to a directory of the users of this detector",
+        )
+    return path
+
+
+def frames_address(config: DetectorConfig, part: ModuleRange) -> str:
+    """Return the address of the doorbell of one receiver's frames."""
+    return f"ipc://{runtime_dir(config)}/frames-{part}.ipc"
+
+
+def images_address(config: DetectorConfig) -> str:
+    """Return the address of the doorbell of the ImageBuffer."""
+    return f"ipc://{runtime_dir(config)}/images.ipc"
+
+
+def store_address(config: DetectorConfig, writer: int) -> str:
+    """Return the address of the StoreStream of one writer."""
+    return f"ipc://{runtime_dir(config)}/store-{writer}.ipc"
+
+
+def store_reports_address(config: DetectorConfig) -> str:
+    """Return the address at which the agent takes the writers' acknowledgements."""
+    return f"ipc://{runtime_dir(config)}/store-reports.ipc"
+
+
+def frame_buffer_path(config: DetectorConfig) -> Path:
+    """Return the path of the FrameBuffer."""
+    return config.shared_memory.directory / f"{config.detector_name}-frames"
+
+
+def image_buffer_path(config: DetectorConfig) -> Path:
+    """Return the path of the ImageBuffer."""
+    return config.shared_memory.directory / f"{config.detector_name}-images"

@@ -1,0 +1,82 @@
+"""ImageMetadata: what is known about one image, 128 bytes little-endian.
+
+The first 56 bytes are the std-daq protocol; what follows is ours. The same struct is sent over ZMQ, kept in the
+journal of the ImageBuffer and in the header of each slot.
+"""
+
+from enum import IntEnum, IntFlag
+
+import numpy as np
+
+PROTOCOL_VERSION = 1
+
+IMAGE_METADATA = np.dtype(
+    [
+        ("version", "<u8"),
+        ("id", "<u8"),
+        ("height", "<u8"),
+        ("width", "<u8"),
+        ("dtype", "<u2"),
+        ("encoding", "<u2"),
+        ("source_id", "<u2"),
+        ("status", "<u2"),
+        ("user_1", "<u8"),
+        ("user_2", "<u8"),
+        # ours
+        ("sequence", "<u8"),  # link sequence number; slot = sequence % n_slots
+        ("pulse_id", "<u8"),
+        ("frame_index", "<u8"),  # the detector's frame number: consecutive within an epoch
+        ("epoch", "<u4"),  # counts restarts of the detector
+        ("n_missing_modules", "<u2"),
+        ("calibration", "<u2"),  # which entry of the ring's calibration record was applied
+        ("n_missing_packets", "<u4"),
+        ("daq_rec", "<u4"),
+        ("timestamp", "<u8"),  # the detector's own clock
+        ("first_arrival_ns", "<u8"),  # since the epoch 1970, this machine's clock
+        ("last_arrival_ns", "<u8"),
+        ("assembled_ns", "<u8"),
+    ]
+)
+assert IMAGE_METADATA.itemsize == 128  # noqa: S101
+assert IMAGE_METADATA.fields is not None and IMAGE_METADATA.fields["sequence"][1] == 56  # noqa: S101, PT018
+
+
+class ImageStatus(IntFlag):
+    """What is wrong with an image; 0 is good."""
+
+    GOOD = 0
+    MISSING_PACKETS = 1
+    ID_MISMATCH = 2
+    MISSING_MODULES = 4
+    OVERWRITTEN = 8
+
+
+class Encoding(IntEnum):
+    """How pixels are encoded."""
+
+    RAW = 0
+    BITSHUFFLE_LZ4 = 1
+
+
+_DTYPE_CODES = {
+    "u1": 1, "u2": 2, "u4": 4, "u8": 8,
+    "f2": 12, "f4": 14, "f8": 18,
+    "i1": 21, "i2": 22, "i4": 24, "i8": 28,
+}  # fmt: skip
+_DTYPES = {code: np.dtype(f"<{name}") for name, code in _DTYPE_CODES.items()}
+
+
+def dtype_code(dtype: np.dtype) -> int:
+    """Return the protocol's code of a pixel type; raises ValueError for types that it does not know."""
+    try:
+        return _DTYPE_CODES[np.dtype(dtype).str[1:]]
+    except KeyError:
+        raise ValueError(f"pixels of type {dtype} have no code in ImageMetadata") from None
+
+
+def dtype_of_code(code: int) -> np.dtype:
+    """Return the pixel type of a code; raises ValueError for an unknown one."""
+    try:
+        return _DTYPES[code]
+    except KeyError:
+        raise ValueError(f"{code} is no code of a pixel type") from None
