@@ -45,7 +45,10 @@ class _Section(BaseModel):
 class SharedMemoryConfig(_Section):
     """Where the rings lie and how large they are."""
 
-    directory: Path = Field(Path("/dev/shm"), description="Directory of the rings, a tmpfs or hugetlbfs mount.")
+    directory: Path = Field(
+        Path("/dev/shm"),  # noqa: S108
+        description="Directory of the rings, a tmpfs or hugetlbfs mount.",
+    )
     frame_buffer_gb: float = Field(0.5, gt=0, description="Memory for the FrameBuffer, in GB (10^9 bytes).")
     frame_slots: int | None = Field(
         None, ge=8, description="Slots of the FrameBuffer; by default as frame_buffer_gb allows."

@@ -18,7 +18,7 @@ from std_daq.detectors.packet_layout import PacketLayout
 
 @dataclass(frozen=True, slots=True)
 class CalibrationFile:
-    """A file that a converter has loaded: its role (``pedestal``, ``gain``, ``mask``), path and SHA-256 in hexadecimal."""
+    """A file that a converter has loaded: its role (``pedestal``, ``gain``, ``mask``), path and SHA-256 in hex."""
 
     role: str
     path: Path
@@ -26,7 +26,7 @@ class CalibrationFile:
 
 
 class FrameConverter(Protocol):
-    """Turns frames into pixels of the image; used by one assembler, from several threads at once on different modules."""
+    """Turns frames into pixels of the image; called from several threads at once, on different modules."""
 
     def convert(
         self, module: int, frame: NDArray[np.uint8], received: NDArray[np.uint64], daq_rec: int, image: NDArray[Any]
@@ -40,7 +40,8 @@ class FrameConverter(Protocol):
         frame
             The frame's bytes as they lie in the FrameBuffer, (frame_bytes,).
         received
-            Bitmap of the units that arrived: bit ``i % 64`` of word ``i // 64``. Pixels of all other units get the fill value.
+            Bitmap of the units that arrived: bit ``i % 64`` of word ``i // 64``. Pixels of all other units get the
+            fill value.
         daq_rec
             The detector's recording word of this frame.
         image

@@ -52,8 +52,9 @@ class PacketLayout:
     """How the packets of one module are read and placed.
 
     A frame consists of ``n_units`` units of ``unit_bytes`` each; a packet carries one or more whole units, starts at
-    unit ``unit`` and is placed at ``unit * unit_bytes``. For most detectors a unit is the payload of a packet; where the
-    number of rows in a packet is the detector's choice (GIGAFROST), a unit is a row. A unit is always whole rows.
+    unit ``unit`` and is placed at ``unit * unit_bytes``. For most detectors a unit is the payload of a packet;
+    where the number of rows in a packet is the detector's choice (GIGAFROST), a unit is a row. A unit is always
+    whole rows.
 
     Parameters
     ----------

@@ -218,9 +218,7 @@ class RunReport(BaseModel):
     n_written: int = Field(default=0, ge=0, description="Images in the files, incomplete ones among them.")
     n_incomplete: int = Field(default=0, ge=0, description="Images written with missing packets or modules.")
     n_lost: int = Field(default=0, ge=0, description="Images of the run that are in no file.")
-    lost_image_ids: tuple[int, ...] = Field(
-        default=(), description="Ids of the lost images, as far as known."
-    )
+    lost_image_ids: tuple[int, ...] = Field(default=(), description="Ids of the lost images, as far as known.")
     lost_image_ids_truncated: int = Field(
         default=0,
         ge=0,
@@ -266,9 +264,7 @@ class RunReport(BaseModel):
             raise ValueError("a report is a JSON object with ranges of ids as lost_image_ids")
         ids, n_left_out = parse_id_ranges(fields.get("lost_image_ids", ""), MAX_LOST_IDS_EXPANDED)
         report = cls.model_validate(fields | {"lost_image_ids": ids})
-        return report.model_copy(
-            update={"lost_image_ids_truncated": report.lost_image_ids_truncated + n_left_out}
-        )
+        return report.model_copy(update={"lost_image_ids_truncated": report.lost_image_ids_truncated + n_left_out})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,9 +189,7 @@ def test_progress_carries_its_numbers_as_headers() -> None:
 
 
 def test_details_never_replace_a_header_of_the_convention() -> None:
-    status = StatusMessage(
-        request_id="r", action=Action.START, source="writer", details={"action": "request_success"}
-    )
+    status = StatusMessage(request_id="r", action=Action.START, source="writer", details={"action": "request_success"})
     assert status.to_wire()[1]["action"] == "request_start"
 
 

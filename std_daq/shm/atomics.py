@@ -1,0 +1,93 @@
+"""Ordered reads and writes of 64-bit words in shared memory, compiled.
+
+A ring's generation stamps and cursors are what readers in other processes trust, so they are read with acquire and
+written with release order instead of by luck. Each function takes a one-dimensional array of ``uint64`` (any
+stride) and an index.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import extending
+from numba.core import cgutils, types
+from numba.np.arrayobj import make_array
+
+# numba's stubs describe an intrinsic as called by the compiler, not as called by compiled code.
+intrinsic: Any = extending.intrinsic
+
+
+def _word_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    struct = make_array(array_type)(context, builder, array)
+    return cgutils.get_item_pointer(context, builder, array_type, struct, [index], wraparound=False)
+
+
+@intrinsic
+def _load(typing_context: Any, array: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _word_pointer(context, builder, signature.args[0], *arguments)
+        return builder.load_atomic(pointer, "acquire", 8)
+
+    return types.uint64(array, types.intp), generate
+
+
+@intrinsic
+def _store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _word_pointer(context, builder, signature.args[0], arguments[0], arguments[1])
+        builder.store_atomic(arguments[2], pointer, "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.uint64), generate
+
+
+@intrinsic
+def _fence(typing_context: Any) -> Any:
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        builder.fence("acq_rel")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@numba.njit(nogil=True, cache=True, inline="never")
+def load_acquire(words: np.ndarray, index: int) -> int:
+    """Return a word; what the writer wrote before it is visible afterwards."""
+    return _load(words, index)
+
+
+@numba.njit(nogil=True, cache=True, inline="never")
+def store_release(words: np.ndarray, index: int, value: int) -> None:
+    """Write a word; all that was written before it is visible to whoever reads it."""
+    _store(words, index, np.uint64(value))
+
+
+@numba.njit(nogil=True, cache=True, inline="never")
+def fence() -> None:
+    """Keep reads and writes before this line before those after it."""
+    _fence()
+
+
+@numba.njit(nogil=True, cache=True)
+def begin_write(generations: np.ndarray, index: int) -> int:
+    """Mark a slot as being written (odd) and return that generation; the slot's contents may be changed afterwards."""
+    odd = (_load(generations, index) + np.uint64(1)) | np.uint64(1)
+    _store(generations, index, odd)
+    _fence()
+    return odd
+
+
+@numba.njit(nogil=True, cache=True)
+def end_write(generations: np.ndarray, index: int) -> int:
+    """Mark a slot as whole (even) and return that generation."""
+    even = (_load(generations, index) | np.uint64(1)) + np.uint64(1)
+    _store(generations, index, even)
+    return even
+
+
+@numba.njit(nogil=True, cache=True)
+def is_unchanged(generations: np.ndarray, index: int, generation: int) -> bool:
+    """Return whether a slot still has the even generation that was read before its contents were."""
+    _fence()
+    return _load(generations, index) == np.uint64(generation)

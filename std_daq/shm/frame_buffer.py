@@ -1,0 +1,98 @@
+"""FrameBuffer: raw frames of all modules of a detector, as the receivers place them."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.errors import ConfigError
+from std_daq.protocols.module_frame import module_frame_dtype
+from std_daq.protocols.raw_metadata import RAW_METADATA
+from std_daq.shm.ring import RingBuffer, RingGeometry, attach_segment
+from std_daq.shm.segment import PAGE
+
+LEAST_SLOTS = 8
+ENTRIES_PER_SLOT = 4
+
+
+class FrameBuffer(RingBuffer):
+    """Ring of raw frames: a slot's parts are the modules, `headers` are ModuleFrames, slot = frame number % n_slots.
+
+    Several receiver processes may write to one FrameBuffer, each to modules of its own and with a journal of its
+    own: the one at the index of its first module.
+    """
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        n_modules: int,
+        frame_bytes: int,
+        n_units: int,
+        buffer_bytes: int,
+        n_slots: int | None = None,
+    ) -> tuple[Self, bool]:
+        """Make the ring or take it over; returns it and whether it is new.
+
+        Parameters
+        ----------
+        n_modules, frame_bytes, n_units
+            Modules, and the bytes and units (see PacketLayout) of one frame.
+        buffer_bytes
+            Memory for the pixels; gives the slots where ``n_slots`` does not.
+
+        Raises
+        ------
+        ConfigError
+            When the memory does not hold enough slots.
+        SharedMemoryError
+            When the memory cannot be had.
+        """
+        header = module_frame_dtype(n_units)
+        slot_bytes = n_modules * (-(-frame_bytes // PAGE) * PAGE)
+        n_slots = n_slots or buffer_bytes // slot_bytes
+        if n_slots < LEAST_SLOTS:
+            raise ConfigError(
+                f"this holds {n_slots} frames of {n_modules} modules, at least {LEAST_SLOTS} are needed",
+                key="shared_memory.frame_buffer_gb",
+                value=buffer_bytes / 1e9,
+                remedy=f"set it to {LEAST_SLOTS * slot_bytes / 1e9:.3f} or more",
+            )
+        geometry = RingGeometry(
+            kind="frames",
+            n_slots=n_slots,
+            n_parts=n_modules,
+            data_bytes=frame_bytes,
+            header_bytes=header.itemsize,
+            n_journals=n_modules,
+            n_entries=n_slots * ENTRIES_PER_SLOT,
+            entry_bytes=RAW_METADATA.itemsize,
+            attributes={"n_units": n_units},
+        )
+        return cls.create_or_attach(path, geometry, header, RAW_METADATA)
+
+    @classmethod
+    def attach(cls, path: Path) -> Self:
+        """Attach as a reader; raises SharedMemoryError."""
+        segment, geometry = attach_segment(path, "frames")
+        return cls(segment, geometry, module_frame_dtype(geometry.attributes["n_units"]), RAW_METADATA)
+
+    @property
+    def n_modules(self) -> int:
+        """Modules of the detector."""
+        return self.geometry.n_parts
+
+    def index(self, frame_number: int, module: int) -> int:
+        """Return where a module's frame lies in `headers` and `data`."""
+        return (frame_number % self.geometry.n_slots) * self.geometry.n_parts + module
+
+    def frame(self, index: int) -> NDArray[np.uint8]:
+        """Return the bytes of a frame where they lie, (frame_bytes,)."""
+        frame: NDArray[np.uint8] = self.data[index]
+        return frame
+
+    def header(self, index: int) -> Any:
+        """Return the ModuleFrame where it lies, a struct of shape (1,)."""
+        return self.headers[index : index + 1]

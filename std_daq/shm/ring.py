@@ -1,0 +1,204 @@
+"""RingBuffer: slots of shared memory with generation stamps, and journals of what was published.
+
+Layout of a segment, each area page aligned::
+
+    header page | notes page | control words of the journals | journals | slot headers | slot data
+
+A slot has one or more parts that are written independently (the modules of a frame; an image has one). Each part
+has a header that begins with its generation: odd while it is being written, even when it is whole. A reader notes
+the even generation, uses the data where it lies, and afterwards asks whether the generation is still the same; if
+not, the data were overwritten under it and count as lost. So nobody waits for anybody, and nothing is overwritten
+silently.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.errors import SharedMemoryError
+from std_daq.shm.atomics import begin_write, end_write, is_unchanged, load_acquire, store_release
+from std_daq.shm.journal import CONTROL_WORDS, Journal
+from std_daq.shm.segment import PAGE, Segment
+
+NOTES_BYTES = 4 * PAGE
+
+
+@dataclass(frozen=True, slots=True)
+class RingGeometry:
+    """What a ring looks like; written into its header, so that a reader attaches by name alone.
+
+    Parameters
+    ----------
+    kind
+        ``frames`` or ``images``.
+    n_slots, n_parts
+        Slots, and parts of a slot.
+    data_bytes
+        Bytes of the data of a part; the parts lie page aligned.
+    header_bytes
+        Bytes of the header of a part.
+    n_journals, n_entries, entry_bytes
+        Journals, and the entries of each.
+    attributes
+        What else a reader must know, e.g. the shape of an image.
+    """
+
+    kind: str
+    n_slots: int
+    n_parts: int
+    data_bytes: int
+    header_bytes: int
+    n_journals: int
+    n_entries: int
+    entry_bytes: int
+    attributes: dict[str, Any]
+
+    @property
+    def data_stride(self) -> int:
+        """Bytes from the data of one part to the next."""
+        return _pages(self.data_bytes)
+
+    def offsets(self) -> dict[str, int]:
+        """Return where each area begins, and the total, in bytes."""
+        notes = _pages(PAGE)
+        control = notes + NOTES_BYTES
+        journals = control + _pages(self.n_journals * CONTROL_WORDS * 8)
+        headers = journals + _pages(self.n_journals * self.n_entries * self.entry_bytes)
+        data = headers + _pages(self.n_slots * self.n_parts * self.header_bytes)
+        total = data + self.n_slots * self.n_parts * self.data_stride
+        return {
+            "notes": notes,
+            "control": control,
+            "journals": journals,
+            "headers": headers,
+            "data": data,
+            "total": total,
+        }
+
+
+class RingBuffer:
+    """A ring in a segment, for its owner or for a reader.
+
+    Attributes
+    ----------
+    headers
+        Headers of all parts, struct array (n_slots * n_parts,): part ``p`` of slot ``s`` at ``s * n_parts + p``.
+    data
+        Data of all parts, uint8 (n_slots * n_parts, data_bytes).
+    generations
+        The generation words of `headers`, uint64 (n_slots * n_parts,).
+    journals
+        One for each writer.
+    """
+
+    def __init__(self, segment: Segment, geometry: RingGeometry, header: np.dtype[Any], entry: np.dtype[Any]) -> None:
+        self.segment = segment
+        self.geometry = geometry
+        at = geometry.offsets()
+        n = geometry.n_slots * geometry.n_parts
+        raw = segment.bytes
+        self.headers = raw[at["headers"] : at["headers"] + n * header.itemsize].view(header)
+        self.generations: NDArray[np.uint64] = self.headers["generation"]
+        stride = geometry.data_stride
+        self.data = raw[at["data"] : at["data"] + n * stride].reshape(n, stride)[:, : geometry.data_bytes]
+        control = raw[at["control"] : at["control"] + geometry.n_journals * CONTROL_WORDS * 8].view(np.uint64)
+        length = geometry.n_entries * entry.itemsize
+        self.journals = [
+            Journal(
+                raw[at["journals"] + i * length : at["journals"] + (i + 1) * length].view(entry),
+                control[i * CONTROL_WORDS : (i + 1) * CONTROL_WORDS],
+            )
+            for i in range(geometry.n_journals)
+        ]
+        self._notes = raw[at["notes"] : at["notes"] + NOTES_BYTES]
+
+    @classmethod
+    def create_or_attach(
+        cls, path: Path, geometry: RingGeometry, header: np.dtype[Any], entry: np.dtype[Any]
+    ) -> tuple[Self, bool]:
+        """Make the ring or take it over after a restart; returns it and whether it is new. For owners."""
+        total = geometry.offsets()["total"]
+        segment, is_new = Segment.create_or_attach(path, total, asdict(geometry))
+        return cls(segment, geometry, header, entry), is_new
+
+    @property
+    def n_slots(self) -> int:
+        """Slots of the ring."""
+        return self.geometry.n_slots
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the ring has been neither replaced nor removed."""
+        return self.segment.is_live
+
+    def begin(self, index: int) -> int:
+        """Start writing part ``index`` (see `headers`); returns its odd generation."""
+        return int(begin_write(self.generations, index))
+
+    def end(self, index: int) -> int:
+        """Finish writing part ``index``; returns its even generation."""
+        return int(end_write(self.generations, index))
+
+    def generation(self, index: int) -> int:
+        """Return the generation of part ``index``: to be noted before its data are read."""
+        return int(load_acquire(self.generations, index))
+
+    def is_unchanged(self, index: int, generation: int) -> bool:
+        """Return whether what was read since `generation` was noted is whole: it was even then and is the same now."""
+        return generation % 2 == 0 and bool(is_unchanged(self.generations, index, generation))
+
+    def write_notes(self, notes: dict[str, Any]) -> None:
+        """Leave a small document for the readers, e.g. which calibration files are applied. One writer only."""
+        text = json.dumps(notes, sort_keys=True).encode()
+        if len(text) > NOTES_BYTES - 24:
+            raise SharedMemoryError(f"{self.segment.path}: notes of {len(text)} bytes do not fit")
+        words = self._notes[:24].view(np.uint64)
+        begin_write(words, 0)
+        words[1] = len(text)
+        self._notes[24 : 24 + len(text)] = np.frombuffer(text, np.uint8)
+        end_write(words, 0)
+
+    def read_notes(self) -> dict[str, Any]:
+        """Read what the owner has left; empty where it has left nothing or is just writing."""
+        words = self._notes[:24].view(np.uint64)
+        for _ in range(100):
+            generation = int(load_acquire(words, 0))
+            text = self._notes[24 : 24 + int(words[1])].tobytes()
+            if generation % 2 == 0 and is_unchanged(words, 0, generation):
+                notes: dict[str, Any] = json.loads(text) if text else {}
+                return notes
+        return {}
+
+    def invalidate_unfinished(self) -> int:
+        """After a crash of the writer: mark the parts that it was writing as whole but empty; returns how many."""
+        unfinished = np.flatnonzero(self.generations % 2)
+        for index in unfinished:
+            header = self.headers[index : index + 1]
+            generation = int(self.generations[index])
+            header[:] = np.zeros(1, header.dtype)
+            header["generation"] = generation
+            store_release(self.generations, int(index), generation + 1)
+        return len(unfinished)
+
+    def close(self) -> None:
+        """Let go of the ring; arrays taken from it must not be used any more."""
+        del self.headers, self.generations, self.data, self.journals, self._notes
+        self.segment.close()
+
+
+def attach_segment(path: Path, kind: str) -> tuple[Segment, RingGeometry]:
+    """Attach read-only to a ring of the given kind; raises SharedMemoryError."""
+    segment = Segment.attach(path)
+    geometry = RingGeometry(**segment.info.geometry)
+    if geometry.kind != kind:
+        segment.close()
+        raise SharedMemoryError(f"{path}: holds {geometry.kind}, not {kind}")
+    return segment, geometry
+
+
+def _pages(n_bytes: int) -> int:
+    return -(-n_bytes // PAGE) * PAGE

@@ -1,0 +1,291 @@
+"""A segment: one file of shared memory with a header that says what it holds.
+
+Mapped directly, not by ``multiprocessing.shared_memory``, whose resource tracker unlinks segments of other processes.
+Only an owner makes a segment; it takes an existing one of the same geometry over, so that readers survive its
+restart. A reader maps read-only and never unlinks.
+"""
+
+import fcntl
+import json
+import mmap
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from std_daq.errors import SharedMemoryError
+from std_daq.telemetry.logs import get_logger
+
+PAGE = 4096
+MAGIC = b"STDDAQ\x00\x01"
+LAYOUT_VERSION = 1
+_ALLOCATION_STEP = 256 * 2**20
+_MADV_POPULATE_WRITE = 23
+
+HEADER = np.dtype(
+    [
+        ("magic", "S8"),
+        ("layout_version", "<u4"),
+        ("state", "<u4"),
+        ("creator_pid", "<u8"),
+        ("created_ns", "<u8"),
+        ("total_bytes", "<u8"),
+        ("geometry_bytes", "<u8"),
+        ("geometry", "S3072"),
+    ]
+)
+
+
+class SegmentState(IntEnum):
+    """Whether a segment is in use or has been replaced or removed."""
+
+    LIVE = 1
+    RETIRED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """What the header of a segment says, for tools."""
+
+    path: Path
+    state: SegmentState
+    creator_pid: int
+    created_ns: int
+    total_bytes: int
+    geometry: dict[str, Any]
+
+
+class Segment:
+    """A mapped file of shared memory; made by `create_or_attach` or `attach`."""
+
+    def __init__(self, path: Path, fd: int, *, is_writable: bool) -> None:
+        self.path = path
+        self.is_writable = is_writable
+        self._fd = fd
+        size = os.fstat(fd).st_size
+        protection = mmap.PROT_READ | (mmap.PROT_WRITE if is_writable else 0)
+        self._map = mmap.mmap(fd, size, flags=mmap.MAP_SHARED, prot=protection)
+        self.bytes = np.frombuffer(self._map, dtype=np.uint8)
+        self._header = self.bytes[: HEADER.itemsize].view(HEADER)
+
+    @classmethod
+    def create_or_attach(cls, path: Path, total_bytes: int, geometry: dict[str, Any]) -> tuple[Self, bool]:
+        """Take over the segment at ``path`` if it has this geometry, else make it; for owners.
+
+        An existing segment of another geometry is marked as retired and replaced.
+
+        Returns
+        -------
+        The segment, and whether it is new (all zero behind the header).
+
+        Raises
+        ------
+        SharedMemoryError
+            When the directory is missing, not writable or too small: with the numbers and the remedy.
+        """
+        directory = _open_directory(path.parent)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            existing = cls._attach_if_equal(path, total_bytes, geometry)
+            if existing is not None:
+                return existing, False
+            return cls._create(path, total_bytes, geometry), True
+        finally:
+            os.close(directory)
+
+    @classmethod
+    def attach(cls, path: Path, *, is_writable: bool = False) -> Self:
+        """Attach to an existing segment.
+
+        Raises
+        ------
+        SharedMemoryError
+            When there is none, or it is not one of ours.
+        """
+        try:
+            fd = os.open(path, os.O_RDWR if is_writable else os.O_RDONLY)
+        except OSError as error:
+            remedy = "is the service that owns it running?" if isinstance(error, FileNotFoundError) else ""
+            raise SharedMemoryError(f"{path}: cannot be attached: {error.strerror} {remedy}".rstrip()) from None
+        _check_header(path, fd)
+        return cls(path, fd, is_writable=is_writable)
+
+    @classmethod
+    def _attach_if_equal(cls, path: Path, total_bytes: int, geometry: dict[str, Any]) -> Self | None:
+        if not path.exists():
+            return None
+        try:
+            segment = cls.attach(path, is_writable=True)
+        except SharedMemoryError as error:
+            raise SharedMemoryError(f"{error}; remove the file if nothing uses it") from None
+        if segment.info.geometry == geometry and segment.info.total_bytes == total_bytes and segment.is_live:
+            return segment
+        get_logger().warning("ring_replaced", path=str(path), was=segment.info.geometry, becomes=geometry)
+        segment.retire()
+        segment.close()
+        path.unlink(missing_ok=True)
+        return None
+
+    @classmethod
+    def _create(cls, path: Path, total_bytes: int, geometry: dict[str, Any]) -> Self:
+        _check_space(path, total_bytes)
+        making = path.with_name(f".{path.name}.{os.getpid()}.making")
+        fd = os.open(making, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o660)
+        try:
+            os.fchmod(fd, 0o660)
+            _allocate(making, fd, total_bytes)
+            segment = cls(path, fd, is_writable=True)
+            text = json.dumps(geometry, sort_keys=True).encode()
+            if len(text) > HEADER["geometry"].itemsize:
+                raise SharedMemoryError(f"{path}: the geometry's description is too long ({len(text)} bytes)")
+            header = segment._header
+            header["magic"] = MAGIC
+            header["layout_version"] = LAYOUT_VERSION
+            header["creator_pid"] = os.getpid()
+            header["created_ns"] = time.time_ns()
+            header["total_bytes"] = total_bytes
+            header["geometry_bytes"] = len(text)
+            header["geometry"] = text
+            header["state"] = SegmentState.LIVE
+            making.rename(path)
+        except BaseException:
+            making.unlink(missing_ok=True)
+            raise
+        segment.prefault()
+        return segment
+
+    def prefault(self) -> None:
+        """Map all pages now: a first touch later costs far more than a warm one."""
+        log = get_logger()
+        for start in range(0, len(self._map), _ALLOCATION_STEP):
+            length = min(_ALLOCATION_STEP, len(self._map) - start)
+            # Kernels before 5.14 do not know it: the pages exist, and only their mapping is left to the first touch.
+            with suppress(OSError):
+                self._map.madvise(_MADV_POPULATE_WRITE, start, length)
+            if start:
+                log.info("ring_prefault", path=str(self.path), done_bytes=start + length, of_bytes=len(self._map))
+
+    @property
+    def info(self) -> SegmentInfo:
+        """What the header says."""
+        header = self._header[0]
+        geometry = bytes(header["geometry"])[: int(header["geometry_bytes"])]
+        return SegmentInfo(
+            path=self.path,
+            state=SegmentState(int(header["state"])),
+            creator_pid=int(header["creator_pid"]),
+            created_ns=int(header["created_ns"]),
+            total_bytes=int(header["total_bytes"]),
+            geometry=json.loads(geometry),
+        )
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this segment has been neither retired nor removed; readers of a dead one attach again."""
+        return int(self._header[0]["state"]) == SegmentState.LIVE
+
+    def lock(self, part: int, owner: str) -> None:
+        """Become the only writer of a part, until this process ends.
+
+        Raises
+        ------
+        SharedMemoryError
+            When another process is.
+        """
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, part)
+        except OSError:
+            raise SharedMemoryError(
+                f"{self.path}: another process already writes here as {owner}; stop it before you start this one"
+            ) from None
+
+    def retire(self) -> None:
+        """Tell readers that this segment is no longer written."""
+        self._header["state"] = SegmentState.RETIRED
+
+    def remove(self) -> None:
+        """Retire the segment and remove its name; whoever has it mapped keeps the memory until it lets go."""
+        self.retire()
+        self.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the mapping (it ends with the last array that looks into it)."""
+        if self._fd < 0:
+            return
+        del self.bytes, self._header
+        with suppress(BufferError):
+            self._map.close()
+        os.close(self._fd)
+        self._fd = -1
+
+
+def list_segments(directory: Path) -> list[SegmentInfo]:
+    """Return what is known of all std-daq segments in a directory."""
+    found = []
+    for path in sorted(directory.iterdir()):
+        if not path.is_file() or path.is_symlink():
+            continue
+        try:
+            segment = Segment.attach(path)
+        except SharedMemoryError:
+            continue
+        found.append(segment.info)
+        segment.close()
+    return found
+
+
+def _open_directory(directory: Path) -> int:
+    try:
+        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise SharedMemoryError(
+            f"{directory}: cannot be used for shared memory: {error.strerror}; set shared_memory.directory"
+        ) from None
+
+
+def _check_header(path: Path, fd: int) -> None:
+    raw = os.pread(fd, HEADER.itemsize, 0)
+    problem = None
+    if len(raw) < HEADER.itemsize or raw[: len(MAGIC)] != MAGIC:
+        problem = "is no shared memory of std-daq"
+    else:
+        header = np.frombuffer(raw, HEADER)[0]
+        if header["layout_version"] != LAYOUT_VERSION:
+            problem = f"has layout version {header['layout_version']}, this is std-daq with version {LAYOUT_VERSION}"
+        elif os.fstat(fd).st_size != header["total_bytes"]:
+            problem = f"is cut: {os.fstat(fd).st_size} of {header['total_bytes']} bytes"
+    if problem:
+        os.close(fd)
+        raise SharedMemoryError(f"{path}: {problem}")
+
+
+def _check_space(path: Path, total_bytes: int) -> None:
+    space = os.statvfs(path.parent)
+    free = space.f_bavail * space.f_frsize
+    if total_bytes > free:
+        size = space.f_blocks * space.f_frsize
+        raise SharedMemoryError(
+            f"{path}: {total_bytes / 1e9:.3f} GB are needed, "
+            f"{free / 1e9:.3f} of {size / 1e9:.3f} GB are free in {path.parent}; "
+            "make ram_buffer_gb or shared_memory.frame_buffer_gb smaller, remove old rings (std-daq shm clean), "
+            "or enlarge it (mount -o remount,size=...; for containers shm_size)"
+        )
+
+
+def _allocate(path: Path, fd: int, total_bytes: int) -> None:
+    log = get_logger()
+    for start in range(0, total_bytes, _ALLOCATION_STEP):
+        length = min(_ALLOCATION_STEP, total_bytes - start)
+        try:
+            os.posix_fallocate(fd, start, length)
+        except OSError as error:
+            raise SharedMemoryError(
+                f"{path.parent}: no room for {total_bytes / 1e9:.3f} GB: {error.strerror} after {start / 1e9:.3f} GB"
+            ) from None
+        if start:
+            log.info("ring_allocate", path=str(path), done_bytes=start + length, of_bytes=total_bytes)
