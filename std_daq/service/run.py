@@ -1,0 +1,154 @@
+"""The life of a service, the same for all: start, ready, step by step until a signal, drain, end.
+
+Exit codes: 0 ended as told, 1 start me again, 2 the configuration is wrong.
+"""
+
+import argparse
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from std_daq.config.load import load_config
+from std_daq.config.model import DetectorConfig
+from std_daq.config.paths import make_runtime_dir
+from std_daq.errors import ConfigError, StdDaqError
+from std_daq.service.record import remove_record, write_record
+from std_daq.telemetry.endpoint import TelemetryEndpoint
+from std_daq.telemetry.logs import configure_logs, get_logger
+from std_daq.telemetry.metrics import make_registry
+
+EXIT_OK = 0
+EXIT_AGAIN = 1
+EXIT_CONFIG = 2
+
+
+class Service(Protocol):
+    """What a service's own class offers to its life."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it does its work now; asked from another thread."""
+
+    def step(self) -> None:
+        """Do what is there to do, or wait for it for at most about 0.1 s."""
+
+    def close(self) -> None:
+        """Finish what was begun, within 2 s or a stated deadline, and let go of everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceContext:
+    """What a service is started with.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    arguments
+        The command line.
+    instance
+        Name of this process among the detector's services, as ``udp-recv-0-3``.
+    registry
+        For its metrics.
+    stop
+        Set when the service has been told to end.
+    """
+
+    config: DetectorConfig
+    arguments: argparse.Namespace
+    instance: str
+    registry: CollectorRegistry
+    stop: threading.Event
+
+
+def run_service(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+    start: Callable[[ServiceContext], Service],
+    instance_of: Callable[[argparse.Namespace, DetectorConfig], str] | None = None,
+) -> int:
+    """Run a service from its command line to its end.
+
+    Parameters
+    ----------
+    parser
+        From `service_parser`, with the service's own options.
+    argv
+        Arguments, by default those of the process.
+    start
+        Makes the service; raises StdDaqError when it cannot start.
+    instance_of
+        Names the process where a detector has several of its kind.
+
+    Returns
+    -------
+    The exit code.
+    """
+    arguments = parser.parse_args(argv)
+    name = parser.prog.removeprefix("std-")
+    configure_logs(arguments.log_level or "info", service=name)
+    log = get_logger()
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    try:
+        config = load_config(arguments.config)
+        instance = instance_of(arguments, config) if instance_of else name
+        configure_logs(arguments.log_level or config.log_level, service=instance)
+        make_runtime_dir(config)
+        context = ServiceContext(config, arguments, instance, make_registry(name), stop)
+        return _live(context, start)
+    except ConfigError as error:
+        # Errors of models and detectors do not know the file they came from.
+        file = None if error.file else str(arguments.config)
+        log.error("configuration_wrong", error=str(error), file=file)
+        return EXIT_CONFIG
+    except StdDaqError as error:
+        log.error("cannot_go_on", error=str(error), kind=type(error).__name__)
+        return error.exit_code
+    except Exception:
+        log.exception("unexpected_error")
+        return EXIT_AGAIN
+
+
+def _live(context: ServiceContext, start: Callable[[ServiceContext], Service]) -> int:
+    log = get_logger()
+    config = context.config
+    running: list[Service] = []
+    port = context.arguments.metrics_port
+    if port is None:
+        port = config.metrics.ports.get(context.instance, 0)
+    endpoint = TelemetryEndpoint(
+        config.metrics.address, port, context.registry, lambda: bool(running) and running[0].is_ready
+    )
+    record = write_record(config, context.instance, endpoint.url)
+    try:
+        service = start(context)
+        running.append(service)
+        log.info("started", endpoint=endpoint.url)
+        try:
+            while not context.stop.is_set():
+                service.step()
+        finally:
+            running.clear()
+            service.close()
+        log.info("ended")
+        return EXIT_OK
+    finally:
+        remove_record(record)
+        endpoint.close()
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def handle(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)

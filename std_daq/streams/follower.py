@@ -1,0 +1,109 @@
+"""RingFollower: reads a ring's journal in order, through lost messages, restarts of the owner and replaced rings."""
+
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import Generic, TypeVar
+
+from std_daq.errors import SharedMemoryError
+from std_daq.shm.journal import Journal, JournalPart
+from std_daq.shm.ring import RingBuffer
+
+Ring = TypeVar("Ring", bound=RingBuffer)
+_LOOK_AGAIN_S = 0.2
+
+
+class StartAt(Enum):
+    """Where a follower begins in a ring that it finds."""
+
+    NOW = "now"
+    OLDEST = "oldest"
+
+
+class RingFollower(Generic[Ring]):
+    """Follows one journal of a ring; attaches by itself when the ring appears and again when it is replaced.
+
+    Parameters
+    ----------
+    attach
+        Attaches to the ring; raises SharedMemoryError while it is not there.
+    journal
+        Index of the journal.
+    start_at
+        Where to begin at the first ring that is found; a ring that replaces it is read from its beginning.
+    clock
+        Monotonic seconds.
+
+    Attributes
+    ----------
+    ring
+        The ring, or None while there is none.
+    cursor
+        The sequence number that comes next.
+    """
+
+    def __init__(
+        self,
+        attach: Callable[[], Ring],
+        journal: int = 0,
+        start_at: StartAt = StartAt.NOW,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._attach = attach
+        self._journal_index = journal
+        self._start_at = start_at
+        self._clock = clock
+        self._next_look = 0.0
+        self._had_ring = False
+        self.ring: Ring | None = None
+        self.cursor = 0
+
+    @property
+    def journal(self) -> Journal | None:
+        """The journal that is followed, or None while there is no ring."""
+        return None if self.ring is None else self.ring.journals[self._journal_index]
+
+    @property
+    def lag(self) -> int:
+        """Entries that have been published and not been read."""
+        journal = self.journal
+        return 0 if journal is None else max(0, journal.next_sequence - self.cursor)
+
+    def read(self, limit: int = 1024) -> JournalPart | None:
+        """Read what has been published since the last call, in order; None where there is nothing new."""
+        self._look()
+        journal = self.journal
+        if journal is None or journal.next_sequence == self.cursor:
+            return None
+        part = journal.read(self.cursor, limit)
+        self.cursor += part.n_lost + len(part.entries)
+        return part
+
+    def close(self) -> None:
+        """Let go of the ring."""
+        if self.ring is not None:
+            self.ring.close()
+            self.ring = None
+
+    def _look(self) -> None:
+        if self.ring is not None and self.ring.is_live:
+            return
+        now = self._clock()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_AGAIN_S
+        if self.ring is not None and self.lag:
+            return  # the last entries of a retired ring are still to be read
+        try:
+            ring = self._attach()
+        except SharedMemoryError:
+            return
+        if not ring.is_live:
+            ring.close()
+            return
+        self.close()
+        self.ring = ring
+        journal = ring.journals[self._journal_index]
+        is_first = not self._had_ring
+        self._had_ring = True
+        self.cursor = journal.next_sequence if is_first and self._start_at is StartAt.NOW else journal.oldest_sequence
