@@ -1,0 +1,140 @@
+"""StoreStream: what the writer agent tells the h5_writers, and what they report back.
+
+Agent to writer, each message one ZMQ part that begins with a byte for its kind:
+
+``I``
+    A `STORE_IMAGE` struct, 144 bytes: one image of the run, to be read from the ImageBuffer.
+``J``
+    JSON of `StartRun`, `EndRun`, `FinishRun` or `WriteMaster`.
+
+Writer to agent: JSON of a `WriterReport`, one ZMQ part each.
+
+A run goes: StartRun to every writer; its images, file by file (file ``i_image // images_per_file`` belongs to writer
+``file % n_writers``); EndRun with the number of images sent to that writer; each writer answers with a ``drained``
+report; the agent decides the verdict and sends it as FinishRun; each writer closes its files and reports
+``finished``; with several files, WriteMaster goes to writer 0 at last, which reports ``master_written``.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from std_daq.protocols.image_metadata import IMAGE_METADATA
+from std_daq.protocols.requests import RunReport, WriteRequest
+
+STORE_IMAGE = np.dtype([("metadata", IMAGE_METADATA), ("run_id", "<u8"), ("i_image", "<u4"), ("n_images", "<u4")])
+assert STORE_IMAGE.itemsize == 144  # noqa: S101
+
+_IMAGE = b"I"
+_JSON = b"J"
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StartRun(_Message):
+    """A run begins; files are opened when their first image comes."""
+
+    kind: Literal["start_run"] = "start_run"
+    run_id: int
+    request_id: str
+    request: WriteRequest
+    output_file: str = Field(description="Absolute path of the file, or of the master of several files.")
+    images_per_file: int | None = Field(description="Images of a data file; None for one file, without a master.")
+
+
+class EndRun(_Message):
+    """No further image follows; what was sent is to be written, then reported as drained."""
+
+    kind: Literal["end_run"] = "end_run"
+    run_id: int
+    n_sent: int = Field(description="Images of the run that were sent to this writer.")
+
+
+class FinishRun(_Message):
+    """The verdict is known: write it into the open files and close them."""
+
+    kind: Literal["finish_run"] = "finish_run"
+    run_id: int
+    report: RunReport
+
+
+class WriteMaster(_Message):
+    """All data files are closed: write the master over them, in this order."""
+
+    kind: Literal["write_master"] = "write_master"
+    run_id: int
+    report: RunReport
+    data_files: list[str]
+
+
+RunMessage = Annotated[StartRun | EndRun | FinishRun | WriteMaster, Field(discriminator="kind")]
+_RUN_MESSAGE: TypeAdapter[StartRun | EndRun | FinishRun | WriteMaster] = TypeAdapter(RunMessage)
+
+
+class ReportKind(StrEnum):
+    """What a writer reports."""
+
+    ALIVE = "alive"
+    PROGRESS = "progress"
+    DRAINED = "drained"
+    FINISHED = "finished"
+    MASTER_WRITTEN = "master_written"
+    FAILED = "failed"
+
+
+class WriterReport(_Message):
+    """What a writer says of itself and of its part of a run; counts are of the whole run so far, not since the last
+    report.
+
+    ``alive`` is sent at least once a second also without a run. ``failed`` says that this writer cannot go on with
+    the run.
+    """
+
+    kind: ReportKind
+    writer: int = Field(description="Index of the writer.")
+    instance: str = Field(description="New at each start of the process.")
+    run_id: int | None = None
+    n_written: int = Field(0, description="Images written.")
+    n_flushed: int = Field(0, description="Images that a crash of the writer would leave readable.")
+    n_incomplete: int = Field(0, description="Images written with a status other than good.")
+    lost_image_ids: list[int] = Field(
+        default_factory=list, description="Images that were overwritten before they were written; since the last
+        report."
+    )
+    files: list[str] = Field(default_factory=list, description="Data files of this writer, in the order of their
+    images.") n_bytes: int = Field(0, description="Bytes of pixels written, as they are in the file.") message: str
+    = ""
+
+
+def encode_image(metadata: NDArray[Any], run_id: int, i_image: int, n_images: int) -> bytes:
+    """Return the message for one image; ``metadata`` is an ImageMetadata struct, ``n_images`` 0 where it is not
+    known."""
+    image = np.zeros(1, STORE_IMAGE)
+    image["metadata"] = metadata
+    image["run_id"] = run_id
+    image["i_image"] = i_image
+    image["n_images"] = n_images
+    return _IMAGE + image.tobytes()
+
+
+def encode_run_message(message: StartRun | EndRun | FinishRun | WriteMaster) -> bytes:
+    """Return the message for the start or end of a run."""
+    return _JSON + message.model_dump_json().encode()
+
+
+def decode(message: bytes) -> NDArray[Any] | StartRun | EndRun | FinishRun | WriteMaster:
+    """Return a STORE_IMAGE struct of shape (1,) or the message of a run; raises ValueError for anything else."""
+    kind, body = message[:1], message[1:]
+    if kind == _IMAGE and len(body) == STORE_IMAGE.itemsize:
+        return np.frombuffer(body, STORE_IMAGE)
+    if kind == _JSON:
+        try:
+            return _RUN_MESSAGE.validate_json(body)
+        except ValidationError as error:
+            raise ValueError(f"not a message of a StoreStream: {error.errors()[0]['msg']}") from None
+    raise ValueError(f"not a message of a StoreStream: kind {kind!r}, {len(body)} bytes")
