@@ -103,17 +103,24 @@ class WriterReport(_Message):
     n_flushed: int = Field(0, description="Images that a crash of the writer would leave readable.")
     n_incomplete: int = Field(0, description="Images written with a status other than good.")
     lost_image_ids: list[int] = Field(
-        default_factory=list, description="Images that were overwritten before they were written; since the last
-        report."
+        default_factory=list,
+        description="Images that were overwritten before they were written; since the last report.",
     )
-    files: list[str] = Field(default_factory=list, description="Data files of this writer, in the order of their
-    images.") n_bytes: int = Field(0, description="Bytes of pixels written, as they are in the file.") message: str
-    = ""
+    files: list[str] = Field(default_factory=list, description="Its data files, in the order of their images.")
+    n_bytes: int = Field(0, description="Bytes of pixels written, as they are in the file.")
+    message: str = ""
 
 
 def encode_image(metadata: NDArray[Any], run_id: int, i_image: int, n_images: int) -> bytes:
-    """Return the message for one image; ``metadata`` is an ImageMetadata struct, ``n_images`` 0 where it is not
-    known."""
+    """Return the message for one image.
+
+    Parameters
+    ----------
+    metadata
+        An ImageMetadata struct.
+    run_id, i_image, n_images
+        The run, the image's place in it from 0 on, and the images of the run; 0 where that is not known.
+    """
     image = np.zeros(1, STORE_IMAGE)
     image["metadata"] = metadata
     image["run_id"] = run_id
