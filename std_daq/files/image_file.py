@@ -1,0 +1,340 @@
+"""The writer of one image file, which others may read while it grows and after the writer was killed."""
+
+import errno
+import fcntl
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import hdf5plugin
+import numpy as np
+import numpy.typing as npt
+
+from std_daq.errors import FileFormatError
+from std_daq.files import layout
+from std_daq.files.description import ImageFileDescription
+from std_daq.files.nexus import describe_status, encode_text, iso_time, write_structure, write_text_attribute
+from std_daq.protocols.requests import RunReport
+
+Chunk = bytes | bytearray | memoryview | npt.NDArray[Any]
+
+# Version 1.10 of the format is what SWMR needs; every reader of the last years knows it, unlike the latest.
+_FORMAT_VERSION = ("v110", "v110")
+_ALIGN_FROM_BYTES = 64 * 1024
+_ALIGNMENT_BYTES = 4096
+_ROWS_PER_CHUNK = 1024
+_CHUNK_BYTES = 64 * 1024
+_PENDING_ROWS = 1024
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ImageFile:
+    """One HDF5 file of a run, open for writing; made by `create`, used from one thread.
+
+    Pixels are written chunk by chunk, past HDF5's filters and chunk cache, straight from the caller's buffer.
+    What is known of each image is collected and written in blocks. All metadata stay in memory until `flush`, so
+    that readers of the growing file (``swmr=True``), and whoever recovers it after a crash, see whole images only:
+    those of the last flush.
+
+    Attributes
+    ----------
+    path
+        Where the file is.
+    n_images
+        Images appended so far.
+    n_flushed
+        How many of them a reader can see.
+    """
+
+    def __init__(
+        self, path: Path, file: h5py.File, description: ImageFileDescription, clock: Callable[[], datetime]
+    ) -> None:
+        self.path = path
+        self.n_images = 0
+        self.n_flushed = 0
+        self._file: h5py.File | None = file
+        self._clock = clock
+        self._shape = description.shape
+        self._raw_bytes = description.image_bytes if description.compression == "none" else None
+        self._pixels = file[layout.PIXELS].id
+        self._columns = {name: file[name] for name in layout.PER_IMAGE}
+        self._pending = {
+            name: np.zeros((_PENDING_ROWS, *column.shape[1:]), column.dtype) for name, column in self._columns.items()
+        }
+        self._n_in_columns = 0
+        self._has_failed = False
+        # Tells `recover` that the writer is alive: HDF5 itself keeps no lock on a file that is written so.
+        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        _lock_shared(self._fd)
+
+    @classmethod
+    def create(cls, path: Path, description: ImageFileDescription, *, clock: Callable[[], datetime] = _now) -> Self:
+        """Create a file, which must not exist, complete but for its images.
+
+        Parameters
+        ----------
+        path
+            The file; its folder has to exist.
+        description
+            What is known beforehand.
+        clock
+            Tells the time, for start and end of the run.
+
+        Raises
+        ------
+        FileExistsError
+            There is something at `path` already; it is left as it is.
+        OSError
+            The file cannot be made; nothing is left of it.
+        """
+        try:
+            file = h5py.File(
+                path,
+                "x",
+                libver=_FORMAT_VERSION,
+                locking="best-effort",
+                alignment_threshold=_ALIGN_FROM_BYTES,
+                alignment_interval=_ALIGNMENT_BYTES,
+            )
+        except FileExistsError:
+            text = "the file exists, and image files are never overwritten"
+            raise FileExistsError(errno.EEXIST, text, str(path)) from None
+        except OSError as error:
+            raise _explained(error, path, "cannot create the file") from error
+        try:
+            write_structure(file, description, clock())
+            _create_datasets(file, description)
+            _keep_metadata_in_memory(file)
+            file.swmr_mode = True
+            return cls(path, file, description, clock)
+        except BaseException as error:
+            path.unlink(missing_ok=True)
+            _close_regardless(file)
+            if isinstance(error, OSError):
+                raise _explained(error, path, "cannot create the file") from error
+            raise
+
+    def append(
+        self,
+        chunk: Chunk,
+        *,
+        image_id: int,
+        pulse_id: int,
+        frame_index: int,
+        timestamp_ns: int,
+        status: int,
+        missing_packets: npt.ArrayLike,
+    ) -> None:
+        """Write one image.
+
+        Parameters
+        ----------
+        chunk
+            Contiguous pixels, or, of a compressed file, the chunk made of them. Not copied, not kept.
+        image_id, pulse_id, frame_index, timestamp_ns, status
+            What is known of the image; the time in ns since 1970.
+        missing_packets
+            Number of missing packets of each module, (n_modules,).
+
+        Raises
+        ------
+        OSError
+            The image could not be written. What was flushed is safe; only `finish` and `close` are left to do.
+        FileFormatError
+            The chunk has the wrong size, or the file is closed, or failed before.
+        """
+        self._check_open()
+        n_bytes = chunk.nbytes if isinstance(chunk, np.ndarray | memoryview) else len(chunk)
+        if self._raw_bytes is not None and n_bytes != self._raw_bytes:
+            raise FileFormatError(f"{self.path}: image {image_id} has {n_bytes} bytes instead of {self._raw_bytes}")
+        row = self.n_images
+        size_before = os.fstat(self._fd).st_size
+        try:
+            with self._writing(f"image {image_id}"):
+                self._pixels.set_extent((row + 1, *self._shape))
+                self._pixels.write_direct_chunk((row, 0, 0), chunk)
+        except OSError:
+            # The part of the chunk that still fitted on the disk makes room for how the run ended.
+            os.ftruncate(self._fd, size_before)
+            raise
+        i = row - self._n_in_columns
+        pending = self._pending
+        pending[layout.IMAGE_ID][i] = image_id
+        pending[layout.PULSE_ID][i] = pulse_id
+        pending[layout.FRAME_INDEX][i] = frame_index
+        pending[layout.TIMESTAMP_NS][i] = timestamp_ns
+        pending[layout.STATUS][i] = status
+        pending[layout.MISSING_PACKETS][i] = missing_packets
+        self.n_images = row + 1
+        if i + 1 == _PENDING_ROWS:
+            with self._writing("metadata of images"):
+                self._write_pending()
+
+    def flush(self) -> None:
+        """Make all images appended so far visible to readers, and safe from a crash of this process.
+
+        Raises
+        ------
+        OSError
+            They could not be written.
+        """
+        file = self._check_open()
+        with self._writing("metadata of images"):
+            self._write_pending()
+            file.flush()
+        self.n_flushed = self.n_images
+
+    def finish(self, report: RunReport) -> None:
+        """Write how the run ended, and close the file.
+
+        After a failed write this still tries to save what was appended before; if even that is impossible, the
+        file stays as the last flush left it, for `std-daq recover`.
+
+        Raises
+        ------
+        OSError
+            The end could not be written.
+        """
+        file = self._check_open(even_failed=True)
+        try:
+            with self._writing("the end of the run"):
+                self._write_pending()
+                self._pixels.set_extent((self.n_images, *self._shape))
+                write_report(file, report, n_images=self.n_images, end=self._clock())
+                file.flush()
+            self.n_flushed = self.n_images
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the file without a verdict; does nothing if it is closed."""
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        try:
+            if self._has_failed:
+                _close_regardless(file)
+            else:
+                with self._writing("the end of the file"):
+                    self._write_pending()
+                    file.close()
+        finally:
+            os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_open(self, *, even_failed: bool = False) -> h5py.File:
+        if self._file is None:
+            raise FileFormatError(f"{self.path}: the file is closed")
+        if self._has_failed and not even_failed:
+            raise FileFormatError(f"{self.path}: writing has failed before; finish or close the file")
+        return self._file
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # h5py knows no errno for some failures of HDF5
+            self._has_failed = True
+            text = f"cannot write {what}; {self.n_flushed} images are safe in the file"
+            raise _explained(error, self.path, text) from error
+
+    def _write_pending(self) -> None:
+        first, end = self._n_in_columns, self.n_images
+        if end == first:
+            return
+        for name, column in self._columns.items():
+            column.resize(end, axis=0)
+            column[first:end] = self._pending[name][: end - first]
+        self._n_in_columns = end
+
+
+def write_report(file: h5py.File, report: RunReport, *, n_images: int, end: datetime) -> None:
+    """Write how a run ended into the room that an image file has for it."""
+    file[layout.VERDICT][()] = encode_text(report.verdict, layout.MAX_VERDICT_BYTES)
+    file[layout.REASON][()] = encode_text(report.reason, layout.MAX_REASON_BYTES)
+    file[layout.N_REQUESTED][()] = layout.UNKNOWN_COUNT if report.n_requested is None else report.n_requested
+    file[layout.N_INCOMPLETE][()] = report.n_incomplete
+    file[layout.N_LOST][()] = report.n_lost
+    file[layout.N_IMAGES][()] = n_images
+    file[layout.END_TIME][()] = encode_text(iso_time(end), layout.MAX_TIME_BYTES)
+    lost = file[layout.LOST_IMAGE_IDS]
+    lost.resize((len(report.lost_image_ids),))
+    lost[:] = np.array(report.lost_image_ids, "<u8")
+
+
+def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None:
+    """Create pixels and per-image arrays without a row."""
+    height, width = description.shape
+    filters: Mapping[str, Any] = hdf5plugin.Bitshuffle(cname="lz4") if description.compression == "bslz4" else {}
+    pixels = file.create_dataset(
+        layout.PIXELS,
+        shape=(0, height, width),
+        maxshape=(None, height, width),
+        chunks=(1, height, width),
+        dtype=np.dtype(description.dtype).newbyteorder("<"),
+        **filters,
+    )
+    write_text_attribute(pixels, "interpretation", "image")
+    for name, dtype in layout.PER_IMAGE.items():
+        row = (description.n_modules,) if name == layout.MISSING_PACKETS else ()
+        row_bytes = dtype.itemsize * math.prod(row)
+        n_rows = max(1, min(_ROWS_PER_CHUNK, _CHUNK_BYTES // row_bytes))
+        file.create_dataset(name, shape=(0, *row), maxshape=(None, *row), chunks=(n_rows, *row), dtype=dtype)
+    describe_status(file[layout.STATUS])
+
+
+def _keep_metadata_in_memory(file: h5py.File) -> None:
+    """Let HDF5 write metadata at a flush only, never in between to make room in its cache.
+
+    What the cache then grows by is the index of the chunks, 8 bytes an image.
+    """
+    settings = file.id.get_mdc_config()
+    settings.evictions_enabled = False
+    settings.incr_mode = settings.decr_mode = settings.flash_incr_mode = 0
+    file.id.set_mdc_config(settings)
+
+
+def _lock_shared(fd: int) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EWOULDBLOCK}:
+            raise
+
+
+def _explained(error: Exception, path: Path, what: str) -> OSError:
+    """Return an OSError that says what could not be done, with the number that the system gave if known."""
+    number = error.errno if isinstance(error, OSError) else None
+    cause = str(error)
+    if number is None:
+        number = next((n for n in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if os.strerror(n) in cause), errno.EIO)
+    if number == errno.EIO:
+        return OSError(number, f"{what}: {cause}", str(path))
+    return OSError(number, f"{what}: {os.strerror(number)}", str(path))
+
+
+def _close_regardless(file: h5py.File) -> None:
+    """Close a file that can perhaps not be written any more."""
+    try:
+        file.close()
+    except (OSError, RuntimeError):
+        return
