@@ -105,6 +105,11 @@ class PacketLayout:
         return self.unit_bytes * self.n_units
 
     @property
+    def packets_per_frame(self) -> int:
+        """Packets of a whole frame; where only the packets tell, the fewest that are possible."""
+        return -(-self.n_units // (self.units_per_packet or self.max_units_per_packet))
+
+    @property
     def max_packet_bytes(self) -> int:
         """Bytes of the longest datagram."""
         return self.header_bytes + self.max_units_per_packet * self.unit_bytes + self.max_padding_bytes

@@ -88,8 +88,7 @@ class ReportKind(StrEnum):
 
 
 class WriterReport(_Message):
-    """What a writer says of itself and of its part of a run; counts are of the whole run so far, not since the last
-    report.
+    """What a writer says of itself and of its part of a run; counts are of the whole run so far.
 
     ``alive`` is sent at least once a second also without a run. ``failed`` says that this writer cannot go on with
     the run.

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from std_daq.shm.atomics import fence, load_acquire, store_release
 
-# One cache line for the words of a journal: [next_sequence, resume_sequence, unused ...].
-CONTROL_WORDS = 8
+# The words of a journal: next_sequence on a cache line of its own, then (ring, sequence) for each source of the writer.
+CONTROL_WORDS = 128
+MAX_SOURCES = 60
 _NEXT = 0
-_RESUME = 1
+_RESUME = 8
 
 
 class Journal:
@@ -36,14 +37,22 @@ class Journal:
         """The oldest sequence number whose entry can be read."""
         return max(0, self.next_sequence - self._n + 1)
 
-    @property
-    def resume_sequence(self) -> int:
-        """Where the writer of this ring stood in its own source: one behind the last entry that it has used up."""
-        return int(load_acquire(self._control, _RESUME))
+    def resume_point(self, source: int) -> tuple[int, int]:
+        """Return how far the writer of this ring had come in one of its sources, for its next start.
 
-    def set_resume_sequence(self, sequence: int) -> None:
-        """Remember where to go on after a restart."""
-        store_release(self._control, _RESUME, sequence)
+        Returns
+        -------
+        Which ring the source was (its ``created_ns``; 0 where nothing is known), and the sequence number after the last
+        entry of it that has been used up.
+        """
+        word = _RESUME + 2 * source
+        return int(self._control[word]), int(load_acquire(self._control, word + 1))
+
+    def set_resume_point(self, source: int, ring: int, sequence: int) -> None:
+        """Remember how far this writer has come in a source; one of at most MAX_SOURCES."""
+        word = _RESUME + 2 * source
+        self._control[word] = ring
+        store_release(self._control, word + 1, sequence)
 
     def append(self, entry: NDArray[Any]) -> int:
         """Publish an entry, a struct of shape (1,); sets its ``sequence`` and returns it. One writer only."""

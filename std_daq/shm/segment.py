@@ -185,6 +185,11 @@ class Segment:
         )
 
     @property
+    def created_ns(self) -> int:
+        """When the segment was made, in ns since 1970: tells it from others of the same name."""
+        return int(self._header[0]["created_ns"])
+
+    @property
     def is_live(self) -> bool:
         """Whether this segment has been neither retired nor removed; readers of a dead one attach again."""
         return int(self._header[0]["state"]) == SegmentState.LIVE

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from enum import Enum
 from typing import Generic, TypeVar
 
 from std_daq.errors import SharedMemoryError
@@ -13,11 +12,14 @@ Ring = TypeVar("Ring", bound=RingBuffer)
 _LOOK_AGAIN_S = 0.2
 
 
-class StartAt(Enum):
-    """Where a follower begins in a ring that it finds."""
+def start_now(ring: RingBuffer, journal: Journal) -> int:  # noqa: ARG001 - one of several ways to start
+    """Begin with what is published from now on."""
+    return journal.next_sequence
 
-    NOW = "now"
-    OLDEST = "oldest"
+
+def start_oldest(ring: RingBuffer, journal: Journal) -> int:  # noqa: ARG001 - one of several ways to start
+    """Begin with the oldest entry that is known."""
+    return journal.oldest_sequence
 
 
 class RingFollower(Generic[Ring]):
@@ -29,8 +31,8 @@ class RingFollower(Generic[Ring]):
         Attaches to the ring; raises SharedMemoryError while it is not there.
     journal
         Index of the journal.
-    start_at
-        Where to begin at the first ring that is found; a ring that replaces it is read from its beginning.
+    start
+        Where to begin in the first ring that is found; a ring that replaces it is read from its oldest entry on.
     clock
         Monotonic seconds.
 
@@ -46,12 +48,12 @@ class RingFollower(Generic[Ring]):
         self,
         attach: Callable[[], Ring],
         journal: int = 0,
-        start_at: StartAt = StartAt.NOW,
+        start: Callable[[Ring, Journal], int] = start_now,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._attach = attach
         self._journal_index = journal
-        self._start_at = start_at
+        self._start = start
         self._clock = clock
         self._next_look = 0.0
         self._had_ring = False
@@ -104,6 +106,5 @@ class RingFollower(Generic[Ring]):
         self.close()
         self.ring = ring
         journal = ring.journals[self._journal_index]
-        is_first = not self._had_ring
+        self.cursor = journal.oldest_sequence if self._had_ring else self._start(ring, journal)
         self._had_ring = True
-        self.cursor = journal.next_sequence if is_first and self._start_at is StartAt.NOW else journal.oldest_sequence

@@ -1,0 +1,195 @@
+"""Assembler: takes each exposure from the FrameBuffer and publishes it as an image."""
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_assembler.calibration_watch import CalibrationWatch
+from std_assembler.frame_source import Exposure, FrameSource
+from std_assembler.image_builder import BuiltImage, ImageBuilder
+from std_assembler.metrics import AssemblerMetrics
+from std_daq.config.model import DetectorConfig
+from std_daq.config.paths import image_buffer_path, images_address
+from std_daq.detectors.interface import Detector, FrameConverter
+from std_daq.detectors.registry import open_detector
+from std_daq.protocols.image_metadata import IMAGE_METADATA, PROTOCOL_VERSION, Encoding, ImageStatus, dtype_code
+from std_daq.service.run import ServiceContext
+from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.streams.doorbell import DoorbellPublisher
+from std_daq.telemetry.logs import ConditionLog, get_logger
+
+REMEMBERED_CALIBRATIONS = 8
+_COPIED = ("id", "pulse_id", "frame_index", "daq_rec", "timestamp")
+
+
+class Assembler:
+    """The service: one exposure after the other, in order, each published once.
+
+    A restarted assembler takes the ImageBuffer over and goes on with the exposure after the last that it published,
+    as far as that is still in the FrameBuffer.
+
+    Parameters
+    ----------
+    context
+        The service's context.
+    """
+
+    def __init__(self, context: ServiceContext) -> None:
+        config = context.config
+        self._log = get_logger()
+        self._conditions = ConditionLog()
+        self._detector = open_detector(config)
+        self._metrics = AssemblerMetrics(context.registry)
+        self._converter: FrameConverter = self._detector.converter()
+        self._images, is_new = _open_images(config, self._detector)
+        self._log.info("ring_opened", path=str(self._images.segment.path), slots=self._images.n_slots, is_new=is_new)
+        self._metrics.slots.set(self._images.n_slots)
+        self._has_gaps_filled = np.zeros(self._images.n_slots, bool)
+        journal = self._images.journal
+        points = [journal.resume_point(source) for source in range(len(config.receivers))]
+        self._doorbell = DoorbellPublisher(images_address(config))
+        self._source = FrameSource(config, points)
+        self._builder = ImageBuilder(config, self._detector)
+        self._n_active = config.n_modules - len(set(config.deactivate))
+        self._template = self._make_template(config)
+        self._calibration = 0
+        self._calibrations: list[dict[str, Any]] = self._images.read_notes().get("calibration", [])
+        if self._calibrations:
+            self._calibration = (self._calibrations[-1]["index"] + 1) % 2**16
+        self._note_calibration()
+        self._watch = CalibrationWatch(self._converter)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the frames of all receivers can be read."""
+        return self._source.is_attached
+
+    def step(self) -> None:
+        """Publish what has come; wait at most 0.1 s for it."""
+        self._source.wait(0.1)
+        n_lost = self._source.n_lost
+        for exposure in self._source.read():
+            self._replace_converter()
+            self._publish(exposure)
+        if self._source.n_lost > n_lost:
+            self._count_lost(self._source.n_lost - n_lost, "overwritten in the journal")
+        self._metrics.lag.set(self._source.lag)
+        self._metrics.calibration_refused.set(self._watch.n_refused)
+
+    def close(self) -> None:
+        """Publish what has already been received, and let go of everything."""
+        deadline = time.monotonic() + 1.0
+        while self._source.lag and time.monotonic() < deadline:
+            self.step()
+        self._watch.close()
+        self._builder.close()
+        self._source.close()
+        self._doorbell.close()
+        self._images.close()
+
+    def _publish(self, exposure: Exposure) -> None:
+        images = self._images
+        sequence = images.journal.next_sequence
+        slot = images.slot(sequence)
+        images.begin(slot)
+        image = images.images[slot]
+        if not self._has_gaps_filled[slot]:
+            self._converter.fill_gaps(image)
+            self._has_gaps_filled[slot] = True
+        built = self._builder.build(exposure, self._source.frames, self._converter, image)
+        if built.n_overwritten_modules and built.n_overwritten_modules + built.n_missing_modules == self._n_active:
+            images.end(slot)
+            self._count_lost(1, "overwritten in the FrameBuffer", image_id=int(exposure.first["id"][0]))
+            return
+        metadata = self._describe(exposure, built)
+        metadata["sequence"] = sequence
+        images.headers["metadata"][slot] = metadata[0]
+        images.headers["missing_packets"][slot] = built.missing_packets
+        images.end(slot)
+        images.journal.append(metadata)
+        self._doorbell.ring(metadata)
+        self._remember(exposure)
+        self._count(metadata, built)
+
+    def _describe(self, exposure: Exposure, built: BuiltImage) -> NDArray[Any]:
+        metadata = self._template.copy()
+        first = exposure.first
+        for name in _COPIED:
+            metadata[name] = first[name]
+        arrived = [raw for raw in exposure.raw if raw is not None]
+        metadata["first_arrival_ns"] = min(int(raw["first_arrival_ns"][0]) for raw in arrived)
+        metadata["last_arrival_ns"] = max(int(raw["last_arrival_ns"][0]) for raw in arrived)
+        metadata["epoch"] = exposure.epoch
+        metadata["status"] = built.status
+        metadata["n_missing_modules"] = built.n_missing_modules
+        metadata["n_missing_packets"] = built.missing_packets.sum()
+        metadata["calibration"] = self._calibration
+        metadata["assembled_ns"] = time.time_ns()
+        return metadata
+
+    def _remember(self, exposure: Exposure) -> None:
+        for source, (raw, ring) in enumerate(zip(exposure.raw, self._source.frames, strict=True)):
+            if raw is not None and ring is not None:
+                self._images.journal.set_resume_point(source, ring.segment.created_ns, int(raw["sequence"][0]) + 1)
+
+    def _count(self, metadata: NDArray[Any], built: BuiltImage) -> None:
+        self._metrics.count_image(built.status)
+        assembled_ns = int(metadata["assembled_ns"][0])
+        self._metrics.latency.observe(max(0, assembled_ns - int(metadata["last_arrival_ns"][0])) / 1e9)
+        self._metrics.last_image.set(assembled_ns / 1e9)
+        if built.status is not ImageStatus.GOOD:
+            self._metrics.missing_packets.inc(int(metadata["n_missing_packets"][0]))
+            self._conditions.warning(
+                "image_incomplete",
+                image_id=int(metadata["id"][0]),
+                missing_packets=int(metadata["n_missing_packets"][0]),
+                missing_modules=built.n_missing_modules,
+                overwritten_modules=built.n_overwritten_modules,
+            )
+
+    def _count_lost(self, n: int, why: str, **values: object) -> None:
+        self._metrics.lost.inc(n)
+        self._conditions.warning("exposures_lost", n=n, why=why, **values)
+
+    def _replace_converter(self) -> None:
+        replacement = self._watch.take_replacement()
+        if replacement is None:
+            return
+        self._converter = replacement
+        self._calibration = (self._calibration + 1) % 2**16
+        self._has_gaps_filled[:] = False
+        self._note_calibration()
+        self._log.info("calibration_replaced", files=[str(file.path) for file in replacement.calibration])
+
+    def _note_calibration(self) -> None:
+        files = [
+            {"role": file.role, "path": str(file.path), "sha256": file.sha256} for file in self._converter.calibration
+        ]
+        self._calibrations = [*self._calibrations, {"index": self._calibration, "files": files}]
+        self._calibrations = self._calibrations[-REMEMBERED_CALIBRATIONS:]
+        self._images.write_notes({"calibration": self._calibrations})
+        self._metrics.calibration.set(self._calibration)
+
+    def _make_template(self, config: DetectorConfig) -> NDArray[Any]:
+        template = np.zeros(1, IMAGE_METADATA)
+        template["version"] = PROTOCOL_VERSION
+        template["height"], template["width"] = config.image_shape
+        template["dtype"] = dtype_code(self._detector.image_dtype)
+        template["encoding"] = Encoding.RAW
+        return template
+
+
+def _open_images(config: DetectorConfig, detector: Detector) -> tuple[ImageBuffer, bool]:
+    images, is_new = ImageBuffer.create(
+        image_buffer_path(config),
+        shape=config.image_shape,
+        dtype=detector.image_dtype,
+        n_modules=config.n_modules,
+        buffer_bytes=int(config.ram_buffer_gb * 1e9),
+        n_slots=config.shared_memory.image_slots,
+    )
+    images.segment.lock(0, "the assembler of this detector")
+    images.invalidate_unfinished()
+    return images, is_new
