@@ -236,8 +236,7 @@ class Synchroniser(Generic[T]):
                 self.counters.epochs += 1
             epoch = self._newest_epoch
         elif (
-            epoch + key not in self._open
-            and self._delivered < self._newest_epoch + key <= self._highest + self._window
+            epoch + key not in self._open and self._delivered < self._newest_epoch + key <= self._highest + self._window
         ):
             epoch = self._newest_epoch
         self._epoch_of[source] = epoch

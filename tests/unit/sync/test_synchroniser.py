@@ -384,13 +384,8 @@ def test_dead_source_delays_nothing_beyond_the_time_limit_and_a_slow_one_loses_n
 
 
 @given(randoms, st.integers(1, 4), st.lists(st.integers(1, 6), min_size=1, max_size=4))
-def test_restarts_in_any_order_keep_the_runs_apart(
-    rng: random.Random, n_sources: int, run_lengths: list[int]
-) -> None:
-    todo = [
-        [(run, key) for run, n_keys in enumerate(run_lengths) for key in range(n_keys)]
-        for _ in range(n_sources)
-    ]
+def test_restarts_in_any_order_keep_the_runs_apart(rng: random.Random, n_sources: int, run_lengths: list[int]) -> None:
+    todo = [[(run, key) for run, n_keys in enumerate(run_lengths) for key in range(n_keys)] for _ in range(n_sources)]
     run_of = [0] * n_sources
     sync = synchroniser(n_sources, window=100)
     results: list[Synchronised[str]] = []

@@ -1,0 +1,94 @@
+"""Simulated images, the same for all detectors: what differs is how a detector turns them into raw pixels."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# A sender takes images faster than they can be computed, so a few are computed and repeated.
+CYCLE_BYTES = 128 * 2**20
+LONGEST_CYCLE = 16
+
+
+def cycle_images(make: Callable[[int], NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """Repeat images 0 to n - 1 of a pattern without end; n is between 2 and 16, as large as memory allows.
+
+    Parameters
+    ----------
+    make
+        Returns the image of an index; it is called once for each.
+    """
+    first = make(0)
+    n_images = min(max(CYCLE_BYTES // max(first.nbytes, 1), 2), LONGEST_CYCLE)
+    images = [first, *(make(index) for index in range(1, n_images))]
+    for image in images:
+        image.flags.writeable = False
+    return itertools.cycle(images)
+
+
+def counter_image(shape: tuple[int, int, int], index: int, seed: int) -> NDArray[np.uint32]:
+    """Return numbers that differ between neighbours, rows, modules and images, so that any misplacement shows.
+
+    Parameters
+    ----------
+    shape
+        Modules, rows, columns.
+    index, seed
+        Number of the image, and of the series.
+    """
+    n_pixels = int(np.prod(shape))
+    number: NDArray[np.uint32] = np.arange(n_pixels, dtype=np.uint32).reshape(shape)
+    number += np.uint32((index * 0x85EBCA6B + seed * 0xC2B2AE35) & 0xFFFFFFFF)
+    number *= np.uint32(0x9E3779B1)  # odd, so no two pixels of an image share a number
+    number ^= number >> np.uint32(15)
+    return number
+
+
+def gradient_image(shape: tuple[int, int, int], index: int) -> NDArray[np.uint32]:
+    """Return a smooth ramp along the columns and rows, shifted from module to module and image to image."""
+    module, row, column = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    ramp: NDArray[np.uint32] = (column + 2 * row + 64 * module + 16 * index).astype(np.uint32)
+    return ramp
+
+
+class PhotonScene:
+    """Photons on a detector: a falling background with two powder rings, and Bragg-like spots.
+
+    Parameters
+    ----------
+    shape
+        Height and width of the image.
+    seed
+        Scenes of one seed are the same.
+    center
+        Beam centre x, y in pixels; by default the middle.
+    """
+
+    def __init__(self, shape: tuple[int, int], seed: int, center: tuple[float, float] | None = None) -> None:
+        height, width = shape
+        x_center, y_center = center or (width / 2, height / 2)
+        y, x = np.ogrid[:height, :width]
+        radius = np.hypot(y - y_center, x - x_center).astype(np.float32)
+        scale = max(height, width) / 2
+        expected = 0.05 + 2 * np.exp(-radius / (scale / 3))
+        for ring in (0.35, 0.7):
+            expected += 3 * np.exp(-(((radius - ring * scale) / (0.01 * scale + 1)) ** 2))
+        self._expected: NDArray[np.float32] = expected.astype(np.float32)
+        self._seed = seed
+
+    def counts(self, index: int) -> NDArray[np.uint32]:
+        """Return the photons of one image, (height, width)."""
+        rng = np.random.default_rng([self._seed, index])
+        counts = rng.poisson(self._expected).astype(np.uint32)
+        height, width = counts.shape
+        n_spots = max(height * width // 20_000, 3)
+        peaks = rng.integers(50, 5000, n_spots)
+        for peak, y, x in zip(peaks, rng.integers(0, height, n_spots), rng.integers(0, width, n_spots), strict=True):
+            rows = np.arange(max(y - 3, 0), min(y + 4, height))
+            columns = np.arange(max(x - 3, 0), min(x + 4, width))
+            profile = np.exp(-((rows[:, None] - y) ** 2 + (columns - x) ** 2) / 2)
+            spot = rng.poisson(peak * profile).astype(np.uint32)
+            counts[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += spot
+        return counts
