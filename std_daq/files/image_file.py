@@ -156,6 +156,9 @@ class ImageFile:
         n_bytes = chunk.nbytes if isinstance(chunk, np.ndarray | memoryview) else len(chunk)
         if self._raw_bytes is not None and n_bytes != self._raw_bytes:
             raise FileFormatError(f"{self.path}: image {image_id} has {n_bytes} bytes instead of {self._raw_bytes}")
+        if self.n_images - self._n_in_columns == _PENDING_ROWS:
+            with self._writing("metadata of images"):
+                self._write_pending()
         row = self.n_images
         size_before = os.fstat(self._fd).st_size
         try:
@@ -175,9 +178,21 @@ class ImageFile:
         pending[layout.STATUS][i] = status
         pending[layout.MISSING_PACKETS][i] = missing_packets
         self.n_images = row + 1
-        if i + 1 == _PENDING_ROWS:
-            with self._writing("metadata of images"):
-                self._write_pending()
+
+    def drop_last(self) -> None:
+        """Take back the image that was appended last, because its pixels changed while they were written.
+
+        The next image takes its row and its place in the file. Only possible before anything else is done.
+
+        Raises
+        ------
+        FileFormatError
+            Readers may already have seen the image, or there is none.
+        """
+        self._check_open()
+        if self.n_images == self._n_in_columns:
+            raise FileFormatError(f"{self.path}: the last image is flushed and cannot be taken back")
+        self.n_images -= 1
 
     def flush(self) -> None:
         """Make all images appended so far visible to readers, and safe from a crash of this process.
@@ -190,6 +205,7 @@ class ImageFile:
         file = self._check_open()
         with self._writing("metadata of images"):
             self._write_pending()
+            self._pixels.set_extent((self.n_images, *self._shape))
             file.flush()
         self.n_flushed = self.n_images
 
@@ -226,7 +242,9 @@ class ImageFile:
             else:
                 with self._writing("the end of the file"):
                     self._write_pending()
+                    self._pixels.set_extent((self.n_images, *self._shape))
                     file.close()
+                self.n_flushed = self.n_images
         finally:
             os.close(self._fd)
 
@@ -265,6 +283,22 @@ class ImageFile:
             column.resize(end, axis=0)
             column[first:end] = self._pending[name][: end - first]
         self._n_in_columns = end
+
+
+def finish_closed(path: Path, report: RunReport, *, clock: Callable[[], datetime] = _now) -> None:
+    """Write how the run ended into a file that was closed before that was known.
+
+    Raises
+    ------
+    OSError
+        The end could not be written.
+    """
+    try:
+        # Whoever looks at the images meanwhile may hold a lock; nothing that is read of them changes.
+        with h5py.File(path, "r+", locking=False) as file:
+            write_report(file, report, n_images=file[layout.IMAGE_ID].shape[0], end=clock())
+    except (OSError, RuntimeError) as error:
+        raise _explained(error, path, "cannot write the end of the run") from error
 
 
 def write_report(file: h5py.File, report: RunReport, *, n_images: int, end: datetime) -> None:

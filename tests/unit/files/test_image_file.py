@@ -221,6 +221,60 @@ def test_readers_see_the_flushed_images_and_no_others(tmp_path: Path) -> None:
     assert seen_by_another_process(path) == 1400
 
 
+@pytest.mark.parametrize("n_before", [0, 3, 1024, 1025])
+def test_a_dropped_image_leaves_its_row_and_its_place_to_the_next(tmp_path: Path, n_before: int) -> None:
+    path = tmp_path / "a.h5"
+    with ImageFile.create(path, describe()) as file:
+        append_images(file, [*range(n_before), 7777], describe())
+        size = path.stat().st_size
+        file.drop_last()
+        append_images(file, [8888], describe())
+        assert path.stat().st_size == size
+        file.finish(report_of())
+    with h5py.File(path) as file:
+        assert file[layout.IMAGE_ID][:].tolist() == [*range(n_before), 8888]
+        assert file[layout.PIXELS].shape[0] == n_before + 1
+        assert (file[layout.PIXELS][n_before] == image_of(8888)).all()
+
+
+@pytest.mark.parametrize("ending", ["flush", "close"])
+def test_readers_never_see_a_dropped_image(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / "a.h5"
+    with ImageFile.create(path, describe()) as file:
+        append_images(file, [1, 2], describe())
+        file.drop_last()
+        getattr(file, ending)()
+        assert seen_by_another_process(path) == 1
+        if ending == "flush":
+            append_images(file, [3], describe())
+    with h5py.File(path) as file:
+        ids = [1, 3] if ending == "flush" else [1]
+        assert file[layout.IMAGE_ID][:].tolist() == ids
+        assert [int(pixels[0, 0]) for pixels in file[layout.PIXELS]] == [int(image_of(i)[0, 0]) for i in ids]
+
+
+def test_a_flushed_image_cannot_be_dropped(tmp_path: Path) -> None:
+    with ImageFile.create(tmp_path / "a.h5", describe()) as file:
+        append_images(file, [1], describe())
+        file.flush()
+        with pytest.raises(FileFormatError, match="cannot be taken back"):
+            file.drop_last()
+
+
+def test_the_end_of_the_run_is_written_into_a_closed_file_that_is_being_read(tmp_path: Path) -> None:
+    path = write_image_file(tmp_path / "a.h5", range(3))
+    with h5py.File(path) as reader:
+        assert reader[layout.IMAGE_ID].shape == (3,)
+        finish = "import sys; from pathlib import Path; from std_daq.files.image_file import finish_closed;"
+        finish += "from std_daq.testing.image_files import report_of; from std_daq.protocols.requests import Verdict;"
+        finish += "finish_closed(Path(sys.argv[1]), report_of(Verdict.INCOMPLETE, n_lost=1, lost_image_ids=(9,)))"
+        subprocess.run([sys.executable, "-c", finish, path], check=True, timeout=60)
+    with h5py.File(path) as file:
+        assert file[layout.VERDICT].asstr()[()] == "incomplete"
+        assert file[layout.LOST_IMAGE_IDS][:].tolist() == [9]
+        assert file[layout.N_IMAGES][()] == 3
+
+
 def test_a_follower_reads_right_pixels_of_every_image_it_sees(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     script = """
