@@ -1,0 +1,398 @@
+"""A connection to RabbitMQ that comes back by itself.
+
+One thread owns the connection, because pika's may not be shared. Others talk to it through queues: what is to
+be published waits there in order, also through an outage; what arrived waits to be taken. Messages are
+persistent and confirmed by the broker; a message that was on its way when the connection broke is sent again,
+so it may arrive twice: receivers tell by the request id.
+"""
+
+import contextlib
+import logging
+import queue
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Self
+
+import pika
+import pika.exceptions
+from pika.adapters.blocking_connection import BlockingChannel
+
+from std_daq.broker.address import redact_url
+from std_daq.broker.messages import Delivery, Message, encode_properties
+from std_daq.broker.topology import Topology
+from std_daq.errors import BrokerError
+from std_daq.telemetry.logs import ConditionLog, get_logger
+
+# pika reports each failed attempt in many lines; one of ours says it.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+HEARTBEAT_S = 20
+SOCKET_TIMEOUT_S = 5.0
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+PREFETCH = 16
+MAX_WAITING = 10_000
+
+# The broker's answers to a user that it does not let in, and for a virtual host that it does not have.
+ACCESS_REFUSED = 403
+NOT_ALLOWED = 530
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    """A message that waits for its confirmation."""
+
+    message: Message
+    properties: pika.BasicProperties
+    confirmation: Future[None]
+    is_begun: bool = False
+
+    def begin(self) -> bool:
+        """Return whether the message is still wanted; from now on it cannot be taken back."""
+        self.is_begun = self.is_begun or self.confirmation.set_running_or_notify_cancel()
+        return self.is_begun
+
+
+class BrokerConnection:
+    """A connection that keeps trying, publishes in order and hands out what arrives; a context manager.
+
+    Parameters
+    ----------
+    url
+        ``amqp://user:password@host:port/vhost``.
+    topology
+        What to declare after each connect, and what to consume.
+    name
+        What the broker's lists show of this connection.
+    max_waiting
+        How many messages may wait to be published.
+    """
+
+    def __init__(
+        self, url: str, topology: Topology, *, name: str = "std-daq", max_waiting: int = MAX_WAITING
+    ) -> None:
+        self._place = redact_url(url)
+        self._parameters = _parameters(url, name)
+        self._topology = topology
+        self._name = name
+        self._max_waiting = max_waiting
+        self._outgoing: deque[_Outgoing] = deque()
+        self._settlements: deque[tuple[Delivery, bool]] = deque()
+        self._arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._connection: pika.BlockingConnection | None = None
+        self._session = 0
+        self._n_failures = 0
+        self._trouble = "no attempt yet"
+        self._is_refused = False
+        self._log = get_logger()
+        self._conditions = ConditionLog()
+        self._thread = threading.Thread(target=self._run, name=f"broker-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect, and return at once."""
+        self._thread.start()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether messages flow now."""
+        return self._connection is not None
+
+    def wait_connected(self, timeout_s: float) -> None:
+        """Wait for the connection.
+
+        Raises
+        ------
+        BrokerError
+            The broker refuses, or does not answer in time.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_connected or self._is_refused, timeout_s)
+            if not self.is_connected:
+                raise BrokerError(f"no connection to the broker at {self._place}: {self._trouble}")
+
+    def publish(self, message: Message) -> Future[None]:
+        """Send a message as soon as there is a connection.
+
+        Returns
+        -------
+        Future
+            Done when the broker has confirmed; a `BrokerError` if it does not take the message, or if no
+            queue takes a mandatory one. Cancelling takes the message back if it was not begun to be sent.
+
+        Raises
+        ------
+        BrokerError
+            Too many messages wait already, the message cannot be sent at all, or the connection is closed.
+        """
+        outgoing = _Outgoing(message, encode_properties(message, self._name), Future())
+        with self._changed:
+            self._check_open()
+            if len(self._outgoing) >= self._max_waiting:
+                raise BrokerError(
+                    f"{len(self._outgoing)} messages wait for the broker at {self._place}: {self._trouble}"
+                )
+            self._outgoing.append(outgoing)
+        self._wake()
+        return outgoing.confirmation
+
+    def receive(self, timeout_s: float = 0.0) -> Delivery | None:
+        """Return what arrived next, None if there is nothing in time.
+
+        Raises
+        ------
+        BrokerError
+            The connection is closed.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            self._check_open()
+            try:
+                delivery = self._arrived.get(timeout=max(deadline - time.monotonic(), 0.0))
+            except queue.Empty:
+                return None
+            if delivery.session == self._session:
+                return delivery
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Tell the broker that a delivery is done with; without effect if its session is over."""
+        self._settle(delivery, is_accepted=True)
+
+    def reject(self, delivery: Delivery) -> None:
+        """Give a delivery to the dead letters; without effect if its session is over."""
+        self._settle(delivery, is_accepted=False)
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Send what waits if the broker is there, and end."""
+        self._closing.set()
+        self._wake()
+        with self._changed:
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._closing.is_set():
+            raise BrokerError(f"the connection to the broker at {self._place} is closed: {self._trouble}")
+
+    def _settle(self, delivery: Delivery, *, is_accepted: bool) -> None:
+        self._settlements.append((delivery, is_accepted))
+        self._wake()
+
+    def _wake(self) -> None:
+        """Make the thread look at its queues."""
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(pika.exceptions.AMQPError):
+                connection.add_callback_threadsafe(_nothing)
+
+    def _run(self) -> None:
+        try:
+            while not self._closing.is_set():
+                self._run_session()
+        except Exception as error:  # noqa: BLE001 -- the top of this thread: whatever it is, nobody else sees it
+            self._trouble = f"it ended by {error!r}"
+            self._log.exception("broker_thread_failed", broker=self._place)
+        finally:
+            self._closing.set()
+            self._give_up_waiting()
+
+    def _give_up_waiting(self) -> None:
+        with self._changed:
+            while self._outgoing:
+                outgoing = self._outgoing.popleft()
+                if outgoing.begin():
+                    outgoing.confirmation.set_exception(
+                        BrokerError(f"not confirmed by the broker at {self._place} before the end")
+                    )
+            self._changed.notify_all()
+
+    def _run_session(self) -> None:
+        """Connect and serve until the connection breaks or is to be closed."""
+        with contextlib.ExitStack() as stack:
+            try:
+                connection = pika.BlockingConnection(self._parameters)
+                stack.callback(_close_quietly, connection)
+                channel = self._open_channel(connection)
+                self._enter_session(connection)
+                self._serve(connection, channel)
+                self._topology.remove(channel)
+            except BrokerError as error:
+                self._leave_session(str(error), is_refused=True)
+            except (pika.exceptions.AMQPError, OSError) as error:
+                self._leave_session(_describe(error), is_refused=_is_refusal(error))
+            else:
+                self._leave_session("closed", is_refused=False)
+        self._pause()
+
+    def _open_channel(self, connection: pika.BlockingConnection) -> BlockingChannel:
+        channel = connection.channel()
+        queues = self._topology.declare(channel)
+        channel.confirm_delivery()
+        channel.basic_qos(prefetch_count=PREFETCH)
+        channel.add_on_cancel_callback(_stop_serving)
+        for name in queues:
+            channel.basic_consume(name, self._taker(name))
+        return channel
+
+    def _taker(self, name: str) -> Callable[..., None]:
+        """Return what pika calls for each message of a queue."""
+        session = self._session
+
+        def take(
+            _: BlockingChannel, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
+        ) -> None:
+            self._arrived.put(
+                Delivery(
+                    queue=name,
+                    body=body,
+                    headers=properties.headers or {},
+                    correlation_id=properties.correlation_id,
+                    is_redelivered=method.redelivered,
+                    tag=method.delivery_tag,
+                    session=session,
+                )
+            )
+
+        return take
+
+    def _enter_session(self, connection: pika.BlockingConnection) -> None:
+        with self._changed:
+            self._connection = connection
+            self._n_failures = 0
+            self._is_refused = False
+            self._changed.notify_all()
+        self._log.info("broker_connected", broker=self._place, name=self._name)
+
+    def _leave_session(self, trouble: str, *, is_refused: bool) -> None:
+        with self._changed:
+            self._connection = None
+            self._session += 1
+            self._n_failures += 1
+            self._trouble = trouble
+            self._is_refused = is_refused
+            self._settlements.clear()
+            self._changed.notify_all()
+        if not self._closing.is_set():
+            self._conditions.warning("broker_away", broker=self._place, reason=trouble)
+
+    def _pause(self) -> None:
+        """Wait before the next attempt, longer each time, and not in step with others."""
+        longest_s = min(FIRST_PAUSE_S * 2 ** min(self._n_failures, 10), LONGEST_PAUSE_S)
+        self._closing.wait(longest_s * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
+
+    def _serve(self, connection: pika.BlockingConnection, channel: BlockingChannel) -> None:
+        while True:
+            is_closing = self._closing.is_set()
+            self._send_settlements(channel)
+            self._send_outgoing(channel)
+            if is_closing:
+                return
+            connection.process_data_events(time_limit=1.0)
+            if not channel.is_open:
+                raise pika.exceptions.ChannelClosed(0, "the broker closed the channel")
+
+    def _send_settlements(self, channel: BlockingChannel) -> None:
+        while self._settlements:
+            delivery, is_accepted = self._settlements.popleft()
+            if delivery.session != self._session:
+                continue
+            if is_accepted:
+                channel.basic_ack(delivery.tag)
+            else:
+                channel.basic_reject(delivery.tag, requeue=False)
+
+    def _send_outgoing(self, channel: BlockingChannel) -> None:
+        """Publish in order; a message leaves the queue when its fate is known."""
+        while self._outgoing:
+            outgoing = self._outgoing[0]
+            if outgoing.begin():
+                self._send(channel, outgoing)
+            self._outgoing.popleft()
+
+    def _send(self, channel: BlockingChannel, outgoing: _Outgoing) -> None:
+        message = outgoing.message
+        try:
+            channel.basic_publish(
+                message.exchange, message.routing_key, message.body, outgoing.properties, message.is_mandatory
+            )
+        except pika.exceptions.UnroutableError:
+            outgoing.confirmation.set_exception(
+                BrokerError(
+                    f"nobody at the broker at {self._place} takes a {message.exchange} "
+                    f"for '{message.routing_key}': start the writer with this tag, or check the tag"
+                )
+            )
+        except pika.exceptions.NackError:
+            outgoing.confirmation.set_exception(
+                BrokerError(f"the broker at {self._place} did not take the message")
+            )
+        except pika.exceptions.ChannelClosedByBroker as error:
+            # Sent again it would only close the next channel as well.
+            outgoing.confirmation.set_exception(
+                BrokerError(f"the broker refused the message: {error.reply_text}")
+            )
+            self._outgoing.popleft()
+            raise
+        else:
+            outgoing.confirmation.set_result(None)
+
+
+def _parameters(url: str, name: str) -> pika.URLParameters:
+    try:
+        parameters = pika.URLParameters(url)
+    except (ValueError, TypeError) as error:
+        raise BrokerError(f"broker URL {redact_url(url)!r}: {error}") from None
+    parameters.heartbeat = HEARTBEAT_S
+    parameters.blocked_connection_timeout = 3 * HEARTBEAT_S
+    parameters.socket_timeout = SOCKET_TIMEOUT_S
+    parameters.stack_timeout = 2 * SOCKET_TIMEOUT_S
+    parameters.connection_attempts = 1
+    parameters.client_properties = {"connection_name": name}
+    return parameters
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Return whether the broker does not let us in, in contrast to not being there."""
+    if isinstance(error, pika.exceptions.ConnectionClosedByBroker):
+        return error.reply_code in {ACCESS_REFUSED, NOT_ALLOWED}
+    return isinstance(
+        error,
+        pika.exceptions.AuthenticationError
+        | pika.exceptions.ProbableAuthenticationError
+        | pika.exceptions.ProbableAccessDeniedError,
+    )
+
+
+def _stop_serving(_: object) -> None:
+    """End the session: the broker ended a consumer, because its queue was deleted or has moved."""
+    raise pika.exceptions.ConsumerCancelled
+
+
+def _describe(error: Exception) -> str:
+    """Say what happened; pika's errors often have no text of their own but those that they wrap."""
+    causes = [str(getattr(cause, "exception", None) or cause or repr(cause)) for cause in error.args]
+    return f"{type(error).__name__}: {'; '.join(causes)}" if causes else type(error).__name__
+
+
+def _close_quietly(connection: pika.BlockingConnection) -> None:
+    with contextlib.suppress(pika.exceptions.AMQPError, OSError):
+        if connection.is_open:
+            connection.close()
+
+
+def _nothing() -> None:
+    """Wake the connection's loop; it looks at the queues by itself."""

@@ -1,0 +1,79 @@
+"""Statuses: how a service tells what became of a request, and how clients hear it."""
+
+import time
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Self
+
+from std_daq.broker.connection import BrokerConnection
+from std_daq.broker.messages import Message
+from std_daq.broker.topology import STATUS, ListenerQueue
+from std_daq.protocols.requests import StatusMessage
+
+
+class StatusPublisher:
+    """Publishes statuses, in order, also through an outage of the broker.
+
+    Parameters
+    ----------
+    connection
+        Of any topology.
+    """
+
+    def __init__(self, connection: BrokerConnection) -> None:
+        self._connection = connection
+
+    def publish(self, status: StatusMessage) -> Future[None]:
+        """Send a status as soon as there is a connection; the future is done when the broker has it.
+
+        Raises
+        ------
+        BrokerError
+            Too many messages wait already, or the connection is closed.
+        """
+        body, headers = status.to_wire()
+        return self._connection.publish(
+            Message(exchange=STATUS, body=body, headers=headers, correlation_id=status.request_id)
+        )
+
+
+class StatusListener:
+    """Hears every status from the moment on at which it is connected; a context manager.
+
+    Parameters
+    ----------
+    url
+        URL of the broker.
+    name
+        What the broker's lists show of this connection.
+    """
+
+    def __init__(self, url: str, *, name: str = "std-daq-listener") -> None:
+        self.connection = BrokerConnection(url, ListenerQueue(), name=name)
+        self.n_foreign = 0
+
+    def receive(self, timeout_s: float = 0.0) -> StatusMessage | None:
+        """Return the next status, None if there is none in time.
+
+        Messages that are no status of ours, which other services may publish, are skipped and counted in
+        ``n_foreign``.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            delivery = self.connection.receive(max(deadline - time.monotonic(), 0.0))
+            if delivery is None:
+                return None
+            self.connection.acknowledge(delivery)
+            try:
+                return StatusMessage.from_wire(delivery.correlation_id or "", delivery.body, delivery.headers)
+            except ValueError:
+                self.n_foreign += 1
+
+    def __enter__(self) -> Self:
+        self.connection.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.connection.close()

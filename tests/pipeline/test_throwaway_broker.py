@@ -1,0 +1,117 @@
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pika
+import pika.exceptions
+import pytest
+
+from std_daq.broker import throwaway
+from std_daq.broker.throwaway import ThrowawayBroker, start_broker
+from std_daq.errors import BrokerError
+
+PARENT = """
+import time
+from std_daq.broker.throwaway import ThrowawayBroker
+from std_daq.telemetry.logs import configure_logs
+configure_logs()
+broker = ThrowawayBroker()
+broker.start()
+print(broker.pid, broker.folder, flush=True)
+time.sleep(100)
+"""
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process lives; one that only waits for its parent to look at it does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def processes_that_name(text: str) -> list[int]:
+    pids = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if text.encode() in environment and is_running(int(entry.name)):
+            pids.append(int(entry.name))
+    return pids
+
+
+def wait_until(condition: object, timeout_s: float = 10.0) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not condition() and time.monotonic() < deadline:  # type: ignore[operator]
+        time.sleep(0.02)
+    return condition()  # type: ignore[operator, no-any-return]
+
+
+def connect(url: str) -> None:
+    pika.BlockingConnection(pika.URLParameters(url)).close()
+
+
+def test_node_comes_back_with_its_data_and_leaves_nothing() -> None:
+    with ThrowawayBroker() as broker:
+        connection = pika.BlockingConnection(pika.URLParameters(broker.url))
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.queue_declare("kept", durable=True)
+        channel.basic_publish("", "kept", b"1", pika.BasicProperties(delivery_mode=2))
+        broker.halt()
+        with pytest.raises(pika.exceptions.AMQPError):
+            connection.process_data_events()
+        assert processes_that_name(broker.folder.name) == []
+        broker.start()
+        connection = pika.BlockingConnection(pika.URLParameters(broker.url))
+        assert connection.channel().basic_get("kept")[2] == b"1"
+        connection.close()
+    with pytest.raises(pika.exceptions.AMQPError):
+        connect(broker.url)
+    assert not broker.folder.exists()
+    assert wait_until(lambda: processes_that_name(broker.folder.name) == [])
+
+
+def test_node_ends_with_its_parent_even_if_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        try:
+            assert parent.stdout is not None
+            pid, folder = parent.stdout.readline().split()
+            assert is_running(int(pid))
+        finally:
+            parent.kill()
+    assert wait_until(lambda: processes_that_name(Path(folder).name) == [])
+    assert not Path(folder).exists()
+
+
+def test_missing_server_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throwaway, "SERVERS", ())
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(BrokerError, match="apt install rabbitmq-server"):
+        ThrowawayBroker()
+
+
+def test_server_that_ends_at_once_is_told_with_its_last_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server = tmp_path / "rabbitmq-server"
+    server.write_text("#!/bin/sh\necho no room for rabbits\nexit 1\n")
+    server.chmod(0o755)
+    monkeypatch.setattr(throwaway, "SERVERS", (server,))
+    broker = ThrowawayBroker()
+    with pytest.raises(BrokerError, match=r"(?s)ended at its start.*no room for rabbits"), broker:
+        pass
+    assert not broker.folder.exists()
+
+
+def test_given_url_starts_nothing() -> None:
+    with start_broker("amqp://elsewhere") as url:
+        assert url == "amqp://elsewhere"
+
+
+def test_throwaway_node_is_started_without_url() -> None:
+    with start_broker(None) as url:
+        connect(url)
