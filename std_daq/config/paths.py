@@ -75,6 +75,11 @@ def store_reports_address(config: DetectorConfig) -> str:
     return f"ipc://{runtime_dir(config)}/store-reports.ipc"
 
 
+def broker_url_file(config: DetectorConfig) -> Path:
+    """Return the file in which ``std-daq up`` leaves the URL of the broker that it uses, for the other commands."""
+    return runtime_dir(config) / "broker-url"
+
+
 def frame_buffer_path(config: DetectorConfig) -> Path:
     """Return the path of the FrameBuffer."""
     return config.shared_memory.directory / f"{config.detector_name}-frames"

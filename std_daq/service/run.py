@@ -17,6 +17,7 @@ from std_daq.config.load import load_config
 from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import make_runtime_dir
 from std_daq.errors import ConfigError, StdDaqError
+from std_daq.service.end_with_supervisor import end_with_supervisor
 from std_daq.service.record import remove_record, write_record
 from std_daq.telemetry.endpoint import TelemetryEndpoint
 from std_daq.telemetry.logs import configure_logs, get_logger
@@ -95,6 +96,7 @@ def run_service(
     log = get_logger()
     stop = threading.Event()
     _stop_on_signals(stop)
+    end_with_supervisor()
     try:
         config = load_config(arguments.config)
         instance = instance_of(arguments, config) if instance_of else name

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from std_daq.sync.synchroniser import Synchronised, Synchroniser
 
 from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import frame_buffer_path, frames_address
@@ -16,6 +15,7 @@ from std_daq.shm.frame_buffer import FrameBuffer
 from std_daq.shm.journal import MAX_SOURCES, Journal
 from std_daq.streams.doorbell import Doorbell
 from std_daq.streams.follower import RingFollower
+from std_daq.sync.synchroniser import Synchronised, Synchroniser
 
 # Frames that arrived longer ago than this before the first start of an assembler belong to an earlier measurement.
 STALE_NS = 10 * 10**9

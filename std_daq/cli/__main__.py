@@ -1,0 +1,66 @@
+"""The ``std-daq`` command: finds the module of a subcommand and runs it; ``--help`` loads none of them."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from std_daq.errors import StdDaqError
+from std_daq.telemetry.logs import configure_logs
+
+# Each is a module of this package with `add_arguments(parser)` and `run(arguments) -> exit code`.
+COMMANDS = {
+    "up": "run all services of a detector on this machine",
+    "write": "have images written to a file, and wait for the verdict",
+    "kill": "end a running write request",
+    "status": "show rates, losses, rings and the run",
+    "simulate": "send the packets of a simulated detector",
+    "dump": "record UDP packets into capture files",
+    "replay": "send recorded packets again",
+    "validate": "check an image file",
+    "recover": "repair the file of a writer that was killed",
+    "doctor": "check this machine: kernel limits, memory, disk, broker, network",
+    "config": "check, describe or import a configuration",
+    "shm": "list or remove shared-memory rings",
+    "pedestal": "make a pedestal file from dark images",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns the exit code."""
+    arguments_given = list(sys.argv[1:] if argv is None else argv)
+    name = arguments_given[0] if arguments_given else "--help"
+    if name not in COMMANDS:
+        _overview().parse_args(arguments_given or ["--help"])
+        return 0
+    command = importlib.import_module(f"std_daq.cli.{name}")
+    parser = argparse.ArgumentParser(prog=f"std-daq {name}", description=command.__doc__)
+    command.add_arguments(parser)
+    arguments = parser.parse_args(arguments_given[1:])
+    configure_logs("info")
+    try:
+        exit_code: int = command.run(arguments)
+    except StdDaqError as error:
+        print(f"std-daq {name}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return exit_code
+
+
+def _overview() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="std-daq",
+        description="Data acquisition for fast detectors: UDP packets to NeXus files.",
+        epilog="std-daq COMMAND --help tells more.",
+    )
+    parser.add_argument("--version", action="version", version=f"std-daq {version('std-daq')}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        commands.add_parser(name, help=summary, add_help=False)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Supervisor: runs the services of one machine, brings back what dies, and ends them all."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from std_daq.config.model import DetectorConfig
+from std_daq.errors import ResourceError
+from std_daq.service.end_with_supervisor import SUPERVISOR_VARIABLE
+from std_daq.service.record import read_records
+from std_daq.telemetry.logs import get_logger
+
+STOP_DEADLINE_S = 10.0
+_FIRST_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 5.0
+_STEADY_AFTER_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCommand:
+    """How a service is started: the name of the instance, and module and arguments for Python."""
+
+    instance: str
+    module: str
+    arguments: tuple[str, ...]
+
+
+class ServiceFailedError(ResourceError):
+    """A service ended before all were ready; its exit code is that of the whole."""
+
+    def __init__(self, instance: str, exit_code: int) -> None:
+        super().__init__(f"{instance} ended with exit code {exit_code} before it was ready; its reason stands above")
+        self.exit_code = exit_code if exit_code > 0 else 1
+
+
+class Supervisor:
+    """Runs services as processes.
+
+    Until all have been ready once, a service that ends is an error of the start. Afterwards it is started again, at
+    once the first time and after growing pauses when it keeps ending.
+
+    Parameters
+    ----------
+    config
+        The detector: tells where the services leave their records.
+    commands
+        The services.
+    write_line
+        Takes each line that a service prints, with its instance name.
+    environment
+        Added to the environment of the services.
+    """
+
+    def __init__(
+        self,
+        config: DetectorConfig,
+        commands: Sequence[ServiceCommand],
+        write_line: Callable[[str, str], None],
+        environment: Mapping[str, str],
+    ) -> None:
+        self._config = config
+        self._children = [_Child(command, write_line, dict(environment)) for command in commands]
+        self._has_been_ready = False
+        self._log = get_logger()
+
+    def start(self) -> None:
+        """Start all services."""
+        for child in self._children:
+            child.start()
+
+    def step(self) -> None:
+        """Start again what has ended.
+
+        Raises
+        ------
+        ServiceFailedError
+            When a service ended before all were ready.
+        """
+        for child in self._children:
+            exit_code = child.poll()
+            if exit_code is None:
+                continue
+            if not self._has_been_ready:
+                raise ServiceFailedError(child.command.instance, exit_code)
+            if child.is_time_to_restart():
+                self._log.warning("service_restarted", instance=child.command.instance, ended_with=exit_code)
+                child.start()
+
+    def are_all_ready(self) -> bool:
+        """Ask every service; remembers when all are for the first time."""
+        urls = {record.instance: record.url for record in read_records(self._config)}
+        ready = all(_is_ready(urls.get(child.command.instance)) for child in self._children)
+        self._has_been_ready |= ready
+        return ready
+
+    def stop(self) -> None:
+        """End all services: ask, wait for their deadline, then kill."""
+        for child in self._children:
+            child.signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_DEADLINE_S
+        for child in self._children:
+            if not child.wait(max(0.0, deadline - time.monotonic())):
+                self._log.warning("service_killed", instance=child.command.instance, after_s=STOP_DEADLINE_S)
+                child.signal(signal.SIGKILL)
+                child.wait(STOP_DEADLINE_S)
+
+
+class _Child:
+    def __init__(
+        self, command: ServiceCommand, write_line: Callable[[str, str], None], environment: dict[str, str]
+    ) -> None:
+        self.command = command
+        self._write_line = write_line
+        self._environment = environment
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+        self._started_s = 0.0
+        self._ended_s: float | None = None
+        self._pause_s = 0.0
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", self.command.module, *self.command.arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=os.environ | self._environment | {SUPERVISOR_VARIABLE: str(os.getpid())},
+            # A Ctrl-C in the terminal is for the supervisor, which ends the services in its own way.
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._forward, args=(self._process,), daemon=True)
+        self._reader.start()
+        self._started_s = time.monotonic()
+        self._ended_s = None
+
+    def poll(self) -> int | None:
+        assert self._process is not None, "poll comes after start"  # noqa: S101
+        exit_code = self._process.poll()
+        if exit_code is not None and self._ended_s is None:
+            self._ended_s = time.monotonic()
+            was_steady = self._ended_s - self._started_s > _STEADY_AFTER_S
+            self._pause_s = 0.0 if was_steady else min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self._pause_s))
+        return exit_code
+
+    def is_time_to_restart(self) -> bool:
+        return self._ended_s is not None and time.monotonic() >= self._ended_s + self._pause_s
+
+    def signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    def wait(self, timeout_s: float) -> bool:
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        if self._reader is not None:
+            self._reader.join(1.0)
+        return True
+
+    def _forward(self, process: "subprocess.Popen[str]") -> None:
+        assert process.stdout is not None, "started with a pipe"  # noqa: S101
+        with process.stdout as lines:
+            for line in lines:
+                self._write_line(self.command.instance, line.rstrip("\n"))
+
+
+def _is_ready(url: str | None) -> bool:
+    if url is None:
+        return False
+    try:
+        with urllib.request.urlopen(f"{url}/health/ready", timeout=2.0) as answer:  # noqa: S310 - of our own record
+            return bool(answer.status == 200)
+    except OSError:
+        return False
