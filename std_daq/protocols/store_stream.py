@@ -9,10 +9,15 @@ Agent to writer, each message one ZMQ part that begins with a byte for its kind:
 
 Writer to agent: JSON of a `WriterReport`, one ZMQ part each.
 
-A run goes: StartRun to every writer; its images, file by file (file ``i_image // images_per_file`` belongs to writer
-``file % n_writers``); EndRun with the number of images sent to that writer; each writer answers with a ``drained``
-report; the agent decides the verdict and sends it as FinishRun; each writer closes its files and reports
-``finished``; with several files, WriteMaster goes to writer 0 at last, which reports ``master_written``.
+A run goes: StartRun to every writer that may get a file; its images, file by file (file ``i_image //
+images_per_file`` belongs to writer ``file % n_writers``); EndRun with the number of images sent to that writer; each
+writer answers with a ``drained`` report; the agent decides the verdict and sends it as FinishRun; each writer closes
+its files and reports ``finished``; with several files, WriteMaster goes to writer 0 at last, which reports
+``master_written``.
+
+A run that is not known is nothing to a writer: messages for it are left aside. StartRun may come twice for a run of
+which no image was sent. After a restart the agent sends EndRun to the writers whose ``alive`` names the run that it
+finds unfinished, without knowing how much it has sent.
 """
 
 from enum import StrEnum
@@ -52,7 +57,9 @@ class EndRun(_Message):
 
     kind: Literal["end_run"] = "end_run"
     run_id: int
-    n_sent: int = Field(description="Images of the run that were sent to this writer.")
+    n_sent: int | None = Field(
+        description="Images of the run that were sent to this writer; None if the agent was restarted meanwhile."
+    )
 
 
 class FinishRun(_Message):
@@ -126,6 +133,12 @@ def encode_image(metadata: NDArray[Any], run_id: int, i_image: int, n_images: in
     image["i_image"] = i_image
     image["n_images"] = n_images
     return _IMAGE + image.tobytes()
+
+
+def encode_images(images: NDArray[Any]) -> list[bytes]:
+    """Return the messages of several images, given as STORE_IMAGE structs of shape (n,)."""
+    data, size = images.tobytes(), STORE_IMAGE.itemsize
+    return [_IMAGE + data[start : start + size] for start in range(0, len(data), size)]
 
 
 def encode_run_message(message: StartRun | EndRun | FinishRun | WriteMaster) -> bytes:
