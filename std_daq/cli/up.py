@@ -1,0 +1,127 @@
+"""Run all services of a detector on this machine, until SIGINT or SIGTERM; prints "ready" when every one is.
+
+Uses the RabbitMQ that is given, or a throwaway one that ends with this command. Logs of the services go to standard
+error, each line with the service's name in front. A service that dies is started again.
+"""
+
+import argparse
+import fcntl
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+from std_daq.broker.address import VARIABLE, redact_url, save_broker_url
+from std_daq.broker.throwaway import start_broker
+from std_daq.config.load import load_config
+from std_daq.config.model import DetectorConfig
+from std_daq.config.paths import broker_url_file, frame_buffer_path, image_buffer_path, make_runtime_dir
+from std_daq.errors import ResourceError, SharedMemoryError
+from std_daq.service.supervisor import ServiceCommand, Supervisor
+from std_daq.shm.segment import Segment
+from std_daq.telemetry.logs import configure_logs, get_logger
+
+_READY_LOOK_S = 0.2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
+    parser.add_argument("--broker-url", metavar="URL", help="amqp://...; by default a throwaway RabbitMQ")
+    parser.add_argument("--ready-timeout", type=float, default=180.0, metavar="SECONDS", help="time to become ready")
+    parser.add_argument("--keep-rings", action="store_true", help="leave the rings in shared memory at the end")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run until told to end; returns the exit code."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    config = load_config(arguments.config)
+    configure_logs(config.log_level, service="up")
+    runtime = make_runtime_dir(config)
+    with (runtime / "up.lock").open("w") as lock:
+        _lock(lock, config)
+        given = arguments.broker_url or os.environ.get(VARIABLE) or _configured_url(config)
+        with start_broker(given) as url:
+            get_logger().info("broker", url=redact_url(url), is_throwaway=given is None)
+            save_broker_url(broker_url_file(config), url)
+            try:
+                _supervise(config, arguments, url, stop)
+            finally:
+                broker_url_file(config).unlink(missing_ok=True)
+                if not arguments.keep_rings:
+                    _remove_rings(config)
+    return 0
+
+
+def service_commands(config: DetectorConfig, config_path: Path) -> list[ServiceCommand]:
+    """Return how the services of one machine are started."""
+    common = ("--config", str(config_path))
+    commands = []
+    for part in config.receivers:
+        is_only_one = len(config.receivers) == 1
+        name = "udp-recv" if is_only_one else f"udp-recv-{part}"
+        more = () if is_only_one else ("--modules", str(part))
+        commands.append(ServiceCommand(name, "std_udp_recv", (*common, *more)))
+    commands.append(ServiceCommand("assembler", "std_assembler", common))
+    commands.append(ServiceCommand("writer-agent", "std_writer_agent", common))
+    writers = [
+        ServiceCommand(f"h5-writer-{writer}", "std_h5_writer", (*common, "--writer", str(writer)))
+        for writer in range(config.number_of_writers)
+    ]
+    return commands + writers
+
+
+def _supervise(config: DetectorConfig, arguments: argparse.Namespace, url: str, stop: threading.Event) -> None:
+    commands = service_commands(config, arguments.config)
+    width = max(len(command.instance) for command in commands)
+    supervisor = Supervisor(config, commands, lambda name, line: _write_line(name, line, width), {VARIABLE: url})
+    deadline = time.monotonic() + arguments.ready_timeout
+    is_ready = False
+    try:
+        supervisor.start()
+        while not stop.wait(_READY_LOOK_S):
+            supervisor.step()
+            if is_ready:
+                continue
+            is_ready = supervisor.are_all_ready()
+            if is_ready:
+                print("ready", flush=True)
+            elif time.monotonic() > deadline:
+                raise ResourceError(
+                    f"the services were not ready within {arguments.ready_timeout:.0f} s; see their logs"
+                )
+    finally:
+        supervisor.stop()
+
+
+def _configured_url(config: DetectorConfig) -> str | None:
+    if config.broker.url_file is not None:
+        return config.broker.url_file.read_text(encoding="utf-8").strip()
+    return config.broker.url
+
+
+def _write_line(instance: str, line: str, width: int) -> None:
+    sys.stderr.write(f"{instance:<{width}} | {line}\n")
+    sys.stderr.flush()
+
+
+def _lock(lock: IO[str], config: DetectorConfig) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ResourceError(f"another 'std-daq up' already runs the services of {config.detector_name}") from None
+
+
+def _remove_rings(config: DetectorConfig) -> None:
+    for path in (frame_buffer_path(config), image_buffer_path(config)):
+        try:
+            segment = Segment.attach(path, is_writable=True)
+        except SharedMemoryError:
+            continue
+        segment.remove()
+        segment.close()
