@@ -11,7 +11,7 @@
     ├── BrokerError            RabbitMQ is away or refuses
     ├── RequestRefusedError    a write request that will not be carried out
     ├── FileFormatError        an image file that is not what it should be
-    └── CaptureError           a packet capture that cannot be read
+    └── CaptureError           a packet capture that cannot be read or written
 
 In the data plane nothing raises per packet or image: services count and go on.
 """
@@ -82,4 +82,4 @@ class FileFormatError(StdDaqError):
 
 
 class CaptureError(StdDaqError):
-    """A packet capture cannot be read."""
+    """A packet capture cannot be read or written."""
