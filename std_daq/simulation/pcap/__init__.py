@@ -1,0 +1,1 @@
+"""UDP datagrams out of pcap and pcapng files, whatever link they were captured on."""
