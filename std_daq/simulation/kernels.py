@@ -37,7 +37,7 @@ _CMSG_SPACE = np.uint64(24)
 _CMSG_UDP_SEGMENT = np.uint64(17 | 103 << 32)
 
 _MSG_DONTWAIT = 0x40
-_POINTER_TO_INT: Any = types.CPointer(types.int32)  # type: ignore[no-untyped-call]
+_POINTER_TO_INT: Any = types.CPointer(types.int32)
 
 _sendmmsg: Any = types.ExternalFunction("sendmmsg", types.int32(types.int32, types.uintp, types.uint32, types.int32))
 _recvmmsg: Any = types.ExternalFunction(
