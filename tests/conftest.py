@@ -1,7 +1,15 @@
 """Fixtures that several kinds of tests use."""
 
-from collections.abc import Iterator
+import gc
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import psutil
 import pytest
 
 from std_daq.broker.address import VARIABLE
@@ -25,3 +33,69 @@ def _no_broker_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def tag(request: pytest.FixtureRequest) -> str:
     """Tag that no other test uses."""
     return f"t{abs(hash(request.node.nodeid)):x}"
+
+
+@pytest.fixture
+def shm_dir() -> Iterator[Path]:
+    """A directory of shared memory for one test."""
+    path = Path(tempfile.mkdtemp(prefix="std-daq-test-", dir="/dev/shm"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A runtime directory for one test, short enough for sockets, that services find by the environment."""
+    path = Path(tempfile.mkdtemp(prefix="sdt-"))
+    monkeypatch.setenv("STD_DAQ_RUNTIME_DIR", str(path))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind() -> Iterator[None]:
+    """Fail a test that leaves a thread, a child process, a socket or a file in shared memory behind."""
+    before = _resources()
+    yield
+    left = _wait_for(lambda: _resources() - before, until_empty_s=3.0)
+    assert not left, f"the test left behind: {sorted(left)}"
+
+
+def _resources() -> set[str]:
+    found = {f"thread {thread.name}" for thread in threading.enumerate() if not thread.name.startswith("pytest")}
+    found |= {f"process {child.pid} {' '.join(child.cmdline()[:4])}" for child in _children()}
+    found |= {f"shm {name}" for name in os.listdir("/dev/shm") if name.startswith(".") or "std-daq" in name}
+    return found | {f"fd {target}" for target in _open_sockets_and_rings()}
+
+
+def _children() -> list[psutil.Process]:
+    children = []
+    for child in psutil.Process().children():
+        try:
+            if child.status() != psutil.STATUS_ZOMBIE:
+                children.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return children
+
+
+def _open_sockets_and_rings() -> set[str]:
+    targets = set()
+    for fd in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(fd.readlink())
+        except OSError:
+            continue
+        if target.startswith(("socket:", "/dev/shm")):
+            targets.add(target)
+    return targets
+
+
+def _wait_for(left: Callable[[], set[str]], until_empty_s: float) -> set[str]:
+    deadline = time.monotonic() + until_empty_s
+    found = left()
+    while found and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.02)
+        found = left()
+    return found

@@ -1,0 +1,145 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+SERVICE = """
+import sys, time
+from std_daq.errors import PortError
+from std_daq.service import run_service, service_parser
+class Idle:
+    is_ready = True
+    def step(self):
+        if context.arguments.then == "raise": raise RuntimeError("unforeseen")
+        context.stop.wait(0.05)
+    def close(self): print("closed", flush=True)
+def start(c):
+    global context
+    context = c
+    if c.arguments.then == "port": raise PortError("port 5 is taken")
+    print("began", flush=True)
+    return Idle()
+parser = service_parser("std-idle", "Does nothing.")
+parser.add_argument("--then", default="")
+sys.exit(run_service(parser, None, start))
+"""
+
+CONFIG = {
+    "detector_name": "idle",
+    "detector_type": "jungfrau",
+    "n_modules": 1,
+    "bit_depth": 16,
+    "image_pixel_height": 512,
+    "image_pixel_width": 1024,
+    "start_udp_port": 50000,
+}
+
+
+@pytest.fixture
+def config_file(tmp_path: Path, runtime: Path) -> Path:
+    file = tmp_path / "detector.json"
+    file.write_text(json.dumps(CONFIG))
+    return file
+
+
+def start(config_file: Path, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", SERVICE, "--config", str(config_file), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_service_drains_and_ends_with_0_on_a_signal(config_file: Path, number: signal.Signals) -> None:
+    with start(config_file) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "began\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert out == "closed\n"
+    assert [json.loads(line)["event"] for line in err.splitlines()] == ["started", "ended"]
+
+
+def test_endpoint_of_a_service_is_found_by_its_record(config_file: Path, runtime: Path) -> None:
+    with start(config_file) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert process.stderr is not None
+        process.stderr.readline()
+        record = json.loads((runtime / "idle/services/idle.json").read_text())
+        assert record["pid"] == process.pid
+        with urllib.request.urlopen(f"{record['url']}/health/ready", timeout=5) as answer:
+            assert answer.status == 200
+        with urllib.request.urlopen(f"{record['url']}/metrics", timeout=5) as answer:
+            assert b'daq_build_info{service="idle"' in answer.read()
+        with pytest.raises(urllib.error.HTTPError, match="404") as refused:
+            urllib.request.urlopen(f"{record['url']}/else", timeout=5)
+        refused.value.close()
+        process.terminate()
+        process.communicate(timeout=20)
+    assert not (runtime / "idle/services/idle.json").exists()
+
+
+def test_wrong_configuration_ends_with_2_and_names_the_key(config_file: Path) -> None:
+    config_file.write_text(json.dumps({**CONFIG, "n_modulse": 1}))
+    with start(config_file) as process:
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert "did you mean 'n_modules'" in err
+
+
+def test_what_the_machine_does_not_give_ends_with_1_and_the_reason(config_file: Path) -> None:
+    with start(config_file, "--then", "port") as process:
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "port 5 is taken" in err
+
+
+def test_unforeseen_error_ends_with_1_and_a_traceback_after_closing(config_file: Path) -> None:
+    with start(config_file, "--then", "raise") as process:
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "RuntimeError: unforeseen" in err
+    assert out == "began\nclosed\n"
+
+
+def test_taken_metrics_port_is_named(config_file: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with start(config_file, "--metrics-port", str(taken.getsockname()[1])) as process:
+            _, err = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "--metrics-port" in err
+
+
+def test_supervised_service_ends_with_its_supervisor(config_file: Path) -> None:
+    supervisor = (
+        "import os, subprocess, sys\n"
+        "child = subprocess.Popen(sys.argv[1:], env=os.environ | {'STD_DAQ_SUPERVISOR_PID': str(os.getpid())}, "
+        "stdout=subprocess.PIPE, text=True)\n"
+        "child.stdout.readline(); print(child.pid, flush=True); child.wait()\n"
+    )
+    service = [sys.executable, "-c", SERVICE, "--config", str(config_file)]
+    with subprocess.Popen(
+        [sys.executable, "-c", supervisor, *service], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        pidfd = os.pidfd_open(child)
+        process.kill()
+        import select
+
+        assert select.select([pidfd], [], [], 20)[0], "the service went on without its supervisor"
+        os.close(pidfd)

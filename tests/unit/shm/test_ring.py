@@ -1,0 +1,311 @@
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from std_daq.errors import ConfigError, SharedMemoryError
+from std_daq.protocols.image_metadata import IMAGE_METADATA
+from std_daq.shm.frame_buffer import FrameBuffer
+from std_daq.shm.image_buffer import LEAST_ENTRIES, ImageBuffer
+from std_daq.shm.journal import Journal
+from std_daq.shm.segment import Segment, SegmentState, list_segments
+
+SHAPE = (8, 16)
+
+
+def make(path: Path, n_slots: int = 4, shape: tuple[int, int] = SHAPE) -> tuple[ImageBuffer, bool]:
+    return ImageBuffer.create(
+        path, shape=shape, dtype=np.dtype("u2"), n_modules=3, buffer_bytes=0, n_slots=n_slots
+    )
+
+
+def publish(ring: ImageBuffer, image_id: int, value: int | None = None) -> int:
+    sequence = ring.journal.next_sequence
+    slot = ring.slot(sequence)
+    ring.begin(slot)
+    ring.images[slot] = image_id if value is None else value
+    metadata = np.zeros(1, IMAGE_METADATA)
+    metadata["id"] = image_id
+    metadata["sequence"] = sequence
+    ring.headers["metadata"][slot] = metadata[0]
+    ring.end(slot)
+    return ring.journal.append(metadata)
+
+
+def test_reader_attaches_by_name_alone_and_sees_what_was_published(shm_dir: Path) -> None:
+    writer, is_new = make(shm_dir / "ring")
+    reader = ImageBuffer.attach(shm_dir / "ring")
+    publish(writer, 77)
+    entries = reader.journal.read(0, 10).entries
+    assert is_new
+    assert (reader.shape, reader.dtype, reader.n_modules) == (SHAPE, np.dtype("u2"), 3)
+    assert entries["id"].tolist() == [77]
+    assert (reader.images[0] == 77).all()
+    reader.close()
+    writer.close()
+
+
+def test_readers_mapping_cannot_be_written(shm_dir: Path) -> None:
+    writer, _ = make(shm_dir / "ring")
+    reader = ImageBuffer.attach(shm_dir / "ring")
+    with pytest.raises(ValueError, match="read-only"):
+        reader.images[0] = 1
+    reader.close()
+    writer.close()
+
+
+def test_ring_is_for_user_and_group_only(shm_dir: Path) -> None:
+    previous = os.umask(0)
+    try:
+        writer, _ = make(shm_dir / "ring")
+    finally:
+        os.umask(previous)
+    assert (shm_dir / "ring").stat().st_mode & 0o777 == 0o660
+    writer.close()
+
+
+def test_generation_tells_that_a_slot_was_overwritten_under_the_reader(shm_dir: Path) -> None:
+    writer, _ = make(shm_dir / "ring", n_slots=4)
+    reader = ImageBuffer.attach(shm_dir / "ring")
+    publish(writer, 1)
+    generation = reader.generation(0)
+    assert reader.is_unchanged(0, generation)
+    for image_id in range(2, 6):
+        publish(writer, image_id)
+    assert not reader.is_unchanged(0, generation)
+    assert not reader.holds(0)
+    assert reader.holds(4)
+    reader.close()
+    writer.close()
+
+
+def test_slot_that_is_being_written_is_never_taken_for_whole(shm_dir: Path) -> None:
+    writer, _ = make(shm_dir / "ring")
+    reader = ImageBuffer.attach(shm_dir / "ring")
+    writer.begin(0)
+    assert not reader.is_unchanged(0, reader.generation(0))
+    writer.end(0)
+    assert reader.is_unchanged(0, reader.generation(0))
+    reader.close()
+    writer.close()
+
+
+def test_no_torn_image_passes_the_check_while_a_writer_hammers_the_ring(shm_dir: Path) -> None:
+    writer, _ = make(shm_dir / "ring", n_slots=4, shape=(64, 256))
+    reader = ImageBuffer.attach(shm_dir / "ring")
+    publish(writer, 0)
+    stop = threading.Event()
+
+    def hammer() -> None:
+        image_id = 1
+        while not stop.is_set() and image_id < 100_000:
+            publish(writer, image_id % 60_000)
+            image_id += 1
+
+    thread = threading.Thread(target=hammer)
+    thread.start()
+    n_whole = n_torn = 0
+    for attempt in range(20_000):
+        sequence = reader.journal.next_sequence - 1 - attempt % 4
+        if sequence < 0:
+            continue
+        slot = reader.slot(sequence)
+        generation = reader.generation(slot)
+        copy = reader.images[slot].copy()
+        if not reader.is_unchanged(slot, generation):
+            n_torn += 1
+            continue
+        n_whole += 1
+        assert (copy == copy[0, 0]).all()
+        if n_whole > 3000 and n_torn > 10:
+            break
+    stop.set()
+    thread.join()
+    assert n_whole > 0
+    reader.close()
+    writer.close()
+
+
+def test_restarted_owner_goes_on_with_the_same_ring_and_readers_survive(shm_dir: Path) -> None:
+    first, _ = make(shm_dir / "ring")
+    reader = ImageBuffer.attach(shm_dir / "ring")
+    publish(first, 5)
+    first.close()
+    second, is_new = make(shm_dir / "ring")
+    publish(second, 6)
+    assert not is_new
+    assert reader.is_live
+    assert reader.journal.read(0, 10).entries["id"].tolist() == [5, 6]
+    reader.close()
+    second.close()
+
+
+def test_another_geometry_retires_the_old_ring_so_that_readers_notice(shm_dir: Path) -> None:
+    first, _ = make(shm_dir / "ring")
+    reader = ImageBuffer.attach(shm_dir / "ring")
+    second, is_new = make(shm_dir / "ring", shape=(8, 32))
+    assert is_new
+    assert not reader.is_live
+    assert reader.segment.info.state is SegmentState.RETIRED
+    for ring in (reader, first, second):
+        ring.close()
+
+
+def test_slot_left_unfinished_by_a_killed_writer_is_emptied_at_its_next_start(shm_dir: Path) -> None:
+    first, _ = make(shm_dir / "ring")
+    publish(first, 9)
+    first.begin(1)
+    first.headers["metadata"][1]["id"] = 10
+    first.close()
+    second, _ = make(shm_dir / "ring")
+    assert second.invalidate_unfinished() == 1
+    assert second.generation(1) % 2 == 0
+    assert second.headers["metadata"][1]["id"] == 0
+    assert second.holds(0)
+    second.close()
+
+
+def test_second_writer_process_is_refused_with_the_reason(shm_dir: Path) -> None:
+    ring, _ = make(shm_dir / "ring")
+    ring.segment.lock(0, "the assembler")
+    code = (
+        "import sys; from pathlib import Path; from std_daq.shm.segment import Segment\n"
+        "from std_daq.errors import SharedMemoryError\n"
+        "try: Segment.attach(Path(sys.argv[1]), is_writable=True).lock(0, 'the assembler')\n"
+        "except SharedMemoryError as error: print(error)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(shm_dir / "ring")], capture_output=True, text=True, check=True
+    )
+    assert "another process already writes here as the assembler" in result.stdout
+    ring.close()
+
+
+def test_too_small_a_directory_is_refused_with_numbers_and_remedy(shm_dir: Path) -> None:
+    with pytest.raises(SharedMemoryError, match=r"GB are needed, .* free .*ram_buffer_gb.*shm_size"):
+        make(shm_dir / "ring", n_slots=10**9)
+    assert list(shm_dir.iterdir()) == []
+
+
+def test_memory_for_too_few_slots_names_the_key_and_what_is_needed(shm_dir: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ram_buffer_gb.*set it to") as caught:
+        ImageBuffer.create(
+            shm_dir / "ring", shape=(1000, 1000), dtype=np.dtype("u2"), n_modules=1, buffer_bytes=5_000_000
+        )
+    assert caught.value.key == "ram_buffer_gb"
+    with pytest.raises(ConfigError, match=r"shared_memory.frame_buffer_gb"):
+        FrameBuffer.create(shm_dir / "ring", n_modules=8, frame_bytes=2**20, n_units=128, buffer_bytes=10**6)
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 100, b"STDDAQ\x00\x01" + b"\xff" * 8000, b"\x00" * 8192])
+def test_foreign_file_is_refused_and_left_alone(shm_dir: Path, content: bytes) -> None:
+    path = shm_dir / "ring"
+    path.write_bytes(content)
+    with pytest.raises(SharedMemoryError, match=str(path)):
+        ImageBuffer.attach(path)
+    with pytest.raises(SharedMemoryError, match="remove the file"):
+        make(path)
+    assert path.read_bytes() == content
+
+
+def test_missing_ring_says_that_its_owner_may_not_run(shm_dir: Path) -> None:
+    with pytest.raises(SharedMemoryError, match="is the service that owns it running"):
+        ImageBuffer.attach(shm_dir / "nothing")
+
+
+def test_ring_of_another_kind_is_refused(shm_dir: Path) -> None:
+    ring, _ = make(shm_dir / "ring")
+    with pytest.raises(SharedMemoryError, match="holds images, not frames"):
+        FrameBuffer.attach(shm_dir / "ring")
+    ring.close()
+
+
+def test_segments_are_listed_with_geometry_and_removed_ones_are_retired(shm_dir: Path) -> None:
+    ring, _ = make(shm_dir / "ring")
+    (shm_dir / "foreign").write_text("something else")
+    (info,) = list_segments(shm_dir)
+    assert (info.path.name, info.creator_pid, info.geometry["kind"]) == ("ring", os.getpid(), "images")
+    segment = Segment.attach(shm_dir / "ring", is_writable=True)
+    segment.remove()
+    segment.close()
+    assert not ring.is_live
+    assert list_segments(shm_dir) == []
+    ring.close()
+
+
+def test_notes_are_read_as_they_were_written_last(shm_dir: Path) -> None:
+    ring, _ = make(shm_dir / "ring")
+    reader = ImageBuffer.attach(shm_dir / "ring")
+    assert reader.read_notes() == {}
+    ring.write_notes({"calibration": [1]})
+    ring.write_notes({"calibration": [1, 2]})
+    assert reader.read_notes() == {"calibration": [1, 2]}
+    with pytest.raises(SharedMemoryError, match="do not fit"):
+        ring.write_notes({"long": "x" * 100_000})
+    reader.close()
+    ring.close()
+
+
+def test_resume_point_belongs_to_the_ring_that_it_names(shm_dir: Path) -> None:
+    ring, _ = make(shm_dir / "ring")
+    assert ring.journal.resume_point(3) == (0, 0)
+    ring.journal.set_resume_point(3, ring=123, sequence=456)
+    ring.close()
+    again, _ = make(shm_dir / "ring")
+    assert again.journal.resume_point(3) == (123, 456)
+    assert again.journal.resume_point(2) == (0, 0)
+    again.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 50)), max_size=25))
+def test_reader_gets_every_entry_once_in_order_or_is_told_how_many_are_gone(
+    steps: list[tuple[int, int]],
+) -> None:
+    geometry_entries = 32
+    entries = np.zeros(geometry_entries, IMAGE_METADATA)
+    control = np.zeros(128, np.uint64)
+    journal = Journal(entries, control)
+    cursor = n_published = 0
+    for n_new, limit in steps:
+        for _ in range(n_new):
+            entry = np.zeros(1, IMAGE_METADATA)
+            entry["id"] = n_published
+            journal.append(entry)
+            n_published += 1
+        part = journal.read(cursor, limit)
+        expected_lost = max(0, n_published - geometry_entries + 1 - cursor)
+        assert part.n_lost == expected_lost
+        first = cursor + expected_lost
+        assert part.entries["id"].tolist() == list(range(first, min(n_published, first + limit)))
+        cursor = first + len(part.entries)
+
+
+def test_journal_remembers_more_images_than_the_ring_holds(shm_dir: Path) -> None:
+    ring, _ = make(shm_dir / "ring", n_slots=4)
+    for image_id in range(50):
+        publish(ring, image_id)
+    part = ring.journal.read(0, 100)
+    assert part.entries["id"].tolist() == list(range(50))
+    assert [ring.holds(sequence) for sequence in range(50)] == [False] * 46 + [True] * 4
+    assert ring.geometry.n_entries >= LEAST_ENTRIES
+    ring.close()
+
+
+def test_frames_of_one_exposure_lie_side_by_side_for_all_modules(shm_dir: Path) -> None:
+    ring, _ = FrameBuffer.create(
+        shm_dir / "frames", n_modules=3, frame_bytes=5000, n_units=100, buffer_bytes=0, n_slots=8
+    )
+    assert [ring.index(9, module) for module in range(3)] == [3, 4, 5]
+    assert ring.frame(3).shape == (5000,)
+    assert ring.headers["received"].shape == (24, 2)
+    assert ring.headers.dtype.itemsize % 64 == 0
+    addresses = [ring.frame(index).ctypes.data % 4096 for index in range(24)]
+    assert addresses == [addresses[0]] * 24 == [0] * 24
+    ring.close()
