@@ -18,6 +18,9 @@ its files and reports ``finished``; with several files, WriteMaster goes to writ
 A run that is not known is nothing to a writer: messages for it are left aside. StartRun may come twice for a run of
 which no image was sent. After a restart the agent sends EndRun to the writers whose ``alive`` names the run that it
 finds unfinished, without knowing how much it has sent.
+
+``failed`` may come at any time in a run; EndRun and FinishRun are answered all the same (where the end cannot be
+written into the files, by ``failed`` before ``finished``), WriteMaster by ``master_written`` or ``failed`` alone.
 """
 
 from enum import StrEnum
@@ -75,6 +78,7 @@ class WriteMaster(_Message):
 
     kind: Literal["write_master"] = "write_master"
     run_id: int
+    output_file: str = Field(description="Absolute path of the master; the writer need not have been in the run.")
     report: RunReport
     data_files: list[str]
 
