@@ -25,7 +25,7 @@ from std_daq.protocols.requests import RunReport
 Chunk = bytes | bytearray | memoryview | npt.NDArray[Any]
 
 # Version 1.10 of the format is what SWMR needs; every reader of the last years knows it, unlike the latest.
-_FORMAT_VERSION = ("v110", "v110")
+FORMAT_VERSION = ("v110", "v110")
 _ALIGN_FROM_BYTES = 64 * 1024
 _ALIGNMENT_BYTES = 4096
 _ROWS_PER_CHUNK = 1024
@@ -100,7 +100,7 @@ class ImageFile:
             file = h5py.File(
                 path,
                 "x",
-                libver=_FORMAT_VERSION,
+                libver=FORMAT_VERSION,
                 locking="best-effort",
                 alignment_threshold=_ALIGN_FROM_BYTES,
                 alignment_interval=_ALIGNMENT_BYTES,
@@ -113,7 +113,7 @@ class ImageFile:
         try:
             write_structure(file, description, clock())
             _create_datasets(file, description)
-            _keep_metadata_in_memory(file)
+            keep_metadata_in_memory(file)
             file.swmr_mode = True
             return cls(path, file, description, clock)
         except BaseException as error:
@@ -336,7 +336,7 @@ def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None
     describe_status(file[layout.STATUS])
 
 
-def _keep_metadata_in_memory(file: h5py.File) -> None:
+def keep_metadata_in_memory(file: h5py.File) -> None:
     """Let HDF5 write metadata at a flush only, never in between to make room in its cache.
 
     What the cache then grows by is the index of the chunks, 8 bytes an image.
