@@ -24,9 +24,7 @@ def find_broker_url(
     if not found:
         raise BrokerError(f"no broker: give its URL, or set {VARIABLE}=amqp://user:password@host:5672/vhost")
     if urlsplit(found).scheme not in {"amqp", "amqps"} or not urlsplit(found).hostname:
-        raise BrokerError(
-            f"broker URL {redact_url(found)!r} does not look like amqp://user:password@host:5672/"
-        )
+        raise BrokerError(f"broker URL {redact_url(found)!r} does not look like amqp://user:password@host:5672/")
     return found
 
 

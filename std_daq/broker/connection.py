@@ -73,9 +73,7 @@ class BrokerConnection:
         How many messages may wait to be published.
     """
 
-    def __init__(
-        self, url: str, topology: Topology, *, name: str = "std-daq", max_waiting: int = MAX_WAITING
-    ) -> None:
+    def __init__(self, url: str, topology: Topology, *, name: str = "std-daq", max_waiting: int = MAX_WAITING) -> None:
         self._place = redact_url(url)
         self._parameters = _parameters(url, name)
         self._topology = topology
@@ -337,14 +335,10 @@ class BrokerConnection:
                 )
             )
         except pika.exceptions.NackError:
-            outgoing.confirmation.set_exception(
-                BrokerError(f"the broker at {self._place} did not take the message")
-            )
+            outgoing.confirmation.set_exception(BrokerError(f"the broker at {self._place} did not take the message"))
         except pika.exceptions.ChannelClosedByBroker as error:
             # Sent again it would only close the next channel as well.
-            outgoing.confirmation.set_exception(
-                BrokerError(f"the broker refused the message: {error.reply_text}")
-            )
+            outgoing.confirmation.set_exception(BrokerError(f"the broker refused the message: {error.reply_text}"))
             self._outgoing.popleft()
             raise
         else:

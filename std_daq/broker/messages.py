@@ -101,7 +101,5 @@ def encode_properties(message: Message, name: str) -> pika.BasicProperties:
     except (pika.exceptions.AMQPError, AssertionError, ValueError) as error:
         raise BrokerError(f"a message to '{message.exchange}' cannot be encoded: {error!r}") from error
     if n_bytes > MAX_HEADER_BYTES:
-        raise BrokerError(
-            f"headers of {n_bytes} bytes are more than the {MAX_HEADER_BYTES} that a message holds"
-        )
+        raise BrokerError(f"headers of {n_bytes} bytes are more than the {MAX_HEADER_BYTES} that a message holds")
     return properties

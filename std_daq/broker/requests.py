@@ -25,9 +25,7 @@ class RequestPublisher:
         self._connection = connection
         self._tag = check_tag(tag)
 
-    def publish(
-        self, request: WriteRequest, *, request_id: str | None = None, timeout_s: float = 10.0
-    ) -> str:
+    def publish(self, request: WriteRequest, *, request_id: str | None = None, timeout_s: float = 10.0) -> str:
         """Send a request and return its id when the broker has it in safety.
 
         Raises

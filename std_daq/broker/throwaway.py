@@ -220,9 +220,7 @@ class ThrowawayBroker:
 
     def _last_words(self) -> str:
         logs = [self._folder / "output.log", self._folder / "log" / "rabbit.log"]
-        lines = [
-            line for log in logs if log.exists() for line in log.read_text(errors="replace").splitlines()
-        ]
+        lines = [line for log in logs if log.exists() for line in log.read_text(errors="replace").splitlines()]
         return "\n".join(lines[-20:])
 
 

@@ -94,9 +94,7 @@ def test_missing_server_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch)
         ThrowawayBroker()
 
 
-def test_server_that_ends_at_once_is_told_with_its_last_words(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_server_that_ends_at_once_is_told_with_its_last_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     server = tmp_path / "rabbitmq-server"
     server.write_text("#!/bin/sh\necho no room for rabbits\nexit 1\n")
     server.chmod(0o755)

@@ -1,0 +1,119 @@
+"""Which rings lie in a directory, and who uses them; for people who clean up."""
+
+import fcntl
+import os
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from std_daq.errors import SharedMemoryError
+from std_daq.shm.segment import Segment, SegmentInfo, list_segments
+
+# struct flock of Linux, 64 bit: type, whence, start, length, pid.
+_FLOCK = struct.Struct("@hhqqi4x")
+_UNFINISHED = re.compile(r"\..+\.\d+\.making")
+_MANY_PARTS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class RingUse:
+    """A ring and its users.
+
+    Parameters
+    ----------
+    info
+        What its header says.
+    writers
+        Processes that hold a writer's lock, as this process sees their ids (0 for one of another container).
+    users
+        Processes that have it mapped, as far as this user may look.
+    """
+
+    info: SegmentInfo
+    writers: tuple[int, ...]
+    users: tuple[int, ...]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anybody writes or reads it."""
+        return bool(self.writers or self.users)
+
+
+def inspect_rings(directory: Path) -> list[RingUse]:
+    """Return the rings of a directory with their users.
+
+    Raises
+    ------
+    SharedMemoryError
+        When the directory cannot be read.
+    """
+    try:
+        found = list_segments(directory)
+    except OSError as error:
+        raise SharedMemoryError(f"{directory}: cannot be read: {error.strerror}") from None
+    users: dict[Path, set[int]] = {info.path: set() for info in found}
+    for pid, path in _mapped_files():
+        if path in users:
+            users[path].add(pid)
+    return [RingUse(info, _lock_holders(info.path), tuple(sorted(users[info.path]))) for info in found]
+
+
+def remove_ring(path: Path) -> None:
+    """Retire a ring, so that whoever still reads it knows, and remove its name; raises SharedMemoryError."""
+    segment = Segment.attach(path, is_writable=True)
+    try:
+        segment.remove()
+    except OSError as error:
+        raise SharedMemoryError(f"{path}: cannot be removed: {error.strerror}") from None
+    finally:
+        segment.close()
+
+
+def remove_unfinished(directory: Path) -> list[Path]:
+    """Remove what owners left that were killed while they made a ring; returns what was removed."""
+    removed = []
+    # Who makes a ring holds this lock until the ring has its name: under it, whatever has none is a leftover.
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for path in sorted(directory.iterdir()):
+            if _UNFINISHED.fullmatch(path.name):
+                with suppress(OSError):
+                    path.unlink()
+                    removed.append(path)
+    finally:
+        os.close(descriptor)
+    return removed
+
+
+def _lock_holders(path: Path) -> tuple[int, ...]:
+    """Return who holds a lock on any part; locks of this process itself do not count."""
+    holders = set()
+    start = 0
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        while start < _MANY_PARTS:
+            asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, _MANY_PARTS - start, 0)
+            kind, _, first, length, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+            if kind == fcntl.F_UNLCK:
+                break
+            holders.add(max(pid, 0))
+            start = first + length if length else _MANY_PARTS
+    finally:
+        os.close(descriptor)
+    return tuple(sorted(holders))
+
+
+def _mapped_files() -> Iterator[tuple[int, Path]]:
+    """Yield process id and path of what the processes have mapped; those of other users may not show it."""
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        with suppress(OSError):
+            for line in (process / "maps").read_text(errors="replace").splitlines():
+                fields = line.split(maxsplit=5)
+                if len(fields) == 6:
+                    yield int(process.name), Path(fields[5])
