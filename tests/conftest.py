@@ -1,7 +1,6 @@
 """Fixtures that several kinds of tests use."""
 
 import gc
-import os
 import shutil
 import tempfile
 import threading
@@ -64,7 +63,11 @@ def _nothing_is_left_behind() -> Iterator[None]:
 def _resources() -> set[str]:
     found = {f"thread {thread.name}" for thread in threading.enumerate() if not thread.name.startswith("pytest")}
     found |= {f"process {child.pid} {' '.join(child.cmdline()[:4])}" for child in _children()}
-    found |= {f"shm {name}" for name in os.listdir("/dev/shm") if name.startswith(".") or "std-daq" in name}
+    found |= {
+        f"shm {name}"
+        for name in (path.name for path in Path("/dev/shm").iterdir())
+        if name.startswith(".") or "std-daq" in name
+    }
     return found | {f"fd {target}" for target in _open_sockets_and_rings()}
 
 

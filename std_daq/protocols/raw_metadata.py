@@ -18,7 +18,7 @@ RAW_METADATA = np.dtype(
         ("first_arrival_ns", "<u8"),
         ("last_arrival_ns", "<u8"),
         ("epoch", "<u4"),  # counts restarts of the detector
-        ("n_missing_modules", "<u4"),
+        ("n_missing_modules", "<u4"),  # without those that are switched off
     ]
 )
 assert RAW_METADATA.itemsize == 80  # noqa: S101

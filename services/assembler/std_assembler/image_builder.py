@@ -97,8 +97,9 @@ class ImageBuilder:
             n_overwritten += more_overwritten
         for module in self._off:
             converter.fill(module, image)
-        built.n_missing_modules = n_missing
-        built.n_overwritten_modules = n_overwritten
+        # What the receiver had and is not there any more was overwritten.
+        built.n_missing_modules = min(n_missing, self._n_never_received(exposure))
+        built.n_overwritten_modules = n_overwritten + n_missing - built.n_missing_modules
         built.status = self._status(exposure, built)
         return built
 
@@ -130,6 +131,12 @@ class ImageBuilder:
             missing_packets[job.module] = self._packets_per_frame[job.module]
             converter.fill(job.module, image)
         return n_missing, n_overwritten
+
+    def _n_never_received(self, exposure: Exposure) -> int:
+        return sum(
+            len(modules) if raw is None else int(raw["n_missing_modules"][0])
+            for raw, modules in zip(exposure.raw, self._parts, strict=True)
+        )
 
     def _status(self, exposure: Exposure, built: BuiltImage) -> ImageStatus:
         status = ImageStatus.GOOD

@@ -78,7 +78,7 @@ def test_wrong_value_is_refused_with_file_key_value_and_remedy(
 ) -> None:
     file = tmp_path / "detector.json"
     file.write_text(json.dumps(changed(**changes)))
-    with pytest.raises(ConfigError, match="detector.json") as caught:
+    with pytest.raises(ConfigError, match=r"detector\.json") as caught:
         load_config(file)
     assert says in str(caught.value)
     assert caught.value.key == key

@@ -20,9 +20,7 @@ SHAPE = (8, 16)
 
 
 def make(path: Path, n_slots: int = 4, shape: tuple[int, int] = SHAPE) -> tuple[ImageBuffer, bool]:
-    return ImageBuffer.create(
-        path, shape=shape, dtype=np.dtype("u2"), n_modules=3, buffer_bytes=0, n_slots=n_slots
-    )
+    return ImageBuffer.create(path, shape=shape, dtype=np.dtype("u2"), n_modules=3, buffer_bytes=0, n_slots=n_slots)
 
 
 def publish(ring: ImageBuffer, image_id: int, value: int | None = None) -> int:

@@ -1,0 +1,16 @@
+"""Contexts for services that run inside a test."""
+
+import argparse
+import threading
+
+from prometheus_client import CollectorRegistry
+
+from std_daq.config.model import DetectorConfig
+from std_daq.config.paths import make_runtime_dir
+from std_daq.service.run import ServiceContext
+
+
+def service_context(config: DetectorConfig, instance: str = "test", **arguments: object) -> ServiceContext:
+    """Return the context with which `run_service` would start a service; makes the runtime directory."""
+    make_runtime_dir(config)
+    return ServiceContext(config, argparse.Namespace(**arguments), instance, CollectorRegistry(), threading.Event())

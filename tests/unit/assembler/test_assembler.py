@@ -1,0 +1,252 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from std_assembler.assembler import Assembler
+
+from std_daq.config import DetectorConfig, ModuleRange, parse_config
+from std_daq.config.paths import image_buffer_path
+from std_daq.errors import SharedMemoryError
+from std_daq.protocols.image_metadata import ImageStatus
+from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.testing.frames import FrameFeeder
+from std_daq.testing.services import service_context
+
+POSITIONS = {0: (0, 258, 513, 513), 1: (516, 258, 1029, 513), 2: (0, 255, 513, 0), 3: (516, 255, 1029, 0)}
+ROWS_OF_A_PACKET = 4  # 4096 bytes of 512 pixels of 16 bits
+
+
+def eiger(shm_dir: Path, **changes: Any) -> DetectorConfig:
+    shared_memory = {"directory": str(shm_dir), "frame_slots": 16, "image_slots": 8, **changes.pop("shared_memory", {})}
+    return parse_config(
+        {
+            "detector_name": "eiger",
+            "detector_type": "eiger",
+            "n_modules": 4,
+            "bit_depth": 16,
+            "image_pixel_height": 514,
+            "image_pixel_width": 1030,
+            "start_udp_port": 50000,
+            "module_positions": POSITIONS,
+            "shared_memory": shared_memory,
+            **changes,
+        }
+    )
+
+
+def raw_frames(seed: int) -> NDArray[np.uint16]:
+    return np.random.default_rng(seed).integers(1, 2**16, (4, 256, 512), dtype=np.uint16)
+
+
+def expected_image(raw: NDArray[np.uint16], lost: dict[int, set[int]], fill: int = 0) -> NDArray[np.uint16]:
+    """Place quarters the plain way: two chips 2 pixels apart, upside down where y1 < y0."""
+    image = np.full((514, 1030), fill, np.uint16)
+    for module, (x0, y0, _, y1) in POSITIONS.items():
+        quarter = raw[module].copy()
+        for packet in lost.get(module, set()):
+            quarter[packet * ROWS_OF_A_PACKET : (packet + 1) * ROWS_OF_A_PACKET] = fill
+        if y1 < y0:
+            quarter = quarter[::-1]
+        top = min(y0, y1)
+        image[top : top + 256, x0 : x0 + 256] = quarter[:, :256]
+        image[top : top + 256, x0 + 258 : x0 + 514] = quarter[:, 256:]
+    return image
+
+
+class Line:
+    """A feeder, an assembler and a reader of what it publishes."""
+
+    def __init__(self, config: DetectorConfig) -> None:
+        self.config = config
+        self.feeders = [FrameFeeder(config, part) for part in config.receivers]
+        self.assembler = Assembler(service_context(config))
+        self.images = ImageBuffer.attach(image_buffer_path(config))
+
+    def step_until(self, n_images: int) -> NDArray[Any]:
+        for _ in range(200):
+            if self.images.journal.next_sequence >= n_images:
+                break
+            self.assembler.step()
+        return self.images.journal.read(0, 10_000).entries
+
+    def pixels(self, sequence: int) -> NDArray[Any]:
+        assert self.images.holds(sequence)
+        return self.images.images[self.images.slot(sequence)]
+
+    def missing(self, sequence: int) -> list[int]:
+        return self.images.headers["missing_packets"][self.images.slot(sequence)].tolist()
+
+    def restart_assembler(self) -> None:
+        self.assembler.close()
+        self.assembler = Assembler(service_context(self.config))
+
+    def close(self) -> None:
+        self.images.close()
+        self.assembler.close()
+        for feeder in self.feeders:
+            feeder.close()
+
+
+@pytest.fixture
+def line(shm_dir: Path, runtime: Path) -> Iterator[Line]:
+    opened = Line(eiger(shm_dir))
+    yield opened
+    opened.close()
+
+
+def test_exposures_become_images_byte_for_byte_and_in_order(line: Line) -> None:
+    frames = {number: raw_frames(number) for number in (7, 8, 9)}
+    for number, raw in frames.items():
+        line.feeders[0].publish(number, raw)
+    entries = line.step_until(3)
+    assert entries["id"].tolist() == [7, 8, 9]
+    assert entries["sequence"].tolist() == [0, 1, 2]
+    assert entries["status"].tolist() == [0, 0, 0]
+    assert (entries["height"][0], entries["width"][0], entries["dtype"][0]) == (514, 1030, 2)
+    for sequence, raw in enumerate(frames.values()):
+        np.testing.assert_array_equal(line.pixels(sequence), expected_image(raw, {}))
+        assert line.missing(sequence) == [0, 0, 0, 0]
+
+
+def test_missing_packets_are_filled_listed_and_flagged(line: Line) -> None:
+    lost = {1: {0, 5, 63}, 2: {10}}
+    line.feeders[0].publish(1, raw_frames(99))  # other pixels, which must not shine through
+    line.feeders[0].publish(2, raw_frames(2), lost)
+    entries = line.step_until(2)
+    np.testing.assert_array_equal(line.pixels(1), expected_image(raw_frames(2), lost))
+    assert line.missing(1) == [0, 3, 1, 0]
+    assert entries["status"][1] == ImageStatus.MISSING_PACKETS
+    assert entries["n_missing_packets"][1] == 4
+
+
+def test_absent_module_is_filled_and_flagged_even_where_its_slot_holds_a_frame_of_this_number(line: Line) -> None:
+    line.feeders[0].publish(5, raw_frames(1), epoch=0)
+    line.step_until(1)
+    line.feeders[0].publish(5, raw_frames(2), absent={3}, epoch=1)  # the detector restarted, module 3 did not
+    entries = line.step_until(2)
+    expected = expected_image(raw_frames(2), {3: set(range(64))})
+    np.testing.assert_array_equal(line.pixels(1), expected)
+    assert entries["status"][1] == ImageStatus.MISSING_PACKETS | ImageStatus.MISSING_MODULES
+    assert entries["n_missing_modules"].tolist() == [0, 1]
+    assert entries["epoch"].tolist() == [0, 1]
+    assert line.missing(1) == [0, 0, 0, 64]
+
+
+def test_fill_value_is_the_configured_one(shm_dir: Path, runtime: Path) -> None:
+    line = Line(eiger(shm_dir, assembler={"fill_value": 65535}))
+    line.feeders[0].publish(1, raw_frames(1), {0: {3}})
+    line.step_until(1)
+    np.testing.assert_array_equal(line.pixels(0), expected_image(raw_frames(1), {0: {3}}, fill=65535))
+    line.close()
+
+
+def test_module_that_is_off_is_filled_and_not_missed(shm_dir: Path, runtime: Path) -> None:
+    line = Line(eiger(shm_dir, deactivate=[2]))
+    line.feeders[0].publish(1, raw_frames(1))
+    entries = line.step_until(1)
+    np.testing.assert_array_equal(line.pixels(0), expected_image(raw_frames(1), {2: set(range(64))}))
+    assert entries["status"][0] == ImageStatus.GOOD
+    line.close()
+
+
+def test_frames_overwritten_before_their_turn_are_never_shown_as_an_image(line: Line) -> None:
+    for number in range(20):  # the FrameBuffer has 16 slots
+        line.feeders[0].publish(number, raw_frames(number))
+    entries = line.step_until(16)
+    assert entries["id"].tolist() == list(range(4, 20))
+    for sequence in range(8, 16):
+        number = int(entries["id"][sequence])
+        np.testing.assert_array_equal(line.pixels(sequence), expected_image(raw_frames(number), {}))
+
+
+def test_restarted_assembler_goes_on_where_the_last_one_stopped(line: Line) -> None:
+    line.feeders[0].publish(1, raw_frames(1))
+    line.feeders[0].publish(2, raw_frames(2))
+    line.step_until(2)
+    line.assembler.close()
+    line.feeders[0].publish(3, raw_frames(3))
+    line.assembler = Assembler(service_context(line.config))
+    line.feeders[0].publish(4, raw_frames(4))
+    entries = line.step_until(4)
+    assert entries["id"].tolist() == [1, 2, 3, 4]
+    assert line.images.is_live
+
+
+def test_what_was_received_before_the_first_start_is_still_assembled(shm_dir: Path, runtime: Path) -> None:
+    config = eiger(shm_dir)
+    feeder = FrameFeeder(config)
+    feeder.publish(1, raw_frames(1))
+    feeder.close()
+    line = Line(config)
+    assert line.step_until(1)["id"].tolist() == [1]
+    line.close()
+
+
+def test_exposure_of_two_receivers_waits_for_both(shm_dir: Path, runtime: Path) -> None:
+    line = Line(eiger(shm_dir, udp={"receivers": ["0-1", "2-3"]}))
+    line.feeders[0].publish(1, raw_frames(1))
+    line.assembler.step()
+    assert line.images.journal.next_sequence == 0
+    line.feeders[1].publish(1, raw_frames(1))
+    line.step_until(1)
+    np.testing.assert_array_equal(line.pixels(0), expected_image(raw_frames(1), {}))
+    line.close()
+
+
+def test_receiver_that_is_dead_delays_images_for_the_stated_time_only(shm_dir: Path, runtime: Path) -> None:
+    line = Line(eiger(shm_dir, udp={"receivers": ["0-1", "2-3"]}, assembler={"receiver_timeout_s": 0.2}))
+    line.feeders[0].publish(1, raw_frames(1))
+    entries = line.step_until(1)
+    assert entries["n_missing_modules"].tolist() == [2]
+    assert line.missing(0) == [0, 0, 64, 64]
+    everything = set(range(64))
+    np.testing.assert_array_equal(line.pixels(0), expected_image(raw_frames(1), {2: everything, 3: everything}))
+    line.close()
+
+
+def test_modules_overwritten_before_their_turn_are_told_from_modules_that_never_came(line: Line) -> None:
+    line.feeders[0].publish(1, raw_frames(1), absent={0})
+    line.feeders[0].place(1, 17, raw_frames(1)[1])  # the same slot
+    entries = line.step_until(1)
+    everything = set(range(64))
+    np.testing.assert_array_equal(line.pixels(0), expected_image(raw_frames(1), {0: everything, 1: everything}))
+    assert entries["n_missing_modules"].tolist() == [1]
+    assert entries["status"][0] == ImageStatus.MISSING_PACKETS | ImageStatus.MISSING_MODULES | ImageStatus.OVERWRITTEN
+
+
+def test_second_assembler_of_a_detector_is_refused(line: Line) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from pathlib import Path\nfrom std_daq.shm.segment import Segment\n"
+        "Segment.attach(Path(sys.argv[1]), is_writable=True).lock(0, 'the assembler')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, str(image_buffer_path(line.config))], capture_output=True, text=True, check=False
+    )
+    assert SharedMemoryError.__name__ in result.stderr
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_loss_leaves_every_other_pixel_right(line: Line, data: st.DataObject) -> None:
+    packets = st.sets(st.integers(0, 63))
+    lost = data.draw(st.dictionaries(st.integers(0, 3), packets, max_size=4))
+    absent = data.draw(st.sets(st.integers(0, 3), max_size=3))
+    sequence = line.images.journal.next_sequence
+    line.feeders[0].publish(sequence + 1, raw_frames(sequence), lost, absent)
+    line.step_until(sequence + 1)
+    gone = lost | {module: set(range(64)) for module in absent}
+    np.testing.assert_array_equal(line.pixels(sequence), expected_image(raw_frames(sequence), gone))
+    assert line.missing(sequence) == [len(gone.get(module, ())) for module in range(4)]
+
+
+def test_receivers_ranges_are_as_configured(shm_dir: Path) -> None:
+    config = eiger(shm_dir, udp={"receivers": ["0-1", "2-3"]})
+    assert config.receivers == [ModuleRange((0, 1)), ModuleRange((2, 3))]
