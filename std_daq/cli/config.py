@@ -1,0 +1,111 @@
+"""Check, describe or import a configuration."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from std_daq.errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="is a detector.json right, with the files that it names?")
+    check.add_argument("file", type=Path, metavar="FILE")
+    check.add_argument("--json", action="store_true", help="one JSON document")
+    actions.add_parser("schema", help="print the JSON schema of detector.json")
+    actions.add_parser("reference", help="print all keys with their meaning, as Markdown")
+    importing = actions.add_parser("import", help="draft a detector.json from a slsDetector .config file")
+    importing.add_argument("file", type=Path, metavar="FILE")
+    importing.add_argument("--detector-name", metavar="NAME", help="by default the name of the file")
+    importing.add_argument("--detector-type", choices=("jungfrau", "eiger"), help="by default as the commands tell")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what is asked; returns the exit code."""
+    if arguments.action == "check":
+        return _check(arguments.file, as_json=arguments.json)
+    if arguments.action == "import":
+        return _import(arguments)
+    from std_daq.config.reference import reference_page
+    from std_daq.detectors.registry import detector_types
+    from std_daq.detectors.schema import published_schema
+
+    schema = published_schema(detector_types())
+    print(json.dumps(schema, indent=2) if arguments.action == "schema" else reference_page(schema))
+    return 0
+
+
+def _check(file: Path, *, as_json: bool) -> int:
+    try:
+        summary = _summarise(file)
+    except ConfigError as error:
+        if not as_json:
+            # Errors of models and detectors do not know the file they came from.
+            raise error if error.file else _with_file(error, file) from None
+        summary = {
+            "is_valid": False,
+            "file": error.file or str(file),
+            "key": error.key,
+            "value": error.value,
+            "problem": error.problem,
+            "remedy": error.remedy,
+        }
+    if as_json:
+        print(json.dumps(summary, indent=2, default=str))
+        return 0 if summary["is_valid"] else ConfigError.exit_code
+    for key, value in summary.items():
+        if key != "is_valid":
+            print(f"{key.replace('_', ' '):<18} {value}")
+    print(f"{file} is right")
+    return 0
+
+
+def _summarise(file: Path) -> dict[str, Any]:
+    """Load everything that the services will load, and say what was found; raises ConfigError."""
+    from std_daq.config.load import load_config
+    from std_daq.config.paths import runtime_dir
+    from std_daq.detectors.registry import open_detector
+
+    config = load_config(file)
+    detector = open_detector(config)
+    calibration = detector.converter().calibration
+    height, width = config.image_shape
+    last_port = config.start_udp_port + detector.n_ports - 1
+    return {
+        "is_valid": True,
+        "detector": f"{config.detector_name} ({config.detector_type})",
+        "modules": f"{config.n_modules}" + (f", off: {config.deactivate}" if config.deactivate else ""),
+        "image": f"{width} x {height} {detector.image_dtype}",
+        "udp_ports": f"{config.start_udp_port} to {last_port} on {config.udp.address}",
+        "rings": f"{config.shared_memory.directory}/{config.detector_name}-*",
+        "runtime_directory": str(runtime_dir(config)),
+        "request_tag": config.tag,
+        "calibration": ", ".join(f"{used.role} {used.path}" for used in calibration) or "none",
+    }
+
+
+def _with_file(error: ConfigError, file: Path) -> ConfigError:
+    return type(error)(error.problem, file=file, key=error.key, value=error.value, remedy=error.remedy)
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from std_daq.config.sls_import import import_sls_config
+
+    file: Path = arguments.file
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", file=file) from None
+    try:
+        imported = import_sls_config(
+            text, detector_name=arguments.detector_name or file.stem, detector_type=arguments.detector_type
+        )
+    except ConfigError as error:
+        raise _with_file(error, file) from None
+    print(json.dumps(imported.document, indent=2))
+    for remark in imported.remarks:
+        print(f"{file}: {remark}", file=sys.stderr)
+    return 0

@@ -1,0 +1,109 @@
+"""The configuration reference as a page of Markdown, made from the published schema."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+_HEAD = """# Configuration
+
+`detector.json` describes one detector and all of its services. This page is made by `std-daq config reference` from
+the schema ([detector.schema.json](detector.schema.json), `std-daq config schema`), and `std-daq config check FILE`
+says whether a file is right. An unknown key is an error that names the nearest known one.
+"""
+
+
+def reference_page(schema: dict[str, Any]) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    schema
+        As `std_daq.detectors.schema.published_schema` returns it.
+    """
+    definitions: dict[str, Any] = schema["$defs"]
+    parts = [_HEAD, "## Top level\n", _table(schema, definitions)]
+    for key, field in schema["properties"].items():
+        section = _section(field, definitions)
+        if section is not None:
+            parts += [f"## `{key}`\n", f"{section['description']}\n", _table(section, definitions)]
+    for rule in schema["allOf"]:
+        options = definitions[rule["then"]["properties"]["detector"]["$ref"].rpartition("/")[2]]
+        name = rule["if"]["properties"]["detector_type"]["enum"][0]
+        parts += [f"## `detector` of type `{name}`\n"]
+        parts += [_table(options, definitions)] if options.get("properties") else ["No options.\n"]
+    parts += ["## Keys of older files that are ignored\n", _superseded_table(schema)]
+    return "\n".join(parts)
+
+
+def _table(section: dict[str, Any], definitions: dict[str, Any]) -> str:
+    required = set(section.get("required", ()))
+    lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for key, field in section["properties"].items():
+        if field.get("deprecated"):
+            continue
+        is_section = _section(field, definitions) is not None
+        kind = "section" if is_section else _type(field, definitions)
+        default = "**required**" if key in required else _default(field)
+        meaning = field.get("description", "")
+        cells = (f"`{key}`", kind, "" if is_section else default, f"{meaning} {_limits(field)}".strip())
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _superseded_table(schema: dict[str, Any]) -> str:
+    rows = [
+        f"| `{key}` | {field['description'].removeprefix('Ignored: ')} |"
+        for key, field in schema["properties"].items()
+        if field.get("deprecated")
+    ]
+    return "\n".join(["| key | instead |", "|---|---|", *rows]) + "\n"
+
+
+def _section(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the section that a key opens, None where it holds a plain value."""
+    references = [part["$ref"] for part in (field, *field.get("allOf", ())) if "$ref" in part]
+    if not references:
+        return None
+    definition: dict[str, Any] = definitions[references[0].rpartition("/")[2]]
+    return definition if "properties" in definition else None
+
+
+def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
+    if "anyOf" in field:
+        kinds = (_type(option, definitions) for option in field["anyOf"] if option.get("type") != "null")
+        return " or ".join(dict.fromkeys(kinds))
+    if "enum" in field or "const" in field:
+        values = field.get("enum", [field.get("const")])
+        return ", ".join(f"`{json.dumps(value)}`" for value in values)
+    if "$ref" in field:
+        return _type(definitions[field["$ref"].rpartition("/")[2]], definitions)
+    if field.get("type") == "array":
+        items = field.get("items") or (field.get("prefixItems") or [{}])[0]
+        length = f"{field['minItems']} " if field.get("minItems") == field.get("maxItems", -1) else ""
+        return f"list of {length}{_type(items, definitions)}"
+    if field.get("format") == "path":
+        return "path"
+    return str(field.get("type", "any"))
+
+
+def _default(field: dict[str, Any]) -> str:
+    if field.get("default") is None:
+        return ""
+    return f"`{json.dumps(field['default'])}`"
+
+
+_LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+
+
+def _limits(field: dict[str, Any]) -> str:
+    limits = list(_limit_texts(field))
+    return f"({', '.join(limits)})" if limits else ""
+
+
+def _limit_texts(field: dict[str, Any]) -> Iterator[str]:
+    for part in (field, *field.get("anyOf", ())):
+        for key, sign in _LIMITS.items():
+            if key in part:
+                yield f"{sign} {part[key]:.12g}"
+        if "pattern" in part:
+            yield f"`{part['pattern']}`"
