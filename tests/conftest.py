@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import structlog
 
 from std_daq.broker.address import VARIABLE
 from std_daq.broker.throwaway import ThrowawayBroker
@@ -26,6 +27,13 @@ def broker_url() -> Iterator[str]:
 def _no_broker_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep tests away from the broker that the caller's environment may name."""
     monkeypatch.delenv(VARIABLE, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_each_test_are_its_own() -> Iterator[None]:
+    """Undo what a command did to the logs: it sends them to the standard error of its test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

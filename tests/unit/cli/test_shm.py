@@ -10,7 +10,6 @@ import pytest
 
 from std_daq.cli.__main__ import main
 from std_daq.shm.frame_buffer import FrameBuffer
-from std_daq.shm.segment import Segment
 
 
 def make_ring(path: Path) -> FrameBuffer:
