@@ -30,7 +30,9 @@ _ALIGN_FROM_BYTES = 64 * 1024
 _ALIGNMENT_BYTES = 4096
 _ROWS_PER_CHUNK = 1024
 _CHUNK_BYTES = 64 * 1024
+_CHUNK_CACHE_BYTES = 4 * _CHUNK_BYTES  # for each array; only its last chunk is ever needed again
 _PENDING_ROWS = 1024
+_METADATA_CACHE_BYTES = 16 * 1024 * 1024
 
 
 def _now() -> datetime:
@@ -104,6 +106,7 @@ class ImageFile:
                 locking="best-effort",
                 alignment_threshold=_ALIGN_FROM_BYTES,
                 alignment_interval=_ALIGNMENT_BYTES,
+                rdcc_nbytes=_CHUNK_CACHE_BYTES,
             )
         except FileExistsError:
             text = "the file exists, and image files are never overwritten"
@@ -337,12 +340,14 @@ def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None
 
 
 def keep_metadata_in_memory(file: h5py.File) -> None:
-    """Let HDF5 write metadata at a flush only, never in between to make room in its cache.
+    """Let HDF5 write metadata at a flush only, not in between to make room in its cache.
 
-    What the cache then grows by is the index of the chunks, 8 bytes an image.
+    The cache gets a fixed size that one flush interval never fills: what it throws out for new entries is what was
+    used longest ago, and that was written by an earlier flush.
     """
     settings = file.id.get_mdc_config()
-    settings.evictions_enabled = False
+    settings.set_initial_size = True
+    settings.initial_size = settings.min_size = settings.max_size = _METADATA_CACHE_BYTES
     settings.incr_mode = settings.decr_mode = settings.flash_incr_mode = 0
     file.id.set_mdc_config(settings)
 

@@ -1,5 +1,6 @@
 """What is compressed outside HDF5 is what HDF5 and its plug-in read."""
 
+import ctypes
 import sys
 import threading
 from pathlib import Path
@@ -121,3 +122,12 @@ def test_a_machine_without_any_library_gets_told_what_to_install(monkeypatch: py
             compression.library_path()
     finally:
         compression._codec.cache_clear()
+
+
+def test_the_library_starts_no_threads_of_its_own() -> None:
+    library = ctypes.CDLL(str(compression.library_path()))
+    if not hasattr(library, "omp_get_max_threads"):
+        pytest.skip("this build has no OpenMP")
+    library.omp_set_num_threads(4)
+    compressed(np.zeros((64, 64), "<u2"))
+    assert library.omp_get_max_threads() == 1
