@@ -48,7 +48,7 @@ class FrameFeeder:
     def place(
         self, module: int, frame_number: int, raw: NDArray[Any], lost: Container[int] = (), pulse_id: int = 0
     ) -> NDArray[Any]:
-        """Place one module's frame but for the lost packets; returns its ModuleFrame."""
+        """Place one module's frame but for the lost packets; returns its ModuleFrame, a struct of shape (1,)."""
         layout = self.detector.packet_layout(module)
         frame = self.detector.packets(module, frame_number, raw, pulse_id=pulse_id, timestamp=0)
         index = self.ring.index(frame_number, module)
@@ -75,7 +75,8 @@ class FrameFeeder:
             for received in range(unit, unit + n_units):
                 header["received"][0, received // 64] |= np.uint64(1 << received % 64)
         self.ring.end(index)
-        return header[0].copy()
+        placed: NDArray[Any] = header.copy()
+        return placed
 
     def publish(
         self,
@@ -108,8 +109,8 @@ class FrameFeeder:
         entry["epoch"] = epoch
         entry["n_missing_modules"] = len(expected) - len(present)
         entry["status"] = ImageStatus.MISSING_PACKETS if lost else ImageStatus.GOOD
-        entry["first_arrival_ns"] = min(int(header["first_arrival_ns"]) for header in headers)
-        entry["last_arrival_ns"] = max(int(header["last_arrival_ns"]) for header in headers)
+        entry["first_arrival_ns"] = min(int(header["first_arrival_ns"][0]) for header in headers)
+        entry["last_arrival_ns"] = max(int(header["last_arrival_ns"][0]) for header in headers)
         self._journal.append(entry)
         self._doorbell.ring(entry)
 
