@@ -120,8 +120,8 @@ class FaultInjector:
         Returns
         -------
         SendOrder
-            What to send now. Packets held back are in a later order, that of a frame that begins at most `window`
-            packets after them, or of the flush: packets of earlier frames have to be kept so long.
+            What to send now. Packets held back are in a later order, or in that of the flush: the packets of the
+            `held_frames` have to be kept.
         """
         state = self._ports.setdefault(port, _Port(np.random.default_rng((self._seed, port))))
         entries = self._entries(state, port, frame, n_packets)
@@ -139,6 +139,11 @@ class FaultInjector:
             return SendOrder(np.empty(0, np.uint64), np.empty(0, np.int64))
         held, state.held = state.held, state.held[:0]
         return self._emit(state, port, held)
+
+    def held_frames(self, port: int) -> set[int]:
+        """Return the frames that still have packets to send on a port; only these may be in later orders."""
+        state = self._ports.get(port)
+        return set() if state is None else set(state.held["frame"].tolist())
 
     @property
     def lost(self) -> NDArray[np.void]:

@@ -5,28 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.detectors.packet_layout import HeaderField
-
 RESTART_FRAMES = 32
 """A frame number this far below the highest one before it is no late packet: the detector was started again."""
-
-
-def read_field(field: HeaderField, raw: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Read a header field of many packets.
-
-    Parameters
-    ----------
-    field
-        Which one.
-    raw
-        Its bytes alone: u8, shape (n, field.width).
-    """
-    raw = np.ascontiguousarray(raw)
-    if field.kind == "float64":
-        with np.errstate(invalid="ignore"):
-            return raw.view("<f8")[:, 0].astype(np.uint64)
-    numbers = raw.view(f"<u{field.width}")[:, 0].astype(np.uint64)
-    return (numbers >> np.uint64(field.shift)) & np.uint64(field.mask)
 
 
 def frame_steps(keys: Sequence[NDArray[np.uint64]]) -> tuple[list[NDArray[np.int64]], int]:

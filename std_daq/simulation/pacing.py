@@ -3,9 +3,6 @@
 import time
 from collections.abc import Callable
 
-# time.sleep() oversleeps by about the kernel's timer slack (50 us) and a wake-up
-_SPIN_NS = 100_000
-
 
 class Pacer:
     """Waits for deadlines that lie on a grid fixed by the first wait, so that the rate does not drift.
@@ -19,6 +16,9 @@ class Pacer:
         Periods a second.
     max_lag_s
         The most that is caught up, in seconds.
+    spin_s
+        The last part of each wait, in seconds, is spent looking at the clock: a sleep ends later than asked for, by the
+        kernel's timer slack (50 us) and a wake-up.
     sleep
         Sleeps for seconds; what it returns is true when waiting is to end at once, so
         ``threading.Event.wait`` makes a pacer that can be stopped.
@@ -38,6 +38,7 @@ class Pacer:
         rate_hz: float,
         *,
         max_lag_s: float = 0.05,
+        spin_s: float = 100e-6,
         sleep: Callable[[float], object] = time.sleep,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -45,6 +46,7 @@ class Pacer:
             raise ValueError(f"a rate is above 0 Hz and finite, not {rate_hz}")
         self._period_ns = 1e9 / rate_hz
         self._max_lag_ns = round(max_lag_s * 1e9)
+        self._spin_ns = round(spin_s * 1e9)
         self._sleep = sleep
         self._clock_ns = clock_ns
         self._origin_ns: int | None = None
@@ -67,7 +69,7 @@ class Pacer:
         now_ns = self._clock_ns()
         while now_ns < deadline_ns:
             left_ns = deadline_ns - now_ns
-            if left_ns > _SPIN_NS and self._sleep((left_ns - _SPIN_NS) / 1e9):
+            if left_ns > self._spin_ns and self._sleep((left_ns - self._spin_ns) / 1e9):
                 return False
             now_ns = self._clock_ns()
         self._note_lag(now_ns - deadline_ns)

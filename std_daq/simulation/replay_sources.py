@@ -7,12 +7,12 @@ import numpy as np
 
 from std_daq.detectors.packet_layout import HeaderField
 from std_daq.errors import CaptureError
+from std_daq.simulation.bursts import BURST_PACKETS, Burst, cut, take_turns
 from std_daq.simulation.captures import CaptureReader, port_of
-from std_daq.simulation.frame_steps import RESTART_FRAMES, frame_steps, read_field
+from std_daq.simulation.frame_steps import RESTART_FRAMES, frame_steps
+from std_daq.simulation.header_fields import read_field
 from std_daq.simulation.pcap.reader import Datagram, PcapReader, is_pcap
-from std_daq.simulation.replay import Burst
 
-_PACKETS_A_BURST = 16
 _STEPS_A_CHUNK = 1024
 # a frame of the largest detectors has tens of MB; this bounds the memory where the frame numbers make no sense
 _MAX_FRAME_BYTES = 256 << 20
@@ -48,15 +48,10 @@ class CaptureSource:
                 yield self._bursts([(int(edge[i]), int(edge[i + 1])) for edge in edges])
 
     def _bursts(self, ranges: Sequence[tuple[int, int]]) -> list[Burst]:
-        """Cut each port's packets of a frame into bursts, and let the ports take turns."""
-        longest = max(stop - start for start, stop in ranges)
-        bursts = []
-        for turn in range(0, longest, _PACKETS_A_BURST):
-            for (port, capture), (start, stop) in zip(self._captures.items(), ranges, strict=True):
-                packets = slice(start + turn, min(start + turn + _PACKETS_A_BURST, stop))
-                if packets.start < stop:
-                    bursts.append(Burst(port, capture.data, capture.offsets[packets], capture.lengths[packets]))
-        return bursts
+        return take_turns(
+            cut(Burst(port, capture.data, capture.offsets[start:stop], capture.lengths[start:stop]))
+            for (port, capture), (start, stop) in zip(self._captures.items(), ranges, strict=True)
+        )
 
 
 class PcapSource:
@@ -145,7 +140,7 @@ def _bursts_of(datagrams: list[Datagram]) -> list[Burst]:
     bursts = []
     first = 0
     for i in range(1, len(datagrams) + 1):
-        if i == len(datagrams) or datagrams[i].port != datagrams[first].port or i - first == _PACKETS_A_BURST:
+        if i == len(datagrams) or datagrams[i].port != datagrams[first].port or i - first == BURST_PACKETS:
             bursts.append(_burst_of(datagrams[first:i]))
             first = i
     return bursts

@@ -1,10 +1,8 @@
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from std_daq.detectors.packet_layout import HeaderField
-from std_daq.simulation.frame_steps import RESTART_FRAMES, frame_steps, read_field
+from std_daq.simulation.frame_steps import RESTART_FRAMES, frame_steps
 from std_daq.simulation.kernels import follow_frames
 
 
@@ -46,20 +44,3 @@ def test_frames_are_followed_the_same_compiled_and_in_python(keys: list[int]) ->
         function(np.array(keys, np.uint64), RESTART_FRAMES, highest, epochs)
         results.append((highest.tolist(), epochs.tolist()))
     assert results[0] == results[1]
-
-
-@pytest.mark.parametrize(
-    "field",
-    [
-        HeaderField(0, 8),
-        HeaderField(3, 4, shift=4, mask=0xFFF),
-        HeaderField(5, 2),
-        HeaderField(1, 1, shift=1),
-        HeaderField(8, 8, kind="float64"),
-    ],
-)
-def test_many_packets_are_read_as_one_is(field: HeaderField) -> None:
-    packets = np.random.default_rng(1).integers(0, 256, (20, 16), dtype=np.uint8)
-    packets[:, 8:] = np.random.default_rng(1).uniform(0, 1e15, (20, 1)).view(np.uint8)
-    read = read_field(field, packets[:, field.offset : field.offset + field.width])
-    assert read.tolist() == [field.read(packet.tobytes()) for packet in packets]

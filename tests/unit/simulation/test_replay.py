@@ -12,8 +12,8 @@ from std_daq.errors import CaptureError
 from std_daq.simulation.captures import CaptureWriter, capture_path
 from std_daq.simulation.pacing import Pacer
 from std_daq.simulation.pcap import links
-from std_daq.simulation.replay import Replay
 from std_daq.simulation.replay_sources import open_source
+from std_daq.simulation.transmission import Transmission
 from std_daq.testing.ip_packets import over_ethernet, pcap_file, udp_over_ipv4
 
 SHARED_DATA = Path(os.environ.get("STD_DAQ_SHARED_DATA") or Path(__file__).parents[4] / "shared" / "data")
@@ -79,9 +79,9 @@ def write_captures(directory: Path, ports: dict[int, list[bytes]]) -> list[Path]
     return sorted(directory.glob("*.dat"))
 
 
-def replay(paths: list[Path], *, rate_hz: float | None = None) -> tuple[Sent, Replay, Time]:
+def replay(paths: list[Path], *, rate_hz: float | None = None) -> tuple[Sent, Transmission, Time]:
     wire, time = Wire(), Time()
-    replayed = Replay(open_source(paths, PORTS, KEY), wire.sinks(PORTS), rate_hz=rate_hz, make_pacer=time.pacer)
+    replayed = Transmission(open_source(paths, PORTS, KEY), wire.sinks(PORTS), rate_hz=rate_hz, make_pacer=time.pacer)
     replayed.run()
     return wire.sent, replayed, time
 
@@ -131,7 +131,7 @@ def test_a_stopped_pacer_ends_the_replay(tmp_path: Path) -> None:
     paths = write_captures(tmp_path, {50000: [packet(frame, 0) for frame in range(10)]})
     stop, wire = threading.Event(), Wire()
     stop.set()
-    replayed = Replay(
+    replayed = Transmission(
         open_source(paths, PORTS, KEY),
         wire.sinks(PORTS),
         rate_hz=0.001,
@@ -188,7 +188,7 @@ def test_a_real_module_is_replayed_frame_by_frame() -> None:
     ports = range(50032, 50036)
     wire, time = Wire(), Time()
     source = open_source(sorted((SHARED_DATA / "eiger_module").glob("*.dat")), ports, KEY)
-    replayed = Replay(source, wire.sinks(ports), rate_hz=10, make_pacer=time.pacer)
+    replayed = Transmission(source, wire.sinks(ports), rate_hz=10, make_pacer=time.pacer)
     replayed.run()
     assert (replayed.n_frames, replayed.n_packets) == (5, 4 * 640)
     assert [frame_of(each) for each in wire.sent] == [frame for frame in range(29512, 29517) for _ in range(512)]

@@ -1,59 +1,26 @@
-"""Sending captured packets again."""
+"""Sending frames of packets at a rate."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+import time
+from collections.abc import Callable, Mapping
 
-import numpy as np
-from numpy.typing import NDArray
-
+from std_daq.simulation.bursts import BurstSink, BurstSource
 from std_daq.simulation.pacing import Pacer
 
 DEFAULT_BYTES_PER_S = 100e6
 """Pace without a rate: slow enough for a receiver on the same machine with the socket buffer that Linux grants by
-default (about 25 packets of 8 KB): 10 ms of one port's packets where four share the pace."""
+default: where four ports share the pace, such a buffer holds what one of them gets in 8 ms."""
 
 
-@dataclass(frozen=True, slots=True)
-class Burst:
-    """Packets for one port that are sent in a row.
+def patient_pacer(rate_hz: float, sleep: Callable[[float], object] = time.sleep) -> Pacer:
+    """Return a pacer for senders that share the machine with the receiver.
 
-    Attributes
-    ----------
-    port
-        UDP port that they were captured on.
-    buffer
-        Where they lie: u8, one dimension.
-    offsets, lengths
-        Where each lies in `buffer`, in bytes: i64.
+    It never spins: a core that waits between bursts is of more use to the receiver. And it catches up little, because
+    what is caught up comes as a burst.
     """
-
-    port: int
-    buffer: NDArray[np.uint8]
-    offsets: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of all packets."""
-        return int(self.lengths.sum())
+    return Pacer(rate_hz, max_lag_s=0.005, spin_s=0.0, sleep=sleep)
 
 
-class BurstSource(Protocol):
-    """Where a replay takes its packets from."""
-
-    def frames(self) -> Iterator[list[Burst]]:
-        """Yield the bursts of one frame of all ports after the other, in the order to send them."""
-
-
-class BurstSink(Protocol):
-    """Where the packets of one port go; a PacketSender is one."""
-
-    def send_from(self, buffer: NDArray[np.uint8], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> int:
-        """Send packets that lie in a buffer; return how many."""
-
-
-class Replay:
+class Transmission:
     """Sends the frames of a source at a rate; the packets of a frame are spread evenly over its period.
 
     Parameters
@@ -61,13 +28,13 @@ class Replay:
     source
         Frames of packets.
     sinks
-        Where the packets of each captured port go.
+        Where the packets of each port go.
     rate_hz
         Frames a second. By default as many as the pace allows.
     bytes_per_s
         The pace where no rate is given.
     make_pacer
-        Makes the pacer for a rate in Hz.
+        Makes the pacer for a rate in Hz, such as one that can be stopped.
 
     Attributes
     ----------
@@ -82,7 +49,7 @@ class Replay:
         *,
         rate_hz: float | None = None,
         bytes_per_s: float = DEFAULT_BYTES_PER_S,
-        make_pacer: Callable[[float], Pacer] = Pacer,
+        make_pacer: Callable[[float], Pacer] = patient_pacer,
     ) -> None:
         self._frames = source.frames()
         self._sinks = sinks
@@ -91,6 +58,11 @@ class Replay:
         self.n_frames = 0
         self.n_packets = 0
         self.n_bytes = 0
+
+    @property
+    def forgotten_s(self) -> float:
+        """How much longer it took than the rate says, because the packets could not be had or sent in time."""
+        return self._pacer.forgotten_s
 
     def step(self) -> bool:
         """Send the next frame; return whether there was one, and nobody stopped the pacer."""
