@@ -1,0 +1,119 @@
+"""ImageCounter: which images belong to a run, and which of its images never came. Pure."""
+
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_NAMED = 100_000
+
+
+class _Seen(NamedTuple):
+    epoch: int
+    frame_index: int
+    image_id: int
+
+
+class ImageCounter:
+    """Counts the images of one run by their frame index, which is consecutive within an epoch.
+
+    A gap in the frame index are images that never came; they count as images of the run. Where the ids go along with
+    the frame index, they are known as well. Across a restart of the detector, which begins a new epoch, nothing is
+    known to be missing.
+
+    Parameters
+    ----------
+    n_images
+        Images of the run, None where that is open.
+    start_image_id
+        The run begins with the first image of this id or a higher one; None: with the first that is fed.
+
+    Attributes
+    ----------
+    n_taken
+        Images that came.
+    n_missed
+        Images that did not come, although later ones did.
+    """
+
+    def __init__(self, n_images: int | None, start_image_id: int | None) -> None:
+        self._n_images = n_images
+        self._start_image_id = start_image_id
+        self._last: _Seen | None = None
+        self._missed_ids: list[range] = []
+        self._n_named = 0
+        self._n_skipped = 0
+        self.n_taken = 0
+        self.n_missed = 0
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an image of the run has been seen."""
+        return self.n_taken + self.n_missed > 0
+
+    @property
+    def n_left(self) -> int | None:
+        """Images that are still to come, None where that is open."""
+        return None if self._n_images is None else self._n_images - self.n_taken - self.n_missed
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all images of the run have come or been missed."""
+        return self.n_left == 0
+
+    def missed_ids(self) -> list[int]:
+        """Return the ids of the images that did not come, as far as they are known."""
+        return list(chain.from_iterable(self._missed_ids))
+
+    def feed(self, entries: NDArray[Any], n_unread: int = 0) -> NDArray[Any]:
+        """Take what belongs to the run.
+
+        Parameters
+        ----------
+        entries
+            ImageMetadata structs in the order of their publication, shape (n,).
+        n_unread
+            Images that were published just before them and that nobody can name any more.
+
+        Returns
+        -------
+        The images to write, in order.
+        """
+        self._n_skipped += n_unread
+        taken: list[int] = []
+        columns = (entries[name].tolist() for name in ("epoch", "frame_index", "id"))
+        for index, image in enumerate(map(_Seen, *columns)):
+            if self.is_full:
+                break
+            if self._is_before_start(image):
+                self._last, self._n_skipped = image, 0
+                continue
+            self._miss(image)
+            self._last, self._n_skipped = image, 0
+            if not self.is_full:
+                self.n_taken += 1
+                taken.append(index)
+        return entries[np.array(taken, dtype=np.intp)]
+
+    def _is_before_start(self, image: _Seen) -> bool:
+        start = self._start_image_id
+        return not self.has_begun and start is not None and image.image_id < start
+
+    def _miss(self, image: _Seen) -> None:
+        """Count what is missing between the last image and this one."""
+        last, gap, has_ids = self._last, self._n_skipped, False
+        if last is not None and last.epoch == image.epoch:
+            gap = max(gap, image.frame_index - last.frame_index - 1)
+            has_ids = image.image_id - last.image_id == image.frame_index - last.frame_index
+        if not self.has_begun and self._start_image_id is not None:
+            gap = min(gap, image.image_id - self._start_image_id)
+        n_missed = gap if self.n_left is None else min(gap, self.n_left)
+        if n_missed <= 0:
+            return
+        self.n_missed += n_missed
+        n_named = min(n_missed, MAX_NAMED - self._n_named) if has_ids else 0
+        if n_named:
+            first = image.image_id - gap
+            self._missed_ids.append(range(first, first + n_named))
+            self._n_named += n_named

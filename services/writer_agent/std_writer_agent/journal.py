@@ -1,0 +1,181 @@
+"""RequestJournal: what the agent has taken on, on disk, so that a crash neither loses nor repeats a request.
+
+A request goes ``queued`` -> ``started`` -> ``ended``. It is committed as queued before the broker hears that it was
+taken, as started before a writer hears of it, and as ended before its end is published; the end stays unpublished
+until the broker has confirmed it. A refused request is committed as ended at once.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from std_daq.errors import ConfigError
+from std_daq.protocols.requests import RunReport
+
+KEEP_S = 90 * 86400.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS requests (
+    request_id TEXT PRIMARY KEY,
+    run_id INTEGER NOT NULL UNIQUE,
+    state TEXT NOT NULL,
+    body BLOB NOT NULL,
+    output_file TEXT NOT NULL,
+    accepted_at REAL NOT NULL,
+    report TEXT,
+    is_published INTEGER NOT NULL DEFAULT 0
+) STRICT
+"""
+_COLUMNS = "request_id, run_id, state, body, output_file, accepted_at, report"
+
+
+class RequestState(StrEnum):
+    """How far a request is."""
+
+    QUEUED = "queued"
+    STARTED = "started"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One request.
+
+    Attributes
+    ----------
+    request_id, body
+        As they came.
+    run_id
+        Its number for the writers.
+    state
+        How far it is.
+    output_file
+        Path that was decided on; empty for a refused request.
+    accepted_at
+        Seconds since 1970.
+    report
+        The last of a request that has ended; of a started one what was decided before its files were closed.
+    """
+
+    request_id: str
+    run_id: int
+    state: RequestState
+    body: bytes
+    output_file: str
+    accepted_at: float
+    report: RunReport | None
+
+
+class RequestJournal:
+    """The journal in a SQLite file; each method is durable when it returns.
+
+    Parameters
+    ----------
+    path
+        The file; made if it is not there.
+    time_ns
+        Nanoseconds since 1970.
+
+    Raises
+    ------
+    ConfigError
+        When the file cannot be opened or is not a journal.
+    """
+
+    def __init__(self, path: Path, time_ns: Callable[[], int] = time.time_ns) -> None:
+        self._time_ns = time_ns
+        try:
+            # Commits by itself: each statement below is one transaction.
+            self._database = sqlite3.connect(path, isolation_level=None, timeout=2.0)
+            try:
+                self._database.execute("PRAGMA locking_mode=EXCLUSIVE")  # one agent only
+                self._database.execute("PRAGMA journal_mode=WAL")
+                self._database.execute("PRAGMA synchronous=FULL")
+                self._database.execute(_SCHEMA)
+                self._forget_old()
+            except sqlite3.Error:
+                self._database.close()
+                raise
+        except sqlite3.Error as error:
+            remedy = "is another writer agent running? else move the file away: requests in it are forgotten then"
+            raise ConfigError(
+                f"the journal cannot be opened: {error}", key="writer.journal", value=str(path), remedy=remedy
+            ) from None
+
+    def add(self, request_id: str, body: bytes, output_file: str) -> JournalEntry:
+        """Keep a request that was accepted."""
+        return self._insert(request_id, body, output_file, RequestState.QUEUED, None)
+
+    def add_refused(self, request_id: str, body: bytes, report: RunReport) -> JournalEntry:
+        """Keep a request that was refused, with its last report."""
+        return self._insert(request_id, body, "", RequestState.ENDED, report)
+
+    def find(self, request_id: str) -> JournalEntry | None:
+        """Return a request, None if it was never taken."""
+        found = self._select("request_id = ?", request_id)
+        return found[0] if found else None
+
+    def start(self, request_id: str) -> None:
+        """Note that the run begins."""
+        self._update(request_id, "state = ?", RequestState.STARTED)
+
+    def decide(self, request_id: str, report: RunReport) -> None:
+        """Keep what a run has done before its files are closed."""
+        self._update(request_id, "report = ?", report.to_wire())
+
+    def end(self, request_id: str, report: RunReport) -> None:
+        """Note that a request has ended."""
+        self._update(request_id, "state = ?, report = ?", RequestState.ENDED, report.to_wire())
+
+    def mark_published(self, request_id: str) -> None:
+        """Note that the broker has the end of a request."""
+        self._update(request_id, "is_published = 1")
+
+    def unfinished(self) -> list[JournalEntry]:
+        """Return the requests that have not ended, oldest first."""
+        return self._select("state != ?", RequestState.ENDED)
+
+    def unpublished(self) -> list[JournalEntry]:
+        """Return the requests whose end the broker may not know, oldest first."""
+        return self._select("state = ? AND NOT is_published", RequestState.ENDED)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def _insert(
+        self, request_id: str, body: bytes, output_file: str, state: RequestState, report: RunReport | None
+    ) -> JournalEntry:
+        now_ns = self._time_ns()
+        # The time as run id: it stays unique for the writers when the journal is lost.
+        (last,) = self._database.execute("SELECT coalesce(max(run_id), 0) FROM requests").fetchone()
+        run_id = max(now_ns, last + 1)
+        text = None if report is None else report.to_wire()
+        values = (request_id, run_id, state, body, output_file, now_ns / 1e9, text)
+        self._database.execute(f"INSERT INTO requests ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608
+        return JournalEntry(request_id, run_id, state, body, output_file, now_ns / 1e9, report)
+
+    def _update(self, request_id: str, changes: str, *values: object) -> None:
+        self._database.execute(f"UPDATE requests SET {changes} WHERE request_id = ?", (*values, request_id))  # noqa: S608
+
+    def _select(self, condition: str, *values: object) -> list[JournalEntry]:
+        query = f"SELECT {_COLUMNS} FROM requests WHERE {condition} ORDER BY run_id"  # noqa: S608
+        return [_entry_of_row(*row) for row in self._database.execute(query, values)]
+
+    def _forget_old(self) -> None:
+        oldest = self._time_ns() / 1e9 - KEEP_S
+        self._database.execute("DELETE FROM requests WHERE is_published AND accepted_at < ?", (oldest,))
+
+
+def _entry_of_row(
+    request_id: str, run_id: int, state: str, body: bytes, output_file: str, accepted_at: float, report: str | None
+) -> JournalEntry:
+    parsed = None
+    if report is not None:
+        with suppress(ValueError):
+            parsed = RunReport.from_wire(report)
+    return JournalEntry(request_id, run_id, RequestState(state), body, output_file, accepted_at, parsed)

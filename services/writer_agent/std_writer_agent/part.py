@@ -1,0 +1,129 @@
+"""WriterPart: what one h5_writer has been given of a run, and what it has said about it. Pure."""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from enum import StrEnum
+
+from std_daq.protocols.store_stream import ReportKind, WriterReport
+
+
+class PartState(StrEnum):
+    """How far a writer is with its part."""
+
+    OPEN = "open"
+    DRAINED = "drained"
+    FINISHED = "finished"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+class WriterPart:
+    """One writer's part of a run.
+
+    Parameters
+    ----------
+    writer, instance
+        The writer's index, and which process it is.
+    now
+        Monotonic seconds.
+
+    Attributes
+    ----------
+    state
+        How far it is.
+    n_sent
+        Images given to it.
+    n_written, n_flushed, n_incomplete, files, message
+        As it has reported.
+    lost_ids
+        Images that it has reported as overwritten before it could write them.
+    seen_at
+        When it last said anything.
+    moved_at
+        When it last got on with its part, or was given the first image of it.
+    """
+
+    def __init__(self, writer: int, instance: str, now: float) -> None:
+        self.writer = writer
+        self.instance = instance
+        self.state = PartState.OPEN
+        self.n_sent = 0
+        self.n_written = 0
+        self.n_flushed = 0
+        self.n_incomplete = 0
+        self.files: list[str] = []
+        self.message = ""
+        self.lost_ids: list[int] = []
+        self.seen_at = now
+        self.moved_at = now
+        # Ids that were sent and not flushed, oldest first; those reported as lost are taken out when their turn comes.
+        self._unflushed: deque[int] = deque()
+        self._lost_ahead: Counter[int] = Counter()
+
+    @property
+    def name(self) -> str:
+        """Name of the writer for people."""
+        return f"h5_writer {self.writer}"
+
+    @property
+    def n_in_files(self) -> int:
+        """Images that can be read in its files."""
+        return self.n_flushed if self.state in {PartState.LOST, PartState.FAILED} else self.n_written
+
+    @property
+    def n_lost(self) -> int:
+        """Images that were sent and are in no file, or not yet."""
+        return max(0, self.n_sent - self.n_in_files)
+
+    def give(self, ids: Iterable[int], now: float) -> None:
+        """Note that images are sent to it."""
+        before = len(self._unflushed)
+        if not self.n_sent:
+            self.seen_at = self.moved_at = now
+        self._unflushed.extend(ids)
+        self.n_sent += len(self._unflushed) - before
+
+    def feed(self, report: WriterReport, now: float) -> None:
+        """Take a report of this run by the process that has the part."""
+        has_moved = report.n_written > self.n_written or bool(report.lost_image_ids)
+        self.n_written = max(self.n_written, report.n_written)
+        self.n_incomplete = max(self.n_incomplete, report.n_incomplete)
+        self.files = report.files or self.files
+        self.message = report.message or self.message
+        self.lost_ids += report.lost_image_ids
+        self._lost_ahead.update(report.lost_image_ids)
+        self._flush(report.n_flushed)
+        if report.kind in _NEXT_STATE and self.state in {PartState.OPEN, PartState.DRAINED}:
+            self.state = _NEXT_STATE[report.kind]
+            has_moved = True
+        if has_moved:
+            self.moved_at = now
+
+    def known_lost_ids(self) -> list[int]:
+        """Return the ids of the images that are in no file: reported ones, and what a dead writer has not flushed."""
+        if self.state not in {PartState.LOST, PartState.FAILED}:
+            return list(self.lost_ids)
+        ahead = Counter(self._lost_ahead)
+        unflushed = []
+        for image_id in self._unflushed:
+            if ahead[image_id]:
+                ahead[image_id] -= 1
+            else:
+                unflushed.append(image_id)
+        return self.lost_ids + unflushed
+
+    def _flush(self, n_flushed: int) -> None:
+        while self.n_flushed < n_flushed:
+            self.n_flushed += 1
+            while self._unflushed:
+                image_id = self._unflushed.popleft()
+                if not self._lost_ahead[image_id]:
+                    break
+                self._lost_ahead[image_id] -= 1
+
+
+_NEXT_STATE = {
+    ReportKind.DRAINED: PartState.DRAINED,
+    ReportKind.FINISHED: PartState.FINISHED,
+    ReportKind.FAILED: PartState.FAILED,
+}

@@ -1,0 +1,124 @@
+"""The report of a run: its numbers, its verdict and the reason, from what the run knows. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain, zip_longest
+
+from std_daq.protocols.requests import RunReport, Verdict
+from std_writer_agent.counter import MAX_NAMED, ImageCounter
+from std_writer_agent.part import PartState, WriterPart
+from std_writer_agent.plan import RunPlan
+
+
+@dataclass(slots=True, kw_only=True)
+class Ending:
+    """Why a run ends, as far as it is known.
+
+    Attributes
+    ----------
+    failures
+        What went wrong; any makes the run a failed one.
+    is_killed
+        Whether the user wanted it to end.
+    shortfall
+        Why fewer images came than were asked for.
+    has_master
+        Whether the master file is written.
+    """
+
+    failures: list[str] = field(default_factory=list)
+    is_killed: bool = False
+    shortfall: str = ""
+    has_master: bool = False
+
+
+def make_report(
+    plan: RunPlan,
+    parts: Sequence[WriterPart],
+    counter: ImageCounter,
+    ending: Ending,
+    found: RunReport | None,
+    began_at: datetime,
+    ended_at: datetime,
+) -> RunReport:
+    """Return the report of a run.
+
+    Parameters
+    ----------
+    plan, parts, counter, ending
+        The run.
+    found
+        What an earlier process of the agent has left about it; its numbers stand where the writers say less.
+    began_at, ended_at
+        Times of the run (UTC).
+    """
+    n_written = sum(part.n_in_files for part in parts)
+    n_incomplete = sum(part.n_incomplete for part in parts)
+    n_lost = counter.n_missed + sum(part.n_lost for part in parts)
+    lost_ids = sorted(chain(counter.missed_ids(), *(part.known_lost_ids() for part in parts)))
+    files = _files(plan, parts, has_master=ending.has_master)
+    if found is not None and found.n_written + found.n_lost >= n_written + n_lost:
+        n_written, n_incomplete, n_lost = found.n_written, found.n_incomplete, found.n_lost
+        lost_ids, files = list(found.lost_image_ids), files or found.files
+    verdict = _verdict(plan, ending, n_written=n_written, n_bad=n_lost + n_incomplete)
+    return RunReport(
+        request_id=plan.request_id,
+        verdict=verdict,
+        reason=_reason(_unclosed_files(plan, parts, found), ending, n_lost=n_lost, n_incomplete=n_incomplete),
+        n_requested=plan.request.n_images,
+        n_written=n_written,
+        n_incomplete=min(n_incomplete, n_written),
+        n_lost=n_lost,
+        lost_image_ids=tuple(lost_ids[:MAX_NAMED]),
+        lost_image_ids_truncated=max(0, len(lost_ids) - MAX_NAMED),
+        files=files,
+        started_at=began_at,
+        ended_at=ended_at,
+    )
+
+
+def data_files(parts: Sequence[WriterPart]) -> list[str]:
+    """Return the data files in the order of their images: each writer has every n-th."""
+    rounds = zip_longest(*(part.files for part in parts))
+    return [file for file in chain.from_iterable(rounds) if file is not None]
+
+
+def _files(plan: RunPlan, parts: Sequence[WriterPart], *, has_master: bool) -> tuple[str, ...]:
+    files = data_files(parts)
+    return (plan.output_file, *files) if has_master else tuple(files)
+
+
+def _verdict(plan: RunPlan, ending: Ending, *, n_written: int, n_bad: int) -> Verdict:
+    if ending.failures:
+        return Verdict.FAILED
+    if ending.is_killed:
+        return Verdict.KILLED
+    n_requested = plan.request.n_images
+    if n_bad or (n_requested is not None and n_written < n_requested):
+        return Verdict.INCOMPLETE
+    return Verdict.COMPLETE
+
+
+def _reason(unclosed: Sequence[str], ending: Ending, *, n_lost: int, n_incomplete: int) -> str:
+    notes = list(ending.failures)
+    if ending.is_killed:
+        notes.append("killed by request")
+    if ending.shortfall:
+        notes.append(ending.shortfall)
+    if n_lost:
+        notes.append(f"{_images(n_lost)} lost")
+    if n_incomplete:
+        notes.append(f"{_images(n_incomplete)} with missing packets")
+    notes += [f"a file was not closed: std-daq recover {file}" for file in unclosed]
+    return "; ".join(notes)
+
+
+def _unclosed_files(plan: RunPlan, parts: Sequence[WriterPart], found: RunReport | None) -> list[str]:
+    """Return the files that lost writers had open; of a run that was found nobody may know."""
+    lost = [part for part in parts if part.state is PartState.LOST]
+    return [part.files[-1] if part.files else plan.output_file for part in lost if part.n_sent or found is not None]
+
+
+def _images(n: int) -> str:
+    return "1 image" if n == 1 else f"{n} images"

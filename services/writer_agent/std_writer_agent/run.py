@@ -1,0 +1,351 @@
+"""Run: the life of one run, from its first notice to its verdict. Pure: clock and events are passed in."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.protocols.requests import Action, RunReport
+from std_daq.protocols.store_stream import (
+    STORE_IMAGE,
+    EndRun,
+    FinishRun,
+    ReportKind,
+    StartRun,
+    WriteMaster,
+    WriterReport,
+)
+from std_writer_agent.counter import ImageCounter
+from std_writer_agent.effects import Announce, Decide, DropUnsent, Effect, End, SendImages, SendMessage
+from std_writer_agent.part import PartState, WriterPart
+from std_writer_agent.plan import RunPlan
+from std_writer_agent.report import Ending, data_files, make_report
+from std_writer_agent.roster import WriterRoster
+
+START_TIMEOUT_S = 5.0
+PROGRESS_PERIOD_S = 1.0
+_ALL_IN_ONE = 2**32
+
+
+class RunState(StrEnum):
+    """Where a run is in its life; it goes through these from top to bottom, not through all of them."""
+
+    STARTING = "starting"
+    RECOVERING = "recovering"
+    WAITING = "waiting"
+    RUNNING = "running"
+    DRAINING = "draining"
+    FINISHING = "finishing"
+    WRITING_MASTER = "writing_master"
+    ENDED = "ended"
+
+
+class Run:
+    """One run.
+
+    Each method takes what has happened and returns what is to be done about it, in order.
+
+    Parameters
+    ----------
+    plan
+        What the run has to do.
+    roster
+        The writers that are there; the caller feeds it, with each report before the run.
+    now
+        Monotonic seconds.
+    began_at
+        The same moment (UTC).
+    found
+        For a run that an earlier process of the agent has begun: what that has left about it. Such a run is only
+        brought to its end.
+    """
+
+    def __init__(
+        self, plan: RunPlan, roster: WriterRoster, now: float, began_at: datetime, *, found: RunReport | None = None
+    ) -> None:
+        self.plan = plan
+        self.state = RunState.STARTING if found is None else RunState.RECOVERING
+        self.counter = ImageCounter(plan.request.n_images, plan.request.start_image_id)
+        self.parts: dict[int, WriterPart] = {}
+        self._roster = roster
+        self._found = found
+        self._began_at = began_at if found is None or found.started_at is None else found.started_at
+        self._clock_start = began_at - timedelta(seconds=now)
+        self._entered = now
+        self._last_image = now
+        self._next_progress = now + PROGRESS_PERIOD_S
+        self._ending = Ending(failures=[] if found is None else ["writer agent was restarted during the run"])
+        self._effects: list[Effect] = []
+
+    @property
+    def is_taking_images(self) -> bool:
+        """Whether images may still join the run."""
+        return self.state in {RunState.STARTING, RunState.WAITING, RunState.RUNNING}
+
+    def report(self, now: float) -> RunReport:
+        """Return what the run has done, as known now."""
+        return make_report(
+            self.plan,
+            list(self.parts.values()),
+            self.counter,
+            self._ending,
+            self._found,
+            self._began_at,
+            self._clock_start + timedelta(seconds=now),
+        )
+
+    def feed_images(self, entries: NDArray[Any], n_unread: int, now: float) -> list[Effect]:
+        """Take what was published, ImageMetadata in order; ``n_unread`` more before it are no longer known."""
+        if self.state in {RunState.WAITING, RunState.RUNNING}:
+            taken = self.counter.feed(entries, n_unread)
+            if self.counter.has_begun:
+                self._last_image = now
+                if self.state is RunState.WAITING:
+                    self._enter(RunState.RUNNING, now)
+                    self._effects.append(Announce(Action.START, "the first image came"))
+            self._distribute(taken, now)
+            if self.counter.is_full:
+                self._end_images(now)
+        return self._advance(now)
+
+    def feed_report(self, report: WriterReport, now: float) -> list[Effect]:
+        """Take what a writer has reported."""
+        part = self.parts.get(report.writer)
+        if part is not None and part.state is not PartState.LOST:
+            if report.instance != part.instance:
+                self._meet_successor(part, report.instance, now)
+            else:
+                part.seen_at = now
+                if report.run_id == self.plan.run_id:
+                    self._feed_part(part, report, now)
+        return self._advance(now)
+
+    def kill(self, now: float) -> list[Effect]:
+        """End the run because the user says so: what came is written."""
+        if self.is_taking_images:
+            self._ending.is_killed = True
+            self._end_images(now)
+        return self._advance(now)
+
+    def fail(self, reason: str, now: float) -> list[Effect]:
+        """End the run as failed: what came is written."""
+        self._fail(reason, now)
+        return self._advance(now)
+
+    def give_up(self, reason: str, now: float) -> list[Effect]:
+        """End the run as failed now, with what is known."""
+        self._ending.failures.append(reason)
+        for part in self.parts.values():
+            if part.state in {PartState.OPEN, PartState.DRAINED}:
+                part.state = PartState.LOST
+        self._end(now)
+        return self._take_effects()
+
+    def poll(self, now: float) -> list[Effect]:
+        """See what time brings."""
+        match self.state:
+            case RunState.STARTING:
+                self._start(now)
+            case RunState.RECOVERING:
+                self._recover(now)
+            case RunState.WAITING if now - self._entered >= self.plan.first_image_timeout_s:
+                self._fail(f"no image came within {self.plan.first_image_timeout_s:g} s", now)
+            case RunState.RUNNING if now - self._last_image >= self.plan.image_timeout_s:
+                rest = (
+                    "" if self.counter.n_left is None else f"; {self.counter.n_left} of {self._n_images} did not come"
+                )
+                self._ending.shortfall = f"no image for {self.plan.image_timeout_s:g} s{rest}"
+                self._end_images(now)
+        self._look_after_writers(now)
+        if now >= self._next_progress and self.state in {RunState.RUNNING, RunState.DRAINING}:
+            self._next_progress = now + PROGRESS_PERIOD_S
+            self._announce_progress(now)
+        return self._advance(now)
+
+    @property
+    def _n_images(self) -> int | None:
+        return self.plan.request.n_images
+
+    def _start(self, now: float) -> None:
+        instances = {writer: self._roster.instance(writer, now) for writer in range(self.plan.n_writers)}
+        missing = [writer for writer, instance in instances.items() if instance is None]
+        if not missing:
+            for writer, instance in instances.items():
+                self._open_part(writer, instance or "", now)
+            self._enter(RunState.WAITING, now)
+            start = self.plan.request.start_image_id
+            wanted = "the first image" if start is None else f"image {start}"
+            self._effects.append(Announce(Action.PROGRESS, f"waiting for {wanted}"))
+        elif now - self._entered >= START_TIMEOUT_S:
+            self._fail("; ".join(f"h5_writer {writer} is not there" for writer in missing), now)
+
+    def _recover(self, now: float) -> None:
+        """Find out, writer by writer, who still has the run open."""
+        is_late = now - self._entered >= START_TIMEOUT_S
+        for writer in range(self.plan.n_writers):
+            instance = self._roster.instance(writer, now)
+            if writer in self.parts or (instance is None and not is_late):
+                continue
+            part = self.parts[writer] = WriterPart(writer, instance or "", now)
+            if self._roster.run_id(writer, now) == self.plan.run_id:
+                self._effects.append(SendMessage(writer, EndRun(run_id=self.plan.run_id, n_sent=None)))
+            elif self._found is not None and self._found.ended_at is not None:
+                part.state = PartState.FINISHED  # it had been told the verdict
+            else:
+                self._lose(part, "does not know the run any more" if instance else "is not there", now)
+        if len(self.parts) == self.plan.n_writers:
+            self._enter(RunState.DRAINING, now)
+
+    def _open_part(self, writer: int, instance: str, now: float) -> None:
+        self.parts[writer] = WriterPart(writer, instance, now)
+        message = StartRun(
+            run_id=self.plan.run_id,
+            request_id=self.plan.request_id,
+            request=self.plan.request,
+            output_file=self.plan.output_file,
+            images_per_file=self.plan.images_per_file,
+        )
+        self._effects.append(SendMessage(writer, message))
+
+    def _distribute(self, taken: NDArray[Any], now: float) -> None:
+        images = np.zeros(len(taken), STORE_IMAGE)
+        images["metadata"] = taken
+        images["run_id"] = self.plan.run_id
+        images["n_images"] = self._n_images or 0
+        numbers = np.arange(self.counter.n_taken - len(taken), self.counter.n_taken)
+        images["i_image"] = numbers
+        writers = numbers // (self.plan.images_per_file or _ALL_IN_ONE) % self.plan.n_writers
+        for writer in np.unique(writers).tolist():
+            chosen = images[writers == writer]
+            self.parts[writer].give(chosen["metadata"]["id"].tolist(), now)
+            self._effects.append(SendImages(writer, chosen))
+
+    def _feed_part(self, part: WriterPart, report: WriterReport, now: float) -> None:
+        if report.kind is ReportKind.MASTER_WRITTEN:
+            if self.state is RunState.WRITING_MASTER:
+                self._ending.has_master = True
+                self._end(now)
+            return
+        had_failed = part.state is PartState.FAILED
+        part.feed(report, now)
+        if self._found is not None:
+            part.n_sent = max(part.n_sent, part.n_written + len(part.lost_ids))
+        if report.kind is ReportKind.FAILED and not had_failed:
+            self._fail(f"{part.name}: {report.message or 'it cannot go on'}", now)
+
+    def _meet_successor(self, part: WriterPart, instance: str, now: float) -> None:
+        """Another process reports as the writer of a part: it may begin the part, but not go on with it."""
+        if part.n_sent == 0 and self._found is None:
+            self._effects.append(DropUnsent(part.writer))
+            if self.is_taking_images:
+                self._open_part(part.writer, instance, now)
+            else:
+                part.instance, part.state = instance, PartState.FINISHED
+        elif part in self._awaited_parts():
+            self._lose(part, "was restarted during the run", now)
+
+    def _look_after_writers(self, now: float) -> None:
+        limit = self.plan.writer_timeout_s
+        for part in self._awaited_parts():
+            # Who has no images may have been silent before the end.
+            seen_at = part.seen_at if self.is_taking_images else max(part.seen_at, self._entered)
+            if now - seen_at >= limit:
+                self._lose(part, f"was silent for {limit:g} s", now)
+            elif self._is_at_work(part) and now - max(part.moved_at, self._entered) >= limit:
+                self._lose(part, f"did not get on for {limit:g} s", now)
+
+    def _is_at_work(self, part: WriterPart) -> bool:
+        """Whether the run waits for this writer to get on."""
+        if self.state is RunState.DRAINING:
+            return part.state is PartState.OPEN
+        return self.state in {RunState.FINISHING, RunState.WRITING_MASTER}
+
+    def _awaited_parts(self) -> list[WriterPart]:
+        """Return the parts whose writers have something to do now."""
+        parts = list(self.parts.values())
+        match self.state:
+            case RunState.RUNNING:
+                return [part for part in parts if part.n_sent and part.state is PartState.OPEN]
+            case RunState.RECOVERING | RunState.DRAINING:
+                return [part for part in parts if part.state in {PartState.OPEN, PartState.DRAINED}]
+            case RunState.FINISHING:
+                return [part for part in parts if part.state is PartState.DRAINED]
+            case RunState.WRITING_MASTER:
+                return [self.parts[0]]
+        return []
+
+    def _lose(self, part: WriterPart, what: str, now: float) -> None:
+        self._effects.append(DropUnsent(part.writer))
+        if self.state is RunState.WRITING_MASTER:
+            what += " and has not written the master file"
+        else:
+            part.state = PartState.LOST
+        self._fail(f"{part.name} {what}", now)
+
+    def _fail(self, reason: str, now: float) -> None:
+        self._ending.failures.append(reason)
+        if self.is_taking_images:
+            self._end_images(now)
+        elif self.state is RunState.WRITING_MASTER:
+            self._end(now)
+
+    def _end_images(self, now: float) -> None:
+        """No further image joins the run."""
+        for part in self.parts.values():
+            if part.state is PartState.OPEN:
+                message = EndRun(run_id=self.plan.run_id, n_sent=part.n_sent)
+                self._effects.append(SendMessage(part.writer, message))
+        self._enter(RunState.DRAINING, now)
+
+    def _advance(self, now: float) -> list[Effect]:
+        """Go on to the next state when all writers are there."""
+        states = {part.state for part in self.parts.values()}
+        if self.state is RunState.DRAINING and PartState.OPEN not in states:
+            self._enter(RunState.FINISHING, now)
+            self._finish_parts(now)
+        if self.state is RunState.FINISHING and PartState.DRAINED not in states:
+            if states == {PartState.FINISHED} and self.plan.images_per_file and data_files([*self.parts.values()]):
+                self._enter(RunState.WRITING_MASTER, now)
+                report = self.report(now)
+                files = list(report.files)
+                master = report.model_copy(update={"files": (self.plan.output_file, *files)})
+                message = WriteMaster(run_id=self.plan.run_id, report=master, data_files=files)
+                self._effects.append(SendMessage(0, message))
+            else:
+                self._end(now)
+        return self._take_effects()
+
+    def _finish_parts(self, now: float) -> None:
+        report = self.report(now)
+        self._effects.append(Decide(report))
+        for part in self.parts.values():
+            if part.state in {PartState.DRAINED, PartState.FAILED}:
+                self._effects.append(SendMessage(part.writer, FinishRun(run_id=self.plan.run_id, report=report)))
+
+    def _announce_progress(self, now: float) -> None:
+        report = self.report(now)
+        wanted = "" if self._n_images is None else f" of {self._n_images}"
+        # What is sent and neither written nor lost is on its way.
+        n_lost = self.counter.n_missed + sum(len(part.lost_ids) for part in self.parts.values())
+        lost = f", {n_lost} lost" if n_lost else ""
+        details = {"n_written": report.n_written, "n_sent": self.counter.n_taken, "n_lost": n_lost}
+        if self._n_images is not None:
+            details["n_requested"] = self._n_images
+        message = f"{report.n_written}{wanted} images written{lost}"
+        self._effects.append(Announce(Action.PROGRESS, message, details))
+
+    def _end(self, now: float) -> None:
+        if self.plan.images_per_file and not self._ending.has_master and self.report(now).files:
+            self._ending.failures.append("there is no master file")
+        self._enter(RunState.ENDED, now)
+        self._effects.append(End(self.report(now)))
+
+    def _enter(self, state: RunState, now: float) -> None:
+        self.state = state
+        self._entered = now
+
+    def _take_effects(self) -> list[Effect]:
+        effects, self._effects = self._effects, []
+        return effects

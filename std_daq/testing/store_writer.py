@@ -1,0 +1,117 @@
+"""FakeStoreWriter: an h5_writer that follows the StoreStream but writes nothing, for tests of the writer agent."""
+
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.protocols.requests import RunReport
+from std_daq.protocols.store_stream import EndRun, FinishRun, ReportKind, StartRun, WriteMaster, WriterReport, decode
+
+
+class FakeStoreWriter:
+    """Takes messages of a StoreStream and returns what a writer would report.
+
+    Parameters
+    ----------
+    writer
+        Index of the writer.
+    overwritten
+        Ids of images that it finds overwritten.
+    fail_at
+        It fails at the so many-th image of a run.
+
+    Attributes
+    ----------
+    written
+        Ids of the images of each file, in order, by run id and file.
+    runs
+        The runs that it was told of.
+    reports
+        The reports that came with FinishRun and WriteMaster.
+    """
+
+    def __init__(self, writer: int = 0, *, overwritten: Collection[int] = (), fail_at: int | None = None) -> None:
+        self.writer = writer
+        self.instance = str(uuid.uuid4())
+        self.overwritten = overwritten
+        self.fail_at = fail_at
+        self.written: dict[int, dict[str, list[int]]] = {}
+        self.runs: dict[int, StartRun] = {}
+        self.reports: list[RunReport] = []
+        self.n_flushed = 0
+        self._open: int | None = None
+        self._n_handled = 0
+        self._lost: list[int] = []
+
+    def alive(self) -> WriterReport:
+        """Return the report that it sends at least once a second."""
+        return self._report(ReportKind.ALIVE)
+
+    def flush(self) -> WriterReport:
+        """Put on disk what is written, and report it."""
+        self.n_flushed = self._n_written()
+        return self._report(ReportKind.PROGRESS)
+
+    def handle(self, message: bytes) -> list[WriterReport]:
+        """Do what a message says and return what is to be reported."""
+        match decode(message):
+            case StartRun() as start:
+                self._start(start)
+            case EndRun(run_id=run_id) if run_id == self._open:
+                self.n_flushed = self._n_written()
+                return [self._report(ReportKind.DRAINED)]
+            case FinishRun(run_id=run_id, report=report) if run_id == self._open:
+                self.reports.append(report)
+                finished = self._report(ReportKind.FINISHED)
+                self._open = None
+                return [finished]
+            case WriteMaster(run_id=run_id, report=report):
+                self.reports.append(report)
+                return [self._report(ReportKind.MASTER_WRITTEN, run_id)]
+            case np.ndarray() as image if int(image["run_id"][0]) == self._open:
+                return self._write(image)
+        return []
+
+    def _start(self, start: StartRun) -> None:
+        self.runs[start.run_id] = start
+        self.written[start.run_id] = {}
+        self._open = start.run_id
+        self._n_handled = self.n_flushed = 0
+
+    def _write(self, image: NDArray[Any]) -> list[WriterReport]:
+        self._n_handled += 1
+        if self._n_handled == self.fail_at:
+            return [self._report(ReportKind.FAILED, message="no space left on device")]
+        image_id, run_id = int(image["metadata"]["id"][0]), int(image["run_id"][0])
+        if image_id in self.overwritten:
+            self._lost.append(image_id)
+        else:
+            file = self._file(self.runs[run_id], int(image["i_image"][0]))
+            self.written[run_id].setdefault(file, []).append(image_id)
+        return []
+
+    def _file(self, start: StartRun, i_image: int) -> str:
+        if start.images_per_file is None:
+            return start.output_file
+        return f"{start.output_file.removesuffix('.h5')}_{i_image // start.images_per_file:06d}.h5"
+
+    def _n_written(self) -> int:
+        return 0 if self._open is None else sum(map(len, self.written[self._open].values()))
+
+    def _report(self, kind: ReportKind, run_id: int | None = None, message: str = "") -> WriterReport:
+        lost, self._lost = self._lost, []
+        files = self.written.get(self._open or 0, {})
+        return WriterReport(
+            kind=kind,
+            writer=self.writer,
+            instance=self.instance,
+            run_id=self._open if run_id is None else run_id,
+            n_written=self._n_written(),
+            n_flushed=self.n_flushed,
+            lost_image_ids=lost,
+            files=list(files),
+            message=message,
+        )

@@ -1,0 +1,108 @@
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from std_writer_agent.counter import MAX_NAMED, ImageCounter
+
+from std_daq.protocols.image_metadata import IMAGE_METADATA
+
+
+def images(frames: Iterable[int], *, epoch: int = 0, id_offset: int = 100) -> NDArray[Any]:
+    frames = list(frames)
+    entries = np.zeros(len(frames), IMAGE_METADATA)
+    entries["frame_index"] = frames
+    entries["id"] = np.array(frames, np.uint64) + id_offset
+    entries["epoch"] = epoch
+    return entries
+
+
+def test_gap_in_the_frame_index_counts_as_lost_images_with_their_ids() -> None:
+    counter = ImageCounter(10, None)
+    taken = counter.feed(images([0, 1, 4, 5]))
+    assert taken["frame_index"].tolist() == [0, 1, 4, 5]
+    assert counter.missed_ids() == [102, 103]
+    assert counter.n_left == 4
+
+
+def test_run_is_full_when_taken_and_missed_make_up_the_request() -> None:
+    counter = ImageCounter(5, None)
+    taken = counter.feed(images([0, 1, 9, 10]))
+    assert taken["frame_index"].tolist() == [0, 1]
+    assert counter.is_full
+    assert counter.missed_ids() == [102, 103, 104]
+
+
+def test_ids_that_do_not_go_along_with_the_frame_index_are_counted_but_not_named() -> None:
+    entries = images([0, 1, 4])
+    entries["id"] = [1000, 1010, 1040]
+    counter = ImageCounter(10, None)
+    counter.feed(entries)
+    assert counter.n_missed == 2
+    assert counter.missed_ids() == []
+
+
+def test_restart_of_the_detector_goes_on_counting() -> None:
+    counter = ImageCounter(6, None)
+    counter.feed(images([50, 51]))
+    taken = counter.feed(images([0, 1, 3, 4], epoch=1))
+    assert taken["frame_index"].tolist() == [0, 1, 3]
+    assert counter.n_missed == 1
+
+
+def test_entries_that_were_overrun_in_the_journal_are_lost() -> None:
+    counter = ImageCounter(None, None)
+    counter.feed(images([0]))
+    counter.feed(images([4]), n_unread=3)
+    assert (counter.n_taken, counter.n_missed) == (2, 3)
+    counter.feed(images([0], epoch=1), n_unread=2)
+    assert (counter.n_taken, counter.n_missed) == (3, 5)
+
+
+def test_run_begins_at_the_start_id() -> None:
+    counter = ImageCounter(3, 105)
+    taken = counter.feed(images(range(10)))
+    assert taken["id"].tolist() == [105, 106, 107]
+    assert counter.n_missed == 0
+
+
+def test_lost_start_image_is_missed_and_what_was_lost_before_it_is_not() -> None:
+    counter = ImageCounter(5, 105)
+    taken = counter.feed(images([0, 1, 2, 7, 8, 9]))
+    assert taken["id"].tolist() == [107, 108, 109]
+    assert counter.missed_ids() == [105, 106]
+
+
+def test_absurd_gap_is_counted_and_its_ids_are_bounded() -> None:
+    counter = ImageCounter(None, None)
+    counter.feed(images([0, 2**40]))
+    assert counter.n_missed == 2**40 - 1
+    assert len(counter.missed_ids()) == MAX_NAMED
+
+
+@given(
+    jumps=st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=60),
+    n_images=st.none() | st.integers(1, 80),
+    cuts=st.sets(st.integers(0, 60)),
+)
+def test_taken_and_missed_are_what_went_by_however_it_is_cut(
+    jumps: list[tuple[int, bool]], n_images: int | None, cuts: set[int]
+) -> None:
+    parts, epoch, frame, expected = [], 0, -1, 0
+    for index, (gap, restarts) in enumerate(jumps):
+        if restarts:
+            epoch, frame = epoch + 1, -1
+            gap = 0
+        frame += gap + 1
+        parts.append(images([frame], epoch=epoch))
+        expected += 1 + (gap if index else 0)
+    entries = np.concatenate(parts) if parts else images([])
+    counter = ImageCounter(n_images, None)
+    edges = [0, *sorted(cut for cut in cuts if cut < len(entries)), len(entries)]
+    taken = [counter.feed(entries[a:b]) for a, b in itertools.pairwise(edges)]
+    assert counter.n_taken == sum(map(len, taken))
+    assert counter.n_taken + counter.n_missed == (expected if n_images is None else min(expected, n_images))
+    assert len(counter.missed_ids()) == counter.n_missed

@@ -1,0 +1,505 @@
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from std_writer_agent.effects import Announce, Decide, DropUnsent, Effect, End, SendImages, SendMessage
+from std_writer_agent.plan import RunPlan, images_per_file
+from std_writer_agent.roster import WriterRoster
+from std_writer_agent.run import Run, RunState
+
+from std_daq.protocols.image_metadata import IMAGE_METADATA
+from std_daq.protocols.requests import Action, RunReport, Verdict, WriteRequest, new_request_id
+from std_daq.protocols.store_stream import (
+    EndRun,
+    StartRun,
+    WriteMaster,
+    WriterReport,
+    encode_images,
+    encode_run_message,
+)
+from std_daq.testing.store_writer import FakeStoreWriter
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+RUN_ID = 7
+FILE = "/data/run.h5"
+
+
+def images(frames: Iterable[int], *, epoch: int = 0) -> NDArray[Any]:
+    frames = list(frames)
+    entries = np.zeros(len(frames), IMAGE_METADATA)
+    entries["frame_index"] = entries["id"] = frames
+    entries["epoch"] = epoch
+    return entries
+
+
+def plan_of(n_writers: int = 1, **fields: Any) -> RunPlan:
+    request = WriteRequest(output_file=FILE, **fields)
+    return RunPlan(
+        run_id=RUN_ID,
+        request_id=new_request_id(),
+        request=request,
+        output_file=FILE,
+        images_per_file=images_per_file(request),
+        n_writers=n_writers,
+        first_image_timeout_s=request.first_image_timeout_s or 60.0,
+        image_timeout_s=request.image_timeout_s or 10.0,
+        writer_timeout_s=30.0,
+    )
+
+
+class Stage:
+    """A run with its writers, a clock, and queues from the run to each writer; a paused writer takes nothing."""
+
+    def __init__(self, plan: RunPlan, *writers: FakeStoreWriter, found: RunReport | None = None) -> None:
+        self.now = 1000.0
+        self.writers = {writer.writer: writer for writer in writers}
+        self.paused: set[int] = set()
+        self.queues: dict[int, list[bytes]] = {writer: [] for writer in range(plan.n_writers)}
+        self.roster = WriterRoster()
+        self.effects: list[Effect] = []
+        self.run = Run(plan, self.roster, self.now, START, found=found)
+        self.tick(0)
+
+    def feed(self, frames: Iterable[int], *, epoch: int = 0, n_unread: int = 0) -> None:
+        self.do(self.run.feed_images(images(frames, epoch=epoch), n_unread, self.now))
+
+    def tell(self, report: WriterReport) -> None:
+        self.roster.feed(report, self.now)
+        self.do(self.run.feed_report(report, self.now))
+
+    def tick(self, seconds: float) -> None:
+        """Let time go by: once a second writers report and the run is polled."""
+        end = self.now + seconds
+        while True:
+            for writer in list(self.writers.values()):
+                if writer.writer not in self.paused:
+                    self.tell(writer.alive())
+            self.do(self.run.poll(self.now))
+            if self.now >= end:
+                return
+            self.now = min(self.now + 1.0, end)
+
+    def do(self, effects: list[Effect]) -> None:
+        self.effects += effects
+        for effect in effects:
+            match effect:
+                case SendImages(writer=writer, images=sent):
+                    self.queues[writer] += encode_images(sent)
+                case SendMessage(writer=writer, message=message):
+                    self.queues[writer].append(encode_run_message(message))
+                case DropUnsent(writer=writer):
+                    self.queues[writer].clear()
+        self.deliver()
+
+    def deliver(self) -> None:
+        for index, writer in list(self.writers.items()):
+            while index not in self.paused and self.queues[index]:
+                for report in writer.handle(self.queues[index].pop(0)):
+                    self.tell(report)
+
+    def replace(self, writer: FakeStoreWriter) -> None:
+        """Another process takes the place of a writer; what waited for the old one is gone with it."""
+        self.queues[writer.writer].clear()
+        self.writers[writer.writer] = writer
+        self.tell(writer.alive())
+
+    def sent(self, kind: type) -> list[Any]:
+        messages = [effect.message for effect in self.effects if isinstance(effect, SendMessage)]
+        return [message for message in messages if isinstance(message, kind)]
+
+    def actions(self) -> list[Action]:
+        return [effect.action for effect in self.effects if isinstance(effect, Announce)]
+
+    @property
+    def report(self) -> RunReport:
+        (end,) = [effect for effect in self.effects if isinstance(effect, End)]
+        assert self.run.state is RunState.ENDED
+        return end.report
+
+
+def test_run_of_one_file_is_complete() -> None:
+    writer = FakeStoreWriter()
+    stage = Stage(plan_of(n_images=5), writer)
+    stage.feed(range(3))
+    stage.feed(range(3, 9))
+    assert stage.report.verdict is Verdict.COMPLETE
+    assert stage.report.reason == ""
+    assert (stage.report.n_written, stage.report.n_lost) == (5, 0)
+    assert stage.report.files == (FILE,)
+    assert writer.written[RUN_ID] == {FILE: [0, 1, 2, 3, 4]}
+    assert stage.actions() == [Action.PROGRESS, Action.START]
+    assert stage.sent(WriteMaster) == []
+    assert writer.reports[0].verdict is Verdict.COMPLETE
+
+
+def test_decision_is_kept_before_the_files_are_closed() -> None:
+    stage = Stage(plan_of(n_images=1), FakeStoreWriter())
+    stage.feed([0])
+    kinds = [type(effect).__name__ for effect in stage.effects]
+    assert kinds.index("Decide") < len(kinds) - kinds[::-1].index("SendMessage") - 1
+    assert [e.report.n_written for e in stage.effects if isinstance(e, Decide)] == [1]
+
+
+def test_files_go_round_the_writers_and_a_master_is_written() -> None:
+    first, second = FakeStoreWriter(0), FakeStoreWriter(1)
+    stage = Stage(plan_of(2, n_images=7, images_per_file=2), first, second)
+    stage.feed(range(7))
+    assert list(first.written[RUN_ID].values()) == [[0, 1], [4, 5]]
+    assert list(second.written[RUN_ID].values()) == [[2, 3], [6]]
+    (master,) = stage.sent(WriteMaster)
+    assert master.data_files == [f"/data/run_{index:06d}.h5" for index in range(4)]
+    assert stage.report.files == (FILE, *master.data_files)
+    assert master.report == stage.report.model_copy(update={"ended_at": master.report.ended_at})
+    assert stage.report.verdict is Verdict.COMPLETE
+
+
+def test_images_that_never_came_make_the_run_incomplete() -> None:
+    stage = Stage(plan_of(n_images=6), FakeStoreWriter())
+    stage.feed([0, 1, 4, 5, 6])
+    assert stage.report.verdict is Verdict.INCOMPLETE
+    assert stage.report.lost_image_ids == (2, 3)
+    assert (stage.report.n_written, stage.report.n_lost) == (4, 2)
+    assert "2 images lost" in stage.report.reason
+
+
+def test_images_overwritten_under_a_paused_writer_are_listed() -> None:
+    stage = Stage(plan_of(n_images=20), FakeStoreWriter(overwritten=range(3, 9)))
+    stage.feed(range(3))
+    stage.paused = {0}
+    stage.tick(8)
+    stage.feed(range(3, 20))
+    stage.paused = set()
+    stage.tick(1)
+    assert stage.report.verdict is Verdict.INCOMPLETE
+    assert stage.report.lost_image_ids == tuple(range(3, 9))
+    assert stage.report.n_written == 14
+
+
+def test_writer_that_is_not_there_is_named() -> None:
+    stage = Stage(plan_of(2, n_images=10, n_files=2), FakeStoreWriter(0))
+    stage.tick(6)
+    assert stage.report.verdict is Verdict.FAILED
+    assert stage.report.reason == "h5_writer 1 is not there"
+    assert stage.sent(StartRun) == []
+
+
+def test_writer_that_comes_up_in_time_is_waited_for() -> None:
+    writer = FakeStoreWriter()
+    stage = Stage(plan_of(n_images=1))
+    stage.tick(3)
+    stage.replace(writer)
+    stage.tick(1)
+    stage.feed([0])
+    assert stage.report.verdict is Verdict.COMPLETE
+
+
+def test_writer_restarted_before_its_first_image_begins_again() -> None:
+    stage = Stage(plan_of(n_images=2), FakeStoreWriter())
+    stage.replace(FakeStoreWriter())
+    stage.feed([0, 1])
+    assert stage.report.verdict is Verdict.COMPLETE
+    assert len(stage.sent(StartRun)) == 2
+
+
+def test_restarted_writer_fails_the_run_and_loses_what_was_not_flushed() -> None:
+    first, second = FakeStoreWriter(0), FakeStoreWriter(1)
+    stage = Stage(plan_of(2, n_images=100, images_per_file=10), first, second)
+    stage.feed(range(5))
+    stage.tell(first.flush())
+    stage.feed(range(5, 15))
+    stage.replace(FakeStoreWriter(0))
+    report = stage.report
+    assert report.verdict is Verdict.FAILED
+    assert "h5_writer 0 was restarted during the run" in report.reason
+    assert "std-daq recover /data/run_000000.h5" in report.reason
+    assert "no master file" in report.reason
+    assert report.n_written == 5 + 5
+    assert report.lost_image_ids == tuple(range(5, 10))
+    assert second.reports[0].verdict is Verdict.FAILED
+
+
+def test_unflushed_ids_leave_out_what_was_reported_as_overwritten() -> None:
+    writer = FakeStoreWriter(overwritten={1, 5})
+    stage = Stage(plan_of(n_images=100), writer)
+    stage.feed(range(4))
+    stage.tell(writer.flush())
+    stage.feed(range(4, 8))
+    stage.tell(writer.alive())
+    stage.replace(FakeStoreWriter())
+    assert stage.report.n_written == 3
+    assert stage.report.lost_image_ids == (1, 4, 5, 6, 7)
+    assert stage.report.n_lost == 5
+
+
+def test_silent_writer_is_lost_after_the_time_limit() -> None:
+    stage = Stage(plan_of(n_images=100, image_timeout_s=1000), FakeStoreWriter())
+    stage.feed(range(4))
+    stage.paused = {0}
+    stage.tick(29)
+    assert stage.run.state is RunState.RUNNING
+    stage.tick(2)
+    assert stage.report.verdict is Verdict.FAILED
+    assert "h5_writer 0 was silent for 30 s" in stage.report.reason
+    assert stage.report.lost_image_ids == (0, 1, 2, 3)
+
+
+def test_writer_without_images_may_be_silent() -> None:
+    stage = Stage(plan_of(n_images=2, first_image_timeout_s=1000), FakeStoreWriter())
+    stage.paused = {0}
+    stage.tick(100)
+    stage.feed([0, 1])
+    stage.paused = set()
+    stage.tick(1)
+    assert stage.report.verdict is Verdict.COMPLETE
+
+
+class StuckWriter(FakeStoreWriter):
+    def handle(self, message: bytes) -> list[WriterReport]:
+        return []
+
+
+def test_writer_that_lives_but_does_not_get_on_is_given_up() -> None:
+    stage = Stage(plan_of(n_images=2), StuckWriter())
+    stage.feed([0, 1])
+    stage.tick(32)
+    assert "h5_writer 0 did not get on for 30 s" in stage.report.reason
+    assert stage.report.n_lost == 2
+
+
+def test_drained_writer_may_wait_for_another() -> None:
+    class SlowWriter(FakeStoreWriter):
+        n_reports = 0
+
+        def alive(self) -> WriterReport:
+            self.n_reports += 1
+            return super().alive().model_copy(update={"n_written": self.n_reports})
+
+    slow = SlowWriter(1)
+    stage = Stage(plan_of(2, n_images=200, images_per_file=100), FakeStoreWriter(0), slow)
+    original, slow.handle = slow.handle, lambda message: []  # type: ignore[method-assign]
+    stage.feed(range(200))
+    stage.tick(50)
+    assert stage.run.state is RunState.DRAINING
+    slow.handle = original  # type: ignore[method-assign]
+    assert stage.run.report(stage.now).verdict is not Verdict.FAILED
+
+
+def test_full_disk_ends_the_run_at_once() -> None:
+    first, second = FakeStoreWriter(0, fail_at=3), FakeStoreWriter(1)
+    stage = Stage(plan_of(2, n_images=100, images_per_file=2), first, second)
+    stage.tell(first.flush())
+    stage.feed(range(20))
+    report = stage.report
+    assert report.verdict is Verdict.FAILED
+    assert "h5_writer 0: no space left on device" in report.reason
+    assert report.n_written + report.n_lost == 20
+    assert report.n_written == 10
+    assert [len(stage.sent(EndRun)), len(second.reports)] == [1, 1]
+
+
+def test_no_first_image_fails_the_run() -> None:
+    stage = Stage(plan_of(n_images=5, first_image_timeout_s=3), FakeStoreWriter())
+    stage.tick(4)
+    assert stage.report.verdict is Verdict.FAILED
+    assert stage.report.reason == "no image came within 3 s"
+    assert stage.report.files == ()
+    assert Action.START not in stage.actions()
+
+
+def test_images_that_stop_make_the_run_incomplete() -> None:
+    stage = Stage(plan_of(n_images=100), FakeStoreWriter())
+    stage.feed(range(80))
+    stage.tick(11)
+    assert stage.report.verdict is Verdict.INCOMPLETE
+    assert stage.report.reason == "no image for 10 s; 20 of 100 did not come"
+    assert (stage.report.n_written, stage.report.n_lost) == (80, 0)
+
+
+def test_open_run_that_gets_no_more_images_is_complete_and_says_why_it_ended() -> None:
+    stage = Stage(plan_of(), FakeStoreWriter())
+    stage.feed(range(80))
+    stage.tick(11)
+    assert stage.report.verdict is Verdict.COMPLETE
+    assert stage.report.reason == "no image for 10 s"
+
+
+def test_kill_drains_what_came() -> None:
+    writer = FakeStoreWriter()
+    stage = Stage(plan_of(n_images=100), writer)
+    stage.feed(range(17))
+    stage.do(stage.run.kill(stage.now))
+    assert stage.report.verdict is Verdict.KILLED
+    assert stage.report.n_written == 17
+    assert writer.reports[0].verdict is Verdict.KILLED
+
+
+def test_kill_before_the_first_image_leaves_no_file() -> None:
+    stage = Stage(plan_of(n_images=100), FakeStoreWriter())
+    stage.do(stage.run.kill(stage.now))
+    assert stage.report.verdict is Verdict.KILLED
+    assert stage.report.files == ()
+
+
+def test_kill_before_the_writers_are_there() -> None:
+    stage = Stage(plan_of(n_images=100))
+    stage.do(stage.run.kill(stage.now))
+    assert stage.report.verdict is Verdict.KILLED
+
+
+def test_kill_of_a_run_that_is_complete_changes_nothing() -> None:
+    writer = FakeStoreWriter()
+    stage = Stage(plan_of(n_images=2), writer)
+    stage.paused = {0}
+    stage.feed([0, 1])
+    stage.do(stage.run.kill(stage.now))
+    stage.paused = set()
+    stage.tick(1)
+    assert stage.report.verdict is Verdict.COMPLETE
+
+
+def test_stopped_agent_fails_the_run_after_draining() -> None:
+    stage = Stage(plan_of(n_images=100), FakeStoreWriter())
+    stage.feed(range(3))
+    stage.do(stage.run.fail("writer agent was stopped", stage.now))
+    assert stage.report.verdict is Verdict.FAILED
+    assert stage.report.n_written == 3
+
+
+def test_run_that_is_given_up_counts_what_is_surely_on_disk() -> None:
+    writer = FakeStoreWriter()
+    stage = Stage(plan_of(n_images=100), writer)
+    stage.feed(range(3))
+    stage.tell(writer.flush())
+    stage.paused = {0}
+    stage.feed(range(3, 5))
+    stage.do(stage.run.give_up("writer agent was stopped", stage.now))
+    assert stage.report.verdict is Verdict.FAILED
+    assert stage.report.lost_image_ids == (3, 4)
+
+
+def test_progress_is_told_about_once_a_second() -> None:
+    stage = Stage(plan_of(n_images=100), FakeStoreWriter())
+    stage.feed([0, 1, 4])
+    stage.tick(5)
+    progress = [e for e in stage.effects if isinstance(e, Announce) and e.details]
+    assert len(progress) == 5
+    assert progress[-1].details == {"n_written": 3, "n_sent": 3, "n_lost": 2, "n_requested": 100}
+    assert progress[-1].message == "3 of 100 images written, 2 lost"
+
+
+def test_reports_of_another_run_are_only_a_sign_of_life() -> None:
+    writer = FakeStoreWriter()
+    stage = Stage(plan_of(n_images=2), writer)
+    stage.feed([0])
+    stage.tell(writer.alive().model_copy(update={"run_id": 1, "n_written": 50, "kind": "failed"}))
+    stage.feed([1])
+    assert stage.report.verdict is Verdict.COMPLETE
+
+
+STUB = RunReport(request_id="x", verdict=Verdict.FAILED, started_at=START)
+
+
+def test_run_found_after_a_restart_is_closed_as_failed_with_its_numbers() -> None:
+    writer = FakeStoreWriter()
+    before = Stage(plan_of(n_images=100), writer)
+    before.feed(range(30))
+    stage = Stage(before.run.plan, writer, found=STUB)
+    assert stage.report.verdict is Verdict.FAILED
+    assert "writer agent was restarted during the run" in stage.report.reason
+    assert (stage.report.n_written, stage.report.files) == (30, (FILE,))
+    assert [message.n_sent for message in stage.sent(EndRun)] == [None]
+    assert writer.reports[0].verdict is Verdict.FAILED
+
+
+def test_run_found_after_a_restart_of_everything_tells_what_to_do() -> None:
+    stage = Stage(plan_of(n_images=100), FakeStoreWriter(), found=STUB)
+    assert stage.report.verdict is Verdict.FAILED
+    assert f"std-daq recover {FILE}" in stage.report.reason
+
+
+def test_run_found_after_a_restart_waits_for_writers_only_for_a_while() -> None:
+    stage = Stage(plan_of(n_images=100), found=STUB)
+    stage.tick(6)
+    assert "h5_writer 0 is not there" in stage.report.reason
+
+
+def test_run_found_after_its_decision_has_the_numbers_decided_on() -> None:
+    decided = STUB.model_copy(update={"n_written": 8, "n_lost": 2, "lost_image_ids": (3, 4), "ended_at": START})
+    stage = Stage(plan_of(n_images=10), FakeStoreWriter(), found=decided)
+    assert (stage.report.n_written, stage.report.lost_image_ids) == (8, (3, 4))
+    assert "recover" not in stage.report.reason
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    n_writers=st.integers(1, 3),
+    n_images=st.none() | st.integers(1, 60),
+    per_file=st.none() | st.integers(1, 7),
+    events=st.lists(
+        st.one_of(
+            st.tuples(st.just("images"), st.integers(0, 3), st.integers(1, 9)),
+            st.tuples(st.just("restart of the detector"), st.integers(0, 0), st.integers(1, 9)),
+            st.tuples(st.just("flush"), st.integers(0, 2), st.just(0)),
+            st.tuples(st.just("pause"), st.integers(0, 2), st.just(0)),
+            st.tuples(st.just("resume"), st.integers(0, 2), st.just(0)),
+            st.tuples(st.just("kill writer"), st.integers(0, 2), st.just(0)),
+            st.tuples(st.just("time"), st.integers(1, 12), st.just(0)),
+        ),
+        max_size=30,
+    ),
+    overwritten=st.sets(st.integers(0, 80), max_size=20),
+    ends_by_kill=st.booleans(),
+)
+def test_written_and_lost_are_what_was_seen_and_each_run_ends_once(
+    n_writers: int,
+    n_images: int | None,
+    per_file: int | None,
+    events: list[tuple[str, int, int]],
+    overwritten: set[int],
+    ends_by_kill: bool,
+) -> None:
+    plan = plan_of(n_writers if per_file else 1, n_images=n_images, images_per_file=per_file)
+    stage = Stage(plan, *(FakeStoreWriter(i, overwritten=overwritten) for i in range(plan.n_writers)))
+    epoch, frame, seen = 0, 0, 0
+    for kind, number, more in events:
+        index = number % plan.n_writers
+        is_taking = stage.run.is_taking_images
+        match kind:
+            case "images":
+                gap = number if seen else 0
+                frames = range(frame + gap, frame + gap + more)
+                stage.feed(frames, epoch=epoch)
+                frame = frames.stop
+                seen += (gap + more) if is_taking else 0
+            case "restart of the detector":
+                epoch += 1
+                stage.feed(range(more), epoch=epoch)
+                frame = more
+                seen += more if is_taking else 0
+            case "flush" if index not in stage.paused:
+                stage.tell(stage.writers[index].flush())
+            case "pause":
+                stage.paused.add(index)
+            case "resume":
+                stage.paused.discard(index)
+                stage.deliver()
+            case "kill writer":
+                stage.paused.discard(index)
+                stage.replace(FakeStoreWriter(index, overwritten=overwritten))
+            case "time":
+                stage.tick(number)
+    if ends_by_kill:
+        stage.do(stage.run.kill(stage.now))
+    stage.tick(200)
+    report = stage.report
+    assert report.n_written + report.n_lost == (seen if n_images is None else min(seen, n_images))
+    assert len(report.lost_image_ids) == report.n_lost
+    assert (report.verdict is Verdict.COMPLETE) == (
+        report.n_lost == 0
+        and (n_images is None or report.n_written == n_images)
+        and not any(text in report.reason for text in ("h5_writer", "killed", "no image came"))
+    )
