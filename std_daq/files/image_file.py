@@ -298,7 +298,9 @@ def finish_closed(path: Path, report: RunReport, *, clock: Callable[[], datetime
     """
     try:
         # Whoever looks at the images meanwhile may hold a lock; nothing that is read of them changes.
-        with h5py.File(path, "r+", locking=False) as file:
+        with h5py.File(path, "r+", libver=FORMAT_VERSION, locking=False) as file:
+            keep_metadata_in_memory(file)
+            file.swmr_mode = True  # what a crash leaves can be recovered
             write_report(file, report, n_images=file[layout.IMAGE_ID].shape[0], end=clock())
     except (OSError, RuntimeError) as error:
         raise _explained(error, path, "cannot write the end of the run") from error

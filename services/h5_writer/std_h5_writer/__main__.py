@@ -1,0 +1,62 @@
+"""The command ``std-h5-writer``."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from std_daq.config.model import DetectorConfig
+from std_daq.errors import ConfigError
+from std_daq.service import Service, ServiceContext, run_service, service_parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the service; returns its exit code."""
+    parser = service_parser("std-h5-writer", "Writes the images of a run from the ImageBuffer into HDF5 files.")
+    parser.add_argument(
+        "--writer", type=int, default=0, metavar="INDEX", help="which of number_of_writers this is, from 0 on"
+    )
+    return run_service(parser, argv, _start, _instance)
+
+
+def _instance(arguments: Namespace, config: DetectorConfig) -> str:
+    if not 0 <= arguments.writer < config.number_of_writers:
+        raise ConfigError(
+            f"there is no writer {arguments.writer}",
+            key="number_of_writers",
+            value=config.number_of_writers,
+            remedy=f"--writer takes 0 to {config.number_of_writers - 1}",
+        )
+    return f"h5-writer-{arguments.writer}"
+
+
+def _start(context: ServiceContext) -> Service:
+    from std_daq.config.paths import image_buffer_path, store_address, store_reports_address
+    from std_daq.detectors.registry import open_detector
+    from std_daq.streams.queue import PullQueue
+    from std_h5_writer.compressor import OrderedCompressor
+    from std_h5_writer.file_owner import FileOwner
+    from std_h5_writer.metrics import WriterMetrics
+    from std_h5_writer.reporter import Reporter
+    from std_h5_writer.ring_reader import RingReader
+    from std_h5_writer.run_description import RunDescriber
+    from std_h5_writer.writer import H5Writer
+
+    config = context.config
+    writer: int = context.arguments.writer
+    owner = FileOwner(config.writer_user_id)
+    describer = RunDescriber(config, open_detector(config))
+    compressor = OrderedCompressor(config.writer.n_compression_threads)
+    return H5Writer(
+        inbox=PullQueue(store_address(config, writer), bind=False),
+        reporter=Reporter(store_reports_address(config), writer, patience_s=config.writer.writer_timeout_s),
+        ring=RingReader(image_buffer_path(config)),
+        compressor=compressor,
+        describer=describer,
+        owner=owner,
+        metrics=WriterMetrics(context.registry, context.instance),
+        flush_interval_s=config.writer.flush_interval_s,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

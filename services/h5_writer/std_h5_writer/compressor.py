@@ -1,0 +1,69 @@
+"""OrderedCompressor: threads that compress images out of the ring, each its own, and hand them back in order."""
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.files import compression
+from std_h5_writer.ring_reader import RingImage
+
+_PLACES_PER_THREAD = 2
+
+
+class OrderedCompressor:
+    """Compresses with bitshuffle/LZ4 into buffers that are allocated once; used from one thread.
+
+    The number of images in flight is bounded: whoever submits takes the oldest out first when it `is_full`.
+
+    Parameters
+    ----------
+    n_threads
+        Images that are compressed at the same time.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        compression.library_path()  # raises ResourceError now rather than in the first run
+        self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix="compress")
+        self._n_places = _PLACES_PER_THREAD * n_threads
+        self._buffers = [np.empty(0, np.uint8) for _ in range(self._n_places)]
+        self._n_submitted = 0
+        self._in_flight: deque[tuple[RingImage, NDArray[np.uint8], Future[int]]] = deque()
+
+    @property
+    def n_in_flight(self) -> int:
+        """Images that were submitted and not yet taken."""
+        return len(self._in_flight)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one has to be taken before the next is submitted."""
+        return len(self._in_flight) == self._n_places
+
+    def submit(self, image: RingImage) -> None:
+        """Begin to compress an image; ends the use of the chunk that was taken last."""
+        n_bytes = compression.bound(image.pixels.nbytes, image.pixels.itemsize)
+        place = self._n_submitted % self._n_places
+        if self._buffers[place].nbytes != n_bytes:
+            self._buffers[place] = np.empty(n_bytes, np.uint8)
+        buffer = self._buffers[place]
+        self._n_submitted += 1
+        self._in_flight.append((image, buffer, self._threads.submit(_compress, image, buffer)))
+
+    def take(self) -> tuple[RingImage, NDArray[np.uint8] | None]:
+        """Wait for the oldest image; returns it with its chunk, or with None where it was overwritten meanwhile."""
+        image, buffer, future = self._in_flight.popleft()
+        n_bytes = future.result()
+        return image, buffer[:n_bytes] if n_bytes else None
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(cancel_futures=True)
+        self._in_flight.clear()
+
+
+def _compress(image: RingImage, buffer: NDArray[np.uint8]) -> int:
+    """Return the length of the chunk, 0 where the image did not stay whole."""
+    n_bytes = compression.compress_into(image.pixels, buffer)
+    return n_bytes if image.is_whole() else 0

@@ -1,0 +1,54 @@
+"""Metrics of an h5_writer."""
+
+from enum import StrEnum
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class RunState(StrEnum):
+    """Where a writer is in the life of a run."""
+
+    IDLE = "idle"
+    WRITING = "writing"
+    DRAINED = "drained"
+    FAILED = "failed"
+
+
+class WriterMetrics:
+    """What a writer counts.
+
+    Parameters
+    ----------
+    registry
+        The registry of the process.
+    instance
+        Name of this writer among the readers of the ring.
+    """
+
+    def __init__(self, registry: CollectorRegistry, instance: str) -> None:
+        self.written = Counter("daq_writer_images_written", "Images written.", registry=registry)
+        self.lost = Counter(
+            "daq_writer_images_lost", "Images of a run that could not be written, overwritten ones.", registry=registry
+        )
+        self.ignored = Counter(
+            "daq_writer_messages_ignored", "Messages of no run that this writer is in.", registry=registry
+        )
+        self.written_bytes = Counter(
+            "daq_writer_written_bytes", "Bytes of pixels written, as they are in the file.", registry=registry
+        )
+        self.write_seconds = Histogram(
+            "daq_writer_image_write_seconds",
+            "Time that an image takes to be written, without compression.",
+            registry=registry,
+            buckets=(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0),
+        )
+        self.lag = Gauge(
+            "daq_ring_lag_images", "Images published after the last one handled.", ["reader"], registry=registry
+        ).labels(instance)
+        self._state = Gauge("daq_run_state", "1 for the state of this writer.", ["state"], registry=registry)
+        self.set_state(RunState.IDLE)
+
+    def set_state(self, state: RunState) -> None:
+        """Tell where the writer is."""
+        for known in RunState:
+            self._state.labels(known).set(known is state)

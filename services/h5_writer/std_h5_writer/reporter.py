@@ -1,0 +1,82 @@
+"""Reporter: tells the writer agent what this writer did, and that it is alive."""
+
+import time
+import uuid
+from collections.abc import Callable
+from threading import Event, Lock, Thread
+from typing import Any
+
+from std_daq.protocols.store_stream import ReportKind, WriterReport
+from std_daq.streams.queue import PushQueue
+from std_daq.telemetry.logs import ConditionLog
+
+ALIVE_PERIOD_S = 0.5
+_LINGER_S = 0.5
+
+
+class Reporter:
+    """Sends reports; those that say ``alive`` from a thread, because a single write may take long.
+
+    A writer that hangs in one call for longer than the patience falls silent, so that a disk which never answers
+    ends the run.
+
+    Parameters
+    ----------
+    address
+        Where the agent takes reports.
+    writer
+        Index of this writer.
+    patience_s
+        How long after the last `touch` the thread goes on telling that the writer is alive, in seconds.
+    clock
+        Monotonic seconds.
+
+    Attributes
+    ----------
+    instance
+        Names this start of the process.
+    run_id
+        The run that the writer is in.
+    """
+
+    def __init__(
+        self, address: str, writer: int, *, patience_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.instance = uuid.uuid4().hex
+        self.run_id: int | None = None
+        self._writer = writer
+        self._patience_s = patience_s
+        self._clock = clock
+        self._touched = clock()
+        self._conditions = ConditionLog()
+        self._queue = PushQueue(address, bind=False)
+        self._lock = Lock()
+        self._stop = Event()
+        self._thread = Thread(target=self._stay_alive, name="alive", daemon=True)
+        self._thread.start()
+
+    def touch(self) -> None:
+        """Tell that the writer's loop goes on."""
+        self._touched = self._clock()
+
+    def send(self, kind: ReportKind, **fields: Any) -> bool:
+        """Send a report with the given fields of `WriterReport`; returns whether it was queued."""
+        report = WriterReport(kind=kind, writer=self._writer, instance=self.instance, **fields)
+        with self._lock:
+            is_queued = self._queue.push(report.model_dump_json().encode())
+        if not is_queued:
+            self._conditions.warning("report_not_sent", kind=kind, reason="the queue to the writer agent is full")
+        return is_queued
+
+    def close(self) -> None:
+        """End; what is queued is still sent."""
+        self._stop.set()
+        self._thread.join()
+        self._queue.close(_LINGER_S)
+
+    def _stay_alive(self) -> None:
+        while True:
+            if self._clock() - self._touched <= self._patience_s:
+                self.send(ReportKind.ALIVE, run_id=self.run_id)
+            if self._stop.wait(ALIVE_PERIOD_S):
+                return

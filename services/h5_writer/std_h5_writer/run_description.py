@@ -1,0 +1,111 @@
+"""RunDescriber: what stands in a file beside its images."""
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import h5py
+import numpy as np
+
+from std_daq.config.model import DetectorConfig, NexusConfig
+from std_daq.detectors.interface import Detector
+from std_daq.files.description import ImageFileDescription, NexusMetadata
+from std_daq.protocols.store_stream import StartRun
+from std_h5_writer.ring_reader import RingImage
+
+
+class RunDescriber:
+    """Describes files from the configuration, the detector, the request and the ring.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    detector
+        The detector that it describes.
+    """
+
+    def __init__(self, config: DetectorConfig, detector: Detector) -> None:
+        self._detector_name = config.detector_name
+        self._configuration_json = config.model_dump_json()
+        self._nexus = nexus_metadata(config.nexus)
+        self._bit_depth_readout = detector.bit_depth_readout
+        self._pixel_mask = np.ascontiguousarray(detector.pixel_mask(), np.uint32)
+        self._versions = {
+            "std-daq": version("std-daq"),
+            "python": platform.python_version(),
+            "h5py": h5py.__version__,
+            "hdf5": h5py.version.hdf5_version,
+        }
+
+    def describe(self, run: StartRun, image: RingImage) -> ImageFileDescription:
+        """Return what is known of the file whose first image this is.
+
+        Parameters
+        ----------
+        run
+            The start of its run.
+        image
+            Tells type and shape of the pixels, and which calibration files were applied.
+
+        Raises
+        ------
+        FileFormatError
+            The pixel mask does not fit the images: the ring belongs to another configuration.
+        """
+        return ImageFileDescription(
+            detector_name=self._detector_name,
+            shape=image.ring.shape,
+            dtype=image.ring.dtype,
+            n_modules=image.ring.n_modules,
+            compression=run.request.compression,
+            nexus=self._nexus,
+            bit_depth_readout=self._bit_depth_readout,
+            pixel_mask=self._pixel_mask,
+            request_id=run.request_id,
+            n_requested=run.request.n_images,
+            configuration_json=self._configuration_json,
+            request_json=run.request.model_dump_json(),
+            calibration_checksums=calibration_checksums(image.ring.read_notes(), int(image.metadata["calibration"][0])),
+            versions=self._versions,
+        )
+
+
+def nexus_metadata(nexus: NexusConfig) -> NexusMetadata:
+    """Return the fields of NXmx that the configuration gives."""
+    beam_center = nexus.beam_center_px or (None, None)
+    return NexusMetadata(
+        description=nexus.description or None,
+        sensor_material=nexus.sensor_material,
+        sensor_thickness_m=nexus.sensor_thickness_m,
+        x_pixel_size_m=nexus.pixel_size_m[0],
+        y_pixel_size_m=nexus.pixel_size_m[1],
+        distance_m=nexus.distance_m,
+        count_time_s=nexus.count_time_s,
+        frame_time_s=nexus.frame_time_s,
+        beam_center_x=beam_center[0],
+        beam_center_y=beam_center[1],
+        saturation_value=nexus.saturation_value,
+        underload_value=nexus.underload_value,
+        incident_wavelength_angstrom=nexus.wavelength_angstrom,
+        source_name=nexus.source_name or None,
+        sample_name=nexus.sample_name or None,
+    )
+
+
+def calibration_checksums(notes: dict[str, Any], index: int) -> dict[str, str]:
+    """Return the checksum of each calibration file by its path.
+
+    Parameters
+    ----------
+    notes
+        The ring's: ``{"calibration": [{"index": .., "files": [{"role": .., "path": .., "sha256": ..}, ..]}, ..]}``.
+    index
+        Which calibration was applied.
+    """
+    return {
+        file["path"]: file["sha256"]
+        for calibration in notes.get("calibration", [])
+        if calibration["index"] == index
+        for file in calibration["files"]
+    }

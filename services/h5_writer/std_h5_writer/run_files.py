@@ -1,0 +1,184 @@
+"""RunFiles: the data files of one run that this writer writes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from std_daq.errors import FileFormatError, StdDaqError
+from std_daq.files import layout
+from std_daq.files.description import ImageFileDescription
+from std_daq.files.image_file import ImageFile, finish_closed
+from std_daq.protocols.requests import RunReport
+from std_h5_writer.file_owner import FileOwner
+from std_h5_writer.ring_reader import RingImage
+
+Describe = Callable[[RingImage], ImageFileDescription]
+
+
+class RunFiles:
+    """Files of a run, each opened with its first image; at most one is open.
+
+    A file is closed when the first image of the next one comes, and is opened once more for the verdict. So a run
+    may have any number of files.
+
+    Parameters
+    ----------
+    output_file
+        The file, or the master of several.
+    images_per_file
+        Images of a data file; None for a single file.
+    describe
+        Tells from its first image what stands in a file.
+    owner
+        To whom files and folders belong.
+
+    Attributes
+    ----------
+    paths
+        The files, in the order of their images.
+    n_written, n_incomplete, n_bytes
+        Images written, those of them with a status other than good, and the bytes of their pixels.
+    """
+
+    def __init__(self, output_file: Path, images_per_file: int | None, describe: Describe, owner: FileOwner) -> None:
+        self.paths: list[Path] = []
+        self.n_written = 0
+        self.n_incomplete = 0
+        self.n_bytes = 0
+        self._output_file = output_file
+        self._images_per_file = images_per_file
+        self._describe = describe
+        self._owner = owner
+        self._file: ImageFile | None = None
+        self._file_index = -1
+        self._n_closed = 0
+        self._last_bytes = 0
+        self._looks = ""
+        self._unflushed_ids: list[int] = []
+
+    @property
+    def n_flushed(self) -> int:
+        """Images that a crash would leave readable."""
+        return self._n_closed + (0 if self._file is None else self._file.n_flushed)
+
+    @property
+    def unflushed_ids(self) -> list[int]:
+        """Ids of the images that a crash would take."""
+        return list(self._unflushed_ids)
+
+    def append(self, image: RingImage, chunk: NDArray[Any]) -> None:
+        """Write an image as the last of its file.
+
+        Raises
+        ------
+        FileFormatError
+            The images of the ring have changed shape or type in the run, or belong to a file that is closed.
+        OSError
+            The file cannot be made or written.
+        """
+        file = self._file_of(image)
+        metadata = image.metadata[0]
+        image_id, status = image.image_id, int(metadata["status"])
+        file.append(
+            chunk,
+            image_id=image_id,
+            pulse_id=int(metadata["pulse_id"]),
+            frame_index=int(metadata["frame_index"]),
+            timestamp_ns=int(metadata["first_arrival_ns"]),
+            status=status,
+            missing_packets=image.missing_packets,
+        )
+        self._last_bytes = chunk.nbytes
+        self.n_bytes += self._last_bytes
+        self.n_written += 1
+        self.n_incomplete += status != 0
+        self._unflushed_ids.append(image_id)
+
+    def drop_last(self, image: RingImage) -> None:
+        """Take back the image that was appended just now, because it was overwritten in the ring meanwhile."""
+        if self._file is None:
+            raise FileFormatError(f"{self._output_file}: no file is open")
+        self._file.drop_last()
+        self.n_bytes -= self._last_bytes
+        self.n_written -= 1
+        self.n_incomplete -= int(image.metadata["status"][0]) != 0
+        self._unflushed_ids.pop()
+
+    def flush(self) -> None:
+        """Make what was written safe from a crash of this process; raises OSError."""
+        if self._file is not None and self._unflushed_ids:
+            self._file.flush()
+            self._unflushed_ids.clear()
+
+    def finish(self, report: RunReport, after_each: Callable[[], None]) -> None:
+        """Write the verdict into all files and close them.
+
+        Parameters
+        ----------
+        report
+            How the run ended.
+        after_each
+            Called after each file.
+
+        Raises
+        ------
+        OSError, FileFormatError
+            The first failure; the other files are finished all the same.
+        """
+        failure: OSError | StdDaqError | None = None
+        for path in self.paths:
+            try:
+                if self._file is not None and path == self._file.path:
+                    self._file.finish(report)
+                else:
+                    with self._owner.identity():
+                        finish_closed(path, report)
+            except (OSError, StdDaqError) as error:
+                failure = failure or error
+            after_each()
+        self._retire_file()
+        if failure is not None:
+            raise failure
+
+    def _file_of(self, image: RingImage) -> ImageFile:
+        index = 0 if self._images_per_file is None else image.i_image // self._images_per_file
+        if self._file is not None and index == self._file_index:
+            now = _looks_of(image)
+            if now != self._looks:
+                raise FileFormatError(f"{self._file.path}: images changed from {self._looks} to {now} in the run")
+            return self._file
+        if index <= self._file_index:
+            raise FileFormatError(f"{self._output_file}: image {image.image_id} comes after its file was closed")
+        self._close_file()
+        path = self._output_file
+        if self._images_per_file is not None:
+            path = layout.data_file_path(path, index + 1)
+        description = self._describe(image)
+        with self._owner.identity():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = ImageFile.create(path, description)
+        self._file_index = index
+        self._looks = _looks_of(image)
+        self.paths.append(path)
+        return self._file
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+            self._file.close()
+            self._retire_file()
+
+    def _retire_file(self) -> None:
+        if self._file is not None:
+            self._n_closed += self._file.n_flushed
+            if self._file.n_flushed == self._file.n_images:
+                self._unflushed_ids.clear()
+            self._file = None
+
+
+def _looks_of(image: RingImage) -> str:
+    """Return what must not change within a file, for a person."""
+    height, width = image.ring.shape
+    return f"{image.ring.dtype} {height}x{width}"

@@ -1,0 +1,361 @@
+"""H5Writer: writes the images that the agent names, straight from the ring into files."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from std_daq.errors import StdDaqError
+from std_daq.files.master_file import write_master
+from std_daq.protocols.requests import RunReport
+from std_daq.protocols.store_stream import EndRun, FinishRun, ReportKind, StartRun, WriteMaster, decode
+from std_daq.streams.queue import PullQueue
+from std_daq.telemetry.logs import ConditionLog, get_logger
+from std_h5_writer.compressor import OrderedCompressor
+from std_h5_writer.file_owner import FileOwner
+from std_h5_writer.metrics import RunState, WriterMetrics
+from std_h5_writer.reporter import Reporter
+from std_h5_writer.ring_reader import RingImage, RingReader
+from std_h5_writer.run import MAX_LOST_IDS_A_REPORT, Run
+from std_h5_writer.run_description import RunDescriber
+from std_h5_writer.run_files import RunFiles
+
+WAIT_S = 0.1
+MESSAGES_A_STEP = 64
+PROGRESS_PERIOD_S = 0.2
+# The end of a run overtakes its images only if the agent was restarted; what has not come by then was lost.
+MISSING_IMAGES_TIMEOUT_S = 2.0
+CLOSE_DEADLINE_S = 2.0
+
+
+class H5Writer:
+    """The service: one run at a time, one image after the other.
+
+    Nothing that happens in a run ends the service: a run that cannot be written is reported as failed, and the
+    next one is taken.
+
+    Parameters
+    ----------
+    inbox
+        The StoreStream.
+    reporter
+        Takes reports to the agent.
+    ring
+        The images.
+    compressor
+        Compresses where a request asks for it.
+    describer
+        Tells what stands in the files beside the images.
+    owner
+        To whom the files belong.
+    metrics
+        What is counted.
+    flush_interval_s
+        At most this much is lost in a crash, in seconds.
+    clock
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        inbox: PullQueue,
+        reporter: Reporter,
+        ring: RingReader,
+        compressor: OrderedCompressor,
+        describer: RunDescriber,
+        owner: FileOwner,
+        metrics: WriterMetrics,
+        flush_interval_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._inbox = inbox
+        self._reporter = reporter
+        self._ring = ring
+        self._compressor = compressor
+        self._describer = describer
+        self._owner = owner
+        self._metrics = metrics
+        self._flush_interval_s = flush_interval_s
+        self._clock = clock
+        self._log = get_logger()
+        self._conditions = ConditionLog()
+        self._run: Run | None = None
+        self._next_flush = 0.0
+        self._next_progress = 0.0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether images can be written."""
+        run = self._run
+        return run is None or not run.failure
+
+    def step(self) -> None:
+        """Handle what has come, a bounded number of messages; wait at most 0.1 s for the first."""
+        self._reporter.touch()
+        message = self._inbox.pull(0.0 if self._compressor.n_in_flight else WAIT_S)
+        if message is None and self._compressor.n_in_flight:
+            self._write_oldest()
+        for _ in range(MESSAGES_A_STEP):
+            if message is None:
+                break
+            self._take(message)
+            message = self._inbox.pull()
+        if message is not None:
+            self._take(message)
+        self._tend()
+
+    def close(self) -> None:
+        """Write what was already sent, as far as there is time, and close the files as failed."""
+        deadline = self._clock() + CLOSE_DEADLINE_S
+        while self._run is not None and self._clock() < deadline:
+            message = self._inbox.pull()
+            if message is None:
+                break
+            self._take(message)
+        if self._run is not None:
+            self._abandon("the writer was stopped")
+        self._compressor.close()
+        self._reporter.close()
+        self._inbox.close()
+        self._ring.close()
+
+    def _take(self, message: bytes) -> None:
+        try:
+            content = decode(message)
+        except ValueError as error:
+            self._ignore("message_not_understood", error=str(error))
+            return
+        match content:
+            case StartRun():
+                self._start_run(content)
+            case EndRun():
+                self._end_run(content)
+            case FinishRun():
+                self._finish_run(content)
+            case WriteMaster():
+                self._write_master(content)
+            case _:
+                self._take_image(content)
+
+    def _ignore(self, condition: str, **values: object) -> None:
+        self._metrics.ignored.inc()
+        self._conditions.warning(condition, **values)
+
+    # -- images
+
+    def _take_image(self, store_image: NDArray[Any]) -> None:
+        run = self._run
+        run_id = int(store_image["run_id"][0])
+        if run is None or run.run_id != run_id or run.is_drained:
+            self._ignore("image_of_unknown_run", run_id=run_id)
+            return
+        if run.is_ending:
+            run.deadline = self._clock() + MISSING_IMAGES_TIMEOUT_S
+        sequence = int(store_image["metadata"]["sequence"][0])
+        image = None if run.failure else self._find(store_image)
+        if image is None:
+            self._lose(run, int(store_image["metadata"]["id"][0]))
+        elif run.is_compressed:
+            if self._compressor.is_full:
+                self._write_oldest()
+            self._compressor.submit(image)
+        else:
+            self._write(run, image, image.pixels)
+        self._metrics.lag.set(self._ring.lag(sequence))
+
+    def _find(self, store_image: NDArray[Any]) -> RingImage | None:
+        image = self._ring.find(store_image)
+        if image is None and not self._ring.is_current:
+            self._write_all_in_flight()
+            if self._ring.attach():
+                image = self._ring.find(store_image)
+        return image
+
+    def _write_oldest(self) -> None:
+        """Write the image whose compression began first."""
+        image, chunk = self._compressor.take()
+        run = self._run
+        if run is None:
+            return
+        if chunk is None or run.failure:
+            self._lose(run, image.image_id)
+        else:
+            self._write(run, image, chunk)
+
+    def _write_all_in_flight(self) -> None:
+        while self._compressor.n_in_flight:
+            self._write_oldest()
+
+    def _write(self, run: Run, image: RingImage, chunk: NDArray[Any]) -> None:
+        start = time.perf_counter()
+        n_bytes = run.files.n_bytes
+        try:
+            run.files.append(image, chunk)
+            if chunk is image.pixels and not image.is_whole():
+                run.files.drop_last(image)
+                self._lose(run, image.image_id)
+                return
+        except (OSError, StdDaqError) as error:
+            self._fail(run, _explain(error))
+            self._lose(run, image.image_id)
+            return
+        self._metrics.write_seconds.observe(time.perf_counter() - start)
+        self._metrics.written.inc()
+        self._metrics.written_bytes.inc(run.files.n_bytes - n_bytes)
+
+    def _lose(self, run: Run, image_id: int) -> None:
+        run.lost_ids.append(image_id)
+        self._metrics.lost.inc()
+        if not run.failure:
+            self._conditions.warning("image_overwritten", run_id=run.run_id, image_id=image_id)
+
+    # -- the life of a run
+
+    def _start_run(self, start: StartRun) -> None:
+        if self._run is not None:
+            if self._run.run_id == start.run_id:
+                self._ignore("run_started_twice", run_id=start.run_id)
+                return
+            self._abandon("the writer agent began another run")
+        if not self._ring.is_current:
+            self._ring.attach()
+
+        describe = partial(self._describer.describe, start)
+        files = RunFiles(Path(start.output_file), start.images_per_file, describe, self._owner)
+        self._run = Run(start, files)
+        self._reporter.run_id = start.run_id
+        self._next_flush = self._clock() + self._flush_interval_s
+        self._metrics.set_state(RunState.WRITING)
+        self._log.info("run_started", run_id=start.run_id, request_id=start.request_id, file=start.output_file)
+
+    def _end_run(self, end: EndRun) -> None:
+        run = self._run
+        if run is None or run.run_id != end.run_id:
+            self._ignore("end_of_unknown_run", run_id=end.run_id)
+            return
+        self._write_all_in_flight()
+        run.is_ending = True
+        run.n_sent = end.n_sent
+        run.deadline = self._clock() + MISSING_IMAGES_TIMEOUT_S
+
+    def _finish_run(self, finish: FinishRun) -> None:
+        run = self._run
+        if run is None or run.run_id != finish.run_id:
+            self._ignore("finish_of_unknown_run", run_id=finish.run_id)
+            return
+        self._finish(run, finish.report)
+
+    def _write_master(self, master: WriteMaster) -> None:
+        path = Path(master.output_file)
+        try:
+            with self._owner.identity():
+                write_master(path, [Path(name) for name in master.data_files], master.report)
+        except (OSError, StdDaqError) as error:
+            self._log.error("master_failed", run_id=master.run_id, file=str(path), error=_explain(error))
+            self._reporter.send(ReportKind.FAILED, run_id=master.run_id, message=f"no master file: {_explain(error)}")
+            return
+        self._log.info("master_written", run_id=master.run_id, file=str(path))
+        self._reporter.send(ReportKind.MASTER_WRITTEN, run_id=master.run_id, files=[str(path)])
+
+    def _tend(self) -> None:
+        """Do what is due: flush, report, end."""
+        run = self._run
+        if run is None:
+            return
+        now = self._clock()
+        if now >= self._next_flush:
+            self._next_flush = now + self._flush_interval_s
+            self._flush(run)
+        if now >= self._next_progress:
+            self._next_progress = now + PROGRESS_PERIOD_S
+            self._report(ReportKind.PROGRESS, run)
+        if run.is_ending and not run.is_drained and (run.has_all or now >= run.deadline):
+            self._write_all_in_flight()
+            self._drain(run)
+
+    def _drain(self, run: Run) -> None:
+        run.is_drained = True
+        self._flush(run)
+        n_missing = 0 if run.n_sent is None else run.n_sent - run.n_handled
+        message = f"{n_missing} images were sent and never arrived" if n_missing > 0 else ""
+        self._report(ReportKind.DRAINED, run, message=message)
+        if not run.failure:
+            self._metrics.set_state(RunState.DRAINED)
+        self._log.info("run_drained", run_id=run.run_id, n_written=run.files.n_written, n_lost=len(run.lost_ids))
+
+    def _flush(self, run: Run) -> None:
+        if run.failure:
+            return
+        try:
+            run.files.flush()
+        except OSError as error:
+            self._fail(run, _explain(error))
+
+    def _finish(self, run: Run, report: RunReport) -> None:
+        """End the run with this report; its files are closed afterwards, come what may."""
+        self._write_all_in_flight()
+        try:
+            run.files.finish(report, self._reporter.touch)
+        except (OSError, StdDaqError) as error:
+            self._fail(run, _explain(error))
+            for image_id in run.files.unflushed_ids:
+                self._lose(run, image_id)
+        self._report(ReportKind.FINISHED, run, message=run.failure, n_written=run.files.n_flushed)
+        self._log.info("run_finished", run_id=run.run_id, verdict=report.verdict, n_written=run.files.n_flushed)
+        self._run = None
+        self._reporter.run_id = None
+        self._metrics.lag.set(0)
+        self._metrics.set_state(RunState.IDLE)
+
+    def _abandon(self, reason: str) -> None:
+        """Close the files of a run that nobody else will end."""
+        run = self._run
+        if run is not None:
+            self._write_all_in_flight()
+            self._fail(run, reason)
+            self._finish(run, run.report_failed(reason))
+
+    def _fail(self, run: Run, reason: str) -> None:
+        if run.failure:
+            return
+        run.failure = reason
+        self._metrics.set_state(RunState.FAILED)
+        self._log.error("run_failed", run_id=run.run_id, error=reason)
+        self._report(ReportKind.FAILED, run, message=reason)
+
+    def _report(self, kind: ReportKind, run: Run, *, message: str = "", n_written: int | None = None) -> None:
+        """Send a report of a run; before one that ends something, all lost images are told."""
+        if kind is not ReportKind.PROGRESS:
+            while len(run.unreported_ids()) == MAX_LOST_IDS_A_REPORT:
+                if not self._send(ReportKind.PROGRESS, run):
+                    break
+        self._send(kind, run, message=message, n_written=n_written)
+
+    def _send(self, kind: ReportKind, run: Run, *, message: str = "", n_written: int | None = None) -> bool:
+        ids = run.unreported_ids()
+        files = run.files
+        is_sent = self._reporter.send(
+            kind,
+            run_id=run.run_id,
+            n_written=files.n_written if n_written is None else n_written,
+            n_flushed=files.n_flushed,
+            n_incomplete=files.n_incomplete,
+            lost_image_ids=ids,
+            files=[str(path) for path in files.paths],
+            n_bytes=files.n_bytes,
+            message=message,
+        )
+        if is_sent:
+            run.mark_reported(len(ids))
+        return is_sent
+
+
+def _explain(error: Exception) -> str:
+    """Return what an error says, for a person."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
