@@ -34,7 +34,7 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)
 HEARTBEAT_S = 20
 SOCKET_TIMEOUT_S = 5.0
 FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 5.0
+LONGEST_PAUSE_S = 2.0
 PREFETCH = 16
 MAX_WAITING = 10_000
 
@@ -224,6 +224,7 @@ class BrokerConnection:
             try:
                 connection = pika.BlockingConnection(self._parameters)
                 stack.callback(_close_quietly, connection)
+                self._trouble = "connected, but it does not answer to the declaration of exchanges and queues"
                 channel = self._open_channel(connection)
                 self._enter_session(connection)
                 self._serve(connection, channel)

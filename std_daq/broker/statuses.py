@@ -49,7 +49,9 @@ class StatusListener:
     """
 
     def __init__(self, url: str, *, name: str = "std-daq-listener") -> None:
-        self.connection = BrokerConnection(url, ListenerQueue(), name=name)
+        topology = ListenerQueue()
+        self.queue = topology.queue
+        self.connection = BrokerConnection(url, topology, name=name)
         self.n_foreign = 0
 
     def receive(self, timeout_s: float = 0.0) -> StatusMessage | None:

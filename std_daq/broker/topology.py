@@ -9,8 +9,8 @@ exchange         type           carries
 ``refused``      topic          dead letters: requests that were refused, with their tag as routing key
 ================ ============== ==========================================================================
 
-Each writer has the durable queues ``<tag>.request``, ``<tag>.kill`` and ``<tag>.refused``. The first two are
-quorum queues; a broker that does not know those (before 3.8) makes classic ones of the same declaration.
+Each writer has the durable queues ``<tag>.request``, ``<tag>.kill`` and ``<tag>.refused``, of the type that is
+the default of the virtual host: classic if nobody set another, quorum where the administrator of a cluster did.
 
 Every declaration can be repeated, and is, after each connect.
 """
@@ -106,10 +106,9 @@ class WriterQueues(ExchangesOnly):
     def declare(self, channel: BlockingChannel) -> list[str]:
         """Declare exchanges and queues; requests and kills are consumed."""
         super().declare(channel)
-        quorum = {"x-queue-type": "quorum"}
         _declare_queue(channel, refused_queue(self._tag), {"x-max-length": MAX_REFUSED})
-        _declare_queue(channel, request_queue(self._tag), quorum | {"x-dead-letter-exchange": REFUSED})
-        _declare_queue(channel, kill_queue(self._tag), quorum)
+        _declare_queue(channel, request_queue(self._tag), {"x-dead-letter-exchange": REFUSED})
+        _declare_queue(channel, kill_queue(self._tag), {})
         for exchange in (REQUEST, KILL, REFUSED):
             channel.queue_bind(f"{self._tag}.{exchange}", exchange, routing_key=self._tag)
         return [request_queue(self._tag), kill_queue(self._tag)]
@@ -123,18 +122,18 @@ class ListenerQueue(ExchangesOnly):
     """
 
     def __init__(self) -> None:
-        self._queue = f"{STATUS}.listener.{uuid.uuid4()}"
+        self.queue = f"{STATUS}.listener.{uuid.uuid4()}"
 
     def declare(self, channel: BlockingChannel) -> list[str]:
         """Declare exchanges and a queue that gets every status from now on."""
         super().declare(channel)
-        _declare_queue(channel, self._queue, {"x-expires": LISTENER_EXPIRES_MS})
-        channel.queue_bind(self._queue, STATUS)
-        return [self._queue]
+        _declare_queue(channel, self.queue, {"x-expires": LISTENER_EXPIRES_MS})
+        channel.queue_bind(self.queue, STATUS)
+        return [self.queue]
 
     def remove(self, channel: BlockingChannel) -> None:
         """Delete the queue."""
-        channel.queue_delete(self._queue)
+        channel.queue_delete(self.queue)
 
 
 def _declare_exchange(channel: BlockingChannel, exchange: str, kind: str) -> None:
