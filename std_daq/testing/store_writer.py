@@ -52,7 +52,8 @@ class FakeStoreWriter:
 
     def flush(self) -> WriterReport:
         """Put on disk what is written, and report it."""
-        self.n_flushed = self._n_written()
+        if self.fail_at is None or self._n_handled < self.fail_at:
+            self.n_flushed = self._n_written()
         return self._report(ReportKind.PROGRESS)
 
     def handle(self, message: bytes) -> list[WriterReport]:
@@ -61,8 +62,8 @@ class FakeStoreWriter:
             case StartRun() as start:
                 self._start(start)
             case EndRun(run_id=run_id) if run_id == self._open:
-                self.n_flushed = self._n_written()
-                return [self._report(ReportKind.DRAINED)]
+                progress = self.flush()
+                return [progress, self._report(ReportKind.DRAINED)]
             case FinishRun(run_id=run_id, report=report) if run_id == self._open:
                 self.reports.append(report)
                 finished = self._report(ReportKind.FINISHED)
@@ -83,11 +84,12 @@ class FakeStoreWriter:
 
     def _write(self, image: NDArray[Any]) -> list[WriterReport]:
         self._n_handled += 1
-        if self._n_handled == self.fail_at:
-            return [self._report(ReportKind.FAILED, message="no space left on device")]
         image_id, run_id = int(image["metadata"]["id"][0]), int(image["run_id"][0])
-        if image_id in self.overwritten:
+        has_failed = self.fail_at is not None and self._n_handled >= self.fail_at
+        if has_failed or image_id in self.overwritten:
             self._lost.append(image_id)
+            if self._n_handled == self.fail_at:
+                return [self._report(ReportKind.FAILED, message="no space left on device")]
         else:
             file = self._file(self.runs[run_id], int(image["i_image"][0]))
             self.written[run_id].setdefault(file, []).append(image_id)

@@ -13,7 +13,6 @@ class PartState(StrEnum):
     OPEN = "open"
     DRAINED = "drained"
     FINISHED = "finished"
-    FAILED = "failed"
     LOST = "lost"
 
 
@@ -31,9 +30,11 @@ class WriterPart:
     ----------
     state
         How far it is.
+    has_failed
+        Whether it has said that it cannot go on; it closes its files all the same.
     n_sent
         Images given to it.
-    n_written, n_flushed, n_incomplete, files, message
+    n_written, n_flushed, n_incomplete, files
         As it has reported.
     lost_ids
         Images that it has reported as overwritten before it could write them.
@@ -47,12 +48,12 @@ class WriterPart:
         self.writer = writer
         self.instance = instance
         self.state = PartState.OPEN
+        self.has_failed = False
         self.n_sent = 0
         self.n_written = 0
         self.n_flushed = 0
         self.n_incomplete = 0
         self.files: list[str] = []
-        self.message = ""
         self.lost_ids: list[int] = []
         self.seen_at = now
         self.moved_at = now
@@ -68,12 +69,16 @@ class WriterPart:
     @property
     def n_in_files(self) -> int:
         """Images that can be read in its files."""
-        return self.n_flushed if self.state in {PartState.LOST, PartState.FAILED} else self.n_written
+        return self.n_flushed if self._is_broken else self.n_written
 
     @property
     def n_lost(self) -> int:
         """Images that were sent and are in no file, or not yet."""
         return max(0, self.n_sent - self.n_in_files)
+
+    @property
+    def _is_broken(self) -> bool:
+        return self.has_failed or self.state is PartState.LOST
 
     def give(self, ids: Iterable[int], now: float) -> None:
         """Note that images are sent to it."""
@@ -89,10 +94,10 @@ class WriterPart:
         self.n_written = max(self.n_written, report.n_written)
         self.n_incomplete = max(self.n_incomplete, report.n_incomplete)
         self.files = report.files or self.files
-        self.message = report.message or self.message
         self.lost_ids += report.lost_image_ids
         self._lost_ahead.update(report.lost_image_ids)
         self._flush(report.n_flushed)
+        self.has_failed = self.has_failed or report.kind is ReportKind.FAILED
         if report.kind in _NEXT_STATE and self.state in {PartState.OPEN, PartState.DRAINED}:
             self.state = _NEXT_STATE[report.kind]
             has_moved = True
@@ -100,8 +105,8 @@ class WriterPart:
             self.moved_at = now
 
     def known_lost_ids(self) -> list[int]:
-        """Return the ids of the images that are in no file: reported ones, and what a dead writer has not flushed."""
-        if self.state not in {PartState.LOST, PartState.FAILED}:
+        """Return the ids of the images that are in no file: reported ones, and what a broken writer has not flushed."""
+        if not self._is_broken:
             return list(self.lost_ids)
         ahead = Counter(self._lost_ahead)
         unflushed = []
@@ -125,5 +130,4 @@ class WriterPart:
 _NEXT_STATE = {
     ReportKind.DRAINED: PartState.DRAINED,
     ReportKind.FINISHED: PartState.FINISHED,
-    ReportKind.FAILED: PartState.FAILED,
 }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain, zip_longest
+from itertools import chain
 
 from std_daq.protocols.requests import RunReport, Verdict
 from std_writer_agent.counter import MAX_NAMED, ImageCounter
@@ -79,9 +79,8 @@ def make_report(
 
 
 def data_files(parts: Sequence[WriterPart]) -> list[str]:
-    """Return the data files in the order of their images: each writer has every n-th."""
-    rounds = zip_longest(*(part.files for part in parts))
-    return [file for file in chain.from_iterable(rounds) if file is not None]
+    """Return the data files in the order of their images, which is that of the numbers in their names."""
+    return sorted(chain.from_iterable(part.files for part in parts), key=lambda file: (len(file), file))
 
 
 def _files(plan: RunPlan, parts: Sequence[WriterPart], *, has_master: bool) -> tuple[str, ...]:

@@ -228,7 +228,7 @@ class Run:
                 self._ending.has_master = True
                 self._end(now)
             return
-        had_failed = part.state is PartState.FAILED
+        had_failed = part.has_failed
         part.feed(report, now)
         if self._found is not None:
             part.n_sent = max(part.n_sent, part.n_written + len(part.lost_ids))
@@ -311,7 +311,9 @@ class Run:
                 report = self.report(now)
                 files = list(report.files)
                 master = report.model_copy(update={"files": (self.plan.output_file, *files)})
-                message = WriteMaster(run_id=self.plan.run_id, report=master, data_files=files)
+                message = WriteMaster(
+                    run_id=self.plan.run_id, output_file=self.plan.output_file, report=master, data_files=files
+                )
                 self._effects.append(SendMessage(0, message))
             else:
                 self._end(now)
@@ -321,7 +323,7 @@ class Run:
         report = self.report(now)
         self._effects.append(Decide(report))
         for part in self.parts.values():
-            if part.state in {PartState.DRAINED, PartState.FAILED}:
+            if part.state is PartState.DRAINED:
                 self._effects.append(SendMessage(part.writer, FinishRun(run_id=self.plan.run_id, report=report)))
 
     def _announce_progress(self, now: float) -> None:

@@ -298,7 +298,8 @@ def test_full_disk_ends_the_run_at_once() -> None:
     assert "h5_writer 0: no space left on device" in report.reason
     assert report.n_written + report.n_lost == 20
     assert report.n_written == 10
-    assert [len(stage.sent(EndRun)), len(second.reports)] == [1, 1]
+    assert [len(stage.sent(EndRun)), len(first.reports), len(second.reports)] == [2, 2, 1]
+    assert report.lost_image_ids == (0, 1, 4, 5, 8, 9, 12, 13, 16, 17)
 
 
 def test_no_first_image_fails_the_run() -> None:
