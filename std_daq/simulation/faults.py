@@ -92,6 +92,7 @@ class FaultInjector:
         if window < 1:
             raise ValueError(f"window is at least 1 packet, not {window}")
         self._loss, self._reorder, self._duplicate = loss, reorder, duplicate
+        self._has_faults = bool(loss or reorder or duplicate)
         self._window = window
         self._seed = seed
         self._keeps_ledger = keeps_ledger
@@ -123,6 +124,10 @@ class FaultInjector:
             What to send now. Packets held back are in a later order, or in that of the flush: the packets of the
             `held_frames` have to be kept.
         """
+        if not self._has_faults:
+            self.n_fed += n_packets
+            self.n_sent += n_packets
+            return SendOrder(np.full(n_packets, frame, np.uint64), np.arange(n_packets))
         state = self._ports.setdefault(port, _Port(np.random.default_rng((self._seed, port))))
         entries = self._entries(state, port, frame, n_packets)
         state.n_fed += n_packets

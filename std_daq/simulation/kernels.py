@@ -65,6 +65,18 @@ def segments_from(lengths: Places, first: int, max_segment_bytes: int) -> int:
 
 
 @njit(nogil=True, cache=True)
+def total_bytes(offsets: Places, lengths: Places, buffer_bytes: int) -> int:
+    """Add up the lengths of packets; -1 if one does not lie within its buffer."""
+    total = 0
+    for i in range(lengths.size):
+        # not the sum of both, which may overflow
+        if offsets[i] < 0 or lengths[i] < 0 or offsets[i] > buffer_bytes - lengths[i]:
+            return -1
+        total += lengths[i]
+    return total
+
+
+@njit(nogil=True, cache=True)
 def send_packets(
     fd: int,
     address: int,

@@ -129,19 +129,18 @@ class PacketSender:
         """
         if len(offsets) != len(lengths) or not buffer.flags.c_contiguous:
             raise ValueError("one length for each offset, and a contiguous buffer")
-        # not offsets + lengths, which may overflow
-        if (offsets < 0).any() or (lengths < 0).any() or (offsets > buffer.size - lengths).any():
-            raise ValueError("a packet lies outside its buffer")
         offsets, lengths = np.ascontiguousarray(offsets), np.ascontiguousarray(lengths)
-        done = 0
-        while done < len(offsets):
-            n, error = self._call(buffer, offsets[done:], lengths[done:])
-            self.n_sent += n
-            self.n_bytes += int(lengths[done : done + n].sum())
-            done += n
-            if error:
-                self._recover(error)
-        return done
+        n_bytes = self._kernels.total_bytes(offsets, lengths, buffer.size)
+        if n_bytes < 0:
+            raise ValueError("a packet lies outside its buffer")
+        n_sent, error = self._call(buffer, offsets, lengths)
+        while n_sent < len(offsets):
+            self._recover(error)
+            n_more, error = self._call(buffer, offsets[n_sent:], lengths[n_sent:])
+            n_sent += n_more
+        self.n_sent += n_sent
+        self.n_bytes += n_bytes
+        return n_sent
 
     def _call(
         self, buffer: NDArray[np.uint8], offsets: NDArray[np.int64], lengths: NDArray[np.int64]
@@ -174,7 +173,7 @@ class PacketSender:
 
     def _warm_up(self) -> None:
         """Compile now, not while the first frame is due."""
-        self._call(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))
+        self.send(np.empty((0, 0), np.uint8))
 
     def close(self) -> None:
         """Close the socket."""

@@ -69,10 +69,11 @@ class Transmission:
         bursts = next(self._frames, None)
         if bursts is None:
             return False
-        n_frame = sum(burst.n_bytes for burst in bursts)
-        for burst in bursts:
-            n_bytes = burst.n_bytes
-            if not self._pacer.wait(n_bytes / max(n_frame, 1) if self._is_timed else n_bytes):
+        sizes = [burst.n_bytes for burst in bursts]
+        # what one period of the pacer stands for: a frame, or a byte
+        period_bytes = max(sum(sizes), 1) if self._is_timed else 1
+        for burst, n_bytes in zip(bursts, sizes, strict=True):
+            if not self._pacer.wait(n_bytes / period_bytes):
                 return False
             self.n_packets += self._sinks[burst.port].send_from(burst.buffer, burst.offsets, burst.lengths)
             self.n_bytes += n_bytes

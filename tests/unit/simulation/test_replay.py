@@ -1,6 +1,7 @@
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 from std_daq.detectors.packet_layout import HeaderField
 from std_daq.errors import CaptureError
 from std_daq.simulation.captures import CaptureWriter, capture_path
+from std_daq.simulation.dump import Dump
 from std_daq.simulation.pacing import Pacer
 from std_daq.simulation.pcap import links
 from std_daq.simulation.replay_sources import open_source
+from std_daq.simulation.sending import PacketSender
 from std_daq.simulation.transmission import Transmission
 from std_daq.testing.ip_packets import over_ethernet, pcap_file, udp_over_ipv4
 
@@ -192,3 +195,16 @@ def test_a_real_module_is_replayed_frame_by_frame() -> None:
     replayed.run()
     assert (replayed.n_frames, replayed.n_packets) == (5, 4 * 640)
     assert [frame_of(each) for each in wire.sent] == [frame for frame in range(29512, 29517) for _ in range(512)]
+
+
+def test_a_dump_of_a_replay_is_the_capture(tmp_path: Path) -> None:
+    with Dump(tmp_path / "dumped", host="127.0.0.1", ports=[0, 0]) as dump, ExitStack() as stack:
+        ports = [port.port for port in dump.ports]
+        captured = {port: [packet(frame, i, 200 + i) for frame in range(20) for i in range(16)] for port in ports}
+        paths = write_captures(tmp_path, captured)
+        senders = {port: stack.enter_context(PacketSender("127.0.0.1", port)) for port in ports}
+        replayed = Transmission(open_source(paths, ports, KEY), senders)
+        while replayed.step():
+            dump.run(is_stopped=lambda: dump.n_packets == replayed.n_packets)
+    for path in paths:
+        assert (tmp_path / "dumped" / path.name).read_bytes() == path.read_bytes()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from std_daq.errors import PortError
-from std_daq.simulation.kernels import MAX_MESSAGE_BYTES, MAX_SEGMENTS, segments_from
+from std_daq.simulation.kernels import MAX_MESSAGE_BYTES, MAX_SEGMENTS, segments_from, total_bytes
 from std_daq.simulation.sending import PacketSender
 
 SO_NO_CHECK = 11
@@ -158,3 +158,14 @@ def test_a_message_takes_as_many_segments_as_it_may(
     function: object, lengths: list[int], first: int, longest: int, expected: int
 ) -> None:
     assert function(np.array(lengths), first, longest) == expected  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("function", [total_bytes, total_bytes.py_func], ids=["compiled", "python"])
+@pytest.mark.parametrize(
+    ("offsets", "lengths", "expected"),
+    [([], [], 0), ([0, 90], [10, 10], 20), ([100], [0], 0), ([101], [0], -1), ([0, 91], [10, 10], -1)],
+)
+def test_packets_within_the_buffer_are_added_up(
+    function: object, offsets: list[int], lengths: list[int], expected: int
+) -> None:
+    assert function(np.array(offsets, np.int64), np.array(lengths, np.int64), 100) == expected  # type: ignore[operator]
