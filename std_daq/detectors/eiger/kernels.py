@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from std_daq.detectors.kernels import BITMAP, is_received
+from std_daq.detectors.kernels import BITMAP, chip_row, is_received, reverse, set_all
 
 _PACKED = types.Array(types.uint8, 2, "C", readonly=True)
 _NUMBER = types.int64
@@ -35,12 +35,13 @@ def place_nibbles(
         target = image[y_first + y_step * (row + gap * (row // chip))]
         has_arrived = is_received(received, row // rows_per_unit)
         for start in range(0, columns, chip):
-            x = x_first + x_step * (start + gap * (start // chip))
-            if has_arrived:
-                for i in range(chip // 2):
-                    pair = source[start // 2 + i]
-                    target[x + x_step * 2 * i] = pair & 15
-                    target[x + x_step * (2 * i + 1)] = pair >> 4
-            else:
-                for i in range(chip):
-                    target[x + x_step * i] = fill
+            part = chip_row(target, start + gap * (start // chip), chip, x_first, x_step)
+            if not has_arrived:
+                set_all(part, fill)
+                continue
+            pairs = source[start // 2 : (start + chip) // 2]
+            for i in range(len(pairs)):
+                part[2 * i] = pairs[i] & 15
+                part[2 * i + 1] = pairs[i] >> 4
+            if x_step < 0:
+                reverse(part)

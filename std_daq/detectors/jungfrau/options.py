@@ -1,0 +1,54 @@
+"""The ``detector`` section of a JUNGFRAU's configuration."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class JungfrauOptions(BaseModel):
+    """Options of a JUNGFRAU; relative paths start at the working directory of the service."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    conversion: Literal["raw", "kev", "counts"] = Field(
+        "raw",
+        description="Pixels of the image: raw (uint16 with gain bits), kev (float32, energy in keV) or counts "
+        "(int32, energy / factor, rounded half to even).",
+    )
+    factor: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Energy of a photon for conversion to counts, in keV."
+    )
+    pedestal_file: Path | None = Field(
+        None, description="HDF5 file with pedestals in /gains, (3 or 4, n_modules * 512, 1024), and /pixel_mask."
+    )
+    gain_file: Path | None = Field(
+        None, description="HDF5 file with gains in /gains, (4 or 6, n_modules * 512, 1024), in ADU/keV."
+    )
+    mask_file: Path | None = Field(
+        None,
+        description="HDF5 file with /pixel_mask, (n_modules * 512, 1024), 0 is good; by default the pedestal file.",
+    )
+    apply_mask: bool = Field(True, description="Give masked pixels the fill value; not done to raw pixels.")
+    double_pixels: Literal["keep", "copy", "share"] = Field(
+        "keep",
+        description="With gaps, the pixels at the chips' inner edges are twice as large and the gap pixels beside them "
+        "have no data: keep (gap pixels hold the fill value), copy (gap pixels repeat their neighbour) or "
+        "share (the neighbour's value is divided between both; by four at the corners of chips).",
+    )
+
+    @model_validator(mode="after")
+    def _conversion_has_what_it_needs(self) -> Self:
+        if self.conversion == "raw" and self.double_pixels != "keep":
+            raise ValueError(
+                f"double_pixels '{self.double_pixels}' needs energies; use it with conversion kev or counts"
+            )
+        if self.conversion != "raw":
+            for name in ("pedestal_file", "gain_file"):
+                if getattr(self, name) is None:
+                    raise ValueError(f"conversion '{self.conversion}' needs {name}; give it, or conversion 'raw'")
+        if self.conversion == "counts" and self.factor is None:
+            raise ValueError("conversion 'counts' needs factor; give the energy of a photon in keV")
+        if self.conversion != "counts" and self.factor is not None:
+            raise ValueError(f"factor has no meaning for conversion '{self.conversion}'; leave it out, or use 'counts'")
+        return self
