@@ -1,0 +1,290 @@
+"""The main job of std-daq on one machine: packets of a simulated JUNGFRAU become NeXus files, by request.
+
+Starts all services and a RabbitMQ, simulates a detector of four modules whose network loses packets, has two runs
+written, compares every pixel of the files with what was simulated, and ends everything.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401 - HDF5 finds the compression of the files
+import numpy as np
+from calibration import COLUMNS, ROWS, Calibration
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from std_daq.files.picture import write_picture
+
+from std_daq.client import DaqClient
+from std_daq.config.load import load_config
+from std_daq.detectors.registry import open_detector
+from std_daq.files.validate import validate
+from std_daq.protocols.requests import RunReport, Verdict
+from std_daq.simulation.faults import FaultInjector
+from std_daq.simulation.sending import PacketSender
+from std_daq.simulation.simulation_source import SimulationSource
+from std_daq.simulation.transmission import Transmission
+
+N_MODULES = 4
+N_IMAGES = 60
+RATE_HZ = 20.0
+LOSS = 0.0005
+ROWS_OF_A_PACKET = 4
+PACKETS_OF_A_FRAME = 128
+READY_TIMEOUT_S = 180.0
+RUN_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run: what was asked for, what came of it, and what is wrong."""
+
+    name: str
+    report: RunReport
+    ledger: FaultInjector
+    problems: list[str]
+    seconds: float
+    n_bytes: int
+
+
+def main() -> int:
+    """Run the demo; returns 0 if everything is as it has to be."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for the files")
+    output: Path = parser.parse_args().output.absolute()
+    folder = output / time.strftime("%Y%m%d-%H%M%S")
+    folder.mkdir(parents=True)
+    console = Console(stderr=True)
+    runtime = Path(tempfile.mkdtemp(prefix="std-daq-demo-"))
+    os.environ["STD_DAQ_RUNTIME_DIR"] = str(runtime)
+    try:
+        config_file, calibration = prepare(folder)
+        with services(config_file, folder / "services.log", console), DaqClient(config_file) as client:
+            outcomes = [
+                record(client, config_file, calibration, folder / "run_1.h5", 1, console, compression="bslz4"),
+                record(client, config_file, calibration, folder / "run_2.h5", 2, console, images_per_file=20),
+            ]
+    finally:
+        shutil.rmtree(runtime, ignore_errors=True)
+    picture = folder / "image.png"
+    write_picture(folder / "run_1.h5", picture)
+    left = left_behind(config_file)
+    summarise(outcomes, left, folder, picture)
+    return 1 if left or any(outcome.problems for outcome in outcomes) else 0
+
+
+def prepare(folder: Path) -> tuple[Path, Calibration]:
+    """Write the detector's configuration and calibration files."""
+    calibration = Calibration(N_MODULES, seed=7)
+    calibration.write(folder / "pedestal.h5", folder / "gain.h5")
+    config = {
+        "detector_name": f"demo-{os.getpid()}",
+        "detector_type": "jungfrau",
+        "n_modules": N_MODULES,
+        "bit_depth": 16,
+        "image_pixel_height": N_MODULES * ROWS,
+        "image_pixel_width": COLUMNS,
+        "start_udp_port": free_ports(N_MODULES),
+        "module_positions": {
+            str(module): [0, module * ROWS, COLUMNS - 1, (module + 1) * ROWS - 1] for module in range(N_MODULES)
+        },
+        "detector": {
+            "conversion": "kev",
+            "pedestal_file": str(folder / "pedestal.h5"),
+            "gain_file": str(folder / "gain.h5"),
+        },
+        "udp": {"address": "127.0.0.1"},
+        "ram_buffer_gb": 0.5,
+        "shared_memory": {"frame_buffer_gb": 0.25},
+        "writer": {"output_roots": [str(folder)], "image_timeout_s": 5.0, "min_free_gb": 0.1},
+        "nexus": {"description": "simulated JUNGFRAU", "distance_m": 0.2, "wavelength_angstrom": 1.0},
+    }
+    file = folder / "detector.json"
+    file.write_text(json.dumps(config, indent=2))
+    return file, calibration
+
+
+def free_ports(n: int) -> int:
+    """Return the first of n UDP ports in a row that nobody uses."""
+    import socket
+
+    for first in range(42000, 60000, 64):
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(first, first + n):
+                    stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise SystemExit(f"no {n} UDP ports in a row are free on 127.0.0.1")
+
+
+@contextlib.contextmanager
+def services(config_file: Path, log: Path, console: Console) -> Iterator[None]:
+    """Run all services with ``std-daq up``; their logs go to a file."""
+    command = [sys.executable, "-m", "std_daq.cli", "up", "--config", str(config_file)]
+    with log.open("wb") as lines, console.status("starting RabbitMQ and the services") as status:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=lines)
+        try:
+            wait_until_ready(process, log)
+            status.stop()
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise SystemExit(f"the services did not end; see {log}") from None
+    if process.returncode != 0:
+        raise SystemExit(f"the services ended with exit code {process.returncode}; see {log}")
+
+
+def wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait for the line "ready"."""
+    assert process.stdout is not None
+    timer = threading.Timer(READY_TIMEOUT_S, process.terminate)
+    timer.start()
+    line = process.stdout.readline()
+    timer.cancel()
+    if line.strip() != b"ready":
+        tail = log.read_text(errors="replace").splitlines()[-10:]
+        raise SystemExit("the services did not start:\n" + "\n".join(tail))
+
+
+def record(
+    client: DaqClient,
+    config_file: Path,
+    calibration: Calibration,
+    file: Path,
+    seed: int,
+    console: Console,
+    **request: Any,
+) -> Outcome:
+    """Have a run written while the detector is simulated, and compare the file with the simulation."""
+    start = time.monotonic()
+    run = client.write(str(file), n_images=N_IMAGES, **request)
+    run.wait_accepted(10.0)
+    with console.status(f"recording {file.name}"):
+        first_frame = 1 + (seed - 1) * 1000
+        ledger = simulate(config_file, seed, first_frame)
+        report = run.wait(RUN_TIMEOUT_S)
+    seconds = time.monotonic() - start
+    with console.status(f"comparing {file.name} with what was simulated"):
+        problems = compare(file, report, ledger, config_file, calibration, seed, first_frame)
+    n_bytes = sum(Path(path).stat().st_size for path in report.files)
+    return Outcome(file.name, report, ledger, problems, seconds, n_bytes)
+
+
+def simulate(config_file: Path, seed: int, first_frame: int) -> FaultInjector:
+    """Send the packets of a run; returns the ledger of what the network did to them."""
+    detector = open_detector(load_config(config_file))
+    injector = FaultInjector(loss=LOSS, reorder=0.002, duplicate=0.001, seed=seed)
+    source = SimulationSource(
+        detector,
+        injector,
+        n_images=N_IMAGES,
+        pattern="photons",
+        seed=seed,
+        first_frame=first_frame,
+        first_pulse_id=first_frame,
+    )
+    first_port = detector.config.start_udp_port
+    with contextlib.ExitStack() as stack:
+        sinks = {
+            port: stack.enter_context(PacketSender("127.0.0.1", port))
+            for port in range(first_port, first_port + detector.n_ports)
+        }
+        Transmission(source, sinks, rate_hz=RATE_HZ).run()
+    return injector
+
+
+def compare(
+    file: Path,
+    report: RunReport,
+    ledger: FaultInjector,
+    config_file: Path,
+    calibration: Calibration,
+    seed: int,
+    first_frame: int,
+) -> list[str]:
+    """Compare a file with what was simulated; returns what is wrong."""
+    problems = [problem.message for problem in validate(file).problems]
+    missing = np.zeros((N_IMAGES, N_MODULES), np.int64)
+    lost = ledger.lost
+    np.add.at(missing, (lost["frame"].astype(np.int64) - first_frame, lost["port"].astype(np.int64)), 1)
+    verdict = Verdict.INCOMPLETE if missing.any() else Verdict.COMPLETE
+    n_incomplete = int((missing.sum(axis=1) > 0).sum())
+    if (report.verdict, report.n_written, report.n_incomplete) != (verdict, N_IMAGES, n_incomplete):
+        problems.append(f"verdict {report.verdict}, {report.n_written} written, {report.n_incomplete} incomplete")
+    images = open_detector(load_config(config_file)).simulated_frames("photons", seed)
+    with h5py.File(file) as opened:
+        detector = opened["/entry/instrument/detector/detectorSpecific"]
+        if detector["image_id"][:].tolist() != list(range(first_frame, first_frame + N_IMAGES)):
+            problems.append("image ids are not those that were simulated")
+        if not np.array_equal(detector["missing_packets"][:], missing):
+            problems.append("missing packets are not those that were lost")
+        for index, raw in zip(range(N_IMAGES), images, strict=False):
+            expected = calibration.energies(raw)
+            take_out(expected, lost[lost["frame"] == first_frame + index])
+            if not np.array_equal(opened["/entry/data/data"][index], expected, equal_nan=True):
+                problems.append(f"pixels of image {index} differ")
+    return problems
+
+
+def take_out(image: NDArray[np.float32], lost: NDArray[Any]) -> None:
+    """Give the areas of lost packets the fill value."""
+    for packet in lost:
+        row = int(packet["port"]) * ROWS + int(packet["packet"]) * ROWS_OF_A_PACKET
+        image[row : row + ROWS_OF_A_PACKET] = np.nan
+
+
+def left_behind(config_file: Path) -> list[str]:
+    """Return the shared memory that is still there."""
+    name = load_config(config_file).detector_name
+    return [str(path) for path in Path("/dev/shm").iterdir() if name in path.name]
+
+
+def summarise(outcomes: list[Outcome], left: list[str], folder: Path, picture: Path) -> None:
+    """Print what happened."""
+    table = Table(title=f"JUNGFRAU, {N_MODULES} modules, {N_IMAGES} images a run at {RATE_HZ:g} Hz, corrected to keV")
+    for column in ("run", "verdict", "images", "packets sent", "lost on the way", "images concerned", "MB", "pixels"):
+        table.add_column(column, justify="left" if column in {"run", "verdict", "pixels"} else "right")
+    for outcome in outcomes:
+        table.add_row(
+            outcome.name,
+            str(outcome.report.verdict),
+            str(outcome.report.n_written),
+            str(outcome.ledger.n_sent),
+            str(outcome.ledger.n_lost),
+            str(outcome.report.n_incomplete),
+            f"{outcome.n_bytes / 1e6:.0f}",
+            "[red]differ" if outcome.problems else "[green]as simulated",
+        )
+    console = Console()
+    console.print(table)
+    for outcome in outcomes:
+        for problem in outcome.problems[:10]:
+            console.print(f"[red]{outcome.name}: {problem}")
+    for path in left:
+        console.print(f"[red]left behind: {path}")
+    console.print(f"files    {folder}", soft_wrap=True, highlight=False)
+    console.print(f"picture  {picture}", soft_wrap=True, highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
