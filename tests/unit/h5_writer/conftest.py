@@ -69,6 +69,11 @@ class Bench:
                     return report
         raise AssertionError(f"no report '{kind}': {self.agent.reports[-3:]}")
 
+    @property
+    def n_handled(self) -> float:
+        """Images written or lost."""
+        return self.value("daq_writer_images_written_total") + self.value("daq_writer_images_lost_total")
+
     def value(self, metric: str, **labels: str) -> float:
         value = self.registry.get_sample_value(metric, labels)
         assert value is not None, metric

@@ -42,9 +42,11 @@ def assert_holds(path: Path, image_ids: list[int], dtype: str = "u2", shape: tup
 def write_run(bench: Any, path: Path, image_ids: range, **options: Any) -> list[str]:
     """Write a run whose images are sent one step at a time; returns its files."""
     bench.agent.start(path, **options)
+    n_before = bench.n_handled
     for i, image_id in enumerate(image_ids):
         bench.agent.send(bench.publisher.publish(image_id), i)
-        bench.writer.step()
+        while bench.n_handled <= n_before + i:
+            bench.writer.step()
     bench.agent.end(len(image_ids))
     bench.step_until(ReportKind.DRAINED)
     bench.agent.finish()
@@ -133,7 +135,8 @@ def test_an_image_that_is_overwritten_while_it_is_written_leaves_no_row(
     bench.agent.start(path)
     for i in range(10):
         bench.agent.send(publisher.publish(i), i)
-        bench.writer.step()
+        while bench.n_handled <= i:
+            bench.writer.step()
     bench.agent.end(10)
     bench.step_until(ReportKind.DRAINED)
     bench.agent.finish()
