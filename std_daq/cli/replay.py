@@ -1,0 +1,36 @@
+"""Send recorded packets again, to the ports that they were recorded from."""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
+    parser.add_argument("--rate-hz", type=float, metavar="R", help="frames a second; by default about 100 MB/s")
+    parser.add_argument("--host", default="127.0.0.1", help="where to send to")
+    parser.add_argument("--json", action="store_true", help="print what was sent as JSON")
+    parser.add_argument(
+        "captures",
+        nargs="+",
+        type=Path,
+        metavar="CAPTURE",
+        help="files <udp port>.dat as std-daq dump writes them, or pcap and pcapng files",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Send; returns the exit code."""
+    from std_daq.cli.sending import report, senders, transmit
+    from std_daq.config.load import load_config
+    from std_daq.detectors.registry import open_detector
+    from std_daq.simulation.replay_sources import open_source
+
+    config = load_config(arguments.config)
+    detector = open_detector(config)
+    ports = range(config.start_udp_port, config.start_udp_port + detector.n_ports)
+    source = open_source(arguments.captures, ports, detector.packet_layout(0).key)
+    with senders(arguments.host, ports) as sinks:
+        sent = transmit(source, sinks, arguments.rate_hz, None)
+    report(sent, {}, as_json=arguments.json)
+    return 0

@@ -1,0 +1,72 @@
+"""What the commands that send packets have in common: senders of all ports, progress, an end on a signal."""
+
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+from std_daq.simulation.bursts import BurstSource
+from std_daq.simulation.sending import PacketSender
+from std_daq.simulation.transmission import Transmission, patient_pacer
+
+_REPORT_PERIOD_S = 0.5
+
+
+@contextmanager
+def senders(host: str, ports: range) -> Iterator[dict[int, PacketSender]]:
+    """Open a sender for each port."""
+    with ExitStack() as stack:
+        yield {port: stack.enter_context(PacketSender(host, port)) for port in ports}
+
+
+def transmit(
+    source: BurstSource, sinks: dict[int, PacketSender], rate_hz: float | None, n_frames: int | None
+) -> Transmission:
+    """Send everything, or what was sent until a signal; shows progress on a terminal."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    transmission = Transmission(source, sinks, rate_hz=rate_hz, make_pacer=partial(patient_pacer, sleep=stop.wait))
+    show = _progress(n_frames)
+    next_s = 0.0
+    while not stop.is_set() and transmission.step():
+        if time.monotonic() >= next_s:
+            show(transmission)
+            next_s = time.monotonic() + _REPORT_PERIOD_S
+    show(transmission)
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")
+    return transmission
+
+
+def report(transmission: Transmission, more: dict[str, int], *, as_json: bool) -> None:
+    """Print what was sent."""
+    counts = {
+        "n_frames": transmission.n_frames,
+        "n_packets": transmission.n_packets,
+        "n_bytes": transmission.n_bytes,
+        **more,
+    }
+    if as_json:
+        print(json.dumps(counts))
+        return
+    print(", ".join(f"{value} {name.removeprefix('n_')}" for name, value in counts.items()))
+    if transmission.forgotten_s > 0.1:
+        print(f"the rate was not reached: {transmission.forgotten_s:.1f} s behind", file=sys.stderr)
+
+
+def _progress(n_frames: int | None) -> Callable[[Transmission], None]:
+    if not sys.stderr.isatty():
+        return lambda _: None
+    of = "" if n_frames is None else f" of {n_frames}"
+
+    def show(transmission: Transmission) -> None:
+        text = f"{transmission.n_frames}{of} images, {transmission.n_bytes / 1e9:.2f} GB"
+        sys.stderr.write(f"\r{text}\033[K")
+        sys.stderr.flush()
+
+    return show

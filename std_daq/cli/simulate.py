@@ -1,0 +1,100 @@
+"""Send the packets of a simulated detector, with the faults of a bad network if wanted."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from std_daq.simulation.faults import FaultInjector
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
+    parser.add_argument("--n-images", required=True, type=_positive, metavar="N", help="images to send")
+    parser.add_argument("--rate-hz", type=float, metavar="R", help="images a second; by default about 100 MB/s")
+    parser.add_argument("--host", default="127.0.0.1", help="where to send to")
+    parser.add_argument("--pattern", metavar="NAME", help="what the images show; by default photons")
+    parser.add_argument("--loss", type=_probability, default=0.0, metavar="P", help="part of the packets to lose")
+    parser.add_argument("--reorder", type=_probability, default=0.0, metavar="P", help="part to send late")
+    parser.add_argument("--duplicate", type=_probability, default=0.0, metavar="P", help="part to send twice")
+    parser.add_argument("--window", type=_positive, default=32, metavar="PACKETS", help="how late at most")
+    parser.add_argument("--restart-at", type=int, metavar="I", help="restart the detector before image I (from 0)")
+    parser.add_argument("--first-frame", type=int, default=1, metavar="N", help="number of the first frame")
+    parser.add_argument("--first-pulse-id", type=int, default=1, metavar="N", help="pulse id of the first image")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of pattern and faults")
+    parser.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="write down each packet lost or sent twice, as JSON"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was sent as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Send; returns the exit code."""
+    from std_daq.cli.sending import report, senders, transmit
+    from std_daq.config.load import load_config
+    from std_daq.detectors.registry import open_detector
+    from std_daq.errors import ConfigError
+    from std_daq.simulation.faults import FaultInjector
+    from std_daq.simulation.simulation_source import SimulationSource
+
+    config = load_config(arguments.config)
+    detector = open_detector(config)
+    pattern = arguments.pattern or detector.patterns[0]
+    if pattern not in detector.patterns:
+        known = ", ".join(detector.patterns)
+        raise ConfigError(f"{config.detector_type} has no such pattern", key="--pattern", value=pattern, remedy=known)
+    injector = FaultInjector(
+        loss=arguments.loss,
+        reorder=arguments.reorder,
+        duplicate=arguments.duplicate,
+        window=arguments.window,
+        seed=arguments.seed,
+        keeps_ledger=arguments.ledger is not None,
+    )
+    source = SimulationSource(
+        detector,
+        injector,
+        n_images=arguments.n_images,
+        pattern=pattern,
+        seed=arguments.seed,
+        first_frame=arguments.first_frame,
+        first_pulse_id=arguments.first_pulse_id,
+        restart_at=arguments.restart_at,
+    )
+    first_port = config.start_udp_port
+    with senders(arguments.host, range(first_port, first_port + detector.n_ports)) as sinks:
+        sent = transmit(source, sinks, arguments.rate_hz, arguments.n_images)
+    if arguments.ledger is not None:
+        _write_ledger(arguments.ledger, injector)
+    faults = {
+        "n_lost": injector.n_lost,
+        "n_duplicated": injector.n_duplicated,
+        "n_reordered": injector.n_reordered,
+    }
+    report(sent, faults, as_json=arguments.json)
+    return 0
+
+
+def _write_ledger(file: Path, injector: "FaultInjector") -> None:
+    names = ("port", "frame", "packet")
+    document = {
+        kind: [dict(zip(names, map(int, packet), strict=True)) for packet in packets.tolist()]
+        for kind, packets in (("lost", injector.lost), ("duplicated", injector.duplicated))
+    }
+    file.write_text(json.dumps(document))
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no probability between 0 and 1")
+    return value
