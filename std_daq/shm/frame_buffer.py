@@ -33,6 +33,7 @@ class FrameBuffer(RingBuffer):
         n_units: int,
         buffer_bytes: int,
         n_slots: int | None = None,
+        slots_multiple: int = 1,
     ) -> tuple[Self, bool]:
         """Make the ring or take it over; returns it and whether it is new.
 
@@ -42,6 +43,8 @@ class FrameBuffer(RingBuffer):
             Modules, and the bytes and units (see PacketLayout) of one frame.
         buffer_bytes
             Memory for the pixels; gives the slots where ``n_slots`` does not.
+        slots_multiple
+            The slots are rounded down to a multiple of this.
 
         Raises
         ------
@@ -53,6 +56,7 @@ class FrameBuffer(RingBuffer):
         header = module_frame_dtype(n_units)
         slot_bytes = n_modules * (-(-frame_bytes // PAGE) * PAGE)
         n_slots = n_slots or buffer_bytes // slot_bytes
+        n_slots -= n_slots % slots_multiple
         if n_slots < LEAST_SLOTS:
             raise ConfigError(
                 f"this holds {n_slots} frames of {n_modules} modules, at least {LEAST_SLOTS} are needed",

@@ -12,6 +12,7 @@ silently.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -173,9 +174,17 @@ class RingBuffer:
                 return notes
         return {}
 
-    def invalidate_unfinished(self) -> int:
-        """After a crash of the writer: mark the parts that it was writing as whole but empty; returns how many."""
+    def invalidate_unfinished(self, parts: Sequence[int] | None = None) -> int:
+        """After a crash of the writer: mark what it was writing as whole but empty; returns how many.
+
+        Parameters
+        ----------
+        parts
+            Parts of the slots that this writer writes; by default all.
+        """
         unfinished = np.flatnonzero(self.generations % 2)
+        if parts is not None:
+            unfinished = unfinished[np.isin(unfinished % self.geometry.n_parts, parts)]
         for index in unfinished:
             header = self.headers[index : index + 1]
             generation = int(self.generations[index])

@@ -1,0 +1,104 @@
+"""ReceiverCollector: the counters of the compiled loops as Prometheus metrics, read when they are asked for."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from std_udp_recv.announcer import FrameAnnouncer
+from std_udp_recv.placing import kernels as k
+from std_udp_recv.port_receiver import PortReceiver
+
+_COUNTERS = (
+    ("daq_udp_packets_received", "Packets that the kernel delivered.", k.RECEIVED),
+    ("daq_udp_packets_placed", "Packets whose pixels are in the FrameBuffer.", k.PLACED),
+    ("daq_udp_packets_displaced", "Placed packets that were not received right in their place.", k.DISPLACED),
+    ("daq_udp_packets_lost", "Packets that were missing when their frame ended.", k.LOST),
+    ("daq_udp_frames_complete", "Frames that ended with all packets.", k.FRAMES_COMPLETE),
+    ("daq_udp_frames_incomplete", "Frames that ended without some packets.", k.FRAMES_INCOMPLETE),
+    ("daq_udp_frames_unannounced", "Frames that were not told of since the queue was full.", k.FRAMES_UNANNOUNCED),
+    ("daq_udp_detector_restarts", "Jumps of the frame number that began a new epoch.", k.RESTARTS),
+)
+
+
+class ReceiverCollector(Collector):
+    """All metrics of one receiver.
+
+    Parameters
+    ----------
+    ports
+        Its ports.
+    announcer
+        What synchronises their frames.
+    n_slots
+        Slots of the FrameBuffer.
+    """
+
+    def __init__(self, ports: Sequence[PortReceiver], announcer: FrameAnnouncer, n_slots: int) -> None:
+        self._ports = ports
+        self._announcer = announcer
+        self._n_slots = n_slots
+        self._lock = threading.Lock()
+
+    def kernel_drops(self) -> dict[int, int]:
+        """Return the packets that the kernel has dropped, by module."""
+        drops: dict[int, int] = defaultdict(int)
+        with self._lock:
+            for port in self._ports:
+                drops[port.module] += port.kernel_drops()
+        return drops
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics as they are now."""
+        totals: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(k.N_COUNTERS, np.int64))
+        for port in self._ports:
+            totals[port.module] += port.counters
+        for name, text, index in _COUNTERS:
+            family = CounterMetricFamily(name, text, labels=["module"])
+            for module, counters in totals.items():
+                family.add_metric([str(module)], int(counters[index]))
+            yield family
+        yield _rejected(totals)
+        dropped = CounterMetricFamily(
+            "daq_udp_kernel_drops", "Packets that the kernel dropped, its buffer being full.", labels=["module"]
+        )
+        for module, n in self.kernel_drops().items():
+            dropped.add_metric([str(module)], n)
+        yield dropped
+        yield self._socket_buffers()
+        yield GaugeMetricFamily("daq_ring_slots", "Slots of the FrameBuffer.", value=self._n_slots)
+        yield GaugeMetricFamily(
+            "daq_udp_exposures_waiting", "Exposures that wait for modules.", value=self._announcer.n_waiting
+        )
+        yield self._exposures()
+
+    def _socket_buffers(self) -> Metric:
+        family = GaugeMetricFamily(
+            "daq_udp_socket_buffer_bytes", "Receive buffer that the kernel granted.", labels=["port"]
+        )
+        for port in self._ports:
+            family.add_metric([str(port.socket.port)], port.socket.granted_bytes)
+        return family
+
+    def _exposures(self) -> Metric:
+        counters = self._announcer.counters
+        family = CounterMetricFamily(
+            "daq_udp_exposures", "Exposures published, with all modules or without some.", labels=["modules"]
+        )
+        family.add_metric(["all"], counters.complete)
+        family.add_metric(["some"], counters.incomplete)
+        return family
+
+
+def _rejected(totals: dict[int, np.ndarray]) -> Metric:
+    family = CounterMetricFamily(
+        "daq_udp_packets_rejected", "Packets that were refused, by the reason.", labels=["module", "reason"]
+    )
+    for module, counters in totals.items():
+        for reason, index in k.REASONS.items():
+            family.add_metric([str(module), reason], int(counters[index]))
+    return family

@@ -1,0 +1,144 @@
+"""PortReceiver: the thread of one port, and what it tells the main thread."""
+
+import os
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.errors import PortError
+from std_daq.shm.atomics import load_acquire, store_release
+from std_udp_recv.kernels import make_wire, receive
+from std_udp_recv.placing.kernels import TO_READ, TO_WRITE
+from std_udp_recv.placing.port import QUEUE_LENGTH, Port
+from std_udp_recv.udp_socket import UdpSocket
+
+# The kernel's buffer must not fill up while the loop waits for a fuller batch. So the wait is limited to the time in
+# which a quarter of it fills at this rate, faster than any link of a single module.
+_FASTEST_BYTES_PER_US = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class EndedFrame:
+    """A module's frame that is whole, or given up: fields as in the ModuleFrame."""
+
+    key: int
+    epoch: int
+    id: int
+    pulse_id: int
+    daq_rec: int
+    timestamp: int
+    first_arrival_ns: int
+    last_arrival_ns: int
+    n_missing_packets: int
+
+
+class PortReceiver:
+    """Receives on one port, in a thread of its own, until it is stopped.
+
+    Parameters
+    ----------
+    port
+        State of the port.
+    module
+        Module whose frames arrive here.
+    udp_socket
+        Where they arrive.
+    wake_fd
+        An eventfd, written when frames have ended.
+    idle_flush_s, latency_budget_us
+        See the configuration.
+    cpu
+        Where the thread runs; None for anywhere.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        module: int,
+        udp_socket: UdpSocket,
+        *,
+        wake_fd: int,
+        idle_flush_s: float,
+        latency_budget_us: int,
+        cpu: int | None,
+    ) -> None:
+        self.port = port
+        self.module = module
+        self.socket = udp_socket
+        self.failure = 0
+        self._cpu = cpu
+        self._drops = 0
+        self._drops_word = 0
+        self._stop = np.zeros(1, np.uint64)
+        self._wire = make_wire(
+            self._stop,
+            socket=udp_socket.fileno,
+            wake_fd=wake_fd,
+            idle_ns=int(idle_flush_s * 1e9),
+            budget_us=min(latency_budget_us, udp_socket.granted_bytes // 4 // _FASTEST_BYTES_PER_US),
+        )
+        self._thread = threading.Thread(target=self._run, name=f"udp-{udp_socket.port}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to receive."""
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread receives."""
+        return self._thread.is_alive()
+
+    def check(self) -> None:
+        """Raise PortError if the socket has failed."""
+        if self.failure:
+            raise PortError(f"UDP port {self.socket.port} has failed: {os.strerror(self.failure)}")
+
+    def take_ended(self) -> list[EndedFrame]:
+        """Return the frames that have ended since the last call, in the order in which they did."""
+        cursors = self.port.cursors
+        first, end = int(cursors[TO_READ]), int(load_acquire(cursors, TO_WRITE))
+        if first == end:
+            return []
+        rows = self.port.records[np.arange(first, end) % QUEUE_LENGTH].tolist()
+        store_release(cursors, TO_READ, end)
+        return [EndedFrame(*row) for row in rows]
+
+    @property
+    def counters(self) -> NDArray[np.int64]:
+        """What was counted so far, see `placing.kernels.RECEIVED` and following."""
+        return self.port.counters
+
+    def kernel_drops(self) -> int:
+        """Return the packets that the kernel has dropped on this port. Not from several threads at once."""
+        word = self.socket.kernel_drops
+        self._drops += (word - self._drops_word) % 2**32
+        self._drops_word = word
+        return self._drops
+
+    def request_stop(self) -> None:
+        """Tell the thread to end its frames and itself, within 0.1 s."""
+        store_release(self._stop, 0, 1)
+
+    def join(self) -> None:
+        """Wait for the thread to end."""
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def close(self) -> None:
+        """Let go of the port; the thread must have ended."""
+        self.socket.close()
+
+    def _run(self) -> None:
+        if self._cpu is not None:
+            os.sched_setaffinity(0, {self._cpu})
+        self.failure = receive(self.port, self._wire)
+
+
+def compile_receiver(port: Port) -> None:
+    """Compile the loop, or load it from the cache, so that no packet has to wait for it."""
+    stopped = np.ones(1, np.uint64)
+    wake_fd = os.eventfd(0, os.EFD_CLOEXEC)
+    receive(port, make_wire(stopped, socket=-1, wake_fd=wake_fd, idle_ns=0, budget_us=0))
+    os.close(wake_fd)

@@ -1,0 +1,230 @@
+"""Receiver: the service, one thread for each port and a main thread that announces what they have received."""
+
+import os
+import select
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.config.model import DetectorConfig, ModuleRange
+from std_daq.config.paths import frame_buffer_path, frames_address
+from std_daq.detectors.interface import Detector
+from std_daq.detectors.registry import open_detector
+from std_daq.errors import ConfigError
+from std_daq.service.run import ServiceContext
+from std_daq.shm.frame_buffer import FrameBuffer
+from std_daq.streams.doorbell import DoorbellPublisher
+from std_daq.telemetry.logs import ConditionLog, get_logger
+from std_udp_recv.announcer import FrameAnnouncer
+from std_udp_recv.metrics import ReceiverCollector
+from std_udp_recv.placing import kernels as k
+from std_udp_recv.placing.port import make_port
+from std_udp_recv.port_receiver import PortReceiver, compile_receiver
+from std_udp_recv.udp_socket import UdpSocket
+
+_LONGEST_WAIT_S = 0.1
+
+
+class Receiver:
+    """Receives the packets of some modules into the FrameBuffer and announces each exposure.
+
+    Parameters
+    ----------
+    context
+        The service's context.
+    part
+        The modules of this process.
+    """
+
+    def __init__(self, context: ServiceContext, part: ModuleRange) -> None:
+        config = context.config
+        self._log = get_logger()
+        self._conditions = ConditionLog()
+        self._stats_period_s = config.stats_collection_period
+        modules = [module for module in part.modules if module not in config.deactivate]
+        if not modules:
+            raise ConfigError(f"all modules of the receiver {part} are off", key="deactivate")
+        detector = open_detector(config)
+        self._ring = _open_ring(config, detector)
+        for module in part.modules:
+            self._ring.segment.lock(module, f"receiver of module {module}")
+        epoch = self._take_over(part)
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        ports = [port for port in range(detector.n_ports) if detector.module_of_port(port) in modules]
+        key_step = ports_per_module(detector)
+        self._announcer = FrameAnnouncer(
+            modules,
+            window=config.module_sync_queue_size,
+            timeout_ns=int(config.udp.module_timeout_s * 1e9),
+            epoch=epoch,
+            is_alternating=key_step > 1,
+        )
+        self._ports: list[PortReceiver] = []
+        try:
+            self._open_ports(config, detector, ports, key_step, epoch)
+            self._doorbell = DoorbellPublisher(frames_address(config, part))
+        except BaseException:
+            self._close_ports()
+            raise
+        self._journal = self._ring.journals[part[0]]
+        self._collector = ReceiverCollector(self._ports, self._announcer, self._ring.n_slots)
+        self._registry = context.registry
+        self._registry.register(self._collector)
+        for receiver in self._ports:
+            receiver.start()
+        self._next_stats_s = time.monotonic() + self._stats_period_s
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all ports are received on."""
+        return bool(self._ports) and all(port.is_running for port in self._ports)
+
+    @property
+    def udp_ports(self) -> list[int]:
+        """The UDP ports, in order."""
+        return [port.socket.port for port in self._ports]
+
+    def step(self) -> None:
+        """Announce what has come; wait at most 0.1 s for it."""
+        timeout_s = _LONGEST_WAIT_S / 10 if self._announcer.n_waiting else _LONGEST_WAIT_S
+        if select.select([self._wake_fd], [], [], timeout_s)[0]:
+            os.eventfd_read(self._wake_fd)
+        self._announce_ended()
+        for raw in self._announcer.poll(time.monotonic_ns()):
+            self._publish(raw)
+        for port in self._ports:
+            port.check()
+        if time.monotonic() >= self._next_stats_s:
+            self._next_stats_s = time.monotonic() + self._stats_period_s
+            self._log_stats()
+
+    def close(self) -> None:
+        """End all frames, announce them, let go of ports and ring; within 0.2 s."""
+        for port in self._ports:
+            port.request_stop()
+        for port in self._ports:
+            port.join()
+        self._announce_ended()
+        for raw in self._announcer.flush():
+            self._publish(raw)
+        self._log_stats()
+        self._registry.unregister(self._collector)
+        self._close_ports()
+        self._doorbell.close()
+        self._ring.close()
+
+    def _announce_ended(self) -> None:
+        # Read before any is fed: a frame in a queue must not be given up for the time that the others take.
+        ended = [(port.module, port.take_ended()) for port in self._ports]
+        now_ns = time.monotonic_ns()
+        for module, frames in ended:
+            for frame in frames:
+                for raw in self._announcer.feed(module, frame, now_ns):
+                    self._publish(raw)
+
+    def _publish(self, raw: NDArray[Any]) -> None:
+        self._journal.append(raw)
+        self._doorbell.ring(raw)
+        if raw["status"][0]:
+            self._conditions.warning(
+                "exposure_incomplete",
+                image_id=int(raw["id"][0]),
+                status=int(raw["status"][0]),
+                missing_modules=int(raw["n_missing_modules"][0]),
+            )
+
+    def _take_over(self, part: ModuleRange) -> int:
+        """Invalidate what a predecessor left unfinished; return an epoch later than all frames in the ring."""
+        own = slice(part[0], part[1] + 1)
+        unfinished = self._ring.invalidate_unfinished(list(part.modules))
+        if unfinished:
+            self._log.warning("unfinished_frames_invalidated", frames=unfinished)
+        epochs = self._ring.headers["epoch"].reshape(self._ring.n_slots, -1)[:, own]
+        return int(epochs.max()) + 1
+
+    def _open_ports(
+        self, config: DetectorConfig, detector: Detector, ports: list[int], key_step: int, epoch: int
+    ) -> None:
+        udp = config.udp
+        started = time.monotonic()
+        for port in ports:
+            module = detector.module_of_port(port)
+            state = make_port(
+                detector.packet_layout(module),
+                self._ring,
+                module,
+                window_frames=udp.window_frames,
+                key_step=key_step,
+                epoch=epoch,
+            )
+            if not self._ports:
+                compile_receiver(state)
+                self._log.info("compiled", seconds=round(time.monotonic() - started, 2))
+            self._ports.append(
+                PortReceiver(
+                    state,
+                    module,
+                    UdpSocket(udp.address, config.start_udp_port + port, udp.socket_buffer_bytes),
+                    wake_fd=self._wake_fd,
+                    idle_flush_s=udp.idle_flush_s,
+                    latency_budget_us=udp.latency_budget_us,
+                    cpu=udp.cpus[port % len(udp.cpus)] if udp.cpus else None,
+                )
+            )
+        self._log.info(
+            "receiving",
+            udp_ports=self.udp_ports if len(ports) <= 2 else f"{self.udp_ports[0]} to {self.udp_ports[-1]}",
+            socket_buffer_asked_bytes=udp.socket_buffer_bytes,
+            socket_buffer_granted_bytes=min(port.socket.granted_bytes for port in self._ports),
+            frame_slots=self._ring.n_slots,
+        )
+
+    def _close_ports(self) -> None:
+        for port in self._ports:
+            port.close()
+        os.close(self._wake_fd)
+
+    def _log_stats(self) -> None:
+        counters = np.sum([port.counters for port in self._ports], axis=0)
+        rejected = {name: int(counters[index]) for name, index in k.REASONS.items() if counters[index]}
+        self._log.info(
+            "statistics",
+            received=int(counters[k.RECEIVED]),
+            lost=int(counters[k.LOST]),
+            kernel_drops=sum(self._collector.kernel_drops().values()),
+            frames=int(counters[k.FRAMES_COMPLETE] + counters[k.FRAMES_INCOMPLETE]),
+            rejected=rejected,
+        )
+
+
+def ports_per_module(detector: Detector) -> int:
+    """Return how many ports bring alternate frames of the same module."""
+    return detector.n_ports // detector.config.n_modules
+
+
+def _open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
+    layout = detector.packet_layout(0)
+    memory = config.shared_memory
+    key_step = ports_per_module(detector)
+    ring, is_new = FrameBuffer.create(
+        frame_buffer_path(config),
+        n_modules=config.n_modules,
+        frame_bytes=layout.frame_bytes,
+        n_units=layout.n_units,
+        buffer_bytes=int(memory.frame_buffer_gb * 1e9),
+        n_slots=memory.frame_slots,
+        slots_multiple=key_step,
+    )
+    get_logger().info("ring_opened", path=str(ring.segment.path), slots=ring.n_slots, is_new=is_new)
+    needed = 2 * (config.udp.window_frames + 1) * key_step
+    if ring.n_slots < needed:
+        ring.close()
+        raise ConfigError(
+            f"a FrameBuffer of {ring.n_slots} slots is too small for this window, {needed} are needed",
+            key="udp.window_frames",
+            value=config.udp.window_frames,
+            remedy="make the window smaller or shared_memory.frame_buffer_gb larger",
+        )
+    return ring

@@ -1,0 +1,86 @@
+"""UdpSocket: one port of the detector, with as large a buffer as the kernel grants."""
+
+import socket
+import struct
+from contextlib import suppress
+
+from std_daq.errors import PortError
+from std_daq.telemetry.logs import get_logger
+
+# Not in the socket module: Linux' numbers.
+_SO_RCVBUFFORCE = 33
+_SO_MEMINFO = 55
+_MEMINFO_DROPS = 8
+_RECEIVE_TIMEOUT_S = 0.05
+_TIMEVAL = struct.Struct("ll")
+_MEMINFO = struct.Struct("9I")
+
+
+class UdpSocket:
+    """A bound socket whose receiving calls wait at most 50 ms.
+
+    Parameters
+    ----------
+    address, port
+        Where to receive.
+    buffer_bytes
+        What to ask of the kernel.
+
+    Attributes
+    ----------
+    port
+        The UDP port.
+    granted_bytes
+        What the kernel has granted.
+
+    Raises
+    ------
+    PortError
+        When the port is taken or not allowed.
+    """
+
+    def __init__(self, address: str, port: int, buffer_bytes: int) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._ask_for_buffer(buffer_bytes)
+        seconds, fraction = divmod(_RECEIVE_TIMEOUT_S, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(int(seconds), int(fraction * 1e6)))
+        try:
+            self._socket.bind((address, port))
+        except OSError as error:
+            self._socket.close()
+            raise PortError(
+                f"UDP {address}:{port} cannot be received on: {error.strerror}; stop what uses this port "
+                f"(ss -ulpn 'sport = :{port}'), or change start_udp_port or udp.address"
+            ) from None
+        self.port: int = self._socket.getsockname()[1]
+
+    @property
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._socket.fileno()
+
+    @property
+    def kernel_drops(self) -> int:
+        """Packets that the kernel has dropped for want of room since the socket was made, modulo 2**32."""
+        raw = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        drops: int = _MEMINFO.unpack(raw)[_MEMINFO_DROPS]
+        return drops
+
+    def close(self) -> None:
+        """Let go of the port."""
+        self._socket.close()
+
+    def _ask_for_buffer(self, buffer_bytes: int) -> None:
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        # Past the system's limit, for those who may (CAP_NET_ADMIN).
+        with suppress(PermissionError):
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer_bytes)
+        # The kernel counts its own overhead and doubles what was asked for.
+        self.granted_bytes = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+        if self.granted_bytes < buffer_bytes:
+            get_logger().warning(
+                "socket_buffer_small",
+                asked_bytes=buffer_bytes,
+                granted_bytes=self.granted_bytes,
+                remedy=f"sysctl -w net.core.rmem_max={buffer_bytes}",
+            )
