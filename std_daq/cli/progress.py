@@ -1,0 +1,97 @@
+"""Showing how a run goes on, on standard error: a bar on a terminal, else a log line now and then."""
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from std_daq.client import Run, RunReport, StatusMessage
+from std_daq.telemetry.logs import get_logger
+
+FIRST_ANSWER_S = 3.0
+LOG_PERIOD_S = 5.0
+_LOOK_S = 0.2
+
+
+class RunProgress:
+    """Follows a run and tells about it; a context manager.
+
+    Parameters
+    ----------
+    run
+        The run.
+    n_images
+        Images asked for; None: until killed.
+    """
+
+    def __init__(self, run: Run, n_images: int | None) -> None:
+        self._run = run
+        self._is_terminal = sys.stderr.isatty()
+        self._log = get_logger()
+        self._next_log = 0.0
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not self._is_terminal,
+        )
+        self._task = self._progress.add_task("sent", total=n_images)
+
+    def follow(self, is_kill_asked: Callable[[], bool]) -> RunReport:
+        """Wait for the end of the run and show each status; returns the report.
+
+        Parameters
+        ----------
+        is_kill_asked
+            Looked at all the time; once it is so, the run is killed, and its verdict waited for.
+        """
+        run = self._run
+        is_killed = False
+        answer_due = time.monotonic() + FIRST_ANSWER_S
+        while run.report is None:
+            if is_kill_asked() and not is_killed:
+                is_killed = True
+                self._say("kill sent, waiting for the verdict; Ctrl-C again leaves at once")
+                run.kill()
+            status = run.poll(_LOOK_S)
+            if status is not None:
+                self._show(status)
+            elif run.last_status is None and time.monotonic() > answer_due:
+                answer_due = math.inf
+                self._say("no writer agent has taken the request yet; it waits in the queue")
+        return run.report
+
+    def _say(self, message: str) -> None:
+        if self._is_terminal:
+            self._progress.console.print(message)
+        else:
+            self._log.info("run", request_id=self._run.request_id, message=message)
+
+    def _show(self, status: StatusMessage) -> None:
+        n_written = status.details.get("n_written")
+        if isinstance(n_written, int):
+            self._progress.update(self._task, completed=n_written)
+        self._progress.update(self._task, description=status.message or str(status.action))
+        is_log_due = not self._is_terminal and time.monotonic() >= self._next_log
+        if status.report is None and (is_log_due or n_written is None):
+            self._next_log = time.monotonic() + LOG_PERIOD_S
+            if not self._is_terminal:
+                self._log.info(str(status.action), request_id=self._run.request_id, message=status.message)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()

@@ -1,0 +1,66 @@
+"""Show how the services of a detector are: rates, losses, the ring, the run.
+
+On a terminal the view lives until Ctrl-C; elsewhere, and with --once or --json, it is shown once. Exit code 0 when
+all services are ready, else 1.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from std_daq.client.status import DetectorStatus, StatusReader
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.add_argument("--once", action="store_true", help="show it once")
+    parser.add_argument("--period", type=float, default=1.0, metavar="SECONDS", help="by default %(default)s")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show the status; returns the exit code."""
+    from std_daq.client.status import StatusReader
+    from std_daq.config.load import load_config
+
+    reader = StatusReader(load_config(arguments.config))
+    if not (arguments.json or arguments.once) and sys.stdout.isatty():
+        return _live(reader, arguments.period)
+    # Rates need two readings.
+    reader.read()
+    time.sleep(arguments.period)
+    status = reader.read()
+    if arguments.json:
+        print(json.dumps(status.to_json(), indent=2))
+    else:
+        from rich.console import Console
+
+        from std_daq.cli.status_view import status_view
+
+        Console(soft_wrap=True).print(status_view(status))
+    return _exit_code(status)
+
+
+def _live(reader: "StatusReader", period_s: float) -> int:
+    from rich.live import Live
+
+    from std_daq.cli.status_view import status_view
+
+    status = reader.read()
+    with Live(status_view(status), screen=True, auto_refresh=False) as live:
+        try:
+            while True:
+                time.sleep(period_s)
+                status = reader.read()
+                live.update(status_view(status), refresh=True)
+        except KeyboardInterrupt:
+            return _exit_code(status)
+
+
+def _exit_code(status: "DetectorStatus") -> int:
+    return 0 if status.is_ready else 1

@@ -1,0 +1,84 @@
+"""The status of a detector as tables for a terminal."""
+
+from datetime import datetime, timedelta
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from std_daq.client.status import DetectorStatus, ServiceStatus
+
+_BUSY, _FULL = 0.5, 0.9
+
+
+def status_view(status: DetectorStatus) -> RenderableType:
+    """Return what is printed."""
+    at = datetime.fromtimestamp(status.time_s).astimezone()
+    state = Text("ready", "bold green") if status.is_ready else Text("not ready", "bold red")
+    head = Text.assemble((status.detector_name, "bold"), "  ", state, f"  {at:%H:%M:%S}")
+    if not status.services:
+        return Group(head, Text("no service of this detector runs here; start them with std-daq up"))
+    return Group(head, "", _services(status), "", _flow(status))
+
+
+def _services(status: DetectorStatus) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("service", "state", "pid", "up", "memory", "cpu", "run"):
+        table.add_column(heading, justify="right" if heading in {"pid", "up", "memory", "cpu"} else "left")
+    for service in status.services:
+        table.add_row(
+            service.instance,
+            _state(service),
+            str(service.pid),
+            str(timedelta(seconds=int(service.up_s))),
+            "" if service.memory_bytes is None else f"{service.memory_bytes / 1e6:.0f} MB",
+            "" if service.cpu_s is None else f"{service.cpu_s:.0f} s",
+            status.writing.states.get(service.instance, ""),
+        )
+    return table
+
+
+def _state(service: ServiceStatus) -> Text:
+    if not service.is_answering:
+        return Text("does not answer", "red")
+    return Text("ready", "green") if service.is_ready else Text("not ready", "yellow")
+
+
+def _flow(status: DetectorStatus) -> Table:
+    packets, images, writing = status.packets, status.images, status.writing
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(justify="right")
+    table.add_column()
+    table.add_row("packets", f"{packets.received}", _rate(packets.received_per_s), _rejections(status))
+    by_status = ", ".join(f"{name} {n}" for name, n in images.by_status.items() if n)
+    table.add_row("images", f"{images.total}", _rate(images.per_s), Text(by_status).append_text(_loss(images.lost)))
+    volume = f"{writing.bytes / 1e9:.2f} GB"
+    speed = "" if writing.bytes_per_s is None else f"{writing.bytes_per_s / 1e6:.0f} MB/s"
+    table.add_row("written", f"{writing.images}", _rate(writing.images_per_s), _loss(writing.lost))
+    table.add_row("", volume, speed, "")
+    for reader, lag in status.ring.lag.items():
+        table.add_row(f"{reader} is behind", str(lag), f"of {status.ring.slots}", _bar(lag, status.ring.slots))
+    return table
+
+
+def _rate(per_s: float | None) -> str:
+    return "" if per_s is None else f"{per_s:.1f}/s"
+
+
+def _rejections(status: DetectorStatus) -> Text:
+    packets = status.packets
+    reasons = {"lost": packets.lost, "dropped by the kernel": packets.kernel_drops, **packets.rejected}
+    return Text(", ".join(f"{reason} {n}" for reason, n in reasons.items() if n), "red")
+
+
+def _loss(n_lost: int) -> Text:
+    return Text(f" lost {n_lost}" if n_lost else "", "red")
+
+
+def _bar(lag: int, slots: int) -> ProgressBar:
+    share = lag / slots if slots else 0.0
+    colour = "green" if share < _BUSY else "yellow" if share < _FULL else "red"
+    return ProgressBar(total=max(slots, 1), completed=min(lag, slots), width=30, complete_style=colour)

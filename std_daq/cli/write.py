@@ -1,0 +1,116 @@
+"""Have images written to a file; wait for the verdict and end with it.
+
+Exit codes: 0 complete, 3 incomplete, 4 killed, 5 failed, 6 refused; 1 when the request could not be sent.
+The first Ctrl-C kills the run and waits for its verdict, a second one leaves at once.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from std_daq.errors import RequestRefusedError
+
+if TYPE_CHECKING:
+    from std_daq.client import DaqClient, Run
+    from std_daq.protocols.requests import HeaderValue, RunReport
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
+    parser.add_argument("--broker-url", metavar="URL", help="by default that of std-daq up or of the configuration")
+    parser.add_argument("--output-file", required=True, type=Path, metavar="PATH", help="the file, or the master file")
+    parser.add_argument("--n-images", type=int, metavar="N", help="by default until killed")
+    parser.add_argument("--start-image-id", type=int, metavar="ID", help="also in the past; by default the next image")
+    parser.add_argument("--compression", choices=("none", "bslz4"), default="none", help="by default %(default)s")
+    files = parser.add_mutually_exclusive_group()
+    files.add_argument("--images-per-file", type=int, metavar="N", help="a data file for each so many images")
+    files.add_argument("--n-files", type=int, metavar="N", help="so many data files share the images")
+    parser.add_argument(
+        "--conflict", choices=("refuse", "rename"), default="refuse", help="if the file exists; by default %(default)s"
+    )
+    parser.add_argument(
+        "--metadata", action="append", default=[], metavar="KEY=VALUE", help="stored in the file; may be repeated"
+    )
+    parser.add_argument("--first-image-timeout", type=float, metavar="SECONDS", help="by default as configured")
+    parser.add_argument("--image-timeout", type=float, metavar="SECONDS", help="by default as configured")
+    parser.add_argument("--detach", action="store_true", help="print the request id and do not wait")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Send the request and wait; returns the exit code."""
+    from std_daq.cli.interrupt import FirstInterrupt
+    from std_daq.cli.progress import RunProgress
+    from std_daq.client import DaqClient, RunReport, Verdict
+
+    client = DaqClient(arguments.config, arguments.broker_url)
+    with FirstInterrupt() as interrupt:
+        try:
+            run = _submit(client, arguments)
+        except RequestRefusedError as error:
+            refused = RunReport(request_id="", verdict=Verdict.REFUSED, reason=str(error))
+            return _end(refused, as_json=arguments.json)
+        with run:
+            if arguments.detach:
+                print(json.dumps({"request_id": run.request_id}) if arguments.json else run.request_id)
+                return 0
+            with RunProgress(run, arguments.n_images) as progress:
+                report = progress.follow(lambda: interrupt.has_come)
+    return _end(report, as_json=arguments.json)
+
+
+def _submit(client: "DaqClient", arguments: argparse.Namespace) -> "Run":
+    return client.write(
+        arguments.output_file,
+        n_images=arguments.n_images,
+        start_image_id=arguments.start_image_id,
+        compression=arguments.compression,
+        images_per_file=arguments.images_per_file,
+        n_files=arguments.n_files,
+        conflict=arguments.conflict,
+        first_image_timeout_s=arguments.first_image_timeout,
+        image_timeout_s=arguments.image_timeout,
+        user_metadata=dict(_parse_metadata(text) for text in arguments.metadata),
+    )
+
+
+def _parse_metadata(text: str) -> "tuple[str, HeaderValue]":
+    """Read KEY=VALUE; a value that is a JSON number or boolean is one, everything else is text."""
+    key, separator, value = text.partition("=")
+    if not (key and separator):
+        raise RequestRefusedError(f"--metadata '{text}' is not of the form KEY=VALUE")
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return key, value
+    return key, parsed if isinstance(parsed, int | float | bool) else value
+
+
+def _end(report: "RunReport", *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps(report.model_dump(mode="json"), indent=2))
+    else:
+        _print_report(report)
+    return report.verdict.exit_code
+
+
+def _print_report(report: "RunReport") -> None:
+    wanted = "" if report.n_requested is None else f" of {report.n_requested}"
+    print(f"{report.verdict}: {report.reason}" if report.reason else str(report.verdict))
+    if report.verdict == "refused":
+        return
+    print(
+        f"images   {report.n_written}{wanted} written, {report.n_incomplete} of them incomplete, {report.n_lost} lost"
+    )
+    if report.lost_image_ids:
+        from std_daq.protocols.id_ranges import format_id_ranges
+
+        text, n_left_out = format_id_ranges(report.lost_image_ids, 400)
+        n_left_out += report.lost_image_ids_truncated
+        print(f"lost     {text}{f' and {n_left_out} more' if n_left_out else ''}")
+    for file in report.files:
+        print(f"file     {file}")
+    if report.files_truncated:
+        print(f"         and {report.files_truncated} more files")

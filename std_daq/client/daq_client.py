@@ -1,0 +1,130 @@
+"""DaqClient: write, kill and status of one detector, for scripts and notebooks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from std_daq.broker.connection import BrokerConnection
+from std_daq.broker.requests import RequestPublisher
+from std_daq.broker.statuses import StatusListener
+from std_daq.broker.topology import ExchangesOnly
+from std_daq.client.broker_url import broker_url_of
+from std_daq.client.run import Run
+from std_daq.client.status import DetectorStatus, StatusReader
+from std_daq.config.load import load_config
+from std_daq.config.model import DetectorConfig
+from std_daq.protocols.requests import HeaderValue, WriteRequest, check_request_id, new_request_id, parse_write_request
+
+CONNECT_TIMEOUT_S = 10.0
+
+
+class DaqClient:
+    """The user's side of one detector.
+
+    Parameters
+    ----------
+    config
+        The configuration, or the path of its ``detector.json``.
+    broker_url
+        By default that of the environment, of ``std-daq up``, or of the configuration; asked for with the first
+        request.
+    """
+
+    def __init__(self, config: DetectorConfig | Path | str, broker_url: str | None = None) -> None:
+        self.config = config if isinstance(config, DetectorConfig) else load_config(config)
+        self._broker_url = broker_url
+        self._statuses = StatusReader(self.config)
+
+    def write(
+        self,
+        output_file: Path | str,
+        *,
+        n_images: int | None = None,
+        start_image_id: int | None = None,
+        compression: Literal["none", "bslz4"] = "none",
+        images_per_file: int | None = None,
+        n_files: int | None = None,
+        conflict: Literal["refuse", "rename"] = "refuse",
+        first_image_timeout_s: float | None = None,
+        image_timeout_s: float | None = None,
+        user_metadata: Mapping[str, HeaderValue] | None = None,
+    ) -> Run:
+        """Have images written to a file; see `WriteRequest` for what each argument means.
+
+        A relative path is one of this process's directory.
+
+        Returns
+        -------
+        Run
+            Wait for its end, or close it and let the run go on.
+
+        Raises
+        ------
+        RequestRefusedError
+            The arguments are no valid request.
+        BrokerError
+            The request could not be sent.
+        """
+        fields: dict[str, Any] = {
+            "output_file": str(Path(output_file).absolute()),
+            "n_images": n_images,
+            "start_image_id": start_image_id,
+            "compression": compression,
+            "images_per_file": images_per_file,
+            "n_files": n_files,
+            "conflict": conflict,
+            "first_image_timeout_s": first_image_timeout_s,
+            "image_timeout_s": image_timeout_s,
+            "user_metadata": dict(user_metadata or {}),
+        }
+        return self.submit(parse_write_request(fields))
+
+    def submit(self, request: WriteRequest) -> Run:
+        """Send a request as it is; the path in it must mean something to the writer.
+
+        Raises
+        ------
+        BrokerError
+            The request could not be sent.
+        """
+        return self._listening_run(new_request_id(), request)
+
+    def follow(self, request_id: str) -> Run:
+        """Listen to a request that was sent before; what it told until now is not heard."""
+        return self._listening_run(check_request_id(request_id), None)
+
+    def kill(self, request_id: str) -> None:
+        """Ask for the end of a request.
+
+        Raises
+        ------
+        RequestRefusedError
+            This is no request id.
+        BrokerError
+            The broker did not take it.
+        """
+        request_id = check_request_id(request_id)
+        with BrokerConnection(self._url(), ExchangesOnly(), name="std-daq-client") as connection:
+            connection.wait_connected(CONNECT_TIMEOUT_S)
+            RequestPublisher(connection, self.config.tag).kill(request_id)
+
+    def status(self) -> DetectorStatus:
+        """Ask all running services how they are; rates are those since the last call."""
+        return self._statuses.read()
+
+    def _listening_run(self, request_id: str, request: WriteRequest | None) -> Run:
+        """Listen first and send afterwards, so that no status is missed."""
+        listener = StatusListener(self._url(), name="std-daq-client")
+        listener.connection.start()
+        try:
+            listener.connection.wait_connected(CONNECT_TIMEOUT_S)
+            publisher = RequestPublisher(listener.connection, self.config.tag)
+            if request is not None:
+                publisher.publish(request, request_id=request_id)
+        except BaseException:
+            listener.connection.close()
+            raise
+        return Run(request_id, listener, publisher, None if request is None else request.n_images)
+
+    def _url(self) -> str:
+        return broker_url_of(self.config, self._broker_url)

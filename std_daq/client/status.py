@@ -1,0 +1,244 @@
+"""How the services of a detector are: up and ready, rates, losses, rings, run; from their own metrics."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from std_daq.client.scrape import Scrape, merge_by_label, scrape
+from std_daq.config.model import DetectorConfig
+from std_daq.service.record import ServiceRecord, read_records
+
+_MAX_AT_ONCE = 16
+
+RECEIVED = "daq_udp_packets_received_total"
+REJECTED = "daq_udp_packets_rejected_total"
+LOST = "daq_udp_packets_lost_total"
+KERNEL_DROPS = "daq_udp_kernel_drops_total"
+IMAGES = "daq_images_total"
+IMAGES_LOST = "daq_images_lost_total"
+IMAGES_WRITTEN = "daq_writer_images_written_total"
+WRITER_LOST = "daq_writer_images_lost_total"
+WRITTEN_BYTES = "daq_writer_written_bytes_total"
+RING_SLOTS = "daq_ring_slots"
+RING_LAG = "daq_ring_lag_images"
+RUN_STATE = "daq_run_state"
+LAST_IMAGE = "daq_last_image_timestamp_seconds"
+
+_RATED = (RECEIVED, IMAGES, IMAGES_WRITTEN, WRITTEN_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One process.
+
+    Parameters
+    ----------
+    instance, pid, url
+        As its record says.
+    up_s
+        For how long it has been running, in seconds.
+    is_answering, is_ready
+        Whether its endpoint answers, and says that it does its work.
+    memory_bytes, cpu_s
+        Resident memory and processor time; None where it does not answer.
+    """
+
+    instance: str
+    pid: int
+    url: str
+    up_s: float
+    is_answering: bool
+    is_ready: bool
+    memory_bytes: int | None
+    cpu_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PacketStatus:
+    """Packets since the receivers' start, and each second (None where there is no earlier reading to compare with)."""
+
+    received: int
+    received_per_s: float | None
+    lost: int
+    kernel_drops: int
+    rejected: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStatus:
+    """Images since the assembler's start, by status; those lost were overwritten before they became images."""
+
+    total: int
+    per_s: float | None
+    by_status: dict[str, int]
+    lost: int
+    last_at_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RingStatus:
+    """Slots of the ImageBuffer, and how many images each reader of a ring is behind."""
+
+    slots: int
+    lag: dict[str, int]
+
+    @property
+    def occupancy(self) -> float:
+        """How much of the ring the slowest reader still needs; from 1 on it loses images."""
+        return max(self.lag.values(), default=0) / self.slots if self.slots else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class WritingStatus:
+    """What the writers did since their start, and the state of each, by instance."""
+
+    images: int
+    images_per_s: float | None
+    bytes: int
+    bytes_per_s: float | None
+    lost: int
+    states: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorStatus:
+    """All services of a detector at one moment."""
+
+    detector_name: str
+    time_s: float
+    services: tuple[ServiceStatus, ...]
+    packets: PacketStatus
+    images: ImageStatus
+    ring: RingStatus
+    writing: WritingStatus
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there are services, and all of them are ready."""
+        return bool(self.services) and all(service.is_ready for service in self.services)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the status as JSON has it."""
+        document = {"detector_name": self.detector_name, "is_ready": self.is_ready, **asdict(self)}
+        document["ring"]["occupancy"] = self.ring.occupancy
+        return document
+
+
+class StatusReader:
+    """Reads the status again and again, and compares each reading with the one before.
+
+    Parameters
+    ----------
+    config
+        The detector: tells where the services leave their records.
+    ask
+        Asks the endpoint at a URL.
+    clock
+        Seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        config: DetectorConfig,
+        ask: Callable[[str], Scrape] = scrape,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._config = config
+        self._ask = ask
+        self._clock = clock
+        self._before: _Counters | None = None
+
+    def read(self) -> DetectorStatus:
+        """Ask all services that have left a record, at once."""
+        records = read_records(self._config)
+        with ThreadPoolExecutor(_MAX_AT_ONCE, "status") as pool:
+            scrapes = dict(zip(records, pool.map(self._ask, [record.url for record in records]), strict=True))
+        now = self._clock()
+        counters = _Counters(now, {record.instance: _totals(answer) for record, answer in scrapes.items()})
+        rates = counters.rates_since(self._before)
+        self._before = counters
+        return _summarise(self._config.detector_name, now, scrapes, rates)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counters:
+    time_s: float
+    totals: Mapping[str, Mapping[str, float]]
+
+    def rates_since(self, before: "_Counters | None") -> Mapping[str, float | None]:
+        if before is None or self.time_s <= before.time_s:
+            return dict.fromkeys(_RATED)
+        sums = dict.fromkeys(_RATED, 0.0)
+        for instance, totals in self.totals.items():
+            earlier = before.totals.get(instance, {})
+            for name, total in totals.items():
+                grown = total - earlier.get(name, 0.0)
+                # A service that was started again counts from 0.
+                sums[name] += grown if grown >= 0 else total
+        return {name: grown / (self.time_s - before.time_s) for name, grown in sums.items()}
+
+
+def _totals(answer: Scrape) -> Mapping[str, float]:
+    return {name: answer.total(name) for name in _RATED}
+
+
+def _summarise(
+    detector_name: str, now: float, scrapes: Mapping[ServiceRecord, Scrape], rates: Mapping[str, float | None]
+) -> DetectorStatus:
+    answers = list(scrapes.values())
+
+    def total(name: str) -> int:
+        return int(sum(answer.total(name) for answer in answers))
+
+    def by(name: str, label: str) -> dict[str, int]:
+        return {key: int(value) for key, value in sorted(merge_by_label(answers, name, label).items())}
+
+    return DetectorStatus(
+        detector_name=detector_name,
+        time_s=now,
+        services=tuple(_service(record, answer, now) for record, answer in scrapes.items()),
+        packets=PacketStatus(
+            received=total(RECEIVED),
+            received_per_s=rates[RECEIVED],
+            lost=total(LOST),
+            kernel_drops=total(KERNEL_DROPS),
+            rejected={reason: n for reason, n in by(REJECTED, "reason").items() if n},
+        ),
+        images=ImageStatus(
+            total=total(IMAGES),
+            per_s=rates[IMAGES],
+            by_status=by(IMAGES, "status"),
+            lost=total(IMAGES_LOST),
+            last_at_s=max((answer.total(LAST_IMAGE) for answer in answers), default=0.0) or None,
+        ),
+        ring=RingStatus(slots=total(RING_SLOTS), lag=by(RING_LAG, "reader")),
+        writing=WritingStatus(
+            images=total(IMAGES_WRITTEN),
+            images_per_s=rates[IMAGES_WRITTEN],
+            bytes=total(WRITTEN_BYTES),
+            bytes_per_s=rates[WRITTEN_BYTES],
+            lost=total(WRITER_LOST),
+            states={
+                record.instance: state
+                for record, answer in scrapes.items()
+                for state, is_present in answer.by_label(RUN_STATE, "state").items()
+                if is_present
+            },
+        ),
+    )
+
+
+def _service(record: ServiceRecord, answer: Scrape, now: float) -> ServiceStatus:
+    is_answering = answer.is_answering
+    return ServiceStatus(
+        instance=record.instance,
+        pid=record.pid,
+        url=record.url,
+        up_s=round(now - record.started_ns / 1e9, 1),
+        is_answering=is_answering,
+        is_ready=answer.is_ready,
+        memory_bytes=int(answer.total("process_resident_memory_bytes")) if is_answering else None,
+        cpu_s=answer.total("process_cpu_seconds_total") if is_answering else None,
+    )

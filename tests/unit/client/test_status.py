@@ -1,0 +1,177 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from std_daq.cli.__main__ import main
+from std_daq.client.scrape import Scrape, parse_samples, scrape
+from std_daq.client.status import StatusReader
+from std_daq.config.load import load_config
+from std_daq.config.model import DetectorConfig
+from std_daq.service.record import write_record
+from std_daq.telemetry.endpoint import TelemetryEndpoint
+from std_daq.telemetry.metrics import make_registry
+
+RECEIVER = """
+daq_udp_packets_received_total{{module="0"}} {received}
+daq_udp_packets_received_total{{module="1"}} {received}
+daq_udp_packets_lost_total{{module="0"}} 3
+daq_udp_packets_rejected_total{{module="0",reason="late"}} 2
+daq_udp_packets_rejected_total{{module="1",reason="late"}} 5
+daq_udp_packets_rejected_total{{module="1",reason="foreign"}} 0
+daq_udp_kernel_drops_total{{module="0"}} 4
+"""
+WRITER = """
+daq_ring_slots 100
+daq_ring_lag_images{reader="h5-writer-0"} 25
+daq_run_state{state="idle"} 0
+daq_run_state{state="writing"} 1
+daq_writer_written_bytes_total 1e9
+"""
+
+
+@pytest.fixture
+def config_file(tmp_path: Path, runtime: Path) -> Path:
+    path = tmp_path / "detector.json"
+    document = {
+        "detector_name": "det",
+        "detector_type": "eiger",
+        "n_modules": 1,
+        "bit_depth": 16,
+        "image_pixel_height": 256,
+        "image_pixel_width": 514,
+        "start_udp_port": 50000,
+        "module_positions": {},
+    }
+    path.write_text(json.dumps(document))
+    (runtime / "det").mkdir()
+    return path
+
+
+@pytest.fixture
+def config(config_file: Path) -> DetectorConfig:
+    return load_config(config_file)
+
+
+class FakeServices:
+    """Answers of services by URL, and a clock."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, str] = {}
+        self.now = 1000.0
+
+    def ask(self, url: str) -> Scrape:
+        if url not in self.texts:
+            return Scrape(is_answering=False)
+        return Scrape(True, True, tuple(parse_samples(self.texts[url])))
+
+
+@pytest.fixture
+def services(config: DetectorConfig) -> FakeServices:
+    write_record(config, "udp-recv", "http://receiver")
+    write_record(config, "h5-writer-0", "http://writer")
+    fake = FakeServices()
+    fake.texts = {"http://receiver": RECEIVER.format(received=100), "http://writer": WRITER}
+    return fake
+
+
+def reader(config: DetectorConfig, services: FakeServices) -> StatusReader:
+    return StatusReader(config, services.ask, lambda: services.now)
+
+
+def test_numbers_of_all_services_are_put_together(config: DetectorConfig, services: FakeServices) -> None:
+    status = reader(config, services).read()
+    assert status.is_ready
+    assert [service.instance for service in status.services] == ["h5-writer-0", "udp-recv"]
+    assert (status.packets.received, status.packets.lost, status.packets.kernel_drops) == (200, 3, 4)
+    assert status.packets.rejected == {"late": 7}
+    assert status.ring.occupancy == pytest.approx(0.25)
+    assert status.writing.states == {"h5-writer-0": "writing"}
+
+
+def test_rates_are_those_since_the_last_reading(config: DetectorConfig, services: FakeServices) -> None:
+    status_reader = reader(config, services)
+    assert status_reader.read().packets.received_per_s is None
+    services.now += 2
+    services.texts["http://receiver"] = RECEIVER.format(received=150)
+    assert status_reader.read().packets.received_per_s == pytest.approx(50)
+
+
+def test_rate_of_a_restarted_service_counts_from_zero(config: DetectorConfig, services: FakeServices) -> None:
+    status_reader = reader(config, services)
+    status_reader.read()
+    services.now += 2
+    services.texts["http://receiver"] = RECEIVER.format(received=10)
+    assert status_reader.read().packets.received_per_s == pytest.approx(10)
+
+
+def test_service_that_does_not_answer_is_shown_as_such(config: DetectorConfig, services: FakeServices) -> None:
+    del services.texts["http://writer"]
+    status = reader(config, services).read()
+    assert not status.is_ready
+    assert [service.is_answering for service in status.services] == [False, True]
+
+
+def test_without_services_nothing_is_ready(config: DetectorConfig) -> None:
+    assert not StatusReader(config).read().is_ready
+
+
+@pytest.mark.parametrize("text", ["{", "a b c d e", "\x00"])
+def test_garbage_from_an_endpoint_is_a_service_that_does_not_answer(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever the parser says
+        list(parse_samples(text))
+
+
+@pytest.fixture
+def endpoint(config: DetectorConfig) -> Iterator[TelemetryEndpoint]:
+    registry: CollectorRegistry = make_registry("assembler")
+    Counter("daq_images", "Images.", ["status"], registry=registry).labels("good").inc(7)
+    Gauge("daq_ring_slots", "Slots.", registry=registry).set(10)
+    endpoint = TelemetryEndpoint("127.0.0.1", 0, registry, lambda: True)
+    write_record(config, "assembler", endpoint.url)
+    yield endpoint
+    endpoint.close()
+
+
+def test_real_endpoint_is_read(endpoint: TelemetryEndpoint) -> None:
+    answer = scrape(endpoint.url)
+    assert answer.is_ready
+    assert answer.by_label("daq_images_total", "status") == {"good": 7}
+
+
+def test_endpoint_that_is_gone_does_not_answer() -> None:
+    assert not scrape("http://127.0.0.1:1").is_answering
+
+
+def run_status(config_file: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, str]:
+    exit_code = main(["status", "--config", str(config_file), "--period", "0.05", *more])
+    return exit_code, capsys.readouterr().out
+
+
+def test_status_is_one_document(
+    config_file: Path, endpoint: TelemetryEndpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exit_code, output = run_status(config_file, capsys, "--json")
+    document: dict[str, Any] = json.loads(output)
+    assert exit_code == 0
+    assert document["is_ready"]
+    assert document["images"]["by_status"] == {"good": 7}
+    assert document["images"]["per_s"] == 0
+
+
+def test_status_is_shown_once_where_there_is_no_terminal(
+    config_file: Path, endpoint: TelemetryEndpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exit_code, output = run_status(config_file, capsys)
+    assert exit_code == 0
+    assert "assembler" in output
+    assert "ready" in output
+
+
+def test_status_of_nothing_ends_with_1(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code, output = run_status(config_file, capsys)
+    assert exit_code == 1
+    assert "no service" in output
