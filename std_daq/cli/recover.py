@@ -1,0 +1,33 @@
+"""Repair the image file of a writer that was killed, or write the missing master of a run over its data files.
+
+A healthy file stays as it is.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from std_daq.errors import FileFormatError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="the image file, or the master file of the run")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Repair the file; returns the exit code."""
+    from std_daq.files.recover import recover
+
+    try:
+        recoveries = recover(arguments.file)
+    except OSError as error:
+        raise FileFormatError(f"{arguments.file}: {error.strerror or error}") from None
+    if arguments.json:
+        documents = [{"file": str(one.path), "n_images": one.n_images, "actions": one.actions} for one in recoveries]
+        print(json.dumps(documents, indent=2))
+        return 0
+    for one in recoveries:
+        print(f"{one.path}: {one.n_images} images, {'; '.join(one.actions) or 'healthy, not changed'}")
+    return 0

@@ -1,0 +1,63 @@
+"""Check an image file, or a master with its data files: is everything there, and does it belong together.
+
+Exit code 0 where it is sound: an incomplete run that says so is sound.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from std_daq.files.validate import ValidationReport
+
+_MANY_IDS = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="the image file, or the master file")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.add_argument("--max-images-read", type=int, metavar="N", help="read so many images, by default all")
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="make a picture of the images")
+    parser.add_argument("--image", type=int, metavar="ROW", help="of this image, by default of the mean of all")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check the file; returns the exit code."""
+    from std_daq.files.validate import validate
+
+    report = validate(arguments.file, max_images_read=arguments.max_images_read)
+    if arguments.json:
+        print(json.dumps(report.to_json(), indent=2))
+    else:
+        _print_report(report)
+    if arguments.picture is not None:
+        from std_daq.files.picture import write_picture
+
+        write_picture(arguments.file, arguments.picture, "mean" if arguments.image is None else arguments.image)
+    return 0 if report.is_valid else 1
+
+
+def _print_report(report: "ValidationReport") -> None:
+    print(f"{report.path}: {'sound' if report.is_valid else 'NOT sound'}")
+    if report.verdict:
+        print(f"  run       {report.verdict}{': ' if report.reason else ''}{report.reason}")
+    wanted = "" if report.n_requested is None else f" of {report.n_requested}"
+    print(f"  images    {report.n_images}{wanted}, pixels of {report.n_images_read} read")
+    if report.image_ids.first is not None:
+        print(f"  ids       {report.image_ids.first} to {report.image_ids.last}")
+    flags = ", ".join(f"{name} {n}" for name, n in report.status_counts.items() if n)
+    if flags:
+        print(f"  status    {flags}")
+    if any(report.missing_packets):
+        missing = ", ".join(f"module {module}: {n}" for module, n in enumerate(report.missing_packets) if n)
+        print(f"  packets   missing in {missing}")
+    if report.lost_image_ids:
+        ids = ", ".join(map(str, report.lost_image_ids[:_MANY_IDS]))
+        more = len(report.lost_image_ids) - _MANY_IDS
+        print(f"  lost      {ids}{f' and {more} more' if more > 0 else ''}")
+    for name in report.data_files:
+        print(f"  data      {name}")
+    for problem in report.problems:
+        print(f"  {problem.severity:<9} {problem.text}{f'; {problem.remedy}' if problem.remedy else ''}")

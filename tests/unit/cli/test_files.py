@@ -1,0 +1,110 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from std_daq.cli.__main__ import main
+from std_daq.files.picture import colour, read_pixels
+from std_daq.protocols.requests import Verdict
+from std_daq.testing.image_files import SHAPE, image_of, report_of, write_image_file
+
+IDS = range(1, 4)
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Path:
+    return write_image_file(tmp_path / "sound.h5", IDS, report_of(n_requested=3, n_written=3))
+
+
+@pytest.fixture
+def unfinished(tmp_path: Path) -> Path:
+    return write_image_file(tmp_path / "unfinished.h5", IDS)
+
+
+def test_sound_file_is_reported(sound: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(sound)]) == 0
+    output = capsys.readouterr().out
+    assert "sound.h5: sound" in output
+    assert "3 of 3" in output
+    assert "1 to 3" in output
+
+
+def test_incomplete_run_that_says_so_is_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = report_of(Verdict.INCOMPLETE, reason="2 lost", n_requested=5, n_lost=2, lost_image_ids=(7, 8))
+    file = write_image_file(tmp_path / "a.h5", IDS, report)
+    assert main(["validate", str(file)]) == 0
+    assert "incomplete: 2 lost" in capsys.readouterr().out
+
+
+def test_problem_is_told_with_the_remedy(unfinished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(unfinished)]) == 1
+    output = capsys.readouterr().out
+    assert "NOT sound" in output
+    assert f"std-daq recover {unfinished}" in output
+
+
+def test_report_is_one_document(tmp_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "--json", str(sound)]) == 0
+    assert json.loads(capsys.readouterr().out)["is_valid"] is True
+    assert main(["validate", "--json", str(tmp_path / "no.h5")]) == 1
+    assert json.loads(capsys.readouterr().out)["problems"]
+
+
+def test_recovered_file_is_sound(unfinished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recover", str(unfinished)]) == 0
+    assert "3 images" in capsys.readouterr().out
+    assert main(["validate", str(unfinished)]) == 0
+
+
+def test_healthy_file_is_left_alone(sound: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sound.read_bytes()
+    assert main(["recover", "--json", str(sound)]) == 0
+    assert sound.read_bytes() == before
+    assert json.loads(capsys.readouterr().out) == [{"file": str(sound), "n_images": 3, "actions": []}]
+
+
+def test_nothing_to_recover_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recover", str(tmp_path / "no.h5")]) == 1
+    assert "no such file" in capsys.readouterr().err
+    (tmp_path / "text.h5").write_text("no HDF5")
+    assert main(["recover", str(tmp_path / "text.h5")]) == 1
+
+
+def test_picture_has_the_size_of_an_image(sound: Path, tmp_path: Path) -> None:
+    png = tmp_path / "a.png"
+    assert main(["validate", str(sound), "--picture", str(png)]) == 0
+    with Image.open(png) as picture:
+        assert picture.size == SHAPE[::-1]
+        assert np.asarray(picture).std() > 0
+
+
+def test_picture_of_an_image_that_is_not_there_is_an_error(
+    sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["validate", str(sound), "--picture", str(tmp_path / "a.png"), "--image", "3"]) == 1
+    assert "no image 3" in capsys.readouterr().err
+
+
+def test_pixels_are_those_of_one_image_the_mean_or_the_sum(sound: Path) -> None:
+    images = np.stack([image_of(image_id) for image_id in IDS])
+    np.testing.assert_array_equal(read_pixels(sound, 1), images[1])
+    np.testing.assert_allclose(read_pixels(sound, "mean"), images.mean(axis=0))
+    np.testing.assert_allclose(read_pixels(sound, "sum"), images.sum(axis=0))
+
+
+def test_pixels_without_value_or_under_the_mask_are_grey(tmp_path: Path) -> None:
+    mask = np.zeros(SHAPE, np.uint32)
+    mask[0] = 1
+    file = write_image_file(tmp_path / "a.h5", IDS, pixel_mask=mask)
+    assert np.isnan(read_pixels(file)[0]).all()
+    pixels = np.array([[np.nan, 0.0, 1.0]])
+    assert colour(pixels)[0, 0].tolist() == [110, 110, 110]
+    assert colour(np.full((2, 2), np.nan)).shape == (2, 2, 3)
+    assert len(np.unique(colour(np.full((2, 2), 5.0)).reshape(-1, 3), axis=0)) == 1
+
+
+def test_brighter_is_higher() -> None:
+    shown = colour(np.linspace(0, 1, 100)[None]).astype(int).sum(axis=-1)[0]
+    assert shown[-1] > shown[50] > shown[0]
