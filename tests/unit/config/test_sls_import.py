@@ -69,6 +69,7 @@ def test_jungfrau_modules_are_placed_column_by_column() -> None:
     imported = import_sls_config(JUNGFRAU, detector_name="jf")
     config = parse_config(imported.document)
     assert config.detector_type == "jungfrau"
+    assert open_detector(config).n_ports == 4
     assert config.n_modules == 4
     assert config.start_udp_port == 50004
     corners = [config.module_positions[module][:2] for module in range(4)]
