@@ -1,0 +1,53 @@
+"""Check this machine: network, kernel limits, CPUs, shared memory, disks, broker; each finding with its remedy.
+
+With a configuration, whether the machine gives what that asks for. Exit code 1 where there is a problem.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from std_daq.diagnosis import Finding
+
+_COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the detector.json of what the machine is for")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look at everything; returns the exit code."""
+    from std_daq.config.load import load_config
+    from std_daq.detectors.registry import open_detector
+    from std_daq.diagnosis import Level, diagnose
+    from std_daq.telemetry.logs import configure_logs
+
+    # What the checks find is told once, by the findings.
+    configure_logs("error")
+    detector = None if arguments.config is None else open_detector(load_config(arguments.config))
+    findings = list(diagnose(detector))
+    has_problem = any(finding.level is Level.PROBLEM for finding in findings)
+    if arguments.json:
+        document = {"has_problem": has_problem, "findings": [asdict(finding) for finding in findings]}
+        print(json.dumps(document, indent=2))
+    else:
+        _print_findings(findings)
+    return 1 if has_problem else 0
+
+
+def _print_findings(findings: "list[Finding]") -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(soft_wrap=True, highlight=False)
+    for finding in findings:
+        level = Text(f"{finding.level.value:<8}", _COLOURS[finding.level.value])
+        console.print(level.append(f" {finding.subject:<16} {finding.text}", "default"))
+        if finding.remedy:
+            console.print(Text(f"{'':<26}{finding.remedy}", "bold"))

@@ -1,0 +1,44 @@
+"""All checks, in the order of the data's way."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from std_daq.config.model import DetectorConfig
+from std_daq.detectors.interface import Detector
+from std_daq.diagnosis import kernel, memory, network, processor
+from std_daq.diagnosis.broker import broker
+from std_daq.diagnosis.finding import Finding
+from std_daq.diagnosis.machine import Machine
+
+DEFAULT_SHM = Path("/dev/shm")  # noqa: S108
+
+
+def diagnose(detector: Detector | None, machine: Machine | None = None) -> Iterator[Finding]:
+    """Yield what is found on this machine.
+
+    Parameters
+    ----------
+    detector
+        What the machine is for; without it, only what concerns any detector is looked at.
+    machine
+        Where to read from.
+    """
+    machine = machine or Machine()
+    config: DetectorConfig | None = None if detector is None else detector.config
+    yield from network.cards(machine, None if detector is None else detector.packet_layout(0).max_packet_bytes)
+    if config is not None:
+        yield network.address(config.udp.address)
+    wanted = kernel.DEFAULT_SOCKET_BYTES if config is None else config.udp.socket_buffer_bytes
+    yield from kernel.socket_buffer(machine, wanted)
+    yield from kernel.packet_queue(machine)
+    yield kernel.udp_gro()
+    yield from kernel.limits()
+    yield from processor.cpus(config)
+    yield from processor.governor(machine)
+    yield from memory.shared_memory(
+        machine, detector, DEFAULT_SHM if config is None else config.shared_memory.directory
+    )
+    yield from memory.huge_pages(machine)
+    if config is not None:
+        yield from memory.disks(config)
+        yield broker(config)

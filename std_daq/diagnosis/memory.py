@@ -1,0 +1,100 @@
+"""Shared memory and disks: do the rings fit, and is there room for files."""
+
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from std_daq.config.model import DetectorConfig
+from std_daq.config.paths import frame_buffer_path, image_buffer_path
+from std_daq.detectors.interface import Detector
+from std_daq.diagnosis.finding import Finding, Level, judge
+from std_daq.diagnosis.machine import Machine
+
+GB = 1e9
+_LEAST_SHARE_FREE = 0.1
+
+
+def ring_bytes(detector: Detector) -> float:
+    """Return the memory for pixels of both rings; what they need beyond is small."""
+    config = detector.config
+    memory = config.shared_memory
+    frames, images = memory.frame_buffer_gb * GB, config.ram_buffer_gb * GB
+    if memory.frame_slots is not None:
+        frames = float(memory.frame_slots * config.n_modules * detector.packet_layout(0).frame_bytes)
+    if memory.image_slots is not None:
+        images = float(memory.image_slots * math.prod(config.image_shape) * detector.image_dtype.itemsize)
+    return frames + images
+
+
+def shared_memory(machine: Machine, detector: Detector | None, directory: Path) -> Iterator[Finding]:
+    """Judge whether the rings fit into the directory, and into the memory."""
+    try:
+        space = shutil.disk_usage(directory)
+    except OSError as error:
+        yield Finding(
+            "shared memory", Level.PROBLEM, f"{directory}: {error.strerror}", "set shared_memory.directory to a tmpfs"
+        )
+        return
+    if detector is None:
+        yield Finding("shared memory", Level.OK, f"{directory}: {_of(space.free, space.total)} free")
+        return
+    paths = (frame_buffer_path(detector.config), image_buffer_path(detector.config))
+    # Rings that are there already are taken over, or replaced.
+    there = sum(path.stat().st_size for path in paths if path.is_file())
+    wanted = ring_bytes(detector)
+    room = space.free + there
+    yield judge(
+        "shared memory",
+        Level.OK if wanted <= room else Level.PROBLEM,
+        f"{directory}: rings of {wanted / GB:.2f} GB, {_of(room, space.total)} free for them",
+        f"sudo mount -o remount,size={int(wanted * 1.2)} {directory} (for containers shm_size), or make ram_buffer_gb "
+        "and shared_memory.frame_buffer_gb smaller",
+    )
+    available = machine.memory_bytes("MemAvailable")
+    if available is not None:
+        yield judge(
+            "memory",
+            Level.OK if wanted <= available + there else Level.PROBLEM,
+            f"{available / GB:.2f} GB are available, the rings take {(wanted - there) / GB:.2f} GB more",
+            "make ram_buffer_gb and shared_memory.frame_buffer_gb smaller, or end other programs",
+        )
+
+
+def huge_pages(machine: Machine) -> Iterator[Finding]:
+    """Tell about huge pages: rings may lie on a hugetlbfs mount."""
+    pages, size = machine.memory_bytes("HugePages_Free"), machine.memory_bytes("Hugepagesize")
+    if pages and size:
+        yield Finding("huge pages", Level.OK, f"{pages} of {size // 2**20} MiB are free (see shared_memory.directory)")
+    elif pages is not None:
+        yield Finding("huge pages", Level.OK, "none are set aside; rings use ordinary pages")
+
+
+def disks(config: DetectorConfig) -> Iterator[Finding]:
+    """Judge room and rights in the output directories."""
+    for root in config.writer.output_roots:
+        if not root.is_dir():
+            yield Finding("disk", Level.PROBLEM, f"{root} is no directory", f"mkdir -p {root}, or change output_roots")
+            continue
+        if not os.access(root, os.W_OK | os.X_OK):
+            remedy = "the writer may run as another user (writer_user_id); else change owner or mode"
+            yield Finding("disk", Level.WARNING, f"{root} is not writable for this user", remedy)
+        space = shutil.disk_usage(root)
+        if space.free < config.writer.min_free_gb * GB:
+            level = Level.PROBLEM
+        else:
+            level = Level.WARNING if space.free < _LEAST_SHARE_FREE * space.total else Level.OK
+        text = f"{root}: {_of(space.free, space.total)} free, a run must leave {config.writer.min_free_gb} GB"
+        yield judge("disk", level, text, "make room; requests are refused when the disk is too full")
+    if not config.writer.output_roots:
+        yield Finding(
+            "disk",
+            Level.WARNING,
+            "writer.output_roots is not set: requests may name any path that the writer may write to",
+            "set writer.output_roots to the directories of the data",
+        )
+
+
+def _of(part: float, total: float) -> str:
+    return f"{part / GB:.2f} of {total / GB:.2f} GB"

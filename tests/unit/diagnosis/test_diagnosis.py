@@ -1,0 +1,160 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from std_daq.cli.__main__ import main
+from std_daq.config.load import parse_config
+from std_daq.detectors.registry import open_detector
+from std_daq.diagnosis import kernel, memory, network, processor
+from std_daq.diagnosis.finding import Finding, Level
+from std_daq.diagnosis.machine import Machine
+
+EIGER = {
+    "detector_name": "det",
+    "detector_type": "eiger",
+    "n_modules": 1,
+    "bit_depth": 16,
+    "image_pixel_height": 256,
+    "image_pixel_width": 514,
+    "start_udp_port": 50000,
+    "module_positions": {},
+}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path / "proc", tmp_path / "sys")
+
+
+def put(root: Path, path: str, text: object) -> None:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"{text}\n")
+
+
+def one(findings: Any) -> Finding:
+    [finding] = findings
+    assert isinstance(finding, Finding)
+    return finding
+
+
+def detector(**changes: Any) -> Any:
+    return open_detector(parse_config(EIGER | changes))
+
+
+@pytest.mark.parametrize(("limit", "level"), [(2**26, Level.OK), (212992, Level.WARNING)])
+def test_small_socket_buffers_are_found(machine: Machine, limit: int, level: Level) -> None:
+    put(machine.proc, "sys/net/core/rmem_max", limit)
+    finding = one(kernel.socket_buffer(machine, 2**26))
+    assert finding.level is level
+    assert ("sysctl -w net.core.rmem_max=67108864" in finding.remedy) == (level is Level.WARNING)
+
+
+def test_container_without_the_limits_is_told(machine: Machine) -> None:
+    assert one(kernel.socket_buffer(machine, 2**26)).level is Level.WARNING
+    assert list(kernel.packet_queue(machine)) == []
+
+
+def test_drops_between_driver_and_sockets_are_counted(machine: Machine) -> None:
+    put(machine.proc, "sys/net/core/netdev_max_backlog", 100000)
+    put(machine.proc, "net/softnet_stat", "00ff 0000000a 00\n00ff 00000001 00")
+    queue, dropped = kernel.packet_queue(machine)
+    assert queue.level is Level.OK
+    assert dropped.text.startswith("11 packets")
+
+
+def card(machine: Machine, name: str = "eth1", **files: object) -> None:
+    defaults = {"type": 1, "operstate": "up", "mtu": 9000, "speed": 100000, "statistics/rx_packets": 1000}
+    for path, value in (defaults | {key.replace("__", "/"): value for key, value in files.items()}).items():
+        put(machine.sys, f"class/net/{name}/{path}", value)
+
+
+def test_packets_longer_than_the_mtu_are_found(machine: Machine) -> None:
+    card(machine, mtu=1500)
+    mtu, drops = network.cards(machine, 8240)
+    assert mtu.level is Level.WARNING
+    assert "mtu 9000" in mtu.remedy
+    assert "100 Gb/s" in mtu.text
+    assert drops.level is Level.OK
+
+
+def test_drops_of_a_card_are_found(machine: Machine) -> None:
+    card(machine, statistics__rx_missed_errors=7)
+    _, drops = network.cards(machine, None)
+    assert drops.level is Level.WARNING
+    assert "rx_missed_errors 7" in drops.text
+    assert "ethtool -G eth1" in drops.remedy
+
+
+def test_loopback_and_cards_that_are_down_are_left_out(machine: Machine) -> None:
+    card(machine, "lo", type=772)
+    card(machine, "eth2", operstate="down")
+    assert list(network.cards(machine, 8240)) == []
+
+
+def test_foreign_address_is_a_problem() -> None:
+    assert network.address("192.0.2.1").level is Level.PROBLEM
+    assert network.address("127.0.0.1").level is Level.OK
+
+
+def test_rings_that_do_not_fit_are_a_problem(machine: Machine, tmp_path: Path) -> None:
+    small = detector(shared_memory={"frame_slots": 8, "image_slots": 4})
+    assert one(memory.shared_memory(machine, small, tmp_path)).level is Level.OK
+    finding = one(memory.shared_memory(machine, detector(ram_buffer_gb=1e6), tmp_path))
+    assert finding.level is Level.PROBLEM
+    assert "remount" in finding.remedy
+
+
+def test_memory_that_does_not_suffice_is_a_problem(machine: Machine, tmp_path: Path) -> None:
+    put(machine.proc, "meminfo", "MemAvailable: 1000 kB")
+    _, available = memory.shared_memory(machine, detector(shared_memory={"frame_slots": 8, "image_slots": 4}), tmp_path)
+    assert available.level is Level.PROBLEM
+
+
+def test_output_directory_that_is_missing_is_a_problem(tmp_path: Path) -> None:
+    config = detector(writer={"output_roots": [str(tmp_path / "no")]}).config
+    assert one(memory.disks(config)).level is Level.PROBLEM
+    config = detector(writer={"output_roots": [str(tmp_path)], "min_free_gb": 1e9}).config
+    assert one(memory.disks(config)).level is Level.PROBLEM
+
+
+def test_cpus_that_are_not_there_are_a_problem() -> None:
+    findings = list(processor.cpus(detector(udp={"cpus": [4095]}).config))
+    assert findings[-1].level is Level.PROBLEM
+
+
+def test_clock_that_is_held_back_is_found(machine: Machine) -> None:
+    assert list(processor.governor(machine)) == []
+    put(machine.sys, "devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave")
+    assert "cpupower" in one(processor.governor(machine)).remedy
+
+
+def test_report_is_one_document_and_a_problem_ends_with_1(
+    tmp_path: Path, runtime: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "detector.json"
+    file.write_text(json.dumps(EIGER | {"ram_buffer_gb": 1e6}))
+    assert main(["doctor", "--config", str(file), "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["has_problem"]
+    subjects = {finding["subject"] for finding in document["findings"]}
+    assert {"socket buffers", "UDP_GRO", "shared memory", "broker", "CPUs", "disk"} <= subjects
+
+
+def test_broker_that_is_away_is_a_problem(
+    tmp_path: Path, runtime: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from std_daq.diagnosis import broker
+
+    monkeypatch.setattr(broker, "CONNECT_TIMEOUT_S", 0.3)
+    file = tmp_path / "detector.json"
+    file.write_text(json.dumps(EIGER | {"broker": {"url": "amqp://127.0.0.1:1/"}}))
+    assert main(["doctor", "--config", str(file)]) == 1
+    assert "no connection to the broker" in capsys.readouterr().out
+
+
+def test_machine_is_looked_at_without_a_detector(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor"])
+    assert "UDP_GRO" in capsys.readouterr().out
