@@ -12,7 +12,7 @@ Placing is as in `std_daq.detectors.kernels`.
 from typing import Any
 
 import numpy as np
-from numba import boolean, float32, int32, int64, njit, types, uint16, void
+from numba import boolean, float32, int32, int64, njit, types, uint16, uint32, uint64, void
 from numpy.typing import NDArray
 
 from std_daq.detectors.kernels import BITMAP, chip_row, is_received, reverse, set_all
@@ -166,3 +166,31 @@ def spread_double_pixels(
         x = x_first + x_step * column
         _spread(image, y, x, y + y_step, x, is_shared, fill)
         _spread(image, y + 3 * y_step, x, y + 2 * y_step, x, is_shared, fill)
+
+
+@njit(void(_RAW, int64[::1]), nogil=True, cache=True)
+def count_codes(raw: NDArray[np.uint16], n_pixels: NDArray[np.int64]) -> None:
+    """Count the pixels of each gain code; ``n_pixels`` (4,) is set."""
+    n_pixels[:] = 0
+    for row in range(raw.shape[0]):
+        for column in range(raw.shape[1]):
+            n_pixels[raw[row, column] >> np.uint16(14)] += 1
+
+
+@njit(void(_RAW, int64, uint64[:, ::1], uint64[:, ::1], uint32[:, ::1]), nogil=True, cache=True)
+def accumulate(
+    raw: NDArray[np.uint16],
+    code: int,
+    sums: NDArray[np.uint64],
+    squares: NDArray[np.uint64],
+    n_samples: NDArray[np.uint32],
+) -> None:
+    """Add the ADC values, and their squares, of the pixels that have this gain code; all arrays (rows, columns)."""
+    for row in range(raw.shape[0]):
+        source, sum_, square, n = raw[row], sums[row], squares[row], n_samples[row]
+        for i in range(len(source)):
+            is_taken = np.uint64(source[i] >> np.uint16(14) == code)
+            adc = np.uint64(source[i] & np.uint16(0x3FFF)) * is_taken
+            sum_[i] += adc
+            square[i] += adc * adc
+            n[i] += np.uint32(is_taken)
