@@ -39,7 +39,7 @@ MESSAGES: dict[str, type[BaseModel]] = {
 
 def sections(page: Path) -> Iterator[tuple[str, str]]:
     """Yield heading and text of each section."""
-    parts = re.split(r"^#+ (.+)$", page.read_text(), flags=re.M)
+    parts = re.split(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
     yield from zip(parts[1::2], parts[2::2], strict=True)
 
 
