@@ -38,8 +38,8 @@ GIGAFROST = {
     "detector_type": "gigafrost",
     "n_modules": 8,
     "bit_depth": 12,
-    "image_pixel_height": 480,
-    "image_pixel_width": 128,
+    "image_pixel_height": 128,
+    "image_pixel_width": 480,
     "module_positions": {},
 }
 DETECTORS = {"jungfrau": JUNGFRAU, "eiger": EIGER, "gigafrost": GIGAFROST}
