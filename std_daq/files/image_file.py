@@ -4,6 +4,7 @@ import errno
 import fcntl
 import math
 import os
+import resource
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -229,8 +230,8 @@ class ImageFile:
                 self._write_pending()
                 self._pixels.set_extent((self.n_images, *self._shape))
                 write_report(file, report, n_images=self.n_images, end=self._clock())
-                file.flush()
             self.n_flushed = self.n_images
+            self._has_failed = False  # all is saved after all
         finally:
             self.close()
 
@@ -240,15 +241,16 @@ class ImageFile:
             return
         file, self._file = self._file, None
         try:
-            if self._has_failed:
-                _close_regardless(file)
-            else:
+            if not self._has_failed:
                 with self._writing("the end of the file"):
                     self._write_pending()
                     self._pixels.set_extent((self.n_images, *self._shape))
-                    file.close()
+                    file.flush()
                 self.n_flushed = self.n_images
+                file.close()
         finally:
+            if self._has_failed:
+                _close_regardless(file)
             os.close(self._fd)
 
     def __enter__(self) -> Self:
@@ -298,16 +300,21 @@ def finish_closed(path: Path, report: RunReport, *, clock: Callable[[], datetime
     """
     try:
         # Whoever looks at the images meanwhile may hold a lock; nothing that is read of them changes.
-        with h5py.File(path, "r+", libver=FORMAT_VERSION, locking=False) as file:
-            keep_metadata_in_memory(file)
-            file.swmr_mode = True  # what a crash leaves can be recovered
-            write_report(file, report, n_images=file[layout.IMAGE_ID].shape[0], end=clock())
+        file = h5py.File(path, "r+", libver=FORMAT_VERSION, locking=False)
+    except OSError as error:
+        raise _explained(error, path, "cannot write the end of the run") from error
+    try:
+        keep_metadata_in_memory(file)
+        file.swmr_mode = True  # what a crash leaves can be recovered
+        write_report(file, report, n_images=file[layout.IMAGE_ID].shape[0], end=clock())
+        file.close()
     except (OSError, RuntimeError) as error:
+        _close_regardless(file)
         raise _explained(error, path, "cannot write the end of the run") from error
 
 
 def write_report(file: h5py.File, report: RunReport, *, n_images: int, end: datetime) -> None:
-    """Write how a run ended into the room that an image file has for it."""
+    """Write how a run ended into the room that an image file has for it, and flush the file."""
     file[layout.VERDICT][()] = encode_text(report.verdict, layout.MAX_VERDICT_BYTES)
     file[layout.REASON][()] = encode_text(report.reason, layout.MAX_REASON_BYTES)
     file[layout.N_REQUESTED][()] = layout.UNKNOWN_COUNT if report.n_requested is None else report.n_requested
@@ -318,6 +325,7 @@ def write_report(file: h5py.File, report: RunReport, *, n_images: int, end: date
     lost = file[layout.LOST_IMAGE_IDS]
     lost.resize((len(report.lost_image_ids),))
     lost[:] = np.array(report.lost_image_ids, "<u8")
+    file.flush()  # while the dataset is open: h5py passes over what fails when it is let go
 
 
 def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None:
@@ -374,8 +382,19 @@ def _explained(error: Exception, path: Path, what: str) -> OSError:
 
 
 def _close_regardless(file: h5py.File) -> None:
-    """Close a file that can perhaps not be written any more."""
+    """Close a file that can perhaps not be written any more, and leave it as it is.
+
+    HDF5 crashes the process, at once or later, when the last writes of a file that is being closed fail. So they go
+    into memory that nobody reads, past any limit on the size of files.
+    """
+    void = os.memfd_create("unwritable", os.MFD_CLOEXEC)
+    os.dup2(void, file.id.get_vfd_handle(), inheritable=False)
+    os.close(void)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     try:
         file.close()
     except (OSError, RuntimeError):
         return
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

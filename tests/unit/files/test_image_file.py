@@ -57,6 +57,32 @@ except OSError as error:
     print(error.errno, error)
 """
 
+# Fills a file until not even its end can be written, and writes another one in the same process.
+WRITE_ANOTHER_AFTER_A_FULL_ONE = """
+import gc, resource, sys
+from contextlib import suppress
+from pathlib import Path
+from std_daq.files.image_file import ImageFile
+from std_daq.testing.image_files import append_images, describe, report_of
+
+description = describe(compression="bslz4")
+file = ImageFile.create(Path(sys.argv[1]), description)
+n_bytes = Path(sys.argv[1]).stat().st_size + 5000
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, limits[1]))
+with suppress(OSError):
+    append_images(file, range(1000), description)
+try:
+    file.finish(report_of())
+except OSError as error:
+    print(error)
+del file
+gc.collect()
+resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+with ImageFile.create(Path(sys.argv[2]), description) as file:
+    append_images(file, range(3), description)
+"""
+
 
 def seen_by_another_process(path: Path, dataset: str = layout.PIXELS) -> int:
     script = PER_IMAGE_ROWS.format(path=dataset)
@@ -316,6 +342,15 @@ def test_a_finished_file_keeps_no_descriptor_open(tmp_path: Path) -> None:
     write_image_file(tmp_path / "a.h5", report=report_of())
     open_files = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     assert not [name for name in open_files if name.startswith(str(tmp_path))]
+
+
+def test_a_file_that_cannot_be_closed_does_not_harm_the_next_one(tmp_path: Path) -> None:
+    paths = [tmp_path / "full.h5", tmp_path / "next.h5"]
+    command = [sys.executable, "-c", WRITE_ANOTHER_AFTER_A_FULL_ONE, *paths]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "cannot write the end of the run" in result.stdout
+    assert result.stderr == ""
+    assert seen_by_another_process(paths[1]) == 3
 
 
 @pytest.mark.parametrize("room", ["no more room", "more room"])

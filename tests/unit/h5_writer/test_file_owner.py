@@ -1,0 +1,54 @@
+"""In whose name files are made."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from std_h5_writer.file_owner import FileOwner
+
+from std_daq.errors import ConfigError
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files as another user")
+
+
+@pytest.mark.parametrize("user_id", [None, os.geteuid()])
+def test_without_another_user_files_belong_to_the_service(tmp_path: Path, user_id: int | None) -> None:
+    with FileOwner(user_id).identity():
+        (tmp_path / "a").touch()
+    assert (tmp_path / "a").stat().st_uid == os.geteuid()
+
+
+def test_another_user_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(ConfigError, match="run it as root or as user 1001") as caught:
+        FileOwner(1001)
+    assert (caught.value.key, caught.value.value) == ("writer_user_id", 1001)
+
+
+@needs_root
+def test_files_belong_to_the_user_from_the_beginning_and_other_threads_stay_root(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    owner = FileOwner(12345)
+    go = threading.Event()
+
+    def touch() -> None:
+        assert go.wait(10)
+        (tmp_path / "ours").touch()
+
+    thread = threading.Thread(target=touch)
+    thread.start()
+    with owner.identity():
+        (tmp_path / "theirs").touch()
+        go.set()
+        thread.join()
+    (tmp_path / "after").touch()
+    assert [(tmp_path / name).stat().st_uid for name in ("theirs", "ours", "after")] == [12345, 0, 0]
+
+
+@needs_root
+def test_the_user_may_not_more_than_the_user_may(tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    with FileOwner(12345).identity(), pytest.raises(PermissionError):
+        (tmp_path / "a").touch()
