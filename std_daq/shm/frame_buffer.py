@@ -100,3 +100,32 @@ class FrameBuffer(RingBuffer):
     def header(self, index: int) -> Any:
         """Return the ModuleFrame where it lies, a struct of shape (1,)."""
         return self.headers[index : index + 1]
+
+    def locate(self, exposure: Any, module: int) -> tuple[int, int] | None:
+        """Return where a module's frame of an exposure lies, and its generation, to be compared after use.
+
+        A frame in the slot belongs to the exposure if its number is right and it began within the exposure's
+        arrival: a module that is silent may have left a frame of the same number from before a restart.
+
+        Parameters
+        ----------
+        exposure
+            RawMetadata of the receiver of this module, a struct of shape (1,).
+        module
+            The module.
+
+        Returns
+        -------
+        Index in `headers` and `data`, and generation; None where nothing of this module came or is still there.
+        """
+        frame_index = int(exposure["frame_index"][0])
+        index = self.index(frame_index, module)
+        generation = self.generation(index)
+        header = self.headers[index]
+        is_ours = (
+            generation % 2 == 0
+            and header["frame_index"] == frame_index
+            and exposure["first_arrival_ns"][0] <= header["first_arrival_ns"] <= exposure["last_arrival_ns"][0]
+            and header["n_received_packets"] > 0
+        )
+        return (index, generation) if is_ours else None

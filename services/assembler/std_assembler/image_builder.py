@@ -82,15 +82,11 @@ class ImageBuilder:
             []
             if self._pool is None
             else [
-                self._pool.submit(
-                    self._convert_all, share, exposure.frame_index, converter, image, built.missing_packets
-                )
+                self._pool.submit(self._convert_all, share, converter, image, built.missing_packets)
                 for share in shares[1:]
             ]
         )
-        n_missing, n_overwritten = self._convert_all(
-            shares[0], exposure.frame_index, converter, image, built.missing_packets
-        )
+        n_missing, n_overwritten = self._convert_all(shares[0], converter, image, built.missing_packets)
         for other in others:
             more_missing, more_overwritten = other.result()
             n_missing += more_missing
@@ -111,17 +107,17 @@ class ImageBuilder:
     def _convert_all(
         self,
         jobs: "list[_ModuleJob]",
-        frame_index: int,
         converter: FrameConverter,
         image: NDArray[Any],
         missing_packets: NDArray[np.uint32],
     ) -> tuple[int, int]:
         n_missing = n_overwritten = 0
         for job in jobs:
-            index, generation = job.locate(frame_index)
-            if index is None or job.ring is None:
+            place = job.locate()
+            if place is None or job.ring is None:
                 n_missing += 1
             else:
+                index, generation = place
                 header = job.ring.headers[index]
                 missing_packets[job.module] = header["n_missing_packets"]
                 converter.convert(job.module, job.ring.frame(index), header["received"], int(header["daq_rec"]), image)
@@ -160,21 +156,6 @@ class _ModuleJob:
     raw: NDArray[Any] | None
     ring: FrameBuffer | None
 
-    def locate(self, frame_index: int) -> tuple[int | None, int]:
-        """Return where the module's frame lies and its generation; None where it has none of this exposure.
-
-        A frame in the slot belongs to this exposure if its number is right and it began within the exposure's
-        arrival: a module that is silent may have left a frame of the same number from before a restart.
-        """
-        if self.raw is None or self.ring is None:
-            return None, 0
-        index = self.ring.index(frame_index, self.module)
-        generation = self.ring.generation(index)
-        header = self.ring.headers[index]
-        is_ours = (
-            generation % 2 == 0
-            and header["frame_index"] == frame_index
-            and self.raw["first_arrival_ns"][0] <= header["first_arrival_ns"] <= self.raw["last_arrival_ns"][0]
-            and header["n_received_packets"] > 0
-        )
-        return (index, generation) if is_ours else (None, 0)
+    def locate(self) -> tuple[int, int] | None:
+        """Return where the module's frame lies and its generation; None where it has none of this exposure."""
+        return None if self.raw is None or self.ring is None else self.ring.locate(self.raw, self.module)

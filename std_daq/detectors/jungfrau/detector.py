@@ -23,6 +23,7 @@ from std_daq.errors import ConfigError
 
 if TYPE_CHECKING:
     from std_daq.detectors.jungfrau.converter import JungfrauConverter
+    from std_daq.detectors.jungfrau.pedestal_run import JungfrauPedestalRun
 
 IMAGE_DTYPES: dict[str, np.dtype[Any]] = {
     "raw": np.dtype("<u2"),
@@ -153,3 +154,15 @@ class Jungfrau:
             return response.raw_from_energy(raw_energy, index)
 
         return cycle_images(photons)
+
+    def pedestal_stages(self, *, with_high_gain: bool) -> tuple[str, ...]:
+        """Return the gain stages of a pedestal run."""
+        from std_daq.detectors.jungfrau.pedestal import HIGH_GAIN_STAGE, STAGE_NAMES
+
+        return STAGE_NAMES if with_high_gain else STAGE_NAMES[:HIGH_GAIN_STAGE]
+
+    def pedestal_run(self, *, n_skipped: int) -> "JungfrauPedestalRun":
+        """Begin a pedestal run."""
+        from std_daq.detectors.jungfrau.pedestal_run import JungfrauPedestalRun
+
+        return JungfrauPedestalRun(self.config, n_skipped)

@@ -1,0 +1,143 @@
+"""Make a pedestal file from dark images of the running detector.
+
+Take dark images in forced gain 0, 1 and 2, in any order; the command sees by the gain bits which they are, and ends
+when it has enough of each. The services have to run (std-udp-recv at least); conversion and mask play no part.
+"""
+
+import argparse
+import datetime as dt
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from std_daq.errors import ConfigError, ResourceError
+
+if TYPE_CHECKING:
+    from std_daq.detectors.pedestal_run import HasPedestals, PedestalRun
+    from std_daq.streams.frame_follower import FrameFollower
+
+_LOG_PERIOD_S = 5.0
+_WAIT_S = 0.1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
+    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="the pedestal file to write")
+    parser.add_argument(
+        "--n-images-per-gain",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="whole images in each gain; default %(default)s",
+    )
+    parser.add_argument(
+        "--n-skipped", type=int, default=10, metavar="N", help="left out after a change of gain; default %(default)s"
+    )
+    parser.add_argument("--high-gain", action="store_true", help="take high gain 0, too")
+    parser.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help="longest wait for an image; default %(default)s"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Collect the images and write the file; returns the exit code."""
+    from std_daq.config.load import load_config
+    from std_daq.detectors.pedestal_run import HasPedestals
+    from std_daq.detectors.registry import open_detector
+    from std_daq.streams.frame_follower import FrameFollower
+
+    config = load_config(arguments.config)
+    detector = open_detector(config)
+    if not isinstance(detector, HasPedestals):
+        raise ConfigError(
+            "this detector has no pedestals", file=arguments.config, key="detector_type", value=config.detector_type
+        )
+    if arguments.output.exists() and not arguments.overwrite:
+        raise ConfigError("the file exists", file=arguments.output, remedy="give another name, or --overwrite")
+    frames = FrameFollower(config)
+    try:
+        pedestals = _collect(frames, detector, arguments)
+    finally:
+        frames.close()
+    attributes = {
+        "detector_name": config.detector_name,
+        "taken_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "software_version": version("std-daq"),
+    }
+    summary = pedestals.write(arguments.output, attributes=attributes, overwrite=arguments.overwrite)
+    print(f"{arguments.output}: {summary}")
+    return 0
+
+
+def _collect(frames: "FrameFollower", detector: "HasPedestals", arguments: argparse.Namespace) -> "PedestalRun":
+    pedestals = detector.pedestal_run(n_skipped=arguments.n_skipped)
+    n_wanted: int = arguments.n_images_per_gain
+    with _StageProgress(detector.pedestal_stages(with_high_gain=arguments.high_gain), n_wanted) as progress:
+        last_s = time.monotonic()
+        while not progress.is_done:
+            frames.wait(_WAIT_S)
+            for frame in frames.read():
+                last_s = time.monotonic()
+                pedestals.add(frame.module, frame.pixels, frame.daq_rec)
+            progress.update(pedestals)
+            if time.monotonic() - last_s > arguments.timeout:
+                raise ResourceError(
+                    f"no whole image came for {arguments.timeout:g} s; taken so far: {progress.text}; "
+                    f"{frames.n_incomplete} frames were incomplete, {frames.n_overwritten} overwritten"
+                )
+    return pedestals
+
+
+class _StageProgress:
+    """Bars on a terminal, a line now and then elsewhere; to standard error."""
+
+    def __init__(self, stages: tuple[str, ...], n_wanted: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        from std_daq.telemetry.logs import get_logger
+
+        self._n_wanted = n_wanted
+        self._n_taken = dict.fromkeys(stages, 0)
+        self._is_terminal = sys.stderr.isatty()
+        self._next_log_s = 0.0
+        self._log = get_logger()
+        self._bars = Progress(
+            TextColumn("{task.description:<12}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            console=Console(stderr=True),
+            disable=not self._is_terminal,
+        )
+        self._tasks = {stage: self._bars.add_task(stage, total=n_wanted) for stage in stages}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether each stage has enough images."""
+        return all(n >= self._n_wanted for n in self._n_taken.values())
+
+    @property
+    def text(self) -> str:
+        """What has been taken."""
+        return ", ".join(f"{stage} {n}" for stage, n in self._n_taken.items())
+
+    def update(self, pedestals: "PedestalRun") -> None:
+        """Show how far the run has come."""
+        taken = pedestals.n_frames
+        for stage, task in self._tasks.items():
+            self._n_taken[stage] = min(taken[stage], self._n_wanted)
+            self._bars.update(task, completed=self._n_taken[stage])
+        if not self._is_terminal and (self.is_done or time.monotonic() > self._next_log_s):
+            self._next_log_s = time.monotonic() + _LOG_PERIOD_S
+            self._log.info("dark_images", wanted_of_each=self._n_wanted, **self._n_taken)
+
+    def __enter__(self) -> "_StageProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
