@@ -124,8 +124,11 @@ def receive(port: Port, wire: Wire) -> int:
     while load_acquire(wire.stop, 0) == 0:
         n_rows = aim_batch(port)
         _direct(port, wire, n_rows)
-        n = _recvmmsg(
-            np.int32(settings[SOCKET]), wire.messages.ctypes.data, np.uint32(n_rows), np.int32(MSG_WAITFORONE), 0
+        # As np.int64: otherwise all below would be compiled once more, for rows of 32 bits.
+        n = np.int64(
+            _recvmmsg(
+                np.int32(settings[SOCKET]), wire.messages.ctypes.data, np.uint32(n_rows), np.int32(MSG_WAITFORONE), 0
+            )
         )
         if n > 0:
             for row in range(n):
