@@ -127,8 +127,9 @@ class PortReceiver:
             self._thread.join()
 
     def close(self) -> None:
-        """Let go of the port; the thread must have ended."""
+        """Let go of the port and of the ring; the thread must have ended."""
         self.socket.close()
+        del self.port
 
     def _run(self) -> None:
         if self._cpu is not None:

@@ -48,25 +48,23 @@ class Receiver:
             raise ConfigError(f"all modules of the receiver {part} are off", key="deactivate")
         detector = open_detector(config)
         self._ring = _open_ring(config, detector)
-        for module in part.modules:
-            self._ring.segment.lock(module, f"receiver of module {module}")
-        epoch = self._take_over(part)
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        ports = [port for port in range(detector.n_ports) if detector.module_of_port(port) in modules]
-        key_step = ports_per_module(detector)
-        self._announcer = FrameAnnouncer(
-            modules,
-            window=config.module_sync_queue_size,
-            timeout_ns=int(config.udp.module_timeout_s * 1e9),
-            epoch=epoch,
-            is_alternating=key_step > 1,
-        )
         self._ports: list[PortReceiver] = []
         try:
+            epoch = self._take_over(part)
+            key_step = ports_per_module(detector)
+            self._announcer = FrameAnnouncer(
+                modules,
+                window=config.module_sync_queue_size,
+                timeout_ns=int(config.udp.module_timeout_s * 1e9),
+                epoch=epoch,
+                is_alternating=key_step > 1,
+            )
+            ports = [port for port in range(detector.n_ports) if detector.module_of_port(port) in modules]
             self._open_ports(config, detector, ports, key_step, epoch)
             self._doorbell = DoorbellPublisher(frames_address(config, part))
         except BaseException:
-            self._close_ports()
+            self._let_go()
             raise
         self._journal = self._ring.journals[part[0]]
         self._collector = ReceiverCollector(self._ports, self._announcer, self._ring.n_slots)
@@ -111,9 +109,9 @@ class Receiver:
             self._publish(raw)
         self._log_stats()
         self._registry.unregister(self._collector)
-        self._close_ports()
         self._doorbell.close()
-        self._ring.close()
+        del self._journal
+        self._let_go()
 
     def _announce_ended(self) -> None:
         # Read before any is fed: a frame in a queue must not be given up for the time that the others take.
@@ -136,7 +134,9 @@ class Receiver:
             )
 
     def _take_over(self, part: ModuleRange) -> int:
-        """Invalidate what a predecessor left unfinished; return an epoch later than all frames in the ring."""
+        """Become the only writer; invalidate what a predecessor left unfinished; return an epoch that is new."""
+        for module in part.modules:
+            self._ring.segment.lock(module, f"receiver of module {module}")
         own = slice(part[0], part[1] + 1)
         unfinished = self._ring.invalidate_unfinished(list(part.modules))
         if unfinished:
@@ -181,10 +181,13 @@ class Receiver:
             frame_slots=self._ring.n_slots,
         )
 
-    def _close_ports(self) -> None:
+    def _let_go(self) -> None:
+        """Close ports and ring; no thread may be running."""
         for port in self._ports:
             port.close()
+        self._ports.clear()
         os.close(self._wake_fd)
+        self._ring.close()
 
     def _log_stats(self) -> None:
         counters = np.sum([port.counters for port in self._ports], axis=0)

@@ -35,9 +35,6 @@ from std_daq.shm.atomics import begin_write, end_write, load_acquire, store_rele
 if TYPE_CHECKING:
     from std_udp_recv.placing.port import Port
 
-# Never called from Python: without the wrappers for that they compile in half the time.
-_inner = njit(nogil=True, cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
 BATCH = 128
 """Rows of a batch: the most datagrams that are received at once."""
 QUARANTINE = 16
@@ -99,7 +96,7 @@ S_RECEIVED = 11
 # --- reading a packet -------------------------------------------------------------------------------------------
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _field(port: "Port", spec: np.ndarray, row: int) -> np.uint64:
     """Read a header field; 0 where the detector has none."""
     kind = spec[3]
@@ -112,7 +109,7 @@ def _field(port: "Port", spec: np.ndarray, row: int) -> np.uint64:
     return (port.headers[row, word] >> spec[1]) & spec[2]
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _parse(port: "Port", row: int) -> None:
     """Check a packet by itself; leaves key, units and the reason of refusal in `parsed`."""
     layout = port.layout
@@ -145,7 +142,7 @@ def _parse(port: "Port", row: int) -> None:
         parsed[P_KEY], parsed[P_UNIT], parsed[P_COUNT], parsed[P_REASON] = key, unit, count, FITS
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _is_own_module(port: "Port", row: int) -> bool:
     """Compare the sender's identity with the learned one; learns another after a frame's worth of only mismatches."""
     if port.fields[IDENTITY, 3] == 0:
@@ -162,7 +159,7 @@ def _is_own_module(port: "Port", row: int) -> bool:
     return False
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _packets_in_frame(port: "Port") -> int:
     size = port.state[UNITS_IN_PACKET]
     return (port.layout[N_UNITS] + size - 1) // size
@@ -171,13 +168,13 @@ def _packets_in_frame(port: "Port") -> int:
 # --- frames -----------------------------------------------------------------------------------------------------
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _slot(port: "Port", key: int) -> int:
     layout = port.layout
     return (key % layout[N_SLOTS]) * layout[N_MODULES] + layout[MODULE]
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _is_remembered(port: "Port", key: int) -> bool:
     """Whether the slot holds the frame of this key and epoch, open or ended."""
     words = port.layout[SLOT_WORDS]
@@ -188,12 +185,12 @@ def _is_remembered(port: "Port", key: int) -> bool:
     )
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _is_writing(port: "Port", key: int) -> bool:
     return port.frames[_slot(port, key) * port.layout[SLOT_WORDS]] % np.uint64(2) == 1
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _has_any(port: "Port", key: int, unit: int, count: int) -> bool:
     """Whether any of some units has been received."""
     first = _slot(port, key) * port.layout[SLOT_WORDS] + S_RECEIVED
@@ -203,7 +200,7 @@ def _has_any(port: "Port", key: int, unit: int, count: int) -> bool:
     return False
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _open_frame(port: "Port", key: int) -> None:
     words = port.layout[SLOT_WORDS]
     base = _slot(port, key) * words
@@ -215,7 +212,7 @@ def _open_frame(port: "Port", key: int) -> None:
     port.state[N_OPEN] += 1
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _end_frame(port: "Port", key: int) -> None:
     """Close a frame: zero what is missing, make it whole, put it into the queue; a frame without packets vanishes."""
     state = port.state
@@ -244,7 +241,7 @@ def _end_frame(port: "Port", key: int) -> None:
     _announce(port, base, n_missing)
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _zero_missing(port: "Port", key: int) -> None:
     n_bytes = port.layout[UNIT_BYTES]
     start = _slot(port, key) * port.layout[DATA_STRIDE]
@@ -253,7 +250,7 @@ def _zero_missing(port: "Port", key: int) -> None:
             port.data[start + unit * n_bytes : start + (unit + 1) * n_bytes] = 0
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _announce(port: "Port", base: int, n_missing: int) -> None:
     """Put an ended frame into the queue of the main thread; never waits for it."""
     port.state[HAS_ENDED] = 1
@@ -275,14 +272,14 @@ def _announce(port: "Port", base: int, n_missing: int) -> None:
     store_release(port.cursors, TO_WRITE, written + np.uint64(1))
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _count_lost(port: "Port", key: int) -> None:
     """Count a frame of which nothing came, if the detector has already begun and has gone on since."""
     if port.state[FIRST] <= key <= port.state[NEWEST]:
         port.counters[LOST] += _packets_in_frame(port)
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _pass_frames(port: "Port", last: int) -> None:
     """End all frames up to ``last``, inclusive."""
     step = port.layout[KEY_STEP]
@@ -295,7 +292,7 @@ def _pass_frames(port: "Port", last: int) -> None:
     port.state[PASSED] = max(port.state[PASSED], last)
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _end_all(port: "Port") -> None:
     """End all frames, also the one that was opened in advance."""
     if port.state[HAS_NEWEST]:
@@ -304,7 +301,7 @@ def _end_all(port: "Port") -> None:
         _end_frame(port, port.open_keys[0])
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _begin_epoch(port: "Port", key: int) -> None:
     state = port.state
     state[HAS_NEWEST] = 1
@@ -317,7 +314,7 @@ def _begin_epoch(port: "Port", key: int) -> None:
 # --- taking packets ---------------------------------------------------------------------------------------------
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _refusal(port: "Port", row: int) -> int:
     """Return FITS for a packet of an open or new frame of this epoch, else the reason."""
     state = port.state
@@ -332,13 +329,13 @@ def _refusal(port: "Port", row: int) -> int:
     return LATE if key <= state[PASSED] else FITS
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _tells_of_restart(port: "Port", row: int, reason: int) -> bool:
     """Whether a refused packet speaks for a restart: anything but the missing part of a frame that has ended."""
     return reason != LATE or not _is_remembered(port, port.parsed[row, P_KEY])
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _place(port: "Port", row: int, now_ns: int) -> None:
     """Place a packet that fits."""
     state = port.state
@@ -371,7 +368,7 @@ def _place(port: "Port", row: int, now_ns: int) -> None:
         _end_frame(port, key)
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _mark(port: "Port", row: int, now_ns: int) -> None:
     """Note in the slot header that a packet's units have arrived."""
     base = _slot(port, port.parsed[row, P_KEY]) * port.layout[SLOT_WORDS]
@@ -393,7 +390,7 @@ def _mark(port: "Port", row: int, now_ns: int) -> None:
         frame[base + S_RECEIVED + (i >> 6)] |= np.uint64(1) << np.uint64(i & 63)
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _take(port: "Port", row: int, now_ns: int) -> None:
     """Place a packet, refuse it, or put it into quarantine."""
     state = port.state
@@ -415,7 +412,7 @@ def _take(port: "Port", row: int, now_ns: int) -> None:
             _refuse_quarantined(port)
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _displace(port: "Port", row: int) -> None:
     """Copy a payload that was received in the ring out to scratch."""
     target = port.targets[row]
@@ -425,7 +422,7 @@ def _displace(port: "Port", row: int) -> None:
         port.targets[row] = -1
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _quarantine(port: "Port", row: int) -> None:
     _displace(port, row)
     kept = BATCH + port.state[N_QUARANTINED]
@@ -436,7 +433,7 @@ def _quarantine(port: "Port", row: int) -> None:
     port.parsed[kept] = port.parsed[row]
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _is_restart(port: "Port") -> bool:
     """Whether the packets in quarantine belong together and one of them speaks for a restart."""
     rows = port.parsed[BATCH : BATCH + port.state[N_QUARANTINED], P_KEY]
@@ -448,7 +445,7 @@ def _is_restart(port: "Port") -> bool:
     return False
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _refuse_quarantined(port: "Port") -> None:
     for row in range(BATCH, BATCH + port.state[N_QUARANTINED]):
         reason = _refusal(port, row)
@@ -457,7 +454,7 @@ def _refuse_quarantined(port: "Port") -> None:
     port.state[N_QUARANTINED] = 0
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _restart(port: "Port", now_ns: int) -> None:
     """Begin a new epoch with the packets in quarantine."""
     _end_all(port)
@@ -504,7 +501,7 @@ def aim_batch(port: "Port") -> int:
     return n_rows
 
 
-@_inner
+@njit(nogil=True, cache=True)
 def _is_ready_for(port: "Port", key: int) -> bool:
     """Whether a frame is open, or could be opened in advance."""
     if _is_remembered(port, key):
