@@ -1,6 +1,7 @@
 """Fixtures that several kinds of tests use."""
 
 import gc
+import os
 import shutil
 import tempfile
 import threading
@@ -14,6 +15,9 @@ import structlog
 
 from std_daq.broker.address import VARIABLE
 from std_daq.broker.throwaway import ThrowawayBroker
+
+# Test sessions side by side on one machine keep apart.
+SHM_PREFIX = f"std-daq-test-{os.getpid()}-"
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +49,7 @@ def tag(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def shm_dir() -> Iterator[Path]:
     """A directory of shared memory for one test."""
-    # Not named as the platform's own: tests in other processes would take it for something left behind.
-    path = Path(tempfile.mkdtemp(prefix="sdt-", dir="/dev/shm"))
+    path = Path(tempfile.mkdtemp(prefix=SHM_PREFIX, dir="/dev/shm"))
     yield path
     shutil.rmtree(path)
 
@@ -72,11 +75,7 @@ def _nothing_is_left_behind() -> Iterator[None]:
 def _resources() -> set[str]:
     found = {f"thread {thread.name}" for thread in threading.enumerate() if not thread.name.startswith("pytest")}
     found |= {f"process {child.pid} {' '.join(child.cmdline()[:4])}" for child in _children()}
-    found |= {
-        f"shm {name}"
-        for name in (path.name for path in Path("/dev/shm").iterdir())
-        if name.startswith(".") or "std-daq" in name
-    }
+    found |= {f"shm {path.name}" for path in Path("/dev/shm").glob(f"{SHM_PREFIX}*")}
     return found | {f"fd {target}" for target in _open_sockets_and_rings()}
 
 

@@ -45,7 +45,7 @@ class Calibration:
     def energies(self, raw: NDArray[np.uint16]) -> NDArray[np.float32]:
         """Return energies in keV of raw pixels (n_modules, 512, 1024) as one image of modules below each other.
 
-        ``energy = (adc - pedestal[stage]) / gain[stage]``; stages 0, 1, 2 have the gain bits 0, 1, 3.
+        ``energy = (adc - pedestal[stage]) * (1 / gain[stage])`` in float32; stages 0, 1, 2 have the gain bits 0, 1, 3.
         """
         pixels = raw.reshape(-1, COLUMNS)
         code = pixels >> 14
@@ -53,6 +53,6 @@ class Calibration:
         adc = (pixels & 0x3FFF).astype(np.float32)
         pedestal = np.take_along_axis(self.pedestals, stage[None].astype(np.intp), 0)[0]
         gain = np.take_along_axis(self.gains, stage[None].astype(np.intp), 0)[0]
-        energy = (adc - pedestal) / gain
+        energy: NDArray[np.float32] = (adc - pedestal) * (1 / gain.astype(np.float64)).astype(np.float32)
         energy[(code == 2) | (self.mask != 0)] = np.nan
         return energy

@@ -27,13 +27,13 @@ from calibration import COLUMNS, ROWS, Calibration
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from std_daq.files.picture import write_picture
 
 from std_daq.client import DaqClient
 from std_daq.config.load import load_config
 from std_daq.detectors.registry import open_detector
+from std_daq.files.picture import write_picture
 from std_daq.files.validate import validate
-from std_daq.protocols.requests import RunReport, Verdict
+from std_daq.protocols.requests import Action, RunReport, Verdict
 from std_daq.simulation.faults import FaultInjector
 from std_daq.simulation.sending import PacketSender
 from std_daq.simulation.simulation_source import SimulationSource
@@ -73,7 +73,8 @@ def main() -> int:
     os.environ["STD_DAQ_RUNTIME_DIR"] = str(runtime)
     try:
         config_file, calibration = prepare(folder)
-        with services(config_file, folder / "services.log", console), DaqClient(config_file) as client:
+        with services(config_file, folder / "services.log", console):
+            client = DaqClient(config_file)
             outcomes = [
                 record(client, config_file, calibration, folder / "run_1.h5", 1, console, compression="bslz4"),
                 record(client, config_file, calibration, folder / "run_2.h5", 2, console, images_per_file=20),
@@ -177,10 +178,11 @@ def record(
 ) -> Outcome:
     """Have a run written while the detector is simulated, and compare the file with the simulation."""
     start = time.monotonic()
-    run = client.write(str(file), n_images=N_IMAGES, **request)
-    run.wait_accepted(10.0)
-    with console.status(f"recording {file.name}"):
-        first_frame = 1 + (seed - 1) * 1000
+    first_frame = 1 + (seed - 1) * 1000
+    with client.write(file, n_images=N_IMAGES, **request) as run, console.status(f"recording {file.name}"):
+        status = run.poll(RUN_TIMEOUT_S)
+        if status is None or status.action is not Action.ACCEPTED:
+            raise SystemExit(f"{file.name} was not accepted: {status.message if status else 'no answer'}")
         ledger = simulate(config_file, seed, first_frame)
         report = run.wait(RUN_TIMEOUT_S)
     seconds = time.monotonic() - start

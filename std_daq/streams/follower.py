@@ -81,6 +81,12 @@ class RingFollower(Generic[Ring]):
         self.cursor += part.n_lost + len(part.entries)
         return part
 
+    def skip(self, n_left: int) -> int:
+        """Leave out entries until only the newest ``n_left`` are unread; returns how many were left out."""
+        n_skipped = max(0, self.lag - n_left)
+        self.cursor += n_skipped
+        return n_skipped
+
     def close(self) -> None:
         """Let go of the ring."""
         if self.ring is not None:

@@ -70,9 +70,14 @@ class Assembler:
         """Publish what has come; wait at most 0.1 s for it."""
         self._source.wait(0.1)
         n_lost = self._source.n_lost
+        has_overrun = False
         for exposure in self._source.read():
             self._replace_converter()
-            self._publish(exposure)
+            if not self._publish(exposure):
+                self._count_lost(1, "overwritten in the FrameBuffer", image_id=int(exposure.first["id"][0]))
+                has_overrun = True
+        if has_overrun:
+            self._count_lost(self._source.skip_to_safety(), "left out to catch up")
         if self._source.n_lost > n_lost:
             self._count_lost(self._source.n_lost - n_lost, "overwritten in the journal")
         self._metrics.lag.set(self._source.lag)
@@ -89,7 +94,8 @@ class Assembler:
         self._doorbell.close()
         self._images.close()
 
-    def _publish(self, exposure: Exposure) -> None:
+    def _publish(self, exposure: Exposure) -> bool:
+        """Publish an exposure; returns False where nothing of it is there any more."""
         images = self._images
         sequence = images.journal.next_sequence
         slot = images.slot(sequence)
@@ -101,8 +107,7 @@ class Assembler:
         built = self._builder.build(exposure, self._source.frames, self._converter, image)
         if built.n_overwritten_modules and built.n_overwritten_modules + built.n_missing_modules == self._n_active:
             images.end(slot)
-            self._count_lost(1, "overwritten in the FrameBuffer", image_id=int(exposure.first["id"][0]))
-            return
+            return False
         metadata = self._describe(exposure, built)
         metadata["sequence"] = sequence
         images.headers["metadata"][slot] = metadata[0]
@@ -112,6 +117,7 @@ class Assembler:
         self._doorbell.ring(metadata)
         self._remember(exposure)
         self._count(metadata, built)
+        return True
 
     def _describe(self, exposure: Exposure, built: BuiltImage) -> NDArray[Any]:
         metadata = self._template.copy()
@@ -150,6 +156,8 @@ class Assembler:
             )
 
     def _count_lost(self, n: int, why: str, **values: object) -> None:
+        if n == 0:
+            return
         self._metrics.lost.inc(n)
         self._conditions.warning("exposures_lost", n=n, why=why, **values)
 

@@ -19,6 +19,8 @@ from std_daq.sync.synchroniser import Synchronised, Synchroniser
 
 # Frames that arrived longer ago than this before the first start of an assembler belong to an earlier measurement.
 STALE_NS = 10 * 10**9
+# So few entries are read at once that there is still something to skip when frames turn out to be overwritten.
+ENTRIES_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +100,24 @@ class FrameSource:
     def read(self) -> Iterator[Exposure]:
         """Yield the exposures that are complete or given up, in order."""
         for source, follower in enumerate(self._followers):
-            part = follower.read()
+            part = follower.read(ENTRIES_AT_ONCE)
             if part is None:
                 continue
             self.n_lost += part.n_lost
             for raw in part.entries:
                 yield from self._feed(source, raw)
         yield from map(_exposure, self._synchroniser.poll(time.monotonic_ns()))
+
+    def skip_to_safety(self) -> int:
+        """After an overrun: leave out the exposures that are about to be overwritten; returns how many.
+
+        Without this each exposure would be overwritten while it is converted, and none would ever be whole.
+        """
+        n_skipped = 0
+        for follower in self._followers:
+            if follower.ring is not None:
+                n_skipped += follower.skip(follower.ring.n_slots * 3 // 4)
+        return n_skipped
 
     def close(self) -> None:
         """Let go of the rings."""

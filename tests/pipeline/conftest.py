@@ -1,0 +1,114 @@
+"""Configurations of whole beamlines, small enough for two cores."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from std_daq.testing.beamline import Beamline, free_udp_ports
+
+OpenBeamline = Callable[..., Beamline]
+
+JUNGFRAU = {
+    "detector_type": "jungfrau",
+    "n_modules": 2,
+    "bit_depth": 16,
+    "image_pixel_height": 1024,
+    "image_pixel_width": 1024,
+    "module_positions": {"0": [0, 0, 1023, 511], "1": [0, 512, 1023, 1023]},
+}
+EIGER = {
+    "detector_type": "eiger",
+    "n_modules": 4,
+    "bit_depth": 16,
+    "image_pixel_height": 514,
+    "image_pixel_width": 1030,
+    "module_positions": {
+        "0": [0, 258, 513, 513],
+        "1": [516, 258, 1029, 513],
+        "2": [0, 255, 513, 0],
+        "3": [516, 255, 1029, 0],
+    },
+}
+GIGAFROST = {
+    "detector_type": "gigafrost",
+    "n_modules": 8,
+    "bit_depth": 12,
+    "image_pixel_height": 128,
+    "image_pixel_width": 480,
+    "module_positions": {},
+}
+DETECTORS = {"jungfrau": JUNGFRAU, "eiger": EIGER, "gigafrost": GIGAFROST}
+PORTS = {"jungfrau": 2, "eiger": 4, "gigafrost": 16}
+
+
+@pytest.fixture
+def beamline_config(tmp_path: Path, shm_dir: Path, runtime: Path, request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Makes the document of a beamline's detector.json: ``beamline_config("eiger", ram_buffer_gb=0.1)``."""
+    name = f"t{abs(hash(request.node.nodeid)) % 10**8}"
+
+    def make(kind: str, **changes: Any) -> dict[str, Any]:
+        document: dict[str, Any] = {
+            "detector_name": name,
+            **DETECTORS[kind],
+            "ram_buffer_gb": 0.1,
+            "udp": {"address": "127.0.0.1"},
+            "shared_memory": {"directory": str(shm_dir), "frame_buffer_gb": 0.1},
+            "writer": {"output_roots": [str(tmp_path)], "image_timeout_s": 3.0, "min_free_gb": 0.0},
+        }
+        for key, value in changes.items():
+            document[key] = {**document.get(key, {}), **value} if isinstance(value, dict) else value
+        n_ports = PORTS[kind] if document["n_modules"] == DETECTORS[kind]["n_modules"] else document["n_modules"]
+        document.setdefault("start_udp_port", free_udp_ports(n_ports))
+        return document
+
+    return make
+
+
+@pytest.fixture
+def jungfrau_tables(tmp_path: Path) -> dict[str, Any]:
+    """Options of a JUNGFRAU of two modules that is corrected to keV."""
+    random = np.random.default_rng(1)
+    shape = (4, 1024, 1024)
+    pedestal = np.array([2500, 14000, 13500, 2600], np.float32)[:, None, None]
+    gain = np.array([40, -1.4, -0.1, 100], np.float32)[:, None, None]
+    with h5py.File(tmp_path / "pedestal.h5", "x") as file:
+        file["gains"] = (pedestal + random.normal(0, 50, shape)).astype(np.float32)
+        file["pixel_mask"] = (random.random(shape[1:]) < 0.001).astype(np.uint32)
+    with h5py.File(tmp_path / "gain.h5", "x") as file:
+        file["gains"] = (gain * random.normal(1, 0.03, shape)).astype(np.float32)
+    return {
+        "conversion": "kev",
+        "pedestal_file": str(tmp_path / "pedestal.h5"),
+        "gain_file": str(tmp_path / "gain.h5"),
+    }
+
+
+@pytest.fixture
+def open_beamline(tmp_path: Path, broker_url: str) -> Iterator[OpenBeamline]:
+    """Starts a beamline; it is ended with the test: ``open_beamline(config)``."""
+    opened: list[Beamline] = []
+
+    def start(config: dict[str, Any]) -> Beamline:
+        beamline = Beamline(tmp_path, broker_url, config)
+        beamline.__enter__()
+        opened.append(beamline)
+        return beamline
+
+    yield start
+    for beamline in opened:
+        beamline.__exit__(None, None, None)
+
+
+@pytest.fixture
+def eiger_data() -> Path:
+    """The folder with packets of a real EIGER module, which lies beside the project and not in it."""
+    shared = os.environ.get("STD_DAQ_SHARED_DATA")
+    folder = Path(shared) if shared else Path(__file__).parents[2].parent / "shared" / "data"
+    if not (folder / "eiger_module").is_dir():
+        pytest.skip(f"no recorded packets in {folder}; set STD_DAQ_SHARED_DATA")
+    return folder / "eiger_module"
