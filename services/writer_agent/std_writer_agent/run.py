@@ -84,6 +84,11 @@ class Run:
         """Whether images may still join the run."""
         return self.state in {RunState.STARTING, RunState.WAITING, RunState.RUNNING}
 
+    @property
+    def has_writers(self) -> bool:
+        """Whether the writers know of the run, so that images can be taken."""
+        return self.state in {RunState.WAITING, RunState.RUNNING}
+
     def report(self, now: float) -> RunReport:
         """Return what the run has done, as known now."""
         return make_report(

@@ -1,0 +1,86 @@
+"""The command ``std-writer-agent``."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from std_daq.service import Service, ServiceContext, run_service, service_parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the service; returns its exit code."""
+    parser = service_parser("std-writer-agent", "Carries out write requests with the h5_writers.")
+    parser.add_argument("--broker-url", metavar="URL", help="amqp://...; by default of environment or configuration")
+    return run_service(parser, argv, _start)
+
+
+def _start(context: ServiceContext) -> Service:
+    from std_daq.broker.connection import BrokerConnection
+    from std_daq.broker.requests import RequestConsumer
+    from std_daq.broker.statuses import StatusPublisher
+    from std_daq.broker.topology import WriterQueues
+    from std_daq.config.paths import (
+        image_buffer_path,
+        images_address,
+        runtime_dir,
+        store_address,
+        store_reports_address,
+    )
+    from std_daq.detectors.registry import open_detector
+    from std_daq.streams.doorbell import Doorbell
+    from std_daq.streams.queue import PullQueue, PushQueue
+    from std_writer_agent.admission import Admission
+    from std_writer_agent.agent import WriterAgent
+    from std_writer_agent.desk import RequestDesk
+    from std_writer_agent.image_source import ImageSource
+    from std_writer_agent.journal import RequestJournal
+    from std_writer_agent.metrics import AgentMetrics
+    from std_writer_agent.outbox import Outbox
+    from std_writer_agent.status_sender import StatusSender
+
+    config = context.config
+    height, width = config.image_shape
+    admission = Admission(config, height * width * open_detector(config).image_dtype.itemsize)
+    journal = RequestJournal(config.writer.journal or runtime_dir(config) / "writer-journal.sqlite")
+    connection = BrokerConnection(_broker_url(context), WriterQueues(config.tag), name=f"{config.tag} writer-agent")
+    images = ImageSource(image_buffer_path(config))
+    metrics = AgentMetrics(context.registry)
+    statuses = StatusSender(StatusPublisher(connection), journal, source=config.tag)
+    desk = RequestDesk(
+        consumer=RequestConsumer(connection, config.tag),
+        journal=journal,
+        statuses=statuses,
+        admission=admission,
+        images=images,
+        max_queued=config.writer.max_queued_requests,
+        on_end=metrics.count_end,
+    )
+    agent = WriterAgent(
+        config=config,
+        desk=desk,
+        statuses=statuses,
+        images=images,
+        doorbell=Doorbell(images_address(config)),
+        reports=PullQueue(store_reports_address(config), bind=True),
+        outboxes=[
+            Outbox(PushQueue(store_address(config, writer), bind=True)) for writer in range(config.number_of_writers)
+        ],
+        metrics=metrics,
+        is_connected=lambda: connection.is_connected,
+        close_connections=connection.close,
+    )
+    connection.start()
+    return agent
+
+
+def _broker_url(context: ServiceContext) -> str:
+    from std_daq.broker.address import VARIABLE, find_broker_url
+    from std_daq.config.paths import broker_url_file
+
+    config = context.config.broker
+    url = context.arguments.broker_url or os.environ.get(VARIABLE) or config.url
+    return find_broker_url(url, file=config.url_file or broker_url_file(context.config))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Admission: whether a request can be carried out, and where its file will be, before anything is written."""
+
+import os
+import shutil
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path, PurePosixPath
+
+from std_daq.config.model import DetectorConfig
+from std_daq.errors import RequestRefusedError
+from std_daq.files.layout import find_data_files
+from std_daq.protocols.requests import WriteRequest
+from std_writer_agent.plan import images_per_file
+
+LONGEST_NAME = 240
+MOST_NAMES = 9999
+
+
+class Admission:
+    """Checks write requests against the configuration and this machine's disks.
+
+    Parameters
+    ----------
+    config
+        Tells where may be written, and by whom.
+    image_bytes
+        Size of an image without compression.
+    free_bytes
+        Tells how much a directory's disk still holds.
+    """
+
+    def __init__(
+        self,
+        config: DetectorConfig,
+        image_bytes: int,
+        free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+    ) -> None:
+        self._roots = [Path(os.path.realpath(root)) for root in config.writer.output_roots]
+        self._min_free_bytes = int(config.writer.min_free_gb * 1e9)
+        # Whether another user may write somewhere cannot be asked without being that user: the writer will tell.
+        self._is_own_user = config.writer_user_id in {None, os.geteuid()}
+        self._image_bytes = image_bytes
+        self._free_bytes = free_bytes
+
+    def admit(self, request: WriteRequest, taken: Collection[str]) -> str:
+        """Return the path that the run will write to.
+
+        Parameters
+        ----------
+        request
+            What is asked for.
+        taken
+            Paths that other requests will write to.
+
+        Raises
+        ------
+        RequestRefusedError
+            The text is the reason.
+        """
+        if request.n_files is not None and request.n_images is None:
+            raise RequestRefusedError("n_files shares out n_images, which is not given: give images_per_file instead")
+        path = self._check_path(request.output_file)
+        folder = self._nearest_folder(path)
+        try:
+            path = self._free_path(path, request, taken)
+            self._check_disk(request, folder)
+        except OSError as error:
+            raise RequestRefusedError(f"{path}: {error.strerror}") from None
+        return str(path)
+
+    def _check_path(self, text: str) -> Path:
+        path = PurePosixPath(text)
+        if not path.is_absolute():
+            raise RequestRefusedError(f"output_file {text!r} is not an absolute path")
+        if ".." in path.parts:
+            raise RequestRefusedError(f"output_file {text!r}: '..' is not allowed in it")
+        try:
+            longest = max(len(os.fsencode(part)) for part in path.parts)
+        except UnicodeEncodeError:
+            raise RequestRefusedError(f"output_file {text!r} cannot be the name of a file") from None
+        if longest > LONGEST_NAME:
+            raise RequestRefusedError(f"output_file: a name in it has {longest} bytes, {LONGEST_NAME} are allowed")
+        if text.endswith(("/", "/.")) or Path(path).is_dir():
+            raise RequestRefusedError(f"output_file {text!r} is a folder")
+        return Path(path)
+
+    def _nearest_folder(self, path: Path) -> Path:
+        """Return the folder, or the nearest above it that exists, after a look at where it really is."""
+        folder = next(parent for parent in path.parents if os.path.lexists(parent))
+        real = Path(os.path.realpath(folder))
+        if self._roots and not any(real.is_relative_to(root) for root in self._roots):
+            allowed = ", ".join(map(str, self._roots))
+            where = "" if real == folder else f" lies in {real}, which"
+            raise RequestRefusedError(f"output_file {str(path)!r}{where} is outside of the allowed folders: {allowed}")
+        if not real.is_dir():
+            raise RequestRefusedError(f"{folder} is not a folder")
+        if self._is_own_user and not os.access(real, os.W_OK | os.X_OK):
+            raise RequestRefusedError(f"the writer may not write to the folder {folder}")
+        return real
+
+    def _free_path(self, path: Path, request: WriteRequest, taken: Collection[str]) -> Path:
+        has_data_files = images_per_file(request) is not None
+        if _is_free(path, taken, has_data_files=has_data_files):
+            return path
+        if request.conflict == "refuse":
+            raise RequestRefusedError(f"{path} exists, or a running request writes to it")
+        for number in range(1, MOST_NAMES + 1):
+            other = path.with_name(f"{path.stem}_{number:04d}{path.suffix}")
+            if _is_free(other, taken, has_data_files=has_data_files):
+                return other
+        raise RequestRefusedError(f"{path} and {MOST_NAMES} names with a number added exist")
+
+    def _check_disk(self, request: WriteRequest, folder: Path) -> None:
+        # How far pixels can be compressed is not known before.
+        n_images = request.n_images if request.compression == "none" else None
+        needed = (n_images or 0) * self._image_bytes + self._min_free_bytes
+        free = self._free_bytes(folder)
+        if free < needed:
+            raise RequestRefusedError(
+                f"the disk of {folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed "
+                f"({self._min_free_bytes / 1e9:.1f} GB of it must stay free)"
+            )
+
+
+def _is_free(path: Path, taken: Collection[str], *, has_data_files: bool) -> bool:
+    if str(path) in taken or os.path.lexists(path):
+        return False
+    files: Sequence[Path] = find_data_files(path) if has_data_files and path.parent.is_dir() else ()
+    return not files

@@ -1,0 +1,235 @@
+"""WriterAgent: carries out write requests, one run at a time, with the h5_writers."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import zmq
+from pydantic import ValidationError
+
+from std_daq.config.model import DetectorConfig
+from std_daq.errors import RequestRefusedError
+from std_daq.protocols.requests import Action, RunReport, Verdict
+from std_daq.protocols.store_stream import WriterReport, encode_images, encode_run_message
+from std_daq.streams.doorbell import Doorbell
+from std_daq.streams.queue import PullQueue
+from std_daq.telemetry.logs import ConditionLog
+from std_writer_agent.desk import AcceptedRequest, RequestDesk
+from std_writer_agent.effects import Announce, Decide, DropUnsent, Effect, End, SendImages, SendMessage
+from std_writer_agent.image_source import ImageSource
+from std_writer_agent.metrics import AgentMetrics
+from std_writer_agent.outbox import Outbox
+from std_writer_agent.plan import RunPlan
+from std_writer_agent.roster import WriterRoster
+from std_writer_agent.run import Run
+from std_writer_agent.status_sender import StatusSender
+
+WAIT_S = 0.05
+READS_A_STEP = 16
+REPORTS_A_STEP = 1000
+DRAIN_DEADLINE_S = 5.0
+
+
+class WriterAgent:
+    """The service.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    desk
+        The requests.
+    statuses
+        Tells who asked; needs to be stepped.
+    images
+        The images that are published.
+    doorbell
+        Rings for each of them.
+    reports
+        What the writers say.
+    outboxes
+        One for each writer.
+    metrics
+        What is counted.
+    is_connected
+        Tells whether the broker is there.
+    close_connections
+        Called at last; statuses that wait are sent first if possible.
+    clock
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: DetectorConfig,
+        desk: RequestDesk,
+        statuses: StatusSender,
+        images: ImageSource,
+        doorbell: Doorbell,
+        reports: PullQueue,
+        outboxes: Sequence[Outbox],
+        metrics: AgentMetrics,
+        is_connected: Callable[[], bool],
+        close_connections: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._desk = desk
+        self._statuses = statuses
+        self._images = images
+        self._doorbell = doorbell
+        self._reports = reports
+        self._outboxes = outboxes
+        self._metrics = metrics
+        self._is_connected = is_connected
+        self._close_connections = close_connections
+        self._clock = clock
+        self._conditions = ConditionLog()
+        self._roster = WriterRoster()
+        self._run: Run | None = None
+        self._poller = zmq.Poller()
+        self._poller.register(reports.socket, zmq.POLLIN)
+        self._poller.register(doorbell.socket, zmq.POLLIN)
+        self._images.look()
+        self._desk.restore()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests are taken now."""
+        return self._is_connected()
+
+    def step(self) -> None:
+        """Do what has come up; wait at most 0.05 s for it."""
+        self._wait()
+        # In this order: what is published goes to the run before a kill ends it, and a writer that has reported is
+        # not silent, however long this process was stopped.
+        self._take_images()
+        self._take_reports()
+        if self._desk.take() and self._run is not None:
+            self._do(self._run.kill(self._clock()))
+        self._begin_next()
+        self._go_on()
+
+    def close(self) -> None:
+        """End the run as failed, within 5 s; requests that have not begun wait for the next start."""
+        if self._run is not None and self._desk.has_started:
+            self._do(self._run.fail("the writer agent was stopped", self._clock()))
+            deadline = self._clock() + DRAIN_DEADLINE_S
+            while self._run is not None and self._clock() < deadline:
+                self._wait()
+                self._take_reports()
+                self._go_on()
+            if self._run is not None:
+                self._do(self._run.give_up("the writers did not finish before that", self._clock()))
+        self._statuses.step()
+        self._close_connections()
+        self._statuses.step()
+        for outbox in self._outboxes:
+            outbox.close()
+        self._reports.close()
+        self._doorbell.close()
+        self._images.close()
+        self._desk.close()
+
+    def _wait(self) -> None:
+        is_behind = self._run is not None and self._run.is_taking_images and self._images.lag > 0
+        if not is_behind:
+            self._poller.poll(int(WAIT_S * 1000))
+        self._doorbell.wait(0)
+
+    def _take_images(self) -> None:
+        if self._run is None or not self._run.has_writers:
+            self._images.look()
+            return
+        for _ in range(READS_A_STEP):
+            if not self._run.is_taking_images:
+                break
+            part = self._images.read()
+            if part is None:
+                break
+            self._do(self._run.feed_images(part.entries, part.n_lost, self._clock()))
+            if self._run is None:
+                break
+
+    def _take_reports(self) -> None:
+        for _ in range(REPORTS_A_STEP):
+            message = self._reports.pull()
+            if message is None:
+                break
+            try:
+                report = WriterReport.model_validate_json(message)
+            except ValidationError as error:
+                self._conditions.warning("report_not_understood", error=str(error.errors()[0]["msg"]))
+                continue
+            now = self._clock()
+            self._roster.feed(report, now)
+            if self._run is not None:
+                self._do(self._run.feed_report(report, now))
+
+    def _begin_next(self) -> None:
+        if self._run is not None:
+            return
+        accepted = self._desk.begin_next()
+        if accepted is None:
+            return
+        try:
+            self._images.begin(accepted.asked_at, accepted.request.start_image_id)
+        except RequestRefusedError as error:
+            self._desk.fail(str(error))
+            return
+        self._run = self._make_run(accepted)
+
+    def _make_run(self, accepted: AcceptedRequest) -> Run:
+        entry = accepted.entry
+        plan = RunPlan.of_request(
+            self._config,
+            run_id=entry.run_id,
+            request_id=entry.request_id,
+            request=accepted.request,
+            output_file=entry.output_file,
+        )
+        found = None
+        if accepted.has_begun:
+            began_at = datetime.fromtimestamp(entry.accepted_at, UTC)
+            nothing = RunReport(request_id=entry.request_id, verdict=Verdict.FAILED, started_at=began_at)
+            found = entry.report or nothing
+        return Run(plan, self._roster, self._clock(), datetime.now(UTC), found=found)
+
+    def _go_on(self) -> None:
+        """Let time go by for the run, the writers' queues and the statuses."""
+        if self._run is not None:
+            self._do(self._run.poll(self._clock()))
+        for outbox in self._outboxes:
+            outbox.flush()
+        self._statuses.step()
+        self._metrics.show(self._run)
+        self._metrics.queued.set(self._desk.n_queued)
+        self._metrics.backlog.set(sum(len(outbox) for outbox in self._outboxes))
+        self._metrics.lag.set(self._images.lag if self._run is not None and self._run.is_taking_images else 0)
+        self._metrics.is_connected.set(self._is_connected())
+
+    def _do(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case SendImages(writer=writer, images=images):
+                    self._outboxes[writer].put(*encode_images(images))
+                    self._metrics.sent.inc(len(images))
+                case SendMessage(writer=writer, message=message):
+                    self._outboxes[writer].put(encode_run_message(message))
+                case DropUnsent(writer=writer):
+                    self._outboxes[writer].clear()
+                case Announce(action=action):
+                    if action is Action.START:
+                        self._desk.start()
+                    self._desk.announce(self._with_note(effect))
+                case Decide(report=report):
+                    self._desk.decide(report)
+                case End(report=report):
+                    self._run = None
+                    self._desk.end(report)
+
+    def _with_note(self, what: Announce) -> Announce:
+        if what.action is Action.PROGRESS and not self._images.has_ring:
+            return Announce(what.action, f"{what.message}; there is no ImageBuffer yet, is the assembler running?")
+        return what

@@ -1,0 +1,318 @@
+"""RequestDesk: takes requests and kills from the broker, refuses or queues them, and remembers how they ended.
+
+The order is what makes a request survive: it is committed to the journal, then the broker is told that it was taken,
+then whoever asked is told.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from std_daq.broker.requests import ReceivedKill, ReceivedRequest
+from std_daq.errors import RequestRefusedError
+from std_daq.protocols.requests import (
+    MAX_REQUEST_BYTES,
+    Action,
+    RunReport,
+    Verdict,
+    WriteRequest,
+    check_request_id,
+    parse_write_request,
+)
+from std_daq.telemetry.logs import get_logger
+from std_writer_agent.effects import Announce
+from std_writer_agent.image_source import Position
+from std_writer_agent.journal import JournalEntry, RequestJournal, RequestState
+from std_writer_agent.status_sender import StatusSender
+
+REQUESTS_A_STEP = 20
+REMEMBERED_KILLS = 1000
+
+
+class Consumer(Protocol):
+    """Where requests come from; `std_daq.broker.requests.RequestConsumer` is one."""
+
+    def poll(self, timeout_s: float = ...) -> ReceivedRequest | ReceivedKill | None:
+        """Return what came next."""
+
+    def accept(self, received: ReceivedRequest | ReceivedKill) -> None:
+        """Take it off the broker."""
+
+    def refuse(self, received: ReceivedRequest | ReceivedKill) -> None:
+        """Give it to the dead letters."""
+
+
+class Images(Protocol):
+    """What must be known of the images; `std_writer_agent.image_source.ImageSource` is one."""
+
+    def position(self) -> Position | None:
+        """Return where the next image will be."""
+
+    def check_start(self, start_image_id: int) -> None:
+        """Raise RequestRefusedError if the image has been there and is gone."""
+
+
+class Admits(Protocol):
+    """Who decides on paths; `std_writer_agent.admission.Admission` is one."""
+
+    def admit(self, request: WriteRequest, taken: set[str]) -> str:
+        """Return the path to write to; raise RequestRefusedError."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedRequest:
+    """A request that is to be carried out.
+
+    Attributes
+    ----------
+    entry
+        As it is in the journal.
+    request
+        What is asked for.
+    asked_at
+        Where the next image was when it came; None if there was no ring.
+    """
+
+    entry: JournalEntry
+    request: WriteRequest
+    asked_at: Position | None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an earlier process of the agent has begun to write it."""
+        return self.entry.state is RequestState.STARTED
+
+
+class RequestDesk:
+    """Knows all requests that have not ended.
+
+    Parameters
+    ----------
+    consumer
+        Where requests and kills come from.
+    journal
+        Remembers them.
+    statuses
+        Tells who asked.
+    admission
+        Decides on paths.
+    images
+        Tells where the images are.
+    max_queued
+        Requests that may wait while one is carried out.
+    on_end
+        Called with the report of each request that ends.
+
+    Attributes
+    ----------
+    active
+        The request that is being carried out.
+    """
+
+    def __init__(
+        self,
+        *,
+        consumer: Consumer,
+        journal: RequestJournal,
+        statuses: StatusSender,
+        admission: Admits,
+        images: Images,
+        max_queued: int,
+        on_end: Callable[[RunReport], None],
+    ) -> None:
+        self._consumer = consumer
+        self._journal = journal
+        self._statuses = statuses
+        self._admission = admission
+        self._images = images
+        self._max_queued = max_queued
+        self._on_end = on_end
+        self._queue: deque[AcceptedRequest] = deque()
+        # Kills come by another queue than requests and may be faster.
+        self._early_kills: deque[str] = deque(maxlen=REMEMBERED_KILLS)
+        self._log = get_logger()
+        self.active: AcceptedRequest | None = None
+
+    @property
+    def n_queued(self) -> int:
+        """Requests that wait for their turn."""
+        return len(self._queue)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether an image of the active request has gone to the writers."""
+        if self.active is None:
+            return False
+        entry = self._journal.find(self.active.entry.request_id)
+        return entry is not None and entry.state is RequestState.STARTED
+
+    def restore(self) -> None:
+        """Take up what an earlier process has left; what it had begun to write comes first."""
+        entries = sorted(self._journal.unfinished(), key=lambda entry: entry.state is not RequestState.STARTED)
+        for entry in entries:
+            self._log.info("request_found", request_id=entry.request_id, state=entry.state)
+            try:
+                request = parse_write_request(entry.body)
+            except RequestRefusedError as error:  # an older version of the platform has accepted it
+                self._end(entry, _make_report(entry.request_id, Verdict.FAILED, str(error), None))
+            else:
+                self._queue.append(AcceptedRequest(entry, request, self._images.position()))
+
+    def take(self) -> bool:
+        """Take what the broker has; returns whether the active request is to be killed."""
+        is_killed = False
+        for _ in range(REQUESTS_A_STEP):
+            received = self._consumer.poll()
+            match received:
+                case None:
+                    break
+                case ReceivedRequest():
+                    self._take_request(received)
+                case ReceivedKill():
+                    is_killed = self._take_kill(received) or is_killed
+        return is_killed
+
+    def begin_next(self) -> AcceptedRequest | None:
+        """Make the next request the active one."""
+        self.active = self._queue.popleft() if self._queue else None
+        return self.active
+
+    def start(self) -> None:
+        """Note that the first image of the active request goes to the writers."""
+        if self.active is not None:
+            self._journal.start(self.active.entry.request_id)
+
+    def decide(self, report: RunReport) -> None:
+        """Keep what the active request has done, before its files are closed."""
+        self._journal.decide(report.request_id, report)
+
+    def announce(self, what: Announce) -> None:
+        """Tell how the active request goes."""
+        if self.active is not None:
+            self._statuses.announce(self.active.entry.request_id, self.active.entry.body, what)
+
+    def end(self, report: RunReport) -> None:
+        """Note that the active request has ended."""
+        if self.active is not None:
+            self._end(self.active.entry, report)
+            self.active = None
+
+    def fail(self, reason: str) -> None:
+        """End the active request, which could not begin."""
+        if self.active is not None:
+            self.end(_make_report(self.active.entry.request_id, Verdict.FAILED, reason, self.active.request))
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._journal.close()
+
+    def _take_request(self, received: ReceivedRequest) -> None:
+        request_id, body = received.request_id, received.delivery.body
+        try:
+            check_request_id(request_id)
+        except RequestRefusedError as error:
+            self._refuse_unknown(received, str(error))
+            return
+        known = self._journal.find(request_id)
+        if known is not None:
+            self._consumer.accept(received)
+            self._repeat(known)
+            return
+        try:
+            if received.request is None:
+                raise RequestRefusedError(received.problem)
+            accepted = self._accept(request_id, body, received.request)
+        except RequestRefusedError as error:
+            self._refuse(received, str(error))
+            return
+        self._consumer.accept(received)
+        waits = f"; {self.n_queued} before it" if self.n_queued or self.active else ""
+        self._statuses.announce(request_id, body, Announce(Action.ACCEPTED, f"to {accepted.entry.output_file}{waits}"))
+        self._log.info("request_accepted", request_id=request_id, file=accepted.entry.output_file)
+        if request_id in self._early_kills:
+            self._end(accepted.entry, _report_killed(accepted))
+        else:
+            self._queue.append(accepted)
+
+    def _accept(self, request_id: str, body: bytes, request: WriteRequest) -> AcceptedRequest:
+        n_unfinished = self.n_queued + (self.active is not None)
+        if n_unfinished > self._max_queued:
+            raise RequestRefusedError(f"the writer is busy: {self._describe_work()}")
+        unfinished = [*self._queue, *([self.active] if self.active else [])]
+        output_file = self._admission.admit(request, {accepted.entry.output_file for accepted in unfinished})
+        if request.start_image_id is not None:
+            self._images.check_start(request.start_image_id)
+        position = self._images.position()
+        return AcceptedRequest(self._journal.add(request_id, body, output_file), request, position)
+
+    def _describe_work(self) -> str:
+        running = "none runs" if self.active is None else f"request {self.active.entry.request_id} runs"
+        return f"{running}, {self.n_queued} of at most {self._max_queued} wait"
+
+    def _refuse(self, received: ReceivedRequest, reason: str) -> None:
+        body = received.delivery.body if len(received.delivery.body) <= MAX_REQUEST_BYTES else b""
+        report = _make_report(received.request_id, Verdict.REFUSED, reason, received.request)
+        self._journal.add_refused(received.request_id, body, report)
+        if received.request is None:
+            self._consumer.refuse(received)
+        else:
+            self._consumer.accept(received)
+        self._statuses.announce_end(report, body)
+        self._log.warning("request_refused", request_id=received.request_id, reason=reason)
+        self._on_end(report)
+
+    def _refuse_unknown(self, received: ReceivedRequest, reason: str) -> None:
+        """Refuse a request without a usable id: it cannot be remembered, but told."""
+        self._consumer.refuse(received)
+        report = _make_report(received.request_id, Verdict.REFUSED, reason, received.request)
+        self._statuses.announce_foreign(report, received.delivery.body[:MAX_REQUEST_BYTES])
+        self._log.warning("request_refused", request_id=received.request_id, reason=reason)
+        self._on_end(report)
+
+    def _repeat(self, known: JournalEntry) -> None:
+        """Answer a request that has come before: its end once more, if it has ended."""
+        self._log.info("request_came_again", request_id=known.request_id, state=known.state)
+        if known.state is RequestState.ENDED and known.report is not None:
+            self._statuses.announce_end(known.report, known.body)
+
+    def _take_kill(self, received: ReceivedKill) -> bool:
+        request_id = received.request_id
+        self._consumer.accept(received)
+        if self.active is not None and self.active.entry.request_id == request_id:
+            return True
+        for accepted in self._queue:
+            if accepted.entry.request_id == request_id and not accepted.has_begun:
+                self._queue.remove(accepted)
+                self._end(
+                    accepted, _make_report(request_id, Verdict.KILLED, "killed before it began", accepted.request)
+                )
+                return False
+        if self._journal.find(request_id) is None:
+            self._early_kills.append(request_id)
+        return False
+
+    def _end(self, entry: JournalEntry, report: RunReport) -> None:
+        self._journal.end(entry.request_id, report)
+        self._statuses.announce_end(report, entry.body)
+        self._log.info(
+            "request_ended",
+            request_id=report.request_id,
+            verdict=report.verdict,
+            reason=report.reason,
+            n_written=report.n_written,
+            n_lost=report.n_lost,
+        )
+        self._on_end(report)
+
+
+def _report_killed(accepted: AcceptedRequest) -> RunReport:
+    reason = "killed before it began"
+    return _make_report(accepted.entry.request_id, Verdict.KILLED, reason, accepted.request)
+
+
+def _make_report(request_id: str, verdict: Verdict, reason: str, request: WriteRequest | None) -> RunReport:
+    n_requested = None if request is None else request.n_images
+    now = datetime.now(UTC)
+    return RunReport(request_id=request_id, verdict=verdict, reason=reason, n_requested=n_requested, ended_at=now)

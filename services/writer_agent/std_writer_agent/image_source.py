@@ -1,0 +1,133 @@
+"""ImageSource: the images that are published, from a place that may lie in the past."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.errors import RequestRefusedError
+from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.shm.journal import JournalPart
+from std_daq.streams.follower import RingFollower, start_oldest
+
+READ_LIMIT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the journal of one ring: which ring, and the sequence number that comes next."""
+
+    ring_created_ns: int
+    sequence: int
+
+
+class ImageSource:
+    """Follows the ImageBuffer for one run after the other.
+
+    Parameters
+    ----------
+    path
+        Of the ImageBuffer.
+    clock
+        Monotonic seconds.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._follower = RingFollower(partial(ImageBuffer.attach, path), start=start_oldest, clock=clock)
+
+    @property
+    def has_ring(self) -> bool:
+        """Whether there is an ImageBuffer."""
+        return self._follower.ring is not None and self._follower.ring.is_live
+
+    @property
+    def lag(self) -> int:
+        """Images that have been published and not been read."""
+        return self._follower.lag
+
+    def look(self) -> None:
+        """While nothing is read: see whether the ring has appeared or been replaced."""
+        follower = self._follower
+        if follower.journal is not None and not self.has_ring:
+            follower.cursor = follower.journal.next_sequence  # nobody wants the rest of a ring that is gone
+        if not self.has_ring:
+            follower.read(0)
+
+    def position(self) -> Position | None:
+        """Return where the next image will be; None while there is no ring."""
+        follower = self._follower
+        if follower.ring is None or follower.journal is None:
+            return None
+        return Position(follower.ring.segment.created_ns, follower.journal.next_sequence)
+
+    def check_start(self, start_image_id: int) -> None:
+        """Raise RequestRefusedError if the image has been in the ring and is no longer."""
+        self._find(start_image_id)
+
+    def begin(self, asked_at: Position | None, start_image_id: int | None) -> None:
+        """Place the cursor for a run.
+
+        It begins where the run before it has ended, but not before it was asked for, and not with images that are
+        just being overwritten; or at its start image if that is in the ring.
+
+        Parameters
+        ----------
+        asked_at
+            The position when the run was asked for; None if there was no ring.
+        start_image_id
+            First image of the run, if that is given.
+
+        Raises
+        ------
+        RequestRefusedError
+            The start image is no longer in the ring.
+        """
+        follower = self._follower
+        if follower.ring is None or follower.journal is None:
+            return
+        n_slots = follower.ring.n_slots
+        first = max(follower.cursor, follower.journal.next_sequence - n_slots + n_slots // 4)
+        if asked_at is not None and asked_at.ring_created_ns == follower.ring.segment.created_ns:
+            first = max(first, asked_at.sequence)
+        found = None if start_image_id is None else self._find(start_image_id)
+        follower.cursor = first if found is None else found
+
+    def read(self) -> JournalPart | None:
+        """Return what came, a bounded number of entries; None if there is nothing new."""
+        return self._follower.read(READ_LIMIT)
+
+    def close(self) -> None:
+        """Let go of the ring."""
+        self._follower.close()
+
+    def _find(self, start_image_id: int) -> int | None:
+        """Return the sequence number at which to look for the start image; None if it is still to come."""
+        follower = self._follower
+        if follower.ring is None or follower.journal is None:
+            return None
+        n_slots = follower.ring.n_slots
+        entries = follower.journal.read(follower.journal.next_sequence - n_slots, n_slots).entries
+        # After a restart of the detector ids begin anew: only those since the last one can be meant.
+        newest = entries[entries["epoch"] == entries["epoch"][-1]] if len(entries) else entries
+        if not len(newest) or start_image_id > int(newest["id"][-1]):
+            return None
+        index = int(np.searchsorted(newest["id"], np.uint64(start_image_id)))
+        if int(newest["id"][index]) == start_image_id:
+            return int(newest["sequence"][index])
+        if index > 0:
+            return int(newest["sequence"][index - 1])  # it was lost: the image before it tells how many were
+        if _has_beginning(entries, newest):
+            return int(newest["sequence"][0])
+        raise RequestRefusedError(
+            f"image {start_image_id} is no longer in the ring, the oldest there is {int(newest['id'][0])}"
+        )
+
+
+def _has_beginning(entries: NDArray[Any], newest: NDArray[Any]) -> bool:
+    """Return whether the newest epoch's first image is among the entries."""
+    return len(newest) < len(entries) or int(newest["sequence"][0]) == 0

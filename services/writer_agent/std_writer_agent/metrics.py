@@ -1,0 +1,55 @@
+"""Metrics of the writer agent."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from std_daq.protocols.requests import RunReport, Verdict
+from std_writer_agent.run import Run, RunState
+
+IDLE = "idle"
+
+
+class AgentMetrics:
+    """What the agent counts.
+
+    Parameters
+    ----------
+    registry
+        The registry of the process.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._state = Gauge("daq_run_state", "1 for the state of the run.", ["state"], registry=registry)
+        self._requests = Counter("daq_requests", "Requests that ended, by verdict.", ["verdict"], registry=registry)
+        self.queued = Gauge("daq_requests_queued", "Requests that wait for their turn.", registry=registry)
+        self.sent = Counter("daq_run_images_sent", "Images given to the writers.", registry=registry)
+        self._requested = Gauge(
+            "daq_run_images_requested", "Images asked for by the run; 0 where that is open.", registry=registry
+        )
+        self._written = Gauge("daq_run_images_written", "Images that the run has written.", registry=registry)
+        self._lost = Gauge("daq_run_images_lost", "Images that the run has lost.", registry=registry)
+        self.backlog = Gauge("daq_run_backlog_images", "Images that wait for room to a writer.", registry=registry)
+        self.lag = Gauge(
+            "daq_ring_lag_images", "Images published and not yet taken by the run.", ["reader"], registry=registry
+        ).labels("writer-agent")
+        self.is_connected = Gauge("daq_broker_connected", "1 while the broker is there.", registry=registry)
+        for verdict in Verdict:
+            self._requests.labels(verdict)
+        self.show(None)
+
+    def show(self, run: Run | None) -> None:
+        """Show the run, or that there is none; the numbers of the last one stay."""
+        shown = IDLE if run is None else run.state
+        for state in (IDLE, *RunState):
+            self._state.labels(state).set(state == shown)
+        if run is not None:
+            parts = run.parts.values()
+            self._requested.set(run.plan.request.n_images or 0)
+            self._written.set(sum(part.n_in_files for part in parts))
+            self._lost.set(run.counter.n_missed + sum(len(part.lost_ids) for part in parts))
+
+    def count_end(self, report: RunReport) -> None:
+        """Count a request that has ended."""
+        self._requests.labels(report.verdict).inc()
+        if report.verdict is not Verdict.REFUSED:
+            self._written.set(report.n_written)
+            self._lost.set(report.n_lost)
