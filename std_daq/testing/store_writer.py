@@ -1,14 +1,18 @@
 """FakeStoreWriter: an h5_writer that follows the StoreStream but writes nothing, for tests of the writer agent."""
 
+import threading
 import uuid
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.config.model import DetectorConfig
+from std_daq.config.paths import store_address, store_reports_address
 from std_daq.protocols.requests import RunReport
 from std_daq.protocols.store_stream import EndRun, FinishRun, ReportKind, StartRun, WriteMaster, WriterReport, decode
+from std_daq.streams.queue import PullQueue, PushQueue
 
 
 class FakeStoreWriter:
@@ -117,3 +121,53 @@ class FakeStoreWriter:
             files=list(files),
             message=message,
         )
+
+
+class StoreWriterThread:
+    """A `FakeStoreWriter` at the sockets of a real one; a context manager that ends like a killed process.
+
+    Parameters
+    ----------
+    config
+        Tells the addresses.
+    writer
+        What is done with the messages.
+
+    Attributes
+    ----------
+    is_paused
+        While set, nothing is taken and nothing is said.
+    """
+
+    def __init__(self, config: DetectorConfig, writer: FakeStoreWriter) -> None:
+        self.writer = writer
+        self.is_paused = threading.Event()
+        self._config = config
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"fake-writer-{writer.writer}")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        inbox = PullQueue(store_address(self._config, self.writer.writer), bind=False)
+        reports = PushQueue(store_reports_address(self._config), bind=False)
+        try:
+            while not self._stop.wait(0.01):
+                if not self.is_paused.is_set():
+                    self._step(inbox, reports)
+        finally:
+            inbox.close()
+            reports.close()
+
+    def _step(self, inbox: PullQueue, reports: PushQueue) -> None:
+        said = [self.writer.alive()]
+        while (message := inbox.pull()) is not None:
+            said += self.writer.handle(message)
+        for report in [*said, self.writer.flush()]:
+            reports.push(report.model_dump_json().encode())

@@ -142,15 +142,14 @@ class WriterAgent:
         if self._run is None or not self._run.has_writers:
             self._images.look()
             return
+        run = self._run
         for _ in range(READS_A_STEP):
-            if not self._run.is_taking_images:
-                break
-            part = self._images.read()
+            part = self._images.read() if run.is_taking_images else None
             if part is None:
                 break
-            self._do(self._run.feed_images(part.entries, part.n_lost, self._clock()))
-            if self._run is None:
-                break
+            effects = run.feed_images(part.entries, part.n_lost, self._clock())
+            self._images.put_back(run.counter.n_left_over)
+            self._do(effects)
 
     def _take_reports(self) -> None:
         for _ in range(REPORTS_A_STEP):

@@ -35,6 +35,8 @@ class ImageCounter:
         Images that came.
     n_missed
         Images that did not come, although later ones did.
+    n_left_over
+        Images at the end of what was fed last that came after the run was full.
     """
 
     def __init__(self, n_images: int | None, start_image_id: int | None) -> None:
@@ -46,6 +48,7 @@ class ImageCounter:
         self._n_skipped = 0
         self.n_taken = 0
         self.n_missed = 0
+        self.n_left_over = 0
 
     @property
     def has_begun(self) -> bool:
@@ -81,19 +84,23 @@ class ImageCounter:
         The images to write, in order.
         """
         self._n_skipped += n_unread
+        self.n_left_over = 0
         taken: list[int] = []
         columns = (entries[name].tolist() for name in ("epoch", "frame_index", "id"))
         for index, image in enumerate(map(_Seen, *columns)):
             if self.is_full:
+                self.n_left_over = len(entries) - index
                 break
             if self._is_before_start(image):
                 self._last, self._n_skipped = image, 0
                 continue
             self._miss(image)
             self._last, self._n_skipped = image, 0
-            if not self.is_full:
-                self.n_taken += 1
-                taken.append(index)
+            if self.is_full:
+                self.n_left_over = len(entries) - index
+                break
+            self.n_taken += 1
+            taken.append(index)
         return entries[np.array(taken, dtype=np.intp)]
 
     def _is_before_start(self, image: _Seen) -> bool:

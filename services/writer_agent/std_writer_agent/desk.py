@@ -218,7 +218,7 @@ class RequestDesk:
         known = self._journal.find(request_id)
         if known is not None:
             self._consumer.accept(received)
-            self._repeat(known)
+            self._repeat(known, is_redelivered=received.delivery.is_redelivered)
             return
         try:
             if received.request is None:
@@ -271,10 +271,11 @@ class RequestDesk:
         self._log.warning("request_refused", request_id=received.request_id, reason=reason)
         self._on_end(report)
 
-    def _repeat(self, known: JournalEntry) -> None:
-        """Answer a request that has come before: its end once more, if it has ended."""
+    def _repeat(self, known: JournalEntry, *, is_redelivered: bool) -> None:
+        """Answer a request that has come before: its end once more, if it has ended and somebody asks again."""
         self._log.info("request_came_again", request_id=known.request_id, state=known.state)
-        if known.state is RequestState.ENDED and known.report is not None:
+        # What the broker delivers again, because it has not heard that it was taken, nobody has asked again.
+        if known.report is not None and known.state is RequestState.ENDED and not is_redelivered:
             self._statuses.announce_end(known.report, known.body)
 
     def _take_kill(self, received: ReceivedKill) -> bool:
@@ -285,9 +286,7 @@ class RequestDesk:
         for accepted in self._queue:
             if accepted.entry.request_id == request_id and not accepted.has_begun:
                 self._queue.remove(accepted)
-                self._end(
-                    accepted, _make_report(request_id, Verdict.KILLED, "killed before it began", accepted.request)
-                )
+                self._end(accepted.entry, _report_killed(accepted))
                 return False
         if self._journal.find(request_id) is None:
             self._early_kills.append(request_id)

@@ -101,6 +101,10 @@ class ImageSource:
         """Return what came, a bounded number of entries; None if there is nothing new."""
         return self._follower.read(READ_LIMIT)
 
+    def put_back(self, n_entries: int) -> None:
+        """Give the last entries that were read back: the next run may begin with them."""
+        self._follower.cursor -= n_entries
+
     def close(self) -> None:
         """Let go of the ring."""
         self._follower.close()

@@ -36,6 +36,16 @@ def test_run_is_full_when_taken_and_missed_make_up_the_request() -> None:
     assert counter.missed_ids() == [102, 103, 104]
 
 
+def test_images_after_the_end_are_left_over() -> None:
+    counter = ImageCounter(3, None)
+    counter.feed(images([0]))
+    counter.feed(images([1, 2, 3, 4]))
+    assert counter.n_left_over == 2
+    counter = ImageCounter(3, None)
+    counter.feed(images([0, 7, 8]))
+    assert counter.n_left_over == 2
+
+
 def test_ids_that_do_not_go_along_with_the_frame_index_are_counted_but_not_named() -> None:
     entries = images([0, 1, 4])
     entries["id"] = [1000, 1010, 1040]
