@@ -1,12 +1,12 @@
 """The writer agent with a real broker, ring and sockets; the writers follow the StoreStream but write nothing."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -494,19 +494,14 @@ def test_agent_killed_in_a_run_closes_it_and_one_killed_before_the_first_image_g
     config = make_config(shm_dir, tag)
     ring = ring_of(config)
     writer = FakeStoreWriter()
+    with AgentThread(config, broker_url):
+        pass  # the queue is declared now
     with (
         Client(broker_url, tag) as client,
         StoreWriterThread(config, writer),
         AgentProcess(config, broker_url, tmp_path) as agent,
     ):
-        request_id = str(uuid.uuid4())
-        publisher_ready = time.monotonic() + 20
-        while time.monotonic() < publisher_ready:
-            try:
-                client.write(tmp_path / "run.h5", n_images=10, request_id=request_id)
-                break
-            except Exception:  # noqa: BLE001 - the agent has not declared its queue yet
-                time.sleep(0.1)
+        request_id = client.write(tmp_path / "run.h5", n_images=10)
         client.wait_until(request_id, lambda status: "waiting" in status.message)
         agent.kill()
         client.heard.clear()
@@ -532,25 +527,20 @@ def test_requests_through_random_kills_end_once_and_are_never_written_twice(
     ring = ring_of(config)
     publish(ring, range(60))
     writer = FakeStoreWriter()
-    with (
-        Client(broker_url, tag) as client,
-        StoreWriterThread(config, writer),
-        AgentThread(config, broker_url),
-    ):
+    with AgentThread(config, broker_url):
         pass  # the queue is declared now
     with (
         Client(broker_url, tag) as client,
         StoreWriterThread(config, writer),
         AgentProcess(config, broker_url, tmp_path) as agent,
     ):
-        ids = []
-        for index in range(30):
-            ids.append(client.write(tmp_path / f"{index}.h5", n_images=20, start_image_id=5))
-            if index % 10 == 9:
-                heard = sum(map(len, client.heard.values()))
-                _wait_until(lambda heard=heard: client.hear(0.01) or sum(map(len, client.heard.values())) > heard)
-                agent.kill()
-                agent.start()
+        ids = [client.write(tmp_path / f"{index}.h5", n_images=20, start_image_id=5) for index in range(30)]
+        chance = random.Random(1)
+        for _ in range(4):
+            n_heard = sum(map(len, client.heard.values())) + chance.randrange(1, 25)
+            _wait_until(lambda n=n_heard: client.hear(0.001) or sum(map(len, client.heard.values())) >= n)
+            agent.kill()
+            agent.start()
         for request_id in ids:
             end = client.wait_for_end(request_id, timeout_s=60)
             assert end.report is not None
