@@ -125,7 +125,7 @@ def receive(port: Port, wire: Wire) -> int:
         n_rows = aim_batch(port)
         _direct(port, wire, n_rows)
         # As np.int64: otherwise all below would be compiled once more, for rows of 32 bits.
-        n = np.int64(
+        n: Any = np.int64(
             _recvmmsg(
                 np.int32(settings[SOCKET]), wire.messages.ctypes.data, np.uint32(n_rows), np.int32(MSG_WAITFORONE), 0
             )
