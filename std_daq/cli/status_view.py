@@ -7,7 +7,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from std_daq.client.status import DetectorStatus, ServiceStatus
+from std_daq.client.status import DetectorStatus, RunStatus, ServiceStatus
 
 _BUSY, _FULL = 0.5, 0.9
 
@@ -59,9 +59,21 @@ def _flow(status: DetectorStatus) -> Table:
     speed = "" if writing.bytes_per_s is None else f"{writing.bytes_per_s / 1e6:.0f} MB/s"
     table.add_row("written", f"{writing.images}", _rate(writing.images_per_s), _loss(writing.lost))
     table.add_row("", volume, speed, "")
-    for reader, lag in status.ring.lag.items():
-        table.add_row(f"{reader} is behind", str(lag), f"of {status.ring.slots}", _bar(lag, status.ring.slots))
+    for ring in status.rings:
+        for reader, lag in ring.lag.items():
+            table.add_row(f"{reader} is behind", str(lag), f"of {ring.slots} {ring.kind}", _bar(lag, ring.slots))
+    _add_run(table, status.run)
     return table
+
+
+def _add_run(table: Table, run: RunStatus) -> None:
+    if not run.state:
+        return
+    wanted = "" if run.n_requested is None else f"of {run.n_requested}"
+    ended = ", ".join(f"{verdict} {n}" for verdict, n in run.ended.items())
+    table.add_row(f"run: {run.state}", str(run.n_written), wanted, _loss(run.n_lost))
+    if ended:
+        table.add_row("runs before", "", "", ended)
 
 
 def _rate(per_s: float | None) -> str:

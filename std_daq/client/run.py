@@ -66,7 +66,7 @@ class Run:
     def wait(
         self, timeout_s: float | None = None, on_progress: Callable[[StatusMessage], None] | None = None
     ) -> RunReport:
-        """Wait for the end of the run.
+        """Wait for the end of the run, and stop listening then.
 
         Parameters
         ----------
@@ -93,6 +93,7 @@ class Run:
             status = self.poll(min(left_s, _LONGEST_WAIT_S))
             if status is not None and on_progress is not None:
                 on_progress(status)
+        self.close()
         return self.report
 
     def kill(self) -> None:

@@ -42,6 +42,10 @@ class Scrape:
         """Return the sum over all labels, 0 where there is no such metric."""
         return sum(sample.value for sample in self.samples if sample.name == name)
 
+    def has(self, name: str) -> bool:
+        """Return whether the service has such a metric."""
+        return any(sample.name == name for sample in self.samples)
+
     def by_label(self, name: str, label: str) -> dict[str, float]:
         """Return the sums for each value of a label."""
         sums: dict[str, float] = {}

@@ -25,6 +25,11 @@ RING_SLOTS = "daq_ring_slots"
 RING_LAG = "daq_ring_lag_images"
 RUN_STATE = "daq_run_state"
 LAST_IMAGE = "daq_last_image_timestamp_seconds"
+RUN_REQUESTED = "daq_run_images_requested"
+RUN_WRITTEN = "daq_run_images_written"
+RUN_LOST = "daq_run_images_lost"
+REQUESTS = "daq_requests_total"
+FRAME_READER = "assembler"
 
 _RATED = (RECEIVED, IMAGES, IMAGES_WRITTEN, WRITTEN_BYTES)
 
@@ -79,8 +84,9 @@ class ImageStatus:
 
 @dataclass(frozen=True, slots=True)
 class RingStatus:
-    """Slots of the ImageBuffer, and how many images each reader of a ring is behind."""
+    """A ring: its kind (``frames`` or ``images``), its slots, and how many entries each reader is behind."""
 
+    kind: str
     slots: int
     lag: dict[str, int]
 
@@ -88,6 +94,31 @@ class RingStatus:
     def occupancy(self) -> float:
         """How much of the ring the slowest reader still needs; from 1 on it loses images."""
         return max(self.lag.values(), default=0) / self.slots if self.slots else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the status as JSON has it."""
+        return {**asdict(self), "occupancy": self.occupancy}
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """What the writer agent does now, and how the requests before ended.
+
+    Parameters
+    ----------
+    state
+        Its state; empty where there is no agent.
+    n_requested, n_written, n_lost
+        Images of the run; n_requested is None where it goes on until killed, or where there is none.
+    ended
+        Requests since the agent's start by verdict.
+    """
+
+    state: str
+    n_requested: int | None
+    n_written: int
+    n_lost: int
+    ended: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +142,8 @@ class DetectorStatus:
     services: tuple[ServiceStatus, ...]
     packets: PacketStatus
     images: ImageStatus
-    ring: RingStatus
+    rings: tuple[RingStatus, ...]
+    run: RunStatus
     writing: WritingStatus
 
     @property
@@ -121,9 +153,8 @@ class DetectorStatus:
 
     def to_json(self) -> dict[str, Any]:
         """Return the status as JSON has it."""
-        document = {"detector_name": self.detector_name, "is_ready": self.is_ready, **asdict(self)}
-        document["ring"]["occupancy"] = self.ring.occupancy
-        return document
+        rings = [ring.to_json() for ring in self.rings]
+        return {"detector_name": self.detector_name, "is_ready": self.is_ready, **asdict(self), "rings": rings}
 
 
 class StatusReader:
@@ -213,21 +244,47 @@ def _summarise(
             lost=total(IMAGES_LOST),
             last_at_s=max((answer.total(LAST_IMAGE) for answer in answers), default=0.0) or None,
         ),
-        ring=RingStatus(slots=total(RING_SLOTS), lag=by(RING_LAG, "reader")),
+        rings=_rings(scrapes),
+        run=_run(scrapes),
         writing=WritingStatus(
             images=total(IMAGES_WRITTEN),
             images_per_s=rates[IMAGES_WRITTEN],
             bytes=total(WRITTEN_BYTES),
             bytes_per_s=rates[WRITTEN_BYTES],
             lost=total(WRITER_LOST),
-            states={
-                record.instance: state
-                for record, answer in scrapes.items()
-                for state, is_present in answer.by_label(RUN_STATE, "state").items()
-                if is_present
-            },
+            states={record.instance: state for record, answer in scrapes.items() if (state := _state(answer))},
         ),
     )
+
+
+def _rings(scrapes: Mapping[ServiceRecord, Scrape]) -> tuple[RingStatus, ...]:
+    """Return FrameBuffer and ImageBuffer: each tells its slots where it is written, and its lag where it is read."""
+    slots = {"frames": 0, "images": 0}
+    for answer in scrapes.values():
+        kind = "frames" if answer.has(RECEIVED) else "images"
+        slots[kind] = max(slots[kind], int(answer.total(RING_SLOTS)))
+    lag = {reader: int(n) for reader, n in sorted(merge_by_label(scrapes.values(), RING_LAG, "reader").items())}
+    of_frames = {reader: n for reader, n in lag.items() if reader == FRAME_READER}
+    of_images = {reader: n for reader, n in lag.items() if reader != FRAME_READER}
+    rings = (RingStatus("frames", slots["frames"], of_frames), RingStatus("images", slots["images"], of_images))
+    return tuple(ring for ring in rings if ring.slots or ring.lag)
+
+
+def _run(scrapes: Mapping[ServiceRecord, Scrape]) -> RunStatus:
+    agent = next((answer for answer in scrapes.values() if answer.has(RUN_REQUESTED)), Scrape(is_answering=False))
+    return RunStatus(
+        state=_state(agent),
+        n_requested=int(agent.total(RUN_REQUESTED)) or None,
+        n_written=int(agent.total(RUN_WRITTEN)),
+        n_lost=int(agent.total(RUN_LOST)),
+        ended={verdict: int(n) for verdict, n in agent.by_label(REQUESTS, "verdict").items() if n},
+    )
+
+
+def _state(answer: Scrape) -> str:
+    """Return the state of a run as one service sees it; empty where it tells none."""
+    states = answer.by_label(RUN_STATE, "state")
+    return next((state for state, is_present in states.items() if is_present), "")
 
 
 def _service(record: ServiceRecord, answer: Scrape, now: float) -> ServiceStatus:

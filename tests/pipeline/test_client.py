@@ -246,6 +246,12 @@ def test_client_reports_progress_and_times_out(config: str, tag: str, broker_url
         assert run.wait(WAIT_S).verdict is Verdict.KILLED
 
 
+def test_run_that_has_ended_leaves_nothing_open(config: str, tag: str, broker_url: str) -> None:
+    with FakeAgent(broker_url, tag, complete):
+        report = DaqClient(config).write("/data/a.h5", n_images=5).wait(WAIT_S)
+    assert report.verdict is Verdict.COMPLETE
+
+
 def test_writer_of_the_plain_convention_is_understood(config: str, tag: str, broker_url: str) -> None:
     def answer(agent: FakeAgent, received: ReceivedRequest) -> None:
         agent.tell(received, Action.FAIL, "no space left")

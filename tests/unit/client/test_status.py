@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
+from rich.console import Console
 
 from std_daq.cli.__main__ import main
+from std_daq.cli.status_view import status_view
 from std_daq.client.scrape import Scrape, parse_samples, scrape
 from std_daq.client.status import StatusReader
 from std_daq.config.load import load_config
@@ -23,9 +25,22 @@ daq_udp_packets_rejected_total{{module="0",reason="late"}} 2
 daq_udp_packets_rejected_total{{module="1",reason="late"}} 5
 daq_udp_packets_rejected_total{{module="1",reason="foreign"}} 0
 daq_udp_kernel_drops_total{{module="0"}} 4
+daq_ring_slots 40
+"""
+ASSEMBLER = """
+daq_ring_slots 100
+daq_ring_lag_images{reader="assembler"} 4
+"""
+AGENT = """
+daq_run_state{state="idle"} 0
+daq_run_state{state="running"} 1
+daq_run_images_requested 1000
+daq_run_images_written 600
+daq_run_images_lost 2
+daq_requests_total{verdict="complete"} 3
+daq_requests_total{verdict="failed"} 0
 """
 WRITER = """
-daq_ring_slots 100
 daq_ring_lag_images{reader="h5-writer-0"} 25
 daq_run_state{state="idle"} 0
 daq_run_state{state="writing"} 1
@@ -73,8 +88,15 @@ class FakeServices:
 def services(config: DetectorConfig) -> FakeServices:
     write_record(config, "udp-recv", "http://receiver")
     write_record(config, "h5-writer-0", "http://writer")
+    write_record(config, "assembler", "http://assembler")
+    write_record(config, "writer-agent", "http://agent")
     fake = FakeServices()
-    fake.texts = {"http://receiver": RECEIVER.format(received=100), "http://writer": WRITER}
+    fake.texts = {
+        "http://receiver": RECEIVER.format(received=100),
+        "http://writer": WRITER,
+        "http://assembler": ASSEMBLER,
+        "http://agent": AGENT,
+    }
     return fake
 
 
@@ -85,11 +107,30 @@ def reader(config: DetectorConfig, services: FakeServices) -> StatusReader:
 def test_numbers_of_all_services_are_put_together(config: DetectorConfig, services: FakeServices) -> None:
     status = reader(config, services).read()
     assert status.is_ready
-    assert [service.instance for service in status.services] == ["h5-writer-0", "udp-recv"]
+    assert [service.instance for service in status.services] == ["assembler", "h5-writer-0", "udp-recv", "writer-agent"]
     assert (status.packets.received, status.packets.lost, status.packets.kernel_drops) == (200, 3, 4)
     assert status.packets.rejected == {"late": 7}
-    assert status.ring.occupancy == pytest.approx(0.25)
-    assert status.writing.states == {"h5-writer-0": "writing"}
+    assert status.writing.states == {"h5-writer-0": "writing", "writer-agent": "running"}
+
+
+def test_readers_are_behind_in_their_own_rings(config: DetectorConfig, services: FakeServices) -> None:
+    frames, images = reader(config, services).read().rings
+    assert (frames.kind, frames.slots, frames.lag, frames.occupancy) == ("frames", 40, {"assembler": 4}, 0.1)
+    assert (images.kind, images.slots, images.lag, images.occupancy) == ("images", 100, {"h5-writer-0": 25}, 0.25)
+
+
+def test_run_is_shown_with_its_progress(config: DetectorConfig, services: FakeServices) -> None:
+    status = reader(config, services).read()
+    assert (status.run.state, status.run.n_written, status.run.n_requested, status.run.n_lost) == (
+        "running", 600, 1000, 2
+    )  # fmt: skip
+    assert status.run.ended == {"complete": 3}
+    console = Console(record=True, width=150)
+    console.print(status_view(status))
+    text = console.export_text()
+    assert "run: running" in text
+    assert "of 1000" in text
+    assert "25" in text
 
 
 def test_rates_are_those_since_the_last_reading(config: DetectorConfig, services: FakeServices) -> None:
@@ -112,7 +153,7 @@ def test_service_that_does_not_answer_is_shown_as_such(config: DetectorConfig, s
     del services.texts["http://writer"]
     status = reader(config, services).read()
     assert not status.is_ready
-    assert [service.is_answering for service in status.services] == [False, True]
+    assert [service.is_answering for service in status.services] == [True, False, True, True]
 
 
 def test_without_services_nothing_is_ready(config: DetectorConfig) -> None:
