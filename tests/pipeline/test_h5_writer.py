@@ -334,13 +334,12 @@ def test_two_writers_share_a_run_and_the_first_writes_the_master(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
-def test_files_and_folders_belong_to_the_writer_user(make_platform: Callable[..., Platform], tmp_path: Path) -> None:
+def test_files_and_folders_belong_to_the_writer_user(make_platform: Callable[..., Platform], runtime: Path) -> None:
     platform = make_platform(writer_user_id=12345)
     platform.make_ring()
     platform.start_writer()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    theirs = tmp_path / "theirs"
+    runtime.chmod(0o755)  # pytest's own folders cannot be reached by other users
+    theirs = runtime / "theirs"
     theirs.mkdir()
     os.chown(theirs, 12345, -1)
     path = theirs / "new" / "a.h5"
@@ -351,7 +350,7 @@ def test_files_and_folders_belong_to_the_writer_user(make_platform: Callable[...
     platform.agent.wait_for(ReportKind.MASTER_WRITTEN)
     made = [path.parent, path, *map(Path, files)]
     assert [(item.stat().st_uid, item.stat().st_gid) for item in made] == [(12345, 12345)] * 5
-    platform.agent.start(tmp_path / "roots.h5", run_id=42)
+    platform.agent.start(runtime / "roots.h5", run_id=42)
     platform.agent.send(platform.publisher.publish(1), 0, run_id=42)
     assert "Permission denied" in platform.agent.wait_for(ReportKind.FAILED).message
 

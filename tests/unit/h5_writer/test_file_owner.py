@@ -1,7 +1,10 @@
 """In whose name files are made."""
 
 import os
+import shutil
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,15 @@ from std_h5_writer.file_owner import FileOwner
 from std_daq.errors import ConfigError
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files as another user")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that other users can reach, unlike pytest's."""
+    path = Path(tempfile.mkdtemp(prefix="sdt-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.mark.parametrize("user_id", [None, os.geteuid()])
@@ -27,28 +39,29 @@ def test_another_user_needs_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @needs_root
-def test_files_belong_to_the_user_from_the_beginning_and_other_threads_stay_root(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
+def test_files_belong_to_the_user_from_the_beginning_and_other_threads_stay_root(folder: Path) -> None:
+    folder.chmod(0o777)
     owner = FileOwner(12345)
     go = threading.Event()
 
     def touch() -> None:
         assert go.wait(10)
-        (tmp_path / "ours").touch()
+        (folder / "ours").touch()
 
     thread = threading.Thread(target=touch)
     thread.start()
-    with owner.identity():
-        (tmp_path / "theirs").touch()
+    try:
+        with owner.identity():
+            (folder / "theirs").touch()
+            go.set()
+            thread.join()
+    finally:
         go.set()
-        thread.join()
-    (tmp_path / "after").touch()
-    assert [(tmp_path / name).stat().st_uid for name in ("theirs", "ours", "after")] == [12345, 0, 0]
+    (folder / "after").touch()
+    assert [(folder / name).stat().st_uid for name in ("theirs", "ours", "after")] == [12345, 0, 0]
 
 
 @needs_root
-def test_the_user_may_not_more_than_the_user_may(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+def test_the_service_may_not_more_than_the_user_may(folder: Path) -> None:
     with FileOwner(12345).identity(), pytest.raises(PermissionError):
-        (tmp_path / "a").touch()
+        (folder / "a").touch()
