@@ -1,0 +1,159 @@
+"""From packets to files, byte for byte, with everything real: processes, sockets, rings, RabbitMQ, HDF5."""
+
+import hashlib
+import json
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401 - HDF5 finds the compression of the files
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from std_daq.detectors.registry import open_detector
+from std_daq.testing.beamline import Beamline
+from std_daq.testing.expected_images import expected_image
+
+SPECIFIC = "/entry/instrument/detector/detectorSpecific"
+REAL_IMAGES = {
+    29512: "dc037fc6956d334bf7e8f9ae735c1a75a39b1ea83c979b10caff89d6a77684a0",
+    29513: "b2dbc6a24428a1b752d5efc7163a5bf7417f10446dc0d31bd924434efa4dd313",
+    29514: "e1bd6a2af379fd37d3b89b43d8e8b99a1a0ca07bc5aebaa07993455fa84f3515",
+    29515: "e7d1fca86ed17bcc6b35087a6139691c19ddc3e0c0ae430a99ac9379b73396a9",
+    29516: "528066d97cdb55b205a758746f2265d3bc2bf7902910e45ca80ab08e9819e023",
+}
+
+MakeConfig = Callable[..., dict[str, Any]]
+OpenBeamline = Callable[[dict[str, Any]], Beamline]
+
+
+def lost_packets(ledger: Path, port_to_module: Callable[[int], int]) -> dict[int, dict[int, set[int]]]:
+    """Return for each frame and module the packets that were not sent."""
+    lost: dict[int, dict[int, set[int]]] = {}
+    for packet in json.loads(ledger.read_text())["lost"]:
+        modules = lost.setdefault(packet["frame"], {})
+        modules.setdefault(port_to_module(packet["port"]), set()).add(packet["packet"])
+    return lost
+
+
+def packet_counts(beamline: Beamline) -> Counter[str]:
+    """Return what std-udp-recv has counted, over all modules; rejections by their reason."""
+    counts: Counter[str] = Counter()
+    with urllib.request.urlopen(f"{beamline.record_of('udp-recv').url}/metrics", timeout=5) as answer:
+        for family in text_string_to_metric_families(answer.read().decode()):
+            for sample in family.samples:
+                if sample.name == "daq_udp_packets_rejected_total":
+                    counts[sample.labels["reason"]] += int(sample.value)
+                elif sample.name.startswith("daq_udp") and sample.name.endswith("_total"):
+                    counts[sample.name] += int(sample.value)
+    return counts
+
+
+def test_recorded_packets_of_a_real_eiger_give_the_images_listed(
+    beamline_config: MakeConfig, open_beamline: OpenBeamline, eiger_data: Path, tmp_path: Path
+) -> None:
+    document = json.loads((eiger_data / "detector.json").read_text())
+    changes = {key: value for key, value in document.items() if key != "detector_name"}
+    beamline = open_beamline(beamline_config("eiger", **changes))
+    captures = sorted(str(path) for path in eiger_data.glob("*.dat"))
+    exit_code, report = beamline.record(
+        tmp_path / "real.h5", ["--n-images", "5"], ["replay", "--rate-hz", "20", *captures]
+    )
+    assert (exit_code, report["verdict"], report["n_written"]) == (0, "complete", 5)
+    with h5py.File(tmp_path / "real.h5") as file:
+        images = file["/entry/data/data"][:]
+        ids = file[f"{SPECIFIC}/image_id"][:].tolist()
+    assert {i: hashlib.sha256(image.tobytes()).hexdigest() for i, image in zip(ids, images, strict=True)} == REAL_IMAGES
+
+
+@pytest.mark.parametrize("compression", ["none", "bslz4"])
+@pytest.mark.parametrize("kind", ["jungfrau", "eiger", "gigafrost"])
+def test_every_packet_that_arrived_is_in_its_place_and_every_other_is_listed(
+    beamline_config: MakeConfig,
+    open_beamline: OpenBeamline,
+    jungfrau_tables: dict[str, Any],
+    tmp_path: Path,
+    kind: str,
+    compression: str,
+) -> None:
+    options = {"detector": jungfrau_tables} if kind == "jungfrau" else {}
+    beamline = open_beamline(beamline_config(kind, **options))
+    n_images, seed = 30, 5
+    exit_code, report = beamline.record(
+        tmp_path / "run.h5",
+        ["--n-images", str(n_images), "--compression", compression],
+        ["simulate", "--n-images", str(n_images), "--rate-hz", "30", "--pattern", "counter", "--seed", str(seed),
+         "--loss", "0.01", "--reorder", "0.05", "--duplicate", "0.001", "--window", "3",
+         "--ledger", str(tmp_path / "ledger.json")],
+    )  # fmt: skip
+    detector = open_detector(beamline.config)
+    converter = detector.converter()
+    lost = lost_packets(tmp_path / "ledger.json", detector.module_of_port)
+    n_incomplete = len(lost)
+    assert n_incomplete > 0
+    assert (exit_code, report["verdict"]) == (3, "incomplete")
+    assert (report["n_written"], report["n_incomplete"], report["lost_image_ids"]) == (n_images, n_incomplete, [])
+    with h5py.File(tmp_path / "run.h5") as file:
+        assert file[f"{SPECIFIC}/image_id"][:].tolist() == list(range(1, n_images + 1))
+        missing = file[f"{SPECIFIC}/missing_packets"][:]
+        status = file[f"{SPECIFIC}/status"][:]
+        for index, raw in enumerate(islice(detector.simulated_frames("counter", seed), n_images)):
+            number = index + 1
+            gone = lost.get(number, {})
+            expected = expected_image(detector, converter, raw, number, gone)
+            np.testing.assert_array_equal(file["/entry/data/data"][index], expected, err_msg=f"image {number}")
+            assert missing[index].tolist() == [len(gone.get(module, ())) for module in range(beamline.config.n_modules)]
+            assert bool(status[index]) == bool(gone)
+    counts = packet_counts(beamline)
+    n_lost = sum(len(packets) for modules in lost.values() for packets in modules.values())
+    ledger = json.loads((tmp_path / "ledger.json").read_text())
+    n_whole = sum(len(frame.packets) for frame in _one_exposure(beamline)) * n_images
+    n_sent = n_whole - n_lost + len(ledger["duplicated"])
+    assert counts["daq_udp_packets_received_total"] + counts["daq_udp_kernel_drops_total"] == n_sent
+    assert counts["daq_udp_packets_lost_total"] == n_lost
+    assert counts["duplicate"] + counts["late"] == len(ledger["duplicated"])
+
+
+def _one_exposure(beamline: Beamline) -> list[Any]:
+    detector = open_detector(beamline.config)
+    raw = next(detector.simulated_frames("counter", 0))
+    return [detector.packets(m, 1, raw[m], pulse_id=1, timestamp=0) for m in range(beamline.config.n_modules)]
+
+
+def test_72_ports_at_once_give_whole_images(
+    beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
+) -> None:
+    positions = {}
+    for index in range(72):
+        module, quarter = divmod(index, 4)
+        x = module % 3 * 1038 + quarter % 2 * 516
+        y = module // 3 * 550 + (258 if quarter < 2 else 0)
+        positions[str(index)] = [x, y, x + 513, y + 255] if quarter < 2 else [x, y + 255, x + 513, y]
+    document = beamline_config(
+        "eiger",
+        n_modules=72,
+        image_pixel_width=3106,
+        image_pixel_height=3264,
+        module_positions=positions,
+        deactivate=[62, 63, 66, 67],
+        ram_buffer_gb=0.3,
+        shared_memory={"frame_buffer_gb": 0.4},
+    )
+    beamline = open_beamline(document)
+    n_images = 6
+    exit_code, report = beamline.record(
+        tmp_path / "9m.h5",
+        ["--n-images", str(n_images)],
+        ["simulate", "--n-images", str(n_images), "--rate-hz", "3", "--pattern", "counter"],
+    )
+    assert (exit_code, report["verdict"], report["n_written"]) == (0, "complete", n_images)
+    detector = open_detector(beamline.config)
+    with h5py.File(tmp_path / "9m.h5") as file:
+        for index, raw in enumerate(islice(detector.simulated_frames("counter", 0), n_images)):
+            expected = expected_image(detector, detector.converter(), raw, index + 1, {})
+            np.testing.assert_array_equal(file["/entry/data/data"][index], expected)
