@@ -7,6 +7,8 @@ import argparse
 import json
 from pathlib import Path
 
+from std_daq.errors import ResourceError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -29,7 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             report = run.wait(arguments.wait)
         except TimeoutError:
-            print(json.dumps({"request_id": run.request_id, "verdict": None}))
-            return 1
+            raise ResourceError(
+                f"no verdict of {run.request_id} within {arguments.wait:g} s: it may have ended before, or the writer "
+                "agent is not running"
+            ) from None
     print(json.dumps(report.model_dump(mode="json"), indent=2))
     return report.verdict.exit_code

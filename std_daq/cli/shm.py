@@ -75,8 +75,9 @@ def _as_document(ring: "RingUse") -> dict[str, Any]:
 
 
 def _print_table(directory: Path, rings: "list[RingUse]") -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from std_daq.cli.console import table_console
 
     if not rings:
         print(f"no rings in {directory}")
@@ -95,7 +96,7 @@ def _print_table(directory: Path, rings: "list[RingUse]") -> None:
             str(ring.info.creator_pid),
             _users(ring) or "nobody",
         )
-    Console(soft_wrap=True).print(table)
+    table_console().print(table)
 
 
 def _geometry_text(geometry: dict[str, Any]) -> str:

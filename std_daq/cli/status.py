@@ -38,11 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(status.to_json(), indent=2))
     else:
-        from rich.console import Console
-
+        from std_daq.cli.console import table_console
         from std_daq.cli.status_view import status_view
 
-        Console(soft_wrap=True).print(status_view(status))
+        table_console().print(status_view(status))
     return _exit_code(status)
 
 

@@ -108,3 +108,10 @@ def test_pixels_without_value_or_under_the_mask_are_grey(tmp_path: Path) -> None
 def test_brighter_is_higher() -> None:
     shown = colour(np.linspace(0, 1, 100)[None]).astype(int).sum(axis=-1)[0]
     assert shown[-1] > shown[50] > shown[0]
+
+
+def test_few_photons_are_seen_in_the_dark() -> None:
+    pixels = np.zeros((100, 100))
+    pixels[3, 4] = 1
+    shown = colour(pixels).astype(int).sum(axis=-1)
+    assert shown[3, 4] > shown[0, 0]
