@@ -81,6 +81,8 @@ class ImageFileDescription:
         Whether masked pixels hold the fill value.
     request_id, n_requested
         Which request is carried out, for how many images (None: until killed).
+    master_file
+        Name of the master of a run with several data files, in the same folder; empty without one.
     configuration_json, request_json
         Both as they were read.
     calibration_checksums
@@ -100,6 +102,7 @@ class ImageFileDescription:
     is_pixel_mask_applied: bool = False
     request_id: str = ""
     n_requested: int | None = None
+    master_file: str = ""
     configuration_json: str = "{}"
     request_json: str = "{}"
     calibration_checksums: Mapping[str, str] = field(default_factory=dict)

@@ -175,6 +175,8 @@ def _write_run(run: h5py.Group, description: ImageFileDescription) -> None:
     run["layout_version"] = np.int64(layout.CURRENT_LAYOUT_VERSION)
     write_text(run, "detector_name", description.detector_name)
     write_text(run, "request_id", description.request_id)
+    if description.master_file:
+        write_text(run, "master_file", description.master_file)
     write_text(run, "configuration", description.configuration_json)
     write_text(run, "request", description.request_json)
     write_text(run, "calibration_checksums", json.dumps(dict(description.calibration_checksums)))

@@ -2,6 +2,7 @@
 
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -64,6 +65,7 @@ class RunDescriber:
             pixel_mask=self._pixel_mask,
             request_id=run.request_id,
             n_requested=run.request.n_images,
+            master_file="" if run.images_per_file is None else Path(run.output_file).name,
             configuration_json=self._configuration_json,
             request_json=run.request.model_dump_json(),
             calibration_checksums=calibration_checksums(image.ring.read_notes(), int(image.metadata["calibration"][0])),

@@ -11,6 +11,7 @@ from std_daq.files import layout
 from std_daq.files.description import ImageFileDescription
 from std_daq.files.image_file import ImageFile, finish_closed
 from std_daq.protocols.requests import RunReport
+from std_daq.shm.image_buffer import ImageBuffer
 from std_h5_writer.file_owner import FileOwner
 from std_h5_writer.ring_reader import RingImage
 
@@ -55,7 +56,7 @@ class RunFiles:
         self._file_index = -1
         self._n_closed = 0
         self._last_bytes = 0
-        self._looks = ""
+        self._ring: ImageBuffer | None = None
         self._unflushed_ids: list[int] = []
 
     @property
@@ -145,9 +146,7 @@ class RunFiles:
     def _file_of(self, image: RingImage) -> ImageFile:
         index = 0 if self._images_per_file is None else image.i_image // self._images_per_file
         if self._file is not None and index == self._file_index:
-            now = _looks_of(image)
-            if now != self._looks:
-                raise FileFormatError(f"{self._file.path}: images changed from {self._looks} to {now} in the run")
+            self._check_looks(image.ring, self._file)
             return self._file
         if index <= self._file_index:
             raise FileFormatError(f"{self._output_file}: image {image.image_id} comes after its file was closed")
@@ -160,9 +159,16 @@ class RunFiles:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = ImageFile.create(path, description)
         self._file_index = index
-        self._looks = _looks_of(image)
+        self._ring = image.ring
         self.paths.append(path)
         return self._file
+
+    def _check_looks(self, ring: ImageBuffer, file: ImageFile) -> None:
+        """Check an image's ring, if it is another one than that of the image before."""
+        if self._ring is not None and ring is not self._ring and _looks_of(ring) != _looks_of(self._ring):
+            was, now = _looks_of(self._ring), _looks_of(ring)
+            raise FileFormatError(f"{file.path}: images changed from {was} to {now} in the run")
+        self._ring = ring
 
     def _close_file(self) -> None:
         if self._file is not None:
@@ -178,7 +184,7 @@ class RunFiles:
             self._file = None
 
 
-def _looks_of(image: RingImage) -> str:
+def _looks_of(ring: ImageBuffer) -> str:
     """Return what must not change within a file, for a person."""
-    height, width = image.ring.shape
-    return f"{image.ring.dtype} {height}x{width}"
+    height, width = ring.shape
+    return f"{ring.dtype} {height}x{width}"

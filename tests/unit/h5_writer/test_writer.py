@@ -163,6 +163,7 @@ def test_runs_with_many_files_keep_one_open_and_give_the_verdict_to_all(bench: A
     for number, name in enumerate(files):
         assert_holds(Path(name), [2 * number, 2 * number + 1])
         with h5py.File(name) as file:
+            assert file[layout.MASTER_FILE].asstr()[()] == "a.h5"
             assert file[layout.VERDICT].asstr()[()] == "incomplete"
     bench.agent.master(path, files)
     bench.step_until(ReportKind.MASTER_WRITTEN)
