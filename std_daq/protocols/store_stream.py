@@ -116,7 +116,10 @@ class WriterReport(_Message):
         default_factory=list,
         description="Images that were overwritten before they were written; since the last report.",
     )
-    files: list[str] = Field(default_factory=list, description="Its data files, in the order of their images.")
+    files: list[str] = Field(
+        default_factory=list,
+        description="Its data files, in the order of their images; empty in a report of progress if nothing is new.",
+    )
     n_bytes: int = Field(0, description="Bytes of pixels written, as they are in the file.")
     message: str = ""
 

@@ -29,6 +29,8 @@ class Run:
         Whether nothing is left to do but to write the verdict.
     failure
         Why this writer cannot go on; empty while it can.
+    n_files_reported
+        Files that the last report has told.
     """
 
     start: StartRun
@@ -39,6 +41,7 @@ class Run:
     deadline: float = 0.0
     is_drained: bool = False
     failure: str = ""
+    n_files_reported: int = 0
     _started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _n_lost_reported: int = 0
 

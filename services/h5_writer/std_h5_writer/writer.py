@@ -211,7 +211,7 @@ class H5Writer:
         run.lost_ids.append(image_id)
         self._metrics.lost.inc()
         if not run.failure:
-            self._conditions.warning("image_overwritten", run_id=run.run_id, image_id=image_id)
+            self._conditions.warning("image_lost", run_id=run.run_id, image_id=image_id)
 
     # -- the life of a run
 
@@ -338,6 +338,8 @@ class H5Writer:
     def _send(self, kind: ReportKind, run: Run, *, message: str = "", n_written: int | None = None) -> bool:
         ids = run.unreported_ids()
         files = run.files
+        # Reports of progress pile up while the agent is away, and a run may have a thousand files.
+        is_known = kind is ReportKind.PROGRESS and len(files.paths) == run.n_files_reported
         is_sent = self._reporter.send(
             kind,
             run_id=run.run_id,
@@ -345,12 +347,13 @@ class H5Writer:
             n_flushed=files.n_flushed,
             n_incomplete=files.n_incomplete,
             lost_image_ids=ids,
-            files=[str(path) for path in files.paths],
+            files=[] if is_known else [str(path) for path in files.paths],
             n_bytes=files.n_bytes,
             message=message,
         )
         if is_sent:
             run.mark_reported(len(ids))
+            run.n_files_reported = len(files.paths)
         return is_sent
 
 

@@ -471,3 +471,12 @@ def test_an_image_knows_when_it_is_no_longer_whole(bench: Any) -> None:
         publisher.publish(i)
     assert not image.is_whole()
     assert bench.ring.find(store_image) is None
+
+
+def test_reports_of_progress_tell_the_files_once(bench: Any, tmp_path: Path) -> None:
+    bench.make_ring()
+    write_run(bench, tmp_path / "a.h5", range(8), images_per_file=2)
+    told = [report.files for report in bench.agent.reports if report.kind is ReportKind.PROGRESS and report.files]
+    assert told == sorted(told, key=len)
+    assert len({len(files) for files in told}) == len(told)
+    assert len(bench.agent.reports[-1].files) == 4
