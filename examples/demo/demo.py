@@ -178,7 +178,7 @@ def record(
 ) -> Outcome:
     """Have a run written while the detector is simulated, and compare the file with the simulation."""
     start = time.monotonic()
-    first_frame = 1 + (seed - 1) * 1000
+    first_frame = 1 + (seed - 1) * N_IMAGES
     with client.write(file, n_images=N_IMAGES, **request) as run, console.status(f"recording {file.name}"):
         status = run.poll(RUN_TIMEOUT_S)
         if status is None or status.action is not Action.ACCEPTED:
@@ -264,7 +264,7 @@ def left_behind(config_file: Path) -> list[str]:
 def summarise(outcomes: list[Outcome], left: list[str], folder: Path, picture: Path) -> None:
     """Print what happened."""
     table = Table(title=f"JUNGFRAU, {N_MODULES} modules, {N_IMAGES} images a run at {RATE_HZ:g} Hz, corrected to keV")
-    for column in ("run", "verdict", "images", "packets sent", "lost on the way", "images concerned", "MB", "pixels"):
+    for column in ("run", "verdict", "images", "packets", "lost", "in images", "MB", "pixels"):
         table.add_column(column, justify="left" if column in {"run", "verdict", "pixels"} else "right")
     for outcome in outcomes:
         table.add_row(
@@ -275,7 +275,7 @@ def summarise(outcomes: list[Outcome], left: list[str], folder: Path, picture: P
             str(outcome.ledger.n_lost),
             str(outcome.report.n_incomplete),
             f"{outcome.n_bytes / 1e6:.0f}",
-            "[red]differ" if outcome.problems else "[green]as simulated",
+            "[red]wrong" if outcome.problems else "[green]all right",
         )
     console = Console()
     console.print(table)

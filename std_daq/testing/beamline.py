@@ -17,8 +17,10 @@ from typing import Any, Self
 from std_daq.broker.address import VARIABLE
 from std_daq.broker.statuses import StatusListener
 from std_daq.config.load import load_config
+from std_daq.config.paths import image_buffer_path
 from std_daq.protocols.requests import Action
 from std_daq.service.record import ServiceRecord, read_records
+from std_daq.shm.image_buffer import ImageBuffer
 
 READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 30.0
@@ -98,6 +100,7 @@ class Beamline:
         self.config_file = folder / "detector.json"
         self.config_file.write_text(json.dumps(config))
         self.config = load_config(self.config_file)
+        self.broker_url = broker_url
         self._environment = {VARIABLE: broker_url}
         self._up: subprocess.Popen[str] | None = None
         self._log: list[str] = []
@@ -190,6 +193,10 @@ class Beamline:
         exit_code, out, err = self.run(*command, timeout_s=timeout_s)
         if exit_code != 0:
             raise RuntimeError(f"{command[0]} ended with {exit_code}:\n{out}\n{err}")
+
+    def open_images(self) -> ImageBuffer:
+        """Attach to the ImageBuffer; the caller closes it."""
+        return ImageBuffer.attach(image_buffer_path(self.config))
 
     def record_of(self, instance: str) -> ServiceRecord:
         """Return the record of a running service."""
