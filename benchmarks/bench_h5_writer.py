@@ -21,13 +21,6 @@ from pathlib import Path
 
 import numpy as np
 from prometheus_client import CollectorRegistry
-from std_h5_writer.compressor import OrderedCompressor
-from std_h5_writer.file_owner import FileOwner
-from std_h5_writer.metrics import WriterMetrics
-from std_h5_writer.reporter import Reporter
-from std_h5_writer.ring_reader import RingReader
-from std_h5_writer.run_description import RunDescriber
-from std_h5_writer.writer import H5Writer
 
 from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import image_buffer_path, store_address, store_reports_address
@@ -37,6 +30,13 @@ from std_daq.protocols.store_stream import ReportKind
 from std_daq.streams.queue import PullQueue
 from std_daq.telemetry.logs import configure_logs
 from std_daq.testing.store_driver import N_MODULES, RingPublisher, StoreDriver
+from std_h5_writer.compressor import OrderedCompressor
+from std_h5_writer.file_owner import FileOwner
+from std_h5_writer.metrics import WriterMetrics
+from std_h5_writer.reporter import Reporter
+from std_h5_writer.ring_reader import RingReader
+from std_h5_writer.run_description import RunDescriber
+from std_h5_writer.writer import H5Writer
 
 SHAPE = (1024, 1030)
 N_SLOTS = 64

@@ -15,9 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 from prometheus_client import generate_latest
-from std_udp_recv.__main__ import main
-from std_udp_recv.placing import kernels as k
-from std_udp_recv.receiver import Receiver
 
 from std_daq.config import DetectorConfig, ModuleRange, parse_config
 from std_daq.config.paths import frame_buffer_path
@@ -28,6 +25,9 @@ from std_daq.shm.frame_buffer import FrameBuffer
 from std_daq.simulation.sending import PacketSender
 from std_daq.testing.reference_receiver import receive_frame
 from std_daq.testing.services import service_context
+from std_udp_recv.__main__ import main
+from std_udp_recv.placing import kernels as k
+from std_udp_recv.receiver import Receiver
 
 DEADLINE_S = 20.0
 

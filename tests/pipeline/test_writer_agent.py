@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from std_writer_agent.__main__ import _start
 
 from std_daq.broker.messages import Message
 from std_daq.broker.requests import RequestPublisher
@@ -26,6 +25,7 @@ from std_daq.protocols.requests import Action, StatusMessage, Verdict, WriteRequ
 from std_daq.testing.services import service_context
 from std_daq.testing.store_driver import RingPublisher
 from std_daq.testing.store_writer import FakeStoreWriter, StoreWriterThread
+from std_writer_agent.__main__ import _start
 
 POSITIONS = {0: (0, 258, 513, 513), 1: (516, 258, 1029, 513), 2: (0, 255, 513, 0), 3: (516, 255, 1029, 0)}
 

@@ -127,7 +127,7 @@ class Assembler:
         arrived = [raw for raw in exposure.raw if raw is not None]
         metadata["first_arrival_ns"] = min(int(raw["first_arrival_ns"][0]) for raw in arrived)
         metadata["last_arrival_ns"] = max(int(raw["last_arrival_ns"][0]) for raw in arrived)
-        metadata["epoch"] = exposure.epoch
+        metadata["epoch"] = max(int(raw["epoch"][0]) for raw in arrived)
         metadata["status"] = built.status
         metadata["n_missing_modules"] = built.n_missing_modules
         metadata["n_missing_packets"] = built.missing_packets.sum()

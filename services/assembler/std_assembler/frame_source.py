@@ -31,14 +31,11 @@ class Exposure:
     ----------
     frame_index
         The detector's frame number.
-    epoch
-        How often the detector had restarted since this assembler started.
     raw
         The RawMetadata of each receiver, None where it has none.
     """
 
     frame_index: int
-    epoch: int
     raw: list[NDArray[Any] | None]
 
     @property
@@ -137,7 +134,7 @@ class FrameSource:
 
 
 def _exposure(result: Synchronised[NDArray[Any]]) -> Exposure:
-    return Exposure(result.key, result.epoch, [None if raw is None else raw.reshape(1) for raw in result.payloads])
+    return Exposure(result.key, [None if raw is None else raw.reshape(1) for raw in result.payloads])
 
 
 @dataclass(frozen=True, slots=True)

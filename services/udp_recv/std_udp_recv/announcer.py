@@ -27,18 +27,29 @@ class FrameAnnouncer:
         Exposures that may wait for modules at once.
     timeout_ns
         How long one waits.
-    epoch
-        Epoch of the first exposures.
+    ring_epoch
+        Epoch of the first frames in the ring; new at each start of the receiver.
+    last
+        Epoch and frame number of the exposure that this receiver published last, before it was started again. If the
+        numbers go on from there the detector did not restart, and what lies between is lost.
     is_alternating
         Whether several ports bring alternate frames of a module.
     """
 
     def __init__(
-        self, modules: Iterable[int], *, window: int, timeout_ns: int, epoch: int, is_alternating: bool
+        self,
+        modules: Iterable[int],
+        *,
+        window: int,
+        timeout_ns: int,
+        ring_epoch: int,
+        last: tuple[int, int] | None,
+        is_alternating: bool,
     ) -> None:
         self._source_of = {module: source for source, module in enumerate(modules)}
-        self._epoch_of = dict.fromkeys(self._source_of, epoch)
-        self._first_epoch = epoch
+        self._epoch_of = dict.fromkeys(self._source_of, ring_epoch)
+        self._last = last
+        self._first_epoch: int | None = None
         self._synchroniser: Synchroniser[EndedFrame] = Synchroniser(
             len(self._source_of), window=window, time_limit_ns=timeout_ns, consecutive=is_alternating
         )
@@ -93,6 +104,14 @@ class FrameAnnouncer:
         raw["timestamp"] = first.timestamp % 2**64
         raw["first_arrival_ns"] = min(frame.first_arrival_ns for frame in frames)
         raw["last_arrival_ns"] = max(frame.last_arrival_ns for frame in frames)
+        if self._first_epoch is None:
+            self._first_epoch = self._continue_from_last(exposure.key)
         raw["epoch"] = self._first_epoch + exposure.epoch
         raw["n_missing_modules"] = len(exposure.missing)
         return raw
+
+    def _continue_from_last(self, key: int) -> int:
+        if self._last is None:
+            return 0
+        epoch, frame_number = self._last
+        return epoch if key > frame_number else epoch + 1

@@ -15,6 +15,7 @@ from std_daq.detectors.registry import open_detector
 from std_daq.errors import ConfigError
 from std_daq.service.run import ServiceContext
 from std_daq.shm.frame_buffer import FrameBuffer
+from std_daq.shm.journal import Journal
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_udp_recv.announcer import FrameAnnouncer
@@ -57,7 +58,8 @@ class Receiver:
                 modules,
                 window=config.module_sync_queue_size,
                 timeout_ns=int(config.udp.module_timeout_s * 1e9),
-                epoch=epoch,
+                ring_epoch=epoch,
+                last=_last_exposure(self._ring.journals[part[0]]),
                 is_alternating=key_step > 1,
             )
             ports = [port for port in range(detector.n_ports) if detector.module_of_port(port) in modules]
@@ -231,3 +233,9 @@ def _open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
             remedy="make the window smaller or shared_memory.frame_buffer_gb larger",
         )
     return ring
+
+
+def _last_exposure(journal: Journal) -> tuple[int, int] | None:
+    """Return epoch and frame number of what was published last; None where nothing was."""
+    entries = journal.read(journal.next_sequence - 1, 1).entries
+    return (int(entries["epoch"][0]), int(entries["frame_index"][0])) if len(entries) else None

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from std_assembler.assembler import Assembler
 
+from std_assembler.assembler import Assembler
 from std_daq.config import DetectorConfig, ModuleRange, parse_config
 from std_daq.config.paths import image_buffer_path
 from std_daq.errors import SharedMemoryError

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from std_h5_writer.file_owner import FileOwner
 
 from std_daq.errors import ConfigError
+from std_h5_writer.file_owner import FileOwner
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files as another user")
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from std_udp_recv.placing import kernels as k
 
 WINDOW = 3

@@ -3,12 +3,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from std_writer_agent.admission import LONGEST_NAME, Admission
 
 from std_daq.config.load import parse_config
 from std_daq.errors import RequestRefusedError
 from std_daq.files.layout import data_file_path
 from std_daq.protocols.requests import WriteRequest
+from std_writer_agent.admission import LONGEST_NAME, Admission
 
 IMAGE_BYTES = 1_000_000
 FREE_BYTES = 5_000_000_000

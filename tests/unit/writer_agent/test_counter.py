@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from std_writer_agent.counter import MAX_NAMED, ImageCounter
 
 from std_daq.protocols.image_metadata import IMAGE_METADATA
+from std_writer_agent.counter import MAX_NAMED, ImageCounter
 
 
 def images(frames: Iterable[int], *, epoch: int = 0, id_offset: int = 100) -> NDArray[Any]:

@@ -3,11 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from std_writer_agent.image_source import ImageSource
 
 from std_daq.errors import RequestRefusedError
 from std_daq.protocols.image_metadata import IMAGE_METADATA
 from std_daq.shm.image_buffer import ImageBuffer
+from std_writer_agent.image_source import ImageSource
 
 
 def make_ring(path: Path, n_slots: int = 8) -> ImageBuffer:

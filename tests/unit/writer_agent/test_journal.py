@@ -4,10 +4,10 @@ import uuid
 from pathlib import Path
 
 import pytest
-from std_writer_agent.journal import KEEP_S, RequestJournal, RequestState
 
 from std_daq.errors import ConfigError
 from std_daq.protocols.requests import RunReport, Verdict
+from std_writer_agent.journal import KEEP_S, RequestJournal, RequestState
 
 
 def make_report(request_id: str, verdict: Verdict = Verdict.COMPLETE) -> RunReport:

@@ -6,10 +6,6 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from std_writer_agent.effects import Announce, Decide, DropUnsent, Effect, End, SendImages, SendMessage
-from std_writer_agent.plan import RunPlan, images_per_file
-from std_writer_agent.roster import WriterRoster
-from std_writer_agent.run import Run, RunState
 
 from std_daq.protocols.image_metadata import IMAGE_METADATA
 from std_daq.protocols.requests import Action, RunReport, Verdict, WriteRequest, new_request_id
@@ -22,6 +18,10 @@ from std_daq.protocols.store_stream import (
     encode_run_message,
 )
 from std_daq.testing.store_writer import FakeStoreWriter
+from std_writer_agent.effects import Announce, Decide, DropUnsent, Effect, End, SendImages, SendMessage
+from std_writer_agent.plan import RunPlan, images_per_file
+from std_writer_agent.roster import WriterRoster
+from std_writer_agent.run import Run, RunState
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RUN_ID = 7

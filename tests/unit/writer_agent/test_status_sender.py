@@ -3,12 +3,12 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
-from std_writer_agent.effects import Announce
-from std_writer_agent.journal import RequestJournal
-from std_writer_agent.status_sender import TRY_AGAIN_S, StatusSender
 
 from std_daq.errors import BrokerError
 from std_daq.protocols.requests import Action, RunReport, StatusMessage, Verdict
+from std_writer_agent.effects import Announce
+from std_writer_agent.journal import RequestJournal
+from std_writer_agent.status_sender import TRY_AGAIN_S, StatusSender
 
 REPORT = RunReport(request_id="a", verdict=Verdict.COMPLETE)
 PROGRESS = Announce(Action.PROGRESS, "1 of 2", {"n_written": 1})
