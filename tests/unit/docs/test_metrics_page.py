@@ -1,0 +1,76 @@
+"""The page of metrics, the rules for alerts and the services' pages name the metrics that there are."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Metric
+from std_assembler.metrics import AssemblerMetrics
+from std_h5_writer.metrics import WriterMetrics
+from std_udp_recv.announcer import FrameAnnouncer
+from std_udp_recv.metrics import ReceiverCollector
+from std_writer_agent.metrics import AgentMetrics
+
+from std_daq.telemetry.metrics import make_registry
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "reference" / "metrics.md"
+ROW = re.compile(r"^\| `(daq_\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
+
+
+def register(service: str, registry: CollectorRegistry) -> None:
+    if service == "udp_recv":
+        announcer = FrameAnnouncer([0], window=1, timeout_ns=1, epoch=0, is_alternating=False)
+        registry.register(ReceiverCollector([], announcer, n_slots=8))
+    elif service == "assembler":
+        AssemblerMetrics(registry)
+    elif service == "writer_agent":
+        AgentMetrics(registry)
+    else:
+        WriterMetrics(registry, "h5-writer-0")
+
+
+def families(service: str) -> dict[str, Metric]:
+    """Return the metrics of a service by the names under which they are read."""
+    registry = CollectorRegistry()
+    register(service, registry)
+    return {
+        f"{family.name}_total" if family.type == "counter" else family.name: family for family in registry.collect()
+    }
+
+
+def table(heading: str) -> dict[str, tuple[str, set[str]]]:
+    """Return type and labels of the metrics in a section of the page."""
+    section = PAGE.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in ROW.findall(section)}
+
+
+SERVICES = ["udp_recv", "assembler", "writer_agent", "h5_writer"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_page_has_the_metrics_of_the_service_with_their_types_and_labels(service: str) -> None:
+    described, real = table(service), families(service)
+    assert set(described) == set(real)
+    for name, family in real.items():
+        kind, labels = described[name]
+        assert kind == family.type, name
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == labels, name
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_page_of_the_service_names_its_metrics(service: str) -> None:
+    text = (ROOT / "services" / service / "README.md").read_text()
+    assert set(families(service)) - set(re.findall(r"daq_\w+", text)) == set()
+
+
+def test_alerts_use_metrics_that_there_are() -> None:
+    known = set(table("All services")).union(*(table(service) for service in SERVICES))
+    used = set(re.findall(r"\bdaq_\w+", (PAGE.parent / "alerts.yml").read_text()))
+    assert used <= known
+    assert used
+
+
+def test_every_registry_tells_the_build() -> None:
+    assert "daq_build_info" in {f"{family.name}_info" for family in make_registry("x").collect()}
