@@ -428,6 +428,22 @@ def test_stopped_agent_ends_its_run_and_keeps_what_waits(
             assert client.wait_for_end(second).action is Action.SUCCESS
 
 
+def test_run_that_waits_for_its_first_image_outlives_a_stop(
+    broker_url: str, tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
+) -> None:
+    config = make_config(shm_dir, tag)
+    ring = ring_of(config)
+    with Client(broker_url, tag) as client, StoreWriterThread(config, FakeStoreWriter()):
+        with AgentThread(config, broker_url):
+            request_id = client.write(tmp_path / "run.h5", n_images=3)
+            client.wait_until(request_id, lambda status: "waiting" in status.message)
+        client.heard.clear()
+        with AgentThread(config, broker_url):
+            client.wait_until(request_id, lambda status: "waiting" in status.message)
+            publish(ring, range(3))
+            assert client.wait_for_end(request_id).action is Action.SUCCESS
+
+
 def test_broker_that_is_away_in_a_run_disturbs_nothing(
     tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
 ) -> None:

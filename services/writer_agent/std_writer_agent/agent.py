@@ -25,6 +25,8 @@ from std_writer_agent.run import Run
 from std_writer_agent.status_sender import StatusSender
 
 WAIT_S = 0.05
+# A wake-up costs more than ten images do: they are taken in batches.
+BATCH_S = 0.005
 READS_A_STEP = 16
 REPORTS_A_STEP = 1000
 DRAIN_DEADLINE_S = 5.0
@@ -88,9 +90,12 @@ class WriterAgent:
         self._conditions = ConditionLog()
         self._roster = WriterRoster()
         self._run: Run | None = None
+        self._awake_since = clock()
         self._poller = zmq.Poller()
         self._poller.register(reports.socket, zmq.POLLIN)
-        self._poller.register(doorbell.socket, zmq.POLLIN)
+        self._image_poller = zmq.Poller()
+        self._image_poller.register(reports.socket, zmq.POLLIN)
+        self._image_poller.register(doorbell.socket, zmq.POLLIN)
         self._images.look()
         self._desk.restore()
 
@@ -133,9 +138,13 @@ class WriterAgent:
         self._desk.close()
 
     def _wait(self) -> None:
-        is_behind = self._run is not None and self._run.is_taking_images and self._images.lag > 0
-        if not is_behind:
+        """Wait for something to do; images are nothing to do unless a run takes them."""
+        if self._run is None or not self._run.is_taking_images:
             self._poller.poll(int(WAIT_S * 1000))
+        elif not self._images.lag:
+            self._image_poller.poll(int(WAIT_S * 1000))
+            time.sleep(max(0.0, self._awake_since + BATCH_S - self._clock()))
+        self._awake_since = self._clock()
         self._doorbell.wait(0)
 
     def _take_images(self) -> None:

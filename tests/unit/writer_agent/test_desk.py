@@ -1,0 +1,204 @@
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from std_writer_agent.desk import RequestDesk
+from std_writer_agent.image_source import Position
+from std_writer_agent.journal import RequestJournal, RequestState
+from std_writer_agent.status_sender import StatusSender
+
+from std_daq.broker.messages import Delivery
+from std_daq.broker.requests import ReceivedKill, ReceivedRequest
+from std_daq.errors import RequestRefusedError
+from std_daq.protocols.requests import (
+    Action,
+    RunReport,
+    StatusMessage,
+    Verdict,
+    WriteRequest,
+    new_request_id,
+    parse_write_request,
+)
+
+
+class FakeBroker:
+    """Consumer and publisher in one, that writes down the order of what is done."""
+
+    def __init__(self, journal: RequestJournal) -> None:
+        self._journal = journal
+        self.waiting: deque[ReceivedRequest | ReceivedKill] = deque()
+        self.events: list[str] = []
+        self.statuses: list[StatusMessage] = []
+
+    def poll(self, timeout_s: float = 0.0) -> ReceivedRequest | ReceivedKill | None:
+        return self.waiting.popleft() if self.waiting else None
+
+    def accept(self, received: ReceivedRequest | ReceivedKill) -> None:
+        known = self._journal.find(received.request_id) is not None
+        self.events.append("accepted, known" if known else "accepted, not known")
+
+    def refuse(self, received: ReceivedRequest | ReceivedKill) -> None:
+        self.events.append("dead letter")
+
+    def publish(self, status: StatusMessage) -> "Future[None]":
+        self.events.append(str(status.action))
+        self.statuses.append(status)
+        return Future()
+
+
+class FakeImages:
+    def position(self) -> Position | None:
+        return Position(1, 42)
+
+    def check_start(self, start_image_id: int) -> None:
+        if start_image_id == 13:
+            raise RequestRefusedError("image 13 is no longer in the ring")
+
+
+class AdmitsAll:
+    def admit(self, request: WriteRequest, taken: set[str]) -> str:
+        if request.output_file in taken:
+            raise RequestRefusedError("taken")
+        return request.output_file
+
+
+class Stage:
+    def __init__(self, journal: RequestJournal, max_queued: int = 2) -> None:
+        self.journal = journal
+        self.broker = FakeBroker(journal)
+        self.ended: list[RunReport] = []
+        self.desk = RequestDesk(
+            consumer=self.broker,
+            journal=journal,
+            statuses=StatusSender(self.broker, journal, "det"),
+            admission=AdmitsAll(),
+            images=FakeImages(),
+            max_queued=max_queued,
+            on_end=self.ended.append,
+        )
+
+    def request(self, body: str, request_id: str | None = None, *, is_redelivered: bool = False) -> str:
+        request_id = request_id or new_request_id()
+        delivery = make_delivery(request_id, body.encode(), is_redelivered=is_redelivered)
+        try:
+            received = ReceivedRequest(request_id, parse_write_request(delivery.body), "", delivery)
+        except RequestRefusedError as error:
+            received = ReceivedRequest(request_id, None, str(error), delivery)
+        self.broker.waiting.append(received)
+        self.desk.take()
+        return request_id
+
+    def kill(self, request_id: str) -> bool:
+        self.broker.waiting.append(ReceivedKill(request_id, make_delivery(request_id, b"")))
+        return self.desk.take()
+
+    def verdicts(self) -> list[Verdict]:
+        return [report.verdict for report in self.ended]
+
+
+def make_delivery(request_id: str, body: bytes, *, is_redelivered: bool = False) -> Delivery:
+    return Delivery(
+        queue="q",
+        body=body,
+        headers={},
+        correlation_id=request_id,
+        is_redelivered=is_redelivered,
+        tag=1,
+        session=1,
+    )
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[RequestJournal]:
+    journal = RequestJournal(tmp_path / "journal.sqlite")
+    yield journal
+    journal.close()
+
+
+def test_request_is_in_the_journal_before_the_broker_and_the_user_hear(journal: RequestJournal) -> None:
+    stage = Stage(journal)
+    stage.request('{"output_file": "/a"}')
+    assert stage.broker.events == ["accepted, known", "request_accepted"]
+    accepted = stage.desk.begin_next()
+    assert accepted is not None
+    assert (accepted.asked_at, accepted.entry.state) == (Position(1, 42), RequestState.QUEUED)
+
+
+def test_refused_request_is_in_the_journal_before_it_is_a_dead_letter(journal: RequestJournal) -> None:
+    stage = Stage(journal)
+    request_id = stage.request('{"output_file": 1}')
+    assert stage.broker.events == ["dead letter", "request_fail"]
+    assert journal.find(request_id) is not None
+    stage.request('{"output_file": "/a", "start_image_id": 13}')
+    assert stage.broker.events[2:] == ["accepted, known", "request_fail"]
+    assert stage.verdicts() == [Verdict.REFUSED, Verdict.REFUSED]
+
+
+def test_second_request_is_refused_while_one_runs_unless_it_may_wait(journal: RequestJournal) -> None:
+    stage = Stage(journal, max_queued=1)
+    running = stage.request('{"output_file": "/a"}')
+    stage.desk.begin_next()
+    stage.request('{"output_file": "/a"}')
+    stage.request('{"output_file": "/b"}')
+    stage.request('{"output_file": "/c"}')
+    reasons = [report.reason for report in stage.ended]
+    assert reasons == ["taken", f"the writer is busy: request {running} runs, 1 of at most 1 wait"]
+
+
+def test_kill_ends_a_waiting_request_and_leaves_the_active_one_to_its_run(journal: RequestJournal) -> None:
+    stage = Stage(journal)
+    active = stage.request('{"output_file": "/a"}')
+    stage.desk.begin_next()
+    waiting = stage.request('{"output_file": "/b"}')
+    assert stage.kill(active)
+    assert not stage.kill(waiting)
+    assert not stage.kill(waiting)
+    assert stage.verdicts() == [Verdict.KILLED]
+    assert stage.desk.n_queued == 0
+
+
+def test_request_that_was_killed_before_it_came_never_begins(journal: RequestJournal) -> None:
+    stage = Stage(journal)
+    request_id = new_request_id()
+    stage.kill(request_id)
+    stage.request('{"output_file": "/a"}', request_id)
+    assert stage.verdicts() == [Verdict.KILLED]
+    assert stage.desk.begin_next() is None
+
+
+def test_request_that_is_asked_again_hears_its_end_and_one_delivered_again_does_not(journal: RequestJournal) -> None:
+    stage = Stage(journal)
+    request_id = stage.request('{"output_file": "/a"}')
+    stage.request('{"output_file": "/a"}', request_id)
+    assert stage.desk.n_queued == 1
+    stage.desk.begin_next()
+    stage.desk.end(RunReport(request_id=request_id, verdict=Verdict.COMPLETE, n_written=3))
+    stage.broker.statuses.clear()
+    stage.request('{"output_file": "/a"}', request_id, is_redelivered=True)
+    assert stage.broker.statuses == []
+    stage.request('{"output_file": "/a"}', request_id)
+    assert [status.action for status in stage.broker.statuses] == [Action.SUCCESS]
+    assert stage.desk.begin_next() is None
+
+
+def test_restart_takes_up_what_was_begun_first(journal: RequestJournal) -> None:
+    journal.add("waiting", b'{"output_file": "/a"}', "/a")
+    journal.add("begun", b'{"output_file": "/b"}', "/b")
+    journal.start("begun")
+    stage = Stage(journal)
+    stage.desk.restore()
+    first, second = stage.desk.begin_next(), stage.desk.begin_next()
+    assert first is not None
+    assert second is not None
+    assert (first.entry.request_id, first.has_begun) == ("begun", True)
+    assert (second.entry.request_id, second.has_begun) == ("waiting", False)
+
+
+def test_request_that_a_newer_version_does_not_understand_ends_as_failed(journal: RequestJournal) -> None:
+    journal.add("old", b'{"output_file": "/a", "gone": 1}', "/a")
+    stage = Stage(journal)
+    stage.desk.restore()
+    assert stage.verdicts() == [Verdict.FAILED]
+    assert stage.desk.begin_next() is None
