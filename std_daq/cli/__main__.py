@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -41,11 +42,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logs("info")
     try:
         exit_code: int = command.run(arguments)
+        sys.stdout.flush()
     except StdDaqError as error:
         print(f"std-daq {name}: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Who reads the output has gone, as in `| head`; what is left in the buffer must not fail again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return exit_code
 
 

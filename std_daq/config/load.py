@@ -66,7 +66,8 @@ def config_error(
     error: ValidationError, model: type[BaseModel], file: Path | str | None = None, prefix: str = ""
 ) -> ConfigError:
     """Turn the first problem of a pydantic error into a ConfigError, with the nearest known key."""
-    first = error.errors()[0]
+    # A misspelt key is unknown and missing: told as unknown, it is found in the file.
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     location = [str(part) for part in first["loc"]]
     key = ".".join([prefix, *location] if prefix else location) or None
     more = len(error.errors()) - 1

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -40,3 +41,13 @@ def test_unknown_command_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None
         main(["wrote"])
     assert ended.value.code == 2
     assert "wrote" in capsys.readouterr().err
+
+
+def test_reader_that_stops_early_makes_no_traceback() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "std_daq.cli", "config", "schema"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert done.stderr == ""
+    assert done.returncode == 1

@@ -84,6 +84,13 @@ def test_wrong_value_is_refused_with_file_key_value_and_remedy(
     assert caught.value.key == key
 
 
+def test_misspelt_required_key_is_told_as_unknown_and_not_as_missing() -> None:
+    document = MODULE | {"bitdepth": 32}
+    del document["bit_depth"]
+    with pytest.raises(ConfigError, match="'bitdepth': unknown key; did you mean 'bit_depth'"):
+        parse_config(document)
+
+
 def test_missing_key_is_named() -> None:
     document = dict(MODULE)
     del document["bit_depth"]

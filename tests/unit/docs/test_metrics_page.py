@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Metric
+
 from std_assembler.metrics import AssemblerMetrics
+from std_daq.telemetry.metrics import make_registry
 from std_h5_writer.metrics import WriterMetrics
 from std_udp_recv.announcer import FrameAnnouncer
 from std_udp_recv.metrics import ReceiverCollector
 from std_writer_agent.metrics import AgentMetrics
-
-from std_daq.telemetry.metrics import make_registry
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
@@ -20,7 +20,7 @@ ROW = re.compile(r"^\| `(daq_\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
 
 def register(service: str, registry: CollectorRegistry) -> None:
     if service == "udp_recv":
-        announcer = FrameAnnouncer([0], window=1, timeout_ns=1, epoch=0, is_alternating=False)
+        announcer = FrameAnnouncer([0], window=1, timeout_ns=1, is_alternating=False)
         registry.register(ReceiverCollector([], announcer, n_slots=8))
     elif service == "assembler":
         AssemblerMetrics(registry)
