@@ -52,12 +52,12 @@ class Rig:
         unit: int,
         fill: int = 1,
         *,
-        count: int = 1,
+        count: int | None = None,
         identity: int = 5,
         detector: int = 7,
         version: int = 2,
     ) -> bytes:
-        payload = (fill * 0x9E3779B1 % 2**64).to_bytes(8, "little") * 3 * count
+        payload = (fill * 0x9E3779B1 % 2**64).to_bytes(8, "little") * 3 * (count or self.layout.units_per_packet or 1)
         return HEADER.pack(key, unit, identity, detector, version) + payload
 
     def deliver(self, datagrams: Sequence[bytes], batch: int = k.BATCH) -> None:

@@ -10,21 +10,23 @@ from hypothesis import strategies as st
 from std_udp_recv.placing import kernels as k
 
 WINDOW = 3
-IDLE = b"idle"
 
 
 class Model:
     """What a receiver should do with one packet after the other; frames are dicts of unit -> payload."""
 
-    def __init__(self, n_units: int, window: int) -> None:
+    def __init__(self, n_units: int, window: int, units_per_packet: int) -> None:
         self.n_units = n_units
+        self.units_per_packet = units_per_packet
         self.window = window
         self.newest: int | None = None
         self.passed = self.first = 0
         self.open: dict[int, dict[int, bytes]] = {}
         self.known: dict[int, dict[int, bytes]] = {}
         self.ended: list[tuple[int, int, dict[int, bytes]]] = []
-        self.quarantine: list[tuple[int, int, bytes]] = []
+        self.n_packets: dict[int, int] = {}
+        self.size = units_per_packet or 4
+        self.quarantine: list[tuple[int, dict[int, bytes]]] = []
         self.counts = dict.fromkeys([*k.REASONS, "received", "placed", "lost", "restarts"], 0)
         self.epoch = 1
         self.is_idle = False
@@ -33,7 +35,10 @@ class Model:
 
     def take(self, datagram: bytes) -> None:
         self.counts["received"] += 1
-        if len(datagram) != 16 + 24:
+        count, padding = divmod(len(datagram) - 16, 24)
+        is_fixed = self.units_per_packet > 0
+        allowed = (self.units_per_packet,) if is_fixed else (1, 2, 3, 4)
+        if count not in allowed or padding > (0 if is_fixed else 5):
             self.counts["wrong_length"] += 1
             return
         key, unit, identity, detector, version = _read(datagram)
@@ -41,54 +46,59 @@ class Model:
             self.counts["foreign_detector"] += 1
         elif version != 2:
             self.counts["foreign_version"] += 1
-        elif unit >= self.n_units:
+        elif unit + count > self.n_units:
             self.counts["unit_out_of_range"] += 1
         elif not self._is_own(identity):
             self.counts["foreign_module"] += 1
         elif key >= 2**63:
             self.counts["implausible"] += 1
         else:
-            self._take(key, unit, datagram[16:])
+            units = {unit + i: datagram[16 + 24 * i : 40 + 24 * i] for i in range(count)}
+            self._take(key, units)
 
     def _is_own(self, identity: int) -> bool:
-        if self.identity is None or self.n_mismatched >= self.n_units:
+        if self.identity is None or self.n_mismatched >= self.packets_in_frame:
             self.identity = identity
         self.n_mismatched = 0 if identity == self.identity else self.n_mismatched + 1
         return identity == self.identity
 
-    def _take(self, key: int, unit: int, payload: bytes) -> None:
+    @property
+    def packets_in_frame(self) -> int:
+        return -(-self.n_units // self.size)
+
+    def _take(self, key: int, units: dict[int, bytes]) -> None:
         if self.newest is None:
             self._begin(key)
-        reason, speaks = self._refusal(key, unit)
+        reason, speaks = self._refusal(key, units)
         if reason is None:
             self._refuse_quarantine()
             self.is_idle = False
-            self._place(key, unit, payload)
+            self._place(key, units)
             return
-        self.quarantine.append((key, unit, payload))
+        self.quarantine.append((key, units))
         if (self.is_idle and speaks) or (len(self.quarantine) == k.QUARANTINE and self._is_restart()):
             self._restart()
         elif len(self.quarantine) == k.QUARANTINE:
             self._refuse_quarantine()
 
-    def _refusal(self, key: int, unit: int) -> tuple[str | None, bool]:
+    def _refusal(self, key: int, units: dict[int, bytes]) -> tuple[str | None, bool]:
         if key > self.newest + k.FORWARD:
             return "implausible", True
         if key in self.known:
-            return ("duplicate", True) if unit in self.known[key] else ("late", False)
+            return ("duplicate", True) if units.keys() & self.known[key].keys() else ("late", False)
         if key in self.open or key > self.passed:
             return None, False
         return "late", True
 
     def _is_restart(self) -> bool:
-        keys = [key for key, _, _ in self.quarantine]
+        keys = [key for key, _ in self.quarantine]
         if max(keys) - min(keys) > self.window + k.QUARANTINE:
             return False
-        return any(self._refusal(key, unit)[1] for key, unit, _ in self.quarantine)
+        return any(self._refusal(key, units)[1] for key, units in self.quarantine)
 
     def _refuse_quarantine(self) -> None:
-        for key, unit, _ in self.quarantine:
-            self.counts[self._refusal(key, unit)[0] or "implausible"] += 1
+        for key, units in self.quarantine:
+            self.counts[self._refusal(key, units)[0] or "implausible"] += 1
         self.quarantine = []
 
     def _restart(self) -> None:
@@ -99,10 +109,10 @@ class Model:
         self.is_idle = False
         packets, self.quarantine = self.quarantine, []
         self._begin(packets[0][0])
-        for key, unit, payload in packets:
-            reason, _ = self._refusal(key, unit)
+        for key, units in packets:
+            reason, _ = self._refusal(key, units)
             if reason is None:
-                self._place(key, unit, payload)
+                self._place(key, units)
             else:
                 self.counts[reason] += 1
 
@@ -110,16 +120,19 @@ class Model:
         self.newest = self.first = key
         self.passed = key - self.window
 
-    def _place(self, key: int, unit: int, payload: bytes) -> None:
-        if unit in self.open.get(key, {}):
+    def _place(self, key: int, units: dict[int, bytes]) -> None:
+        if units.keys() & self.open.get(key, {}).keys():
             self.counts["duplicate"] += 1
             return
         if key > self.newest:
             self.newest = key
             self._end_up_to(key - self.window)
         frame = self.open.setdefault(key, {})
-        frame[unit] = payload
+        frame |= units
         self.counts["placed"] += 1
+        self.n_packets[key] = self.n_packets.get(key, 0) + 1
+        if self.units_per_packet == 0 and max(units) < self.n_units - 1:
+            self.size = len(units)
         if len(frame) == self.n_units:
             self._end_frame(key)
 
@@ -127,18 +140,20 @@ class Model:
         frame = self.open.pop(key)
         self.known[key] = frame
         self.ended.append((key, self.epoch, frame))
-        self.counts["lost"] += self.n_units - len(frame)
+        n_packets = self.n_packets.pop(key)
+        if len(frame) < self.n_units:
+            self.counts["lost"] += max(1, self.packets_in_frame - n_packets)
 
     def _end_up_to(self, last: int) -> None:
         for key in range(self.passed + 1, last + 1):
             if key in self.open:
                 self._end_frame(key)
             elif key not in self.known and self.first <= key <= self.newest:
-                self.counts["lost"] += self.n_units
+                self.counts["lost"] += self.packets_in_frame
         self.passed = max(self.passed, last)
 
     def idle(self) -> None:
-        unknown = any(key not in self.known and key not in self.open for key, _, _ in self.quarantine)
+        unknown = any(key not in self.known and key not in self.open for key, _ in self.quarantine)
         if unknown and self._is_restart():
             self._restart()
         self._refuse_quarantine()
@@ -183,10 +198,17 @@ def _stream(rig: Any, chance: random.Random, n_frames: int, faults: float, start
     """Packets of consecutive frames with losses, duplicates, reordering and foreign packets."""
     packets = []
     for key in range(start, start + n_frames):
-        for unit in range(6):
+        unit = 0
+        while unit < 6:
+            # Where packets may have any size, some detectors' last one is smaller, and foreign senders' are any.
+            count = rig.layout.units_per_packet or min(
+                6 - unit, chance.randint(1, 4) if chance.random() < faults else 4
+            )
+            first, unit = unit, unit + count
             if chance.random() < faults:
                 continue
-            packets.append(rig.packet(key, unit, fill=chance.randrange(1, 2**32)))
+            padding = bytes(chance.choice([0, 5]) if rig.layout.max_padding_bytes else 0)
+            packets.append(rig.packet(key, first, fill=chance.randrange(1, 2**32), count=count) + padding)
             if chance.random() < faults:
                 packets.append(chance.choice(packets[-12:]))
             if chance.random() < faults:
@@ -201,12 +223,15 @@ def _stream(rig: Any, chance: random.Random, n_frames: int, faults: float, start
     seed=st.integers(0, 2**32),
     faults=st.sampled_from([0.0, 0.01, 0.1, 0.3, 0.7]),
     batch=st.integers(1, 40),
+    units_per_packet=st.sampled_from([1, 2, 0]),
     parts=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 8), st.booleans()), min_size=1, max_size=4),
 )
-def test_every_pixel_that_arrived_is_right_and_every_packet_is_counted_once(make_rig, seed, faults, batch, parts):
+def test_every_pixel_that_arrived_is_right_and_every_packet_is_counted_once(
+    make_rig, seed, faults, batch, units_per_packet, parts
+):
     chance = random.Random(seed)
-    rig = make_rig(window=WINDOW)
-    model = Model(6, WINDOW)
+    rig = make_rig(window=WINDOW, units_per_packet=units_per_packet)
+    model = Model(6, WINDOW, units_per_packet)
     frames: dict[tuple[int, int], tuple[bytes, int]] = {}
     n_read = 0
     for start, n_frames, is_idle in parts:
@@ -252,6 +277,7 @@ def _collect(rig: Any, frames: dict[tuple[int, int], tuple[bytes, int]], n_read:
         if (int(header["frame_index"]), int(header["epoch"])) != (key, epoch):
             continue
         assert int(header["generation"]) % 2 == 0
-        assert int(header["n_missing_packets"]) == 6 - int(header["n_received_packets"])
+        is_whole = int(header["received"][0]) == 0b111111
+        assert (int(header["n_missing_packets"]) == 0) == is_whole
         frames[key, epoch] = (rig.ring.frame(index).tobytes(), int(header["received"][0]))
     return len(ended)

@@ -6,7 +6,8 @@ newest frame, or the frame after it, whose slot is opened for that in advance. T
 All others are displaced, by loss, reordering or a foreign sender, and have overwritten the area of another packet.
 Nothing is lost by that, because of three rules:
 
-1. Rows are aimed only at units that have not been received, each row at units of its own.
+1. Rows are aimed only at units that have not been received, each row at units of its own: those behind the highest
+   that has come of the newest frame.
 2. Before anything is placed, all displaced payloads of the batch are copied out to scratch.
 3. Then the packets are taken in the order of their arrival, and a unit is written only while it is not marked as
    received, and marked at once.
@@ -491,8 +492,7 @@ def aim_batch(port: "Port") -> int:
     n_rows = 0
     while unit < layout[N_UNITS] and n_rows < BATCH:
         count = min(state[UNITS_IN_PACKET], layout[N_UNITS] - unit)
-        is_free = not _has_any(port, key, unit, count)
-        port.targets[n_rows] = start + unit * layout[UNIT_BYTES] if is_free else -1
+        port.targets[n_rows] = start + unit * layout[UNIT_BYTES]
         port.aims[n_rows, 0] = unit
         port.aims[n_rows, 1] = count
         unit += count
