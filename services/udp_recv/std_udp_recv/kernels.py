@@ -14,11 +14,19 @@ libc is called through ``ExternalFunction``, which, other than ctypes, can be ca
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from std_daq.shm.atomics import load_acquire
-from std_udp_recv.placing.kernels import BATCH, HAS_ENDED, HEADER_BYTES, UNIT_BYTES, aim_batch, end_acquisition
-from std_udp_recv.placing.kernels import place_batch as place
+from std_udp_recv.placing.kernels import (
+    BATCH,
+    HAS_ENDED,
+    HEADER_BYTES,
+    UNIT_BYTES,
+    aim_batch,
+    compiled,
+    end_acquisition,
+    place_batch,
+)
 from std_udp_recv.placing.port import Port
 
 _POINTER_TO_INT: Any = types.CPointer(types.int32)
@@ -77,13 +85,13 @@ def make_wire(stop: np.ndarray, *, socket: int, wake_fd: int, idle_ns: int, budg
     )
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _now_ns(clock: int, timespec: np.ndarray) -> int:
     _clock_gettime(np.int32(clock), timespec.ctypes.data)
     return timespec[0] * 1_000_000_000 + timespec[1]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _prepare(port: Port, wire: Wire) -> None:
     """Fill in what is the same for all batches."""
     for row in range(BATCH):
@@ -93,7 +101,7 @@ def _prepare(port: Port, wire: Wire) -> None:
         wire.iovecs[row, 0, 1] = port.layout[HEADER_BYTES]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _direct(port: Port, wire: Wire, n_rows: int) -> None:
     """Write the iovecs of an aimed batch."""
     ring = port.data.ctypes.data
@@ -109,7 +117,7 @@ def _direct(port: Port, wire: Wire, n_rows: int) -> None:
         wire.iovecs[row, 2, 1] = capacity - n_bytes
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def receive(port: Port, wire: Wire) -> int:
     """Receive until told to stop, then end all frames.
 
@@ -133,7 +141,7 @@ def receive(port: Port, wire: Wire) -> int:
         if n > 0:
             for row in range(n):
                 port.lengths[row] = np.int64(wire.messages[row, MESSAGE_LENGTH] & np.uint64(0xFFFFFFFF))
-            place(port, n, _now_ns(CLOCK_REALTIME, wire.timespec))
+            place_batch(port, n, _now_ns(CLOCK_REALTIME, wire.timespec))
             last_ns = _now_ns(CLOCK_MONOTONIC, wire.timespec)
         else:
             errno = _errno_location()[0]
