@@ -1,0 +1,178 @@
+"""One case for each thing that can happen to a packet; compiled, and the outer functions interpreted too."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from std_udp_recv.placing import kernels as k
+
+
+@pytest.fixture(params=["compiled", "interpreted"])
+def how(request, monkeypatch):
+    if request.param == "interpreted":
+        for name in ("aim_batch", "place_batch", "end_acquisition"):
+            monkeypatch.setattr(k, name, getattr(k, name).py_func)
+    return SimpleNamespace(is_compiled=request.param == "compiled")
+
+
+def keys(rig) -> list[int]:
+    return [record[0] for record in rig.ended()]
+
+
+def epochs(rig) -> list[int]:
+    return [record[1] for record in rig.ended()]
+
+
+def frame(rig, key: int) -> list[bytes]:
+    return [rig.packet(key, unit, fill=10 * key + unit + 1) for unit in range(6)]
+
+
+def test_packets_in_order_are_received_in_their_place(make_rig, how):
+    rig = make_rig()
+    rig.deliver(frame(rig, 0)[:1])
+    displaced = rig.count(k.DISPLACED)
+    rig.deliver(frame(rig, 0)[1:] + frame(rig, 1) + frame(rig, 2))
+    assert keys(rig) == [0, 1, 2]
+    assert rig.count(k.DISPLACED) == displaced
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes"),
+    [
+        ("foreign_detector", {"detector": 1}),
+        ("foreign_version", {"version": 1}),
+        ("foreign_module", {"identity": 6}),
+        ("unit_out_of_range", {"unit": 6}),
+        ("implausible", {"key": 2**63}),
+    ],
+)
+def test_packet_that_is_refused_is_counted_and_places_nothing(make_rig, how, reason, changes):
+    rig = make_rig()
+    rig.deliver(frame(rig, 0)[:2])
+    before = rig.ring.headers[rig.ring.index(0, 1)].copy()
+    rig.deliver([rig.packet(**{"key": 0, "unit": 2, **changes})])
+    assert rig.refusals() == {reason: 1}
+    assert rig.ring.headers[rig.ring.index(0, 1)] == before
+
+
+@pytest.mark.parametrize("datagram", [b"", b"x", bytes(16), bytes(39), bytes(41), bytes(64), bytes(9000)])
+def test_datagram_of_another_length_is_counted(make_rig, how, datagram):
+    rig = make_rig()
+    rig.deliver([datagram])
+    assert rig.refusals() == {"wrong_length": 1}
+
+
+def test_missing_units_are_zero_and_known(make_rig, how):
+    rig = make_rig()
+    rig.deliver([frame(rig, 0)[unit] for unit in (0, 1, 3, 5)])
+    rig.end()
+    header = rig.ring.headers[rig.ring.index(0, 1)]
+    pixels = rig.ring.frame(rig.ring.index(0, 1)).reshape(6, 24)
+    assert int(header["received"][0]) == 0b101011
+    assert int(header["n_missing_packets"]) == rig.count(k.LOST) == 2
+    assert [bool(row.any()) for row in pixels] == [True, True, False, True, False, True]
+
+
+def test_frame_of_which_nothing_came_is_lost_and_its_slot_is_not_valid(make_rig, how):
+    rig = make_rig()
+    rig.deliver(frame(rig, 0) + frame(rig, 2) + frame(rig, 5))
+    assert keys(rig) == [0, 2, 5]
+    assert rig.count(k.LOST) == 6  # frame 1; 3 and 4 may still come
+    assert int(rig.ring.headers[rig.ring.index(1, 1)]["frame_index"]) != 1
+
+
+def test_one_foreign_sender_changes_nothing_and_a_new_board_is_learned(make_rig, how):
+    rig = make_rig()
+    rig.deliver(frame(rig, 0))
+    rig.deliver([rig.packet(1, unit, identity=9) for unit in range(5)])
+    rig.deliver(frame(rig, 1))
+    assert keys(rig) == [0, 1]
+    assert rig.refusals() == {"foreign_module": 5}
+    rig.deliver([rig.packet(2, unit, identity=9) for unit in range(6)])
+    rig.deliver([rig.packet(3, unit, identity=9) for unit in range(6)])
+    assert keys(rig) == [0, 1, 3]
+    assert rig.refusals() == {"foreign_module": 11}
+
+
+def test_restart_loses_nothing(make_rig, how):
+    rig = make_rig()
+    rig.deliver(frame(rig, 500) + frame(rig, 501)[:3])
+    rig.deliver([packet for key in range(4) for packet in frame(rig, key)])
+    assert keys(rig) == [500, 501, 0, 1, 2, 3]
+    assert epochs(rig) == [1, 1, 2, 2, 2, 2]
+    assert rig.refusals() == {}
+    assert rig.count(k.RESTARTS) == 1
+
+
+def test_fewer_packets_from_elsewhere_than_the_quarantine_holds_are_refused(make_rig, how):
+    rig = make_rig()
+    rig.deliver(frame(rig, 500))
+    rig.deliver([packet for key in (3, 4) for packet in frame(rig, key)] + [rig.packet(9000, 0)])
+    rig.deliver(frame(rig, 501))
+    assert keys(rig) == [500, 501]
+    assert rig.refusals() == {"late": 12, "implausible": 1}
+
+
+def test_keys_that_have_nothing_to_do_with_each_other_are_no_restart(make_rig, how):
+    rig = make_rig()
+    rig.deliver(frame(rig, 500))
+    rig.deliver([rig.packet(10**6 * (i + 1), 0) for i in range(k.QUARANTINE)])
+    assert rig.refusals() == {"implausible": k.QUARANTINE}
+    assert rig.count(k.RESTARTS) == 0
+
+
+def test_same_number_after_a_pause_is_a_new_acquisition(make_rig, how):
+    rig = make_rig()
+    for _ in range(3):
+        rig.deliver(frame(rig, 1))
+        rig.end()
+    assert keys(rig) == [1, 1, 1]
+    assert epochs(rig) == [1, 2, 3]
+    assert rig.refusals() == {}
+
+
+def test_late_part_of_a_frame_is_no_new_acquisition(make_rig, how):
+    rig = make_rig()
+    rig.deliver(frame(rig, 1)[:4])
+    rig.end()
+    rig.deliver(frame(rig, 1)[4:] + frame(rig, 2))
+    assert epochs(rig) == [1, 1]
+    assert rig.refusals() == {"late": 2}
+
+
+def test_ports_of_one_module_take_their_own_frames_only(make_rig, how):
+    rig = make_rig(key_step=2)
+    rig.deliver(frame(rig, 10) + frame(rig, 12) + frame(rig, 13)[:2] + frame(rig, 14))
+    assert keys(rig) == [10, 12, 14]
+    assert rig.refusals() == {"implausible": 2}
+
+
+def test_slot_that_the_other_port_is_writing_is_left_alone(make_rig, how):
+    rig = make_rig(key_step=2)
+    rig.deliver(frame(rig, 10)[:5])
+    index = rig.ring.index(14, 1)
+    generation = rig.ring.begin(index)
+    rig.deliver(frame(rig, 14))
+    assert rig.refusals() == {"slot_taken": 6}
+    assert rig.ring.generation(index) == generation
+    rig.ring.end(index)
+
+
+def test_main_thread_that_does_not_read_holds_up_nothing(make_rig, how):
+    rig = make_rig()
+    n = len(rig.port.records)
+    rig.port.cursors[k.TO_WRITE] = n
+    rig.deliver(frame(rig, 0))
+    assert rig.count(k.FRAMES_COMPLETE) == rig.count(k.FRAMES_UNANNOUNCED) == 1
+    assert int(rig.port.cursors[k.TO_WRITE]) == n
+
+
+def test_calls_from_python_keep_no_references(make_rig):
+    rig = make_rig()
+    rig.deliver(frame(rig, 0))
+    before = [sys.getrefcount(array) for array in rig.port]
+    for key in range(1, 50):
+        rig.deliver(frame(rig, key))
+    assert np.array_equal(before, [sys.getrefcount(array) for array in rig.port])
