@@ -139,7 +139,7 @@ class WriterAgent:
 
     def _wait(self) -> None:
         """Wait for something to do; images are nothing to do unless a run takes them."""
-        if self._run is None or not self._run.is_taking_images:
+        if self._run is None or not self._run.has_writers:
             self._poller.poll(int(WAIT_S * 1000))
         elif not self._images.lag:
             self._image_poller.poll(int(WAIT_S * 1000))

@@ -69,12 +69,12 @@ class WriterPart:
     @property
     def n_in_files(self) -> int:
         """Images that can be read in its files."""
-        return self.n_flushed if self._is_broken else self.n_written
+        return min(self.n_flushed if self._is_broken else self.n_written, self.n_sent)
 
     @property
     def n_lost(self) -> int:
         """Images that were sent and are in no file, or not yet."""
-        return max(0, self.n_sent - self.n_in_files)
+        return self.n_sent - self.n_in_files
 
     @property
     def _is_broken(self) -> bool:
@@ -118,13 +118,13 @@ class WriterPart:
         return self.lost_ids + unflushed
 
     def _flush(self, n_flushed: int) -> None:
-        while self.n_flushed < n_flushed:
-            self.n_flushed += 1
+        for _ in range(min(n_flushed - self.n_flushed, len(self._unflushed))):
             while self._unflushed:
                 image_id = self._unflushed.popleft()
                 if not self._lost_ahead[image_id]:
                     break
                 self._lost_ahead[image_id] -= 1
+        self.n_flushed = max(self.n_flushed, n_flushed)
 
 
 _NEXT_STATE = {

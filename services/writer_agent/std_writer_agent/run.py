@@ -1,5 +1,6 @@
 """Run: the life of one run, from its first notice to its verdict. Pure: clock and events are passed in."""
 
+import math
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -26,6 +27,8 @@ from std_writer_agent.roster import WriterRoster
 
 START_TIMEOUT_S = 5.0
 PROGRESS_PERIOD_S = 1.0
+# To close the files of a run takes longer the more there are; a writer that hangs in one of them falls silent.
+CLOSING_TIMES = 10
 _ALL_IN_ONE = 2**32
 
 
@@ -258,14 +261,16 @@ class Run:
             seen_at = part.seen_at if self.is_taking_images else max(part.seen_at, self._entered)
             if now - seen_at >= limit:
                 self._lose(part, f"was silent for {limit:g} s", now)
-            elif self._is_at_work(part) and now - max(part.moved_at, self._entered) >= limit:
-                self._lose(part, f"did not get on for {limit:g} s", now)
+            elif now - max(part.moved_at, self._entered) >= self._patience_s(part):
+                self._lose(part, f"did not get on for {self._patience_s(part):g} s", now)
 
-    def _is_at_work(self, part: WriterPart) -> bool:
-        """Whether the run waits for this writer to get on."""
-        if self.state is RunState.DRAINING:
-            return part.state is PartState.OPEN
-        return self.state in {RunState.FINISHING, RunState.WRITING_MASTER}
+    def _patience_s(self, part: WriterPart) -> float:
+        """How long a writer that lives may do nothing that can be seen."""
+        if self.state is RunState.DRAINING and part.state is PartState.OPEN:
+            return self.plan.writer_timeout_s
+        if self.state in {RunState.FINISHING, RunState.WRITING_MASTER}:
+            return CLOSING_TIMES * self.plan.writer_timeout_s
+        return math.inf
 
     def _awaited_parts(self) -> list[WriterPart]:
         """Return the parts whose writers have something to do now."""

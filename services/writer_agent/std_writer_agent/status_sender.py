@@ -86,10 +86,11 @@ class StatusSender:
         """Note what has arrived, and try again what has not."""
         for request_id, future in [(key, future) for key, future in self._ends.items() if future.done()]:
             del self._ends[request_id]
-            if future.cancelled() or future.exception() is not None:
-                self._conditions.warning("status_not_published", request_id=request_id, error=str(future))
-            else:
+            error = future.exception()
+            if error is None:
                 self._journal.mark_published(request_id)
+            else:
+                self._conditions.warning("status_not_published", request_id=request_id, error=str(error))
         if self._clock() >= self._next_try:
             self._next_try = self._clock() + TRY_AGAIN_S
             for entry in self._journal.unpublished():

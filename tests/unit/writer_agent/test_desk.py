@@ -4,10 +4,6 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
-from std_writer_agent.desk import RequestDesk
-from std_writer_agent.image_source import Position
-from std_writer_agent.journal import RequestJournal, RequestState
-from std_writer_agent.status_sender import StatusSender
 
 from std_daq.broker.messages import Delivery
 from std_daq.broker.requests import ReceivedKill, ReceivedRequest
@@ -21,6 +17,10 @@ from std_daq.protocols.requests import (
     new_request_id,
     parse_write_request,
 )
+from std_writer_agent.desk import RequestDesk
+from std_writer_agent.image_source import Position
+from std_writer_agent.journal import RequestJournal, RequestState
+from std_writer_agent.status_sender import StatusSender
 
 
 class FakeBroker:

@@ -11,9 +11,11 @@ from std_daq.protocols.image_metadata import IMAGE_METADATA
 from std_daq.protocols.requests import Action, RunReport, Verdict, WriteRequest, new_request_id
 from std_daq.protocols.store_stream import (
     EndRun,
+    FinishRun,
     StartRun,
     WriteMaster,
     WriterReport,
+    decode,
     encode_images,
     encode_run_message,
 )
@@ -268,6 +270,30 @@ def test_writer_that_lives_but_does_not_get_on_is_given_up() -> None:
     stage.tick(32)
     assert "h5_writer 0 did not get on for 30 s" in stage.report.reason
     assert stage.report.n_lost == 2
+
+
+def test_writer_may_take_longer_to_close_many_files() -> None:
+    class SlowToClose(FakeStoreWriter):
+        def handle(self, message: bytes) -> list[WriterReport]:
+            return [] if isinstance(decode(message), FinishRun) else super().handle(message)
+
+    stage = Stage(plan_of(n_images=2), SlowToClose())
+    stage.feed([0, 1])
+    stage.tick(200)
+    assert stage.run.state is RunState.FINISHING
+    stage.tick(110)
+    assert "h5_writer 0 did not get on for 300 s" in stage.report.reason
+
+
+def test_report_that_makes_no_sense_harms_nothing() -> None:
+    writer = FakeStoreWriter()
+    stage = Stage(plan_of(n_images=3), writer)
+    stage.feed([0])
+    absurd = {"run_id": RUN_ID, "n_written": 2**62, "n_flushed": 2**62, "n_incomplete": 5, "lost_image_ids": [99] * 10}
+    stage.tell(writer.alive().model_copy(update=absurd))
+    stage.tell(writer.alive().model_copy(update={"writer": 7}))
+    stage.feed([1, 2])
+    assert stage.report.n_lost == 0
 
 
 def test_drained_writer_may_wait_for_another() -> None:
