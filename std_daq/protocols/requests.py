@@ -213,7 +213,7 @@ class RunReport(BaseModel):
 
     request_id: str = Field(description="Id of the request, the text of a UUID.")
     verdict: Verdict = Field(description="How the run ended.")
-    reason: str = Field(default="", description="Why it ended so, for a person; empty if all that was asked for is written.")
+    reason: str = Field(default="", description="Why it ended so; empty if all that was asked for is written.")
     n_requested: int | None = Field(default=None, ge=0, description="Images asked for; null: until killed.")
     n_written: int = Field(default=0, ge=0, description="Images in the files, incomplete ones among them.")
     n_incomplete: int = Field(default=0, ge=0, description="Images written with missing packets or modules.")
