@@ -208,8 +208,10 @@ class ImageFile:
         """
         file = self._check_open()
         with self._writing("metadata of images"):
-            self._write_pending()
+            # Pixels first: who sees the id of an image has to find its pixels.
             self._pixels.set_extent((self.n_images, *self._shape))
+            self._pixels.flush()
+            self._write_pending()
             file.flush()
         self.n_flushed = self.n_images
 
