@@ -22,14 +22,14 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from std_udp_recv.kernels import _recvmmsg, make_wire, receive
-from std_udp_recv.placing import kernels as k
-from std_udp_recv.placing.port import make_port
-from std_udp_recv.udp_socket import UdpSocket
 
 from std_daq.detectors.packet_layout import HeaderCheck, HeaderField, PacketLayout
 from std_daq.shm.frame_buffer import FrameBuffer
 from std_daq.simulation.sending import PacketSender
+from std_udp_recv.kernels import _recvmmsg, make_wire, receive
+from std_udp_recv.placing import kernels as k
+from std_udp_recv.placing.port import make_port
+from std_udp_recv.udp_socket import UdpSocket
 
 HEADER_BYTES = 48
 N_UNITS = 128

@@ -119,8 +119,8 @@ class CorrectingConverter(JungfrauConverter):
     ) -> None:
         super().__init__(config, options, placements, fill)
         self._tables = load_tables(options, config.n_modules) if tables is None else tables
-        self._tables_by_module = _flat(self._tables.by_module)
-        self._high_gain_tables = _flat(self._tables.high_gain_by_module)
+        self._tables_by_module = _for_kernels(self._tables.by_module)
+        self._high_gain_tables = _for_kernels(self._tables.high_gain_by_module)
 
     @property
     def calibration(self) -> tuple[CalibrationFile, ...]:
@@ -147,17 +147,26 @@ class CorrectingConverter(JungfrauConverter):
         if tables is None:
             self.fill(module, image)
             return
-        table = tables[module]
+        code_0, table = tables[module]
         if self._options.factor is None:
-            correct_to_energy(raw, received, ROWS_PER_PACKET, grid.chip, grid.gap, table, image, *steps, self._fill)
+            correct_to_energy(
+                raw, received, ROWS_PER_PACKET, grid.chip, grid.gap, code_0, table, image, *steps, self._fill
+            )
         else:
             correct_to_counts(
-                raw, received, ROWS_PER_PACKET, grid.chip, grid.gap, table, self._options.factor, image, *steps,
+                raw, received, ROWS_PER_PACKET, grid.chip, grid.gap, code_0, table, self._options.factor, image, *steps,
                 self._fill,
             )  # fmt: skip
         if self._are_gaps_spread:
             spread_double_pixels(image, grid.chip, *steps, self._options.double_pixels == "share", self._fill)
 
 
-def _flat(tables: tuple[NDArray[np.float32], ...] | None) -> list[NDArray[np.float32]] | None:
-    return None if tables is None else [table.reshape(ROWS, -1) for table in tables]
+def _for_kernels(
+    tables: tuple[NDArray[np.float32], ...] | None,
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]] | None:
+    """Return for each module the numbers of code 0 alone, and those of all codes, as the kernels take them."""
+    if tables is None:
+        return None
+    return [
+        (np.concatenate([table[:, :, 0, 0], table[:, :, 0, 1]], axis=1), table.reshape(ROWS, -1)) for table in tables
+    ]

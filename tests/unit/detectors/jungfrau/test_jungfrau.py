@@ -282,14 +282,16 @@ def test_kernels_agree_with_numpy_compiled_and_interpreted(
     at = Placement(1 if y_step > 0 else height, 1 if x_step > 0 else width, y_step, x_step, height, width)
     image = np.full((height + 2, width + 2), 5, dtype)
     steps = (at.y_first, at.x_first, y_step, x_step)
+    code_0 = np.concatenate([table[:, :, 0, 0], table[:, :, 0, 1]], axis=1)
+    raw[:, 4:8] &= 0x3FFF  # a chip with code 0 only
     factor, fill = np.float32(3.7), dtype(-9)
     received = np.array([0b1011], np.uint64)
     if dtype is np.float32:
         function = correct_to_energy if is_compiled else correct_to_energy.py_func
-        function(raw, received, 2, 4, 2, table.reshape(8, -1), image, *steps, fill)
+        function(raw, received, 2, 4, 2, code_0, table.reshape(8, -1), image, *steps, fill)
     else:
         function = correct_to_counts if is_compiled else correct_to_counts.py_func
-        function(raw, received, 2, 4, 2, table.reshape(8, -1), factor, image, *steps, fill)
+        function(raw, received, 2, 4, 2, code_0, table.reshape(8, -1), factor, image, *steps, fill)
 
     used = np.take_along_axis(table, (raw >> 14).astype(int)[:, :, None, None], axis=2)[:, :, 0]
     values = ((raw & 0x3FFF).astype(np.float32) - used[..., 0]) * used[..., 1]
