@@ -1,0 +1,41 @@
+"""Compiles the receive loop into the cache on disk, so that the service's first start is as quick as any other.
+
+Run ``python -m std_udp_recv.compilation`` once after an installation. The loop is the same for all detectors.
+"""
+
+import tempfile
+from pathlib import Path
+
+from std_daq.detectors.packet_layout import HeaderField, PacketLayout
+from std_daq.shm.frame_buffer import FrameBuffer
+from std_udp_recv.placing.port import make_port
+from std_udp_recv.port_receiver import compile_receiver
+
+_LAYOUT = PacketLayout(
+    header_bytes=16,
+    unit_bytes=4096,
+    n_units=1,
+    units_per_packet=1,
+    max_units_per_packet=1,
+    key=HeaderField(offset=0, width=8),
+    unit=HeaderField(offset=8, width=8),
+)
+
+
+def compile_loop() -> None:
+    """Compile the loop, or find it in the cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        ring, _ = FrameBuffer.create(
+            Path(folder) / "ring",
+            n_modules=1,
+            frame_bytes=_LAYOUT.frame_bytes,
+            n_units=_LAYOUT.n_units,
+            buffer_bytes=0,
+            n_slots=16,
+        )
+        compile_receiver(make_port(_LAYOUT, ring, 0, window_frames=1, key_step=1, epoch=0))
+        ring.close()
+
+
+if __name__ == "__main__":
+    compile_loop()
