@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from std_daq.broker.address import VARIABLE, redact_url, save_broker_url
+from std_daq.broker.detector_broker import configured_broker_url
 from std_daq.broker.throwaway import start_broker
 from std_daq.config.load import load_config
 from std_daq.config.model import DetectorConfig
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     runtime = make_runtime_dir(config)
     with (runtime / "up.lock").open("w") as lock:
         _lock(lock, config)
-        given = arguments.broker_url or os.environ.get(VARIABLE) or _configured_url(config)
+        given = arguments.broker_url or os.environ.get(VARIABLE) or configured_broker_url(config)
         with start_broker(given) as url:
             get_logger().info("broker", url=redact_url(url), is_throwaway=given is None)
             save_broker_url(broker_url_file(config), url)
@@ -97,12 +98,6 @@ def _supervise(config: DetectorConfig, arguments: argparse.Namespace, url: str, 
                 )
     finally:
         supervisor.stop()
-
-
-def _configured_url(config: DetectorConfig) -> str | None:
-    if config.broker.url_file is not None:
-        return config.broker.url_file.read_text(encoding="utf-8").strip()
-    return config.broker.url
 
 
 def _write_line(instance: str, line: str, width: int) -> None:

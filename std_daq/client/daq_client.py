@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from std_daq.broker.connection import BrokerConnection
+from std_daq.broker.detector_broker import broker_url_of
 from std_daq.broker.requests import RequestPublisher
 from std_daq.broker.statuses import StatusListener
 from std_daq.broker.topology import ExchangesOnly
-from std_daq.client.broker_url import broker_url_of
 from std_daq.client.run import Run
 from std_daq.client.status import DetectorStatus, StatusReader
 from std_daq.config.load import load_config

@@ -2,8 +2,8 @@
 
 from std_daq.broker.address import redact_url
 from std_daq.broker.connection import BrokerConnection
+from std_daq.broker.detector_broker import broker_url_of
 from std_daq.broker.topology import ExchangesOnly
-from std_daq.client.broker_url import broker_url_of
 from std_daq.config.model import DetectorConfig
 from std_daq.diagnosis.finding import Finding, Level
 from std_daq.errors import BrokerError

@@ -44,7 +44,12 @@ def configure_logs(level: str = "info", *, service: str | None = None, json: boo
 
 
 def get_logger() -> FilteringBoundLogger:
-    """Return the logger: ``log.warning("ring_overrun", image_id=7, lag=3)``."""
+    """Return the logger: ``log.warning("ring_overrun", image_id=7, lag=3)``.
+
+    Where nobody has configured logs, as in a user's script, only warnings and errors are shown.
+    """
+    if not structlog.is_configured():
+        configure_logs("warning")
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger
 

@@ -1,6 +1,5 @@
 """The command ``std-writer-agent``."""
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -10,12 +9,13 @@ from std_daq.service import Service, ServiceContext, run_service, service_parser
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit code."""
     parser = service_parser("std-writer-agent", "Carries out write requests with the h5_writers.")
-    parser.add_argument("--broker-url", metavar="URL", help="amqp://...; by default of environment or configuration")
+    parser.add_argument("--broker-url", metavar="URL", help="amqp://...; by default as the detector's broker is found")
     return run_service(parser, argv, _start)
 
 
 def _start(context: ServiceContext) -> Service:
     from std_daq.broker.connection import BrokerConnection
+    from std_daq.broker.detector_broker import broker_url_of
     from std_daq.broker.requests import RequestConsumer
     from std_daq.broker.statuses import StatusPublisher
     from std_daq.broker.topology import WriterQueues
@@ -42,7 +42,8 @@ def _start(context: ServiceContext) -> Service:
     height, width = config.image_shape
     admission = Admission(config, height * width * open_detector(config).image_dtype.itemsize)
     journal = RequestJournal(config.writer.journal or runtime_dir(config) / "writer-journal.sqlite")
-    connection = BrokerConnection(_broker_url(context), WriterQueues(config.tag), name=f"{config.tag} writer-agent")
+    url = broker_url_of(config, context.arguments.broker_url)
+    connection = BrokerConnection(url, WriterQueues(config.tag), name=f"{config.tag} writer-agent")
     images = ImageSource(image_buffer_path(config))
     metrics = AgentMetrics(context.registry)
     statuses = StatusSender(StatusPublisher(connection), journal, source=config.tag)
@@ -71,15 +72,6 @@ def _start(context: ServiceContext) -> Service:
     )
     connection.start()
     return agent
-
-
-def _broker_url(context: ServiceContext) -> str:
-    from std_daq.broker.address import VARIABLE, find_broker_url
-    from std_daq.config.paths import broker_url_file
-
-    config = context.config.broker
-    url = context.arguments.broker_url or os.environ.get(VARIABLE) or config.url
-    return find_broker_url(url, file=config.url_file or broker_url_file(context.config))
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from std_daq.client.broker_url import broker_url_of
+from std_daq.broker.detector_broker import broker_url_of
 from std_daq.config.load import parse_config
 from std_daq.config.model import DetectorConfig
-from std_daq.errors import BrokerError
+from std_daq.errors import BrokerError, ConfigError
 
 UP, ENVIRONMENT, GIVEN, CONFIGURED = (f"amqp://{name}:5672/" for name in ("up", "environment", "given", "configured"))
 
@@ -50,3 +50,9 @@ def test_configured_broker_is_found(runtime: Path, tmp_path: Path) -> None:
 def test_unknown_broker_is_told_with_all_ways_to_give_one(runtime: Path) -> None:
     with pytest.raises(BrokerError, match=r"std-daq up.*STD_DAQ_BROKER_URL.*broker\.url_file"):
         broker_url_of(config(), environ={})
+
+
+def test_url_file_that_cannot_be_read_is_named(runtime: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere") as caught:
+        broker_url_of(config(url_file=str(tmp_path / "nowhere")), environ={})
+    assert caught.value.key == "broker.url_file"
