@@ -43,6 +43,7 @@ GIGAFROST = {
     "module_positions": {},
 }
 DETECTORS = {"jungfrau": JUNGFRAU, "eiger": EIGER, "gigafrost": GIGAFROST}
+SECTIONS = {"udp", "shared_memory", "writer"}
 PORTS = {"jungfrau": 2, "eiger": 4, "gigafrost": 16}
 
 
@@ -61,7 +62,7 @@ def beamline_config(tmp_path: Path, shm_dir: Path, runtime: Path, request: pytes
             "writer": {"output_roots": [str(tmp_path)], "image_timeout_s": 3.0, "min_free_gb": 0.0},
         }
         for key, value in changes.items():
-            document[key] = {**document.get(key, {}), **value} if isinstance(value, dict) else value
+            document[key] = {**document[key], **value} if key in SECTIONS and key in document else value
         n_ports = PORTS[kind] if document["n_modules"] == DETECTORS[kind]["n_modules"] else document["n_modules"]
         document.setdefault("start_udp_port", free_udp_ports(n_ports))
         return document
