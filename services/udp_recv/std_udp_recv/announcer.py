@@ -1,6 +1,6 @@
 """FrameAnnouncer: brings together the modules of an exposure and describes it in a RawMetadata."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from std_daq.protocols.image_metadata import ImageStatus
 from std_daq.protocols.raw_metadata import RAW_METADATA
 from std_daq.sync.synchroniser import Synchronised, Synchroniser
+from std_udp_recv.continuity import Continuity, ModuleContinuity
 from std_udp_recv.port_receiver import EndedFrame
 
 
@@ -21,58 +22,65 @@ class FrameAnnouncer:
 
     Parameters
     ----------
-    modules
-        The modules that are expected.
+    module_of_port
+        The ports, and the module whose frames arrive there. A module with several ports has alternate frames on them.
     window
         Exposures that may wait for modules at once.
     timeout_ns
         How long one waits.
-    ring_epoch
-        Epoch of the first frames in the ring; new at each start of the receiver.
     last
         Epoch and frame number of the exposure that this receiver published last, before it was started again. If the
         numbers go on from there the detector did not restart, and what lies between is lost.
-    is_alternating
-        Whether several ports bring alternate frames of a module.
     """
 
     def __init__(
         self,
-        modules: Iterable[int],
+        module_of_port: Mapping[int, int],
         *,
         window: int,
         timeout_ns: int,
-        ring_epoch: int,
         last: tuple[int, int] | None,
-        is_alternating: bool,
     ) -> None:
-        self._source_of = {module: source for source, module in enumerate(modules)}
-        self._epoch_of = dict.fromkeys(self._source_of, ring_epoch)
+        self._module_of_port = dict(module_of_port)
+        self._modules = sorted(set(module_of_port.values()))
+        self._source_of = {module: source for source, module in enumerate(self._modules)}
+        self._continuity = {module: ModuleContinuity() for module in self._modules}
+        self._n_stale = dict.fromkeys(self._modules, 0)
         self._last = last
         self._first_epoch: int | None = None
         self._synchroniser: Synchroniser[EndedFrame] = Synchroniser(
-            len(self._source_of), window=window, time_limit_ns=timeout_ns, consecutive=is_alternating
+            len(self._modules),
+            window=window,
+            time_limit_ns=timeout_ns,
+            consecutive=len(self._module_of_port) > len(self._modules),
         )
         self.counters = self._synchroniser.counters
-        self.n_stale = 0
 
     @property
     def n_waiting(self) -> int:
         """Exposures that wait for modules."""
         return len(self._synchroniser)
 
-    def feed(self, module: int, frame: EndedFrame, now_ns: int) -> list[NDArray[Any]]:
-        """Take one frame; returns exposures that are ready, each a RawMetadata of shape (1,)."""
-        last_epoch = self._epoch_of[module]
-        if frame.epoch < last_epoch:
-            # The module's other port is still in the measurement before the restart.
-            self.n_stale += 1
+    def feed(self, port: int, frame: EndedFrame, now_ns: int) -> list[NDArray[Any]]:
+        """Take one frame of a port; returns exposures that are ready, each a RawMetadata of shape (1,)."""
+        module = self._module_of_port[port]
+        continuity = self._continuity[module].judge(
+            port, epoch=frame.epoch, key=frame.key, first_arrival_ns=frame.first_arrival_ns
+        )
+        if continuity is Continuity.STALE:
+            self._n_stale[module] += 1
             return []
-        self._epoch_of[module] = frame.epoch
         done = self._synchroniser.feed(
-            self._source_of[module], frame.key, frame, now_ns, restarted=frame.epoch > last_epoch
+            self._source_of[module], frame.key, frame, now_ns, restarted=continuity is Continuity.RESTARTED
         )
         return self._describe_all(done)
+
+    def n_unused(self) -> dict[int, int]:
+        """Return, by module, the frames that came after their exposure had been published or given up."""
+        return {
+            module: self._n_stale[module] + self.counters.late[source] + self.counters.duplicate[source]
+            for module, source in self._source_of.items()
+        }
 
     def poll(self, now_ns: int) -> list[NDArray[Any]]:
         """Return exposures that have waited long enough."""
@@ -103,7 +111,8 @@ class FrameAnnouncer:
         raw["status"] = status
         raw["timestamp"] = first.timestamp % 2**64
         raw["first_arrival_ns"] = min(frame.first_arrival_ns for frame in frames)
-        raw["last_arrival_ns"] = max(frame.last_arrival_ns for frame in frames)
+        # With the first arrivals, so that they all lie between the two even if the clock was set back meanwhile.
+        raw["last_arrival_ns"] = max(max(frame.first_arrival_ns, frame.last_arrival_ns) for frame in frames)
         if self._first_epoch is None:
             self._first_epoch = self._continue_from_last(exposure.key)
         raw["epoch"] = self._first_epoch + exposure.epoch

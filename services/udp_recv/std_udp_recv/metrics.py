@@ -21,7 +21,7 @@ _COUNTERS = (
     ("daq_udp_frames_complete", "Frames that ended with all packets.", k.FRAMES_COMPLETE),
     ("daq_udp_frames_incomplete", "Frames that ended without some packets.", k.FRAMES_INCOMPLETE),
     ("daq_udp_frames_unannounced", "Frames that were not told of since the queue was full.", k.FRAMES_UNANNOUNCED),
-    ("daq_udp_detector_restarts", "Jumps of the frame number that began a new epoch.", k.RESTARTS),
+    ("daq_udp_detector_restarts", "Jumps of the frame number, back or far ahead.", k.RESTARTS),
 )
 
 
@@ -63,6 +63,12 @@ class ReceiverCollector(Collector):
                 family.add_metric([str(module)], int(counters[index]))
             yield family
         yield _rejected(totals)
+        unused = CounterMetricFamily(
+            "daq_udp_frames_late", "Frames whose exposure had already been published or given up.", labels=["module"]
+        )
+        for module, n in self._announcer.n_unused().items():
+            unused.add_metric([str(module)], n)
+        yield unused
         dropped = CounterMetricFamily(
             "daq_udp_kernel_drops", "Packets that the kernel dropped, its buffer being full.", labels=["module"]
         )

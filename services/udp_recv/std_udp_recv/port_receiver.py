@@ -41,6 +41,8 @@ class PortReceiver:
     ----------
     port
         State of the port.
+    index
+        Which of the detector's ports it is, from 0 on.
     module
         Module whose frames arrive here.
     udp_socket
@@ -56,6 +58,7 @@ class PortReceiver:
     def __init__(
         self,
         port: Port,
+        index: int,
         module: int,
         udp_socket: UdpSocket,
         *,
@@ -65,6 +68,7 @@ class PortReceiver:
         cpu: int | None,
     ) -> None:
         self.port = port
+        self.index = index
         self.module = module
         self.socket = udp_socket
         self.failure = 0

@@ -1,8 +1,10 @@
 """Receiver: the service, one thread for each port and a main thread that announces what they have received."""
 
+import heapq
 import os
 import select
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from std_udp_recv.announcer import FrameAnnouncer
 from std_udp_recv.metrics import ReceiverCollector
 from std_udp_recv.placing import kernels as k
 from std_udp_recv.placing.port import make_port
-from std_udp_recv.port_receiver import PortReceiver, compile_receiver
+from std_udp_recv.port_receiver import EndedFrame, PortReceiver, compile_receiver
 from std_udp_recv.udp_socket import UdpSocket
 
 _LONGEST_WAIT_S = 0.1
@@ -54,15 +56,13 @@ class Receiver:
         try:
             epoch = self._take_over(part)
             key_step = ports_per_module(detector)
-            self._announcer = FrameAnnouncer(
-                modules,
-                window=config.module_sync_queue_size,
-                timeout_ns=int(config.udp.module_timeout_s * 1e9),
-                ring_epoch=epoch,
-                last=_last_exposure(self._ring.journals[part[0]]),
-                is_alternating=key_step > 1,
-            )
             ports = [port for port in range(detector.n_ports) if detector.module_of_port(port) in modules]
+            self._announcer = FrameAnnouncer(
+                {port: detector.module_of_port(port) for port in ports},
+                window=self._sync_window(config),
+                timeout_ns=int(config.udp.module_timeout_s * 1e9),
+                last=_last_exposure(self._ring.journals[part[0]]),
+            )
             self._open_ports(config, detector, ports, key_step, epoch)
             self._doorbell = DoorbellPublisher(frames_address(config, part))
         except BaseException:
@@ -117,12 +117,11 @@ class Receiver:
 
     def _announce_ended(self) -> None:
         # Read before any is fed: a frame in a queue must not be given up for the time that the others take.
-        ended = [(port.module, port.take_ended()) for port in self._ports]
+        ended = [(port.index, port.take_ended()) for port in self._ports]
         now_ns = time.monotonic_ns()
-        for module, frames in ended:
-            for frame in frames:
-                for raw in self._announcer.feed(module, frame, now_ns):
-                    self._publish(raw)
+        for port, frame in in_order_of_arrival(ended):
+            for raw in self._announcer.feed(port, frame, now_ns):
+                self._publish(raw)
 
     def _publish(self, raw: NDArray[Any]) -> None:
         self._journal.append(raw)
@@ -146,6 +145,14 @@ class Receiver:
         epochs = self._ring.headers["epoch"].reshape(self._ring.n_slots, -1)[:, own]
         return int(epochs.max()) + 1
 
+    def _sync_window(self, config: DetectorConfig) -> int:
+        """Return how many exposures may wait: at most so many that they are not overwritten before they are used."""
+        asked = config.module_sync_queue_size
+        window = min(asked, self._ring.n_slots * 3 // 4)
+        if window < asked:
+            self._log.info("sync_window_limited", module_sync_queue_size=asked, exposures=window)
+        return window
+
     def _open_ports(
         self, config: DetectorConfig, detector: Detector, ports: list[int], key_step: int, epoch: int
     ) -> None:
@@ -167,6 +174,7 @@ class Receiver:
             self._ports.append(
                 PortReceiver(
                     state,
+                    port,
                     module,
                     UdpSocket(udp.address, config.start_udp_port + port, udp.socket_buffer_bytes),
                     wake_fd=self._wake_fd,
@@ -202,6 +210,15 @@ class Receiver:
             frames=int(counters[k.FRAMES_COMPLETE] + counters[k.FRAMES_INCOMPLETE]),
             rejected=rejected,
         )
+
+
+def in_order_of_arrival(ended: Iterable[tuple[int, list[EndedFrame]]]) -> Iterator[tuple[int, EndedFrame]]:
+    """Yield the frames of all ports, each with its port: those of one port stay in order.
+
+    If many frames of one port went before those of the next they would crowd out exposures that are whole.
+    """
+    pieces = [[(port, frame) for frame in frames] for port, frames in ended if frames]
+    return heapq.merge(*pieces, key=lambda piece: piece[1].last_arrival_ns)
 
 
 def ports_per_module(detector: Detector) -> int:

@@ -22,6 +22,9 @@ class IdleAnnouncer:
     n_waiting = 0
     counters = SynchroniserCounters([], [], [])
 
+    def n_unused(self) -> dict[int, int]:
+        return {0: 0}
+
 
 def register(service: str, registry: CollectorRegistry) -> None:
     if service == "udp_recv":

@@ -7,6 +7,7 @@ import pytest
 from std_daq.protocols.image_metadata import ImageStatus
 from std_udp_recv.announcer import FrameAnnouncer
 from std_udp_recv.port_receiver import EndedFrame
+from std_udp_recv.receiver import in_order_of_arrival
 
 
 def ended(key: int, **changes: Any) -> EndedFrame:
@@ -30,7 +31,7 @@ def announcer() -> FrameAnnouncer:
 
 
 def make_announcer(last: tuple[int, int] | None) -> FrameAnnouncer:
-    return FrameAnnouncer([3, 5], window=8, timeout_ns=1000, ring_epoch=4, last=last, is_alternating=False)
+    return FrameAnnouncer({3: 3, 5: 5}, window=8, timeout_ns=1000, last=last)
 
 
 def test_exposure_is_published_when_its_last_module_is_there(announcer):
@@ -63,11 +64,89 @@ def test_restart_of_all_modules_is_one_new_epoch(announcer):
     assert (int(raw["frame_index"][0]), int(raw["epoch"][0])) == (1, 1)
 
 
-def test_frame_that_a_modules_other_port_still_had_from_before_the_restart_is_dropped(announcer):
-    announcer.feed(3, ended(1, epoch=5), 0)
-    assert announcer.feed(3, ended(900, epoch=4), 0) == []
-    assert announcer.n_stale == 1
-    assert announcer.n_waiting == 1
+def test_numbers_that_jump_ahead_are_a_gap_not_a_restart(announcer):
+    for module in (3, 5):
+        announcer.feed(module, ended(7), 0)
+    announcer.feed(3, ended(90_000, epoch=5), 0)
+    (raw,) = announcer.feed(5, ended(90_000, epoch=5), 0)
+    assert (int(raw["frame_index"][0]), int(raw["epoch"][0])) == (90_000, 0)
+
+
+def test_module_that_was_away_comes_back_into_the_exposures_of_the_others(announcer):
+    for module in (3, 5):
+        announcer.feed(module, ended(7), 0)
+    for key in range(8, 3000):
+        announcer.feed(3, ended(key), 10_000 * key)
+        announcer.poll(10_000 * key + 5_000)
+    announcer.feed(5, ended(3000, epoch=5), 30_000_000)
+    (raw,) = announcer.feed(3, ended(3000), 30_000_000)
+    assert (int(raw["frame_index"][0]), int(raw["epoch"][0])) == (3000, 0)
+    assert int(raw["status"][0]) == ImageStatus.GOOD
+
+
+def test_first_arrivals_lie_within_the_exposure_although_the_clock_was_set_back(announcer):
+    announcer.feed(3, ended(7, first_arrival_ns=100, last_arrival_ns=50), 0)
+    (raw,) = announcer.feed(5, ended(7, first_arrival_ns=40, last_arrival_ns=60), 0)
+    assert (int(raw["first_arrival_ns"][0]), int(raw["last_arrival_ns"][0])) == (40, 100)
+
+
+def test_frame_of_a_published_exposure_is_counted_as_late(announcer):
+    announcer.feed(3, ended(7), 0)
+    assert len(announcer.poll(1000)) == 1
+    assert announcer.feed(5, ended(7), 1001) == []
+    assert announcer.n_unused() == {3: 0, 5: 1}
+
+
+def test_many_frames_at_once_crowd_no_exposure_out(announcer):
+    ended_at_once = [
+        (port, [ended(key, first_arrival_ns=10 * key, last_arrival_ns=10 * key + port) for key in range(1000)])
+        for port in (3, 5)
+    ]
+    statuses = [
+        int(raw["status"][0])
+        for port, frame in in_order_of_arrival(ended_at_once)
+        for raw in announcer.feed(port, frame, 0)
+    ]
+    assert statuses == [ImageStatus.GOOD] * 1000
+
+
+@pytest.fixture
+def camera() -> FrameAnnouncer:
+    """One module, even frames on port 0 and odd ones on port 8."""
+    return FrameAnnouncer({0: 2, 8: 2}, window=8, timeout_ns=1000, last=None)
+
+
+def keys(published: list[Any]) -> list[tuple[int, int]]:
+    return [(int(raw["epoch"][0]), int(raw["frame_index"][0])) for raw in published]
+
+
+def test_ports_of_one_module_see_the_same_restart_once(camera):
+    published = []
+    for key in range(4):
+        published += camera.feed(key % 2 * 8, ended(key), 0)
+    for port, key in ((0, 0), (8, 1), (8, 3), (0, 2)):
+        published += camera.feed(port, ended(key, epoch=5), 0)
+    assert keys(published) == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2), (1, 3)]
+
+
+def test_port_that_had_no_frames_of_several_acquisitions_is_heard_in_the_next(camera):
+    published = []
+    for acquisition in range(5):
+        published += camera.feed(0, ended(0, epoch=4 + acquisition, first_arrival_ns=acquisition), 0)
+    for port, key in ((0, 0), (8, 1), (0, 2), (8, 3)):
+        published += camera.feed(port, ended(key, epoch=9 if port == 0 else 4, first_arrival_ns=10), 0)
+    assert keys(published) == [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (5, 1), (5, 2), (5, 3)]
+    assert camera.n_unused() == {2: 0}
+
+
+def test_frame_that_a_modules_other_port_still_had_from_before_the_restart_is_counted_and_dropped(camera):
+    camera.feed(0, ended(900, first_arrival_ns=1), 0)
+    camera.feed(8, ended(901, first_arrival_ns=2), 0)
+    assert keys(camera.feed(0, ended(0, epoch=5, first_arrival_ns=10), 0)) == [(1, 0)]
+    assert camera.feed(8, ended(903, first_arrival_ns=3), 0) == []
+    assert camera.feed(8, ended(905, first_arrival_ns=12), 0) == []
+    assert camera.n_unused() == {2: 2}
+    assert keys(camera.feed(8, ended(1, epoch=5, first_arrival_ns=20), 0)) == [(1, 1)]
 
 
 def test_ids_of_64_bits_survive_the_signed_records(announcer):
