@@ -63,7 +63,7 @@ class UdpConfig(_Section):
 
     address: str = Field("0.0.0.0", description="Local IPv4 address to receive on.")  # noqa: S104
     socket_buffer_bytes: int = Field(
-        64 * 2**20, ge=65536, description="Receive buffer to ask the kernel for, for each port, in bytes."
+        64 * 2**20, ge=65536, le=2**30 - 1, description="Receive buffer to ask the kernel for, for each port, in bytes."
     )
     window_frames: int = Field(
         4,
@@ -83,7 +83,6 @@ class UdpConfig(_Section):
         le=100_000,
         description="How long a receiving thread may wait for a fuller batch, in microseconds.",
     )
-    gro: bool = Field(True, description="Let the kernel join packets (UDP_GRO) where it can.")
     cpus: list[int] | None = Field(None, description="CPUs for the receiving threads, in order of the ports.")
     receivers: list[str] | None = Field(
         None,

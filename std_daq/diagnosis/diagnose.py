@@ -31,7 +31,6 @@ def diagnose(detector: Detector | None, machine: Machine | None = None) -> Itera
     wanted = kernel.DEFAULT_SOCKET_BYTES if config is None else config.udp.socket_buffer_bytes
     yield from kernel.socket_buffer(machine, wanted)
     yield from kernel.packet_queue(machine)
-    yield kernel.udp_gro()
     yield from kernel.limits()
     yield from processor.cpus(config)
     yield from processor.governor(machine)

@@ -1,7 +1,6 @@
 """Limits of the kernel: socket buffers, packet queues, processes."""
 
 import resource
-import socket
 from collections.abc import Iterator
 
 from std_daq.diagnosis.finding import Finding, Level, judge
@@ -10,7 +9,6 @@ from std_daq.diagnosis.machine import Machine
 LEAST_BACKLOG = 10_000
 LEAST_FILES = 1024
 DEFAULT_SOCKET_BYTES = 64 * 2**20
-UDP_GRO = 104
 
 
 def socket_buffer(machine: Machine, wanted_bytes: int) -> Iterator[Finding]:
@@ -51,21 +49,6 @@ def packet_queue(machine: Machine) -> Iterator[Finding]:
             f"{squeezed} packets were dropped there since the machine's start",
             "raise net.core.netdev_max_backlog and net.core.netdev_budget, spread the card's interrupts over CPUs",
         )
-
-
-def udp_gro() -> Finding:
-    """Judge whether the kernel joins packets of one stream."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
-        except OSError as error:
-            return Finding(
-                "UDP_GRO",
-                Level.WARNING,
-                f"the kernel does not join packets ({error.strerror}): receiving costs more",
-                "Linux 5.0 or newer has it",
-            )
-    return Finding("UDP_GRO", Level.OK, "the kernel joins packets")
 
 
 def limits() -> Iterator[Finding]:

@@ -20,7 +20,7 @@ GF_HEADER = np.dtype(
         ("status_flags", "u1"),  # bits 7-6 quadrant, 5 link, 4-2 correction mode, 1-0 rows of a quadrant, bits 9-8
         ("scan_id", "<u4"),
         ("frame_index", "<u4"),  # 24 bits are used
-        ("image_flags", "<u2"),  # bit 15: do not store
+        ("image_flags", "<u2"),  # bit 15: do not store; becomes daq_rec
         ("starting_row", "<u2"),
         ("timing", "<u8"),  # bits 39-0 time stamp, 63-40 exposure time
         ("sync_time", "<u4"),
