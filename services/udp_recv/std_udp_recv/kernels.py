@@ -8,7 +8,8 @@ row's scratch, for whatever is longer than expected.
 Waking up costs more than copying at moderate rates. So after a call that emptied the socket the loop sleeps for the
 latency budget, in which a fuller batch gathers in the kernel, instead of taking packets one by one.
 
-libc is called through ``ExternalFunction``, which, other than ctypes, can be cached on disk.
+libc is called through ``ExternalFunction``, which, other than ctypes, can be cached on disk. The cache of `receive`
+holds the code of placing/kernels.py, too, and numba looks at the time of this file only: touch it after a change there.
 """
 
 from typing import Any, NamedTuple

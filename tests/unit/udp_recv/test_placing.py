@@ -133,8 +133,14 @@ class Model:
         self.n_packets[key] = self.n_packets.get(key, 0) + 1
         if self.units_per_packet == 0 and max(units) < self.n_units - 1:
             self.size = len(units)
-        if len(frame) == self.n_units:
-            self._end_frame(key)
+        self._end_complete()
+
+    def _end_complete(self) -> None:
+        for key in range(self.passed + 1, self.newest + 1):
+            if len(self.open.get(key, {})) == self.n_units:
+                self._end_frame(key)
+            elif key in self.open or (key not in self.known and key >= self.first):
+                break
 
     def _end_frame(self, key: int) -> None:
         frame = self.open.pop(key)
@@ -255,7 +261,8 @@ def test_every_pixel_that_arrived_is_right_and_every_packet_is_counted_once(
     counts["restarts"] = rig.count(k.RESTARTS)
     assert counts == model.counts
     assert counts["received"] == counts["placed"] + sum(counts[name] for name in k.REASONS)
-    assert [tuple(record[:2]) for record in rig.ended()] == [(key, epoch) for key, epoch, _ in model.ended]
+    ended = [(record[1], record[0]) for record in rig.ended()]
+    assert ended == [(epoch, key) for key, epoch, _ in model.ended]
     for key, epoch, units in model.ended:
         if (key, epoch) not in frames:
             continue  # overwritten by a later epoch before it could be read

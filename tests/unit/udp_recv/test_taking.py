@@ -78,9 +78,26 @@ def test_missing_units_are_zero_and_known(make_rig, how):
 def test_frame_of_which_nothing_came_is_lost_and_its_slot_is_not_valid(make_rig, how):
     rig = make_rig()
     rig.deliver(frame(rig, 0) + frame(rig, 2) + frame(rig, 5))
-    assert keys(rig) == [0, 2, 5]
+    assert keys(rig) == [0, 2]
     assert rig.count(k.LOST) == 6  # frame 1; 3 and 4 may still come
+    rig.end()
+    assert keys(rig) == [0, 2, 5]
     assert int(rig.ring.headers[rig.ring.index(1, 1)]["frame_index"]) != 1
+
+
+def test_complete_frame_is_announced_after_an_earlier_one_that_is_not(make_rig, how):
+    rig = make_rig()
+    rig.deliver(frame(rig, 0) + frame(rig, 1)[:5] + frame(rig, 2) + frame(rig, 3))
+    assert keys(rig) == [0]
+    rig.deliver(frame(rig, 4))
+    assert keys(rig) == [0, 1, 2, 3, 4]
+
+
+def test_frames_that_waited_are_announced_as_soon_as_the_earlier_one_is_complete(make_rig, how):
+    rig = make_rig()
+    rig.deliver(frame(rig, 0) + frame(rig, 1)[:5] + frame(rig, 2))
+    rig.deliver(frame(rig, 1)[5:])
+    assert keys(rig) == [0, 1, 2]
 
 
 def test_one_foreign_sender_changes_nothing_and_a_new_board_is_learned(make_rig, how):
@@ -92,6 +109,7 @@ def test_one_foreign_sender_changes_nothing_and_a_new_board_is_learned(make_rig,
     assert rig.refusals() == {"foreign_module": 5}
     rig.deliver([rig.packet(2, unit, identity=9) for unit in range(6)])
     rig.deliver([rig.packet(3, unit, identity=9) for unit in range(6)])
+    rig.end()
     assert keys(rig) == [0, 1, 3]
     assert rig.refusals() == {"foreign_module": 11}
 

@@ -354,6 +354,7 @@ def _place(port: "Port", row: int, now_ns: int) -> None:
         state[NEWEST] = key
         state[HIGHEST] = 0
         _pass_frames(port, key - port.layout[WINDOW])
+        _end_complete(port)
     if not _is_remembered(port, key):
         if _is_writing(port, key):
             port.counters[SLOT_TAKEN] += 1
@@ -370,9 +371,27 @@ def _place(port: "Port", row: int, now_ns: int) -> None:
         state[HIGHEST] = max(state[HIGHEST], unit + count)
     if not port.layout[IS_FIXED_SIZE] and unit + count < port.layout[N_UNITS]:
         state[UNITS_IN_PACKET] = count
-    base = _slot(port, key) * port.layout[SLOT_WORDS]
-    if port.frames_32[2 * base + S_N_UNITS] == port.layout[N_UNITS]:
-        _end_frame(port, key)
+    if _is_complete(port, key):
+        _end_complete(port)
+
+
+@compiled
+def _is_complete(port: "Port", key: int) -> bool:
+    return port.frames_32[2 * _slot(port, key) * port.layout[SLOT_WORDS] + S_N_UNITS] == port.layout[N_UNITS]
+
+
+@compiled
+def _end_complete(port: "Port") -> None:
+    """End complete frames, but none before those that were taken earlier: frames are announced in ascending order."""
+    state = port.state
+    for key in range(state[PASSED] + port.layout[KEY_STEP], state[NEWEST] + 1, port.layout[KEY_STEP]):
+        if not _is_remembered(port, key):
+            if key >= state[FIRST]:
+                return  # may still come, as a frame that is not complete may
+        elif _is_writing(port, key):
+            if not _is_complete(port, key):
+                return
+            _end_frame(port, key)
 
 
 @compiled
