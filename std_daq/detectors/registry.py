@@ -11,6 +11,7 @@ from std_daq.detectors.interface import Detector
 from std_daq.errors import ConfigError
 
 ENTRY_POINT_GROUP = "std_daq.detectors"
+LAST_PORT = 65535
 
 
 def detector_types() -> list[str]:
@@ -29,7 +30,15 @@ def detector_class(detector_type: str) -> type[Detector]:
 
 def open_detector(config: DetectorConfig) -> Detector:
     """Return the detector that a configuration describes; raises ConfigError where geometry or options are wrong."""
-    return detector_class(config.detector_type)(config)
+    detector = detector_class(config.detector_type)(config)
+    if config.start_udp_port + detector.n_ports - 1 > LAST_PORT:
+        raise ConfigError(
+            f"the detector has {detector.n_ports} ports, the last of which would be beyond {LAST_PORT}",
+            key="start_udp_port",
+            value=config.start_udp_port,
+            remedy=f"give at most {LAST_PORT - detector.n_ports + 1}",
+        )
+    return detector
 
 
 Options = TypeVar("Options", bound=BaseModel)

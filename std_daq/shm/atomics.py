@@ -64,6 +64,13 @@ def store_release(words: np.ndarray, index: int, value: int) -> None:
 
 
 @numba.njit(nogil=True, cache=True, inline="never")
+def publish(words: np.ndarray, index: int, value: int) -> None:
+    """Write a word as `store_release` does, and before all that is written afterwards."""
+    _store(words, index, np.uint64(value))
+    _fence()
+
+
+@numba.njit(nogil=True, cache=True, inline="never")
 def fence() -> None:
     """Keep reads and writes before this line before those after it."""
     _fence()

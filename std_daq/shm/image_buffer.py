@@ -14,6 +14,8 @@ from std_daq.shm.segment import PAGE, Segment
 LEAST_SLOTS = 4
 LEAST_ENTRIES = 65536
 ENTRIES_PER_SLOT = 4
+NO_IMAGE = 2**64 - 1
+"""Sequence in the header of a slot that holds no image: it is being written, or its image was given up."""
 
 
 def image_slot_dtype(n_modules: int) -> np.dtype[Any]:
@@ -44,6 +46,8 @@ class ImageBuffer(RingBuffer):
         self.dtype = dtype_of_code(geometry.attributes["dtype"])
         self.n_modules: int = geometry.attributes["n_modules"]
         self.journal = self.journals[0]
+        self._sequences: NDArray[np.uint64] = self.headers["metadata"]["sequence"]
+        self._empty_header["metadata"]["sequence"] = NO_IMAGE
         self.images: NDArray[Any] = np.ndarray(
             (geometry.n_slots, height, width),
             self.dtype,
@@ -111,6 +115,12 @@ class ImageBuffer(RingBuffer):
         segment, geometry = attach_segment(path, "images")
         return cls(segment, geometry)
 
+    def begin(self, index: int) -> int:
+        """Start writing a slot; it holds no image until its metadata are written, also if that never happens."""
+        generation = super().begin(index)
+        self._sequences[index] = NO_IMAGE
+        return generation
+
     def slot(self, sequence: int) -> int:
         """Return the slot of an image."""
         return sequence % self.geometry.n_slots
@@ -119,13 +129,12 @@ class ImageBuffer(RingBuffer):
         """Return whether the image is (still) in its slot; ask `is_unchanged` after use all the same."""
         slot = self.slot(sequence)
         generation = self.generation(slot)
-        metadata = self.headers["metadata"]
-        is_same = int(metadata["sequence"][slot]) == sequence and generation > 0
+        is_same = int(self._sequences[slot]) == sequence and generation > 0
         return is_same and self.is_unchanged(slot, generation)
 
     def close(self) -> None:
         """Let go of the ring; arrays taken from it must not be used any more."""
-        del self.images, self.journal
+        del self.images, self.journal, self._sequences
         super().close()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.shm.atomics import fence, load_acquire, store_release
+from std_daq.shm.atomics import fence, load_acquire, publish, store_release
 
 # The words of a journal: next_sequence on a cache line of its own, then (ring, sequence) for each source of the writer.
 CONTROL_WORDS = 128
@@ -51,6 +51,9 @@ class Journal:
     def set_resume_point(self, source: int, ring: int, sequence: int) -> None:
         """Remember how far this writer has come in a source; one of at most MAX_SOURCES."""
         word = _RESUME + 2 * source
+        if int(self._control[word]) != ring:
+            # Of another ring nothing has been used up, should this process end between the two writes.
+            store_release(self._control, word + 1, 0)
         self._control[word] = ring
         store_release(self._control, word + 1, sequence)
 
@@ -59,7 +62,8 @@ class Journal:
         sequence = int(self._control[_NEXT])
         entry["sequence"] = sequence
         self._entries[sequence % self._n] = entry[0]
-        store_release(self._control, _NEXT, sequence + 1)
+        # Readers take the entry that comes next for untouched until they see this number.
+        publish(self._control, _NEXT, sequence + 1)
         return sequence
 
     def read(self, start: int, limit: int) -> "JournalPart":

@@ -104,6 +104,7 @@ class RingBuffer:
         raw = segment.bytes
         self.headers = raw[at["headers"] : at["headers"] + n * header.itemsize].view(header)
         self.generations: NDArray[np.uint64] = self.headers["generation"]
+        self._empty_header = np.zeros(1, header)
         stride = geometry.data_stride
         self.data = raw[at["data"] : at["data"] + n * stride].reshape(n, stride)[:, : geometry.data_bytes]
         control = raw[at["control"] : at["control"] + geometry.n_journals * CONTROL_WORDS * 8].view(np.uint64)
@@ -188,7 +189,7 @@ class RingBuffer:
         for index in unfinished:
             header = self.headers[index : index + 1]
             generation = int(self.generations[index])
-            header[:] = np.zeros(1, header.dtype)
+            header[:] = self._empty_header
             header["generation"] = generation
             store_release(self.generations, int(index), generation + 1)
         return len(unfinished)

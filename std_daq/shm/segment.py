@@ -125,6 +125,12 @@ class Segment:
             raise SharedMemoryError(f"{error}; remove the file if nothing uses it") from None
         if segment.info.geometry == geometry and segment.info.total_bytes == total_bytes and segment.is_live:
             return segment
+        if segment.is_live and segment.has_writer:
+            segment.close()
+            raise SharedMemoryError(
+                f"{path}: another process writes here, with another geometry; stop it (std-daq shm list tells which) "
+                "before you start this one with a changed configuration"
+            )
         get_logger().warning("ring_replaced", path=str(path), was=segment.info.geometry, becomes=geometry)
         segment.retire()
         segment.close()
@@ -135,7 +141,14 @@ class Segment:
     def _create(cls, path: Path, total_bytes: int, geometry: dict[str, Any]) -> Self:
         _check_space(path, total_bytes)
         making = path.with_name(f".{path.name}.{os.getpid()}.making")
-        fd = os.open(making, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o660)
+        try:
+            # Under the lock of the directory: whoever left it was killed. In containers process ids come again.
+            making.unlink(missing_ok=True)
+            fd = os.open(making, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o660)
+        except OSError as error:
+            raise SharedMemoryError(
+                f"{path}: cannot be made: {error.strerror}; set shared_memory.directory, or who may write there"
+            ) from None
         try:
             os.fchmod(fd, 0o660)
             _allocate(making, fd, total_bytes)
@@ -192,7 +205,8 @@ class Segment:
     @property
     def is_live(self) -> bool:
         """Whether this segment has been neither retired nor removed; readers of a dead one attach again."""
-        return int(self._header[0]["state"]) == SegmentState.LIVE
+        # The links tell of a file that was removed without a word, by rm or at the end of a login (RemoveIPC).
+        return int(self._header[0]["state"]) == SegmentState.LIVE and os.fstat(self._fd).st_nlink > 0
 
     def lock(self, part: int, owner: str) -> None:
         """Become the only writer of a part, until this process ends.
@@ -200,7 +214,7 @@ class Segment:
         Raises
         ------
         SharedMemoryError
-            When another process is.
+            When another process is, or has just replaced the segment.
         """
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, part)
@@ -208,6 +222,17 @@ class Segment:
             raise SharedMemoryError(
                 f"{self.path}: another process already writes here as {owner}; stop it before you start this one"
             ) from None
+        if not self.is_live:
+            raise SharedMemoryError(f"{self.path}: was replaced while this process started; start it again")
+
+    @property
+    def has_writer(self) -> bool:
+        """Whether another process is the writer of any part."""
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        return False
 
     def retire(self) -> None:
         """Tell readers that this segment is no longer written."""

@@ -19,7 +19,7 @@ from prometheus_client import generate_latest
 from std_daq.config import DetectorConfig, ModuleRange, parse_config
 from std_daq.config.paths import frame_buffer_path
 from std_daq.detectors.registry import open_detector
-from std_daq.errors import PortError, SharedMemoryError
+from std_daq.errors import ConfigError, PortError, SharedMemoryError
 from std_daq.protocols.image_metadata import ImageStatus
 from std_daq.shm.frame_buffer import FrameBuffer
 from std_daq.simulation.sending import PacketSender
@@ -247,6 +247,31 @@ def test_port_that_is_taken_is_named(shm_dir, runtime):
         other.bind(("127.0.0.1", config.start_udp_port + 1))
         with pytest.raises(PortError, match=str(config.start_udp_port + 1)):
             Receiver(service_context(config), config.receivers[0])
+
+
+def test_cpu_that_there_is_not_is_told_at_the_start(shm_dir, runtime):
+    udp = {"address": "127.0.0.1", "cpus": [min(os.sched_getaffinity(0)), 4000]}
+    config = parse_config(document(shm_dir, "eiger", 2, udp=udp))
+    with pytest.raises(ConfigError, match=r"udp\.cpus.*may not run on CPU 4000"):
+        Receiver(service_context(config), config.receivers[0])
+
+
+def test_receiver_whose_ring_was_removed_asks_to_be_started_again(open_rig, shm_dir, runtime):
+    rig = open_rig(parse_config(document(shm_dir, "eiger", 2)))
+    rig.receiver.step()
+    rig.ring.segment.path.unlink()
+    with pytest.raises(SharedMemoryError, match="was removed under this receiver"):
+        rig.receiver.step()
+
+
+def test_thread_that_ends_by_itself_ends_the_service(open_rig, shm_dir, runtime):
+    rig = open_rig(parse_config(document(shm_dir, "eiger", 2)))
+    port = next(iter(rig.receiver.udp_ports))
+    for receiver in rig.receiver._ports[:1]:
+        receiver.request_stop()
+        receiver.join()
+    with pytest.raises(PortError, match=f"{port}: the thread that receives has ended"):
+        rig.receiver.step()
 
 
 def test_modules_that_no_receiver_has_end_with_2(shm_dir, runtime, tmp_path, capfd):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from std_daq.errors import PortError
 from std_daq.shm.atomics import load_acquire, store_release
+from std_daq.telemetry.logs import get_logger
 from std_udp_recv.kernels import make_wire, receive
 from std_udp_recv.placing.kernels import TO_READ, TO_WRITE
 from std_udp_recv.placing.port import QUEUE_LENGTH, Port
@@ -95,9 +96,11 @@ class PortReceiver:
         return self._thread.is_alive()
 
     def check(self) -> None:
-        """Raise PortError if the socket has failed."""
+        """Raise PortError if the socket has failed, or the thread has ended without being told to."""
         if self.failure:
             raise PortError(f"UDP port {self.socket.port} has failed: {os.strerror(self.failure)}")
+        if not self._thread.is_alive():
+            raise PortError(f"UDP port {self.socket.port}: the thread that receives has ended")
 
     def take_ended(self) -> list[EndedFrame]:
         """Return the frames that have ended since the last call, in the order in which they did."""
@@ -136,9 +139,13 @@ class PortReceiver:
         del self.port
 
     def _run(self) -> None:
-        if self._cpu is not None:
-            os.sched_setaffinity(0, {self._cpu})
-        self.failure = receive(self.port, self._wire)
+        log = get_logger()
+        try:
+            if self._cpu is not None:
+                os.sched_setaffinity(0, {self._cpu})
+            self.failure = receive(self.port, self._wire)
+        except Exception:
+            log.exception("receiving_ended", udp_port=self.socket.port)
 
 
 def compile_receiver(port: Port) -> None:

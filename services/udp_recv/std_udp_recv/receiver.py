@@ -14,7 +14,7 @@ from std_daq.config.model import DetectorConfig, ModuleRange
 from std_daq.config.paths import frame_buffer_path, frames_address
 from std_daq.detectors.interface import Detector
 from std_daq.detectors.registry import open_detector
-from std_daq.errors import ConfigError
+from std_daq.errors import ConfigError, SharedMemoryError
 from std_daq.service.run import ServiceContext
 from std_daq.shm.frame_buffer import FrameBuffer
 from std_daq.shm.journal import Journal
@@ -49,6 +49,7 @@ class Receiver:
         modules = [module for module in part.modules if module not in config.deactivate]
         if not modules:
             raise ConfigError(f"all modules of the receiver {part} are off", key="deactivate")
+        _check_cpus(config)
         detector = open_detector(config)
         self._ring = _open_ring(config, detector)
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -96,6 +97,8 @@ class Receiver:
             self._publish(raw)
         for port in self._ports:
             port.check()
+        if not self._ring.is_live:
+            raise SharedMemoryError(f"{self._ring.segment.path}: was removed under this receiver; start it again")
         if time.monotonic() >= self._next_stats_s:
             self._next_stats_s = time.monotonic() + self._stats_period_s
             self._log_stats()
@@ -209,6 +212,18 @@ class Receiver:
             kernel_drops=sum(self._collector.kernel_drops().values()),
             frames=int(counters[k.FRAMES_COMPLETE] + counters[k.FRAMES_INCOMPLETE]),
             rejected=rejected,
+        )
+
+
+def _check_cpus(config: DetectorConfig) -> None:
+    allowed = os.sched_getaffinity(0)
+    refused = sorted(set(config.udp.cpus or ()) - allowed)
+    if refused:
+        raise ConfigError(
+            f"this process may not run on CPU {', '.join(map(str, refused))}",
+            key="udp.cpus",
+            value=config.udp.cpus,
+            remedy=f"choose among {', '.join(map(str, sorted(allowed)))}",
         )
 
 

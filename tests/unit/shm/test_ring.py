@@ -169,6 +169,78 @@ def test_slot_left_unfinished_by_a_killed_writer_is_emptied_at_its_next_start(sh
     second.close()
 
 
+def test_slot_whose_image_was_given_up_holds_none(shm_dir: Path) -> None:
+    ring, _ = make(shm_dir / "ring")
+    for image_id in range(4):
+        publish(ring, image_id)
+    ring.begin(0)
+    ring.images[0] = 99
+    ring.end(0)
+    assert not ring.holds(0)
+    ring.begin(1)
+    assert ring.invalidate_unfinished() == 1
+    assert [ring.holds(sequence) for sequence in range(4)] == [False, False, True, True]
+    ring.close()
+
+
+def test_slot_emptied_after_a_crash_is_not_taken_for_the_first_image(shm_dir: Path) -> None:
+    ring, _ = make(shm_dir / "ring")
+    publish(ring, 1)
+    ring.begin(0)
+    ring.invalidate_unfinished()
+    assert not ring.holds(0)
+    ring.close()
+
+
+def test_ring_that_is_written_is_not_replaced_by_one_of_another_geometry(shm_dir: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from std_daq.shm.segment import Segment\n"
+        "segment = Segment.attach(Path(sys.argv[1]), is_writable=True); segment.lock(2, 'a receiver')\n"
+        "print('locked', flush=True); sys.stdin.read()\n"
+    )
+    ring, _ = make(shm_dir / "ring")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(shm_dir / "ring")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "locked\n"
+        with pytest.raises(SharedMemoryError, match="another process writes here, with another geometry; stop it"):
+            make(shm_dir / "ring", shape=(8, 32))
+        assert ring.is_live
+        writer.communicate("")
+    other, is_new = make(shm_dir / "ring", shape=(8, 32))
+    assert is_new
+    assert not ring.is_live
+    with pytest.raises(SharedMemoryError, match="was replaced"):
+        ring.segment.lock(0, "a receiver")
+    other.close()
+    ring.close()
+
+
+def test_ring_removed_without_a_word_is_noticed(shm_dir: Path) -> None:
+    ring, _ = make(shm_dir / "ring")
+    reader = ImageBuffer.attach(shm_dir / "ring")
+    assert reader.is_live
+    (shm_dir / "ring").unlink()
+    assert not reader.is_live
+    reader.close()
+    ring.close()
+
+
+def test_leftover_of_a_killed_owner_with_the_same_process_id_is_no_obstacle(shm_dir: Path) -> None:
+    (shm_dir / f".ring.{os.getpid()}.making").write_bytes(b"unfinished")
+    ring, is_new = make(shm_dir / "ring")
+    assert is_new
+    ring.close()
+
+
+def test_directory_that_may_not_be_written_is_named(shm_dir: Path) -> None:
+    (shm_dir / "ring").mkdir()
+    (shm_dir / f".ring.{os.getpid()}.making").mkdir()
+    with pytest.raises(SharedMemoryError, match=r"cannot be made.*shared_memory\.directory"):
+        Segment._create(shm_dir / "ring", 8192, {})
+
+
 def test_second_writer_process_is_refused_with_the_reason(shm_dir: Path) -> None:
     ring, _ = make(shm_dir / "ring")
     ring.segment.lock(0, "the assembler")
