@@ -190,6 +190,20 @@ def test_missing_module_delays_an_exposure_no_longer_than_the_time_limit(open_ri
     assert entries["n_missing_modules"].tolist() == [1]
 
 
+def test_foreign_packets_do_not_keep_the_last_frame_open(open_rig, shm_dir, runtime):
+    udp = {"address": "127.0.0.1", "idle_flush_s": 0.3, "module_timeout_s": 1.0}
+    rig = open_rig(parse_config(document(shm_dir, "eiger", 2, udp=udp)))
+    rig.send(7, lost=lambda module, packet: packet == 3)
+    deadline = time.monotonic() + DEADLINE_S
+    with PacketSender("127.0.0.1", rig.config.start_udp_port) as foreign:
+        while rig.journal.next_sequence == 0 and time.monotonic() < deadline:
+            foreign.send(np.zeros((1, 4144), np.uint8))
+            rig.receiver.step()
+    (entry,) = rig.wait(1)
+    assert int(entry["status"]) == ImageStatus.MISSING_PACKETS
+    assert rig.metric("daq_udp_packets_rejected_total", module="0", reason="foreign_detector") >= 3
+
+
 def test_restarted_detector_goes_on_in_a_new_epoch_with_all_its_frames(open_rig, shm_dir, runtime):
     rig = open_rig(parse_config(document(shm_dir, "eiger", 2)))
     for frame_number in range(100, 105):

@@ -22,6 +22,9 @@ from std_udp_recv.placing.kernels import (
     BATCH,
     HAS_ENDED,
     HEADER_BYTES,
+    IS_IDLE,
+    N_QUARANTINED,
+    PLACED,
     UNIT_BYTES,
     aim_batch,
     compiled,
@@ -129,6 +132,7 @@ def receive(port: Port, wire: Wire) -> int:
     settings, state = wire.settings, port.state
     _prepare(port, wire)
     failure = 0
+    n_placed = port.counters[PLACED]
     last_ns = _now_ns(CLOCK_MONOTONIC, wire.timespec)
     while load_acquire(wire.stop, 0) == 0:
         n_rows = aim_batch(port)
@@ -143,14 +147,18 @@ def receive(port: Port, wire: Wire) -> int:
             for row in range(n):
                 port.lengths[row] = np.int64(wire.messages[row, MESSAGE_LENGTH] & np.uint64(0xFFFFFFFF))
             place_batch(port, n, _now_ns(CLOCK_REALTIME, wire.timespec))
-            last_ns = _now_ns(CLOCK_MONOTONIC, wire.timespec)
         else:
             errno = _errno_location()[0]
             if errno not in (EAGAIN, EINTR):
                 failure = errno
                 break
-            if _now_ns(CLOCK_MONOTONIC, wire.timespec) - last_ns >= settings[IDLE_NS]:
-                end_acquisition(port, _now_ns(CLOCK_REALTIME, wire.timespec))
+        now_ns = _now_ns(CLOCK_MONOTONIC, wire.timespec)
+        # Only packets that are placed count: those of a foreign sender must not keep the last frames open.
+        if port.counters[PLACED] != n_placed:
+            n_placed = port.counters[PLACED]
+            last_ns = now_ns
+        elif now_ns - last_ns >= settings[IDLE_NS] and (not state[IS_IDLE] or state[N_QUARANTINED]):
+            end_acquisition(port, _now_ns(CLOCK_REALTIME, wire.timespec))
         if state[HAS_ENDED]:
             state[HAS_ENDED] = 0
             _eventfd_write(np.int32(settings[WAKE_FD]), np.uint64(1))
