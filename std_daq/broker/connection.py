@@ -23,6 +23,7 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
 from std_daq.broker.address import redact_url
+from std_daq.broker.failures import CONNECTION_FAILURES
 from std_daq.broker.messages import Delivery, Message, encode_properties
 from std_daq.broker.topology import Topology
 from std_daq.errors import BrokerError
@@ -87,7 +88,7 @@ class BrokerConnection:
         self._connection: pika.BlockingConnection | None = None
         self._session = 0
         self._n_failures = 0
-        self._trouble = "no attempt yet"
+        self._trouble = "it has not answered yet"
         self._is_refused = False
         self._log = get_logger()
         self._conditions = ConditionLog()
@@ -231,7 +232,7 @@ class BrokerConnection:
                 self._topology.remove(channel)
             except BrokerError as error:
                 self._leave_session(str(error), is_refused=True)
-            except (pika.exceptions.AMQPError, OSError) as error:
+            except CONNECTION_FAILURES as error:
                 self._leave_session(_describe(error), is_refused=_is_refusal(error))
             else:
                 self._leave_session("closed", is_refused=False)
@@ -384,7 +385,7 @@ def _describe(error: Exception) -> str:
 
 
 def _close_quietly(connection: pika.BlockingConnection) -> None:
-    with contextlib.suppress(pika.exceptions.AMQPError, OSError):
+    with contextlib.suppress(*CONNECTION_FAILURES):
         if connection.is_open:
             connection.close()
 

@@ -25,8 +25,8 @@ from types import TracebackType
 from typing import Self
 
 import pika
-import pika.exceptions
 
+from std_daq.broker.failures import CONNECTION_FAILURES
 from std_daq.errors import BrokerError
 from std_daq.telemetry.logs import get_logger
 
@@ -229,7 +229,7 @@ def _takes_connections(port: int, url: str) -> bool:
     try:
         socket.create_connection((HOST, port), timeout=1.0).close()
         pika.BlockingConnection(pika.URLParameters(url)).close()
-    except (OSError, pika.exceptions.AMQPError):
+    except CONNECTION_FAILURES:
         return False
     return True
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from std_daq.broker import connection as connection_module
 from std_daq.broker.connection import BrokerConnection
 from std_daq.broker.messages import Delivery, Message
 from std_daq.broker.requests import RequestPublisher
@@ -79,3 +80,14 @@ def test_connection_that_was_never_started_can_be_closed(away: str) -> None:
 def test_url_that_is_none_is_refused_at_once() -> None:
     with pytest.raises(BrokerError, match="broker URL"):
         BrokerConnection("amqp://host:notaport/", ExchangesOnly())
+
+
+def test_broker_that_takes_the_connection_and_never_answers_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "SOCKET_TIMEOUT_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10.0)
+        with BrokerConnection(f"amqp://127.0.0.1:{server.getsockname()[1]}/", ExchangesOnly()) as connection:
+            attempts = [server.accept()[0] for _ in range(3)]
+            for attempt in attempts:
+                attempt.close()
+            assert connection.receive() is None, "the thread goes on"
