@@ -17,6 +17,7 @@ In the data plane nothing raises per packet or image: services count and go on.
 """
 
 from pathlib import Path
+from typing import Self
 
 
 class StdDaqError(Exception):
@@ -51,6 +52,10 @@ class ConfigError(StdDaqError):
         if remedy:
             text += f"; {remedy}"
         super().__init__(text)
+
+    def in_file(self, file: Path | str) -> Self:
+        """Return the same error with its file: models and detectors do not know where their values stood."""
+        return type(self)(self.problem, file=file, key=self.key, value=self.value, remedy=self.remedy)
 
 
 class CalibrationError(ConfigError):

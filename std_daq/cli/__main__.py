@@ -2,13 +2,13 @@
 
 import argparse
 import importlib
+import json
 import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from std_daq.errors import StdDaqError
-from std_daq.telemetry.logs import configure_logs
 
 # Each is a module of this package with `add_arguments(parser)` and `run(arguments) -> exit code`.
 COMMANDS = {
@@ -39,19 +39,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=f"std-daq {name}", description=command.__doc__)
     command.add_arguments(parser)
     arguments = parser.parse_args(arguments_given[1:])
+    from std_daq.telemetry.logs import configure_logs
+
     configure_logs("info")
     try:
         exit_code: int = command.run(arguments)
         sys.stdout.flush()
     except StdDaqError as error:
-        print(f"std-daq {name}: {error}", file=sys.stderr)
-        return error.exit_code
+        return _fail(name, str(error), error.exit_code, arguments)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # Who reads the output has gone, as in `| head`; what is left in the buffer must not fail again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        return _fail(name, f"{where}{error.strerror or error}", StdDaqError.exit_code, arguments)
+    return exit_code
+
+
+def _fail(name: str, text: str, exit_code: int, arguments: argparse.Namespace) -> int:
+    print(f"std-daq {name}: {text}", file=sys.stderr)
+    if getattr(arguments, "json", False):
+        print(json.dumps({"error": text}))
     return exit_code
 
 

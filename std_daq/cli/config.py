@@ -43,8 +43,7 @@ def _check(file: Path, *, as_json: bool) -> int:
         summary = _summarise(file)
     except ConfigError as error:
         if not as_json:
-            # Errors of models and detectors do not know the file they came from.
-            raise error if error.file else _with_file(error, file) from None
+            raise error if error.file else error.in_file(file) from None
         summary = {
             "is_valid": False,
             "file": error.file or str(file),
@@ -87,10 +86,6 @@ def _summarise(file: Path) -> dict[str, Any]:
     }
 
 
-def _with_file(error: ConfigError, file: Path) -> ConfigError:
-    return type(error)(error.problem, file=file, key=error.key, value=error.value, remedy=error.remedy)
-
-
 def _import(arguments: argparse.Namespace) -> int:
     from std_daq.config.sls_import import import_sls_config
 
@@ -104,7 +99,7 @@ def _import(arguments: argparse.Namespace) -> int:
             text, detector_name=arguments.detector_name or file.stem, detector_type=arguments.detector_type
         )
     except ConfigError as error:
-        raise _with_file(error, file) from None
+        raise error.in_file(file) from None
     print(json.dumps(imported.document, indent=2))
     for remark in imported.remarks:
         print(f"{file}: {remark}", file=sys.stderr)

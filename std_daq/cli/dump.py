@@ -8,6 +8,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from std_daq.cli.argument_types import positive_integer, positive_number
+
 if TYPE_CHECKING:
     from std_daq.simulation.dump import Dump
 
@@ -16,8 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
     parser.add_argument("--output", required=True, type=Path, metavar="DIRECTORY", help="where the files go")
-    parser.add_argument("--n-packets", type=int, metavar="N", help="end after so many packets of all ports together")
-    parser.add_argument("--duration", type=float, metavar="SECONDS", help="end after this time")
+    parser.add_argument(
+        "--n-packets", type=positive_integer, metavar="N", help="end after so many packets of all ports together"
+    )
+    parser.add_argument("--duration", type=positive_number, metavar="SECONDS", help="end after this time")
     parser.add_argument("--json", action="store_true", help="print what was received as JSON")
 
 

@@ -1,21 +1,30 @@
 """End a running write request: what has been taken is still written, and the run ends as killed.
 
+The request is named by its id, or is the one that is carried out now.
+
 With --wait the exit code is that of the run: 4 killed, or 0, 3 or 5 if it ended otherwise meanwhile.
 """
 
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from std_daq.cli.argument_types import positive_number
 from std_daq.errors import ResourceError
+
+if TYPE_CHECKING:
+    from std_daq.client import DaqClient
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
     parser.add_argument("--broker-url", metavar="URL", help="by default that of std-daq up or of the configuration")
-    parser.add_argument("request_id", metavar="REQUEST_ID", help="as std-daq write --detach prints it")
-    parser.add_argument("--wait", type=float, metavar="SECONDS", help="wait at most so long for the verdict")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("request_id", nargs="?", metavar="REQUEST_ID", help="as std-daq write --detach prints it")
+    which.add_argument("--current", action="store_true", help="the request that is carried out now")
+    parser.add_argument("--wait", type=positive_number, metavar="SECONDS", help="wait at most so long for the verdict")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -23,10 +32,11 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.client import DaqClient
 
     client = DaqClient(arguments.config, arguments.broker_url)
+    request_id = _current_request(client) if arguments.current else arguments.request_id
     if arguments.wait is None:
-        client.kill(arguments.request_id)
+        client.kill(request_id)
         return 0
-    with client.follow(arguments.request_id) as run:
+    with client.follow(request_id) as run:
         run.kill()
         try:
             report = run.wait(arguments.wait)
@@ -37,3 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
             ) from None
     print(json.dumps(report.model_dump(mode="json"), indent=2))
     return report.verdict.exit_code
+
+
+def _current_request(client: "DaqClient") -> str:
+    status = client.status()
+    if status.run.request_id:
+        return status.run.request_id
+    state = f"the writer agent is {status.run.state}" if status.run.state else "no writer agent answers"
+    raise ResourceError(f"no request is carried out for {status.detector_name} at present: {state}")

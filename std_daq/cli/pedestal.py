@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from std_daq.cli.argument_types import positive_integer, positive_number
 from std_daq.errors import ConfigError, ResourceError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="the pedestal file to write")
     parser.add_argument(
         "--n-images-per-gain",
-        type=int,
+        type=positive_integer,
         default=1000,
         metavar="N",
         help="whole images in each gain; default %(default)s",
@@ -38,13 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--high-gain", action="store_true", help="take high gain 0, too")
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help="longest wait for an image; default %(default)s"
+        "--timeout",
+        type=positive_number,
+        default=60.0,
+        metavar="SECONDS",
+        help="longest wait for an image; default %(default)s",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Collect the images and write the file; returns the exit code."""
+    from std_daq.cli.output_file import check_output_file
     from std_daq.config.load import load_config
     from std_daq.detectors.pedestal_run import HasPedestals
     from std_daq.detectors.registry import open_detector
@@ -56,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             "this detector has no pedestals", file=arguments.config, key="detector_type", value=config.detector_type
         )
+    check_output_file(arguments.output, "--output")
     if arguments.output.exists() and not arguments.overwrite:
         raise ConfigError("the file exists", file=arguments.output, remedy="give another name, or --overwrite")
     frames = FrameFollower(config)

@@ -3,11 +3,15 @@
 import argparse
 from pathlib import Path
 
+from std_daq.cli.argument_types import positive_number
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
-    parser.add_argument("--rate-hz", type=float, metavar="R", help="frames a second; by default about 100 MB/s")
+    parser.add_argument(
+        "--rate-hz", type=positive_number, metavar="R", help="frames a second; by default about 100 MB/s"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="where to send to")
     parser.add_argument("--json", action="store_true", help="print what was sent as JSON")
     parser.add_argument(

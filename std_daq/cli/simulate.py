@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from std_daq.cli.argument_types import positive_integer, positive_number, probability
+
 if TYPE_CHECKING:
     from std_daq.simulation.faults import FaultInjector
 
@@ -12,14 +14,16 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
-    parser.add_argument("--n-images", required=True, type=_positive, metavar="N", help="images to send")
-    parser.add_argument("--rate-hz", type=float, metavar="R", help="images a second; by default about 100 MB/s")
+    parser.add_argument("--n-images", required=True, type=positive_integer, metavar="N", help="images to send")
+    parser.add_argument(
+        "--rate-hz", type=positive_number, metavar="R", help="images a second; by default about 100 MB/s"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="where to send to")
     parser.add_argument("--pattern", metavar="NAME", help="what the images show; by default photons")
-    parser.add_argument("--loss", type=_probability, default=0.0, metavar="P", help="part of the packets to lose")
-    parser.add_argument("--reorder", type=_probability, default=0.0, metavar="P", help="part to send late")
-    parser.add_argument("--duplicate", type=_probability, default=0.0, metavar="P", help="part to send twice")
-    parser.add_argument("--window", type=_positive, default=32, metavar="PACKETS", help="how late at most")
+    parser.add_argument("--loss", type=probability, default=0.0, metavar="P", help="part of the packets to lose")
+    parser.add_argument("--reorder", type=probability, default=0.0, metavar="P", help="part to send late")
+    parser.add_argument("--duplicate", type=probability, default=0.0, metavar="P", help="part to send twice")
+    parser.add_argument("--window", type=positive_integer, default=32, metavar="PACKETS", help="how late at most")
     parser.add_argument("--restart-at", type=int, metavar="I", help="restart the detector before image I (from 0)")
     parser.add_argument("--first-frame", type=int, default=1, metavar="N", help="number of the first frame")
     parser.add_argument("--first-pulse-id", type=int, default=1, metavar="N", help="pulse id of the first image")
@@ -32,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Send; returns the exit code."""
+    from std_daq.cli.output_file import check_output_file
     from std_daq.cli.sending import report, senders, transmit
     from std_daq.config.load import load_config
     from std_daq.detectors.registry import open_detector
@@ -39,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.simulation.faults import FaultInjector
     from std_daq.simulation.simulation_source import SimulationSource
 
+    if arguments.ledger is not None:
+        check_output_file(arguments.ledger, "--ledger")
     config = load_config(arguments.config)
     detector = open_detector(config)
     pattern = arguments.pattern or detector.patterns[0]
@@ -84,17 +91,3 @@ def _write_ledger(file: Path, injector: "FaultInjector") -> None:
         for kind, packets in (("lost", injector.lost), ("duplicated", injector.duplicated))
     }
     file.write_text(json.dumps(document))
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
-    return value
-
-
-def _probability(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no probability between 0 and 1")
-    return value

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from std_daq.cli.argument_types import positive_number
+
 if TYPE_CHECKING:
     from std_daq.client.status import DetectorStatus, StatusReader
 
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.add_argument("--once", action="store_true", help="show it once")
-    parser.add_argument("--period", type=float, default=1.0, metavar="SECONDS", help="by default %(default)s")
+    parser.add_argument("--period", type=positive_number, default=1.0, metavar="SECONDS", help="by default 1")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -72,6 +72,8 @@ def _add_run(table: Table, run: RunStatus) -> None:
     wanted = "" if run.n_requested is None else f"of {run.n_requested}"
     ended = ", ".join(f"{verdict} {n}" for verdict, n in run.ended.items())
     table.add_row(f"run: {run.state}", str(run.n_written), wanted, _loss(run.n_lost))
+    if run.request_id:
+        table.add_row("", "", "", Text(f"{run.request_id} to {run.output_file}"))
     if ended:
         table.add_row("runs before", "", "", ended)
 

@@ -12,18 +12,14 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from std_daq.broker.address import VARIABLE, redact_url, save_broker_url
-from std_daq.broker.detector_broker import configured_broker_url
-from std_daq.broker.throwaway import start_broker
-from std_daq.config.load import load_config
-from std_daq.config.model import DetectorConfig
-from std_daq.config.paths import broker_url_file, frame_buffer_path, image_buffer_path, make_runtime_dir
-from std_daq.errors import ResourceError, SharedMemoryError
-from std_daq.service.supervisor import ServiceCommand, Supervisor
-from std_daq.shm.segment import Segment
-from std_daq.telemetry.logs import configure_logs, get_logger
+from std_daq.cli.argument_types import positive_number
+from std_daq.errors import ConfigError, ResourceError, SharedMemoryError
+
+if TYPE_CHECKING:
+    from std_daq.config.model import DetectorConfig
+    from std_daq.service.supervisor import ServiceCommand
 
 _READY_LOOK_S = 0.2
 
@@ -32,16 +28,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
     parser.add_argument("--broker-url", metavar="URL", help="amqp://...; by default a throwaway RabbitMQ")
-    parser.add_argument("--ready-timeout", type=float, default=180.0, metavar="SECONDS", help="time to become ready")
+    parser.add_argument(
+        "--ready-timeout", type=positive_number, default=180.0, metavar="SECONDS", help="time to become ready"
+    )
     parser.add_argument("--keep-rings", action="store_true", help="leave the rings in shared memory at the end")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until told to end; returns the exit code."""
+    from std_daq.broker.address import VARIABLE, redact_url, save_broker_url
+    from std_daq.broker.detector_broker import configured_broker_url
+    from std_daq.broker.throwaway import start_broker
+    from std_daq.config.load import load_config
+    from std_daq.config.paths import broker_url_file, make_runtime_dir
+    from std_daq.telemetry.logs import configure_logs, get_logger
+
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     config = load_config(arguments.config)
+    _check_detector(config, arguments.config)
     configure_logs(config.log_level, service="up")
     runtime = make_runtime_dir(config)
     with (runtime / "up.lock").open("w") as lock:
@@ -59,8 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def service_commands(config: DetectorConfig, config_path: Path) -> list[ServiceCommand]:
+def service_commands(config: "DetectorConfig", config_path: Path) -> "list[ServiceCommand]":
     """Return how the services of one machine are started."""
+    from std_daq.service.supervisor import ServiceCommand
+
     common = ("--config", str(config_path))
     commands = []
     for part in config.receivers:
@@ -77,10 +85,24 @@ def service_commands(config: DetectorConfig, config_path: Path) -> list[ServiceC
     return commands + writers
 
 
-def _supervise(config: DetectorConfig, arguments: argparse.Namespace, url: str, stop: threading.Event) -> None:
+def _check_detector(config: "DetectorConfig", file: Path) -> None:
+    """Tell once, and before anything is started, what every service would tell."""
+    from std_daq.detectors.registry import open_detector
+
+    try:
+        open_detector(config)
+    except ConfigError as error:
+        raise error if error.file else error.in_file(file) from None
+
+
+def _supervise(config: "DetectorConfig", arguments: argparse.Namespace, url: str, stop: threading.Event) -> None:
+    from std_daq.broker.address import VARIABLE
+    from std_daq.cli.service_log import ServiceLog
+    from std_daq.service.supervisor import Supervisor
+
     commands = service_commands(config, arguments.config)
-    width = max(len(command.instance) for command in commands)
-    supervisor = Supervisor(config, commands, lambda name, line: _write_line(name, line, width), {VARIABLE: url})
+    log = ServiceLog(sys.stderr, [command.instance for command in commands])
+    supervisor = Supervisor(config, commands, log.write, {VARIABLE: url})
     deadline = time.monotonic() + arguments.ready_timeout
     is_ready = False
     try:
@@ -89,30 +111,29 @@ def _supervise(config: DetectorConfig, arguments: argparse.Namespace, url: str, 
             supervisor.step()
             if is_ready:
                 continue
-            is_ready = supervisor.are_all_ready()
+            not_ready = supervisor.not_ready()
+            is_ready = not not_ready
             if is_ready:
                 print("ready", flush=True)
             elif time.monotonic() > deadline:
                 raise ResourceError(
-                    f"the services were not ready within {arguments.ready_timeout:.0f} s; see their logs"
+                    f"not ready within {arguments.ready_timeout:g} s: {', '.join(not_ready)}; see the logs above"
                 )
     finally:
         supervisor.stop()
 
 
-def _write_line(instance: str, line: str, width: int) -> None:
-    sys.stderr.write(f"{instance:<{width}} | {line}\n")
-    sys.stderr.flush()
-
-
-def _lock(lock: IO[str], config: DetectorConfig) -> None:
+def _lock(lock: IO[str], config: "DetectorConfig") -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise ResourceError(f"another 'std-daq up' already runs the services of {config.detector_name}") from None
 
 
-def _remove_rings(config: DetectorConfig) -> None:
+def _remove_rings(config: "DetectorConfig") -> None:
+    from std_daq.config.paths import frame_buffer_path, image_buffer_path
+    from std_daq.shm.segment import Segment
+
     for path in (frame_buffer_path(config), image_buffer_path(config)):
         try:
             segment = Segment.attach(path, is_writable=True)

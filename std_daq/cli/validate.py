@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from std_daq.cli.argument_types import positive_integer
+
 if TYPE_CHECKING:
     from std_daq.files.validate import ValidationReport
 
@@ -18,24 +20,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the image file, or the master file")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    parser.add_argument("--max-images-read", type=int, metavar="N", help="read so many images, by default all")
-    parser.add_argument("--picture", type=Path, metavar="PNG", help="make a picture of the images")
+    parser.add_argument(
+        "--max-images-read", type=positive_integer, metavar="N", help="read so many images, by default all"
+    )
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="make a picture of the images of a sound file")
     parser.add_argument("--image", type=int, metavar="ROW", help="of this image, by default of the mean of all")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the file; returns the exit code."""
+    from std_daq.cli.output_file import check_output_file
     from std_daq.files.validate import validate
 
+    if arguments.picture is not None:
+        check_output_file(arguments.picture, "--picture")
     report = validate(arguments.file, max_images_read=arguments.max_images_read)
+    if arguments.picture is not None and report.is_valid:
+        from std_daq.files.picture import write_picture
+
+        write_picture(arguments.file, arguments.picture, "mean" if arguments.image is None else arguments.image)
     if arguments.json:
         print(json.dumps(report.to_json(), indent=2))
     else:
         _print_report(report)
-    if arguments.picture is not None:
-        from std_daq.files.picture import write_picture
-
-        write_picture(arguments.file, arguments.picture, "mean" if arguments.image is None else arguments.image)
     return 0 if report.is_valid else 1
 
 

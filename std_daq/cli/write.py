@@ -6,10 +6,11 @@ The first Ctrl-C kills the run and waits for its verdict, a second one leaves at
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from std_daq.errors import RequestRefusedError
+from std_daq.errors import RequestRefusedError, StdDaqError
 
 if TYPE_CHECKING:
     from std_daq.client import DaqClient, Run
@@ -45,20 +46,29 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.cli.progress import RunProgress
     from std_daq.client import DaqClient, RunReport, Verdict
 
-    client = DaqClient(arguments.config, arguments.broker_url)
-    with FirstInterrupt() as interrupt:
-        try:
-            run = _submit(client, arguments)
-        except RequestRefusedError as error:
-            refused = RunReport(request_id="", verdict=Verdict.REFUSED, reason=str(error))
-            return _end(refused, as_json=arguments.json)
-        with run:
+    request_id = ""
+    try:
+        client = DaqClient(arguments.config, arguments.broker_url)
+        with FirstInterrupt() as interrupt, _submit(client, arguments) as run:
+            request_id = run.request_id
             if arguments.detach:
-                print(json.dumps({"request_id": run.request_id}) if arguments.json else run.request_id)
+                print(json.dumps({"request_id": request_id}) if arguments.json else request_id)
                 return 0
             with RunProgress(run, arguments.n_images) as progress:
                 report = progress.follow(lambda: interrupt.has_come)
-    return _end(report, as_json=arguments.json)
+    except RequestRefusedError as error:
+        report = RunReport(request_id=request_id, verdict=Verdict.REFUSED, reason=str(error))
+    except StdDaqError as error:
+        if not arguments.json:
+            raise
+        print(f"std-daq write: {error}", file=sys.stderr)
+        _print_json(RunReport(request_id=request_id, verdict=Verdict.FAILED, reason=str(error)))
+        return error.exit_code
+    if arguments.json:
+        _print_json(report)
+    else:
+        _print_report(report)
+    return report.verdict.exit_code
 
 
 def _submit(client: "DaqClient", arguments: argparse.Namespace) -> "Run":
@@ -88,12 +98,8 @@ def _parse_metadata(text: str) -> "tuple[str, HeaderValue]":
     return key, parsed if isinstance(parsed, int | float | bool) else value
 
 
-def _end(report: "RunReport", *, as_json: bool) -> int:
-    if as_json:
-        print(json.dumps(report.model_dump(mode="json"), indent=2))
-    else:
-        _print_report(report)
-    return report.verdict.exit_code
+def _print_json(report: "RunReport") -> None:
+    print(json.dumps(report.model_dump(mode="json"), indent=2))
 
 
 def _print_report(report: "RunReport") -> None:

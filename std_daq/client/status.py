@@ -25,6 +25,7 @@ RING_SLOTS = "daq_ring_slots"
 RING_LAG = "daq_ring_lag_images"
 RUN_STATE = "daq_run_state"
 LAST_IMAGE = "daq_last_image_timestamp_seconds"
+RUN_REQUEST = "daq_run_request"
 RUN_REQUESTED = "daq_run_images_requested"
 RUN_WRITTEN = "daq_run_images_written"
 RUN_LOST = "daq_run_images_lost"
@@ -108,6 +109,8 @@ class RunStatus:
     ----------
     state
         Its state; empty where there is no agent.
+    request_id, output_file
+        The request that is carried out, and where its images go; empty where there is none.
     n_requested, n_written, n_lost
         Images of the run; n_requested is None where it goes on until killed, or where there is none.
     ended
@@ -115,6 +118,8 @@ class RunStatus:
     """
 
     state: str
+    request_id: str
+    output_file: str
     n_requested: int | None
     n_written: int
     n_lost: int
@@ -274,6 +279,8 @@ def _run(scrapes: Mapping[ServiceRecord, Scrape]) -> RunStatus:
     agent = next((answer for answer in scrapes.values() if answer.has(RUN_REQUESTED)), Scrape(is_answering=False))
     return RunStatus(
         state=_state(agent),
+        request_id=next(iter(agent.by_label(RUN_REQUEST, "request_id")), ""),
+        output_file=next(iter(agent.by_label(RUN_REQUEST, "output_file")), ""),
         n_requested=int(agent.total(RUN_REQUESTED)) or None,
         n_written=int(agent.total(RUN_WRITTEN)),
         n_lost=int(agent.total(RUN_LOST)),

@@ -105,9 +105,7 @@ def run_service(
         context = ServiceContext(config, arguments, instance, make_registry(name), stop)
         return _live(context, start)
     except ConfigError as error:
-        # Errors of models and detectors do not know the file they came from.
-        file = None if error.file else str(arguments.config)
-        log.error("configuration_wrong", error=str(error), file=file)
+        log.error("configuration_wrong", error=str(error if error.file else error.in_file(arguments.config)))
         return EXIT_CONFIG
     except StdDaqError as error:
         log.error("cannot_go_on", error=str(error), kind=type(error).__name__)

@@ -1,5 +1,6 @@
 """Supervisor: runs the services of one machine, brings back what dies, and ends them all."""
 
+import json
 import os
 import signal
 import subprocess
@@ -35,8 +36,8 @@ class ServiceCommand:
 class ServiceFailedError(ResourceError):
     """A service ended before all were ready; its exit code is that of the whole."""
 
-    def __init__(self, instance: str, exit_code: int) -> None:
-        super().__init__(f"{instance} ended with exit code {exit_code} before it was ready; its reason stands above")
+    def __init__(self, instance: str, exit_code: int, reason: str) -> None:
+        super().__init__(f"{instance} ended with exit code {exit_code} before it was ready: {reason}")
         self.exit_code = exit_code if exit_code > 0 else 1
 
 
@@ -88,17 +89,18 @@ class Supervisor:
             if exit_code is None:
                 continue
             if not self._has_been_ready:
-                raise ServiceFailedError(child.command.instance, exit_code)
+                raise ServiceFailedError(child.command.instance, exit_code, child.last_error())
             if child.is_time_to_restart():
                 self._log.warning("service_restarted", instance=child.command.instance, ended_with=exit_code)
                 child.start()
 
-    def are_all_ready(self) -> bool:
-        """Ask every service; remembers when all are for the first time."""
+    def not_ready(self) -> list[str]:
+        """Ask every service; returns those that are not ready, and remembers when all are for the first time."""
         urls = {record.instance: record.url for record in read_records(self._config)}
-        ready = all(_is_ready(urls.get(child.command.instance)) for child in self._children)
-        self._has_been_ready |= ready
-        return ready
+        instances = [child.command.instance for child in self._children]
+        not_ready = [instance for instance in instances if not _is_ready(urls.get(instance))]
+        self._has_been_ready |= not not_ready
+        return not_ready
 
     def stop(self) -> None:
         """End all services: ask, wait for their deadline, then kill."""
@@ -124,6 +126,7 @@ class _Child:
         self._started_s = 0.0
         self._ended_s: float | None = None
         self._pause_s = 0.0
+        self._last_error = ""
 
     def start(self) -> None:
         self._process = subprocess.Popen(
@@ -151,6 +154,12 @@ class _Child:
             self._pause_s = 0.0 if was_steady else min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self._pause_s))
         return exit_code
 
+    def last_error(self) -> str:
+        """Return what the service that has ended logged as its last error."""
+        if self._reader is not None:
+            self._reader.join(1.0)
+        return self._last_error or "it logged no error; see the lines above"
+
     def is_time_to_restart(self) -> bool:
         return self._ended_s is not None and time.monotonic() >= self._ended_s + self._pause_s
 
@@ -174,7 +183,20 @@ class _Child:
         assert process.stdout is not None, "started with a pipe"  # noqa: S101
         with process.stdout as lines:
             for line in lines:
+                self._last_error = _error_in(line) or self._last_error
                 self._write_line(self.command.instance, line.rstrip("\n"))
+
+
+def _error_in(line: str) -> str:
+    """Return the error that a log line tells; empty where it tells none."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return ""
+    if not isinstance(event, dict) or event.get("level") != "error":
+        return ""
+    trace = str(event.get("exception", "")).strip().splitlines()
+    return str(event.get("error") or (trace[-1] if trace else event.get("event", "")))
 
 
 def _is_ready(url: str | None) -> bool:

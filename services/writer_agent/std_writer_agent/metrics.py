@@ -27,6 +27,13 @@ class AgentMetrics:
         )
         self._written = Gauge("daq_run_images_written", "Images that the run has written.", registry=registry)
         self._lost = Gauge("daq_run_images_lost", "Images that the run has lost.", registry=registry)
+        self._request = Gauge(
+            "daq_run_request",
+            "1 for the request that is carried out.",
+            ["request_id", "output_file"],
+            registry=registry,
+        )
+        self._shown_request = ""
         self.backlog = Gauge("daq_run_backlog_images", "Images that wait for room to a writer.", registry=registry)
         self.lag = Gauge(
             "daq_ring_lag_images", "Images published and not yet taken by the run.", ["reader"], registry=registry
@@ -46,6 +53,16 @@ class AgentMetrics:
             self._requested.set(run.plan.request.n_images or 0)
             self._written.set(sum(part.n_in_files for part in parts))
             self._lost.set(run.counter.n_missed + sum(len(part.lost_ids) for part in parts))
+        self._show_request(run)
+
+    def _show_request(self, run: Run | None) -> None:
+        request_id = "" if run is None else run.plan.request_id
+        if request_id == self._shown_request:
+            return
+        self._shown_request = request_id
+        self._request.clear()
+        if run is not None:
+            self._request.labels(request_id, run.plan.output_file).set(1)
 
     def count_end(self, report: RunReport) -> None:
         """Count a request that has ended."""

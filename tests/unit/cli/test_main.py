@@ -12,7 +12,7 @@ from std_daq.cli.__main__ import COMMANDS, main
 for name in COMMANDS:
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
         main([name, "--help"])
-print(sorted({"numba", "h5py"} & set(sys.modules)))
+print(sorted({"h5py", "numba", "numpy", "pika", "pydantic", "rich", "structlog"} & set(sys.modules)))
 """
 
 

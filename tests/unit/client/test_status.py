@@ -35,6 +35,7 @@ AGENT = """
 daq_run_state{state="idle"} 0
 daq_run_state{state="running"} 1
 daq_run_images_requested 1000
+daq_run_request{request_id="2c5e",output_file="/data/a.h5"} 1
 daq_run_images_written 600
 daq_run_images_lost 2
 daq_requests_total{verdict="complete"} 3
@@ -121,6 +122,7 @@ def test_readers_are_behind_in_their_own_rings(config: DetectorConfig, services:
 
 def test_run_is_shown_with_its_progress(config: DetectorConfig, services: FakeServices) -> None:
     status = reader(config, services).read()
+    assert (status.run.request_id, status.run.output_file) == ("2c5e", "/data/a.h5")
     assert (status.run.state, status.run.n_written, status.run.n_requested, status.run.n_lost) == (
         "running", 600, 1000, 2
     )  # fmt: skip
@@ -129,6 +131,7 @@ def test_run_is_shown_with_its_progress(config: DetectorConfig, services: FakeSe
     console.print(status_view(status))
     text = console.export_text()
     assert "run: running" in text
+    assert "2c5e to /data/a.h5" in text
     assert "of 1000" in text
     assert "25" in text
 

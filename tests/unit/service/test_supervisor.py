@@ -1,0 +1,64 @@
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from std_daq.config.load import parse_config
+from std_daq.config.model import DetectorConfig
+from std_daq.service.supervisor import ServiceCommand, ServiceFailedError, Supervisor
+
+CONFIG = {
+    "detector_name": "supervised",
+    "detector_type": "jungfrau",
+    "n_modules": 1,
+    "bit_depth": 16,
+    "image_pixel_height": 512,
+    "image_pixel_width": 1024,
+    "start_udp_port": 50000,
+}
+
+
+@pytest.fixture
+def config(runtime: Path) -> DetectorConfig:
+    assert runtime.is_dir()
+    return parse_config(CONFIG)
+
+
+def step_until(supervisor: Supervisor, deadline: float) -> None:
+    while time.monotonic() < deadline:
+        supervisor.step()
+
+
+def run_until_it_fails(config: DetectorConfig, folder: Path, code: str) -> ServiceFailedError:
+    (folder / "service.py").write_text(code)
+    supervisor = Supervisor(
+        config, [ServiceCommand("one", "service", ())], lambda *_: None, {"PYTHONPATH": str(folder)}
+    )
+    supervisor.start()
+    try:
+        deadline = time.monotonic() + 20.0
+        with pytest.raises(ServiceFailedError) as caught:
+            step_until(supervisor, deadline)
+        assert supervisor.not_ready() == ["one"]
+    finally:
+        supervisor.stop()
+    return caught.value
+
+
+def test_service_that_ends_at_the_start_is_told_with_its_last_error(config: DetectorConfig, tmp_path: Path) -> None:
+    lines = [
+        {"event": "began", "level": "info"},
+        {"event": "configuration_wrong", "level": "error", "error": "a.h5: there is no such file"},
+        {"event": "ended", "level": "info"},
+    ]
+    code = f"import sys\nfor line in {[json.dumps(line) for line in lines]!r}: print(line)\nsys.exit(2)"
+    error = run_until_it_fails(config, tmp_path, code)
+    assert str(error) == "one ended with exit code 2 before it was ready: a.h5: there is no such file"
+    assert error.exit_code == 2
+
+
+def test_service_that_ends_without_a_word_is_told_with_its_exit_code(config: DetectorConfig, tmp_path: Path) -> None:
+    error = run_until_it_fails(config, tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    assert "one ended with exit code -9" in str(error)
+    assert error.exit_code == 1
