@@ -18,7 +18,8 @@ because that packet may end the frame; the same goes for what comes behind a pac
 turn of a row in place comes, fewer units have come than are missing, and its frame is still open.
 
 A frame is open from its first packet until it and those before it are full, until the window has moved past it, or
-until nothing has come for a while. Its slot's generation is odd meanwhile. `PASSED` is the highest key whose frame can no longer be open.
+until nothing has come for a while. Its slot's generation is odd meanwhile. `PASSED` is the highest key whose frame can
+no longer be open.
 
 Packets that fit in nowhere are not believed at once: one foreign or very late packet must neither end the open frames
 nor hide that the detector has started again. They wait in a quarantine. If a packet that fits in comes first, they are
