@@ -50,7 +50,7 @@ class Model:
             self.counts["unit_out_of_range"] += 1
         elif not self._is_own(identity):
             self.counts["foreign_module"] += 1
-        elif key >= 2**63:
+        elif key > 2**62:
             self.counts["implausible"] += 1
         else:
             units = {unit + i: datagram[16 + 24 * i : 40 + 24 * i] for i in range(count)}
@@ -195,6 +195,8 @@ def _hostile(rig: Any, chance: random.Random, key: int) -> bytes:
             rig.packet(key, 0, identity=6),
             rig.packet(key + 5160, chance.randrange(6)),
             rig.packet(2**64 - 1, 0),
+            rig.packet(2**63 - 1, 0),
+            rig.packet(2**62, 0),
             rig.packet(max(0, key - 9), chance.randrange(6), fill=3),
         ]
     )

@@ -46,6 +46,7 @@ def test_packets_in_order_are_received_in_their_place(make_rig, how):
         ("foreign_module", {"identity": 6}),
         ("unit_out_of_range", {"unit": 6}),
         ("implausible", {"key": 2**63}),
+        ("implausible", {"key": 2**63 - 1}),
     ],
 )
 def test_packet_that_is_refused_is_counted_and_places_nothing(make_rig, how, reason, changes):
@@ -131,6 +132,14 @@ def test_fewer_packets_from_elsewhere_than_the_quarantine_holds_are_refused(make
     rig.deliver(frame(rig, 501))
     assert keys(rig) == [500, 501]
     assert rig.refusals() == {"late": 12, "implausible": 1}
+
+
+def test_senseless_first_number_costs_nothing_of_what_follows(make_rig, how):
+    rig = make_rig()
+    rig.deliver([rig.packet(2**63 - 1, 0), rig.packet(2**62, 0)])
+    rig.deliver([packet for key in range(4) for packet in frame(rig, key)])
+    assert keys(rig)[-4:] == [0, 1, 2, 3]
+    assert rig.refusals() == {"implausible": 1}
 
 
 def test_keys_that_have_nothing_to_do_with_each_other_are_no_restart(make_rig, how):

@@ -49,6 +49,8 @@ QUARANTINE = 16
 """Packets that fit in nowhere, after which the detector is taken to have restarted."""
 FORWARD = 1024
 """How many frames ahead a packet may be and still belong to the same epoch."""
+LARGEST_KEY = 2**62
+"""So that sums of keys do not overflow."""
 NO_FRAME = 2**64 - 1
 """Frame index in the header of a slot that was opened in vain."""
 
@@ -144,7 +146,7 @@ def _parse(port: "Port", row: int) -> None:
         parsed[P_REASON] = UNIT_OUT_OF_RANGE
     elif not _is_own_module(port, row):
         parsed[P_REASON] = FOREIGN_MODULE
-    elif key < 0:
+    elif key < 0 or key > LARGEST_KEY:
         parsed[P_REASON] = IMPLAUSIBLE
     else:
         parsed[P_KEY], parsed[P_UNIT], parsed[P_COUNT], parsed[P_REASON] = key, unit, count, FITS
