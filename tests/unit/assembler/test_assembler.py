@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from std_assembler.assembler import Assembler
 from std_daq.config import DetectorConfig, ModuleRange, parse_config
 from std_daq.config.paths import image_buffer_path
+from std_daq.detectors.interface import FrameConverter
 from std_daq.errors import SharedMemoryError
 from std_daq.protocols.image_metadata import ImageStatus
 from std_daq.shm.image_buffer import ImageBuffer
@@ -217,6 +218,45 @@ def test_modules_overwritten_before_their_turn_are_told_from_modules_that_never_
     np.testing.assert_array_equal(line.pixels(0), expected_image(raw_frames(1), {0: everything, 1: everything}))
     assert entries["n_missing_modules"].tolist() == [1]
     assert entries["status"][0] == ImageStatus.MISSING_PACKETS | ImageStatus.MISSING_MODULES | ImageStatus.OVERWRITTEN
+
+
+class Overtaken:
+    """A converter that is so slow that the receiver overwrites one module's frame meanwhile."""
+
+    def __init__(self, converter: FrameConverter, overwrite: Callable[[], object]) -> None:
+        self.fill, self.fill_gaps = converter.fill, converter.fill_gaps
+        self._converter = converter
+        self._overwrite = overwrite
+
+    def convert(self, module: int, *arguments: Any) -> None:
+        self._converter.convert(module, *arguments)
+        if module == 1:
+            self._overwrite()
+
+
+def test_module_overwritten_while_it_is_converted_is_filled_and_flagged(line: Line) -> None:
+    feeder = line.feeders[0]
+    converter = Overtaken(line.assembler._converter, lambda: feeder.place(1, 17, raw_frames(17)[1]))
+    line.assembler._converter = converter  # type: ignore[assignment]
+    feeder.publish(1, raw_frames(1))
+    entries = line.step_until(1)
+    np.testing.assert_array_equal(line.pixels(0), expected_image(raw_frames(1), {1: set(range(64))}))
+    assert line.missing(0) == [0, 64, 0, 0]
+    assert entries["status"][0] == ImageStatus.MISSING_PACKETS | ImageStatus.OVERWRITTEN
+
+
+def test_image_given_up_leaves_no_old_image_under_new_pixels(line: Line) -> None:
+    feeder = line.feeders[0]
+    for number in range(1, 9):  # all slots of the ImageBuffer
+        feeder.publish(number, raw_frames(number))
+    line.step_until(8)
+    feeder.publish(9, raw_frames(9))
+    for module in range(4):
+        feeder.place(module, 25, raw_frames(25)[module])
+    line.assembler.step()
+    assert line.images.journal.next_sequence == 8
+    assert not line.images.holds(0)
+    assert line.images.holds(1)
 
 
 def test_second_assembler_of_a_detector_is_refused(line: Line) -> None:

@@ -2,7 +2,9 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from std_daq.errors import ConfigError, SharedMemoryError
 from std_daq.protocols.image_metadata import IMAGE_METADATA
+from std_daq.protocols.raw_metadata import RAW_METADATA
 from std_daq.shm.frame_buffer import FrameBuffer
 from std_daq.shm.image_buffer import LEAST_ENTRIES, ImageBuffer
 from std_daq.shm.journal import Journal
@@ -357,6 +360,43 @@ def test_reader_gets_every_entry_once_in_order_or_is_told_how_many_are_gone(
         cursor = first + len(part.entries)
 
 
+class OvertakenEntries:
+    """Entries of a journal whose writer goes on while they are copied."""
+
+    def __init__(self, n: int) -> None:
+        self.entries = np.zeros(n, IMAGE_METADATA)
+        self.while_copied: list[Callable[[], None]] = []
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __setitem__(self, index: int, entry: np.void) -> None:
+        self.entries[index] = entry
+
+    def __getitem__(self, index: Any) -> Any:
+        while self.while_copied:
+            self.while_copied.pop()()
+        return self.entries[index]
+
+
+@pytest.mark.parametrize(("n_more", "n_lost"), [(0, 1), (1, 2), (5, 6), (31, 32), (500, 32)])
+def test_entries_that_are_replaced_while_they_are_copied_are_lost_and_counted(n_more: int, n_lost: int) -> None:
+    entries = OvertakenEntries(32)
+    journal = Journal(entries, np.zeros(128, np.uint64))  # type: ignore[arg-type]
+
+    def publish_some(n: int) -> None:
+        for _ in range(n):
+            entry = np.zeros(1, IMAGE_METADATA)
+            entry["id"] = journal.next_sequence
+            journal.append(entry)
+
+    publish_some(32)
+    entries.while_copied = [lambda: publish_some(n_more)]
+    part = journal.read(0, 1000)
+    assert part.n_lost == n_lost
+    assert part.entries["id"].tolist() == list(range(n_lost, 32))
+
+
 def test_journal_remembers_more_images_than_the_ring_holds(shm_dir: Path) -> None:
     ring, _ = make(shm_dir / "ring", n_slots=4)
     for image_id in range(50):
@@ -365,6 +405,28 @@ def test_journal_remembers_more_images_than_the_ring_holds(shm_dir: Path) -> Non
     assert part.entries["id"].tolist() == list(range(50))
     assert [ring.holds(sequence) for sequence in range(50)] == [False] * 46 + [True] * 4
     assert ring.geometry.n_entries >= LEAST_ENTRIES
+    ring.close()
+
+
+def test_frame_is_found_only_whole_and_of_the_exposure(shm_dir: Path) -> None:
+    ring, _ = FrameBuffer.create(
+        shm_dir / "frames", n_modules=2, frame_bytes=5000, n_units=4, buffer_bytes=0, n_slots=8
+    )
+    exposure = np.zeros(1, RAW_METADATA)
+    exposure["first_arrival_ns"], exposure["last_arrival_ns"] = 100, 200
+    assert ring.locate(exposure, 1) is None
+    ring.begin(1)
+    header = ring.header(1)
+    header["first_arrival_ns"], header["n_received_packets"] = 150, 4
+    assert ring.locate(exposure, 1) is None
+    generation = ring.end(1)
+    assert ring.locate(exposure, 1) == (1, generation)
+    for field, other in (("first_arrival_ns", 99), ("first_arrival_ns", 201), ("frame_index", 8)):
+        kept = int(header[field][0])
+        header[field] = other
+        assert ring.locate(exposure, 1) is None
+        header[field] = kept
+    assert ring.locate(exposure, 0) is None
     ring.close()
 
 
