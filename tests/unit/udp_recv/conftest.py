@@ -1,5 +1,6 @@
 """A small detector, its ring, and delivery of datagrams as the kernel scatters them."""
 
+import copy
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,7 +45,17 @@ class Rig:
             n_slots=N_SLOTS,
         )
         self.ring.data[:] = 0xEE
-        self.port: Port = make_port(self.layout, self.ring, 1, window_frames=window, key_step=key_step, epoch=1)
+        self._window, self._key_step = window, key_step
+        self.port = self._make_port()
+
+    def _make_port(self) -> Port:
+        return make_port(self.layout, self.ring, 1, window_frames=self._window, key_step=self._key_step, epoch=1)
+
+    def twin(self) -> "Rig":
+        """The same module's other port."""
+        twin = copy.copy(self)
+        twin.port = twin._make_port()
+        return twin
 
     def packet(
         self,
@@ -60,14 +71,14 @@ class Rig:
         payload = (fill * 0x9E3779B1 % 2**64).to_bytes(8, "little") * 3 * (count or self.layout.units_per_packet or 1)
         return HEADER.pack(key, unit, identity, detector, version) + payload
 
-    def deliver(self, datagrams: Sequence[bytes], batch: int = k.BATCH) -> None:
+    def deliver(self, datagrams: Sequence[bytes], batch: int = k.BATCH, now_ns: int = 1_000) -> None:
         """Hand over datagrams in batches of at most ``batch``, scattered as the kernel would."""
         left = list(datagrams)
         while left:
             n_rows = min(k.aim_batch(self.port), batch, len(left))
             for row in range(n_rows):
                 self._scatter(row, left.pop(0))
-            k.place_batch(self.port, n_rows, 1_000)
+            k.place_batch(self.port, n_rows, now_ns)
 
     def _scatter(self, row: int, datagram: bytes) -> None:
         port = self.port

@@ -124,7 +124,7 @@ def test_ports_of_one_module_see_the_same_restart_once(camera):
     published = []
     for key in range(4):
         published += camera.feed(key % 2 * 8, ended(key), 0)
-    for port, key in ((0, 0), (8, 1), (8, 3), (0, 2)):
+    for port, key in ((0, 0), (0, 2), (8, 1), (8, 3)):
         published += camera.feed(port, ended(key, epoch=5), 0)
     assert keys(published) == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 1), (1, 2), (1, 3)]
 
@@ -137,6 +137,25 @@ def test_port_that_had_no_frames_of_several_acquisitions_is_heard_in_the_next(ca
         published += camera.feed(port, ended(key, epoch=9 if port == 0 else 4, first_arrival_ns=10), 0)
     assert keys(published) == [(0, 0), (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (5, 1), (5, 2), (5, 3)]
     assert camera.n_unused() == {2: 0}
+
+
+def test_port_whose_first_frame_after_the_restart_was_lost_joins_with_the_next(camera):
+    for port, key in ((0, 0), (8, 1)):
+        camera.feed(port, ended(key, first_arrival_ns=key), 0)
+    published = []
+    for port, key, epoch in ((0, 0, 5), (0, 2, 5), (8, 3, 4), (0, 4, 5)):
+        published += camera.feed(port, ended(key, epoch=epoch, first_arrival_ns=10 + key), 0)
+    published += camera.poll(1000)
+    assert keys(published) == [(1, 0), (1, 2), (1, 3), (1, 4)]
+    assert camera.n_unused() == {2: 0}
+
+
+def test_frame_that_arrived_before_the_other_port_saw_the_restart_is_not_taken_for_a_new_one(camera):
+    for port, key in ((0, 0), (8, 1)):
+        camera.feed(port, ended(key, first_arrival_ns=key), 0)
+    camera.feed(0, ended(0, epoch=5, first_arrival_ns=10), 0)
+    assert camera.feed(8, ended(3, first_arrival_ns=9), 0) == []
+    assert camera.n_unused() == {2: 1}
 
 
 def test_frame_that_a_modules_other_port_still_had_from_before_the_restart_is_counted_and_dropped(camera):
