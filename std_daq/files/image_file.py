@@ -152,7 +152,8 @@ class ImageFile:
         Raises
         ------
         OSError
-            The image could not be written. What was flushed is safe; only `finish` and `close` are left to do.
+            The image could not be written. What was flushed is safe; only `salvage`, `finish` and `close` are left
+            to do.
         FileFormatError
             The chunk has the wrong size, or the file is closed, or failed before.
         """
@@ -206,7 +207,18 @@ class ImageFile:
         OSError
             They could not be written.
         """
-        file = self._check_open()
+        self._flush(self._check_open())
+
+    def salvage(self) -> bool:
+        """Flush after a failed write; returns whether all images that were appended are safe now."""
+        file = self._check_open(even_failed=True)
+        try:
+            self._flush(file)
+        except OSError:
+            return False
+        return True
+
+    def _flush(self, file: h5py.File) -> None:
         with self._writing("metadata of images"):
             # Pixels first: who sees the id of an image has to find its pixels.
             self._pixels.set_extent((self.n_images, *self._shape))
@@ -279,7 +291,7 @@ class ImageFile:
             yield
         except (OSError, RuntimeError) as error:  # h5py knows no errno for some failures of HDF5
             self._has_failed = True
-            text = f"cannot write {what}; {self.n_flushed} images are safe in the file"
+            text = f"cannot write {what}"
             raise _explained(error, self.path, text) from error
 
     def _write_pending(self) -> None:

@@ -113,6 +113,11 @@ class RunFiles:
             self._file.flush()
             self._unflushed_ids.clear()
 
+    def salvage(self) -> None:
+        """Save what was appended before a write failed, as far as that is possible."""
+        if self._file is not None and self._file.salvage():
+            self._unflushed_ids.clear()
+
     def finish(self, report: RunReport, after_each: Callable[[], None]) -> None:
         """Write the verdict into all files and close them.
 

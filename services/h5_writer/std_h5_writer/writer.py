@@ -279,6 +279,8 @@ class H5Writer:
 
     def _drain(self, run: Run) -> None:
         run.is_drained = True
+        if run.failure:
+            run.files.salvage()  # before the verdict is decided: it lists what is in no file
         self._flush(run)
         n_missing = 0 if run.n_sent is None else run.n_sent - run.n_handled
         message = f"{n_missing} images were sent and never arrived" if n_missing > 0 else ""

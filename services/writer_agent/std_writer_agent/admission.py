@@ -116,8 +116,8 @@ class Admission:
         free = self._free_bytes(folder)
         if free < needed:
             raise RequestRefusedError(
-                f"the disk of {folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed "
-                f"({self._min_free_bytes / 1e9:.1f} GB of it must stay free)"
+                f"the disk of {folder} has {free / 1e9:.3f} GB free, {needed / 1e9:.3f} GB are needed "
+                f"({self._min_free_bytes / 1e9:.3f} GB of it must stay free)"
             )
 
 

@@ -246,7 +246,7 @@ def test_a_write_error_fails_the_run_and_saves_what_was_written(
     drained = bench.step_until(ReportKind.DRAINED)
     [failed] = [report for report in bench.agent.reports if report.kind is ReportKind.FAILED]
     assert "No space left on device" in failed.message
-    assert drained.n_written == 5
+    assert (drained.n_written, drained.n_flushed) == (5, 5)
     assert bench.agent.lost_image_ids == [5, 6, 7, 8, 9]
     bench.agent.finish(Verdict.FAILED, reason=failed.message)
     bench.step_until(ReportKind.FINISHED)

@@ -138,7 +138,7 @@ def test_permission_is_left_to_a_writer_with_another_user(tmp_path: Path, monkey
 def test_disk_must_hold_the_images_and_the_reserve(tmp_path: Path) -> None:
     admission = make_admission(min_free_gb=1.0)
     assert admit(tmp_path / "run.h5", admission, n_images=4000)
-    assert "5.0 GB free, 5.0 GB are needed" in refusal(tmp_path / "run.h5", admission, n_images=4001)
+    assert "5.000 GB free, 5.001 GB are needed" in refusal(tmp_path / "run.h5", admission, n_images=4001)
     assert admit(tmp_path / "run.h5", admission, n_images=4001, compression="bslz4")
     assert "GB are needed" in refusal(tmp_path / "run.h5", make_admission(free_bytes=10**8, min_free_gb=1.0))
 
