@@ -134,6 +134,19 @@ def test_fewer_packets_from_elsewhere_than_the_quarantine_holds_are_refused(make
     assert rig.refusals() == {"late": 12, "implausible": 1}
 
 
+def test_packets_in_place_behind_the_end_of_their_frame_keep_their_pixels_in_quarantine(make_rig, how):
+    rig = make_rig()
+    rig.deliver(frame(rig, 0)[:1])
+    # The first ends frame 0, for which the rows are aimed; the others lie right in their places there.
+    rig.deliver([rig.packet(4, 0), *frame(rig, 0)[2:]])
+    rig.deliver(frame(rig, 1) + frame(rig, 0)[:2] + frame(rig, 1)[:4])
+    assert rig.count(k.RESTARTS) == 1
+    rig.end()
+    assert list(zip(epochs(rig), keys(rig), strict=True)) == [(1, 0), (1, 4), (2, 0), (2, 1)]
+    sent = b"".join(packet[16:] for packet in frame(rig, 0))
+    assert rig.ring.frame(rig.ring.index(0, 1)).tobytes() == sent
+
+
 def test_senseless_first_number_costs_nothing_of_what_follows(make_rig, how):
     rig = make_rig()
     rig.deliver([rig.packet(2**63 - 1, 0), rig.packet(2**62, 0)])
