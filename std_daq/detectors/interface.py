@@ -100,6 +100,8 @@ class Detector(Protocol):
     """Type of the pixels of an image."""
     bit_depth_readout: int
     """Bits of a pixel as NXmx readers use it."""
+    is_pixel_mask_applied: bool
+    """Whether the pixels of `pixel_mask` hold the fill value in images, but for virtual ones."""
 
     def __init__(self, config: DetectorConfig) -> None:
         """Check the configuration's geometry and options; raises ConfigError."""

@@ -54,6 +54,7 @@ class Tile:
         self.n_ports = config.n_modules
         self.image_dtype: np.dtype[Any] = np.dtype("<u2")
         self.bit_depth_readout = 16
+        self.is_pixel_mask_applied = True
         self.placements = place_modules(config, [MODULE.size])
         self.fill_value = fill_value(config, self.image_dtype)
 

@@ -31,6 +31,7 @@ class RunDescriber:
         self._configuration_json = config.model_dump_json()
         self._nexus = nexus_metadata(config.nexus)
         self._bit_depth_readout = detector.bit_depth_readout
+        self._is_pixel_mask_applied = detector.is_pixel_mask_applied
         self._pixel_mask = np.ascontiguousarray(detector.pixel_mask(), np.uint32)
         self._versions = {
             "std-daq": version("std-daq"),
@@ -63,6 +64,7 @@ class RunDescriber:
             nexus=self._nexus,
             bit_depth_readout=self._bit_depth_readout,
             pixel_mask=self._pixel_mask,
+            is_pixel_mask_applied=self._is_pixel_mask_applied,
             request_id=run.request_id,
             n_requested=run.request.n_images,
             master_file="" if run.images_per_file is None else Path(run.output_file).name,

@@ -61,6 +61,7 @@ class Eiger:
         self.n_ports = config.n_modules
         self.image_dtype = PIXEL_TYPES[config.bit_depth]
         self.bit_depth_readout = config.bit_depth
+        self.is_pixel_mask_applied = True  # gaps, and modules that are off
         self.placements = place_modules(config, [QUARTER.size])
         self.fill_value = fill_value(config, self.image_dtype)
 

@@ -64,6 +64,7 @@ class Gigafrost:
         self.n_ports = 2 * N_MODULES
         self.image_dtype: np.dtype[Any] = np.dtype("<u2")
         self.bit_depth_readout = 12
+        self.is_pixel_mask_applied = True  # gaps, and modules that are off
         self.places = tuple(link_rows(module, config.image_shape) for module in range(N_MODULES))
         self.fill_value = fill_value(config, self.image_dtype)
 

@@ -60,6 +60,8 @@ class Jungfrau:
         self.n_ports = config.n_modules
         self.image_dtype = IMAGE_DTYPES[self.options.conversion]
         self.bit_depth_readout = self.image_dtype.itemsize * 8
+        is_corrected = self.options.conversion != "raw"
+        self.is_pixel_mask_applied = not self.options.has_mask or (is_corrected and self.options.apply_mask)
         self.placements = place_modules(config, MODULE_SIZES)
         self.grid = grid_of(self.placements[0])
         if self.options.double_pixels != "keep" and self.grid.gap == 0:

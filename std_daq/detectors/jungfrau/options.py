@@ -37,6 +37,11 @@ class JungfrauOptions(BaseModel):
         "share (the neighbour's value is divided between both; by four at the corners of chips).",
     )
 
+    @property
+    def has_mask(self) -> bool:
+        """Whether a file is named that should hold a mask."""
+        return self.mask_file is not None or (self.pedestal_file is not None and self.apply_mask)
+
     @model_validator(mode="after")
     def _conversion_has_what_it_needs(self) -> Self:
         if self.conversion == "raw" and self.double_pixels != "keep":

@@ -61,7 +61,7 @@ def load_tables(options: JungfrauOptions, n_modules: int) -> CalibrationTables:
     """
     if options.pedestal_file is None or options.gain_file is None:
         raise ConfigError("correction needs pedestal_file and gain_file", key="detector")
-    mask, mask_files = _read_mask(options, n_modules) if has_mask(options) else (None, [])
+    mask, mask_files = _read_mask(options, n_modules) if options.has_mask else (None, [])
     is_bad = np.zeros((n_modules, ROWS, COLUMNS), np.bool_) if mask is None else mask != 0
     with (
         open_calibration(options.pedestal_file, "pedestal") as (pedestal_root, pedestal_file, pedestal_stamp),
@@ -95,11 +95,6 @@ def inverse_gain(gain: NDArray[Any]) -> NDArray[np.float32]:
     return inverse
 
 
-def has_mask(options: JungfrauOptions) -> bool:
-    """Tell whether the options name a file that should hold a mask."""
-    return options.mask_file is not None or (options.pedestal_file is not None and options.apply_mask)
-
-
 def load_mask(options: JungfrauOptions, n_modules: int) -> NDArray[np.uint32]:
     """Return the mask of the modules as NXmx bits, (n_modules, 512, 1024); 0 everywhere where no file has one.
 
@@ -111,7 +106,7 @@ def load_mask(options: JungfrauOptions, n_modules: int) -> NDArray[np.uint32]:
     CalibrationError
         Where the file that should hold it does not.
     """
-    if not has_mask(options):
+    if not options.has_mask:
         return np.zeros((n_modules, ROWS, COLUMNS), np.uint32)
     return _read_mask(options, n_modules)[0]
 

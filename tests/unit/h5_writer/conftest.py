@@ -28,6 +28,7 @@ class FakeDetector:
     """The little that a writer asks of a detector."""
 
     bit_depth_readout = 16
+    is_pixel_mask_applied = True
 
     def pixel_mask(self) -> np.ndarray:
         mask = np.zeros(SHAPE, np.uint32)

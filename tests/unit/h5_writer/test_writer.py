@@ -85,6 +85,7 @@ def test_the_file_tells_request_configuration_calibration_mask_and_verdict(bench
         assert file[layout.REQUEST_ID].asstr()[()] == REQUEST_ID
         assert file[layout.VERDICT].asstr()[()] == "complete"
         assert file[f"{layout.DETECTOR}/pixel_mask"][3, 5] == 1
+        assert file[f"{layout.DETECTOR}/pixel_mask_applied"][()] == 1
         assert file[f"{layout.DETECTOR}/bit_depth_readout"][()] == 16
         assert file[f"{layout.DETECTOR}/x_pixel_size"][()] == 75e-6
 

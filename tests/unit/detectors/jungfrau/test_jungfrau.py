@@ -337,6 +337,18 @@ def test_the_mask_holds_bad_pixels_and_virtual_ones(correcting: dict[str, Any]) 
     assert not (copied & 1).any()
 
 
+def test_the_mask_is_applied_where_pixels_are_corrected_and_nobody_wants_it_otherwise(
+    correcting: dict[str, Any],
+) -> None:
+    def is_applied(options: dict[str, Any]) -> bool:
+        return Jungfrau(jungfrau_config(2, options=options)).is_pixel_mask_applied
+
+    assert is_applied({}), "gaps and modules that are off hold the fill value"
+    assert is_applied(correcting)
+    assert not is_applied({"conversion": "raw", "mask_file": "mask.h5"})
+    assert not is_applied(correcting | {"apply_mask": False, "mask_file": "mask.h5"})
+
+
 @pytest.mark.parametrize(("image_id", "expected"), [("pulse_id", 123456789012), ("frame_number", 5)])
 def test_images_are_named_by_pulse_or_frame_as_configured(image_id: str, expected: int) -> None:
     detector = Jungfrau(jungfrau_config(image_id=image_id))
