@@ -77,12 +77,12 @@ class Model:
             return
         self.quarantine.append((key, units))
         if (self.is_idle and speaks) or (len(self.quarantine) == k.QUARANTINE and self._is_restart()):
-            self._restart()
+            self._believe()
         elif len(self.quarantine) == k.QUARANTINE:
             self._refuse_quarantine()
 
     def _refusal(self, key: int, units: dict[int, bytes]) -> tuple[str | None, bool]:
-        if key > self.newest + k.FORWARD:
+        if key > self.newest + self.window:
             return "implausible", True
         if key in self.known:
             return ("duplicate", True) if units.keys() & self.known[key].keys() else ("late", False)
@@ -100,6 +100,19 @@ class Model:
         for key, units in self.quarantine:
             self.counts[self._refusal(key, units)[0] or "implausible"] += 1
         self.quarantine = []
+
+    def _believe(self) -> None:
+        if not self.window < max(key for key, _ in self.quarantine) - self.newest <= k.FORWARD:
+            self._restart()
+            return
+        self.is_idle = False
+        packets, self.quarantine = self.quarantine, []
+        for key, units in packets:
+            reason, _ = self._refusal(key, units)
+            if reason is None or (reason == "implausible" and key <= self.newest + k.FORWARD):
+                self._place(key, units)
+            else:
+                self.counts[reason] += 1
 
     def _restart(self) -> None:
         self._end_up_to(self.newest)
@@ -161,7 +174,7 @@ class Model:
     def idle(self) -> None:
         unknown = any(key not in self.known and key not in self.open for key, _ in self.quarantine)
         if unknown and self._is_restart():
-            self._restart()
+            self._believe()
         self._refuse_quarantine()
         if self.newest is not None:
             self._end_up_to(self.newest)
@@ -194,6 +207,7 @@ def _hostile(rig: Any, chance: random.Random, key: int) -> bytes:
             rig.packet(key, 0, version=1),
             rig.packet(key, 0, identity=6),
             rig.packet(key + 5160, chance.randrange(6)),
+            rig.packet(key + 20, chance.randrange(6)),
             rig.packet(2**64 - 1, 0),
             rig.packet(2**63 - 1, 0),
             rig.packet(2**62, 0),

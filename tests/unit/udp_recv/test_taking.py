@@ -136,15 +136,43 @@ def test_fewer_packets_from_elsewhere_than_the_quarantine_holds_are_refused(make
 
 def test_packets_in_place_behind_the_end_of_their_frame_keep_their_pixels_in_quarantine(make_rig, how):
     rig = make_rig()
-    rig.deliver(frame(rig, 0)[:1])
-    # The first ends frame 0, for which the rows are aimed; the others lie right in their places there.
-    rig.deliver([rig.packet(4, 0), *frame(rig, 0)[2:]])
-    rig.deliver(frame(rig, 1) + frame(rig, 0)[:2] + frame(rig, 1)[:4])
+    rig.deliver(frame(rig, 10)[:1])
+    # The first ends frame 10, for which the rows are aimed; the others lie right in their places there.
+    rig.deliver([rig.packet(13, 0), *frame(rig, 10)[2:]])
+    rig.deliver(frame(rig, 9) + frame(rig, 10)[:2] + frame(rig, 9)[:4])
     assert rig.count(k.RESTARTS) == 1
     rig.end()
-    assert list(zip(epochs(rig), keys(rig), strict=True)) == [(1, 0), (1, 4), (2, 0), (2, 1)]
-    sent = b"".join(packet[16:] for packet in frame(rig, 0))
-    assert rig.ring.frame(rig.ring.index(0, 1)).tobytes() == sent
+    assert list(zip(epochs(rig), keys(rig), strict=True)) == [(1, 10), (1, 13), (2, 9), (2, 10)]
+    sent = b"".join(packet[16:] for packet in frame(rig, 10))
+    assert rig.ring.frame(rig.ring.index(10, 1)).tobytes() == sent
+
+
+def test_one_packet_from_far_ahead_ends_no_frame(make_rig, how):
+    rig = make_rig()
+    rig.deliver(frame(rig, 0) + frame(rig, 1)[:3] + [rig.packet(20, 0)] + frame(rig, 1)[3:] + frame(rig, 2))
+    assert keys(rig) == [0, 1, 2]
+    assert rig.refusals() == {"implausible": 1}
+    assert rig.count(k.LOST) == 0
+
+
+def test_frames_behind_a_gap_belong_to_the_same_epoch_and_the_gap_is_lost(make_rig, how):
+    rig = make_rig()
+    rig.deliver([packet for key in (0, 1, 50, 51, 52, 53) for packet in frame(rig, key)])
+    rig.end()
+    assert list(zip(epochs(rig), keys(rig), strict=True)) == [(1, key) for key in (0, 1, 50, 51, 52, 53)]
+    assert rig.count(k.LOST) == 48 * 6
+    assert rig.refusals() == {}
+    assert rig.count(k.RESTARTS) == 0
+
+
+def test_gap_of_which_few_packets_tell_ends_with_the_pause(make_rig, how):
+    rig = make_rig()
+    rig.deliver(frame(rig, 0) + frame(rig, 50)[:3])
+    rig.end()
+    rig.deliver(frame(rig, 90))
+    rig.end()
+    assert list(zip(epochs(rig), keys(rig), strict=True)) == [(1, 0), (1, 50), (1, 90)]
+    assert rig.count(k.LOST) == 49 * 6 + 3 + 39 * 6
 
 
 def test_senseless_first_number_costs_nothing_of_what_follows(make_rig, how):

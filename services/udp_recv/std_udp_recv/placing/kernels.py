@@ -23,7 +23,8 @@ no longer be open.
 
 Packets that fit in nowhere are not believed at once: one foreign or very late packet must neither end the open frames
 nor hide that the detector has started again. They wait in a quarantine. If a packet that fits in comes first, they are
-counted as refused; if the quarantine fills up, the detector has restarted and a new epoch begins with them.
+counted as refused; if the quarantine fills up, they are true: frames before them were lost, or the detector has
+restarted and a new epoch begins with them.
 
 All functions take a `Port` (placing/port.py). Keys are handled as signed numbers; those beyond are refused.
 """
@@ -48,7 +49,7 @@ BATCH = 128
 QUARANTINE = 16
 """Packets that fit in nowhere, after which the detector is taken to have restarted."""
 FORWARD = 1024
-"""How many frames ahead a packet may be and still belong to the same epoch."""
+"""How many frames may be lost in a row within an epoch; those further ahead begin another."""
 LARGEST_KEY = 2**62
 """So that sums of keys do not overflow."""
 NO_FRAME = 2**64 - 1
@@ -330,7 +331,7 @@ def _refusal(port: "Port", row: int) -> int:
     state = port.state
     key, unit, count = port.parsed[row, P_KEY], port.parsed[row, P_UNIT], port.parsed[row, P_COUNT]
     step = port.layout[KEY_STEP]
-    if key > state[NEWEST] + FORWARD * step or (key - state[PASSED]) % step != 0:
+    if key > state[NEWEST] + port.layout[WINDOW] or (key - state[PASSED]) % step != 0:
         return IMPLAUSIBLE
     if _is_remembered(port, key):
         if _is_writing(port, key):
@@ -433,10 +434,10 @@ def _take(port: "Port", row: int, now_ns: int) -> None:
         return
     _quarantine(port, row)
     if state[IS_IDLE] and _tells_of_restart(port, row, reason):
-        _restart(port, now_ns)
+        _believe(port, now_ns)
     elif state[N_QUARANTINED] == QUARANTINE:
         if _is_restart(port):
-            _restart(port, now_ns)
+            _believe(port, now_ns)
         else:
             _refuse_quarantined(port)
 
@@ -489,6 +490,35 @@ def _refuse_quarantined(port: "Port") -> None:
         # It may fit by now, if the frames have moved on; but it is from before.
         port.counters[IMPLAUSIBLE if reason == FITS else reason] += 1
     port.state[N_QUARANTINED] = 0
+
+
+@compiled
+def _believe(port: "Port", now_ns: int) -> None:
+    """Place the packets in quarantine: behind a gap, or in a new epoch."""
+    state = port.state
+    highest = port.parsed[BATCH, P_KEY]
+    for row in range(BATCH, BATCH + state[N_QUARANTINED]):
+        highest = max(highest, port.parsed[row, P_KEY])
+    ahead = highest - state[NEWEST]
+    if not port.layout[WINDOW] < ahead <= FORWARD * port.layout[KEY_STEP]:
+        _restart(port, now_ns)
+        return
+    n = state[N_QUARANTINED]
+    state[N_QUARANTINED] = 0
+    state[IS_IDLE] = 0
+    for row in range(BATCH, BATCH + n):
+        reason = _refusal(port, row)
+        if reason == FITS or (reason == IMPLAUSIBLE and _is_behind_gap(port, row)):
+            _place(port, row, now_ns)
+        else:
+            port.counters[reason] += 1
+
+
+@compiled
+def _is_behind_gap(port: "Port", row: int) -> bool:
+    ahead = port.parsed[row, P_KEY] - port.state[NEWEST]
+    step = port.layout[KEY_STEP]
+    return 0 < ahead <= FORWARD * step and ahead % step == 0
 
 
 @compiled
@@ -589,7 +619,7 @@ def end_acquisition(port: "Port", now_ns: int) -> None:
     for row in range(BATCH, BATCH + state[N_QUARANTINED]):
         is_unknown |= not _is_remembered(port, port.parsed[row, P_KEY])
     if is_unknown and _is_restart(port):
-        _restart(port, now_ns)
+        _believe(port, now_ns)
     _refuse_quarantined(port)
     _end_all(port)
     state[IS_IDLE] = state[HAS_NEWEST]
