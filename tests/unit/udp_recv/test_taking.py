@@ -191,6 +191,16 @@ def test_keys_that_have_nothing_to_do_with_each_other_are_no_restart(make_rig, h
     assert rig.count(k.RESTARTS) == 0
 
 
+def test_no_slot_is_taken_in_advance_in_a_pause(make_rig, how):
+    rig = make_rig()
+    rig.deliver(frame(rig, 0))
+    k.aim_batch(rig.port)
+    assert (rig.ring.generations % 2).any()
+    rig.end()
+    k.aim_batch(rig.port)
+    assert not (rig.ring.generations % 2).any()
+
+
 def test_same_number_after_a_pause_is_a_new_acquisition(make_rig, how):
     rig = make_rig()
     for _ in range(3):
