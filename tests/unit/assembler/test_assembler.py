@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from std_assembler import frame_source
 from std_assembler.assembler import Assembler
 from std_daq.config import DetectorConfig, ModuleRange, parse_config
 from std_daq.config.paths import image_buffer_path
@@ -186,6 +187,34 @@ def test_what_was_received_before_the_first_start_is_still_assembled(shm_dir: Pa
     line = Line(config)
     assert line.step_until(1)["id"].tolist() == [1]
     line.close()
+
+
+def test_what_was_received_long_before_the_first_start_is_of_another_measurement(
+    shm_dir: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame_source, "STALE_NS", 0)
+    config = eiger(shm_dir)
+    feeder = FrameFeeder(config)
+    feeder.publish(1, raw_frames(1))
+    feeder.close()
+    line = Line(config)
+    line.assembler.step()
+    line.feeders[0].publish(2, raw_frames(2))
+    assert line.step_until(1)["id"].tolist() == [2]
+    line.close()
+
+
+def test_slot_that_a_killed_assembler_left_unfinished_is_emptied(line: Line) -> None:
+    line.feeders[0].publish(1, raw_frames(1))
+    line.step_until(1)
+    for slot in (0, 1):
+        line.assembler._images.begin(slot)
+    line.restart_assembler()
+    assert not (line.images.generations % 2).any()
+    assert not line.images.holds(0)
+    line.feeders[0].publish(2, raw_frames(2))
+    line.step_until(2)
+    np.testing.assert_array_equal(line.pixels(1), expected_image(raw_frames(2), {}))
 
 
 def test_exposure_of_two_receivers_waits_for_both(shm_dir: Path, runtime: Path) -> None:
