@@ -45,6 +45,7 @@ def time_append(path: Path, image: np.ndarray, n_images: int) -> float:
             frame_index=i,
             timestamp_ns=i,
             status=0,
+            calibration=0,
             missing_packets=(0, 0),
         )
         if i % FLUSH_EVERY == FLUSH_EVERY - 1:

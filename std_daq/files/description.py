@@ -85,8 +85,6 @@ class ImageFileDescription:
         Name of the master of a run with several data files, in the same folder; empty without one.
     configuration_json, request_json
         Both as they were read.
-    calibration_checksums
-        Checksum of each calibration file, by its path.
     versions
         Versions of the programs, by name.
     """
@@ -105,7 +103,6 @@ class ImageFileDescription:
     master_file: str = ""
     configuration_json: str = "{}"
     request_json: str = "{}"
-    calibration_checksums: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

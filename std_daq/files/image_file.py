@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import math
 import os
 import resource
@@ -69,7 +70,10 @@ class ImageFile:
         self._shape = description.shape
         self._raw_bytes = description.image_bytes if description.compression == "none" else None
         self._pixels = file[layout.PIXELS].id
+        # Open for as long as the file: what fails when a dataset is let go, HDF5 does not survive.
         self._columns = {name: file[name] for name in layout.PER_IMAGE}
+        self._calibrations = file[layout.CALIBRATIONS]
+        self._known_calibrations: set[int] = set()
         self._pending = {
             name: np.zeros((_PENDING_ROWS, *column.shape[1:]), column.dtype) for name, column in self._columns.items()
         }
@@ -136,6 +140,7 @@ class ImageFile:
         frame_index: int,
         timestamp_ns: int,
         status: int,
+        calibration: int,
         missing_packets: npt.ArrayLike,
     ) -> None:
         """Write one image.
@@ -144,7 +149,7 @@ class ImageFile:
         ----------
         chunk
             Contiguous pixels, or, of a compressed file, the chunk made of them. Not copied, not kept.
-        image_id, pulse_id, frame_index, timestamp_ns, status
+        image_id, pulse_id, frame_index, timestamp_ns, status, calibration
             What is known of the image; the time in ns since 1970.
         missing_packets
             Number of missing packets of each module, (n_modules,).
@@ -181,8 +186,37 @@ class ImageFile:
         pending[layout.FRAME_INDEX][i] = frame_index
         pending[layout.TIMESTAMP_NS][i] = timestamp_ns
         pending[layout.STATUS][i] = status
+        pending[layout.CALIBRATION][i] = calibration
         pending[layout.MISSING_PACKETS][i] = missing_packets
         self.n_images = row + 1
+
+    def knows_calibration(self, calibration: int) -> bool:
+        """Return whether `add_calibration` has told what a number stands for."""
+        return calibration in self._known_calibrations
+
+    def add_calibration(self, calibration: int, checksums: Mapping[str, str]) -> None:
+        """Tell once what a number given to `append` stands for.
+
+        Parameters
+        ----------
+        calibration
+            The number.
+        checksums
+            Checksum of each calibration file by its path.
+
+        Raises
+        ------
+        OSError
+            It could not be written.
+        """
+        self._check_open()
+        text = json.dumps({"index": calibration, "files": dict(checksums)})
+        if len(text) > layout.MAX_CALIBRATION_BYTES:
+            text = json.dumps({"index": calibration, "files": {}})
+        with self._writing(f"calibration {calibration}"):
+            self._calibrations.resize(self._calibrations.shape[0] + 1, axis=0)
+            self._calibrations[-1] = text.encode()
+        self._known_calibrations.add(calibration)
 
     def drop_last(self) -> None:
         """Take back the image that was appended last, because its pixels changed while they were written.

@@ -30,6 +30,7 @@ PULSE_ID = f"{DETECTOR_SPECIFIC}/pulse_id"
 FRAME_INDEX = f"{DETECTOR_SPECIFIC}/frame_index"
 TIMESTAMP_NS = f"{DETECTOR_SPECIFIC}/timestamp_ns"
 STATUS = f"{DETECTOR_SPECIFIC}/status"
+CALIBRATION = f"{DETECTOR_SPECIFIC}/calibration"
 MISSING_PACKETS = f"{DETECTOR_SPECIFIC}/missing_packets"
 
 # The image id is last: whoever follows a growing file finds everything of the images that it counts.
@@ -38,6 +39,7 @@ PER_IMAGE: dict[str, np.dtype[np.generic]] = {
     FRAME_INDEX: np.dtype("<u8"),
     TIMESTAMP_NS: np.dtype("<u8"),
     STATUS: np.dtype("<u2"),
+    CALIBRATION: np.dtype("<u2"),
     MISSING_PACKETS: np.dtype("<u4"),
     IMAGE_ID: np.dtype("<u8"),
 }
@@ -51,7 +53,7 @@ REQUEST_ID = f"{RUN}/request_id"
 MASTER_FILE = f"{RUN}/master_file"
 CONFIGURATION = f"{RUN}/configuration"
 REQUEST = f"{RUN}/request"
-CALIBRATION_CHECKSUMS = f"{RUN}/calibration_checksums"
+CALIBRATIONS = f"{RUN}/calibrations"
 VERSIONS = f"{RUN}/versions"
 VERDICT = f"{RUN}/verdict"
 REASON = f"{RUN}/reason"
@@ -68,6 +70,7 @@ UNKNOWN_COUNT = -1  # of N_REQUESTED: until killed; of the other counts: not kno
 MAX_VERDICT_BYTES = 16
 MAX_REASON_BYTES = 2048
 MAX_TIME_BYTES = 40
+MAX_CALIBRATION_BYTES = 8192
 
 
 def detector_links(detector_name: str) -> dict[str, str]:

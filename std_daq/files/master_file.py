@@ -64,6 +64,7 @@ def write_master(path: Path, data_files: Sequence[Path], report: RunReport) -> N
 def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path], report: RunReport) -> None:
     shapes: list[tuple[int, ...]] = []
     tables: list[Columns] = []
+    calibrations: dict[bytes, None] = {}  # in the order in which they first come
     for number, data_file in enumerate(data_files):
         if data_file.parent != folder:
             raise FileFormatError(f"{data_file}: data files have to be in the folder of their master, {folder}")
@@ -83,6 +84,7 @@ def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path],
             ):
                 raise FileFormatError(f"{data_file}: images are of another shape or type than in {data_files[0]}")
             shapes.append(pixels.shape)
+            calibrations |= dict.fromkeys(source[layout.CALIBRATIONS][:])
             tables.append(columns)
     places = _places_of_rows(tables)
     n_images = sum(shape[0] for shape in shapes)
@@ -95,13 +97,15 @@ def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path],
     pixels = master.create_virtual_dataset(layout.PIXELS, virtual)
     write_text_attribute(pixels, "interpretation", "image")
     _write_columns(master, tables, places)
+    room = h5py.string_dtype("utf-8", layout.MAX_CALIBRATION_BYTES)
+    master.create_dataset(layout.CALIBRATIONS, data=np.array([*calibrations], room), dtype=room)
     describe_status(master[layout.STATUS])
     master[layout.DATA_FILES] = np.array([os.fsencode(data_file.name) for data_file in data_files])
     write_report(master, report, n_images=n_images, end=report.ended_at or datetime.now(UTC))
 
 
 def _copy_metadata(source: h5py.Group, target: h5py.Group) -> None:
-    """Copy all but pixels and per-image arrays."""
+    """Copy what is the same in all files of a run."""
     for name, value in source.attrs.items():
         target.attrs[name] = value
     for name in source:
@@ -110,7 +114,7 @@ def _copy_metadata(source: h5py.Group, target: h5py.Group) -> None:
             target[name] = h5py.SoftLink(link.path)
         elif isinstance(source[name], h5py.Group):
             _copy_metadata(source[name], target.create_group(name))
-        elif source[name].name != layout.PIXELS and source[name].name not in layout.PER_IMAGE:
+        elif source[name].name not in {layout.PIXELS, layout.CALIBRATIONS, *layout.PER_IMAGE}:
             source.copy(name, target)
 
 

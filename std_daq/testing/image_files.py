@@ -54,7 +54,6 @@ def describe(**changes: Any) -> ImageFileDescription:
         "request_id": REQUEST_ID,
         "configuration_json": '{"detector_name": "JF-test"}',
         "request_json": '{"output_file": "x.h5", "user_metadata": {"sample": "Lysozym, Zürich"}}',
-        "calibration_checksums": {"pedestal.h5": "sha256:00"},
         "versions": {"std-daq": "0.1.0"},
     }
     return ImageFileDescription(**(fields | changes))
@@ -67,6 +66,8 @@ def report_of(verdict: Verdict = Verdict.COMPLETE, **fields: Any) -> RunReport:
 
 def append_images(file: ImageFile, image_ids: Iterable[int], description: ImageFileDescription) -> None:
     """Append images to a file, compressed if the file is."""
+    if not file.knows_calibration(0):
+        file.add_calibration(0, {"pedestal.h5": "00"})
     for image_id in image_ids:
         chunk = image_of(image_id, description.dtype)
         if description.compression == "bslz4":
@@ -80,6 +81,7 @@ def append_images(file: ImageFile, image_ids: Iterable[int], description: ImageF
             frame_index=image_id,
             timestamp_ns=1_000_000 * image_id,
             status=int(any(missing_packets)),
+            calibration=0,
             missing_packets=missing_packets,
         )
 

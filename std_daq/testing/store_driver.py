@@ -63,7 +63,7 @@ class RingPublisher:
             path, shape=shape, dtype=np.dtype(dtype), n_modules=N_MODULES, buffer_bytes=0, n_slots=n_slots
         )
 
-    def publish(self, image_id: int) -> npt.NDArray[Any]:
+    def publish(self, image_id: int, calibration: int = 0) -> npt.NDArray[Any]:
         """Put an image into the ring; returns its metadata, (1,)."""
         ring = self.ring
         sequence = ring.journal.next_sequence
@@ -76,6 +76,7 @@ class RingPublisher:
         metadata["dtype"] = dtype_code(ring.dtype)
         metadata["pulse_id"], metadata["frame_index"] = image_id + 1000, image_id + 2000
         metadata["first_arrival_ns"] = image_id + 3000
+        metadata["calibration"] = calibration
         metadata["status"] = ImageStatus.MISSING_PACKETS if any(missing) else ImageStatus.GOOD
         metadata["n_missing_packets"] = sum(missing)
         ring.begin(slot)

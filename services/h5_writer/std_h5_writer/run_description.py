@@ -48,7 +48,7 @@ class RunDescriber:
         run
             The start of its run.
         image
-            Tells type and shape of the pixels, and which calibration files were applied.
+            Tells type and shape of the pixels.
 
         Raises
         ------
@@ -70,7 +70,6 @@ class RunDescriber:
             master_file="" if run.images_per_file is None else Path(run.output_file).name,
             configuration_json=self._configuration_json,
             request_json=run.request.model_dump_json(),
-            calibration_checksums=calibration_checksums(image.ring.read_notes(), int(image.metadata["calibration"][0])),
             versions=self._versions,
         )
 

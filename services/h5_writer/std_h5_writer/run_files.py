@@ -14,6 +14,7 @@ from std_daq.protocols.requests import RunReport
 from std_daq.shm.image_buffer import ImageBuffer
 from std_h5_writer.file_owner import FileOwner
 from std_h5_writer.ring_reader import RingImage
+from std_h5_writer.run_description import calibration_checksums
 
 Describe = Callable[[RingImage], ImageFileDescription]
 
@@ -82,6 +83,9 @@ class RunFiles:
         file = self._file_of(image)
         metadata = image.metadata[0]
         image_id, status = image.image_id, int(metadata["status"])
+        calibration = int(metadata["calibration"])
+        if not file.knows_calibration(calibration):
+            file.add_calibration(calibration, calibration_checksums(image.ring.read_notes(), calibration))
         file.append(
             chunk,
             image_id=image_id,
@@ -89,6 +93,7 @@ class RunFiles:
             frame_index=int(metadata["frame_index"]),
             timestamp_ns=int(metadata["first_arrival_ns"]),
             status=status,
+            calibration=calibration,
             missing_packets=image.missing_packets,
         )
         self._last_bytes = chunk.nbytes

@@ -41,7 +41,7 @@ from std_daq.testing.image_files import describe, report_of
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 file = ImageFile.create(Path(sys.argv[1]), describe(shape=(512, 1024)))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
-values = dict(pulse_id=0, frame_index=0, timestamp_ns=0, status=0, missing_packets=0)
+values = dict(pulse_id=0, frame_index=0, timestamp_ns=0, status=0, calibration=0, missing_packets=0)
 try:
     for i in range(100):
         file.append(np.full((512, 1024), i, "u2"), image_id=i, **values)
@@ -141,7 +141,7 @@ def test_the_file_tells_how_the_run_was_asked_for_and_how_it_ended(tmp_path: Pat
         assert file[layout.LOST_IMAGE_IDS][:].tolist() == [4, 2**63]
         assert json.loads(file[layout.REQUEST][()])["user_metadata"] == {"sample": "Lysozym, Zürich"}
         assert json.loads(file[layout.CONFIGURATION][()]) == {"detector_name": "JF-test"}
-        assert json.loads(file[layout.CALIBRATION_CHECKSUMS][()]) == {"pedestal.h5": "sha256:00"}
+        assert json.loads(file[layout.CALIBRATIONS][0]) == {"index": 0, "files": {"pedestal.h5": "00"}}
         assert json.loads(file[layout.VERSIONS][()]) == {"std-daq": "0.1.0"}
         assert file[layout.START_TIME].asstr()[()] == "2026-03-01T12:00:00.000000Z"
         assert file[layout.END_TIME].asstr()[()] == "2026-03-01T12:00:00.000000Z"
@@ -210,7 +210,16 @@ def test_a_chunk_of_the_wrong_size_is_refused_and_leaves_no_row(tmp_path: Path) 
     with ImageFile.create(tmp_path / "a.h5", describe()) as file:
         append_images(file, [1], describe())
         with pytest.raises(FileFormatError, match="image 2 has 6 bytes"):
-            file.append(b"short!", image_id=2, pulse_id=0, frame_index=0, timestamp_ns=0, status=0, missing_packets=0)
+            file.append(
+                b"short!",
+                image_id=2,
+                pulse_id=0,
+                frame_index=0,
+                timestamp_ns=0,
+                status=0,
+                calibration=0,
+                missing_packets=0,
+            )
         assert file.n_images == 1
     with h5py.File(tmp_path / "a.h5") as file:
         assert file[layout.PIXELS].shape[0] == 1
@@ -219,7 +228,7 @@ def test_a_chunk_of_the_wrong_size_is_refused_and_leaves_no_row(tmp_path: Path) 
 def test_appending_copies_no_pixels(tmp_path: Path) -> None:
     description = describe(shape=(1024, 1024))
     image = np.ones(description.shape, "u2")
-    values = {"pulse_id": 0, "frame_index": 0, "timestamp_ns": 0, "status": 0, "missing_packets": 0}
+    values = {"pulse_id": 0, "frame_index": 0, "timestamp_ns": 0, "status": 0, "calibration": 0, "missing_packets": 0}
     with ImageFile.create(tmp_path / "a.h5", description) as file:
         file.append(image, image_id=1, **values)
         tracemalloc.start()

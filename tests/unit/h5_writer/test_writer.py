@@ -80,7 +80,7 @@ def test_the_file_tells_request_configuration_calibration_mask_and_verdict(bench
     with h5py.File(path) as file:
         assert json.loads(file[layout.CONFIGURATION][()])["detector_name"] == "writer-test"
         assert json.loads(file[layout.REQUEST][()])["user_metadata"] == {"sample": "salt"}
-        assert json.loads(file[layout.CALIBRATION_CHECKSUMS][()]) == {"/g.h5": "ab"}
+        assert json.loads(file[layout.CALIBRATIONS][0]) == {"index": 0, "files": {"/g.h5": "ab"}}
         assert set(json.loads(file[layout.VERSIONS][()])) == {"std-daq", "python", "h5py", "hdf5"}
         assert file[layout.REQUEST_ID].asstr()[()] == REQUEST_ID
         assert file[layout.VERDICT].asstr()[()] == "complete"
@@ -88,6 +88,32 @@ def test_the_file_tells_request_configuration_calibration_mask_and_verdict(bench
         assert file[f"{layout.DETECTOR}/pixel_mask_applied"][()] == 1
         assert file[f"{layout.DETECTOR}/bit_depth_readout"][()] == 16
         assert file[f"{layout.DETECTOR}/x_pixel_size"][()] == 75e-6
+
+
+def test_files_tell_every_calibration_that_was_applied_and_to_which_images(bench: Any, tmp_path: Path) -> None:
+    publisher = bench.make_ring()
+    sets = [
+        {"index": index, "files": [{"role": "gain", "path": "/g.h5", "sha256": f"sum {index}"}]} for index in (6, 7, 8)
+    ]
+    publisher.ring.write_notes({"calibration": sets})
+    bench.agent.start(tmp_path / "a.h5", images_per_file=4)
+    for i, calibration in enumerate([6, 6, 6, 7, 7, 8, 8]):
+        bench.agent.send(publisher.publish(i, calibration), i)
+    bench.agent.end(7)
+    files = bench.step_until(ReportKind.DRAINED).files
+    bench.agent.finish()
+    bench.step_until(ReportKind.FINISHED)
+    bench.agent.master(tmp_path / "a.h5", files)
+    bench.step_until(ReportKind.MASTER_WRITTEN)
+    for path, applied, told in [
+        (Path(files[0]), [6, 6, 6, 7], [6, 7]),
+        (Path(files[1]), [7, 8, 8], [7, 8]),
+        (tmp_path / "a.h5", [6, 6, 6, 7, 7, 8, 8], [6, 7, 8]),
+    ]:
+        with h5py.File(path) as file:
+            assert file[layout.CALIBRATION][:].tolist() == applied
+            calibrations = [json.loads(text) for text in file[layout.CALIBRATIONS]]
+            assert calibrations == [{"index": i, "files": {"/g.h5": f"sum {i}"}} for i in told]
 
 
 @pytest.mark.parametrize("compression", ["none", "bslz4"])
