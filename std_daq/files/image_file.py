@@ -5,7 +5,6 @@ import fcntl
 import json
 import math
 import os
-import resource
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,20 +20,19 @@ import numpy.typing as npt
 from std_daq.errors import FileFormatError
 from std_daq.files import layout
 from std_daq.files.description import ImageFileDescription
-from std_daq.files.nexus import describe_status, encode_text, iso_time, write_structure, write_text_attribute
+from std_daq.files.ending import write_report
+from std_daq.files.hdf5 import FORMAT_VERSION, close_regardless, explained_error, keep_metadata_in_memory
+from std_daq.files.nexus import describe_status, write_structure, write_text_attribute
 from std_daq.protocols.requests import RunReport
 
 Chunk = bytes | bytearray | memoryview | npt.NDArray[Any]
 
-# Version 1.10 of the format is what SWMR needs; every reader of the last years knows it, unlike the latest.
-FORMAT_VERSION = ("v110", "v110")
 _ALIGN_FROM_BYTES = 64 * 1024
 _ALIGNMENT_BYTES = 4096
 _ROWS_PER_CHUNK = 1024
 _CHUNK_BYTES = 64 * 1024
 _CHUNK_CACHE_BYTES = 4 * _CHUNK_BYTES  # for each array; only its last chunk is ever needed again
 _PENDING_ROWS = 1024
-_METADATA_CACHE_BYTES = 16 * 1024 * 1024
 
 
 def _now() -> datetime:
@@ -117,7 +115,7 @@ class ImageFile:
             text = "the file exists, and image files are never overwritten"
             raise FileExistsError(errno.EEXIST, text, str(path)) from None
         except OSError as error:
-            raise _explained(error, path, "cannot create the file") from error
+            raise explained_error(error, path, "cannot create the file") from error
         try:
             write_structure(file, description, clock())
             _create_datasets(file, description)
@@ -126,9 +124,9 @@ class ImageFile:
             return cls(path, file, description, clock)
         except BaseException as error:
             path.unlink(missing_ok=True)
-            _close_regardless(file)
+            close_regardless(file)
             if isinstance(error, OSError):
-                raise _explained(error, path, "cannot create the file") from error
+                raise explained_error(error, path, "cannot create the file") from error
             raise
 
     def append(
@@ -298,7 +296,7 @@ class ImageFile:
                 file.close()
         finally:
             if self._has_failed:
-                _close_regardless(file)
+                close_regardless(file)
             os.close(self._fd)
 
     def __enter__(self) -> Self:
@@ -326,7 +324,7 @@ class ImageFile:
         except (OSError, RuntimeError) as error:  # h5py knows no errno for some failures of HDF5
             self._has_failed = True
             text = f"cannot write {what}"
-            raise _explained(error, self.path, text) from error
+            raise explained_error(error, self.path, text) from error
 
     def _write_pending(self) -> None:
         first, end = self._n_in_columns, self.n_images
@@ -336,44 +334,6 @@ class ImageFile:
             column.resize(end, axis=0)
             column[first:end] = self._pending[name][: end - first]
         self._n_in_columns = end
-
-
-def finish_closed(path: Path, report: RunReport, *, clock: Callable[[], datetime] = _now) -> None:
-    """Write how the run ended into a file that was closed before that was known.
-
-    Raises
-    ------
-    OSError
-        The end could not be written.
-    """
-    try:
-        # Whoever looks at the images meanwhile may hold a lock; nothing that is read of them changes.
-        file = h5py.File(path, "r+", libver=FORMAT_VERSION, locking=False)
-    except OSError as error:
-        raise _explained(error, path, "cannot write the end of the run") from error
-    try:
-        keep_metadata_in_memory(file)
-        file.swmr_mode = True  # what a crash leaves can be recovered
-        write_report(file, report, n_images=file[layout.IMAGE_ID].shape[0], end=clock())
-        file.close()
-    except (OSError, RuntimeError) as error:
-        _close_regardless(file)
-        raise _explained(error, path, "cannot write the end of the run") from error
-
-
-def write_report(file: h5py.File, report: RunReport, *, n_images: int, end: datetime) -> None:
-    """Write how a run ended into the room that an image file has for it, and flush the file."""
-    file[layout.VERDICT][()] = encode_text(report.verdict, layout.MAX_VERDICT_BYTES)
-    file[layout.REASON][()] = encode_text(report.reason, layout.MAX_REASON_BYTES)
-    file[layout.N_REQUESTED][()] = layout.UNKNOWN_COUNT if report.n_requested is None else report.n_requested
-    file[layout.N_INCOMPLETE][()] = report.n_incomplete
-    file[layout.N_LOST][()] = report.n_lost
-    file[layout.N_IMAGES][()] = n_images
-    file[layout.END_TIME][()] = encode_text(iso_time(end), layout.MAX_TIME_BYTES)
-    lost = file[layout.LOST_IMAGE_IDS]
-    lost.resize((len(report.lost_image_ids),))
-    lost[:] = np.array(report.lost_image_ids, "<u8")
-    file.flush()  # while the dataset is open: h5py passes over what fails when it is let go
 
 
 def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None:
@@ -397,52 +357,9 @@ def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None
     describe_status(file[layout.STATUS])
 
 
-def keep_metadata_in_memory(file: h5py.File) -> None:
-    """Let HDF5 write metadata at a flush only, not in between to make room in its cache.
-
-    The cache gets a fixed size that one flush interval never fills: what it throws out for new entries is what was
-    used longest ago, and that was written by an earlier flush.
-    """
-    settings = file.id.get_mdc_config()
-    settings.set_initial_size = True
-    settings.initial_size = settings.min_size = settings.max_size = _METADATA_CACHE_BYTES
-    settings.incr_mode = settings.decr_mode = settings.flash_incr_mode = 0
-    file.id.set_mdc_config(settings)
-
-
 def _lock_shared(fd: int) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EWOULDBLOCK}:
             raise
-
-
-def _explained(error: Exception, path: Path, what: str) -> OSError:
-    """Return an OSError that says what could not be done, with the number that the system gave if known."""
-    number = error.errno if isinstance(error, OSError) else None
-    cause = str(error)
-    if number is None:
-        number = next((n for n in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if os.strerror(n) in cause), errno.EIO)
-    if number == errno.EIO:
-        return OSError(number, f"{what}: {cause}", str(path))
-    return OSError(number, f"{what}: {os.strerror(number)}", str(path))
-
-
-def _close_regardless(file: h5py.File) -> None:
-    """Close a file that can perhaps not be written any more, and leave it as it is.
-
-    HDF5 crashes the process, at once or later, when the last writes of a file that is being closed fail. So they go
-    into memory that nobody reads, past any limit on the size of files.
-    """
-    void = os.memfd_create("unwritable", os.MFD_CLOEXEC)
-    os.dup2(void, file.id.get_vfd_handle(), inheritable=False)
-    os.close(void)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    try:
-        file.close()
-    except (OSError, RuntimeError):
-        return
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

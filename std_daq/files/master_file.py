@@ -14,7 +14,8 @@ import numpy.typing as npt
 from std_daq.errors import FileFormatError
 from std_daq.files import layout
 from std_daq.files.contents import Columns, check_layout, read_columns
-from std_daq.files.image_file import FORMAT_VERSION, write_report
+from std_daq.files.ending import write_report
+from std_daq.files.hdf5 import FORMAT_VERSION
 from std_daq.files.nexus import describe_status, write_text_attribute
 from std_daq.protocols.requests import RunReport
 

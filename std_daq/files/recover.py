@@ -32,7 +32,7 @@ from std_daq.files.contents import (
     read_superblock,
     read_text,
 )
-from std_daq.files.image_file import FORMAT_VERSION, keep_metadata_in_memory
+from std_daq.files.hdf5 import FORMAT_VERSION, keep_metadata_in_memory
 from std_daq.files.master_file import write_master
 from std_daq.files.nexus import encode_text, iso_time
 from std_daq.protocols.requests import RunReport, Verdict

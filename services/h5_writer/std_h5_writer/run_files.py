@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from std_daq.errors import FileFormatError, StdDaqError
 from std_daq.files import layout
 from std_daq.files.description import ImageFileDescription
-from std_daq.files.image_file import ImageFile, finish_closed
+from std_daq.files.ending import finish_closed
+from std_daq.files.image_file import ImageFile
 from std_daq.protocols.requests import RunReport
 from std_daq.shm.image_buffer import ImageBuffer
 from std_h5_writer.file_owner import FileOwner

@@ -300,7 +300,7 @@ def test_the_end_of_the_run_is_written_into_a_closed_file_that_is_being_read(tmp
     path = write_image_file(tmp_path / "a.h5", range(3))
     with h5py.File(path) as reader:
         assert reader[layout.IMAGE_ID].shape == (3,)
-        finish = "import sys; from pathlib import Path; from std_daq.files.image_file import finish_closed;"
+        finish = "import sys; from pathlib import Path; from std_daq.files.ending import finish_closed;"
         finish += "from std_daq.testing.image_files import report_of; from std_daq.protocols.requests import Verdict;"
         finish += "finish_closed(Path(sys.argv[1]), report_of(Verdict.INCOMPLETE, n_lost=1, lost_image_ids=(9,)))"
         subprocess.run([sys.executable, "-c", finish, path], check=True, timeout=60)
