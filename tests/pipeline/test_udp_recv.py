@@ -190,6 +190,16 @@ def test_missing_module_delays_an_exposure_no_longer_than_the_time_limit(open_ri
     assert entries["n_missing_modules"].tolist() == [1]
 
 
+def test_exposures_wait_for_a_dead_module_only_as_long_as_the_ring_holds_them(open_rig, shm_dir, runtime):
+    udp = {"address": "127.0.0.1", "module_timeout_s": 600.0, "idle_flush_s": 0.1}
+    rig = open_rig(parse_config(document(shm_dir, "eiger", 2, udp=udp, module_sync_queue_size=64)))
+    for frame_number in range(15):  # of 16 slots
+        rig.send(frame_number, modules=range(1))
+    assert rig.wait(3)["frame_index"].tolist() == [0, 1, 2]
+    for frame_number in range(3):
+        rig.assert_frame(frame_number, 0)
+
+
 def test_foreign_packets_do_not_keep_the_last_frame_open(open_rig, shm_dir, runtime):
     udp = {"address": "127.0.0.1", "idle_flush_s": 0.3, "module_timeout_s": 1.0}
     rig = open_rig(parse_config(document(shm_dir, "eiger", 2, udp=udp)))

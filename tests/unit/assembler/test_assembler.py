@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,13 @@ class Line:
 @pytest.fixture
 def line(shm_dir: Path, runtime: Path) -> Iterator[Line]:
     opened = Line(eiger(shm_dir))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def line_of_two(shm_dir: Path, runtime: Path) -> Iterator[Line]:
+    opened = Line(eiger(shm_dir, udp={"receivers": ["0-1", "2-3"]}))
     yield opened
     opened.close()
 
@@ -217,15 +225,28 @@ def test_slot_that_a_killed_assembler_left_unfinished_is_emptied(line: Line) -> 
     np.testing.assert_array_equal(line.pixels(1), expected_image(raw_frames(2), {}))
 
 
-def test_exposure_of_two_receivers_waits_for_both(shm_dir: Path, runtime: Path) -> None:
-    line = Line(eiger(shm_dir, udp={"receivers": ["0-1", "2-3"]}))
+def test_exposure_of_two_receivers_waits_for_both(line_of_two: Line) -> None:
+    line = line_of_two
     line.feeders[0].publish(1, raw_frames(1))
     line.assembler.step()
     assert line.images.journal.next_sequence == 0
     line.feeders[1].publish(1, raw_frames(1))
     line.step_until(1)
     np.testing.assert_array_equal(line.pixels(0), expected_image(raw_frames(1), {}))
-    line.close()
+
+
+def test_receivers_that_name_an_exposure_differently_are_flagged(line_of_two: Line) -> None:
+    first, second = line_of_two.feeders
+    first.publish(1, raw_frames(1))
+    entry = first.ring.journals[0].read(0, 1).entries.copy()
+    for module in (2, 3):
+        second.place(module, 1, raw_frames(1)[module])
+    entry["id"] = 999
+    entry["last_arrival_ns"] = time.time_ns()
+    second.ring.journals[2].append(entry)
+    entries = line_of_two.step_until(1)
+    assert entries["id"].tolist() == [1]
+    assert entries["status"][0] == ImageStatus.ID_MISMATCH
 
 
 def test_receiver_that_is_dead_delays_images_for_the_stated_time_only(shm_dir: Path, runtime: Path) -> None:
