@@ -58,7 +58,7 @@ def beamline_config(tmp_path: Path, shm_dir: Path, runtime: Path, request: pytes
             **DETECTORS[kind],
             "ram_buffer_gb": 0.4,
             "udp": {"address": "127.0.0.1"},
-            "shared_memory": {"directory": str(shm_dir), "frame_buffer_gb": 0.1},
+            "shared_memory": {"directory": str(shm_dir), "frame_buffer_gb": 0.3},
             "writer": {"output_roots": [str(tmp_path)], "image_timeout_s": 3.0, "min_free_gb": 0.0},
         }
         for key, value in changes.items():

@@ -22,7 +22,7 @@ from std_daq.testing.expected_images import expected_image
 
 SPECIFIC = "/entry/instrument/detector/detectorSpecific"
 N_IMAGES = 120
-RATE_HZ = 20
+RATE_HZ = 40
 
 MakeConfig = Callable[..., dict[str, Any]]
 OpenBeamline = Callable[[dict[str, Any]], Beamline]
@@ -58,17 +58,17 @@ def check_pixels(beamline: Beamline, file: Path, n_different: int) -> None:
 
 
 def record_with_fault(
-    beamline: Beamline, file: Path, fault: Callable[[], None], n_images: int = N_IMAGES
+    beamline: Beamline, file: Path, fault: Callable[[], None], rate_hz: int = RATE_HZ
 ) -> tuple[int, dict[str, Any]]:
     """Have a run written and let a fault happen after a third of its images."""
     with StatusListener(beamline.broker_url) as listener:
         listener.connection.wait_connected(10.0)
-        with beamline.write(file, "--n-images", str(n_images)) as writing:
+        with beamline.write(file, "--n-images", str(N_IMAGES)) as writing:
             wait_accepted(listener, file)
-            arguments = ("--n-images", str(n_images), "--rate-hz", str(RATE_HZ), "--pattern", "counter")
+            arguments = ("--n-images", str(N_IMAGES), "--rate-hz", str(rate_hz), "--pattern", "counter")
             with beamline.start("simulate", *arguments) as simulating:
                 images = beamline.open_images()
-                wait_until(lambda: images.journal.next_sequence > n_images // 3)
+                wait_until(lambda: images.journal.next_sequence > N_IMAGES // 3)
                 images.close()
                 fault()
                 assert simulating.finish(60.0)[0] == 0
@@ -105,7 +105,8 @@ def test_killed_service_of_the_data_flow_comes_back_and_the_verdict_tells_what_i
 ) -> None:
     beamline = open_beamline(beamline_config("eiger", writer={"image_timeout_s": 20.0}))
     old = beamline.record_of(instance).pid
-    exit_code, report = record_with_fault(beamline, tmp_path / "run.h5", lambda: _kill(beamline, instance))
+    # Slowly enough that the service is back before the last image.
+    exit_code, report = record_with_fault(beamline, tmp_path / "run.h5", lambda: _kill(beamline, instance), rate_hz=15)
     ids = written_ids(tmp_path / "run.h5")
     assert sorted(ids + report["lost_image_ids"]) == list(range(1, N_IMAGES + 1))
     assert report["n_written"] == len(ids)
