@@ -76,7 +76,7 @@ class Model:
             self._place(key, units)
             return
         self.quarantine.append((key, units))
-        if (self.is_idle and speaks) or (len(self.quarantine) == k.QUARANTINE and self._is_restart()):
+        if (self.is_idle and speaks) or (len(self.quarantine) == k.QUARANTINE and self._is_believable()):
             self._believe()
         elif len(self.quarantine) == k.QUARANTINE:
             self._refuse_quarantine()
@@ -90,8 +90,10 @@ class Model:
             return None, False
         return "late", True
 
-    def _is_restart(self) -> bool:
+    def _is_believable(self) -> bool:
         keys = [key for key, _ in self.quarantine]
+        if self.newest < min(keys) and max(keys) <= self.newest + k.FORWARD:
+            return True
         if max(keys) - min(keys) > self.window + k.QUARANTINE:
             return False
         return any(self._refusal(key, units)[1] for key, units in self.quarantine)
@@ -102,7 +104,7 @@ class Model:
         self.quarantine = []
 
     def _believe(self) -> None:
-        if not self.window < max(key for key, _ in self.quarantine) - self.newest <= k.FORWARD:
+        if not 0 < max(key for key, _ in self.quarantine) - self.newest <= k.FORWARD:
             self._restart()
             return
         self.is_idle = False
@@ -173,7 +175,7 @@ class Model:
 
     def idle(self) -> None:
         unknown = any(key not in self.known and key not in self.open for key, _ in self.quarantine)
-        if unknown and self._is_restart():
+        if unknown and self._is_believable():
             self._believe()
         self._refuse_quarantine()
         if self.newest is not None:

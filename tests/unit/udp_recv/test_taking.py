@@ -165,6 +165,16 @@ def test_frames_behind_a_gap_belong_to_the_same_epoch_and_the_gap_is_lost(make_r
     assert rig.count(k.RESTARTS) == 0
 
 
+def test_frames_with_a_gap_before_each_of_them_are_all_placed(make_rig, how):
+    rig = make_rig()
+    numbers = [20 * i for i in range(20)]
+    rig.deliver([packet for key in numbers for packet in frame(rig, key)[:2]])
+    rig.end()
+    assert keys(rig) == numbers
+    assert set(epochs(rig)) == {1}
+    assert rig.refusals() == {}
+
+
 def test_gap_of_which_few_packets_tell_ends_with_the_pause(make_rig, how):
     rig = make_rig()
     rig.deliver(frame(rig, 0) + frame(rig, 50)[:3])
@@ -225,6 +235,14 @@ def test_ports_of_one_module_take_their_own_frames_only(make_rig, how):
     rig.deliver(frame(rig, 10) + frame(rig, 12) + frame(rig, 13)[:2] + frame(rig, 14))
     assert keys(rig) == [10, 12, 14]
     assert rig.refusals() == {"implausible": 2}
+
+
+def test_port_that_gets_the_other_ports_frames_for_good_goes_on_with_them(make_rig, how):
+    rig = make_rig(key_step=2)
+    rig.deliver([packet for key in (10, 12, 25, 27, 29, 31) for packet in frame(rig, key)])
+    rig.end()
+    assert keys(rig) == [10, 12, 25, 27, 29, 31]
+    assert rig.refusals() == {}
 
 
 def test_slot_that_the_other_port_is_writing_is_left_alone(make_rig, how):

@@ -436,7 +436,7 @@ def _take(port: "Port", row: int, now_ns: int) -> None:
     if state[IS_IDLE] and _tells_of_restart(port, row, reason):
         _believe(port, now_ns)
     elif state[N_QUARANTINED] == QUARANTINE:
-        if _is_restart(port):
+        if _is_believable(port):
             _believe(port, now_ns)
         else:
             _refuse_quarantined(port)
@@ -469,13 +469,16 @@ def _quarantine(port: "Port", row: int) -> None:
 
 
 @compiled
-def _is_restart(port: "Port") -> bool:
-    """Whether the packets in quarantine belong together and one of them speaks for a restart."""
+def _is_believable(port: "Port") -> bool:
+    """Whether the packets in quarantine come from behind a gap, or belong together and one speaks for a restart."""
     lowest = highest = port.parsed[BATCH, P_KEY]
     for row in range(BATCH, BATCH + port.state[N_QUARANTINED]):
         lowest = min(lowest, port.parsed[row, P_KEY])
         highest = max(highest, port.parsed[row, P_KEY])
-    if highest - lowest > port.layout[WINDOW] + QUARANTINE * port.layout[KEY_STEP]:
+    step = port.layout[KEY_STEP]
+    if _is_behind_gap(port, lowest) and _is_behind_gap(port, highest):
+        return True
+    if highest - lowest > port.layout[WINDOW] + QUARANTINE * step:
         return False
     for row in range(BATCH, BATCH + port.state[N_QUARANTINED]):
         if _tells_of_restart(port, row, _refusal(port, row)):
@@ -499,8 +502,7 @@ def _believe(port: "Port", now_ns: int) -> None:
     highest = port.parsed[BATCH, P_KEY]
     for row in range(BATCH, BATCH + state[N_QUARANTINED]):
         highest = max(highest, port.parsed[row, P_KEY])
-    ahead = highest - state[NEWEST]
-    if not port.layout[WINDOW] < ahead <= FORWARD * port.layout[KEY_STEP]:
+    if not _is_behind_gap(port, highest):
         _restart(port, now_ns)
         return
     n = state[N_QUARANTINED]
@@ -508,15 +510,16 @@ def _believe(port: "Port", now_ns: int) -> None:
     state[IS_IDLE] = 0
     for row in range(BATCH, BATCH + n):
         reason = _refusal(port, row)
-        if reason == FITS or (reason == IMPLAUSIBLE and _is_behind_gap(port, row)):
+        if reason == FITS or (reason == IMPLAUSIBLE and _is_behind_gap(port, port.parsed[row, P_KEY])):
             _place(port, row, now_ns)
         else:
             port.counters[reason] += 1
 
 
 @compiled
-def _is_behind_gap(port: "Port", row: int) -> bool:
-    ahead = port.parsed[row, P_KEY] - port.state[NEWEST]
+def _is_behind_gap(port: "Port", key: int) -> bool:
+    """Whether a frame may follow the newest one after others were lost."""
+    ahead = key - port.state[NEWEST]
     step = port.layout[KEY_STEP]
     return 0 < ahead <= FORWARD * step and ahead % step == 0
 
@@ -618,7 +621,7 @@ def end_acquisition(port: "Port", now_ns: int) -> None:
     is_unknown = False
     for row in range(BATCH, BATCH + state[N_QUARANTINED]):
         is_unknown |= not _is_remembered(port, port.parsed[row, P_KEY])
-    if is_unknown and _is_restart(port):
+    if is_unknown and _is_believable(port):
         _believe(port, now_ns)
     _refuse_quarantined(port)
     _end_all(port)
