@@ -17,7 +17,7 @@ its files and reports ``finished``; with several files, WriteMaster goes to writ
 
 A run that is not known is nothing to a writer: messages for it are left aside. StartRun may come twice for a run of
 which no image was sent. After a restart the agent sends EndRun to the writers whose ``alive`` names the run that it
-finds unfinished, without knowing how much it has sent.
+finds unfinished, without knowing how much it has sent; a writer then tells all lost images again, from the first on.
 
 ``failed`` may come at any time in a run; EndRun and FinishRun are answered all the same (where the end cannot be
 written into the files, by ``failed`` before ``finished``), WriteMaster by ``master_written`` or ``failed`` alone.
@@ -114,8 +114,9 @@ class WriterReport(_Message):
     n_incomplete: int = Field(0, description="Images written with a status other than good.")
     lost_image_ids: list[int] = Field(
         default_factory=list,
-        description="Images that were overwritten before they were written; since the last report.",
+        description="Images that were overwritten before they were written; those that were not told before.",
     )
+    n_lost_before: int = Field(0, description="How many lost images earlier reports of the run have told.")
     files: list[str] = Field(
         default_factory=list,
         description="Its data files, in the order of their images; empty in a report of progress if nothing is new.",

@@ -49,6 +49,7 @@ class FakeStoreWriter:
         self._open: int | None = None
         self._n_handled = 0
         self._lost: list[int] = []
+        self._n_lost_told = 0
 
     def alive(self) -> WriterReport:
         """Return the report that it sends at least once a second."""
@@ -65,7 +66,9 @@ class FakeStoreWriter:
         match decode(message):
             case StartRun() as start:
                 self._start(start)
-            case EndRun(run_id=run_id) if run_id == self._open:
+            case EndRun(run_id=run_id, n_sent=n_sent) if run_id == self._open:
+                if n_sent is None:
+                    self._n_lost_told = 0
                 progress = self.flush()
                 return [progress, self._report(ReportKind.DRAINED)]
             case FinishRun(run_id=run_id, report=report) if run_id == self._open:
@@ -84,7 +87,8 @@ class FakeStoreWriter:
         self.runs[start.run_id] = start
         self.written[start.run_id] = {}
         self._open = start.run_id
-        self._n_handled = self.n_flushed = 0
+        self._n_handled = self.n_flushed = self._n_lost_told = 0
+        self._lost = []
 
     def _write(self, image: NDArray[Any]) -> list[WriterReport]:
         self._n_handled += 1
@@ -108,7 +112,7 @@ class FakeStoreWriter:
         return 0 if self._open is None else sum(map(len, self.written[self._open].values()))
 
     def _report(self, kind: ReportKind, run_id: int | None = None, message: str = "") -> WriterReport:
-        lost, self._lost = self._lost, []
+        n_told, self._n_lost_told = self._n_lost_told, len(self._lost)
         files = self.written.get(self._open or 0, {})
         return WriterReport(
             kind=kind,
@@ -117,7 +121,8 @@ class FakeStoreWriter:
             run_id=self._open if run_id is None else run_id,
             n_written=self._n_written(),
             n_flushed=self.n_flushed,
-            lost_image_ids=lost,
+            lost_image_ids=self._lost[n_told:],
+            n_lost_before=n_told,
             files=list(files),
             message=message,
         )

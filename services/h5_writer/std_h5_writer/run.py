@@ -69,6 +69,15 @@ class Run:
         """Return lost images that no report has told yet, as many as fit into one."""
         return self.lost_ids[self._n_lost_reported : self._n_lost_reported + MAX_LOST_IDS_A_REPORT]
 
+    @property
+    def n_lost_reported(self) -> int:
+        """Lost images that reports have told."""
+        return self._n_lost_reported
+
+    def report_again(self) -> None:
+        """Have all lost images told again: who has heard of them is gone."""
+        self._n_lost_reported = 0
+
     def mark_reported(self, n_ids: int) -> None:
         """Remember that so many of `unreported_ids` were told."""
         self._n_lost_reported += n_ids

@@ -238,6 +238,8 @@ class H5Writer:
             self._ignore("end_of_unknown_run", run_id=end.run_id)
             return
         self._write_all_in_flight()
+        if end.n_sent is None:
+            run.report_again()
         run.is_ending = True
         run.n_sent = end.n_sent
         run.deadline = self._clock() + MISSING_IMAGES_TIMEOUT_S
@@ -349,6 +351,7 @@ class H5Writer:
             n_flushed=files.n_flushed,
             n_incomplete=files.n_incomplete,
             lost_image_ids=ids,
+            n_lost_before=run.n_lost_reported,
             files=[] if is_known else [str(path) for path in files.paths],
             n_bytes=files.n_bytes,
             message=message,

@@ -15,7 +15,7 @@ from std_daq.streams.doorbell import Doorbell
 from std_daq.streams.queue import PullQueue
 from std_daq.telemetry.logs import ConditionLog
 from std_writer_agent.desk import AcceptedRequest, RequestDesk
-from std_writer_agent.effects import Announce, Decide, DropUnsent, Effect, End, SendImages, SendMessage
+from std_writer_agent.effects import Announce, DropUnsent, Effect, End, KeepReport, SendImages, SendMessage
 from std_writer_agent.image_source import ImageSource
 from std_writer_agent.metrics import AgentMetrics
 from std_writer_agent.outbox import Outbox
@@ -231,8 +231,8 @@ class WriterAgent:
                     if action is Action.START:
                         self._desk.start()
                     self._desk.announce(self._with_note(effect))
-                case Decide(report=report):
-                    self._desk.decide(report)
+                case KeepReport(report=report):
+                    self._desk.keep_report(report)
                 case End(report=report):
                     self._run = None
                     self._desk.end(report)

@@ -184,9 +184,9 @@ class RequestDesk:
         if self.active is not None:
             self._journal.start(self.active.entry.request_id)
 
-    def decide(self, report: RunReport) -> None:
-        """Keep what the active request has done, before its files are closed."""
-        self._journal.decide(report.request_id, report)
+    def keep_report(self, report: RunReport) -> None:
+        """Keep what is known of the active request."""
+        self._journal.keep_report(report.request_id, report)
 
     def announce(self, what: Announce) -> None:
         """Tell how the active request goes."""

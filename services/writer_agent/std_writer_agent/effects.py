@@ -43,8 +43,8 @@ class Announce:
 
 
 @dataclass(frozen=True, slots=True)
-class Decide:
-    """Keep the report: the images are in the files, which are about to be closed with it."""
+class KeepReport:
+    """Keep what is known, for the case that this process is killed: which images never came, at last what is done."""
 
     report: RunReport
 
@@ -56,4 +56,4 @@ class End:
     report: RunReport
 
 
-Effect = SendImages | SendMessage | DropUnsent | Announce | Decide | End
+Effect = SendImages | SendMessage | DropUnsent | Announce | KeepReport | End

@@ -58,7 +58,8 @@ class JournalEntry:
     accepted_at
         Seconds since 1970.
     report
-        The last of a request that has ended; of a started one what was decided before its files were closed.
+        The last of a request that has ended; of a started one what was known last: without an end which images never
+        came, with one what was decided before its files were closed.
     """
 
     request_id: str
@@ -123,8 +124,8 @@ class RequestJournal:
         """Note that the run begins."""
         self._update(request_id, "state = ?", RequestState.STARTED)
 
-    def decide(self, request_id: str, report: RunReport) -> None:
-        """Keep what a run has done before its files are closed."""
+    def keep_report(self, request_id: str, report: RunReport) -> None:
+        """Keep what is known of a run that has not ended."""
         self._update(request_id, "report = ?", report.to_wire())
 
     def end(self, request_id: str, report: RunReport) -> None:

@@ -90,12 +90,13 @@ class WriterPart:
 
     def feed(self, report: WriterReport, now: float) -> None:
         """Take a report of this run by the process that has the part."""
-        has_moved = report.n_written > self.n_written or bool(report.lost_image_ids)
+        lost_ids = self._new_lost_ids(report)
+        has_moved = report.n_written > self.n_written or bool(lost_ids)
         self.n_written = max(self.n_written, report.n_written)
         self.n_incomplete = max(self.n_incomplete, report.n_incomplete)
         self.files = report.files or self.files
-        self.lost_ids += report.lost_image_ids
-        self._lost_ahead.update(report.lost_image_ids)
+        self.lost_ids += lost_ids
+        self._lost_ahead.update(lost_ids)
         self._flush(report.n_flushed)
         self.has_failed = self.has_failed or report.kind is ReportKind.FAILED
         if report.kind in _NEXT_STATE and self.state in {PartState.OPEN, PartState.DRAINED}:
@@ -116,6 +117,11 @@ class WriterPart:
             else:
                 unflushed.append(image_id)
         return self.lost_ids + unflushed
+
+    def _new_lost_ids(self, report: WriterReport) -> list[int]:
+        """Return what is not known yet; nothing if earlier ones are missing, which went to an agent that is gone."""
+        n_known = len(self.lost_ids) - report.n_lost_before
+        return report.lost_image_ids[n_known:] if n_known >= 0 else []
 
     def _flush(self, n_flushed: int) -> None:
         for _ in range(min(n_flushed - self.n_flushed, len(self._unflushed))):

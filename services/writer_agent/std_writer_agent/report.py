@@ -49,7 +49,8 @@ def make_report(
     plan, parts, counter, ending
         The run.
     found
-        What an earlier process of the agent has left about it; its numbers stand where the writers say less.
+        What an earlier process of the agent has left about it: without an end which images never came, with one what
+        it had decided, whose numbers stand where the writers say less.
     began_at, ended_at
         Times of the run (UTC).
     """
@@ -58,7 +59,10 @@ def make_report(
     n_lost = counter.n_missed + sum(part.n_lost for part in parts)
     lost_ids = sorted(chain(counter.missed_ids(), *(part.known_lost_ids() for part in parts)))
     files = _files(plan, parts, has_master=ending.has_master)
-    if found is not None and found.n_written + found.n_lost >= n_written + n_lost:
+    if found is not None and found.ended_at is None:
+        n_lost += found.n_lost
+        lost_ids = sorted([*lost_ids, *found.lost_image_ids])
+    elif found is not None and found.n_written + found.n_lost >= n_written + n_lost:
         n_written, n_incomplete, n_lost = found.n_written, found.n_incomplete, found.n_lost
         lost_ids, files = list(found.lost_image_ids), files or found.files
     verdict = _verdict(plan, ending, n_written=n_written, n_bad=n_lost + n_incomplete)

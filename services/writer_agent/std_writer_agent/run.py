@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.protocols.requests import Action, RunReport
+from std_daq.protocols.requests import Action, RunReport, Verdict
 from std_daq.protocols.store_stream import (
     STORE_IMAGE,
     EndRun,
@@ -19,7 +19,7 @@ from std_daq.protocols.store_stream import (
     WriterReport,
 )
 from std_writer_agent.counter import ImageCounter
-from std_writer_agent.effects import Announce, Decide, DropUnsent, Effect, End, SendImages, SendMessage
+from std_writer_agent.effects import Announce, DropUnsent, Effect, End, KeepReport, SendImages, SendMessage
 from std_writer_agent.part import PartState, WriterPart
 from std_writer_agent.plan import RunPlan
 from std_writer_agent.report import Ending, data_files, make_report
@@ -79,6 +79,7 @@ class Run:
         self._entered = now
         self._last_image = now
         self._next_progress = now + PROGRESS_PERIOD_S
+        self._n_missed_kept = 0
         self._ending = Ending(failures=[] if found is None else ["writer agent was restarted during the run"])
         self._effects: list[Effect] = []
 
@@ -170,6 +171,7 @@ class Run:
         if now >= self._next_progress and self.state in {RunState.RUNNING, RunState.DRAINING}:
             self._next_progress = now + PROGRESS_PERIOD_S
             self._announce_progress(now)
+            self._keep_missed()
         return self._advance(now)
 
     @property
@@ -331,7 +333,7 @@ class Run:
 
     def _finish_parts(self, now: float) -> None:
         report = self.report(now)
-        self._effects.append(Decide(report))
+        self._effects.append(KeepReport(report))
         for part in self.parts.values():
             if part.state is PartState.DRAINED:
                 self._effects.append(SendMessage(part.writer, FinishRun(run_id=self.plan.run_id, report=report)))
@@ -347,6 +349,20 @@ class Run:
             details["n_requested"] = self._n_images
         message = f"{report.n_written}{wanted} images written{lost}"
         self._effects.append(Announce(Action.PROGRESS, message, details))
+
+    def _keep_missed(self) -> None:
+        """Have the images that never came remembered: the writers, who know the others, cannot tell of them."""
+        if self.counter.n_missed == self._n_missed_kept or self._found is not None:
+            return
+        self._n_missed_kept = self.counter.n_missed
+        report = RunReport(
+            request_id=self.plan.request_id,
+            verdict=Verdict.FAILED,
+            n_lost=self.counter.n_missed,
+            lost_image_ids=tuple(self.counter.missed_ids()),
+            started_at=self._began_at,
+        )
+        self._effects.append(KeepReport(report))
 
     def _end(self, now: float) -> None:
         if self.plan.images_per_file and not self._ending.has_master and self.report(now).files:

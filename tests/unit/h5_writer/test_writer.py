@@ -303,6 +303,23 @@ def test_images_that_could_not_be_saved_at_the_end_are_lost(
     assert (finished.n_written, bench.agent.lost_image_ids) == (0, [0, 1, 2])
 
 
+def test_lost_images_are_told_again_to_an_agent_that_was_restarted(bench: Any, tmp_path: Path) -> None:
+    publisher = bench.make_ring(n_slots=8)
+    bench.agent.start(tmp_path / "a.h5")
+    for i in range(20):
+        bench.agent.send(publisher.publish(i), i)
+    bench.step_until(ReportKind.PROGRESS)
+    while not bench.agent.lost_image_ids:
+        bench.step_until(ReportKind.PROGRESS)
+    told = list(bench.agent.lost_image_ids)
+    n_before = len(bench.agent.reports)
+    bench.agent.end(None)
+    bench.step_until(ReportKind.DRAINED)
+    again = [report for report in bench.agent.reports[n_before:] if report.lost_image_ids]
+    assert again[0].n_lost_before == 0
+    assert [image_id for report in again for image_id in report.lost_image_ids] == told
+
+
 def test_a_new_run_closes_the_files_of_an_abandoned_one_as_failed(bench: Any, tmp_path: Path) -> None:
     publisher = bench.make_ring()
     bench.agent.start(tmp_path / "a.h5", compression="bslz4")

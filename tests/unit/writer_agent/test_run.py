@@ -20,7 +20,7 @@ from std_daq.protocols.store_stream import (
     encode_run_message,
 )
 from std_daq.testing.store_writer import FakeStoreWriter
-from std_writer_agent.effects import Announce, Decide, DropUnsent, Effect, End, SendImages, SendMessage
+from std_writer_agent.effects import Announce, DropUnsent, Effect, End, KeepReport, SendImages, SendMessage
 from std_writer_agent.plan import RunPlan, images_per_file
 from std_writer_agent.roster import WriterRoster
 from std_writer_agent.run import Run, RunState
@@ -142,8 +142,8 @@ def test_decision_is_kept_before_the_files_are_closed() -> None:
     stage = Stage(plan_of(n_images=1), FakeStoreWriter())
     stage.feed([0])
     kinds = [type(effect).__name__ for effect in stage.effects]
-    assert kinds.index("Decide") < len(kinds) - kinds[::-1].index("SendMessage") - 1
-    assert [e.report.n_written for e in stage.effects if isinstance(e, Decide)] == [1]
+    assert kinds.index("KeepReport") < len(kinds) - kinds[::-1].index("SendMessage") - 1
+    assert [e.report.n_written for e in stage.effects if isinstance(e, KeepReport)] == [1]
 
 
 def test_files_go_round_the_writers_and_a_master_is_written() -> None:
@@ -440,6 +440,22 @@ def test_run_found_after_a_restart_is_closed_as_failed_with_its_numbers() -> Non
     assert (stage.report.n_written, stage.report.files) == (30, (FILE,))
     assert [message.n_sent for message in stage.sent(EndRun)] == [None]
     assert writer.reports[0].verdict is Verdict.FAILED
+
+
+def test_run_found_after_a_restart_lists_what_was_lost_before_and_after() -> None:
+    writer = FakeStoreWriter(overwritten=[4, 7])
+    before = Stage(plan_of(n_images=100), writer)
+    before.feed([1, 2, 4, 5])
+    before.tick(2)
+    before.feed([7, 8])
+    before.tick(2)
+    kept = [effect.report for effect in before.effects if isinstance(effect, KeepReport)]
+    assert [report.lost_image_ids for report in kept] == [(3,), (3, 6)]
+    stage = Stage(before.run.plan, writer, found=RunReport.from_wire(kept[-1].to_wire()))
+    assert stage.report.verdict is Verdict.FAILED
+    assert (stage.report.n_written, stage.report.n_lost) == (4, 4)
+    assert stage.report.lost_image_ids == (3, 4, 6, 7)
+    assert stage.report.started_at == START
 
 
 def test_run_found_after_a_restart_of_everything_tells_what_to_do() -> None:
