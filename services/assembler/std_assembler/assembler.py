@@ -14,6 +14,7 @@ from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import image_buffer_path, images_address
 from std_daq.detectors.interface import Detector, FrameConverter
 from std_daq.detectors.registry import open_detector
+from std_daq.errors import SharedMemoryError
 from std_daq.protocols.image_metadata import IMAGE_METADATA, PROTOCOL_VERSION, Encoding, ImageStatus, dtype_code
 from std_daq.service.run import ServiceContext
 from std_daq.shm.image_buffer import ImageBuffer
@@ -54,6 +55,8 @@ class Assembler:
         self._builder = ImageBuilder(config, self._detector)
         self._n_active = config.n_modules - len(set(config.deactivate))
         self._template = self._make_template(config)
+        last = journal.read(journal.next_sequence - 1, 1).entries
+        self._last_published = (int(last["epoch"][0]), int(last["frame_index"][0])) if len(last) else None
         self._calibration = 0
         self._calibrations: list[dict[str, Any]] = self._images.read_notes().get("calibration", [])
         if self._calibrations:
@@ -67,12 +70,23 @@ class Assembler:
         return self._source.is_attached
 
     def step(self) -> None:
-        """Publish what has come; wait at most 0.1 s for it."""
+        """Publish what has come; wait at most 0.1 s for it.
+
+        Raises
+        ------
+        SharedMemoryError
+            When the ImageBuffer was removed.
+        """
+        if not self._images.is_live:
+            raise SharedMemoryError(f"{self._images.segment.path} was removed; it is made anew when the service starts")
         self._source.wait(0.1)
         n_lost = self._source.n_lost
         has_overrun = False
         for exposure in self._source.read():
             self._replace_converter()
+            if self._is_published_already(exposure):
+                self._remember(exposure)
+                continue
             if not self._publish(exposure):
                 self._count_lost(1, "overwritten in the FrameBuffer", image_id=int(exposure.first["id"][0]))
                 has_overrun = True
@@ -93,6 +107,11 @@ class Assembler:
         self._source.close()
         self._doorbell.close()
         self._images.close()
+
+    def _is_published_already(self, exposure: Exposure) -> bool:
+        """Whether a predecessor was killed after it had published this exposure, before it noted that."""
+        last, self._last_published = self._last_published, None
+        return last == (_epoch(exposure), exposure.frame_index)
 
     def _publish(self, exposure: Exposure) -> bool:
         """Publish an exposure; returns False where nothing of it is there any more."""
@@ -127,7 +146,7 @@ class Assembler:
         arrived = [raw for raw in exposure.raw if raw is not None]
         metadata["first_arrival_ns"] = min(int(raw["first_arrival_ns"][0]) for raw in arrived)
         metadata["last_arrival_ns"] = max(int(raw["last_arrival_ns"][0]) for raw in arrived)
-        metadata["epoch"] = max(int(raw["epoch"][0]) for raw in arrived)
+        metadata["epoch"] = _epoch(exposure)
         metadata["status"] = built.status
         metadata["n_missing_modules"] = built.n_missing_modules
         metadata["n_missing_packets"] = built.missing_packets.sum()
@@ -167,7 +186,6 @@ class Assembler:
             return
         self._converter = replacement
         self._calibration = (self._calibration + 1) % 2**16
-        self._has_gaps_filled[:] = False
         self._note_calibration()
         self._log.info("calibration_replaced", files=[str(file.path) for file in replacement.calibration])
 
@@ -187,6 +205,10 @@ class Assembler:
         template["dtype"] = dtype_code(self._detector.image_dtype)
         template["encoding"] = Encoding.RAW
         return template
+
+
+def _epoch(exposure: Exposure) -> int:
+    return max(int(raw["epoch"][0]) for raw in exposure.raw if raw is not None)
 
 
 def _open_images(config: DetectorConfig, detector: Detector) -> tuple[ImageBuffer, bool]:

@@ -65,11 +65,9 @@ class FrameSource:
             for part, point in zip(parts, resume_points, strict=True)
         ]
         self._doorbell = Doorbell(*(frames_address(config, part) for part in parts))
-        self._synchroniser: Synchroniser[NDArray[Any]] = Synchroniser(
-            len(parts),
-            window=config.module_sync_queue_size,
-            time_limit_ns=int(config.assembler.receiver_timeout_s * 1e9),
-        )
+        self._window = config.module_sync_queue_size
+        self._time_limit_ns = int(config.assembler.receiver_timeout_s * 1e9)
+        self._synchroniser: Synchroniser[NDArray[Any]] | None = None
         self._last_epoch: list[int | None] = [None] * len(parts)
         self._last_key = [-1] * len(parts)
         self.n_lost = 0
@@ -103,7 +101,8 @@ class FrameSource:
             self.n_lost += part.n_lost
             for raw in part.entries:
                 yield from self._feed(source, raw)
-        yield from map(_exposure, self._synchroniser.poll(time.monotonic_ns()))
+        if self._synchroniser is not None:
+            yield from map(_exposure, self._synchroniser.poll(time.monotonic_ns()))
 
     def skip_to_safety(self) -> int:
         """After an overrun: leave out the exposures that are about to be overwritten; returns how many.
@@ -129,8 +128,16 @@ class FrameSource:
         is_restart = last_epoch is not None and (epoch != last_epoch or key <= self._last_key[source])
         self._last_epoch[source] = epoch
         self._last_key[source] = key
+        if self._synchroniser is None:
+            self._synchroniser = self._make_synchroniser(source)
         done = self._synchroniser.feed(source, key, raw, time.monotonic_ns(), restarted=is_restart)
         yield from map(_exposure, done)
+
+    def _make_synchroniser(self, source: int) -> Synchroniser[NDArray[Any]]:
+        """Return one whose window leaves the frames of the exposures that wait in the ring."""
+        ring = self._followers[source].ring
+        window = self._window if ring is None else min(self._window, ring.n_slots * 3 // 4)
+        return Synchroniser(len(self._followers), window=window, time_limit_ns=self._time_limit_ns)
 
 
 def _exposure(result: Synchronised[NDArray[Any]]) -> Exposure:

@@ -17,6 +17,7 @@ from std_daq.detectors.interface import FrameConverter
 from std_daq.errors import SharedMemoryError
 from std_daq.protocols.image_metadata import ImageStatus
 from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.shm.segment import Segment
 from std_daq.testing.frames import FrameFeeder
 from std_daq.testing.services import service_context
 
@@ -172,6 +173,52 @@ def test_frames_overwritten_before_their_turn_are_never_shown_as_an_image(line: 
     for sequence in range(8, 16):
         number = int(entries["id"][sequence])
         np.testing.assert_array_equal(line.pixels(sequence), expected_image(raw_frames(number), {}))
+
+
+def test_overtaken_assembler_leaves_out_what_is_about_to_be_overwritten(line: Line) -> None:
+    for number in range(40):
+        line.feeders[0].publish(number, raw_frames(0))
+    entries = line.step_until(12)
+    assert entries["id"].tolist() == list(range(28, 40))  # three quarters of the FrameBuffer's slots
+
+
+def test_exposure_that_a_killed_assembler_had_published_is_not_published_again(line: Line) -> None:
+    line.feeders[0].publish(1, raw_frames(1))
+    line.feeders[0].publish(2, raw_frames(2))
+    line.step_until(2)
+    ring, sequence = line.images.journal.resume_point(0)
+    line.assembler.close()
+    writable, _ = ImageBuffer.create(
+        image_buffer_path(line.config),
+        shape=line.config.image_shape,
+        dtype=np.dtype("u2"),
+        n_modules=4,
+        buffer_bytes=0,
+        n_slots=8,
+    )
+    writable.journal.set_resume_point(0, ring, sequence - 1)  # as if it was killed before it noted the second
+    writable.close()
+    line.assembler = Assembler(service_context(line.config))
+    line.feeders[0].publish(3, raw_frames(3))
+    assert line.step_until(3)["id"].tolist() == [1, 2, 3]
+
+
+def test_assembler_whose_ring_was_removed_ends(line: Line) -> None:
+    removed = Segment.attach(image_buffer_path(line.config), is_writable=True)
+    removed.remove()
+    removed.close()
+    with pytest.raises(SharedMemoryError, match="was removed"):
+        line.assembler.step()
+
+
+def test_window_of_waiting_exposures_fits_into_a_small_ring(shm_dir: Path, runtime: Path) -> None:
+    line = Line(eiger(shm_dir, udp={"receivers": ["0-1", "2-3"]}, assembler={"receiver_timeout_s": 30.0}))
+    for number in range(14):  # of 16 slots, and 64 exposures might wait
+        line.feeders[0].publish(number, raw_frames(0))
+    entries = line.step_until(2)
+    assert entries["id"].tolist() == [0, 1]
+    assert line.missing(0) == [0, 0, 64, 64]
+    line.close()
 
 
 def test_restarted_assembler_goes_on_where_the_last_one_stopped(line: Line) -> None:
