@@ -181,6 +181,10 @@ def validate(path: Path, *, max_images_read: int | None = None) -> ValidationRep
         return report
     try:
         is_open = _check_superblock(path, report)
+    except UNREADABLE as error:
+        report.error(f"cannot be read: {error}")
+        return report
+    try:
         with h5py.File(path, "r", swmr=is_open, locking="best-effort") as file:
             check_layout(file)
             _check_contents(file, report, max_images_read)

@@ -115,3 +115,12 @@ def test_few_photons_are_seen_in_the_dark() -> None:
     pixels[3, 4] = 1
     shown = colour(pixels).astype(int).sum(axis=-1)
     assert shown[3, 4] > shown[0, 0]
+
+
+def test_file_of_another_kind_is_not_for_recovery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "detector.json"
+    other.write_text("{}")
+    assert main(["validate", str(other)]) == 1
+    output = capsys.readouterr().out
+    assert "cannot be read" in output
+    assert "std-daq recover" not in output
