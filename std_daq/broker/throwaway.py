@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -156,6 +157,13 @@ class ThrowawayBroker:
         if process.stdin is not None:
             process.stdin.close()
 
+    def revive(self) -> None:
+        """Start the node again, with the data it had, if it has died; raises BrokerError if it does not come up."""
+        if self._process is not None and self._process.poll() is not None:
+            self._log.warning("broker_restarted", port=self._port, ended_with=self._process.returncode)
+            self.halt()
+            self.start()
+
     def close(self) -> None:
         """Kill the node and remove all that it had."""
         self.halt()
@@ -234,14 +242,24 @@ def _takes_connections(port: int, url: str) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class GivenBroker:
+    """A broker that others look after."""
+
+    url: str
+
+    def revive(self) -> None:
+        """Do nothing."""
+
+
 @contextmanager
-def start_broker(url: str | None) -> Iterator[str]:
-    """Yield the URL of a broker: the one given, else that of a throwaway node that ends with the context.
+def start_broker(url: str | None) -> Iterator[GivenBroker | ThrowawayBroker]:
+    """Yield a broker: the one at the URL given, else a throwaway node that ends with the context.
 
     A further kind of throwaway broker, such as a container, is a further branch here.
     """
     if url:
-        yield url
+        yield GivenBroker(url)
         return
     with ThrowawayBroker() as broker:
-        yield broker.url
+        yield broker

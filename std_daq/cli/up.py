@@ -18,6 +18,7 @@ from std_daq.cli.argument_types import positive_number
 from std_daq.errors import ConfigError, ResourceError, SharedMemoryError
 
 if TYPE_CHECKING:
+    from std_daq.broker.throwaway import GivenBroker, ThrowawayBroker
     from std_daq.config.model import DetectorConfig
     from std_daq.service.supervisor import ServiceCommand
 
@@ -53,11 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
     with (runtime / "up.lock").open("w") as lock:
         _lock(lock, config)
         given = arguments.broker_url or os.environ.get(VARIABLE) or configured_broker_url(config)
-        with start_broker(given) as url:
-            get_logger().info("broker", url=redact_url(url), is_throwaway=given is None)
-            save_broker_url(broker_url_file(config), url)
+        with start_broker(given) as broker:
+            get_logger().info("broker", url=redact_url(broker.url), is_throwaway=given is None)
+            save_broker_url(broker_url_file(config), broker.url)
             try:
-                _supervise(config, arguments, url, stop)
+                _supervise(config, arguments, broker, stop)
             finally:
                 broker_url_file(config).unlink(missing_ok=True)
                 if not arguments.keep_rings:
@@ -95,20 +96,26 @@ def _check_detector(config: "DetectorConfig", file: Path) -> None:
         raise error if error.file else error.in_file(file) from None
 
 
-def _supervise(config: "DetectorConfig", arguments: argparse.Namespace, url: str, stop: threading.Event) -> None:
+def _supervise(
+    config: "DetectorConfig",
+    arguments: argparse.Namespace,
+    broker: "GivenBroker | ThrowawayBroker",
+    stop: threading.Event,
+) -> None:
     from std_daq.broker.address import VARIABLE
     from std_daq.cli.service_log import ServiceLog
     from std_daq.service.supervisor import Supervisor
 
     commands = service_commands(config, arguments.config)
     log = ServiceLog(sys.stderr, [command.instance for command in commands])
-    supervisor = Supervisor(config, commands, log.write, {VARIABLE: url})
+    supervisor = Supervisor(config, commands, log.write, {VARIABLE: broker.url})
     deadline = time.monotonic() + arguments.ready_timeout
     is_ready = False
     try:
         supervisor.start()
         while not stop.wait(_READY_LOOK_S):
             supervisor.step()
+            broker.revive()
             if is_ready:
                 continue
             not_ready = supervisor.not_ready()

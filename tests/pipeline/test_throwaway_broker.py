@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -61,11 +63,16 @@ def test_node_comes_back_with_its_data_and_leaves_nothing() -> None:
         channel.confirm_delivery()
         channel.queue_declare("kept", durable=True)
         channel.basic_publish("", "kept", b"1", pika.BasicProperties(delivery_mode=2))
-        broker.halt()
+        pid = broker.pid
+        assert pid is not None
+        broker.revive()
+        assert broker.pid == pid, "it lives"
+        os.kill(pid, signal.SIGKILL)
+        assert wait_until(lambda: processes_that_name(broker.folder.name) == [])
         with pytest.raises(pika.exceptions.AMQPError):
             connection.process_data_events()
-        assert processes_that_name(broker.folder.name) == []
-        broker.start()
+        broker.revive()
+        assert broker.pid != pid
         connection = pika.BlockingConnection(pika.URLParameters(broker.url))
         assert connection.channel().basic_get("kept")[2] == b"1"
         connection.close()
@@ -106,10 +113,11 @@ def test_server_that_ends_at_once_is_told_with_its_last_words(monkeypatch: pytes
 
 
 def test_given_url_starts_nothing() -> None:
-    with start_broker("amqp://elsewhere") as url:
-        assert url == "amqp://elsewhere"
+    with start_broker("amqp://elsewhere") as broker:
+        broker.revive()
+        assert broker.url == "amqp://elsewhere"
 
 
 def test_throwaway_node_is_started_without_url() -> None:
-    with start_broker(None) as url:
-        connect(url)
+    with start_broker(None) as broker:
+        connect(broker.url)
