@@ -122,9 +122,9 @@ def test_request_waits_for_a_writer_that_is_away(broker_url: str, client: Status
 @pytest.mark.parametrize(
     ("request_id", "body"),
     [
-        (new_request_id(), b"{"),
-        (new_request_id(), b'{"output_file": "/a", "n_imagse": 1}'),
-        (new_request_id(), b"\xff" * 10_000),
+        ("6a0cf3f4-90de-4b9b-8a7e-0e6d3d3ed9c1", b"{"),
+        ("6a0cf3f4-90de-4b9b-8a7e-0e6d3d3ed9c1", b'{"output_file": "/a", "n_imagse": 1}'),
+        ("6a0cf3f4-90de-4b9b-8a7e-0e6d3d3ed9c1", b"\xff" * 10_000),
         ("not a uuid", REQUEST_OF_TEN.to_wire()),
     ],
 )

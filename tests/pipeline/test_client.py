@@ -127,7 +127,9 @@ def write(config: str, *more: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("answer", "exit_code"), [(complete, 0), (lose_some, 3), (fail, 5), (refuse, 6)], ids=lambda value: str(value)
+    ("answer", "exit_code"),
+    [(complete, 0), (lose_some, 3), (fail, 5), (refuse, 6)],
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_exit_code_is_the_verdict(
     config: str, tag: str, broker_url: str, answer: Answer, exit_code: int, capsys: pytest.CaptureFixture[str]

@@ -29,6 +29,8 @@ PROGRESS_PERIOD_S = 0.2
 # The end of a run overtakes its images only if the agent was restarted; what has not come by then was lost.
 MISSING_IMAGES_TIMEOUT_S = 2.0
 CLOSE_DEADLINE_S = 2.0
+# How long a message that was sent before the end may be on its way.
+LAST_MESSAGE_S = 0.1
 
 
 class H5Writer:
@@ -112,7 +114,7 @@ class H5Writer:
         """Write what was already sent, as far as there is time, and close the files as failed."""
         deadline = self._clock() + CLOSE_DEADLINE_S
         while self._run is not None and self._clock() < deadline:
-            message = self._inbox.pull()
+            message = self._inbox.pull(LAST_MESSAGE_S)
             if message is None:
                 break
             self._take(message)
