@@ -277,7 +277,7 @@ def summarise(outcomes: list[Outcome], left: list[str], folder: Path, picture: P
             f"{outcome.n_bytes / 1e6:.0f}",
             "[red]wrong" if outcome.problems else "[green]all right",
         )
-    console = Console()
+    console = Console(width=100)
     console.print(table)
     for outcome in outcomes:
         for problem in outcome.problems[:10]:
