@@ -56,6 +56,11 @@ def connect(url: str) -> None:
     pika.BlockingConnection(pika.URLParameters(url)).close()
 
 
+def is_written(folder: Path, name: bytes) -> bool:
+    """Return whether the node has written a queue's name into its database."""
+    return any(name in path.read_bytes() for path in folder.rglob("*") if path.suffix in {".LOG", ".DCD", ".DCL"})
+
+
 def test_node_comes_back_with_its_data_and_leaves_nothing() -> None:
     with ThrowawayBroker() as broker:
         connection = pika.BlockingConnection(pika.URLParameters(broker.url))
@@ -63,6 +68,8 @@ def test_node_comes_back_with_its_data_and_leaves_nothing() -> None:
         channel.confirm_delivery()
         channel.queue_declare("kept", durable=True)
         channel.basic_publish("", "kept", b"1", pika.BasicProperties(delivery_mode=2))
+        # RabbitMQ keeps news of queues to itself for up to two seconds before it writes them.
+        assert wait_until(lambda: is_written(broker.folder, b"kept"))
         pid = broker.pid
         assert pid is not None
         broker.revive()

@@ -317,7 +317,8 @@ def test_lost_images_are_told_again_to_an_agent_that_was_restarted(bench: Any, t
     bench.step_until(ReportKind.DRAINED)
     again = [report for report in bench.agent.reports[n_before:] if report.lost_image_ids]
     assert again[0].n_lost_before == 0
-    assert [image_id for report in again for image_id in report.lost_image_ids] == told
+    assert told == list(range(len(told)))
+    assert [image_id for report in again for image_id in report.lost_image_ids] == list(range(12))
 
 
 def test_a_new_run_closes_the_files_of_an_abandoned_one_as_failed(bench: Any, tmp_path: Path) -> None:
