@@ -1,5 +1,6 @@
 """ImageBuffer: whole images with their metadata; the generic camera that everything downstream reads."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -106,7 +107,7 @@ class ImageBuffer(RingBuffer):
             entry_bytes=IMAGE_METADATA.itemsize,
             attributes={"shape": list(shape), "dtype": dtype_code(dtype), "n_modules": n_modules},
         )
-        segment, is_new = Segment.create_or_attach(path, geometry.offsets()["total"], _as_document(geometry))
+        segment, is_new = Segment.create_or_attach(path, geometry.offsets()["total"], asdict(geometry))
         return cls(segment, geometry), is_new
 
     @classmethod
@@ -136,7 +137,3 @@ class ImageBuffer(RingBuffer):
         """Let go of the ring; arrays taken from it must not be used any more."""
         del self.images, self.journal, self._sequences
         super().close()
-
-
-def _as_document(geometry: RingGeometry) -> dict[str, Any]:
-    return {name: getattr(geometry, name) for name in RingGeometry.__slots__}

@@ -1,32 +1,12 @@
 """What the images of a simulated or lossy detector have to be, worked out packet by packet in plain Python."""
 
-from collections.abc import Container
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.detectors.interface import Detector, FrameConverter, SimulatedFrame
-
-
-def place_packets(
-    detector: Detector, module: int, frame: SimulatedFrame, lost: Container[int] = ()
-) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
-    """Place the packets of a frame; returns its bytes, zero where nothing came, and the bitmap of its units."""
-    layout = detector.packet_layout(module)
-    data = np.zeros(layout.frame_bytes, np.uint8)
-    received = np.zeros(-(-layout.n_units // 64), np.uint64)
-    for number, (packet, length) in enumerate(zip(frame.packets, frame.lengths, strict=True)):
-        if number in lost:
-            continue
-        unit = layout.unit.read(packet.tobytes())
-        n_units = (int(length) - layout.header_bytes) // layout.unit_bytes
-        n_bytes = n_units * layout.unit_bytes
-        place = unit * layout.unit_bytes
-        data[place : place + n_bytes] = packet[layout.header_bytes : layout.header_bytes + n_bytes]
-        for arrived in range(unit, unit + n_units):
-            received[arrived // 64] |= np.uint64(1 << arrived % 64)
-    return data, received
+from std_daq.detectors.interface import Detector, FrameConverter
+from std_daq.testing.reference_receiver import datagrams_of, receive_frame
 
 
 def expected_image(
@@ -57,6 +37,6 @@ def expected_image(
             converter.fill(module, image)
             continue
         frame = detector.packets(module, frame_number, raw[module], pulse_id=frame_number, timestamp=0)
-        data, received = place_packets(detector, module, frame, lost.get(module, set()))
+        data, received = receive_frame(detector.packet_layout(module), datagrams_of(frame, lost.get(module, ())))
         converter.convert(module, data, received, 0, image)
     return image

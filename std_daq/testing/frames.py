@@ -15,6 +15,7 @@ from std_daq.protocols.image_metadata import ImageStatus
 from std_daq.protocols.raw_metadata import RAW_METADATA
 from std_daq.shm.frame_buffer import FrameBuffer
 from std_daq.streams.doorbell import DoorbellPublisher
+from std_daq.testing.reference_receiver import datagrams_of, receive_frame
 
 
 class FrameFeeder:
@@ -60,20 +61,10 @@ class FrameFeeder:
         header["frame_index"] = header["id"] = frame_number
         header["pulse_id"] = pulse_id
         header["first_arrival_ns"] = header["last_arrival_ns"] = time.time_ns()
-        data = self.ring.frame(index)
-        for number, (packet, length) in enumerate(zip(frame.packets, frame.lengths, strict=True)):
-            payload = packet[layout.header_bytes : length]
-            unit = layout.unit.read(packet.tobytes())
-            n_units = len(payload) // layout.unit_bytes
-            place = slice(unit * layout.unit_bytes, (unit + n_units) * layout.unit_bytes)
-            if number in lost:
-                data[place] = 0
-                header["n_missing_packets"] += 1
-                continue
-            data[place] = payload[: n_units * layout.unit_bytes]
-            header["n_received_packets"] += 1
-            for received in range(unit, unit + n_units):
-                header["received"][0, received // 64] |= np.uint64(1 << received % 64)
+        arrived = datagrams_of(frame, lost)
+        self.ring.frame(index)[:], header["received"][0] = receive_frame(layout, arrived)
+        header["n_received_packets"] = len(arrived)
+        header["n_missing_packets"] = len(frame.packets) - len(arrived)
         self.ring.end(index)
         placed: NDArray[Any] = header.copy()
         return placed

@@ -1,11 +1,18 @@
 """What a receiver does with the packets of one frame, in plain Python: the reference for compiled receivers."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.detectors.interface import SimulatedFrame
 from std_daq.detectors.packet_layout import PacketLayout
+
+
+def datagrams_of(frame: SimulatedFrame, lost: Container[int] = ()) -> list[bytes]:
+    """Return the datagrams of a simulated frame, without the packets that are lost on the way."""
+    packets = zip(frame.packets, frame.lengths, strict=True)
+    return [packet[:length].tobytes() for number, (packet, length) in enumerate(packets) if number not in lost]
 
 
 def receive_frame(layout: PacketLayout, datagrams: Iterable[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
