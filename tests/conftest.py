@@ -15,15 +15,46 @@ import structlog
 
 from std_daq.broker.address import VARIABLE
 from std_daq.broker.throwaway import ThrowawayBroker
+from std_daq.testing.broker_container import BrokerContainer, find_image
 
 # Test sessions side by side on one machine keep apart.
 SHM_PREFIX = f"std-daq-test-{os.getpid()}-"
 
 
+BROKER_IMAGE = pytest.StashKey[str | None]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--broker",
+        choices=("auto", "container", "node"),
+        default="auto",
+        help="RabbitMQ of the tests: a throwaway container, or a throwaway node of the machine's own installation; "
+        "auto takes the container where there are an engine and an image (docker/build.sh makes it)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    wanted = config.getoption("broker")
+    image = None if wanted == "node" else find_image()
+    if wanted == "container" and image is None:
+        raise pytest.UsageError("--broker container: no engine, or no RabbitMQ image (docker/build.sh makes one)")
+    config.stash[BROKER_IMAGE] = image
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    image = config.stash[BROKER_IMAGE]
+    if image is not None:
+        return f"broker: a throwaway container of {image}"
+    why = "" if config.getoption("broker") == "node" else " (no engine with a RabbitMQ image here)"
+    return f"broker: a throwaway node{why}"
+
+
 @pytest.fixture(scope="session")
-def broker_url() -> Iterator[str]:
+def broker_url(pytestconfig: pytest.Config) -> Iterator[str]:
     """URL of one real RabbitMQ for all tests; each test uses a tag of its own."""
-    with ThrowawayBroker() as broker:
+    image = pytestconfig.stash[BROKER_IMAGE]
+    with ThrowawayBroker() if image is None else BrokerContainer(image) as broker:
         yield broker.url
 
 
