@@ -1,6 +1,25 @@
 """The life of a service: arguments, configuration, signals, health, main loop."""
 
-from std_daq.service.arguments import service_parser
-from std_daq.service.run import Service, ServiceContext, run_service
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from std_daq.service.arguments import service_parser
+    from std_daq.service.run import Service, ServiceContext, run_service
 
 __all__ = ["Service", "ServiceContext", "run_service", "service_parser"]
+
+_MODULES = {
+    "Service": "std_daq.service.run",
+    "ServiceContext": "std_daq.service.run",
+    "run_service": "std_daq.service.run",
+    "service_parser": "std_daq.service.arguments",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import where it is used: the health check of a container runs every few seconds, and needs none of it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_MODULES[name]), name)

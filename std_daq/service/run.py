@@ -18,8 +18,8 @@ from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import make_runtime_dir
 from std_daq.errors import ConfigError, StdDaqError
 from std_daq.service.end_with_supervisor import end_with_supervisor
-from std_daq.service.record import remove_record, write_record
-from std_daq.telemetry.endpoint import TelemetryEndpoint
+from std_daq.service.presence import Presence
+from std_daq.service.readiness import HasReadiness, Readiness
 from std_daq.telemetry.logs import configure_logs, get_logger
 from std_daq.telemetry.metrics import make_registry
 
@@ -28,12 +28,8 @@ EXIT_AGAIN = 1
 EXIT_CONFIG = 2
 
 
-class Service(Protocol):
-    """What a service's own class offers to its life."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it does its work now; asked from another thread."""
+class Service(HasReadiness, Protocol):
+    """What a service's own class offers to its life; it may also tell why it is not ready (`TellsWhyNot`)."""
 
     def step(self) -> None:
         """Do what is there to do, or wait for it for at most about 0.1 s."""
@@ -117,30 +113,23 @@ def run_service(
 
 def _live(context: ServiceContext, start: Callable[[ServiceContext], Service]) -> int:
     log = get_logger()
-    config = context.config
-    running: list[Service] = []
-    port = context.arguments.metrics_port
-    if port is None:
-        port = config.metrics.ports.get(context.instance, 0)
-    endpoint = TelemetryEndpoint(
-        config.metrics.address, port, context.registry, lambda: bool(running) and running[0].is_ready
-    )
-    record = write_record(config, context.instance, endpoint.url)
+    readiness = Readiness()
+    port: int | None = context.arguments.metrics_port
+    presence = Presence(context.config, context.instance, port, context.registry, readiness)
     try:
         service = start(context)
-        running.append(service)
-        log.info("started", endpoint=endpoint.url)
+        readiness.service = service
+        log.info("started", endpoint=presence.url)
         try:
             while not context.stop.is_set():
                 service.step()
         finally:
-            running.clear()
+            readiness.end()
             service.close()
         log.info("ended")
         return EXIT_OK
     finally:
-        remove_record(record)
-        endpoint.close()
+        presence.close()
 
 
 def _stop_on_signals(stop: threading.Event) -> None:

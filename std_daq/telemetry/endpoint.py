@@ -20,8 +20,8 @@ class TelemetryEndpoint:
         Where to listen; port 0 takes any free one.
     registry
         The metrics.
-    is_ready
-        Asked for each /health/ready.
+    why_not_ready
+        Asked for each /health/ready: the reason, or None when the service is ready.
 
     Raises
     ------
@@ -29,12 +29,15 @@ class TelemetryEndpoint:
         When the port is taken or not allowed.
     """
 
-    def __init__(self, address: str, port: int, registry: CollectorRegistry, is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, address: str, port: int, registry: CollectorRegistry, why_not_ready: Callable[[], str | None]
+    ) -> None:
         try:
-            self._server = ThreadingHTTPServer((address, port), _handler(registry, is_ready))
+            self._server = ThreadingHTTPServer((address, port), _handler(registry, why_not_ready))
         except OSError as error:
             raise PortError(
-                f"metrics cannot be served at {address}:{port}: {error.strerror}; choose another --metrics-port"
+                f"metrics cannot be served at {address}:{port}: {error.strerror}; "
+                "choose another --metrics-port or metrics.address"
             ) from None
         self._server.daemon_threads = True
         self._thread = Thread(target=self._server.serve_forever, args=(0.1,), name="telemetry", daemon=True)
@@ -53,21 +56,24 @@ class TelemetryEndpoint:
         self._thread.join()
 
 
-def _handler(registry: CollectorRegistry, is_ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
+def _handler(registry: CollectorRegistry, why_not_ready: Callable[[], str | None]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/metrics":
                 self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry))
             elif self.path == "/health/live":
-                self._answer_health(is_good=True)
+                self._answer_health(None)
             elif self.path == "/health/ready":
-                self._answer_health(is_good=is_ready())
+                self._answer_health(why_not_ready())
             else:
                 self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"known: /metrics /health/live /health/ready\n")
 
-        def _answer_health(self, *, is_good: bool) -> None:
-            status = HTTPStatus.OK if is_good else HTTPStatus.SERVICE_UNAVAILABLE
-            self._answer(status, "application/json", json.dumps({"ok": is_good}).encode())
+        def _answer_health(self, reason: str | None) -> None:
+            if reason is None:
+                self._answer(HTTPStatus.OK, "application/json", b'{"ok": true}')
+            else:
+                body = json.dumps({"ok": False, "reason": reason}).encode()
+                self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "application/json", body)
 
         def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
             self.send_response(status)

@@ -24,7 +24,7 @@ from std_daq.protocols.image_metadata import ImageStatus
 from std_daq.shm.frame_buffer import FrameBuffer
 from std_daq.simulation.sending import PacketSender
 from std_daq.testing.reference_receiver import receive_frame
-from std_daq.testing.services import service_context
+from std_daq.testing.services import free_tcp_port, service_context
 from std_udp_recv.__main__ import main
 from std_udp_recv.placing import kernels as k
 from std_udp_recv.receiver import Receiver
@@ -329,13 +329,6 @@ class Process:
         assert self.process.stderr is not None
         self.process.stderr.close()
         return code
-
-
-def free_tcp_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def test_process_ends_on_sigterm_with_what_it_has_and_goes_on_after_kill(shm_dir, runtime, tmp_path):

@@ -67,7 +67,12 @@ class Assembler:
     @property
     def is_ready(self) -> bool:
         """Whether the frames of all receivers can be read."""
-        return self._source.is_attached
+        return self.why_not_ready is None
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """What is waited for."""
+        return None if self._source.is_attached else "waiting for the FrameBuffer: is each receiver running?"
 
     def step(self) -> None:
         """Publish what has come; wait at most 0.1 s for it.

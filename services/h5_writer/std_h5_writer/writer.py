@@ -92,8 +92,13 @@ class H5Writer:
     @property
     def is_ready(self) -> bool:
         """Whether images can be written."""
+        return self.why_not_ready is None
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """What has ended the writing of the present run, until that has been finished."""
         run = self._run
-        return run is None or not run.failure
+        return None if run is None else run.failure or None
 
     def step(self) -> None:
         """Handle what has come, a bounded number of messages; wait at most 0.1 s for the first."""

@@ -80,7 +80,15 @@ class Receiver:
     @property
     def is_ready(self) -> bool:
         """Whether all ports are received on."""
-        return bool(self._ports) and all(port.is_running for port in self._ports)
+        return self.why_not_ready is None
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """Which ports are not received on."""
+        if not self._ports:
+            return "no UDP port is open"
+        idle = [str(port.socket.port) for port in self._ports if not port.is_running]
+        return f"not receiving on UDP ports {', '.join(idle)}" if idle else None
 
     @property
     def udp_ports(self) -> list[int]:

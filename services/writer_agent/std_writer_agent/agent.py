@@ -104,6 +104,11 @@ class WriterAgent:
         """Whether requests are taken now."""
         return self._is_connected()
 
+    @property
+    def why_not_ready(self) -> str | None:
+        """What is waited for."""
+        return None if self._is_connected() else "waiting for the broker"
+
     def step(self) -> None:
         """Do what has come up; wait at most 0.05 s for it."""
         self._wait()

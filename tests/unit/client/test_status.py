@@ -174,7 +174,7 @@ def endpoint(config: DetectorConfig) -> Iterator[TelemetryEndpoint]:
     registry: CollectorRegistry = make_registry("assembler")
     Counter("daq_images", "Images.", ["status"], registry=registry).labels("good").inc(7)
     Gauge("daq_ring_slots", "Slots.", registry=registry).set(10)
-    endpoint = TelemetryEndpoint("127.0.0.1", 0, registry, lambda: True)
+    endpoint = TelemetryEndpoint("127.0.0.1", 0, registry, lambda: None)
     write_record(config, "assembler", endpoint.url)
     yield endpoint
     endpoint.close()

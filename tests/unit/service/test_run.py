@@ -5,16 +5,23 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from std_daq.testing.services import free_tcp_port
 
 SERVICE = """
 import sys, time
 from std_daq.errors import PortError
 from std_daq.service import run_service, service_parser
 class Idle:
-    is_ready = True
+    @property
+    def why_not_ready(self): return "waiting for Godot" if context.arguments.then == "wait" else None
+    @property
+    def is_ready(self): return self.why_not_ready is None
     def step(self):
         if context.arguments.then == "raise": raise RuntimeError("unforeseen")
         context.stop.wait(0.05)
@@ -57,6 +64,21 @@ def start(config_file: Path, *arguments: str) -> "subprocess.Popen[str]":
     )
 
 
+@contextmanager
+def running(config_file: Path, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+    """Run a service that has begun, and end it."""
+    with start(config_file, *arguments) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        assert json.loads(process.stderr.readline())["event"] == "started"
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.communicate(timeout=20)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_service_drains_and_ends_with_0_on_a_signal(config_file: Path, number: signal.Signals) -> None:
     with start(config_file) as process:
@@ -87,6 +109,38 @@ def test_endpoint_of_a_service_is_found_by_its_record(config_file: Path, runtime
         process.terminate()
         process.communicate(timeout=20)
     assert not (runtime / "idle/services/idle.json").exists()
+
+
+def test_service_that_waits_says_for_what(config_file: Path, runtime: Path) -> None:
+    with running(config_file, "--then", "wait") as process:
+        record = json.loads((runtime / "idle/services/idle.json").read_text())
+        with pytest.raises(urllib.error.HTTPError, match="503") as refused:
+            urllib.request.urlopen(f"{record['url']}/health/ready", timeout=5)
+        assert json.loads(refused.value.read()) == {"ok": False, "reason": "waiting for Godot"}
+        refused.value.close()
+        assert process.poll() is None
+
+
+def test_port_and_address_of_the_endpoint_come_from_the_environment(
+    config_file: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_tcp_port()
+    monkeypatch.setenv("STD_DAQ_METRICS_PORT", str(port))
+    monkeypatch.setenv("STD_DAQ_METRICS_ADDRESS", "127.0.0.2")
+    with (
+        running(config_file),
+        urllib.request.urlopen(f"http://127.0.0.2:{port}/health/live", timeout=5) as answer,
+    ):
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("port", ["eighty", "-1", "65536", "8080 "])
+def test_wrong_port_in_the_environment_is_named(config_file: Path, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.setenv("STD_DAQ_METRICS_PORT", port)
+    with start(config_file) as process:
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert f"'{port}' is not a port, 0 to 65535 (see also STD_DAQ_METRICS_PORT)" in err
 
 
 def test_wrong_configuration_ends_with_2_and_names_the_key(config_file: Path) -> None:

@@ -1,0 +1,79 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from std_daq.service.healthcheck import PORT_VARIABLE, main
+from std_daq.telemetry.endpoint import TelemetryEndpoint
+from std_daq.testing.services import free_tcp_port
+
+# What the health check may cost, and must not load: it runs every few seconds in each container.
+HEAVY = {"pydantic", "numpy", "numba", "zmq", "prometheus_client", "structlog", "std_daq.config.model"}
+
+
+@contextmanager
+def service(why_not_ready: Callable[[], str | None]) -> Iterator[str]:
+    endpoint = TelemetryEndpoint("127.0.0.1", 0, CollectorRegistry(), why_not_ready)
+    yield endpoint.url
+    endpoint.close()
+
+
+def check(*arguments: str, port: str | None = None) -> "subprocess.CompletedProcess[str]":
+    environment = {name: value for name, value in os.environ.items() if name != PORT_VARIABLE}
+    return subprocess.run(
+        [sys.executable, "-m", "std_daq.service.healthcheck", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        env=environment if port is None else environment | {PORT_VARIABLE: port},
+    )
+
+
+def test_ready_service_is_healthy() -> None:
+    with service(lambda: None) as url:
+        checked = check(port=url.rpartition(":")[2])
+    assert (checked.returncode, checked.stdout) == (0, "ready\n")
+
+
+def test_reason_of_a_service_that_is_not_ready_is_told_in_one_line() -> None:
+    with service(lambda: "waiting for the ImageBuffer") as url:
+        checked = check(port=url.rpartition(":")[2])
+    assert (checked.returncode, checked.stdout) == (1, "waiting for the ImageBuffer\n")
+
+
+@pytest.mark.parametrize("path", ["", "/", "/health/ready"])
+def test_service_may_be_given_by_its_url(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with service(lambda: None) as url:
+        assert main([url + path]) == 0
+    assert capsys.readouterr().out == "ready\n"
+
+
+def test_service_that_does_not_answer_is_not_healthy() -> None:
+    port = free_tcp_port()
+    checked = check(port=str(port))
+    assert checked.returncode == 1
+    assert f"nothing answers at 127.0.0.1:{port}" in checked.stdout
+
+
+@pytest.mark.parametrize("port", ["eighty", "99999", "8080/x"])
+def test_wrong_port_is_not_healthy_and_no_traceback(port: str) -> None:
+    checked = check(port=port)
+    assert checked.returncode == 1
+    assert checked.stderr == ""
+
+
+def test_without_a_port_the_variable_is_named() -> None:
+    checked = check()
+    assert checked.returncode == 1
+    assert PORT_VARIABLE in checked.stderr
+
+
+def test_check_loads_nothing_heavy() -> None:
+    code = "import sys, std_daq.service.healthcheck; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    assert HEAVY.isdisjoint(loaded.stdout.split())
