@@ -1,7 +1,8 @@
-"""Ask a service whether it is ready, as containers do: ``python -m std_daq.service.healthcheck [URL]``.
+"""Ask a service whether it is ready, as containers do: ``python -m std_daq.service.healthcheck [--live] [URL]``.
 
-Exit code 0 when it is, else 1 with the reason in one line. It runs every few seconds in each container, so it imports
-nothing but a little of the standard library.
+Exit code 0 when it is, else 1 with the reason in one line. With ``--live`` also 0 when it is not, but answers: for
+Docker Swarm, which kills who is not healthy. It runs every few seconds in each container, so it imports nothing but a
+little of the standard library.
 """
 
 import http.client
@@ -12,26 +13,29 @@ from collections.abc import Sequence
 
 PORT_VARIABLE = "STD_DAQ_METRICS_PORT"
 TIMEOUT_S = 3.0
+LIVE = "--live"
 _PATH = "/health/ready"
 
 
 def main(argv: Sequence[str]) -> int:
     """Ask the service of this container, or that of the given ``http://host:port``; returns the exit code."""
-    if argv:
-        place = argv[0].removeprefix("http://").partition("/")[0]
+    urls = [argument for argument in argv if argument != LIVE]
+    if urls:
+        place = urls[0].removeprefix("http://").partition("/")[0]
     else:
         port = os.environ.get(PORT_VARIABLE)
         if not port:
             print(f"{PORT_VARIABLE} is not set: give the URL of the service's endpoint", file=sys.stderr)  # noqa: T201
             return 1
         place = f"127.0.0.1:{port}"
-    problem = why_not_ready(place)
+    answers, problem = ask(place)
     print(problem or "ready")  # noqa: T201 - the engine keeps it as the output of the check
-    return 1 if problem else 0
+    is_healthy = answers if LIVE in argv else not problem
+    return 0 if is_healthy else 1
 
 
-def why_not_ready(place: str) -> str:
-    """Return why the service at ``host:port`` is not ready; empty when it is."""
+def ask(place: str) -> tuple[bool, str]:
+    """Return whether the service at ``host:port`` answers, and why it is not ready; empty when it is."""
     try:
         connection = http.client.HTTPConnection(place, timeout=TIMEOUT_S)
         try:
@@ -41,13 +45,13 @@ def why_not_ready(place: str) -> str:
         finally:
             connection.close()
     except (OSError, http.client.HTTPException) as error:
-        return f"nothing answers at {place}: {error}"
+        return False, f"nothing answers at {place}: {error}"
     if answer.status == http.client.OK:
-        return ""
+        return True, ""
     try:
-        return str(json.loads(body)["reason"])
+        return True, str(json.loads(body)["reason"])
     except (ValueError, KeyError, TypeError):
-        return f"{place}{_PATH} answers {answer.status}"
+        return True, f"{place}{_PATH} answers {answer.status}"
 
 
 if __name__ == "__main__":

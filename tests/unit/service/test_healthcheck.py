@@ -46,6 +46,17 @@ def test_reason_of_a_service_that_is_not_ready_is_told_in_one_line() -> None:
     assert (checked.returncode, checked.stdout) == (1, "waiting for the ImageBuffer\n")
 
 
+def test_service_that_answers_is_live_and_why_it_is_not_ready_is_told_all_the_same() -> None:
+    with service(lambda: "waiting for the ImageBuffer") as url:
+        checked = check("--live", port=url.rpartition(":")[2])
+    assert (checked.returncode, checked.stdout) == (0, "waiting for the ImageBuffer\n")
+
+
+def test_service_that_does_not_answer_is_not_live() -> None:
+    checked = check("--live", port=str(free_tcp_port()))
+    assert checked.returncode == 1
+
+
 @pytest.mark.parametrize("path", ["", "/", "/health/ready"])
 def test_service_may_be_given_by_its_url(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     with service(lambda: None) as url:
