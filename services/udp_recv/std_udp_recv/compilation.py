@@ -1,6 +1,6 @@
 """Compiles the receive loop into the cache on disk, so that the service's first start is as quick as any other.
 
-Run ``python -m std_udp_recv.compilation`` once after an installation. The loop is the same for all detectors.
+The loop is the same for all detectors.
 """
 
 import tempfile
@@ -35,7 +35,3 @@ def compile_loop() -> None:
         )
         compile_receiver(make_port(_LAYOUT, ring, 0, window_frames=1, key_step=1, epoch=0))
         ring.close()
-
-
-if __name__ == "__main__":
-    compile_loop()

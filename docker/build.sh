@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Builds the images of std-daq, std-daq/TARGET:VERSION.
+#
+#   docker/build.sh [--offline|--online] [--with WHEEL|FOLDER]... [--cpu LEVEL] [TARGET...]
+#
+# --offline   from Debian packages alone; by default from a registry's Python where there is one in reach
+# --online    fail where no registry is in reach
+# --with      add a package, such as a site's detector; of a folder its wheel is built
+# TARGET      by default all of docker/Dockerfile, and rabbitmq
+#
+# Python packages come from the index that pip is configured for, once; what has been made is kept in docker/.build.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+PYTHON=3.11
+VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+BUILD=docker/.build
+
+say() { printf '%s\n' "$*" >&2; }
+usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2; exit 2; }
+targets() { sed -n 's/^FROM service AS //p; s/^FROM runtime AS tools$/tools/p' docker/Dockerfile; }
+
+base_options=() plug_ins=() wanted=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --offline | --online) base_options=("$1") ;;
+        --with) plug_ins+=("${2:?a wheel or a folder}"); shift ;;
+        -*) usage ;;
+        *) wanted+=("$1") ;;
+    esac
+    shift
+done
+[ ${#wanted[@]} -gt 0 ] || mapfile -t wanted < <(targets)
+
+digest_of() { find "$@" -type f ! -name '*.py[co]' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1; }
+is_made() { [ "$(cat "$1/.made-from" 2>/dev/null)" = "$2" ]; }
+
+in_tools() { # COMMAND... : in a small environment with what builds wheels
+    local wanted
+    wanted=$(sha256sum docker/requirements-build.txt)
+    if ! is_made "$BUILD/tools" "$wanted"; then
+        say "making an environment that builds wheels ..."
+        rm -rf "$BUILD/tools"
+        "${PYTHON_COMMAND:-python3}" -m venv "$BUILD/tools" || { say "python3 cannot make it: sudo apt-get install python3-venv"; exit 1; }
+        "$BUILD/tools/bin/python" -m pip install --quiet --require-hashes -r docker/requirements-build.txt
+        printf '%s' "$wanted" >"$BUILD/tools/.made-from"
+    fi
+    "$BUILD/tools/bin/python" -m "$@"
+}
+
+download() { # FOLDER REQUIREMENTS : the wheels for the Python of the images, whatever this machine's is
+    local folder=$1 wanted platforms=() minor
+    wanted=$(sha256sum "$2"; uname -m)
+    ! is_made "$folder" "$wanted" || return 0
+    say "downloading wheels (once) ..."
+    for minor in $(seq 36 -1 5); do platforms+=(--platform "manylinux_2_${minor}_$(uname -m)"); done
+    rm -rf "$folder"
+    in_tools pip download --quiet --dest "$folder" --require-hashes --no-deps --only-binary :all: \
+        --implementation cp --python-version "$PYTHON" "${platforms[@]}" -r "$2"
+    printf '%s' "$wanted" >"$folder/.made-from"
+}
+
+build_wheels() { # FOLDER : of std-daq and of what was given with --with
+    local folder=$1 wanted plug_in
+    wanted=$(digest_of pyproject.toml README.md LICENSE std_daq services "${plug_ins[@]}")
+    ! is_made "$folder" "$wanted" || return 0
+    say "building the wheel of std-daq ..."
+    rm -rf "$folder"
+    in_tools pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir "$folder" .
+    for plug_in in "${plug_ins[@]}"; do
+        in_tools pip wheel --quiet --no-deps --wheel-dir "$folder" "$plug_in"
+    done
+    printf '%s' "$wanted" >"$folder/.made-from"
+}
+
+build_target() { # TARGET
+    say "std-daq/$1:$VERSION"
+    docker build --quiet --target "$1" --tag "std-daq/$1:$VERSION" --file docker/Dockerfile \
+        --build-arg BASE="std-daq/service-base:$VERSION" \
+        --label org.opencontainers.image.title="std-daq $1" --label org.opencontainers.image.version="$VERSION" \
+        "$BUILD/wheels" >/dev/null
+}
+
+mkdir -p "$BUILD/wheels"
+scripts/engine start
+docker/build_std-daq-service-base.sh "${base_options[@]}"
+download "$BUILD/wheels/dependencies" docker/requirements.txt
+download "$BUILD/wheels/pip" docker/requirements-build.txt
+build_wheels "$BUILD/wheels/packages"
+for target in "${wanted[@]}"; do
+    build_target "$target"
+done
