@@ -32,6 +32,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="RabbitMQ of the tests: a throwaway container, or a throwaway node of the machine's own installation; "
         "auto takes the container where there are an engine and an image (docker/build.sh makes it)",
     )
+    parser.addoption(
+        "--require-containers", action="store_true", help="fail tests that need containers where none can be started"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,10 +3,15 @@
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
+from std_daq.testing.engine import EngineError, docker, why_no_engine
 from std_daq.testing.network_lab import NetworkLab
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -16,3 +21,24 @@ def network_lab() -> Iterator[NetworkLab]:
         pytest.skip("a network lab needs root and iproute2")
     with NetworkLab() as lab:
         yield lab
+
+
+@pytest.fixture(scope="session")
+def engine(pytestconfig: pytest.Config) -> None:
+    """A Docker engine; without one tests are skipped, but fail with ``--require-containers``."""
+    reason = why_no_engine()
+    if reason is not None:
+        (pytest.fail if pytestconfig.getoption("require_containers") else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def images(engine: None, pytestconfig: pytest.Config) -> dict[str, str]:
+    """The names of all images by target; they are made by docker/build.sh, which scripts/test-containers runs."""
+    targets = [folder.name.replace("_", "-") for folder in (PROJECT / "services").iterdir()] + ["tools"]
+    names = {target: f"std-daq/{target}:{version('std-daq')}" for target in sorted(targets)}
+    try:
+        docker("image", "inspect", *names.values())
+    except EngineError:
+        reason = "not all images are there: run docker/build.sh"
+        (pytest.fail if pytestconfig.getoption("require_containers") else pytest.skip)(reason)
+    return names
