@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the images of std-daq, std-daq/TARGET:VERSION.
 #
-#   docker/build.sh [--offline|--online] [--with WHEEL|FOLDER]... [--cpu LEVEL] [TARGET...]
+#   docker/build.sh [--offline|--online] [--with WHEEL|FOLDER]... [TARGET...]
 #
 # --offline   from Debian packages alone; by default from a registry's Python where there is one in reach
 # --online    fail where no registry is in reach
@@ -14,23 +14,24 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 PYTHON=3.11
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+RABBITMQ=rabbitmq:3-management
 BUILD=docker/.build
 
 say() { printf '%s\n' "$*" >&2; }
 usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2; exit 2; }
 targets() { sed -n 's/^FROM service AS //p; s/^FROM runtime AS tools$/tools/p' docker/Dockerfile; }
 
-base_options=() plug_ins=() wanted=()
+mode='' plug_ins=() wanted=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --offline | --online) base_options=("$1") ;;
+        --offline | --online) mode=${1#--} ;;
         --with) plug_ins+=("${2:?a wheel or a folder}"); shift ;;
         -*) usage ;;
         *) wanted+=("$1") ;;
     esac
     shift
 done
-[ ${#wanted[@]} -gt 0 ] || mapfile -t wanted < <(targets)
+[ ${#wanted[@]} -gt 0 ] || mapfile -t wanted < <(targets; echo rabbitmq)
 
 digest_of() { find "$@" -type f ! -name '*.py[co]' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1; }
 is_made() { [ "$(cat "$1/.made-from" 2>/dev/null)" = "$2" ]; }
@@ -73,20 +74,34 @@ build_wheels() { # FOLDER : of std-daq and of what was given with --with
     printf '%s' "$wanted" >"$folder/.made-from"
 }
 
-build_target() { # TARGET
-    say "std-daq/$1:$VERSION"
-    docker build --quiet --target "$1" --tag "std-daq/$1:$VERSION" --file docker/Dockerfile \
-        --build-arg BASE="std-daq/service-base:$VERSION" \
-        --label org.opencontainers.image.title="std-daq $1" --label org.opencontainers.image.version="$VERSION" \
-        "$BUILD/wheels" >/dev/null
+build_image() { # TARGET OPTION... CONTEXT
+    local target=$1 log=$BUILD/$1.log
+    shift
+    say "std-daq/$target:$VERSION"
+    docker build --quiet --tag "std-daq/$target:$VERSION" --build-arg BASE="std-daq/service-base:$VERSION" \
+        --label org.opencontainers.image.title="std-daq $target" --label org.opencontainers.image.version="$VERSION" \
+        "$@" >"$log" 2>&1 || { tail -n 20 "$log" >&2; say "std-daq/$target:$VERSION was not built."; exit 1; }
+}
+
+build_rabbitmq() {
+    if [ "$mode" != offline ] && docker pull --quiet "$RABBITMQ" >/dev/null 2>&1; then
+        docker tag "$RABBITMQ" "std-daq/rabbitmq:$VERSION"
+        return
+    fi
+    [ "$mode" != online ] || { say "$RABBITMQ cannot be had."; exit 1; }
+    # The packages come over this machine's network, as those of the base did.
+    build_image rabbitmq --network host --build-arg http_proxy docker/rabbitmq
 }
 
 mkdir -p "$BUILD/wheels"
 scripts/engine start
-docker/build_std-daq-service-base.sh "${base_options[@]}"
+docker/build_std-daq-service-base.sh ${mode:+"--$mode"}
 download "$BUILD/wheels/dependencies" docker/requirements.txt
 download "$BUILD/wheels/pip" docker/requirements-build.txt
 build_wheels "$BUILD/wheels/packages"
 for target in "${wanted[@]}"; do
-    build_target "$target"
+    case $target in
+        rabbitmq) build_rabbitmq ;;
+        *) build_image "$target" --target "$target" --file docker/Dockerfile "$BUILD/wheels" ;;
+    esac
 done
