@@ -42,7 +42,9 @@ def _services(status: DetectorStatus) -> Table:
 def _state(service: ServiceStatus) -> Text:
     if not service.is_answering:
         return Text("does not answer", "red")
-    return Text("ready", "green") if service.is_ready else Text("not ready", "yellow")
+    if service.is_ready:
+        return Text("ready", "green")
+    return Text(f"not ready: {service.reason}" if service.reason else "not ready", "yellow")
 
 
 def _flow(status: DetectorStatus) -> Table:

@@ -1,12 +1,16 @@
 """Asking one service for its metrics and whether it is ready."""
 
 import http.client
+import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+
+from std_daq.telemetry.unix_http import UnixConnection
 
 TIMEOUT_S = 2.0
 
@@ -28,14 +32,15 @@ class Scrape:
     ----------
     is_answering
         Whether it answered at all.
-    is_ready
-        What its /health/ready says.
+    is_ready, reason
+        What its /health/ready says; the reason is empty when it is ready.
     samples
         Its metrics.
     """
 
     is_answering: bool
     is_ready: bool = False
+    reason: str = ""
     samples: tuple[Sample, ...] = ()
 
     def total(self, name: str) -> float:
@@ -55,14 +60,14 @@ class Scrape:
         return sums
 
 
-def scrape(url: str, timeout_s: float = TIMEOUT_S) -> Scrape:
-    """Ask the endpoint of a service; whatever goes wrong makes an answer that says so."""
-    place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=timeout_s)
+def scrape(socket: Path, timeout_s: float = TIMEOUT_S) -> Scrape:
+    """Ask the endpoint of a service at its Unix socket; whatever goes wrong makes an answer that says so."""
+    connection = UnixConnection(socket, timeout_s)
     try:
-        status, _ = _get(connection, "/health/ready")
+        status, health = _get(connection, "/health/ready")
         _, text = _get(connection, "/metrics")
-        return Scrape(True, status == HTTPStatus.OK, tuple(parse_samples(text)))
+        is_ready = status == HTTPStatus.OK
+        return Scrape(True, is_ready, "" if is_ready else _reason(health), tuple(parse_samples(text)))
     except (OSError, http.client.HTTPException, ValueError):
         return Scrape(is_answering=False)
     finally:
@@ -88,3 +93,9 @@ def _get(connection: http.client.HTTPConnection, path: str) -> tuple[int, str]:
     connection.request("GET", path)
     response = connection.getresponse()
     return response.status, response.read().decode()
+
+
+def _reason(health: str) -> str:
+    with suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(health)["reason"])
+    return ""

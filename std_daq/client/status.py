@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from std_daq.client.scrape import Scrape, merge_by_label, scrape
@@ -41,22 +42,26 @@ class ServiceStatus:
 
     Parameters
     ----------
-    instance, pid, url
-        As its record says.
+    instance, host, pid, url
+        As its record says; in a container host and process are those of the container.
     up_s
         For how long it has been running, in seconds.
     is_answering, is_ready
         Whether its endpoint answers, and says that it does its work.
+    reason
+        Why it does not; empty when it does.
     memory_bytes, cpu_s
         Resident memory and processor time; None where it does not answer.
     """
 
     instance: str
+    host: str
     pid: int
     url: str
     up_s: float
     is_answering: bool
     is_ready: bool
+    reason: str
     memory_bytes: int | None
     cpu_s: float | None
 
@@ -170,7 +175,7 @@ class StatusReader:
     config
         The detector: tells where the services leave their records.
     ask
-        Asks the endpoint at a URL.
+        Asks the endpoint at a Unix socket.
     clock
         Seconds since 1970.
     """
@@ -178,7 +183,7 @@ class StatusReader:
     def __init__(
         self,
         config: DetectorConfig,
-        ask: Callable[[str], Scrape] = scrape,
+        ask: Callable[[Path], Scrape] = scrape,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
@@ -190,7 +195,7 @@ class StatusReader:
         """Ask all services that have left a record, at once."""
         records = read_records(self._config)
         with ThreadPoolExecutor(_MAX_AT_ONCE, "status") as pool:
-            scrapes = dict(zip(records, pool.map(self._ask, [record.url for record in records]), strict=True))
+            scrapes = dict(zip(records, pool.map(self._ask, [record.socket for record in records]), strict=True))
         now = self._clock()
         counters = _Counters(now, {record.instance: _totals(answer) for record, answer in scrapes.items()})
         rates = counters.rates_since(self._before)
@@ -298,11 +303,13 @@ def _service(record: ServiceRecord, answer: Scrape, now: float) -> ServiceStatus
     is_answering = answer.is_answering
     return ServiceStatus(
         instance=record.instance,
+        host=record.host,
         pid=record.pid,
         url=record.url,
         up_s=round(now - record.started_ns / 1e9, 1),
         is_answering=is_answering,
         is_ready=answer.is_ready,
+        reason=answer.reason,
         memory_bytes=int(answer.total("process_resident_memory_bytes")) if is_answering else None,
         cpu_s=answer.total("process_cpu_seconds_total") if is_answering else None,
     )

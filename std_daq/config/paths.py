@@ -32,7 +32,7 @@ def runtime_dir(config: DetectorConfig) -> Path:
 def make_runtime_dir(config: DetectorConfig) -> Path:
     """Make the runtime directory, mode 0770, and check that it is ours and that socket paths in it fit."""
     path = runtime_dir(config)
-    longest = len(os.fsencode(path / "frames-1023-1023.ipc"))
+    longest = len(os.fsencode(path / "services" / "udp-recv-1023-1023.sock"))
     if longest > LONGEST_SOCKET_PATH:
         raise ConfigError(
             f"socket paths in this directory have {longest} bytes, the system allows {LONGEST_SOCKET_PATH}",

@@ -23,6 +23,11 @@ class HasReadiness(Protocol):
 class Readiness:
     """Begins with a service that is starting.
 
+    Parameters
+    ----------
+    reason
+        Why it is not ready yet.
+
     Attributes
     ----------
     service
@@ -31,9 +36,9 @@ class Readiness:
         Why it is not ready while there is none to ask.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str = "it is starting") -> None:
         self.service: HasReadiness | None = None
-        self.reason = "it is starting"
+        self.reason = reason
 
     def end(self) -> None:
         """Ask the service no more: it is closing."""

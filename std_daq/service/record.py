@@ -1,63 +1,128 @@
-"""Service records: small files in the runtime directory by which the commands find running services."""
+"""Service records: small files in the runtime directory by which the commands find running services.
 
+A record is locked by its process for as long as that lives. Unlike a process id this tells the truth in every
+container that shares the directory, and beside the record lies a Unix socket of the service's endpoint, which
+answers there, too, whatever network each container is in.
+"""
+
+import fcntl
 import json
 import os
+import socket
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import runtime_dir
+from std_daq.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """One running service: its instance name, process and the URL of its endpoint."""
+    """One running service.
+
+    Attributes
+    ----------
+    instance
+        Its name among the detector's services.
+    host
+        Name of its machine or container.
+    pid
+        Its process there.
+    url
+        Its endpoint.
+    started_ns
+        When it started, since 1970.
+    socket
+        Unix socket of its endpoint.
+    """
 
     instance: str
+    host: str
     pid: int
     url: str
     started_ns: int
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the process is still there."""
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
+    socket: Path
 
 
-def write_record(config: DetectorConfig, instance: str, url: str) -> Path:
-    """Leave the record of this process; the runtime directory must exist."""
+class OwnRecord:
+    """The record of this process, from now until it is removed.
+
+    Parameters
+    ----------
+    config
+        The detector; its runtime directory must exist.
+    instance
+        Name of this process among the detector's services.
+    url
+        Its endpoint.
+    """
+
+    def __init__(self, config: DetectorConfig, instance: str, url: str) -> None:
+        self._path = _records_dir(config) / f"{instance}.json"
+        making = self._path.with_suffix(f".{os.getpid()}")
+        document = {
+            "instance": instance,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "url": url,
+            "started_ns": time.time_ns(),
+        }
+        self._file = making.open("w")
+        # Locked before it is seen, so that nobody takes it for one that was left.
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._file.write(json.dumps(document))
+        self._file.flush()
+        making.rename(self._path)
+
+    def remove(self) -> None:
+        """Remove the record, unless a successor has already put its own there."""
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(self._file.fileno()), self._path.stat()):
+                self._path.unlink()
+        self._file.close()
+
+
+def endpoint_socket(config: DetectorConfig, instance: str) -> Path:
+    """Return where the endpoint of a service has its Unix socket; makes the directory.
+
+    Raises
+    ------
+    ConfigError
+        When this user may not write there.
+    """
     directory = _records_dir(config)
-    directory.mkdir(mode=0o770, exist_ok=True)
-    path = directory / f"{instance}.json"
-    record = ServiceRecord(instance, os.getpid(), url, time.time_ns())
-    making = path.with_suffix(f".{os.getpid()}")
-    making.write_text(json.dumps(asdict(record)))
-    making.rename(path)
-    return path
-
-
-def remove_record(path: Path) -> None:
-    """Remove the record of this process, unless a successor has already put its own there."""
-    with suppress(OSError, ValueError, KeyError):
-        if json.loads(path.read_text())["pid"] == os.getpid():
-            path.unlink()
+    try:
+        directory.mkdir(mode=0o770, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot be made: {error.strerror}", key="runtime_dir", value=str(directory)) from None
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigError(f"user {os.geteuid()} may not write here", key="runtime_dir", value=str(directory))
+    return directory / f"{instance}.sock"
 
 
 def read_records(config: DetectorConfig) -> list[ServiceRecord]:
     """Return the records of the services that run, by instance name."""
-    records = []
-    for path in sorted(_records_dir(config).glob("*.json")):
-        with suppress(OSError, ValueError, TypeError):
-            records.append(ServiceRecord(**json.loads(path.read_text())))
-    return [record for record in records if record.is_running]
+    records = (_read(path) for path in sorted(_records_dir(config).glob("*.json")))
+    return [record for record in records if record is not None]
+
+
+def _read(path: Path) -> ServiceRecord | None:
+    """Read a record; None where its process has ended, or it is none."""
+    with suppress(OSError, ValueError, TypeError), path.open() as file:
+        if _is_locked(file.fileno()):
+            return ServiceRecord(**json.load(file), socket=path.with_suffix(".sock"))
+    return None
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _records_dir(config: DetectorConfig) -> Path:

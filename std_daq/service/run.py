@@ -1,6 +1,7 @@
 """The life of a service, the same for all: start, ready, step by step until a signal, drain, end.
 
-Exit codes: 0 ended as told, 1 start me again, 2 the configuration is wrong.
+Exit codes: 0 ended as told, 1 start me again, 2 the configuration is wrong. A service that is to hold (`Hold`) does not
+end where it cannot start.
 """
 
 import argparse
@@ -8,8 +9,9 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from prometheus_client import CollectorRegistry
 
@@ -18,6 +20,7 @@ from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import make_runtime_dir
 from std_daq.errors import ConfigError, StdDaqError
 from std_daq.service.end_with_supervisor import end_with_supervisor
+from std_daq.service.hold import SIGNALS, Hold
 from std_daq.service.presence import Presence
 from std_daq.service.readiness import HasReadiness, Readiness
 from std_daq.telemetry.logs import configure_logs, get_logger
@@ -87,21 +90,32 @@ def run_service(
     The exit code.
     """
     arguments = parser.parse_args(argv)
-    name = parser.prog.removeprefix("std-")
-    configure_logs(arguments.log_level or "info", service=name)
+    hold = Hold()
+    configure_logs(arguments.log_level or "info", service=_name(parser), file=hold.log_file)
     log = get_logger()
     stop = threading.Event()
     _stop_on_signals(stop)
     end_with_supervisor()
     try:
-        config = load_config(arguments.config)
-        instance = instance_of(arguments, config) if instance_of else name
-        configure_logs(arguments.log_level or config.log_level, service=instance)
-        make_runtime_dir(config)
-        context = ServiceContext(config, arguments, instance, make_registry(name), stop)
-        return _live(context, start)
+        with Presence(arguments.metrics_port, Readiness(hold.last_reason or "it is starting")) as presence:
+            try:
+                context = _prepare(_name(parser), arguments, instance_of, hold.log_file, stop)
+                presence.appear(context.config, context.instance, context.registry)
+                service = start(context)
+            except StdDaqError as error:
+                if not hold.is_wanted:
+                    raise
+                refusal = _in_words(error, arguments.config)
+            else:
+                hold.release_logs()
+                _live(service, presence, stop)
+                return EXIT_OK
+            # Not in the handler: the error keeps alive what the refused start had opened.
+            hold.wait(refusal, presence, stop)
+            log.info("ended")
+            return EXIT_OK
     except ConfigError as error:
-        log.error("configuration_wrong", error=str(error if error.file else error.in_file(arguments.config)))
+        log.error("configuration_wrong", error=_in_words(error, arguments.config))
         return EXIT_CONFIG
     except StdDaqError as error:
         log.error("cannot_go_on", error=str(error), kind=type(error).__name__)
@@ -109,27 +123,44 @@ def run_service(
     except Exception:
         log.exception("unexpected_error")
         return EXIT_AGAIN
-
-
-def _live(context: ServiceContext, start: Callable[[ServiceContext], Service]) -> int:
-    log = get_logger()
-    readiness = Readiness()
-    port: int | None = context.arguments.metrics_port
-    presence = Presence(context.config, context.instance, port, context.registry, readiness)
-    try:
-        service = start(context)
-        readiness.service = service
-        log.info("started", endpoint=presence.url)
-        try:
-            while not context.stop.is_set():
-                service.step()
-        finally:
-            readiness.end()
-            service.close()
-        log.info("ended")
-        return EXIT_OK
     finally:
-        presence.close()
+        hold.release_logs()
+
+
+def _prepare(
+    name: str,
+    arguments: argparse.Namespace,
+    instance_of: Callable[[argparse.Namespace, DetectorConfig], str] | None,
+    log_file: TextIO | None,
+    stop: threading.Event,
+) -> ServiceContext:
+    config = load_config(arguments.config)
+    instance = instance_of(arguments, config) if instance_of else name
+    configure_logs(arguments.log_level or config.log_level, service=instance, file=log_file)
+    make_runtime_dir(config)
+    return ServiceContext(config, arguments, instance, make_registry(name), stop)
+
+
+def _live(service: Service, presence: Presence, stop: threading.Event) -> None:
+    log = get_logger()
+    presence.readiness.service = service
+    log.info("started", endpoint=presence.url)
+    try:
+        while not stop.is_set():
+            service.step()
+    finally:
+        presence.readiness.end()
+        service.close()
+    log.info("ended")
+
+
+def _name(parser: argparse.ArgumentParser) -> str:
+    return parser.prog.removeprefix("std-")
+
+
+def _in_words(error: StdDaqError, config: Path) -> str:
+    """Return what went wrong; what is wrong in a configuration with its file."""
+    return str(error.in_file(config) if isinstance(error, ConfigError) and not error.file else error)
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
@@ -139,5 +170,6 @@ def _stop_on_signals(stop: threading.Event) -> None:
     def handle(signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers
         stop.set()
 
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, handle)
+    for number in SIGNALS:
+        signal.signal(number, handle)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

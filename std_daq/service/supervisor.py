@@ -1,5 +1,6 @@
 """Supervisor: runs the services of one machine, brings back what dies, and ends them all."""
 
+import http.client
 import json
 import os
 import signal
@@ -7,21 +8,27 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from std_daq.config.model import DetectorConfig
 from std_daq.errors import ResourceError
 from std_daq.service.end_with_supervisor import SUPERVISOR_VARIABLE
-from std_daq.service.record import read_records
+from std_daq.service.healthcheck import PORT_VARIABLE
+from std_daq.service.hold import VARIABLE as HOLD_VARIABLE
+from std_daq.service.record import ServiceRecord, read_records
 from std_daq.telemetry.logs import get_logger
+from std_daq.telemetry.unix_http import UnixConnection
 
 STOP_DEADLINE_S = 10.0
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 _STEADY_AFTER_S = 10.0
+_ANSWER_TIMEOUT_S = 2.0
+# What a container sets for its one service: several cannot share a port, and what cannot start is to end.
+_NOT_PASSED_ON = (PORT_VARIABLE, HOLD_VARIABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +103,9 @@ class Supervisor:
 
     def not_ready(self) -> list[str]:
         """Ask every service; returns those that are not ready, and remembers when all are for the first time."""
-        urls = {record.instance: record.url for record in read_records(self._config)}
+        records = {record.instance: record for record in read_records(self._config)}
         instances = [child.command.instance for child in self._children]
-        not_ready = [instance for instance in instances if not _is_ready(urls.get(instance))]
+        not_ready = [instance for instance in instances if not _is_ready(records.get(instance))]
         self._has_been_ready |= not not_ready
         return not_ready
 
@@ -129,6 +136,7 @@ class _Child:
         self._last_error = ""
 
     def start(self) -> None:
+        inherited = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
         self._process = subprocess.Popen(
             [sys.executable, "-m", self.command.module, *self.command.arguments],
             stdin=subprocess.DEVNULL,
@@ -136,7 +144,7 @@ class _Child:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env=os.environ | self._environment | {SUPERVISOR_VARIABLE: str(os.getpid())},
+            env=inherited | self._environment | {SUPERVISOR_VARIABLE: str(os.getpid())},
             # A Ctrl-C in the terminal is for the supervisor, which ends the services in its own way.
             start_new_session=True,
         )
@@ -199,11 +207,14 @@ def _error_in(line: str) -> str:
     return str(event.get("error") or (trace[-1] if trace else event.get("event", "")))
 
 
-def _is_ready(url: str | None) -> bool:
-    if url is None:
+def _is_ready(record: ServiceRecord | None) -> bool:
+    if record is None:
         return False
+    connection = UnixConnection(record.socket, _ANSWER_TIMEOUT_S)
     try:
-        with urllib.request.urlopen(f"{url}/health/ready", timeout=2.0) as answer:  # noqa: S310 - of our own record
-            return bool(answer.status == 200)
-    except OSError:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()

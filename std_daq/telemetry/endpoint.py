@@ -4,15 +4,18 @@ import json
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import BaseServer
 from threading import Thread
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from std_daq.errors import PortError
+from std_daq.telemetry.unix_http import UnixServer
 
 
 class TelemetryEndpoint:
-    """Answers in a thread of its own until it is closed.
+    """Answers in threads of its own until it is closed.
 
     Parameters
     ----------
@@ -22,38 +25,68 @@ class TelemetryEndpoint:
         The metrics.
     why_not_ready
         Asked for each /health/ready: the reason, or None when the service is ready.
+    socket
+        Unix socket at which it answers as well.
 
     Raises
     ------
     PortError
-        When the port is taken or not allowed.
+        When the port is taken or not allowed, or the socket cannot be made.
     """
 
     def __init__(
-        self, address: str, port: int, registry: CollectorRegistry, why_not_ready: Callable[[], str | None]
+        self,
+        address: str,
+        port: int,
+        registry: CollectorRegistry,
+        why_not_ready: Callable[[], str | None],
+        socket: Path | None = None,
     ) -> None:
+        handler = _handler(registry, why_not_ready)
         try:
-            self._server = ThreadingHTTPServer((address, port), _handler(registry, why_not_ready))
+            server = ThreadingHTTPServer((address, port), handler)
         except OSError as error:
             raise PortError(
                 f"metrics cannot be served at {address}:{port}: {error.strerror}; "
                 "choose another --metrics-port or metrics.address"
             ) from None
-        self._server.daemon_threads = True
-        self._thread = Thread(target=self._server.serve_forever, args=(0.1,), name="telemetry", daemon=True)
-        self._thread.start()
+        self._servers: list[BaseServer] = [server]
+        server.daemon_threads = True
+        self._address, self._port = str(server.server_address[0]), server.server_address[1]
+        if socket is not None:
+            try:
+                self._servers.append(UnixServer(socket, handler))
+            except OSError as error:
+                server.server_close()
+                raise PortError(f"metrics cannot be served at {socket}: {error.strerror or error}") from None
+        self._threads = [
+            Thread(target=server.serve_forever, args=(0.1,), name="telemetry", daemon=True) for server in self._servers
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return self._address
+
+    @property
+    def port(self) -> int:
+        """The TCP port."""
+        return self._port
 
     @property
     def url(self) -> str:
         """Where it answers, as ``http://address:port``."""
-        host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}"
+        return f"http://{self._address}:{self._port}"
 
     def close(self) -> None:
         """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+        for thread in self._threads:
+            thread.join()
 
 
 def _handler(registry: CollectorRegistry, why_not_ready: Callable[[], str | None]) -> type[BaseHTTPRequestHandler]:

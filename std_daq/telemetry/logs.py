@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from typing import TextIO
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -11,7 +12,9 @@ from structlog.typing import FilteringBoundLogger
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def configure_logs(level: str = "info", *, service: str | None = None, json: bool | None = None) -> None:
+def configure_logs(
+    level: str = "info", *, service: str | None = None, json: bool | None = None, file: TextIO | None = None
+) -> None:
     """Send logs to standard error.
 
     Parameters
@@ -22,6 +25,8 @@ def configure_logs(level: str = "info", *, service: str | None = None, json: boo
         Name put into every line.
     json
         One JSON object a line; by default wherever standard error is not a terminal.
+    file
+        Takes the lines in place of standard error.
     """
     as_json = not sys.stderr.isatty() if json is None else json
     renderer: structlog.typing.Processor
@@ -35,7 +40,7 @@ def configure_logs(level: str = "info", *, service: str | None = None, json: boo
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=file or sys.stderr),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.clear_contextvars()

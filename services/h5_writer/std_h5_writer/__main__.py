@@ -30,6 +30,7 @@ def _instance(arguments: Namespace, config: DetectorConfig) -> str:
 
 
 def _start(context: ServiceContext) -> Service:
+    from std_daq.config.output_roots import check_output_roots
     from std_daq.config.paths import image_buffer_path, store_address, store_reports_address
     from std_daq.detectors.registry import open_detector
     from std_daq.streams.queue import PullQueue
@@ -44,6 +45,7 @@ def _start(context: ServiceContext) -> Service:
     config = context.config
     writer: int = context.arguments.writer
     owner = FileOwner(config.writer_user_id)
+    check_output_roots(config, owner.identity())
     describer = RunDescriber(config, open_detector(config))
     compressor = OrderedCompressor(config.writer.n_compression_threads)
     return H5Writer(

@@ -14,11 +14,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _start(context: ServiceContext) -> Service:
+    import os
+
     from std_daq.broker.connection import BrokerConnection
     from std_daq.broker.detector_broker import broker_url_of
     from std_daq.broker.requests import RequestConsumer
     from std_daq.broker.statuses import StatusPublisher
     from std_daq.broker.topology import WriterQueues
+    from std_daq.config.output_roots import check_output_roots
     from std_daq.config.paths import (
         image_buffer_path,
         images_address,
@@ -39,6 +42,8 @@ def _start(context: ServiceContext) -> Service:
     from std_writer_agent.status_sender import StatusSender
 
     config = context.config
+    if config.writer_user_id in {None, os.geteuid()}:
+        check_output_roots(config)  # where files are made by another user only the writers can tell
     height, width = config.image_shape
     admission = Admission(config, height * width * open_detector(config).image_dtype.itemsize)
     journal = RequestJournal(config.writer.journal or runtime_dir(config) / "writer-journal.sqlite")

@@ -13,8 +13,9 @@ from std_daq.client.scrape import Scrape, parse_samples, scrape
 from std_daq.client.status import StatusReader
 from std_daq.config.load import load_config
 from std_daq.config.model import DetectorConfig
-from std_daq.service.record import write_record
-from std_daq.telemetry.endpoint import TelemetryEndpoint
+from std_daq.service.presence import Presence
+from std_daq.service.readiness import Readiness
+from std_daq.service.record import OwnRecord, endpoint_socket
 from std_daq.telemetry.metrics import make_registry
 
 RECEIVER = """
@@ -73,32 +74,32 @@ def config(config_file: Path) -> DetectorConfig:
 
 
 class FakeServices:
-    """Answers of services by URL, and a clock."""
+    """Answers of services by instance name, and a clock."""
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
         self.now = 1000.0
 
-    def ask(self, url: str) -> Scrape:
-        if url not in self.texts:
+    def ask(self, socket: Path) -> Scrape:
+        if socket.stem not in self.texts:
             return Scrape(is_answering=False)
-        return Scrape(True, True, tuple(parse_samples(self.texts[url])))
+        return Scrape(True, True, "", tuple(parse_samples(self.texts[socket.stem])))
 
 
 @pytest.fixture
-def services(config: DetectorConfig) -> FakeServices:
-    write_record(config, "udp-recv", "http://receiver")
-    write_record(config, "h5-writer-0", "http://writer")
-    write_record(config, "assembler", "http://assembler")
-    write_record(config, "writer-agent", "http://agent")
+def services(config: DetectorConfig) -> Iterator[FakeServices]:
     fake = FakeServices()
     fake.texts = {
-        "http://receiver": RECEIVER.format(received=100),
-        "http://writer": WRITER,
-        "http://assembler": ASSEMBLER,
-        "http://agent": AGENT,
+        "udp-recv": RECEIVER.format(received=100),
+        "h5-writer-0": WRITER,
+        "assembler": ASSEMBLER,
+        "writer-agent": AGENT,
     }
-    return fake
+    endpoint_socket(config, "any")
+    records = [OwnRecord(config, instance, f"http://{instance}") for instance in fake.texts]
+    yield fake
+    for record in records:
+        record.remove()
 
 
 def reader(config: DetectorConfig, services: FakeServices) -> StatusReader:
@@ -140,7 +141,7 @@ def test_rates_are_those_since_the_last_reading(config: DetectorConfig, services
     status_reader = reader(config, services)
     assert status_reader.read().packets.received_per_s is None
     services.now += 2
-    services.texts["http://receiver"] = RECEIVER.format(received=150)
+    services.texts["udp-recv"] = RECEIVER.format(received=150)
     assert status_reader.read().packets.received_per_s == pytest.approx(50)
 
 
@@ -148,12 +149,12 @@ def test_rate_of_a_restarted_service_counts_from_zero(config: DetectorConfig, se
     status_reader = reader(config, services)
     status_reader.read()
     services.now += 2
-    services.texts["http://receiver"] = RECEIVER.format(received=10)
+    services.texts["udp-recv"] = RECEIVER.format(received=10)
     assert status_reader.read().packets.received_per_s == pytest.approx(10)
 
 
 def test_service_that_does_not_answer_is_shown_as_such(config: DetectorConfig, services: FakeServices) -> None:
-    del services.texts["http://writer"]
+    del services.texts["h5-writer-0"]
     status = reader(config, services).read()
     assert not status.is_ready
     assert [service.is_answering for service in status.services] == [True, False, True, True]
@@ -169,25 +170,38 @@ def test_garbage_from_an_endpoint_is_a_service_that_does_not_answer(text: str) -
         list(parse_samples(text))
 
 
+class Ready:
+    is_ready = True
+
+
 @pytest.fixture
-def endpoint(config: DetectorConfig) -> Iterator[TelemetryEndpoint]:
+def presence(config: DetectorConfig) -> Iterator[Presence]:
     registry: CollectorRegistry = make_registry("assembler")
     Counter("daq_images", "Images.", ["status"], registry=registry).labels("good").inc(7)
     Gauge("daq_ring_slots", "Slots.", registry=registry).set(10)
-    endpoint = TelemetryEndpoint("127.0.0.1", 0, registry, lambda: None)
-    write_record(config, "assembler", endpoint.url)
-    yield endpoint
-    endpoint.close()
+    with Presence(0, Readiness()) as presence:
+        presence.appear(config, "assembler", registry)
+        presence.readiness.service = Ready()
+        yield presence
 
 
-def test_real_endpoint_is_read(endpoint: TelemetryEndpoint) -> None:
-    answer = scrape(endpoint.url)
+def test_real_endpoint_is_read(config: DetectorConfig, presence: Presence) -> None:
+    answer = scrape(endpoint_socket(config, "assembler"))
     assert answer.is_ready
     assert answer.by_label("daq_images_total", "status") == {"good": 7}
 
 
-def test_endpoint_that_is_gone_does_not_answer() -> None:
-    assert not scrape("http://127.0.0.1:1").is_answering
+def test_reason_of_a_service_that_is_not_ready_is_told(config: DetectorConfig, presence: Presence) -> None:
+    presence.readiness.end()
+    (service,) = StatusReader(config).read().services
+    assert (service.is_answering, service.is_ready, service.reason) == (True, False, "it is ending")
+    console = Console(record=True, width=150)
+    console.print(status_view(StatusReader(config).read()))
+    assert "not ready: it is ending" in console.export_text()
+
+
+def test_endpoint_that_is_gone_does_not_answer(runtime: Path) -> None:
+    assert not scrape(runtime / "gone.sock").is_answering
 
 
 def run_status(config_file: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, str]:
@@ -195,9 +209,7 @@ def run_status(config_file: Path, capsys: pytest.CaptureFixture[str], *more: str
     return exit_code, capsys.readouterr().out
 
 
-def test_status_is_one_document(
-    config_file: Path, endpoint: TelemetryEndpoint, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_status_is_one_document(config_file: Path, presence: Presence, capsys: pytest.CaptureFixture[str]) -> None:
     exit_code, output = run_status(config_file, capsys, "--json")
     document: dict[str, Any] = json.loads(output)
     assert exit_code == 0
@@ -207,7 +219,7 @@ def test_status_is_one_document(
 
 
 def test_status_is_shown_once_where_there_is_no_terminal(
-    config_file: Path, endpoint: TelemetryEndpoint, capsys: pytest.CaptureFixture[str]
+    config_file: Path, presence: Presence, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exit_code, output = run_status(config_file, capsys)
     assert exit_code == 0
