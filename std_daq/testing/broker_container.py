@@ -26,7 +26,7 @@ loopback_users = none
 vm_memory_high_watermark.absolute = 512MB
 disk_free_limit.absolute = 50MB
 """
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 PROBE_TIMEOUT_S = 5.0
 
 
@@ -73,8 +73,8 @@ class BrokerContainer:
         return f"amqp://{USER}:{self._password}@127.0.0.1:{port}/%2F"
 
     def __enter__(self) -> Self:
-        self._container.start()
         try:
+            self._container.start()
             self._wait_until_ready()
         except BaseException:
             self._container.stop()
