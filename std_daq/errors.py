@@ -9,6 +9,7 @@
     │   ├── SharedMemoryError  a ring cannot be made, found or attached
     │   └── PortError          an address or port is taken or not allowed
     ├── BrokerError            RabbitMQ is away or refuses
+    │   └── MissingExchangeError  nobody has declared yet what others will
     ├── RequestRefusedError    a write request that will not be carried out
     ├── FileFormatError        an image file that is not what it should be
     └── CaptureError           a packet capture that cannot be read or written
@@ -76,6 +77,10 @@ class PortError(ResourceError):
 
 class BrokerError(StdDaqError):
     """RabbitMQ is away or refuses."""
+
+
+class MissingExchangeError(BrokerError):
+    """An exchange is not there yet; its owner declares it sooner or later."""
 
 
 class RequestRefusedError(StdDaqError):

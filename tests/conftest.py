@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pika
 import psutil
 import pytest
 import structlog
 
-from std_daq.broker.address import VARIABLE
+from std_daq.broker.address import FILE_VARIABLE, VARIABLE
 from std_daq.broker.throwaway import ThrowawayBroker
+from std_daq.broker.topology import EXCHANGES
 from std_daq.testing.broker_container import BrokerContainer, find_image
 
 # Test sessions side by side on one machine keep apart.
@@ -58,13 +60,22 @@ def broker_url(pytestconfig: pytest.Config) -> Iterator[str]:
     """URL of one real RabbitMQ for all tests; each test uses a tag of its own."""
     image = pytestconfig.stash[BROKER_IMAGE]
     with ThrowawayBroker() if image is None else BrokerContainer(image) as broker:
+        declare_exchanges(broker.url)
         yield broker.url
+
+
+def declare_exchanges(url: str) -> None:
+    """Declare what a writer agent would, so that a test needs none to listen."""
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        for exchange, kind in EXCHANGES.items():
+            connection.channel().exchange_declare(exchange, kind, durable=True)
 
 
 @pytest.fixture(autouse=True)
 def _no_broker_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep tests away from the broker that the caller's environment may name."""
-    monkeypatch.delenv(VARIABLE, raising=False)
+    for variable in (VARIABLE, FILE_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,9 @@
 """A connection to RabbitMQ that comes back by itself.
 
+Of the nodes of a cluster it takes one by chance, and the next when that one goes away. Attempts go on for as long as
+it takes: each node once with short pauses, then with pauses that double up to `LONGEST_PAUSE_S`, each shortened by
+chance by up to a half, so that the many clients of a broker that comes back do not come at once.
+
 One thread owns the connection, because pika's may not be shared. Others talk to it through queues: what is to
 be published waits there in order, also through an outage; what arrived waits to be taken. Messages are
 persistent and confirmed by the broker; a message that was on its way when the connection broke is sent again,
@@ -22,26 +26,21 @@ import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
-from std_daq.broker.address import redact_url
-from std_daq.broker.failures import CONNECTION_FAILURES
+from std_daq.broker.address import BrokerAddress, redact_url
+from std_daq.broker.failures import CONNECTION_FAILURES, NOT_FOUND, describe_failure, is_refusal
 from std_daq.broker.messages import Delivery, Message, encode_properties
-from std_daq.broker.topology import Topology
-from std_daq.errors import BrokerError
+from std_daq.broker.parameters import connection_parameters
+from std_daq.broker.topology import Topology, explain_missing_exchange
+from std_daq.errors import BrokerError, MissingExchangeError
 from std_daq.telemetry.logs import ConditionLog, get_logger
 
 # pika reports each failed attempt in many lines; one of ours says it.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
-HEARTBEAT_S = 20
-SOCKET_TIMEOUT_S = 5.0
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 2.0
 PREFETCH = 16
 MAX_WAITING = 10_000
-
-# The broker's answers to a user that it does not let in, and for a virtual host that it does not have.
-ACCESS_REFUSED = 403
-NOT_ALLOWED = 530
 
 
 @dataclass(slots=True)
@@ -64,8 +63,8 @@ class BrokerConnection:
 
     Parameters
     ----------
-    url
-        ``amqp://user:password@host:port/vhost``.
+    address
+        Where the broker is, or its URL.
     topology
         What to declare after each connect, and what to consume.
     name
@@ -74,9 +73,19 @@ class BrokerConnection:
         How many messages may wait to be published.
     """
 
-    def __init__(self, url: str, topology: Topology, *, name: str = "std-daq", max_waiting: int = MAX_WAITING) -> None:
-        self._place = redact_url(url)
-        self._parameters = _parameters(url, name)
+    def __init__(
+        self,
+        address: BrokerAddress | str,
+        topology: Topology,
+        *,
+        name: str = "std-daq",
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        self._address = BrokerAddress.parse(address) if isinstance(address, str) else address
+        self._place = str(self._address)
+        self._nodes = random.sample(self._address.urls, len(self._address.urls))
+        for url in self._nodes:
+            connection_parameters(url, self._address, name)
         self._topology = topology
         self._name = name
         self._max_waiting = max_waiting
@@ -89,7 +98,7 @@ class BrokerConnection:
         self._session = 0
         self._n_failures = 0
         self._trouble = "it has not answered yet"
-        self._is_refused = False
+        self._n_refusals = 0
         self._log = get_logger()
         self._conditions = ConditionLog()
         self._thread = threading.Thread(target=self._run, name=f"broker-{name}", daemon=True)
@@ -112,7 +121,7 @@ class BrokerConnection:
             The broker refuses, or does not answer in time.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self.is_connected or self._is_refused, timeout_s)
+            self._changed.wait_for(lambda: self.is_connected or self._n_refusals >= len(self._nodes), timeout_s)
             if not self.is_connected:
                 raise BrokerError(f"no connection to the broker at {self._place}: {self._trouble}")
 
@@ -220,20 +229,23 @@ class BrokerConnection:
             self._changed.notify_all()
 
     def _run_session(self) -> None:
-        """Connect and serve until the connection breaks or is to be closed."""
+        """Connect to the next node and serve until the connection breaks or is to be closed."""
+        url = self._nodes[0]
         with contextlib.ExitStack() as stack:
             try:
-                connection = pika.BlockingConnection(self._parameters)
+                connection = pika.BlockingConnection(connection_parameters(url, self._address, self._name))
                 stack.callback(_close_quietly, connection)
                 self._trouble = "connected, but it does not answer to the declaration of exchanges and queues"
                 channel = self._open_channel(connection)
-                self._enter_session(connection)
+                self._enter_session(connection, url)
                 self._serve(connection, channel)
                 self._topology.remove(channel)
+            except MissingExchangeError as error:
+                self._leave_session(str(error), is_refused=False)
             except BrokerError as error:
                 self._leave_session(str(error), is_refused=True)
             except CONNECTION_FAILURES as error:
-                self._leave_session(_describe(error), is_refused=_is_refusal(error))
+                self._leave_session(describe_failure(error), is_refused=is_refusal(error))
             else:
                 self._leave_session("closed", is_refused=False)
         self._pause()
@@ -269,13 +281,13 @@ class BrokerConnection:
 
         return take
 
-    def _enter_session(self, connection: pika.BlockingConnection) -> None:
+    def _enter_session(self, connection: pika.BlockingConnection, url: str) -> None:
         with self._changed:
             self._connection = connection
             self._n_failures = 0
-            self._is_refused = False
+            self._n_refusals = 0
             self._changed.notify_all()
-        self._log.info("broker_connected", broker=self._place, name=self._name)
+        self._log.info("broker_connected", broker=redact_url(url), name=self._name)
 
     def _leave_session(self, trouble: str, *, is_refused: bool) -> None:
         with self._changed:
@@ -283,15 +295,18 @@ class BrokerConnection:
             self._session += 1
             self._n_failures += 1
             self._trouble = trouble
-            self._is_refused = is_refused
+            self._n_refusals = self._n_refusals + 1 if is_refused else 0
             self._settlements.clear()
             self._changed.notify_all()
+        place = redact_url(self._nodes[0])
+        self._nodes.append(self._nodes.pop(0))
         if not self._closing.is_set():
-            self._conditions.warning("broker_away", broker=self._place, reason=trouble)
+            self._conditions.warning("broker_away", broker=place, reason=trouble)
 
     def _pause(self) -> None:
         """Wait before the next attempt, longer each time, and not in step with others."""
-        longest_s = min(FIRST_PAUSE_S * 2 ** min(self._n_failures, 10), LONGEST_PAUSE_S)
+        n_rounds = self._n_failures // len(self._nodes)
+        longest_s = min(FIRST_PAUSE_S * 2 ** min(n_rounds, 10), LONGEST_PAUSE_S)
         self._closing.wait(longest_s * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
 
     def _serve(self, connection: pika.BlockingConnection, channel: BlockingChannel) -> None:
@@ -337,51 +352,27 @@ class BrokerConnection:
                 )
             )
         except pika.exceptions.NackError:
-            outgoing.confirmation.set_exception(BrokerError(f"the broker at {self._place} did not take the message"))
+            outgoing.confirmation.set_exception(
+                BrokerError(f"the broker at {self._place} did not take the {message.exchange}: its queue may be full")
+            )
         except pika.exceptions.ChannelClosedByBroker as error:
             # Sent again it would only close the next channel as well.
-            outgoing.confirmation.set_exception(BrokerError(f"the broker refused the message: {error.reply_text}"))
+            outgoing.confirmation.set_exception(BrokerError(_describe_refusal(error, message)))
             self._outgoing.popleft()
             raise
         else:
             outgoing.confirmation.set_result(None)
 
 
-def _parameters(url: str, name: str) -> pika.URLParameters:
-    try:
-        parameters = pika.URLParameters(url)
-    except (ValueError, TypeError) as error:
-        raise BrokerError(f"broker URL {redact_url(url)!r}: {error}") from None
-    parameters.heartbeat = HEARTBEAT_S
-    parameters.blocked_connection_timeout = 3 * HEARTBEAT_S
-    parameters.socket_timeout = SOCKET_TIMEOUT_S
-    parameters.stack_timeout = 2 * SOCKET_TIMEOUT_S
-    parameters.connection_attempts = 1
-    parameters.client_properties = {"connection_name": name}
-    return parameters
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Return whether the broker does not let us in, in contrast to not being there."""
-    if isinstance(error, pika.exceptions.ConnectionClosedByBroker):
-        return error.reply_code in {ACCESS_REFUSED, NOT_ALLOWED}
-    return isinstance(
-        error,
-        pika.exceptions.AuthenticationError
-        | pika.exceptions.ProbableAuthenticationError
-        | pika.exceptions.ProbableAccessDeniedError,
-    )
+def _describe_refusal(error: pika.exceptions.ChannelClosedByBroker, message: Message) -> str:
+    if error.reply_code == NOT_FOUND:
+        return f"the message was not sent: {explain_missing_exchange(message.exchange)}"
+    return f"the broker refused the message: {error.reply_text}"
 
 
 def _stop_serving(_: object) -> None:
     """End the session: the broker ended a consumer, because its queue was deleted or has moved."""
     raise pika.exceptions.ConsumerCancelled
-
-
-def _describe(error: Exception) -> str:
-    """Say what happened; pika's errors often have no text of their own but those that they wrap."""
-    causes = [str(getattr(cause, "exception", None) or cause or repr(cause)) for cause in error.args]
-    return f"{type(error).__name__}: {'; '.join(causes)}" if causes else type(error).__name__
 
 
 def _close_quietly(connection: pika.BlockingConnection) -> None:

@@ -2,45 +2,76 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
-from std_daq.broker.address import VARIABLE, find_broker_url
+from std_daq.broker.address import FILE_VARIABLE, VARIABLE, BrokerAddress, TlsFiles
+from std_daq.broker.url_file import read_url_file
 from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import broker_url_file
 from std_daq.errors import BrokerError, ConfigError
 
 
-def broker_url_of(config: DetectorConfig, url: str | None = None, *, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the URL of a detector's broker.
+def broker_address_of(
+    config: DetectorConfig, url: str | None = None, *, environ: Mapping[str, str] = os.environ
+) -> BrokerAddress:
+    """Return where a detector's broker is.
 
-    The URL that was given, else that of the environment, else that which a running ``std-daq up`` has left, else that
-    of the configuration, where ``broker.url_file`` goes before ``broker.url``.
+    The URL that was given, else that of the environment (STD_DAQ_BROKER_URL, or in the file STD_DAQ_BROKER_URL_FILE),
+    else that which a running ``std-daq up`` has left, else that of the configuration, where ``broker.url_file`` goes
+    before ``broker.url``.
 
     Raises
     ------
     BrokerError
-        There is none; the text says all the ways to give one.
+        There is none; the text says all the ways to give one. Or it is no URL of a broker.
     ConfigError
-        ``broker.url_file`` cannot be read.
+        A file cannot be read.
     """
     left_by_up = broker_url_file(config)
-    found = url or environ.get(VARIABLE)
+    found = _first_of(url, environ)
     if not found and left_by_up.is_file():
-        return find_broker_url(file=left_by_up, environ={})
-    found = found or configured_broker_url(config)
+        found = read_url_file(left_by_up)
+    found = found or _configured(config)
     if not found:
         raise BrokerError(
             f"no broker is known for {config.detector_name}: start its services with 'std-daq up', give a URL, set "
-            f"{VARIABLE}, or set broker.url or broker.url_file in its configuration (looked for {left_by_up})"
+            f"{VARIABLE} or {FILE_VARIABLE}, or set broker.url or broker.url_file in its configuration (looked for "
+            f"{left_by_up})"
         )
-    return find_broker_url(found)
+    return BrokerAddress.parse(found, _tls_files(config))
 
 
-def configured_broker_url(config: DetectorConfig) -> str | None:
-    """Return the URL that the configuration gives, None where it gives none; raises ConfigError."""
+def given_broker_address(
+    config: DetectorConfig, url: str | None = None, *, environ: Mapping[str, str] = os.environ
+) -> BrokerAddress | None:
+    """Return where a broker is that others look after, None where nobody has given one; raises as above."""
+    found = _first_of(url, environ) or _configured(config)
+    return BrokerAddress.parse(found, _tls_files(config)) if found else None
+
+
+def _first_of(url: str | None, environ: Mapping[str, str]) -> str | None:
+    found = url or environ.get(VARIABLE)
+    file = environ.get(FILE_VARIABLE)
+    if found or not file:
+        return found
+    return _read(Path(file), FILE_VARIABLE)
+
+
+def _configured(config: DetectorConfig) -> str | None:
     file = config.broker.url_file
-    if file is None:
-        return config.broker.url
+    return config.broker.url if file is None else _read(file, "broker.url_file")
+
+
+def _read(file: Path, key: str) -> str:
     try:
-        return file.read_text(encoding="utf-8").strip()
+        text = read_url_file(file)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", key="broker.url_file", value=str(file)) from None
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError(f"cannot be read: {reason}", key=key, value=str(file)) from None
+    if not text:
+        raise ConfigError("is empty", key=key, value=str(file), remedy="write the broker's URL into it")
+    return text
+
+
+def _tls_files(config: DetectorConfig) -> TlsFiles:
+    return TlsFiles(config.broker.ca_file, config.broker.cert_file, config.broker.key_file)

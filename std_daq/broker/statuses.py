@@ -5,9 +5,10 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
+from std_daq.broker.address import BrokerAddress
 from std_daq.broker.connection import BrokerConnection
 from std_daq.broker.messages import Message
-from std_daq.broker.topology import STATUS, ListenerQueue
+from std_daq.broker.topology import STATUS, ListenerQueue, QueueType
 from std_daq.protocols.requests import StatusMessage
 
 
@@ -42,16 +43,20 @@ class StatusListener:
 
     Parameters
     ----------
-    url
-        URL of the broker.
+    address
+        Where the broker is, or its URL.
+    queue_type
+        Type of the listener's queue, as `std_daq.broker.topology.ListenerQueue` has it.
     name
         What the broker's lists show of this connection.
     """
 
-    def __init__(self, url: str, *, name: str = "std-daq-listener") -> None:
-        topology = ListenerQueue()
+    def __init__(
+        self, address: BrokerAddress | str, *, queue_type: QueueType = "default", name: str = "std-daq-listener"
+    ) -> None:
+        topology = ListenerQueue(queue_type)
         self.queue = topology.queue
-        self.connection = BrokerConnection(url, topology, name=name)
+        self.connection = BrokerConnection(address, topology, name=name)
         self.n_foreign = 0
 
     def receive(self, timeout_s: float = 0.0) -> StatusMessage | None:

@@ -24,6 +24,7 @@ COMMANDS = {
     "doctor": "check this machine: kernel limits, memory, disk, broker, network",
     "config": "check, describe or import a configuration",
     "shm": "list or remove shared-memory rings",
+    "broker-setup": "make users and rights for a RabbitMQ of one's own",
     "pedestal": "make a pedestal file from dark images",
 }
 
@@ -35,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         _overview().parse_args(arguments_given or ["--help"])
         return 0
-    command = importlib.import_module(f"std_daq.cli.{name}")
+    command = importlib.import_module(f"std_daq.cli.{name.replace('-', '_')}")
     parser = argparse.ArgumentParser(prog=f"std-daq {name}", description=command.__doc__)
     command.add_arguments(parser)
     arguments = parser.parse_args(arguments_given[1:])

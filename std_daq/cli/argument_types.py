@@ -26,3 +26,10 @@ def probability(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is no probability between 0 and 1")
     return value
+
+
+def broker_url(text: str) -> str:
+    """Read the URL of a broker, which may hold no password: command lines are seen by everybody on the machine."""
+    from std_daq.broker.address import url_argument
+
+    return url_argument(text)

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from std_daq.cli.argument_types import positive_number
+from std_daq.cli.argument_types import broker_url, positive_number
 from std_daq.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
-    parser.add_argument("--broker-url", metavar="URL", help="by default that of std-daq up or of the configuration")
+    parser.add_argument(
+        "--broker-url",
+        metavar="URL",
+        type=broker_url,
+        help="without password; by default that of std-daq up or of the configuration",
+    )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("request_id", nargs="?", metavar="REQUEST_ID", help="as std-daq write --detach prints it")
     which.add_argument("--current", action="store_true", help="the request that is carried out now")

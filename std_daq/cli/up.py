@@ -6,7 +6,6 @@ error, each line with the service's name in front. A service that dies is starte
 
 import argparse
 import fcntl
-import os
 import signal
 import sys
 import threading
@@ -14,7 +13,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from std_daq.cli.argument_types import positive_number
+from std_daq.cli.argument_types import broker_url, positive_number
 from std_daq.errors import ConfigError, ResourceError, SharedMemoryError
 
 if TYPE_CHECKING:
@@ -28,7 +27,12 @@ _READY_LOOK_S = 0.2
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
-    parser.add_argument("--broker-url", metavar="URL", help="amqp://...; by default a throwaway RabbitMQ")
+    parser.add_argument(
+        "--broker-url",
+        metavar="URL",
+        type=broker_url,
+        help="amqp://... without password; by default a throwaway RabbitMQ",
+    )
     parser.add_argument(
         "--ready-timeout", type=positive_number, default=180.0, metavar="SECONDS", help="time to become ready"
     )
@@ -37,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until told to end; returns the exit code."""
-    from std_daq.broker.address import VARIABLE, redact_url, save_broker_url
-    from std_daq.broker.detector_broker import configured_broker_url
+    from std_daq.broker.detector_broker import given_broker_address
     from std_daq.broker.throwaway import start_broker
+    from std_daq.broker.url_file import save_url_file
     from std_daq.config.load import load_config
     from std_daq.config.paths import broker_url_file, make_runtime_dir
     from std_daq.telemetry.logs import configure_logs, get_logger
@@ -53,10 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
     runtime = make_runtime_dir(config)
     with (runtime / "up.lock").open("w") as lock:
         _lock(lock, config)
-        given = arguments.broker_url or os.environ.get(VARIABLE) or configured_broker_url(config)
+        given = given_broker_address(config, arguments.broker_url)
         with start_broker(given) as broker:
-            get_logger().info("broker", url=redact_url(broker.url), is_throwaway=given is None)
-            save_broker_url(broker_url_file(config), broker.url)
+            get_logger().info("broker", url=str(broker.address), is_throwaway=given is None)
+            save_url_file(broker_url_file(config), broker.address.text)
             try:
                 _supervise(config, arguments, broker, stop)
             finally:
@@ -108,7 +112,7 @@ def _supervise(
 
     commands = service_commands(config, arguments.config)
     log = ServiceLog(sys.stderr, [command.instance for command in commands])
-    supervisor = Supervisor(config, commands, log.write, {VARIABLE: broker.url})
+    supervisor = Supervisor(config, commands, log.write, {VARIABLE: broker.address.text})
     deadline = time.monotonic() + arguments.ready_timeout
     is_ready = False
     try:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from std_daq.cli.argument_types import broker_url
 from std_daq.errors import RequestRefusedError, StdDaqError
 
 if TYPE_CHECKING:
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
-    parser.add_argument("--broker-url", metavar="URL", help="by default that of std-daq up or of the configuration")
+    parser.add_argument(
+        "--broker-url",
+        metavar="URL",
+        type=broker_url,
+        help="without password; by default that of std-daq up or of the configuration",
+    )
     parser.add_argument("--output-file", required=True, type=Path, metavar="PATH", help="the file, or the master file")
     parser.add_argument("--n-images", type=int, metavar="N", help="by default until killed")
     parser.add_argument("--start-image-id", type=int, metavar="ID", help="also in the past; by default the next image")

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from std_daq.broker.address import BrokerAddress
 from std_daq.broker.connection import BrokerConnection
-from std_daq.broker.detector_broker import broker_url_of
+from std_daq.broker.detector_broker import broker_address_of
 from std_daq.broker.requests import RequestPublisher
 from std_daq.broker.statuses import StatusListener
-from std_daq.broker.topology import ExchangesOnly
+from std_daq.broker.topology import NothingOwned
 from std_daq.client.run import Run
 from std_daq.client.status import DetectorStatus, StatusReader
 from std_daq.config.load import load_config
@@ -104,7 +105,7 @@ class DaqClient:
             The broker did not take it.
         """
         request_id = check_request_id(request_id)
-        with BrokerConnection(self._url(), ExchangesOnly(), name="std-daq-client") as connection:
+        with BrokerConnection(self._address(), NothingOwned(), name="std-daq-client") as connection:
             connection.wait_connected(CONNECT_TIMEOUT_S)
             RequestPublisher(connection, self.config.tag).kill(request_id)
 
@@ -114,7 +115,7 @@ class DaqClient:
 
     def _listening_run(self, request_id: str, request: WriteRequest | None) -> Run:
         """Listen first and send afterwards, so that no status is missed."""
-        listener = StatusListener(self._url(), name="std-daq-client")
+        listener = StatusListener(self._address(), queue_type=self.config.broker.queue_type, name="std-daq-client")
         listener.connection.start()
         try:
             listener.connection.wait_connected(CONNECT_TIMEOUT_S)
@@ -126,5 +127,5 @@ class DaqClient:
             raise
         return Run(request_id, listener, publisher, None if request is None else request.n_images)
 
-    def _url(self) -> str:
-        return broker_url_of(self.config, self._broker_url)
+    def _address(self) -> BrokerAddress:
+        return broker_address_of(self.config, self._broker_url)

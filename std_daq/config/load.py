@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from std_daq.config.model import DetectorConfig
+from std_daq.config.model import SECRET, DetectorConfig
 from std_daq.errors import ConfigError
 from std_daq.telemetry.logs import get_logger
 
@@ -80,7 +80,7 @@ def config_error(
     if first["type"] == "missing":
         return ConfigError("this key is required and missing", file=file, key=key, remedy=remedy)
     message = first["msg"].removeprefix("Value error, ")
-    value = first["input"] if location else None
+    value = first["input"] if location and first["type"] != SECRET else None
     return ConfigError(message, file=file, key=key, value=value, remedy=remedy)
 
 

@@ -5,6 +5,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from std_daq.config.broker_url import has_password
+
+# Type of the errors whose value must not be told.
+SECRET = "secret"  # noqa: S105 -- a type, not one of them
 
 MODULE_RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
 
@@ -141,10 +147,36 @@ class BrokerConfig(_Section):
 
     url: str | None = Field(
         None,
-        description="amqp:// or amqps:// URL without password; the environment STD_DAQ_BROKER_URL goes first.",
+        description="amqp:// or amqps:// URL without password, or those of a cluster's nodes with blanks between them.",
     )
-    url_file: Path | None = Field(None, description="File that holds the URL with its credentials.")
+    url_file: Path | None = Field(
+        None, description="File that holds the URL with its credentials, or one URL a line; goes before url."
+    )
     tag: str | None = Field(None, description="Routing key of requests for this detector; by default its name.")
+    queue_type: Literal["default", "classic", "quorum"] = Field(
+        "default",
+        description="Type of the queues: quorum on a cluster; default is what the virtual host has as its own.",
+    )
+    ca_file: Path | None = Field(
+        None, description="Certificates (PEM) that an amqps:// broker's one must descend from; by default the system's."
+    )
+    cert_file: Path | None = Field(None, description="Certificate (PEM) that is shown to the broker, if it wants one.")
+    key_file: Path | None = Field(None, description="Private key of cert_file (PEM, without passphrase).")
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        if value is not None and has_password(value):
+            raise PydanticCustomError(
+                SECRET, "holds a password, and the configuration is copied into every file: use broker.url_file"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _check_certificate(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together: give both or none")
+        return self
 
 
 class MetricsConfig(_Section):

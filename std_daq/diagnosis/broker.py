@@ -1,9 +1,8 @@
 """The broker: is it known, is it there, does it let us in."""
 
-from std_daq.broker.address import redact_url
 from std_daq.broker.connection import BrokerConnection
-from std_daq.broker.detector_broker import broker_url_of
-from std_daq.broker.topology import ExchangesOnly
+from std_daq.broker.detector_broker import broker_address_of
+from std_daq.broker.topology import NothingOwned
 from std_daq.config.model import DetectorConfig
 from std_daq.diagnosis.finding import Finding, Level
 from std_daq.errors import BrokerError
@@ -14,14 +13,14 @@ CONNECT_TIMEOUT_S = 5.0
 def broker(config: DetectorConfig) -> Finding:
     """Judge whether a client of this detector gets a connection."""
     try:
-        url = broker_url_of(config)
+        address = broker_address_of(config)
     except BrokerError as error:
         return Finding(
             "broker", Level.WARNING, str(error), "std-daq up starts a throwaway one where none is configured"
         )
     try:
-        with BrokerConnection(url, ExchangesOnly(), name="std-daq-doctor") as connection:
+        with BrokerConnection(address, NothingOwned(), name="std-daq-doctor") as connection:
             connection.wait_connected(CONNECT_TIMEOUT_S)
     except BrokerError as error:
         return Finding("broker", Level.PROBLEM, str(error), "start it, or correct its URL, user, password or rights")
-    return Finding("broker", Level.OK, f"{redact_url(url)} takes connections")
+    return Finding("broker", Level.OK, f"{address} takes connections")

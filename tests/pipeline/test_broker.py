@@ -13,7 +13,7 @@ from std_daq.broker.statuses import StatusListener, StatusPublisher
 from std_daq.broker.throwaway import ThrowawayBroker
 from std_daq.broker.topology import (
     REQUEST,
-    ExchangesOnly,
+    NothingOwned,
     WriterQueues,
     kill_queue,
     refused_queue,
@@ -146,7 +146,7 @@ def test_request_that_cannot_be_understood_goes_to_the_dead_letters(
 
 
 def test_foreign_statuses_are_skipped_and_counted(broker_url: str, client: StatusListener) -> None:
-    with BrokerConnection(broker_url, ExchangesOnly()) as connection:
+    with BrokerConnection(broker_url, NothingOwned()) as connection:
         for headers in ({}, {"action": "detector_started"}, {"action": "request_fail", "report": "?"}):
             connection.publish(Message(exchange="status", correlation_id="x", headers=headers))
         status = StatusMessage(request_id="x", action=Action.START, source="s")
@@ -220,7 +220,7 @@ def test_listener_leaves_no_queue_behind(broker_url: str) -> None:
 def test_wrong_password_is_told_at_once(broker_url: str) -> None:
     url = broker_url.replace("://std-daq:", "://intruder:")
     with (
-        BrokerConnection(url, ExchangesOnly()) as connection,
+        BrokerConnection(url, NothingOwned()) as connection,
         pytest.raises(BrokerError, match="ACCESS_REFUSED"),
     ):
         connection.wait_connected(LIMIT_S)

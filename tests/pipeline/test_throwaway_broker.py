@@ -9,12 +9,15 @@ import pika
 import pika.exceptions
 import pytest
 
-from std_daq.broker import throwaway
+from std_daq.broker import rabbit_node
+from std_daq.broker.address import BrokerAddress
 from std_daq.broker.throwaway import ThrowawayBroker, start_broker
 from std_daq.errors import BrokerError
 
 PARENT = """
 import time
+from std_daq.broker.address import BrokerAddress
+from std_daq.broker.address import BrokerAddress
 from std_daq.broker.throwaway import ThrowawayBroker
 from std_daq.telemetry.logs import configure_logs
 configure_logs()
@@ -102,7 +105,7 @@ def test_node_ends_with_its_parent_even_if_that_is_killed() -> None:
 
 
 def test_missing_server_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throwaway, "SERVERS", ())
+    monkeypatch.setattr(rabbit_node, "SERVERS", ())
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(BrokerError, match="apt install rabbitmq-server"):
         ThrowawayBroker()
@@ -112,7 +115,7 @@ def test_server_that_ends_at_once_is_told_with_its_last_words(monkeypatch: pytes
     server = tmp_path / "rabbitmq-server"
     server.write_text("#!/bin/sh\necho no room for rabbits\nexit 1\n")
     server.chmod(0o755)
-    monkeypatch.setattr(throwaway, "SERVERS", (server,))
+    monkeypatch.setattr(rabbit_node, "SERVERS", (server,))
     broker = ThrowawayBroker()
     with pytest.raises(BrokerError, match=r"(?s)ended at its start.*no room for rabbits"), broker:
         pass
@@ -120,11 +123,12 @@ def test_server_that_ends_at_once_is_told_with_its_last_words(monkeypatch: pytes
 
 
 def test_given_url_starts_nothing() -> None:
-    with start_broker("amqp://elsewhere") as broker:
+    address = BrokerAddress.parse("amqp://elsewhere")
+    with start_broker(address) as broker:
         broker.revive()
-        assert broker.url == "amqp://elsewhere"
+        assert broker.address == address
 
 
 def test_throwaway_node_is_started_without_url() -> None:
     with start_broker(None) as broker:
-        connect(broker.url)
+        connect(broker.address.text)

@@ -452,9 +452,9 @@ def test_broker_that_is_away_in_a_run_disturbs_nothing(
     writer = FakeStoreWriter()
     with (
         ThrowawayBroker() as broker,
-        Client(broker.url, tag) as client,
         StoreWriterThread(config, writer),
         AgentThread(config, broker.url),
+        Client(broker.url, tag) as client,
     ):
         request_id = client.write(tmp_path / "run.h5", n_images=20)
         client.wait_until(request_id, lambda status: "waiting" in status.message)

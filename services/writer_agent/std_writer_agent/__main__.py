@@ -3,13 +3,19 @@
 import sys
 from collections.abc import Sequence
 
+from std_daq.broker.address import url_argument
 from std_daq.service import Service, ServiceContext, run_service, service_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit code."""
     parser = service_parser("std-writer-agent", "Carries out write requests with the h5_writers.")
-    parser.add_argument("--broker-url", metavar="URL", help="amqp://...; by default as the detector's broker is found")
+    parser.add_argument(
+        "--broker-url",
+        metavar="URL",
+        type=url_argument,
+        help="amqp://... without password; by default as the detector's broker is found",
+    )
     return run_service(parser, argv, _start)
 
 
@@ -17,7 +23,7 @@ def _start(context: ServiceContext) -> Service:
     import os
 
     from std_daq.broker.connection import BrokerConnection
-    from std_daq.broker.detector_broker import broker_url_of
+    from std_daq.broker.detector_broker import broker_address_of
     from std_daq.broker.requests import RequestConsumer
     from std_daq.broker.statuses import StatusPublisher
     from std_daq.broker.topology import WriterQueues
@@ -47,8 +53,9 @@ def _start(context: ServiceContext) -> Service:
     height, width = config.image_shape
     admission = Admission(config, height * width * open_detector(config).image_dtype.itemsize)
     journal = RequestJournal(config.writer.journal or runtime_dir(config) / "writer-journal.sqlite")
-    url = broker_url_of(config, context.arguments.broker_url)
-    connection = BrokerConnection(url, WriterQueues(config.tag), name=f"{config.tag} writer-agent")
+    address = broker_address_of(config, context.arguments.broker_url)
+    topology = WriterQueues(config.tag, config.broker.queue_type)
+    connection = BrokerConnection(address, topology, name=f"{config.tag} writer-agent")
     images = ImageSource(image_buffer_path(config))
     metrics = AgentMetrics(context.registry)
     statuses = StatusSender(StatusPublisher(connection), journal, source=config.tag)

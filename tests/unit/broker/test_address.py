@@ -1,31 +1,58 @@
-import stat
-from pathlib import Path
+import argparse
+import logging
 
+import pika
 import pytest
 
-from std_daq.broker.address import VARIABLE, find_broker_url, redact_url, save_broker_url
+from std_daq.broker.address import BrokerAddress, TlsFiles, redact_url, url_argument
+from std_daq.broker.connection import BrokerConnection
+from std_daq.broker.topology import NothingOwned
 from std_daq.errors import BrokerError
 
+# Each has "hush" in its password, or where a password might be.
+HOSTILE = [
+    "amqp://user:hush@host:5672/vhost?x=1",
+    "amqp://user:hu?hush@host/",
+    "amqp://user:hush#hush@host/",
+    "amqp://user:a/hush@host/",
+    "amqp://user:a@hush@host/",
+    "amqp://user:hush",
+    "amqp://user:hush@",
+    "amqp://user:hush@[::1",
+    "amqp://user:hush@host:hush/",
+    "amqp://host:hush/",
+    "amqp://user:hush@host/?ssl_options={'hush'}",
+    "amqp://user:hush@host/?heartbeat=hush",
+    "amqps://user:hush@host/?ssl_options=hush",
+    "amqp:/user:hush@host",
+    "amqp//user:hush@host",
+    "http://user:hush@host",
+    "user:hush@host:5672",
+    "hush",
+    "amqp://user:%zzhush@host:99999/",
+    "amqp://user:hush@ho st/",
+    "amqp://user:hush\n@host/",
+]
 
-def test_argument_wins_over_environment_and_environment_over_file(tmp_path: Path) -> None:
-    file = tmp_path / "broker.url"
-    save_broker_url(file, "amqp://file")
-    environ = {VARIABLE: "amqp://environment"}
-    assert find_broker_url("amqp://argument", file=file, environ=environ) == "amqp://argument"
-    assert find_broker_url(file=file, environ=environ) == "amqp://environment"
-    assert find_broker_url(file=file, environ={}) == "amqp://file"
+
+@pytest.mark.parametrize("url", HOSTILE)
+def test_no_piece_of_a_password_is_told_whatever_the_url(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    said = [redact_url(url)]
+    try:
+        address = BrokerAddress.parse(url)
+        said += [str(address), repr(address)]
+        with BrokerConnection(address, NothingOwned()) as connection:
+            said.append(repr(connection))
+    except BrokerError as error:
+        said += [str(error), repr(error.__cause__)]
+    assert "hush" not in "".join(said) + caplog.text
 
 
-def test_without_any_url_the_remedy_is_told(tmp_path: Path) -> None:
-    with pytest.raises(BrokerError, match=VARIABLE):
-        find_broker_url(file=tmp_path / "missing", environ={})
-
-
-@pytest.mark.parametrize("url", ["localhost", "http://u:secret@host", "amqp://", "u:secret@host:5672", "amqp:/h"])
-def test_wrong_url_is_refused_without_telling_the_password(url: str) -> None:
-    with pytest.raises(BrokerError, match="does not look like") as caught:
-        find_broker_url(url)
-    assert "secret" not in str(caught.value)
+@pytest.mark.parametrize("url", ["localhost", "http://u:secret@host", "amqp://", "u:secret@host:5672", "amqp:/h", "  "])
+def test_wrong_url_is_refused_with_an_example(url: str) -> None:
+    with pytest.raises(BrokerError, match="amqp://user:password@host:5672/vhost"):
+        BrokerAddress.parse(url)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +60,7 @@ def test_wrong_url_is_refused_without_telling_the_password(url: str) -> None:
     [
         ("amqp://user:se:c@ret@host:5672/vhost?x=1", "amqp://host:5672/vhost"),
         ("amqps://host", "amqps://host"),
+        ("amqp://user:secret@[::1]:5672/%2F", "amqp://[::1]:5672/%2F"),
         ("user:secret@host", "(not a URL)"),
     ],
 )
@@ -40,10 +68,25 @@ def test_credentials_are_not_shown(url: str, shown: str) -> None:
     assert redact_url(url) == shown
 
 
-def test_saved_url_is_for_its_owner_only_whatever_was_there(tmp_path: Path) -> None:
-    file = tmp_path / "broker.url"
-    file.write_text("old")
-    file.chmod(0o666)
-    save_broker_url(file, "amqp://user:secret@host")
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert find_broker_url(file=file, environ={}) == "amqp://user:secret@host"
+def test_nodes_of_a_cluster_are_separated_by_any_white_space() -> None:
+    address = BrokerAddress.parse("amqp://u:p@a\namqp://u:p@b  amqp://u:p@c\n")
+    assert address.urls == ("amqp://u:p@a", "amqp://u:p@b", "amqp://u:p@c")
+    assert str(address) == "amqp://a, amqp://b, amqp://c"
+    assert BrokerAddress.parse(address.text) == address
+
+
+def test_one_wrong_url_among_several_is_refused() -> None:
+    with pytest.raises(BrokerError, match="amqp://user:password@host"):
+        BrokerAddress.parse("amqp://a b")
+
+
+def test_url_with_password_is_refused_on_the_command_line() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="STD_DAQ_BROKER_URL_FILE") as caught:
+        url_argument("amqp://user:hush@host")
+    assert "hush" not in str(caught.value)
+    assert url_argument("amqp://user@host:5672/") == "amqp://user@host:5672/"
+
+
+def test_plain_url_gets_no_tls() -> None:
+    address = BrokerAddress.parse("amqp://host", TlsFiles())
+    assert pika.URLParameters(address.urls[0]).ssl_options is None

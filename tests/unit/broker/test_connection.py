@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from std_daq.broker import connection as connection_module
+from std_daq.broker import parameters
 from std_daq.broker.connection import BrokerConnection
 from std_daq.broker.messages import Delivery, Message
 from std_daq.broker.requests import RequestPublisher
-from std_daq.broker.topology import ExchangesOnly
+from std_daq.broker.topology import NothingOwned
 from std_daq.errors import BrokerError
 from std_daq.protocols.requests import WriteRequest
 
@@ -21,11 +21,11 @@ def away() -> Iterator[str]:
     """URL of a port that is taken, and on which nobody listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        yield f"amqp://user:secret@127.0.0.1:{taken.getsockname()[1]}/%2F?connection_attempts=9&retry_delay=9"
+        yield f"amqp://user:secret@127.0.0.1:{taken.getsockname()[1]}/%2F"
 
 
 def test_broker_that_is_away_is_told_without_the_password(away: str) -> None:
-    with BrokerConnection(away, ExchangesOnly()) as connection:
+    with BrokerConnection(away, NothingOwned()) as connection:
         with pytest.raises(BrokerError, match="Connection refused") as caught:
             connection.wait_connected(0.5)
         assert not connection.is_connected
@@ -34,7 +34,7 @@ def test_broker_that_is_away_is_told_without_the_password(away: str) -> None:
 
 
 def test_messages_wait_for_the_broker_but_not_without_limit(away: str) -> None:
-    with BrokerConnection(away, ExchangesOnly(), max_waiting=3) as connection:
+    with BrokerConnection(away, NothingOwned(), max_waiting=3) as connection:
         waiting = [connection.publish(MESSAGE) for _ in range(3)]
         with pytest.raises(BrokerError, match="3 messages wait"):
             connection.publish(MESSAGE)
@@ -46,25 +46,25 @@ def test_messages_wait_for_the_broker_but_not_without_limit(away: str) -> None:
 
 def test_request_that_found_no_broker_in_time_is_taken_back(away: str) -> None:
     with (
-        BrokerConnection(away, ExchangesOnly()) as connection,
+        BrokerConnection(away, NothingOwned()) as connection,
         pytest.raises(BrokerError, match="was not sent"),
     ):
         RequestPublisher(connection, "tag").publish(WriteRequest(output_file="/a"), timeout_s=0.05)
 
 
 def test_nothing_arrives_without_broker(away: str) -> None:
-    with BrokerConnection(away, ExchangesOnly()) as connection:
+    with BrokerConnection(away, NothingOwned()) as connection:
         assert connection.receive(0.01) is None
 
 
 def test_stale_deliveries_may_be_settled_at_any_time(away: str) -> None:
-    with BrokerConnection(away, ExchangesOnly()) as connection:
+    with BrokerConnection(away, NothingOwned()) as connection:
         connection.acknowledge(STALE)
         connection.reject(STALE)
 
 
 def test_closed_connection_says_so(away: str) -> None:
-    with BrokerConnection(away, ExchangesOnly()) as connection:
+    with BrokerConnection(away, NothingOwned()) as connection:
         pass
     with pytest.raises(BrokerError, match="is closed"):
         connection.publish(MESSAGE)
@@ -74,19 +74,19 @@ def test_closed_connection_says_so(away: str) -> None:
 
 
 def test_connection_that_was_never_started_can_be_closed(away: str) -> None:
-    BrokerConnection(away, ExchangesOnly()).close()
+    BrokerConnection(away, NothingOwned()).close()
 
 
 def test_url_that_is_none_is_refused_at_once() -> None:
     with pytest.raises(BrokerError, match="broker URL"):
-        BrokerConnection("amqp://host:notaport/", ExchangesOnly())
+        BrokerConnection("amqp://host:notaport/", NothingOwned())
 
 
 def test_broker_that_takes_the_connection_and_never_answers_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "SOCKET_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(parameters, "SOCKET_TIMEOUT_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(10.0)
-        with BrokerConnection(f"amqp://127.0.0.1:{server.getsockname()[1]}/", ExchangesOnly()) as connection:
+        with BrokerConnection(f"amqp://127.0.0.1:{server.getsockname()[1]}/", NothingOwned()) as connection:
             attempts = [server.accept()[0] for _ in range(3)]
             for attempt in attempts:
                 attempt.close()

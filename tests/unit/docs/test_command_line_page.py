@@ -29,7 +29,7 @@ def options(parser: argparse.ArgumentParser) -> Iterator[str]:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_is_described_and_no_other(command: str) -> None:
     parser = argparse.ArgumentParser()
-    importlib.import_module(f"std_daq.cli.{command}").add_arguments(parser)
+    importlib.import_module(f"std_daq.cli.{command.replace('-', '_')}").add_arguments(parser)
     named = set(options(parser))
     text = section(command)
     assert {option for option in named if not re.search(rf"(?<![\w-]){option}(?![\w-])", text)} == set()
@@ -38,4 +38,4 @@ def test_every_option_is_described_and_no_other(command: str) -> None:
 
 def test_overview_names_every_command() -> None:
     overview = PAGE.read_text().split("\n## ")[0]
-    assert set(re.findall(r"\(#std-daq-(\w+)\)", overview)) == set(COMMANDS)
+    assert set(re.findall(r"\(#std-daq-([\w-]+)\)", overview)) == set(COMMANDS)

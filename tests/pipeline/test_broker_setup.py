@@ -1,0 +1,254 @@
+"""A real RabbitMQ with the definitions of ``std-daq broker-setup``: each role can do its work, and nothing else."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pika
+import pika.exceptions
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+
+from std_daq.broker.connection import BrokerConnection
+from std_daq.broker.rabbit_node import HOST, RabbitNode, pick_port
+from std_daq.broker.requests import ReceivedKill, ReceivedRequest, RequestConsumer, RequestPublisher
+from std_daq.broker.setup_folder import CONFIGURATION
+from std_daq.broker.statuses import StatusListener, StatusPublisher
+from std_daq.broker.throwaway import check_node
+from std_daq.broker.topology import LISTENER_PREFIX, NothingOwned, WriterQueues
+from std_daq.broker.url_file import read_url_file
+from std_daq.cli.__main__ import main
+from std_daq.errors import BrokerError
+from std_daq.protocols.requests import Action, RunReport, StatusMessage, Verdict, WriteRequest, new_request_id
+
+LIMIT_S = 20.0
+OWN, OTHER = "jungfrau-1.a", "eiger"
+REQUEST_OF_TEN = WriteRequest(output_file="/data/run.h5", n_images=10)
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A node and the folder that was set up for it."""
+
+    folder: Path
+    node: RabbitNode
+
+    def url(self, role: str) -> str:
+        return read_url_file(self.folder / f"{role}.url")
+
+
+@contextmanager
+def set_up_broker() -> Iterator[Broker]:
+    port = pick_port()
+    with tempfile.TemporaryDirectory(prefix="std-daq-setup-") as parent:
+        folder = Path(parent) / "secrets"
+        where = ["--host", HOST, "--port", str(port), "--listen-on", HOST, "--mounted-at", str(folder)]
+        assert main(["broker-setup", "--tag", OWN, OTHER, "--directory", str(folder), *where]) == 0
+        admin = read_url_file(folder / "admin.url")
+        text = (folder / CONFIGURATION).read_text() + "log.file = rabbit.log\n"
+        node = RabbitNode(Path(parent) / "node", text, lambda: check_node(admin, port))
+        node.folder.mkdir()
+        with node:
+            yield Broker(folder, node)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    with set_up_broker() as broker:
+        yield broker
+
+
+def test_request_goes_from_client_through_agent_to_listener_with_the_rights_of_each(broker: Broker) -> None:
+    with (
+        StatusListener(broker.url(f"{OWN}-client")) as client,
+        StatusListener(broker.url("listener")) as listener,
+    ):
+        for heard_by in (client, listener):
+            heard_by.connection.wait_connected(LIMIT_S)
+        # The agent has never been here: the queue is one of the definitions.
+        publisher = RequestPublisher(client.connection, OWN)
+        request_id = publisher.publish(REQUEST_OF_TEN)
+        refused_id = publisher.publish(REQUEST_OF_TEN)
+        publisher.kill(request_id)
+        with BrokerConnection(broker.url(f"{OWN}-agent"), WriterQueues(OWN)) as agent:
+            agent.wait_connected(LIMIT_S)
+            consumer, statuses = RequestConsumer(agent, OWN), StatusPublisher(agent)
+            received = [consumer.poll(LIMIT_S) for _ in range(3)]
+            assert {type(one) for one in received} == {ReceivedRequest, ReceivedKill}
+            for one in received:
+                assert one is not None
+                (consumer.refuse if one.request_id == refused_id else consumer.accept)(one)
+            report = RunReport(request_id=request_id, verdict=Verdict.KILLED)
+            end = StatusMessage.of_report(report, source=OWN, body=b"")
+            statuses.publish(StatusMessage(request_id=request_id, action=Action.START, source=OWN)).result(LIMIT_S)
+            statuses.publish(end).result(LIMIT_S)
+        for heard_by in (client, listener):
+            heard = [heard_by.receive(LIMIT_S) for _ in range(2)]
+            assert [one and one.action for one in heard] == [Action.START, Action.KILLED]
+    with pika.BlockingConnection(pika.URLParameters(broker.url("admin"))) as admin:
+        _, properties, _ = admin.channel().basic_get(f"{OWN}.refused", auto_ack=True)
+        assert properties is not None
+        assert properties.correlation_id == refused_id
+
+
+def publish(exchange: str, key: str) -> Callable[[BlockingChannel], object]:
+    def attempt(channel: BlockingChannel) -> None:
+        channel.confirm_delivery()
+        channel.basic_publish(exchange, key, b"")
+
+    return attempt
+
+
+def bind_own_listener(exchange: str, key: str) -> Callable[[BlockingChannel], object]:
+    def attempt(channel: BlockingChannel) -> None:
+        queue = f"{LISTENER_PREFIX}{new_request_id()}"
+        channel.queue_declare(queue, durable=True, arguments={"x-expires": 1000})
+        channel.queue_bind(queue, exchange, key)
+
+    return attempt
+
+
+def get(queue: str) -> Callable[[BlockingChannel], object]:
+    return lambda channel: channel.basic_get(queue)
+
+
+def declare(queue: str) -> Callable[[BlockingChannel], object]:
+    return lambda channel: channel.queue_declare(queue, durable=True)
+
+
+def delete(queue: str) -> Callable[[BlockingChannel], object]:
+    return lambda channel: channel.queue_delete(queue)
+
+
+def purge(queue: str) -> Callable[[BlockingChannel], object]:
+    return lambda channel: channel.queue_purge(queue)
+
+
+def delete_exchange(exchange: str) -> Callable[[BlockingChannel], object]:
+    return lambda channel: channel.exchange_delete(exchange)
+
+
+def declare_exchange(exchange: str) -> Callable[[BlockingChannel], object]:
+    return lambda channel: channel.exchange_declare(exchange, "topic", durable=True)
+
+
+def bind(queue: str, exchange: str, key: str) -> Callable[[BlockingChannel], object]:
+    return lambda channel: channel.queue_bind(queue, exchange, key)
+
+
+def unbind(queue: str, exchange: str, key: str) -> Callable[[BlockingChannel], object]:
+    return lambda channel: channel.queue_unbind(queue, exchange, key)
+
+
+OF_NOBODY = {
+    "delete the exchange of requests": delete_exchange("request"),
+    "delete the exchange of statuses": delete_exchange("status"),
+    "declare an exchange": declare_exchange("mine"),
+    "declare any queue": declare("mine"),
+    "declare a queue without name": declare(""),
+    "declare another's queue": declare(f"{OTHER}.request"),
+    "delete another's queue": delete(f"{OTHER}.request"),
+    "purge another's queue": purge(f"{OTHER}.request"),
+    "take another's requests": get(f"{OTHER}.request"),
+    "take another's kills": get(f"{OTHER}.kill"),
+    "take own refused requests": get(f"{OWN}.refused"),
+    "unbind another's queue": unbind(f"{OTHER}.request", "request", OTHER),
+    "publish straight to a queue": publish("", f"{OWN}.request"),
+    "request of another": publish("request", OTHER),
+    "kill of another": publish("kill", OTHER),
+    "publish a dead letter": publish("refused", OWN),
+}
+OF_NO_USER = {
+    **OF_NOBODY,
+    "tell a status": publish("status", ""),
+    "take own requests": get(f"{OWN}.request"),
+    "delete own queue": delete(f"{OWN}.request"),
+    "hear requests": bind_own_listener("request", "#"),
+    "hear kills": bind_own_listener("kill", OWN),
+    "hear dead letters": bind_own_listener("refused", "#"),
+}
+ATTEMPTS = {
+    f"{OWN}-agent": {
+        **OF_NOBODY,
+        "request of own": publish("request", OWN),
+        "kill of own": publish("kill", OWN),
+        "take requests of another by a binding": bind(f"{OWN}.request", "request", OTHER),
+        "take all requests by a binding": bind(f"{OWN}.request", "request", "#"),
+        "take all kills by a binding": bind(f"{OWN}.kill", "kill", "*"),
+        "hear statuses": bind(f"{OWN}.kill", "status", ""),
+        "declare a listener's queue": declare(f"{LISTENER_PREFIX}x"),
+    },
+    f"{OWN}-client": OF_NO_USER,
+    "listener": {**OF_NO_USER, "request of own": publish("request", OWN), "kill of own": publish("kill", OWN)},
+    "monitor": {
+        **OF_NO_USER,
+        "request of own": publish("request", OWN),
+        "kill of own": publish("kill", OWN),
+        "declare a listener's queue": declare(f"{LISTENER_PREFIX}x"),
+    },
+}
+
+
+@pytest.mark.parametrize("role", ATTEMPTS)
+def test_role_is_refused_whatever_is_not_its_work(broker: Broker, role: str) -> None:
+    with pika.BlockingConnection(pika.URLParameters(broker.url(role))) as connection:
+        for name, attempt in ATTEMPTS[role].items():
+            assert refusal_of(attempt, connection) == 403, name
+
+
+def refusal_of(attempt: Callable[[BlockingChannel], object], connection: pika.BlockingConnection) -> int | None:
+    """Return the code with which an attempt was refused, None if it was not."""
+    try:
+        attempt(connection.channel())
+    except pika.exceptions.ChannelClosedByBroker as refused:
+        return int(refused.reply_code)
+    return None
+
+
+def test_refused_request_tells_the_client_why(broker: Broker) -> None:
+    with BrokerConnection(broker.url(f"{OWN}-client"), NothingOwned()) as connection:
+        connection.wait_connected(LIMIT_S)
+        with pytest.raises(BrokerError, match=f"ACCESS_REFUSED.*'{OTHER}'"):
+            RequestPublisher(connection, OTHER).publish(REQUEST_OF_TEN)
+        RequestPublisher(connection, OWN).kill(new_request_id())
+
+
+def test_agent_of_a_wrong_tag_is_told_at_once(broker: Broker) -> None:
+    with (
+        BrokerConnection(broker.url(f"{OTHER}-agent"), WriterQueues(OWN)) as connection,
+        pytest.raises(BrokerError, match=f"queue '{OWN}.refused'.*ACCESS_REFUSED.*rights"),
+    ):
+        connection.wait_connected(LIMIT_S)
+
+
+def test_full_queue_of_requests_refuses_the_next(broker: Broker) -> None:
+    with pika.BlockingConnection(pika.URLParameters(broker.url(f"{OTHER}-client"))) as connection:
+        channel = connection.channel()
+        for _ in range(10_000):
+            channel.basic_publish("request", OTHER, b"")
+    with BrokerConnection(broker.url(f"{OTHER}-client"), NothingOwned()) as connection:
+        connection.wait_connected(LIMIT_S)
+        with pytest.raises(BrokerError, match="did not take the request: its queue may be full"):
+            publish_until_refused(RequestPublisher(connection, OTHER))
+    with pika.BlockingConnection(pika.URLParameters(broker.url("admin"))) as admin:
+        admin.channel().queue_purge(f"{OTHER}.request")
+
+
+def publish_until_refused(publisher: RequestPublisher) -> None:
+    """Publish for a while: a queue counts its messages a moment later."""
+    for _ in range(1000):
+        publisher.publish(REQUEST_OF_TEN)
+
+
+def test_definitions_are_loaded_again_after_a_kill_and_change_nothing() -> None:
+    with set_up_broker() as broker:
+        with BrokerConnection(broker.url(f"{OWN}-client"), NothingOwned()) as connection:
+            connection.wait_connected(LIMIT_S)
+            RequestPublisher(connection, OWN).publish(REQUEST_OF_TEN)
+            broker.node.halt()
+            broker.node.start()
+            RequestPublisher(connection, OWN).publish(REQUEST_OF_TEN, timeout_s=LIMIT_S)
+        with pika.BlockingConnection(pika.URLParameters(broker.url("admin"))) as admin:
+            assert admin.channel().queue_purge(f"{OWN}.request").method.message_count == 2
