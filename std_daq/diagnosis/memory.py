@@ -49,8 +49,8 @@ def shared_memory(machine: Machine, detector: Detector | None, directory: Path) 
         "shared memory",
         Level.OK if wanted <= room else Level.PROBLEM,
         f"{directory}: rings of {wanted / GB:.2f} GB, {_of(room, space.total)} free for them",
-        f"sudo mount -o remount,size={int(wanted * 1.2)} {directory} (for containers shm_size), or make ram_buffer_gb "
-        "and shared_memory.frame_buffer_gb smaller",
+        f"sudo mount -o remount,size={int(wanted * 1.2)} {directory} (in containers RINGS_SIZE of the .env), "
+        "or make ram_buffer_gb and shared_memory.frame_buffer_gb smaller",
     )
     available = machine.memory_bytes("MemAvailable")
     if available is not None:

@@ -303,7 +303,7 @@ def _check_space(path: Path, total_bytes: int) -> None:
             f"{path}: {total_bytes / 1e9:.3f} GB are needed, "
             f"{free / 1e9:.3f} of {size / 1e9:.3f} GB are free in {path.parent}; "
             "make ram_buffer_gb or shared_memory.frame_buffer_gb smaller, remove old rings (std-daq shm clean), "
-            "or enlarge it (mount -o remount,size=...; for containers shm_size)"
+            "or enlarge it (mount -o remount,size=...; in containers RINGS_SIZE of the beamline's .env)"
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = sorted(
     path.relative_to(ROOT)
-    for pattern in ("*.md", "docs/**/*.md", "services/*/*.md", "examples/**/*.md")
+    for pattern in ("*.md", "docker/**/*.md", "docs/**/*.md", "services/*/*.md", "examples/**/*.md")
     for path in ROOT.glob(pattern)
 )
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

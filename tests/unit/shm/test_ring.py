@@ -261,7 +261,7 @@ def test_second_writer_process_is_refused_with_the_reason(shm_dir: Path) -> None
 
 
 def test_too_small_a_directory_is_refused_with_numbers_and_remedy(shm_dir: Path) -> None:
-    with pytest.raises(SharedMemoryError, match=r"GB are needed, .* free .*ram_buffer_gb.*shm_size"):
+    with pytest.raises(SharedMemoryError, match=r"GB are needed, .* free .*ram_buffer_gb.*RINGS_SIZE"):
         make(shm_dir / "ring", n_slots=10**9)
     assert list(shm_dir.iterdir()) == []
 

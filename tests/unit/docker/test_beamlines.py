@@ -1,0 +1,177 @@
+"""What the compose files of all beamlines have in common, read as compose reads them."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from std_daq.config.load import load_config
+from std_daq.detectors.registry import open_detector
+
+ROOT = Path(__file__).parents[3]
+BEAMLINES = ROOT / "docker" / "beamlines"
+FOLDERS = sorted(path.parent for path in BEAMLINES.glob("*/compose.yaml"))
+VARIABLE = re.compile(r"\$\{(\w+)(?::[-?]([^}]*))?\}")
+GIGABYTE = {"m": 2**20 / 1e9, "g": 2**30 / 1e9}
+
+Service = dict[str, Any]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return the variables of example.env."""
+    lines = (folder / "example.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def read(file: Path, variables: dict[str, str]) -> dict[str, Any]:
+    """Return a compose file with its variables filled in; those with ``:?`` have to be there."""
+
+    def fill(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        if match[0].startswith(f"${{{name}:-"):
+            return variables.get(name) or default
+        return variables[name]
+
+    document: dict[str, Any] = yaml.safe_load(VARIABLE.sub(fill, file.read_text()))
+    return document
+
+
+def merge(base: Service, own: Service) -> Service:
+    """Return a service that extends another: lists are joined, maps are merged."""
+    merged = dict(base)
+    for key, value in own.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            merged[key] = base[key] | value
+        elif isinstance(value, list) and key not in {"command", "entrypoint"}:
+            merged[key] = base.get(key, []) + value
+        else:
+            merged[key] = value
+    return merged
+
+
+def services(folder: Path) -> dict[str, Service]:
+    """Return the services of a beamline with what they extend."""
+    variables = environment(folder)
+    found = {}
+    for name, own in read(folder / "compose.yaml", variables)["services"].items():
+        extended = own.pop("extends")
+        base = read(folder / extended["file"], variables)["services"][extended["service"]]
+        found[name] = merge(base, own)
+    return found
+
+
+EVERY_SERVICE = [
+    pytest.param(folder, name, service, id=f"{folder.name}-{name}")
+    for folder in FOLDERS
+    for name, service in services(folder).items()
+]
+EVERY_BEAMLINE = [pytest.param(folder, id=folder.name) for folder in FOLDERS]
+
+
+def configurations(folder: Path) -> list[Path]:
+    """Return the detector.json files of a beamline."""
+    return sorted(path for path in folder.glob("*.json"))
+
+
+def test_there_are_the_beamlines_that_the_documentation_names() -> None:
+    assert {"simulated_jungfrau", "eiger_9m"} <= {folder.name for folder in FOLDERS}
+
+
+@pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
+def test_every_service_runs_without_privileges(folder: Path, name: str, service: Service) -> None:
+    assert service["user"] == ("999:999" if name == "broker" else "1000:1000")
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "devices", "ipc", "pid", "userns_mode"} & set(service)
+
+
+@pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
+def test_every_service_is_limited_and_comes_back(folder: Path, name: str, service: Service) -> None:
+    assert service["restart"] == "unless-stopped"
+    assert service["pids_limit"] > 0
+    assert service["mem_limit"]
+    assert "cpuset" in service
+    assert service["logging"]["options"]["max-size"]
+    assert "depends_on" not in service
+
+
+@pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
+def test_ports_are_published_to_this_machine_only(folder: Path, name: str, service: Service) -> None:
+    for port in service.get("ports", []):
+        assert port.startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
+def test_on_the_host_network_metrics_answer_loopback_only(folder: Path, name: str, service: Service) -> None:
+    if service.get("network_mode") == "host" and "STD_DAQ_METRICS_ADDRESS" in service["environment"]:
+        assert service["environment"]["STD_DAQ_METRICS_ADDRESS"] == "127.0.0.1"
+        assert service["environment"]["STD_DAQ_METRICS_PORT"]
+
+
+@pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
+def test_secrets_are_files(folder: Path, name: str, service: Service) -> None:
+    for key, value in service.get("environment", {}).items():
+        assert "@" not in value, key
+        if key.endswith("_FILE"):
+            assert Path(value).name in service["secrets"]
+
+
+@pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
+def test_configurations_and_secrets_are_mounted_read_only(folder: Path, name: str, service: Service) -> None:
+    for volume in service["volumes"]:
+        if volume["type"] == "bind" and volume["target"] != "/data":
+            assert volume["read_only"] is True
+
+
+@pytest.mark.parametrize("folder", EVERY_BEAMLINE)
+def test_the_rings_of_the_configuration_fit_into_the_volume(folder: Path) -> None:
+    size = environment(folder)["RINGS_SIZE"]
+    room_gb = float(size[:-1]) * GIGABYTE[size[-1]]
+    for file in configurations(folder):
+        config = load_config(file)
+        assert 1.01 * (config.ram_buffer_gb + config.shared_memory.frame_buffer_gb) <= room_gb
+
+
+@pytest.mark.parametrize("folder", EVERY_BEAMLINE)
+def test_configurations_are_right_and_keep_state_where_it_lasts(folder: Path) -> None:
+    for file in configurations(folder):
+        config = load_config(file)
+        open_detector(config)
+        assert config.writer.journal is not None
+        assert config.writer.journal.is_relative_to("/var/lib/std-daq")
+        assert [str(root) for root in config.writer.output_roots] == ["/data"]
+
+
+@pytest.mark.parametrize("folder", EVERY_BEAMLINE)
+def test_shared_memory_has_a_size_and_an_owner(folder: Path) -> None:
+    volumes = read(folder / "compose.yaml", environment(folder))["volumes"]
+    shared = [volume for volume in volumes.values() if volume and "driver_opts" in volume]
+    assert len(shared) >= 2
+    for volume in shared:
+        options = dict(option.split("=") for option in volume["driver_opts"]["o"].split(","))
+        assert volume["driver_opts"]["type"] == "tmpfs"
+        assert options["size"]
+        assert (options["uid"], options["gid"], options["mode"]) == ("1000", "1000", "0770")
+
+
+@pytest.mark.parametrize("folder", EVERY_BEAMLINE)
+def test_each_receiver_and_each_writer_of_the_configuration_has_a_service(folder: Path) -> None:
+    for file in configurations(folder):
+        config = load_config(file)
+        commands = [service.get("command", []) for service in services(folder).values()]
+        for part in config.receivers if len(config.receivers) > 1 else []:
+            assert ["--config", "/etc/std-daq/detector.json", "--modules", str(part)] in commands
+        for writer in range(config.number_of_writers) if config.number_of_writers > 1 else []:
+            assert ["--config", "/etc/std-daq/detector.json", "--writer", str(writer)] in commands
+
+
+def test_the_eiger_is_the_one_that_users_have() -> None:
+    document = json.loads((BEAMLINES / "eiger_9m" / "detector.json").read_text())
+    assert document["n_modules"] == len(document["module_positions"]) == 72
+    assert document["start_udp_port"] == 50020
+    assert (document["image_pixel_height"], document["image_pixel_width"]) == (3264, 3106)
+    assert document["deactivate"] == [62, 63, 66, 67]
