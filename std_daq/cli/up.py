@@ -75,6 +75,25 @@ def service_commands(config: "DetectorConfig", config_path: Path) -> "list[Servi
     from std_daq.service.supervisor import ServiceCommand
 
     common = ("--config", str(config_path))
+    commands = _image_source_commands(config, common)
+    commands.append(ServiceCommand("writer-agent", "std_writer_agent", common))
+    commands += [
+        ServiceCommand(f"h5-writer-{writer}", "std_h5_writer", (*common, "--writer", str(writer)))
+        for writer in range(config.number_of_writers)
+    ]
+    commands += [
+        ServiceCommand(f"stream-send-{sender}", "std_stream_send", (*common, "--sender", str(sender)))
+        for sender in range(len(config.replication.send))
+    ]
+    return commands
+
+
+def _image_source_commands(config: "DetectorConfig", common: tuple[str, ...]) -> "list[ServiceCommand]":
+    """Return what fills the ImageBuffer: the detector's services, or those that receive from another server."""
+    from std_daq.service.supervisor import ServiceCommand
+
+    if config.replication.receive is not None:
+        return [ServiceCommand("stream-recv", "std_stream_recv", common)]
     commands = []
     for part in config.receivers:
         is_only_one = len(config.receivers) == 1
@@ -82,12 +101,7 @@ def service_commands(config: "DetectorConfig", config_path: Path) -> "list[Servi
         more = () if is_only_one else ("--modules", str(part))
         commands.append(ServiceCommand(name, "std_udp_recv", (*common, *more)))
     commands.append(ServiceCommand("assembler", "std_assembler", common))
-    commands.append(ServiceCommand("writer-agent", "std_writer_agent", common))
-    writers = [
-        ServiceCommand(f"h5-writer-{writer}", "std_h5_writer", (*common, "--writer", str(writer)))
-        for writer in range(config.number_of_writers)
-    ]
-    return commands + writers
+    return commands
 
 
 def _check_detector(config: "DetectorConfig", file: Path) -> None:

@@ -12,6 +12,7 @@ from std_daq.config.broker_url import has_password
 # Type of the errors whose value must not be told.
 SECRET = "secret"  # noqa: S105 -- a type, not one of them
 
+_TCP_ADDRESS = r"^tcp://([^\s/:\[\]]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
 MODULE_RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
 
 # Corners of a module in the image, [x0, y0, x1, y1], all inclusive; y1 < y0 flips the module vertically.
@@ -192,6 +193,82 @@ class MetricsConfig(_Section):
 NexusValue = float | int | str | list[float]
 
 
+class SenderCurveConfig(_Section):
+    """Keys of a sender, made by `std-daq keys`."""
+
+    secret_key_file: Path = Field(description="File with the secret key of this sender; only its owner may read it.")
+    clients: Path = Field(
+        description="Folder with the public keys, NAME.public, of the receivers that are let in; it may change."
+    )
+
+
+class ReceiverCurveConfig(_Section):
+    """Keys of a receiver, made by `std-daq keys`."""
+
+    secret_key_file: Path = Field(description="File with the secret key of this receiver; only its owner may read it.")
+    server_public_key_file: Path = Field(description="File with the public key of the senders.")
+
+
+class SenderConfig(_Section):
+    """One stream_send: where receivers on other servers connect."""
+
+    address: str = Field(
+        "tcp://127.0.0.1:9700",
+        pattern=_TCP_ADDRESS,
+        description="Where to listen, tcp://ADDRESS:PORT; tcp://*:PORT for all interfaces.",
+    )
+    curve: SenderCurveConfig | None = Field(
+        None, description="CURVE keys; without them nothing is encrypted and everybody is let in."
+    )
+
+
+class ReceiverConfig(_Section):
+    """The stream_recv of this server: where its images come from, instead of udp_recv and assembler."""
+
+    sources: list[Annotated[str, Field(pattern=_TCP_ADDRESS)]] = Field(
+        min_length=1,
+        max_length=16,
+        description="Addresses of stream_send, tcp://HOST:PORT; several of one server share the images, and each "
+        "takes over for one that is away.",
+    )
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] | None = Field(
+        None, description="Name of this receiver, different from that of others; by default the name of the host."
+    )
+    share_index: int = Field(0, ge=0, description="Which share of the images, from 0 to share_of - 1.")
+    share_of: int = Field(
+        1, ge=1, le=1024, description="Receivers that share the images by frame number; 1: all images come here."
+    )
+    start: Literal["oldest", "now"] = Field(
+        "oldest", description="The very first image: the oldest in the sender's ring, or the next one."
+    )
+    credit_images: int | None = Field(
+        None,
+        ge=1,
+        description="Images that may be on their way; by default, and at most, half of the ring, up to 1024.",
+    )
+    curve: ReceiverCurveConfig | None = Field(None, description="CURVE keys, where the senders have them.")
+
+    @model_validator(mode="after")
+    def _share_exists(self) -> Self:
+        if self.share_index >= self.share_of:
+            raise ValueError(f"share_index {self.share_index} is not below share_of {self.share_of}")
+        return self
+
+
+class ReplicationConfig(_Section):
+    """Images between servers."""
+
+    send: list[SenderConfig] = Field(
+        default_factory=list, description="Senders of this server's images, a process each: stream-send-0, ..."
+    )
+    receive: ReceiverConfig | None = Field(
+        None, description="The images come from another server: stream_recv takes the place of udp_recv and assembler."
+    )
+    timeout_s: float = Field(
+        3.0, ge=0.1, description="A connection on which nothing is heard for this time is given up, in seconds."
+    )
+
+
 class NexusConfig(_Section):
     """What NXmx readers want to know about the detector and the experiment; SI units as given."""
 
@@ -256,6 +333,9 @@ class DetectorConfig(_Section):
     writer: WriterConfig = Field(default_factory=lambda: WriterConfig(), description="Writing.")
     broker: BrokerConfig = Field(default_factory=lambda: BrokerConfig(), description="RabbitMQ.")
     metrics: MetricsConfig = Field(default_factory=lambda: MetricsConfig(), description="Metrics and health.")
+    replication: ReplicationConfig = Field(
+        default_factory=lambda: ReplicationConfig(), description="To and from other servers."
+    )
     nexus: NexusConfig = Field(default_factory=lambda: NexusConfig(), description="Metadata in the files.")
 
     @model_validator(mode="after")

@@ -22,10 +22,8 @@ def reference_page(schema: dict[str, Any]) -> str:
     """
     definitions: dict[str, Any] = schema["$defs"]
     parts = [_HEAD, "## Top level\n", _table(schema, definitions)]
-    for key, field in schema["properties"].items():
-        section = _section(field, definitions)
-        if section is not None:
-            parts += [f"## `{key}`\n", f"{section['description']}\n", _table(section, definitions)]
+    for name, section in _sections(schema, definitions):
+        parts += [f"## `{name}`\n", f"{section['description']}\n", _table(section, definitions)]
     for rule in schema["allOf"]:
         options = definitions[rule["then"]["properties"]["detector"]["$ref"].rpartition("/")[2]]
         name = rule["if"]["properties"]["detector_type"]["enum"][0]
@@ -42,7 +40,9 @@ def _table(section: dict[str, Any], definitions: dict[str, Any]) -> str:
         if field.get("deprecated"):
             continue
         is_section = _section(field, definitions) is not None
-        kind = "section" if is_section else _type(field, definitions)
+        kind = _type(field, definitions)
+        if is_section:
+            kind = "list of sections" if field.get("type") == "array" else "section"
         default = "**required**" if key in required else _default(field)
         meaning = field.get("description", "")
         cells = (f"`{key}`", kind, "" if is_section else default, f"{meaning} {_limits(field)}".strip())
@@ -59,9 +59,22 @@ def _superseded_table(schema: dict[str, Any]) -> str:
     return "\n".join(["| key | instead |", "|---|---|", *rows]) + "\n"
 
 
+def _sections(
+    parent: dict[str, Any], definitions: dict[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the sections below another one, each before its own, with their full names."""
+    for key, field in parent["properties"].items():
+        section = _section(field, definitions)
+        if section is not None:
+            name = f"{prefix}{key}{'[]' if field.get('type') == 'array' else ''}"
+            yield name, section
+            yield from _sections(section, definitions, f"{name}.")
+
+
 def _section(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the section that a key opens, None where it holds a plain value."""
-    references = [part["$ref"] for part in (field, *field.get("allOf", ())) if "$ref" in part]
+    """Return the section that a key opens, or a list of which it holds; None where it holds a plain value."""
+    parts = (field, *field.get("allOf", ()), *field.get("anyOf", ()), field.get("items", {}))
+    references = [part["$ref"] for part in parts if "$ref" in part]
     if not references:
         return None
     definition: dict[str, Any] = definitions[references[0].rpartition("/")[2]]

@@ -38,6 +38,8 @@ class ImageBuffer(RingBuffer):
     ----------
     images
         Pixels of all slots, (n_slots, height, width).
+    frame_index_step
+        Distance of the frame indices of consecutive images.
     """
 
     def __init__(self, segment: Segment, geometry: RingGeometry) -> None:
@@ -46,6 +48,7 @@ class ImageBuffer(RingBuffer):
         self.shape: tuple[int, int] = (height, width)
         self.dtype = dtype_of_code(geometry.attributes["dtype"])
         self.n_modules: int = geometry.attributes["n_modules"]
+        self.frame_index_step: int = geometry.attributes["frame_index_step"]
         self.journal = self.journals[0]
         self._sequences: NDArray[np.uint64] = self.headers["metadata"]["sequence"]
         self._empty_header["metadata"]["sequence"] = NO_IMAGE
@@ -67,6 +70,7 @@ class ImageBuffer(RingBuffer):
         n_modules: int,
         buffer_bytes: int,
         n_slots: int | None = None,
+        frame_index_step: int = 1,
     ) -> tuple[Self, bool]:
         """Make the ring or take it over; returns it and whether it is new.
 
@@ -78,6 +82,8 @@ class ImageBuffer(RingBuffer):
             Modules whose missing packets are told.
         buffer_bytes
             Memory for the pixels; gives the slots where ``n_slots`` does not.
+        frame_index_step
+            Distance of the frame indices of consecutive images: more than 1 where several servers share the images.
 
         Raises
         ------
@@ -105,7 +111,12 @@ class ImageBuffer(RingBuffer):
             n_journals=1,
             n_entries=max(LEAST_ENTRIES, n_slots * ENTRIES_PER_SLOT),
             entry_bytes=IMAGE_METADATA.itemsize,
-            attributes={"shape": list(shape), "dtype": dtype_code(dtype), "n_modules": n_modules},
+            attributes={
+                "shape": list(shape),
+                "dtype": dtype_code(dtype),
+                "n_modules": n_modules,
+                "frame_index_step": frame_index_step,
+            },
         )
         segment, is_new = Segment.create_or_attach(path, geometry.offsets()["total"], asdict(geometry))
         return cls(segment, geometry), is_new

@@ -40,9 +40,9 @@ def pixels_of(image_id: int, shape: tuple[int, int], dtype: npt.DTypeLike) -> np
     return (rows[:, None] + np.arange(shape[1]) % 3).astype(dtype)
 
 
-def missing_packets_of(image_id: int) -> list[int]:
-    """Return the missing packets of each module: every seventh image lacks some."""
-    return [0, 3 if image_id % 7 == 6 else 0]
+def missing_packets_of(image_id: int, n_modules: int = N_MODULES) -> list[int]:
+    """Return the missing packets of each module: every seventh image lacks some of module 1."""
+    return [3 if module == 1 and image_id % 7 == 6 else 0 for module in range(n_modules)]
 
 
 class RingPublisher:
@@ -52,15 +52,21 @@ class RingPublisher:
     ----------
     path
         Path of the ring.
-    shape, dtype, n_slots
-        Of the images, and how many there are in the ring.
+    shape, dtype, n_slots, n_modules
+        Of the images, how many there are in the ring, and modules of the detector.
     """
 
     def __init__(
-        self, path: Path, *, shape: tuple[int, int] = (64, 128), dtype: npt.DTypeLike = "u2", n_slots: int = 16
+        self,
+        path: Path,
+        *,
+        shape: tuple[int, int] = (64, 128),
+        dtype: npt.DTypeLike = "u2",
+        n_slots: int = 16,
+        n_modules: int = N_MODULES,
     ) -> None:
         self.ring, _ = ImageBuffer.create(
-            path, shape=shape, dtype=np.dtype(dtype), n_modules=N_MODULES, buffer_bytes=0, n_slots=n_slots
+            path, shape=shape, dtype=np.dtype(dtype), n_modules=n_modules, buffer_bytes=0, n_slots=n_slots
         )
 
     def publish(self, image_id: int, calibration: int = 0) -> npt.NDArray[Any]:
@@ -68,7 +74,7 @@ class RingPublisher:
         ring = self.ring
         sequence = ring.journal.next_sequence
         slot = ring.slot(sequence)
-        missing = missing_packets_of(image_id)
+        missing = missing_packets_of(image_id, ring.n_modules)
         metadata = np.zeros(1, IMAGE_METADATA)
         metadata["version"] = PROTOCOL_VERSION
         metadata["id"], metadata["sequence"] = image_id, sequence

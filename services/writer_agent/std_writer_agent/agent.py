@@ -161,7 +161,7 @@ class WriterAgent:
             part = self._images.read() if run.is_taking_images else None
             if part is None:
                 break
-            effects = run.feed_images(part.entries, part.n_lost, self._clock())
+            effects = run.feed_images(part.entries, part.n_lost, self._clock(), self._images.frame_index_step)
             self._images.put_back(run.counter.n_left_over)
             self._do(effects)
 

@@ -16,11 +16,11 @@ class _Seen(NamedTuple):
 
 
 class ImageCounter:
-    """Counts the images of one run by their frame index, which is consecutive within an epoch.
+    """Counts the images of one run by their frame index, which goes up by one step an image within an epoch.
 
-    A gap in the frame index are images that never came; they count as images of the run. Where the ids go along with
-    the frame index, they are known as well. Across a restart of the detector, which begins a new epoch, nothing is
-    known to be missing.
+    The step is 1, or more in a ring that has a share of the images. A gap in the frame index are images that never
+    came; they count as images of the run. Where the ids go along with the frame index, they are known as well. Across
+    a restart of the detector, which begins a new epoch, nothing is known to be missing.
 
     Parameters
     ----------
@@ -46,6 +46,7 @@ class ImageCounter:
         self._missed_ids: list[range] = []
         self._n_named = 0
         self._n_skipped = 0
+        self._step = 1
         self.n_taken = 0
         self.n_missed = 0
         self.n_left_over = 0
@@ -69,7 +70,7 @@ class ImageCounter:
         """Return the ids of the images that did not come, as far as they are known."""
         return list(chain.from_iterable(self._missed_ids))
 
-    def feed(self, entries: NDArray[Any], n_unread: int = 0) -> NDArray[Any]:
+    def feed(self, entries: NDArray[Any], n_unread: int = 0, frame_index_step: int = 1) -> NDArray[Any]:
         """Take what belongs to the run.
 
         Parameters
@@ -78,12 +79,15 @@ class ImageCounter:
             ImageMetadata structs in the order of their publication, shape (n,).
         n_unread
             Images that were published just before them and that nobody can name any more.
+        frame_index_step
+            Distance of the frame indices of consecutive images.
 
         Returns
         -------
         The images to write, in order.
         """
         self._n_skipped += n_unread
+        self._step = frame_index_step
         self.n_left_over = 0
         taken: list[int] = []
         columns = (entries[name].tolist() for name in ("epoch", "frame_index", "id"))
@@ -111,16 +115,16 @@ class ImageCounter:
         """Count what is missing between the last image and this one."""
         last, gap, has_ids = self._last, self._n_skipped, False
         if last is not None and last.epoch == image.epoch:
-            gap = max(gap, image.frame_index - last.frame_index - 1)
+            gap = max(gap, (image.frame_index - last.frame_index) // self._step - 1)
             has_ids = image.image_id - last.image_id == image.frame_index - last.frame_index
         if not self.has_begun and self._start_image_id is not None:
-            gap = min(gap, image.image_id - self._start_image_id)
+            gap = min(gap, (image.image_id - self._start_image_id) // self._step)
         n_missed = gap if self.n_left is None else min(gap, self.n_left)
         if n_missed <= 0:
             return
         self.n_missed += n_missed
         n_named = min(n_missed, MAX_NAMED - self._n_named) if has_ids else 0
         if n_named:
-            first = image.image_id - gap
-            self._missed_ids.append(range(first, first + n_named))
+            first = image.image_id - gap * self._step
+            self._missed_ids.append(range(first, first + n_named * self._step, self._step))
             self._n_named += n_named

@@ -46,6 +46,11 @@ class ImageSource:
         return self._follower.ring is not None and self._follower.ring.is_live
 
     @property
+    def frame_index_step(self) -> int:
+        """Distance of the frame indices of consecutive images."""
+        return 1 if self._follower.ring is None else self._follower.ring.frame_index_step
+
+    @property
     def lag(self) -> int:
         """Images that have been published and not been read."""
         return self._follower.lag

@@ -105,10 +105,10 @@ class Run:
             self._clock_start + timedelta(seconds=now),
         )
 
-    def feed_images(self, entries: NDArray[Any], n_unread: int, now: float) -> list[Effect]:
+    def feed_images(self, entries: NDArray[Any], n_unread: int, now: float, frame_index_step: int = 1) -> list[Effect]:
         """Take what was published, ImageMetadata in order; ``n_unread`` more before it are no longer known."""
         if self.state in {RunState.WAITING, RunState.RUNNING}:
-            taken = self.counter.feed(entries, n_unread)
+            taken = self.counter.feed(entries, n_unread, frame_index_step)
             if self.counter.has_begun:
                 self._last_image = now
                 if self.state is RunState.WAITING:

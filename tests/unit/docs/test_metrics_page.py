@@ -7,9 +7,15 @@ import pytest
 from prometheus_client import CollectorRegistry, Metric
 
 from std_assembler.metrics import AssemblerMetrics
+from std_daq.errors import SharedMemoryError
+from std_daq.protocols.replication import Hello, Point, Share, Start
+from std_daq.shm.image_buffer import ImageBuffer
 from std_daq.sync.synchroniser import SynchroniserCounters
 from std_daq.telemetry.metrics import make_registry
 from std_h5_writer.metrics import WriterMetrics
+from std_stream_recv.metrics import ReceiverMetrics
+from std_stream_send.metrics import SenderMetrics
+from std_stream_send.session import Session
 from std_udp_recv.metrics import ReceiverCollector
 from std_writer_agent.metrics import AgentMetrics
 
@@ -26,6 +32,20 @@ class IdleAnnouncer:
         return {0: 0}
 
 
+class IdleChannel:
+    is_gone = False
+
+    def send(self, message: bytes) -> bool:
+        return True
+
+    def send_in_place(self, memory: memoryview) -> None:
+        return None
+
+
+def no_ring() -> ImageBuffer:
+    raise SharedMemoryError("there is none")
+
+
 def register(service: str, registry: CollectorRegistry) -> None:
     if service == "udp_recv":
         registry.register(ReceiverCollector([], IdleAnnouncer(), n_slots=8))  # type: ignore[arg-type]
@@ -33,6 +53,11 @@ def register(service: str, registry: CollectorRegistry) -> None:
         AssemblerMetrics(registry)
     elif service == "writer_agent":
         AgentMetrics(registry)
+    elif service == "stream_recv":
+        ReceiverMetrics(registry)
+    elif service == "stream_send":
+        hello = Hello("EG", "far", Share(), Point(), Start.NOW, credit=1)
+        SenderMetrics(registry, "stream-send-0").show([Session(hello, IdleChannel(), no_ring)])
     else:
         WriterMetrics(registry, "h5-writer-0")
 
@@ -52,7 +77,7 @@ def table(heading: str) -> dict[str, tuple[str, set[str]]]:
     return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in ROW.findall(section)}
 
 
-SERVICES = ["udp_recv", "assembler", "writer_agent", "h5_writer"]
+SERVICES = ["udp_recv", "assembler", "writer_agent", "h5_writer", "stream_send", "stream_recv"]
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -14,6 +14,7 @@ from std_daq.detectors.sls_packets import SLS_HEADER
 from std_daq.protocols.image_metadata import IMAGE_METADATA
 from std_daq.protocols.module_frame import module_frame_dtype
 from std_daq.protocols.raw_metadata import RAW_METADATA
+from std_daq.protocols.replication import ACK, CHECKED, HELLO, IMAGE, POSITION, WELCOME
 from std_daq.protocols.store_stream import STORE_IMAGE, EndRun, FinishRun, StartRun, WriteMaster, WriterReport
 from std_daq.shm.image_buffer import image_slot_dtype
 from std_daq.shm.journal import CONTROL_WORDS
@@ -29,6 +30,12 @@ STRUCTS = {
     ("ring-segment.md", "Header"): HEADER,
     ("ring-segment.md", "Header of an image slot"): image_slot_dtype(N_MODULES),
     ("store-stream.md", "StoreImage"): STORE_IMAGE,
+    ("replication.md", "Hello"): HELLO,
+    ("replication.md", "Ack"): ACK,
+    ("replication.md", "Welcome"): WELCOME,
+    ("replication.md", "Image"): IMAGE,
+    ("replication.md", "Checked"): CHECKED,
+    ("replication.md", "Position"): POSITION,
     ("packet-layouts.md", "slsDetector header, version 2"): SLS_HEADER,
     ("packet-layouts.md", "GIGAFROST header"): GF_HEADER,
 }

@@ -1,0 +1,1 @@
+"""Receives the images of another server into the ImageBuffer."""

@@ -1,0 +1,86 @@
+"""The command ``std-stream-recv``."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from std_daq.service import Service, ServiceContext, run_service, service_parser
+
+if TYPE_CHECKING:
+    from std_daq.config.model import DetectorConfig, ReceiverConfig
+    from std_daq.shm.image_buffer import ImageBuffer
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the service; returns its exit code."""
+    parser = service_parser("std-stream-recv", "Receives the images of another server into the ImageBuffer.")
+    return run_service(parser, argv, _start)
+
+
+def _start(context: ServiceContext) -> Service:
+    import time
+    from functools import partial
+
+    from std_daq.config.paths import images_address
+    from std_daq.errors import ConfigError
+    from std_daq.protocols.replication import LARGEST_MESSAGE_BYTES
+    from std_daq.streams.curve_keys import read_client_keys
+    from std_daq.streams.dealer import Dealer
+    from std_daq.streams.doorbell import DoorbellPublisher
+    from std_stream_recv.link import Link
+    from std_stream_recv.metrics import ReceiverMetrics
+    from std_stream_recv.plan import make_plans
+    from std_stream_recv.publisher import ImagePublisher
+    from std_stream_recv.receiver import StreamReceiver
+
+    config = context.config
+    wanted = config.replication.receive
+    if wanted is None:
+        raise ConfigError("it is not said where the images come from", key="replication.receive")
+    curve = wanted.curve
+    keys = None if curve is None else read_client_keys(curve.secret_key_file, curve.server_public_key_file)
+    metrics = ReceiverMetrics(context.registry)
+    ring = _open_images(config, wanted)
+    metrics.slots.set(ring.n_slots)
+    bell = DoorbellPublisher(images_address(config))
+    publisher = ImagePublisher(ring, bell, metrics)
+    connect = partial(
+        Dealer,
+        queue_messages=64,
+        largest_bytes=LARGEST_MESSAGE_BYTES,
+        timeout_s=config.replication.timeout_s,
+        keys=keys,
+    )
+    return StreamReceiver(
+        ring=ring,
+        publisher=publisher,
+        links=[Link(plan, connect, publisher.write_notes, time.monotonic) for plan in make_plans(config, wanted, ring)],
+        metrics=metrics,
+        timeout_s=config.replication.timeout_s,
+        close_bell=bell.close,
+    )
+
+
+def _open_images(config: "DetectorConfig", wanted: "ReceiverConfig") -> "ImageBuffer":
+    from std_daq.config.paths import image_buffer_path
+    from std_daq.detectors.registry import open_detector
+    from std_daq.shm.image_buffer import ImageBuffer
+    from std_daq.telemetry.logs import get_logger
+
+    images, is_new = ImageBuffer.create(
+        image_buffer_path(config),
+        shape=config.image_shape,
+        dtype=open_detector(config).image_dtype,
+        n_modules=config.n_modules,
+        buffer_bytes=int(config.ram_buffer_gb * 1e9),
+        n_slots=config.shared_memory.image_slots,
+        frame_index_step=wanted.share_of,
+    )
+    images.segment.lock(0, "the source of this detector's images")
+    images.invalidate_unfinished()
+    get_logger().info("ring_opened", path=str(images.segment.path), slots=images.n_slots, is_new=is_new)
+    return images
+
+
+if __name__ == "__main__":
+    sys.exit(main())

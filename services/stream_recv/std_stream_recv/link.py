@@ -1,0 +1,308 @@
+"""Link: what comes from one sender, and the session in which it does."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.protocols.image_metadata import dtype_of_code
+from std_daq.protocols.replication import (
+    Ack,
+    Checked,
+    ImageHead,
+    Kind,
+    Point,
+    Position,
+    Welcome,
+    decode_image,
+    decode_lost,
+    decode_notes,
+    decode_refusal,
+    encode_kind,
+    kind_of,
+)
+from std_daq.telemetry.logs import ConditionLog, get_logger
+from std_stream_recv.order import Place
+from std_stream_recv.plan import LinkPlan
+from std_stream_recv.publisher import Item, ItemState
+
+KEEP_ALIVES_IN_TIMEOUT = 5
+PAUSE_S = 1.0
+FAREWELL_S = 0.1
+
+
+class Connection(Protocol):
+    """A connection to a sender."""
+
+    @property
+    def socket(self) -> Any:
+        """What a poller waits for."""
+
+    def send(self, message: bytes) -> None:
+        """Queue a message."""
+
+    def receive(self) -> bytes | None:
+        """Return the next message, if there is one."""
+
+    def receive_into(self, memory: memoryview) -> int | None:
+        """Put the next message into memory; returns its size, if there is one."""
+
+    def close(self, linger_s: float = 0.0) -> None:
+        """End it."""
+
+
+class Link:
+    """One sender after the other, one session after the other.
+
+    Parameters
+    ----------
+    plan
+        What does not change.
+    connect
+        Makes a connection to an address.
+    take_notes
+        Is given the notes of the sender's ring.
+    clock
+        Monotonic seconds.
+
+    Attributes
+    ----------
+    connection
+        The connection of the session; None in a pause between two.
+    failure, pause_s
+        Why the session has ended by itself, empty while it goes on; and how long to wait before the next.
+    trouble
+        Why the sender has not answered (yet).
+    n_sessions, n_unnamed
+        Sessions in which the sender answered; journal entries that it could not name.
+    n_waiting
+        Entries that wait at the sender.
+    """
+
+    def __init__(
+        self,
+        plan: LinkPlan,
+        connect: Callable[[str], Connection],
+        take_notes: Callable[[dict[str, Any]], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.plan = plan
+        self.connection: Connection | None = None
+        self.failure, self.pause_s = "", 0.0
+        self.trouble = "not connected yet"
+        self.n_sessions = self.n_unnamed = self.n_waiting = 0
+        self._connect = connect
+        self._take_notes = take_notes
+        self._clock = clock
+        self._log = get_logger()
+        self._conditions = ConditionLog(period_s=10.0, clock=clock)
+        self._attempt = 0
+        self._point = Point()
+        self._open_at = clock()
+        self._pixel_bytes = plan.form.height * plan.form.width * dtype_of_code(plan.form.dtype).itemsize
+        self._session = 0
+        self._ring = self._next_sequence = 0
+        self._head: ImageHead | None = None
+        self._lost: deque[NDArray[Any]] = deque()
+        self._unchecked: deque[Item] = deque()
+        self._n_finished = self._n_unnamed_told = 0
+        self._acknowledged = Point()
+        self._acknowledged_at = self._heard_at = clock()
+
+    @property
+    def address(self) -> str:
+        """The sender's address."""
+        return self.plan.addresses[self._attempt % len(self.plan.addresses)]
+
+    @property
+    def is_welcome(self) -> bool:
+        """Whether the sender has answered, with images that fit."""
+        return self._ring != 0
+
+    @property
+    def has_entry(self) -> bool:
+        """Whether the next entry is there: the head of an image, or a lost image."""
+        return self._head is not None or bool(self._lost)
+
+    @property
+    def place(self) -> Place | None:
+        """Where it is in the order; None while nothing is known."""
+        return Place(self._ring, self._next_sequence, self.has_entry) if self.is_welcome else None
+
+    def begin(self, point: Point, *, pause_s: float = 0.0) -> None:
+        """End the session, and have the next one begin from a point."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+        self._point = point
+        self._open_at = self._clock() + pause_s
+        self._reset()
+
+    def advance(self) -> None:
+        """Take what has come, up to the next entry; begin the session when it is time."""
+        now = self._clock()
+        if self.connection is None:
+            if now < self._open_at:
+                return
+            self._open(now)
+        while not self.has_entry and not self.failure and self.connection is not None:
+            message = self.connection.receive()
+            if message is None:
+                break
+            self._heard_at = now
+            try:
+                self._take(message)
+            except ValueError as error:
+                self._fail(f"not understood: {error}", pause_s=PAUSE_S)
+        if self.has_entry:
+            self._heard_at = now  # what has been said waits here, not there
+        elif not self.failure and now - self._heard_at > self.plan.timeout_s:
+            self._fail("it is silent", is_elsewhere=True)
+        if now - self._acknowledged_at > self.plan.timeout_s / KEEP_ALIVES_IN_TIMEOUT:
+            self.acknowledge(self._acknowledged)
+
+    def take_entry(self) -> tuple[Item, ImageHead | None]:
+        """Take the next entry: an item, and the head of its image, None where it is lost."""
+        head, self._head = self._head, None
+        if head is None:
+            item = Item(self.plan.source, self._session, self._ring, self._lost.popleft(), None, ItemState.LOST)
+        else:
+            item = Item(
+                self.plan.source, self._session, self._ring, head.metadata, head.missing_packets, ItemState.COMING
+            )
+        self._next_sequence = int(self._lost[0]["sequence"][0]) if self._lost else item.sequence + 1
+        return item, head
+
+    def receive_chunk(self, memory: memoryview) -> bool:
+        """Put the next chunk of an image into memory that it fills exactly; returns whether it was there."""
+        if self.connection is None:
+            return False
+        n_bytes = self.connection.receive_into(memory)
+        if n_bytes is None:
+            return False
+        self._heard_at = self._clock()
+        if n_bytes != len(memory):
+            self._fail(f"not understood: a chunk of {n_bytes} bytes", pause_s=PAUSE_S)
+            return False
+        return True
+
+    def await_check(self, item: Item) -> None:
+        """Have the sender's word on an image wait for: its pixels are here."""
+        item.state = ItemState.UNCHECKED
+        self._unchecked.append(item)
+
+    def finish(self, item: Item) -> None:
+        """Count an entry that has been published, if it is one of this session."""
+        self._n_finished += item.session == self._session
+
+    def acknowledge(self, point: Point) -> None:
+        """Tell what has been published."""
+        self._acknowledged = point
+        self._acknowledged_at = self._clock()
+        if self.connection is not None:
+            self.connection.send(Ack(self._n_finished, point).encode())
+
+    def close(self) -> None:
+        """Say goodbye."""
+        if self.connection is not None:
+            self.connection.send(encode_kind(Kind.BYE))
+            self.connection.close(FAREWELL_S)
+            self.connection = None
+
+    def _reset(self) -> None:
+        self.failure = ""
+        self._session += 1
+        self._ring = self._next_sequence = 0
+        self._head = None
+        self._lost.clear()
+        self._unchecked.clear()
+        self._n_finished = self._n_unnamed_told = 0
+        self._acknowledged = self._point
+        self._acknowledged_at = self._heard_at = self._clock()
+
+    def _open(self, now: float) -> None:
+        self.connection = self._connect(self.address)
+        self.connection.send(replace(self.plan.hello, point=self._point).encode())
+        self._heard_at = self._acknowledged_at = now
+
+    def _fail(self, why: str, *, pause_s: float = 0.0, is_elsewhere: bool = False) -> None:
+        self.failure = self.trouble = why
+        self.pause_s = pause_s
+        self._conditions.warning(f"source_{'silent' if is_elsewhere else 'failed'}", address=self.address, why=why)
+        if is_elsewhere:
+            self._attempt += 1
+
+    def _take(self, message: bytes) -> None:
+        """Take a message; raises ValueError for one that is not understood."""
+        kind = kind_of(message)
+        match kind:
+            case Kind.WELCOME:
+                self._take_welcome(Welcome.decode(message))
+            case Kind.REFUSED:
+                self._fail(f"refused: {decode_refusal(message)}", pause_s=PAUSE_S, is_elsewhere=True)
+            case Kind.BYE:
+                self._fail("it ends", is_elsewhere=True)
+            case Kind.UNKNOWN:
+                self._fail("it does not know this session any more")
+            case Kind.POSITION:
+                self._take_position(Position.decode(message))
+            case Kind.NOTES | Kind.IMAGE | Kind.LOST | Kind.CHECKED if self.is_welcome:
+                self._take_data(kind, message)
+            case _:
+                raise ValueError(f"'{kind}' is out of place")
+
+    def _take_data(self, kind: Kind, message: bytes) -> None:
+        match kind:
+            case Kind.NOTES:
+                self._take_notes(decode_notes(message))
+            case Kind.CHECKED:
+                self._take_check(Checked.decode(message))
+            case Kind.LOST:
+                entries = decode_lost(message)
+                self._come_to(entries)
+                self._lost.extend(entries[i : i + 1] for i in range(len(entries)))
+            case _:
+                head = decode_image(message, self.plan.form, self._pixel_bytes)
+                self._come_to(head.metadata)
+                self._head = head
+
+    def _take_welcome(self, welcome: Welcome) -> None:
+        if welcome.form != self.plan.form:
+            self._fail(f"its images are {welcome.form}, this server's {self.plan.form}", pause_s=PAUSE_S)
+            return
+        if welcome.n_slots > self.plan.n_slots:
+            # After a cut the sender's whole ring may come at once.
+            self._log.warning("ring_smaller_than_source", slots=self.plan.n_slots, slots_of_source=welcome.n_slots)
+        if not self.is_welcome:
+            self.n_sessions += 1
+        self._ring, self._next_sequence = welcome.point.ring, welcome.point.sequence
+        self._log.info("source_answered", address=self.address, ring=self._ring, next_sequence=self._next_sequence)
+
+    def _take_position(self, position: Position) -> None:
+        self.n_waiting = position.n_waiting
+        if not self.is_welcome:
+            self.trouble = "it has no images yet"
+            return
+        if position.next_sequence < self._next_sequence:
+            raise ValueError(f"position {position.next_sequence} after {self._next_sequence}")
+        self._next_sequence = position.next_sequence
+        n_new = position.n_unnamed - self._n_unnamed_told
+        if n_new > 0:
+            self._n_unnamed_told = position.n_unnamed
+            self.n_unnamed += n_new
+            self._conditions.warning("images_lost_unnamed", address=self.address, entries=n_new)
+
+    def _take_check(self, checked: Checked) -> None:
+        while self._unchecked and self._unchecked[0].sequence < checked.next_sequence:
+            item = self._unchecked.popleft()
+            item.state = ItemState.LOST if item.sequence in checked.torn else ItemState.WHOLE
+
+    def _come_to(self, entries: NDArray[Any]) -> None:
+        """Come to the next entries: each session goes forward only."""
+        sequences = entries["sequence"]
+        if int(sequences[0]) < self._next_sequence or (np.diff(sequences.astype(np.int64)) <= 0).any():
+            raise ValueError(f"sequence {int(sequences[0])} after {self._next_sequence}")
+        self._next_sequence = int(sequences[0])

@@ -1,0 +1,78 @@
+"""Metrics of stream_recv."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from std_daq.protocols.image_metadata import ImageStatus
+
+
+class LinkNumbers(Protocol):
+    """What a link tells of itself."""
+
+    @property
+    def is_welcome(self) -> bool:
+        """Whether its sender has answered."""
+
+    n_sessions: int
+    n_unnamed: int
+    n_waiting: int
+
+
+class ReceiverMetrics:
+    """What stream_recv counts.
+
+    Parameters
+    ----------
+    registry
+        The registry of the process.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._images = Counter(
+            "daq_images", "Images published, by status (good or the flags).", ["status"], registry=registry
+        )
+        self._lost = Counter(
+            "daq_images_lost", "Images that had left the sender's ring, published as lost.", registry=registry
+        )
+        self._torn = Counter(
+            "daq_replication_images_torn", "Lost images that were overwritten while they were sent.", registry=registry
+        )
+        self._bytes = Counter("daq_replication_received_bytes", "Bytes of pixels published.", registry=registry)
+        self._unnamed = Counter(
+            "daq_replication_entries_unnamed", "Journal entries that the senders could not name.", registry=registry
+        )
+        self._sessions = Counter(
+            "daq_replication_sessions", "Sessions in which a sender has answered.", registry=registry
+        )
+        self._connected = Gauge("daq_replication_sources", "Sources that answer now.", registry=registry)
+        self._waiting = Gauge("daq_replication_lag_images", "Images that wait at the senders.", registry=registry)
+        self.slots = Gauge("daq_ring_slots", "Slots of the ImageBuffer.", registry=registry)
+        self._last_image = Gauge(
+            "daq_last_image_timestamp_seconds", "When the last image was published, since 1970.", registry=registry
+        )
+        self._n_sessions = self._n_unnamed = 0
+        for status in ("good", "missing_packets"):
+            self._images.labels(status)
+
+    def count_image(self, status: ImageStatus, n_bytes: int, now: float) -> None:
+        """Count a published image; ``now`` in seconds since 1970."""
+        names = [flag.name.lower() for flag in ImageStatus if flag in status and flag.name]
+        self._images.labels("+".join(names) or "good").inc()
+        self._bytes.inc(n_bytes)
+        self._last_image.set(now)
+
+    def count_lost(self, *, is_torn: bool) -> None:
+        """Count an image that was published as lost."""
+        self._lost.inc()
+        self._torn.inc(is_torn)
+
+    def show(self, links: Sequence[LinkNumbers]) -> None:
+        """Take what the links tell."""
+        n_sessions, n_unnamed = sum(link.n_sessions for link in links), sum(link.n_unnamed for link in links)
+        self._sessions.inc(n_sessions - self._n_sessions)
+        self._unnamed.inc(n_unnamed - self._n_unnamed)
+        self._n_sessions, self._n_unnamed = n_sessions, n_unnamed
+        self._connected.set(sum(link.is_welcome for link in links))
+        self._waiting.set(max((link.n_waiting for link in links), default=0))

@@ -1,0 +1,197 @@
+"""StreamReceiver: takes the images of another server's ring into this server's."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import zmq
+
+from std_daq.errors import SharedMemoryError
+from std_daq.protocols.replication import ImageHead
+from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.telemetry.logs import ConditionLog
+from std_stream_recv.link import Link
+from std_stream_recv.metrics import ReceiverMetrics
+from std_stream_recv.order import first_in_order
+from std_stream_recv.publisher import ImagePublisher, Item, ItemState
+
+WAIT_MS = 100
+ENTRIES_A_STEP = 64
+
+
+@dataclass(slots=True)
+class _Coming:
+    """An image whose pixels are coming in."""
+
+    item: Item
+    head: ImageHead
+    pixels: memoryview
+    offset: int = 0
+
+
+class StreamReceiver:
+    """The service: one image after the other, in the order of the sender's ring, each once.
+
+    Parameters
+    ----------
+    ring
+        This server's ImageBuffer.
+    publisher
+        Its writer.
+    links
+        What the images come over.
+    metrics
+        What is counted.
+    timeout_s
+        For how long links may be at different rings of the sender.
+    close_bell
+        Called at last.
+    clock
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        ring: ImageBuffer,
+        publisher: ImagePublisher,
+        links: Sequence[Link],
+        metrics: ReceiverMetrics,
+        timeout_s: float,
+        close_bell: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ring = ring
+        self._publisher = publisher
+        self._links = links
+        self._metrics = metrics
+        self._timeout_s = timeout_s
+        self._close_bell = close_bell
+        self._clock = clock
+        self._conditions = ConditionLog(period_s=10.0, clock=clock)
+        self._coming: _Coming | None = None
+        self._rings_agreed_at = clock()
+        for link in links:
+            link.begin(publisher.published)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all links have a sender that answers, with images that fit."""
+        return self.why_not_ready is None
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """Which senders are waited for, and why."""
+        waiting = [f"{link.address}: {link.trouble}" for link in self._links if not link.is_welcome]
+        return "; ".join(waiting) or None
+
+    def step(self) -> None:
+        """Take what has come; wait at most 0.1 s for it.
+
+        Raises
+        ------
+        SharedMemoryError
+            When the ImageBuffer was removed.
+        """
+        if not self._ring.is_live:
+            raise SharedMemoryError(f"{self._ring.segment.path} was removed; it is made anew when the service starts")
+        self._wait()
+        for link in self._links:
+            link.advance()
+        n_finished = 0
+        for _ in range(ENTRIES_A_STEP):
+            if not self._take_next():
+                break
+            n_finished += self._publish()
+        n_finished += self._publish()
+        if n_finished:
+            for link in self._links:
+                link.acknowledge(self._publisher.published)
+        for link in self._links:
+            if link.failure:
+                self._begin_anew(link)
+        self._look_after_rings()
+        self._metrics.show(self._links)
+
+    def close(self) -> None:
+        """Say goodbye, and let go of everything; what is on its way comes again after the next start."""
+        for source, link in enumerate(self._links):
+            self._publisher.give_up(source)
+            link.close()
+        self._coming = None
+        self._close_bell()
+        self._ring.close()
+
+    def _wait(self) -> None:
+        """Wait for the links that have nothing; those that have are no reason to wake up."""
+        waited_for = []
+        for source, link in enumerate(self._links):
+            is_coming = self._coming is not None and self._coming.item.source == source
+            if link.connection is not None and (is_coming or not link.has_entry):
+                waited_for.append((link.connection.socket, zmq.POLLIN))
+        zmq.zmq_poll(waited_for, WAIT_MS)
+
+    def _take_next(self) -> bool:
+        """Take what comes next, as far as it is there; returns whether there may be more."""
+        if self._coming is None:
+            source = first_in_order([link.place for link in self._links])
+            if source is None:
+                return False
+            self._take_entry(self._links[source])
+        return self._coming is None or self._take_pixels(self._coming)
+
+    def _take_entry(self, link: Link) -> None:
+        item, head = link.take_entry()
+        if head is None:
+            self._publisher.take_lost(item)
+        else:
+            pixels = self._publisher.take_image(item)
+            if head.is_checked:
+                pixels[:] = head.pixels
+                item.state = ItemState.WHOLE
+            else:
+                self._coming = _Coming(item, head, pixels)
+                return
+        link.advance()
+
+    def _take_pixels(self, coming: _Coming) -> bool:
+        """Take the chunks of an image that are there; returns whether it has come."""
+        link = self._links[coming.item.source]
+        while coming.offset < len(coming.pixels):
+            chunk = coming.pixels[coming.offset : coming.offset + coming.head.chunk_bytes]
+            if not link.receive_chunk(chunk):
+                return False
+            coming.offset += len(chunk)
+        self._coming = None
+        link.await_check(coming.item)
+        link.advance()
+        return True
+
+    def _publish(self) -> int:
+        n = 0
+        for item in self._publisher.publish():
+            self._links[item.source].finish(item)
+            n += 1
+        return n
+
+    def _begin_anew(self, link: Link) -> None:
+        """End a session, and all that waits for what it has not finished."""
+        pause_s = link.pause_s
+        again = self._publisher.give_up(link.plan.source)
+        if self._coming is not None and self._coming.item.source in again | {link.plan.source}:
+            self._coming = None
+        for source in again - {link.plan.source}:
+            self._links[source].begin(self._publisher.taken)
+        link.begin(self._publisher.taken, pause_s=pause_s)
+
+    def _look_after_rings(self) -> None:
+        """Have all links begin anew that do not come to the same ring of the sender."""
+        rings = {link.place.ring for link in self._links if link.place is not None}
+        now = self._clock()
+        if len(rings) <= 1:
+            self._rings_agreed_at = now
+        elif now - self._rings_agreed_at > self._timeout_s:
+            self._rings_agreed_at = now
+            self._conditions.warning("sources_differ", rings=sorted(rings), remedy="give senders of one server only")
+            for link in self._links:
+                self._begin_anew(link)

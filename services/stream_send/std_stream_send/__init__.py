@@ -1,0 +1,1 @@
+"""Sends the images of the ImageBuffer to receivers on other servers."""

@@ -1,0 +1,67 @@
+"""Metrics of stream_send."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from std_stream_send.session import Session, SessionCounters
+
+
+class SenderMetrics:
+    """What stream_send counts, over all receivers and for each.
+
+    Parameters
+    ----------
+    registry
+        The registry of the process.
+    instance
+        Name of this process.
+    """
+
+    def __init__(self, registry: CollectorRegistry, instance: str) -> None:
+        self._images = Counter("daq_replication_images_sent", "Images sent to receivers.", registry=registry)
+        self._bytes = Counter("daq_replication_sent_bytes", "Bytes of their pixels.", registry=registry)
+        self._lost = Counter(
+            "daq_replication_images_lost", "Images told as lost: they had left the ring.", registry=registry
+        )
+        self._torn = Counter(
+            "daq_replication_images_torn", "Lost images that were overwritten while they were sent.", registry=registry
+        )
+        self._unnamed = Counter(
+            "daq_replication_entries_unnamed",
+            "Journal entries that were gone before they were read.",
+            registry=registry,
+        )
+        self.sessions = Counter("daq_replication_sessions", "Receivers that came, or came again.", registry=registry)
+        self.refused = Counter("daq_replication_receivers_refused", "Receivers that were refused.", registry=registry)
+        self._receivers = Gauge("daq_replication_receivers", "Receivers that are served.", registry=registry)
+        self._lag_of = Gauge(
+            "daq_replication_lag_images", "Images that wait to be sent.", ["receiver"], registry=registry
+        )
+        self._credit_of = Gauge(
+            "daq_replication_credit_images", "Images that may be sent now.", ["receiver"], registry=registry
+        )
+        self._lag = Gauge(
+            "daq_ring_lag_images", "Images published and not yet sent.", ["reader"], registry=registry
+        ).labels(instance)
+        self._labels: set[str] = set()
+
+    def show(self, sessions: list[Session]) -> None:
+        """Show the sessions that there are."""
+        shown = {session.label: session for session in sessions}
+        for label in self._labels - set(shown):
+            self._lag_of.remove(label)
+            self._credit_of.remove(label)
+        self._labels = set(shown)
+        for label, session in shown.items():
+            self._lag_of.labels(label).set(session.lag)
+            self._credit_of.labels(label).set(session.credit)
+            self.count(session.take_counters())
+        self._receivers.set(len(sessions))
+        self._lag.set(max((session.lag for session in sessions), default=0))
+
+    def count(self, counters: SessionCounters) -> None:
+        """Add what a session has done."""
+        self._images.inc(counters.n_images)
+        self._bytes.inc(counters.n_bytes)
+        self._lost.inc(counters.n_lost)
+        self._torn.inc(counters.n_torn)
+        self._unnamed.inc(counters.n_unnamed)

@@ -1,0 +1,190 @@
+"""StreamSender: serves the images of the ImageBuffer to whoever connects."""
+
+import re
+import time
+from collections.abc import Callable
+
+import zmq
+
+from std_daq.errors import SharedMemoryError
+from std_daq.protocols.replication import Ack, Hello, Kind, encode_kind, encode_refusal, kind_of
+from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.streams.doorbell import Doorbell
+from std_daq.streams.router import Router
+from std_daq.telemetry.logs import ConditionLog, get_logger
+from std_stream_send.metrics import SenderMetrics
+from std_stream_send.session import Session
+
+MAX_SESSIONS = 64
+KEEP_ALIVES_IN_TIMEOUT = 5
+_WAIT_MS = 100
+_SENDING_WAIT_MS = 1
+_LOOK_AGAIN_S = 1.0
+_RECEIVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+class StreamSender:
+    """The service: remembers nothing that a receiver does not tell it, and only reads the ring.
+
+    Parameters
+    ----------
+    detector_name
+        Receivers of another detector are refused.
+    router
+        Where receivers connect.
+    doorbell
+        Rings when an image was published.
+    attach
+        Attaches to the ImageBuffer; raises SharedMemoryError while it is not there.
+    metrics
+        What is counted.
+    timeout_s
+        A receiver that is silent for this time is forgotten, until it says hello again.
+    clock
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        detector_name: str,
+        router: Router,
+        doorbell: Doorbell,
+        attach: Callable[[], ImageBuffer],
+        metrics: SenderMetrics,
+        timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._detector_name = detector_name
+        self._router = router
+        self._doorbell = doorbell
+        self._attach = attach
+        self._metrics = metrics
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._log = get_logger()
+        self._conditions = ConditionLog()
+        self._sessions: dict[bytes, Session] = {}
+        self._has_ring = False
+        self._next_look = 0.0
+        self._poller = zmq.Poller()
+        for socket in (*router.sockets, doorbell.socket):
+            self._poller.register(socket, zmq.POLLIN)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there are images to send; also without a receiver."""
+        return self.why_not_ready is None
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """What is waited for."""
+        return None if self._has_ring else "waiting for the ImageBuffer: is what fills it running?"
+
+    def step(self) -> None:
+        """Send what can be sent; wait at most 0.1 s for something to do."""
+        is_sending = any(session.is_sending for session in self._sessions.values())
+        self._poller.poll(_SENDING_WAIT_MS if is_sending else _WAIT_MS)
+        self._doorbell.wait(0)
+        self._take_messages()
+        now = self._clock()
+        for identity, session in list(self._sessions.items()):
+            session.step()
+            if session.is_gone:
+                self._end(identity, "its connection ended")
+            elif now - session.heard_at > self._timeout_s:
+                self._end(identity, "it was silent")
+        self._look_for_ring(now)
+        self._metrics.show(list(self._sessions.values()))
+
+    def close(self) -> None:
+        """Tell the receivers, and let go of everything."""
+        for identity in list(self._sessions):
+            self._router.peer(identity).send(encode_kind(Kind.BYE))
+            self._end(identity, "this sender ends")
+        self._router.close()
+        self._doorbell.close()
+
+    def _take_messages(self) -> None:
+        while (received := self._router.receive()) is not None:
+            identity, message = received
+            try:
+                self._take(identity, message)
+            except ValueError as error:
+                self._refuse(identity, str(error))
+
+    def _take(self, identity: bytes, message: bytes) -> None:
+        """Take a message; raises ValueError for one that is not understood."""
+        match kind_of(message):
+            case Kind.HELLO:
+                self._begin(identity, Hello.decode(message))
+            case Kind.ACK:
+                ack = Ack.decode(message)
+                session = self._sessions.get(identity)
+                if session is None:
+                    self._router.peer(identity).send(encode_kind(Kind.UNKNOWN))
+                else:
+                    session.acknowledge(ack)
+            case Kind.BYE:
+                self._end(identity, "it said goodbye")
+            case kind:
+                raise ValueError(f"a receiver does not send '{kind}'")
+
+    def _begin(self, identity: bytes, hello: Hello) -> None:
+        if hello.detector_name != self._detector_name:
+            raise ValueError(f"this is a sender of '{self._detector_name}', not of '{hello.detector_name}'")
+        if not _RECEIVER_NAME.fullmatch(hello.receiver_name):
+            raise ValueError("names of receivers are letters, digits, '.', '_' and '-'")
+        for other, session in list(self._sessions.items()):
+            same = (session.hello.receiver_name, session.hello.share) == (hello.receiver_name, hello.share)
+            if other == identity or same:
+                self._end(other, "it began anew")
+        if len(self._sessions) >= MAX_SESSIONS:
+            raise ValueError(f"there are {MAX_SESSIONS} receivers already")
+        self._sessions[identity] = Session(
+            hello,
+            self._router.peer(identity),
+            self._attach,
+            keep_alive_s=self._timeout_s / KEEP_ALIVES_IN_TIMEOUT,
+            clock=self._clock,
+        )
+        self._metrics.sessions.inc()
+        self._log.info(
+            "receiver_came",
+            receiver=self._sessions[identity].label,
+            ring=hello.point.ring,
+            next_sequence=hello.point.sequence,
+            credit=hello.credit,
+        )
+
+    def _end(self, identity: bytes, why: str) -> None:
+        session = self._sessions.pop(identity, None)
+        if session is None:
+            return
+        self._metrics.count(session.take_counters())
+        self._log.info(
+            "receiver_left",
+            receiver=session.label,
+            why=why,
+            ring=session.acknowledged.ring,
+            acknowledged=session.acknowledged.sequence,
+        )
+        session.close()
+
+    def _refuse(self, identity: bytes, reason: str) -> None:
+        self._metrics.refused.inc()
+        self._conditions.warning("receiver_refused", reason=reason)
+        self._end(identity, reason)
+        self._router.peer(identity).send(encode_refusal(reason))
+
+    def _look_for_ring(self, now: float) -> None:
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_AGAIN_S
+        try:
+            ring = self._attach()
+        except SharedMemoryError:
+            self._has_ring = False
+            return
+        self._has_ring = ring.is_live
+        ring.close()
