@@ -16,6 +16,7 @@ COMMANDS = {
     "write": "have images written to a file, and wait for the verdict",
     "kill": "end a running write request",
     "status": "show rates, losses, rings and the run",
+    "view": "look at a live stream",
     "simulate": "send the packets of a simulated detector",
     "dump": "record UDP packets into capture files",
     "replay": "send recorded packets again",

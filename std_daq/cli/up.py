@@ -85,6 +85,8 @@ def service_commands(config: "DetectorConfig", config_path: Path) -> "list[Servi
         ServiceCommand(f"stream-send-{sender}", "std_stream_send", (*common, "--sender", str(sender)))
         for sender in range(len(config.replication.send))
     ]
+    if config.live_stream_configs:
+        commands.append(ServiceCommand("live-stream", "std_live_stream", common))
     return commands
 
 

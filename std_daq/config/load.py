@@ -4,7 +4,7 @@ import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,7 +14,6 @@ from std_daq.telemetry.logs import get_logger
 
 # Keys of existing files that mean nothing here, and what takes their place.
 SUPERSEDED_KEYS = {
-    "live_stream_configs": "the live stream service reads its own section",
     "max_number_of_forwarders_spawned": "forwarding scales by itself",
     "use_all_forwarders": "forwarding scales by itself",
     "gpfs_block_size": "chunks are one image",
@@ -116,9 +115,13 @@ def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _keys(model: type[BaseModel], section: list[str]) -> Iterator[str]:
-    for name in section:
+    names = iter(section)
+    for name in names:
         field = model.model_fields.get(name)
         annotation = None if field is None else field.annotation
+        if get_origin(annotation) is dict:  # a section for each name that users give
+            annotation = get_args(annotation)[1]
+            next(names, None)
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return
         model = annotation

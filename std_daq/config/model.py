@@ -180,6 +180,42 @@ class BrokerConfig(_Section):
         return self
 
 
+class LiveStreamConfig(_Section):
+    """Which images are sent, at one address, to viewers."""
+
+    type: Literal["forward", "batch", "periodic"] = Field(
+        description="forward: every image; batch: n of every m images; periodic: n images at a rate."
+    )
+    config: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        default_factory=list,
+        description="forward: []; batch: [n, m]; periodic: [n, rate in Hz]; the n images follow each other.",
+    )
+
+    @model_validator(mode="after")
+    def _numbers_fit_the_type(self) -> Self:
+        if not _fit(self.type, self.config):
+            raise ValueError(f"config of type {self.type} is {_LIVE_STREAM_NUMBERS[self.type]}")
+        return self
+
+
+_LIVE_STREAM_NUMBERS = {
+    "forward": "[]",
+    "batch": "[n, m], whole numbers with 1 <= n <= m",
+    "periodic": "[n, rate in Hz], n a whole number from 1 on",
+}
+
+
+def _fit(kind: str, numbers: list[float]) -> bool:
+    if kind == "forward" or not numbers:
+        return kind == "forward" and not numbers
+    if len(numbers) != 2 or not numbers[0].is_integer():
+        return False
+    return kind == "periodic" or (numbers[1].is_integer() and numbers[0] <= numbers[1])
+
+
+LiveStreamAddress = Annotated[str, Field(pattern=r"^(tcp://[^\s/]+:\d+|ipc://\S+)$")]
+
+
 class MetricsConfig(_Section):
     """Where each service answers /metrics and /health."""
 
@@ -319,6 +355,10 @@ class DetectorConfig(_Section):
     ram_buffer_gb: float = Field(1.0, gt=0, description="Memory for the ImageBuffer, in GB (10^9 bytes).")
     writer_user_id: int | None = Field(
         None, description="User that files belong to; the writer must run as this user or as root."
+    )
+    live_stream_configs: dict[LiveStreamAddress, LiveStreamConfig] = Field(
+        default_factory=dict,
+        description="Live streams for viewers: which images are sent at each ZMQ address (tcp://host:port, bound).",
     )
     runtime_dir: Path | None = Field(
         None,

@@ -66,14 +66,21 @@ def _sections(
     for key, field in parent["properties"].items():
         section = _section(field, definitions)
         if section is not None:
-            name = f"{prefix}{key}{'[]' if field.get('type') == 'array' else ''}"
+            name = f"{prefix}{key}{_suffix(field)}"
             yield name, section
             yield from _sections(section, definitions, f"{name}.")
 
 
+def _suffix(field: dict[str, Any]) -> str:
+    if field.get("type") == "array":
+        return "[]"
+    return ".<name>" if "patternProperties" in field else ""
+
+
 def _section(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the section that a key opens, or a list of which it holds; None where it holds a plain value."""
-    parts = (field, *field.get("allOf", ()), *field.get("anyOf", ()), field.get("items", {}))
+    """Return the section that a key opens, or of which it holds a list or one for each name; None for a plain value."""
+    lists_and_names = (field.get("items", {}), *field.get("patternProperties", {}).values())
+    parts = (field, *field.get("allOf", ()), *field.get("anyOf", ()), *lists_and_names)
     references = [part["$ref"] for part in parts if "$ref" in part]
     if not references:
         return None

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from std_daq.cli.__main__ import main
-from std_daq.files.picture import colour, read_pixels
+from std_daq.files.colours import colour
+from std_daq.files.picture import read_pixels
 from std_daq.protocols.requests import Verdict
 from std_daq.testing.image_files import SHAPE, image_of, report_of, write_image_file
 

@@ -154,3 +154,49 @@ def test_runtime_directory_that_others_may_write_to_is_refused(runtime: Path) ->
     path.chmod(0o777)
     with pytest.raises(ConfigError, match="others may write here"):
         make_runtime_dir(config)
+
+
+def live_stream(kind: str, *numbers: object, address: str = "tcp://127.0.0.1:20000") -> dict[str, object]:
+    return changed(live_stream_configs={address: {"type": kind, "config": list(numbers)}})
+
+
+def test_live_streams_of_existing_files_are_understood() -> None:
+    streams = {
+        "tcp://10.0.0.5:20000": {"type": "batch", "config": [2, 555]},
+        "tcp://*:20001": {"type": "forward", "config": []},
+        "ipc:///run/std-daq/live.ipc": {"type": "periodic", "config": [1, 0.5]},
+    }
+    config = parse_config(changed(live_stream_configs=streams))
+    assert {address: stream.model_dump() for address, stream in config.live_stream_configs.items()} == streams
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers"),
+    [
+        ("forward", (1, 2)),
+        ("batch", ()),
+        ("batch", (1,)),
+        ("batch", (3, 2)),
+        ("batch", (1, 2.5)),
+        ("batch", (0, 2)),
+        ("periodic", (1.5, 2)),
+        ("periodic", (1, 0)),
+        ("periodic", (1, "fast")),
+        ("periodic", (1, 2, 3)),
+        ("all", ()),
+    ],
+)
+def test_numbers_that_do_not_fit_a_live_stream_are_refused(kind: str, numbers: tuple[object, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"live_stream_configs\.tcp://127\.0\.0\.1:20000"):
+        parse_config(live_stream(kind, *numbers))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:20000", "tcp://127.0.0.1", "udp://127.0.0.1:1", "tcp:///run:1"])
+def test_what_is_no_address_of_a_live_stream_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError, match="live_stream_configs"):
+        parse_config(live_stream("forward", address=address))
+
+
+def test_misspelt_key_of_a_live_stream_gets_the_nearest_one() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'type'"):
+        parse_config(changed(live_stream_configs={"tcp://127.0.0.1:1": {"typ": "forward"}}))

@@ -13,6 +13,7 @@ from std_daq.shm.image_buffer import ImageBuffer
 from std_daq.sync.synchroniser import SynchroniserCounters
 from std_daq.telemetry.metrics import make_registry
 from std_h5_writer.metrics import WriterMetrics
+from std_live_stream.metrics import LiveStreamMetrics
 from std_stream_recv.metrics import ReceiverMetrics
 from std_stream_send.metrics import SenderMetrics
 from std_stream_send.session import Session
@@ -53,6 +54,10 @@ def register(service: str, registry: CollectorRegistry) -> None:
         AssemblerMetrics(registry)
     elif service == "writer_agent":
         AgentMetrics(registry)
+    elif service == "live_stream":
+        metrics = LiveStreamMetrics(registry)
+        for metric in (metrics.sent, metrics.viewers):
+            metric.labels("tcp://127.0.0.1:20000")
     elif service == "stream_recv":
         ReceiverMetrics(registry)
     elif service == "stream_send":
@@ -77,7 +82,7 @@ def table(heading: str) -> dict[str, tuple[str, set[str]]]:
     return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in ROW.findall(section)}
 
 
-SERVICES = ["udp_recv", "assembler", "writer_agent", "h5_writer", "stream_send", "stream_recv"]
+SERVICES = ["udp_recv", "assembler", "writer_agent", "h5_writer", "stream_send", "stream_recv", "live_stream"]
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -1,5 +1,6 @@
 """The tables of docs/reference/wire are compared with the structs of the code, so that neither goes stale."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
+from std_daq.config.load import parse_config
 from std_daq.detectors.gigafrost.packets import GF_HEADER
 from std_daq.detectors.sls_packets import SLS_HEADER
+from std_daq.protocols.array_stream import encode_header
 from std_daq.protocols.image_metadata import IMAGE_METADATA
 from std_daq.protocols.module_frame import module_frame_dtype
 from std_daq.protocols.raw_metadata import RAW_METADATA
@@ -20,6 +23,7 @@ from std_daq.shm.image_buffer import image_slot_dtype
 from std_daq.shm.journal import CONTROL_WORDS
 from std_daq.shm.ring import RingGeometry
 from std_daq.shm.segment import HEADER
+from std_live_stream.description import Description
 
 PAGES = Path(__file__).parents[3] / "docs" / "reference" / "wire"
 N_MODULES, N_WORDS = 11, 5
@@ -38,6 +42,15 @@ STRUCTS = {
     ("replication.md", "Position"): POSITION,
     ("packet-layouts.md", "slsDetector header, version 2"): SLS_HEADER,
     ("packet-layouts.md", "GIGAFROST header"): GF_HEADER,
+}
+DETECTOR = {
+    "detector_name": "det",
+    "detector_type": "jungfrau",
+    "n_modules": 1,
+    "bit_depth": 16,
+    "image_pixel_height": 512,
+    "image_pixel_width": 1024,
+    "start_udp_port": 50000,
 }
 MESSAGES: dict[str, type[BaseModel]] = {
     model.__name__: model for model in (StartRun, EndRun, FinishRun, WriteMaster, WriterReport)
@@ -108,6 +121,17 @@ def test_table_has_the_keys_of_the_message(name: str) -> None:
     text = dict(sections(PAGES / "store-stream.md"))[name]
     keys = [row[0] for row in rows(text, "| key | type |")]
     assert keys == [f"`{key}`" for key in MESSAGES[name].model_fields]
+
+
+def test_header_of_a_live_stream_has_the_keys_that_the_page_says() -> None:
+    metadata = np.zeros((), IMAGE_METADATA)
+    metadata["dtype"] = 2
+    description = Description(parse_config(DETECTOR))
+    files = [{"role": role, "path": f"/{role}.h5"} for role in ("pedestal", "gain", "mask")]
+    description.learn({"calibration": [{"index": 0, "files": files}]})
+    text = dict(sections(PAGES / "array-1.0.md"))["First part: header"]
+    described_keys = re.findall(r"`(\w+)`", " ".join(row[0] for row in rows(text, "| key | type | meaning |")))
+    assert described_keys == list(json.loads(encode_header(metadata[()], description.keys(0))))
 
 
 @pytest.mark.parametrize("n_units", [1, 16, 64, 65, 128, 504])

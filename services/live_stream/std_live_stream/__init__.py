@@ -1,0 +1,1 @@
+"""live_stream: images from the ImageBuffer for viewers."""

@@ -1,0 +1,45 @@
+"""What a stream tells about the detector and the calibration of an image, beside its ImageMetadata."""
+
+from typing import Any
+
+from std_daq.config.model import DetectorConfig
+
+_CALIBRATION_KEYS = {"pedestal": "pedestal_file", "gain": "gain_file"}
+
+
+class Description:
+    """The keys that are the same for many images.
+
+    Parameters
+    ----------
+    config
+        The detector.
+    """
+
+    def __init__(self, config: DetectorConfig) -> None:
+        off = sorted(set(config.deactivate))
+        self._of_detector = {
+            "detector_name": config.detector_name,
+            "module_map": [-1 if module in off else module for module in range(config.n_modules)],
+            "disabled_modules": off,
+        }
+        self._by_calibration: dict[int, dict[str, Any]] = {}
+
+    def forget_calibrations(self) -> None:
+        """Forget what a ring that has been replaced has told."""
+        self._by_calibration.clear()
+
+    def knows(self, calibration: int) -> bool:
+        """Return whether the files of a calibration are known."""
+        return calibration in self._by_calibration
+
+    def learn(self, notes: dict[str, Any]) -> None:
+        """Take the calibrations from the notes of the ring."""
+        for entry in notes.get("calibration", []):
+            self._by_calibration[entry["index"]] = {
+                key: file["path"] for file in entry["files"] if (key := _CALIBRATION_KEYS.get(file["role"])) is not None
+            }
+
+    def keys(self, calibration: int) -> dict[str, Any]:
+        """Return the keys for an image to which this calibration was applied."""
+        return self._of_detector | self._by_calibration.get(calibration, {})

@@ -1,0 +1,91 @@
+"""Output: one stream at one address."""
+
+from contextlib import suppress
+
+import zmq
+
+from std_daq.config.model import LiveStreamConfig
+from std_daq.errors import PortError
+from std_live_stream.delivery import make_delivery
+
+FORWARDED_BYTES_IN_QUEUE = 128 * 2**20
+_MOST_IN_QUEUE = 1000
+_SUBSCRIBED = b"\x01"
+_UNSUBSCRIBED = b"\x00"
+
+
+class Output:
+    """Sends the images that it takes to all viewers that are connected; never waits for one.
+
+    A viewer that is too slow misses images. Few wait for it, so that it sees new ones, and so that what it costs is
+    bounded: the images that belong together and one more; where every image is sent, 128 MiB of them.
+
+    Parameters
+    ----------
+    context
+        Of the socket.
+    address
+        ZMQ endpoint to bind.
+    config
+        Which images.
+    image_bytes
+        About the size of an image.
+
+    Attributes
+    ----------
+    address
+        As given.
+    n_viewers
+        Subscriptions at the last look.
+
+    Raises
+    ------
+    PortError
+        When the address cannot be bound.
+    """
+
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", address: str, config: LiveStreamConfig, image_bytes: int
+    ) -> None:
+        self.address = address
+        self.n_viewers = 0
+        self._delivery = make_delivery(config)
+        n_together = self._delivery.n_together or FORWARDED_BYTES_IN_QUEUE // image_bytes
+        self._socket = context.socket(zmq.XPUB)
+        # An XPUB is a PUB for those who connect, and tells whether anybody is there.
+        self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)
+        self._socket.setsockopt(zmq.SNDHWM, min(n_together + 1, _MOST_IN_QUEUE))
+        self._socket.setsockopt(zmq.LINGER, 0)
+        # A machine that was switched off is noticed within a minute; its images are freed then.
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 10)
+        self._socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
+        try:
+            self._socket.bind(address)
+        except zmq.ZMQError as error:
+            raise PortError(
+                f"live stream {address} cannot be bound: {error.strerror}; see live_stream_configs"
+            ) from None
+
+    @property
+    def endpoint(self) -> str:
+        """Where it is bound, with the port where any was to be taken."""
+        return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def look_for_viewers(self) -> None:
+        """Take note of who has come and gone."""
+        with suppress(zmq.Again):
+            while True:
+                told = self._socket.recv(zmq.DONTWAIT)[:1]
+                self.n_viewers += (told == _SUBSCRIBED) - (told == _UNSUBSCRIBED)
+
+    def takes(self, sequence: int, now_s: float) -> bool:
+        """Return whether this stream sends the image; asked once for each, in order."""
+        return self._delivery.takes(sequence, now_s)
+
+    def send(self, header: bytes, pixels: zmq.Frame) -> None:
+        """Send an image; both parts, or none of it."""
+        with suppress(zmq.Again):
+            self._socket.send(header, zmq.DONTWAIT | zmq.SNDMORE)
+            self._socket.send(pixels, zmq.DONTWAIT, copy=False)

@@ -1,0 +1,36 @@
+"""A picture made of characters, for a terminal with colours: each shows two places, one above the other."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.color import Color
+from rich.segment import Segment, Segments
+from rich.style import Style
+
+from std_daq.files.colours import colour
+
+_UPPER_HALF = "\u2580"
+
+
+def terminal_picture(pixels: NDArray[Any], columns: int, rows: int) -> Segments:
+    """Return an image (height, width) as at most so many rows and columns of characters; each place is a mean."""
+    colours = colour(_shrink(pixels, columns, 2 * rows))
+    segments = []
+    for above, below in zip(colours[:-1:2], colours[1::2], strict=True):
+        segments += [Segment(_UPPER_HALF, _style(top, bottom)) for top, bottom in zip(above, below, strict=True)]
+        segments.append(Segment.line())
+    return Segments(segments)
+
+
+def _shrink(pixels: NDArray[Any], width: int, height: int) -> NDArray[np.float32]:
+    """Return the means of square blocks; what is left at the right and lower edges is not shown."""
+    side = max(1, -(-pixels.shape[0] // height), -(-pixels.shape[1] // width))
+    n_rows, n_columns = (length // side for length in pixels.shape)
+    blocks = pixels[: n_rows * side, : n_columns * side].reshape(n_rows, side, n_columns, side)
+    means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
+    return means
+
+
+def _style(top: NDArray[np.uint8], bottom: NDArray[np.uint8]) -> Style:
+    return Style(color=Color.from_rgb(*map(float, top)), bgcolor=Color.from_rgb(*map(float, bottom)))

@@ -1,0 +1,140 @@
+"""Look at a live stream: the newest image, in a line or as a picture.
+
+On a terminal the picture is made of characters; --save makes a PNG. Ends with Ctrl-C, or after --images.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from std_daq.cli.argument_types import positive_integer, positive_number
+from std_daq.errors import ConfigError, ResourceError
+
+if TYPE_CHECKING:
+    from std_daq.client.live_view import LiveView
+    from std_daq.protocols.array_stream import ArrayImage
+
+_LINES_BELOW = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--address", metavar="ADDRESS", help="of the stream, as tcp://127.0.0.1:20000")
+    source.add_argument("--config", type=Path, metavar="FILE", help="the detector.json: its first live stream")
+    parser.add_argument("--images", type=positive_integer, metavar="N", help="end after so many images were shown")
+    parser.add_argument("--save", type=Path, metavar="PNG", help="make a picture of each image shown, in this file")
+    parser.add_argument(
+        "--period",
+        type=positive_number,
+        default=0.2,
+        metavar="SECONDS",
+        help="between images shown, by default 0.2",
+    )
+    parser.add_argument(
+        "--timeout", type=positive_number, default=10.0, metavar="SECONDS", help="to wait for an image, by default 10"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document a line for each image shown")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show images; returns the exit code."""
+    from std_daq.cli.output_file import check_output_file
+    from std_daq.client.live_view import LiveView
+
+    address = arguments.address or _first_stream(arguments.config)
+    if arguments.save is not None:
+        check_output_file(arguments.save, "--save")
+    with closing(LiveView(address)) as view:
+        images = _images(view, address, arguments)
+        try:
+            if arguments.json or not sys.stdout.isatty():
+                _print(images, _as_json if arguments.json else describe)
+            else:
+                _paint(images)
+        except KeyboardInterrupt:
+            return 0
+    return 0
+
+
+def describe(image: "ArrayImage") -> str:
+    """Return what there is to say about an image, in one line."""
+    facts = _facts(image)
+    good = "good" if image.is_good else "incomplete"
+    size = f"{facts['width']} x {facts['height']} {facts['type']}"
+    values = "  ".join(f"{name} {facts[name]:.6g}" for name in ("min", "mean", "max") if name in facts)
+    return f"image {image.frame}  {size}  {good}  {values}".rstrip()
+
+
+def _images(view: "LiveView", address: str, arguments: argparse.Namespace) -> "Iterator[ArrayImage]":
+    n_shown = 0
+    while arguments.images is None or n_shown < arguments.images:
+        image = view.newest(arguments.timeout)
+        if image is None:
+            why = f": {view.last_problem}" if view.n_refused else ""
+            raise ResourceError(f"no image came from {address} within {arguments.timeout:g} s{why}")
+        if arguments.save is not None:
+            _save(image, arguments.save)
+        yield image
+        n_shown += 1
+        if n_shown != arguments.images:
+            time.sleep(arguments.period)
+
+
+def _print(images: "Iterator[ArrayImage]", in_words: "Callable[[ArrayImage], str]") -> None:
+    for image in images:
+        print(in_words(image), flush=True)
+
+
+def _paint(images: "Iterator[ArrayImage]") -> None:
+    from rich.console import Console, Group
+    from rich.live import Live
+
+    from std_daq.cli.terminal_picture import terminal_picture
+
+    console = Console(highlight=False)
+    with Live(console=console, auto_refresh=False) as live:
+        for image in images:
+            picture = terminal_picture(image.pixels, console.width, console.height - _LINES_BELOW)
+            live.update(Group(picture, describe(image)), refresh=True)
+
+
+def _as_json(image: "ArrayImage") -> str:
+    return json.dumps({**image.header, **_facts(image)})
+
+
+def _facts(image: "ArrayImage") -> dict[str, Any]:
+    import numpy as np
+
+    height, width = image.pixels.shape
+    values = image.pixels[np.isfinite(image.pixels)]
+    facts = (
+        {"min": values.min().item(), "mean": float(values.mean()), "max": values.max().item()} if values.size else {}
+    )
+    return {"height": height, "width": width, "type": image.pixels.dtype.name, **facts}
+
+
+def _save(image: "ArrayImage", png: Path) -> None:
+    from PIL import Image
+
+    from std_daq.files.colours import colour
+
+    making = png.with_name(f".{png.name}.new")
+    Image.fromarray(colour(image.pixels)).save(making, format="PNG")
+    making.rename(png)  # who shows the file never sees half of it
+
+
+def _first_stream(file: Path) -> str:
+    """Return an address at which the first stream of a configuration is reached from its own machine."""
+    from std_daq.config.load import load_config
+
+    streams = load_config(file).live_stream_configs
+    if not streams:
+        raise ConfigError("no stream is configured", file=file, key="live_stream_configs")
+    address = next(iter(streams))
+    return address.replace("tcp://*:", "tcp://127.0.0.1:").replace("tcp://0.0.0.0:", "tcp://127.0.0.1:")
