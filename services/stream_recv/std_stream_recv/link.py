@@ -106,6 +106,7 @@ class Link:
         self._session = 0
         self._ring = self._next_sequence = 0
         self._head: ImageHead | None = None
+        self._n_chunks = 0
         self._lost: deque[NDArray[Any]] = deque()
         self._unchecked: deque[Item] = deque()
         self._n_finished = self._n_unnamed_told = 0
@@ -142,21 +143,24 @@ class Link:
         self._reset()
 
     def advance(self) -> None:
-        """Take what has come, up to the next entry; begin the session when it is time."""
-        now = self._clock()
-        if self.connection is None:
-            if now < self._open_at:
-                return
-            self._open(now)
-        while not self.has_entry and not self.failure and self.connection is not None:
+        """Take what has come, up to the next entry, but no chunks; begin the session when it is time."""
+        if self.connection is None and self._clock() >= self._open_at:
+            self._open()
+        while self.connection is not None and not (self.has_entry or self._n_chunks or self.failure):
             message = self.connection.receive()
             if message is None:
                 break
-            self._heard_at = now
+            self._heard_at = self._clock()
             try:
                 self._take(message)
             except ValueError as error:
                 self._fail(f"not understood: {error}", pause_s=PAUSE_S)
+
+    def look_after(self) -> None:
+        """See what time brings: the sender may be silent, and is to know that this receiver is not."""
+        now = self._clock()
+        if self.connection is None:
+            return
         if self.has_entry:
             self._heard_at = now  # what has been said waits here, not there
         elif not self.failure and now - self._heard_at > self.plan.timeout_s:
@@ -173,6 +177,7 @@ class Link:
             item = Item(
                 self.plan.source, self._session, self._ring, head.metadata, head.missing_packets, ItemState.COMING
             )
+            self._n_chunks = head.n_chunks
         self._next_sequence = int(self._lost[0]["sequence"][0]) if self._lost else item.sequence + 1
         return item, head
 
@@ -187,6 +192,7 @@ class Link:
         if n_bytes != len(memory):
             self._fail(f"not understood: a chunk of {n_bytes} bytes", pause_s=PAUSE_S)
             return False
+        self._n_chunks -= 1
         return True
 
     def await_check(self, item: Item) -> None:
@@ -217,16 +223,17 @@ class Link:
         self._session += 1
         self._ring = self._next_sequence = 0
         self._head = None
+        self._n_chunks = 0
         self._lost.clear()
         self._unchecked.clear()
         self._n_finished = self._n_unnamed_told = 0
         self._acknowledged = self._point
         self._acknowledged_at = self._heard_at = self._clock()
 
-    def _open(self, now: float) -> None:
+    def _open(self) -> None:
         self.connection = self._connect(self.address)
         self.connection.send(replace(self.plan.hello, point=self._point).encode())
-        self._heard_at = self._acknowledged_at = now
+        self._heard_at = self._acknowledged_at = self._clock()
 
     def _fail(self, why: str, *, pause_s: float = 0.0, is_elsewhere: bool = False) -> None:
         self.failure = self.trouble = why

@@ -157,7 +157,7 @@ class ImagePublisher:
             ring.headers["missing_packets"][item.slot] = item.missing_packets
             ring.end(item.slot)
         else:
-            metadata["status"] |= ImageStatus.OVERWRITTEN
+            metadata["status"] |= np.uint16(ImageStatus.OVERWRITTEN)
             self._leave_empty(item)
         ring.journal.append(metadata)
         self._resume.note(item.ring, item.sequence)

@@ -108,6 +108,7 @@ class StreamReceiver:
             for link in self._links:
                 link.acknowledge(self._publisher.published)
         for link in self._links:
+            link.look_after()
             if link.failure:
                 self._begin_anew(link)
         self._look_after_rings()
