@@ -213,7 +213,9 @@ def _is_ready(record: ServiceRecord | None) -> bool:
     connection = UnixConnection(record.socket, _ANSWER_TIMEOUT_S)
     try:
         connection.request("GET", "/health/ready")
-        return connection.getresponse().status == HTTPStatus.OK
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status == HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -44,10 +44,11 @@ class UnixServer(ThreadingUnixStreamServer):
     daemon_threads = True
 
     def __init__(self, path: Path, handler: type[BaseHTTPRequestHandler]) -> None:
+        self._path = path
+        self._inode: int | None = None  # of a socket that could not be made
         path.unlink(missing_ok=True)
         super().__init__(str(path), handler)
         path.chmod(0o660)
-        self._path = path
         self._inode = path.stat().st_ino
 
     def server_close(self) -> None:

@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from std_daq.cli.__main__ import main
+from std_daq.cli.terminal_picture import terminal_picture
+from std_daq.cli.view import describe
+from std_daq.protocols.array_stream import ArrayImage
+
+CONFIG = {
+    "detector_name": "det",
+    "detector_type": "jungfrau",
+    "n_modules": 1,
+    "bit_depth": 16,
+    "image_pixel_height": 512,
+    "image_pixel_width": 1024,
+    "start_udp_port": 50000,
+}
+
+
+def lines_of(pixels: np.ndarray, columns: int, rows: int) -> list[str]:
+    console = Console(width=columns, force_terminal=True, color_system="truecolor")
+    with console.capture() as captured:
+        console.print(terminal_picture(pixels, columns, rows))
+    return captured.get().splitlines()
+
+
+@pytest.mark.parametrize("shape", [(512, 1024), (1024, 512), (3264, 3106), (40, 30), (2, 1)])
+def test_picture_fits_the_terminal(shape: tuple[int, int]) -> None:
+    lines = [line for line in lines_of(np.arange(np.prod(shape)).reshape(shape), 60, 20) if line]
+    assert 1 <= len(lines) <= 20
+    assert all(1 <= line.count("\u2580") <= 60 for line in lines)
+
+
+def test_picture_shows_what_is_bright_in_its_place() -> None:
+    pixels = np.zeros((4, 4))
+    pixels[0, 3] = 1.0
+    first, second = (line for line in lines_of(pixels, 4, 2) if line)
+    yellow, blue = "38;2;253;231;37", "38;2;68;1;84"
+    assert first.count(yellow) == 1
+    assert first.rindex(yellow) > first.rindex(blue)
+    assert yellow not in second
+
+
+def test_image_without_any_value_is_shown_and_described() -> None:
+    pixels = np.full((4, 4), np.nan, np.float32)
+    assert lines_of(pixels, 4, 2)
+    assert describe(ArrayImage(7, pixels, {"is_good_frame": False})) == "image 7  4 x 4 float32  incomplete"
+
+
+def test_configuration_without_a_stream_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "detector.json"
+    file.write_text(json.dumps(CONFIG))
+    assert main(["view", "--config", str(file)]) == 2
+    assert "key 'live_stream_configs': no stream is configured" in capsys.readouterr().err
+
+
+def test_every_address_of_a_machine_is_looked_at_from_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "detector.json"
+    file.write_text(json.dumps(CONFIG | {"live_stream_configs": {"tcp://*:9": {"type": "forward"}}}))
+    assert main(["view", "--config", str(file), "--timeout", "0.05"]) == 1
+    assert "no image came from tcp://127.0.0.1:9 " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["nonsense", "tcp://nowhere", "udp:/x"])
+def test_what_is_no_address_is_told(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["view", "--address", address]) == 1
+    assert f"{address} cannot be connected to" in capsys.readouterr().err

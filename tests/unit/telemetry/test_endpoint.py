@@ -1,0 +1,69 @@
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from std_daq.errors import PortError
+from std_daq.telemetry.endpoint import TelemetryEndpoint
+from std_daq.telemetry.unix_http import UnixConnection
+
+
+def status_at(path: Path) -> int:
+    connection = UnixConnection(path, timeout_s=5.0)
+    connection.request("GET", "/health/live")
+    with connection.getresponse() as answer:
+        answer.read()
+        connection.close()
+        return answer.status
+
+
+def test_endpoint_answers_at_its_port_and_at_its_socket(runtime: Path) -> None:
+    path = runtime / "one.sock"
+    endpoint = TelemetryEndpoint("127.0.0.1", 0, CollectorRegistry(), lambda: None, path)
+    assert endpoint.url == f"http://127.0.0.1:{endpoint.port}"
+    assert status_at(path) == 200
+    assert path.stat().st_mode & 0o777 == 0o660
+    endpoint.close()
+    assert not path.exists()
+
+
+def test_socket_of_a_killed_predecessor_is_replaced_and_that_of_a_successor_stays(runtime: Path) -> None:
+    path = runtime / "one.sock"
+    first = TelemetryEndpoint("127.0.0.1", 0, CollectorRegistry(), lambda: None, path)
+    second = TelemetryEndpoint("127.0.0.1", 0, CollectorRegistry(), lambda: None, path)
+    first.close()
+    assert status_at(path) == 200
+    second.close()
+
+
+def test_socket_that_cannot_be_made_is_told_and_leaves_no_port_open(runtime: Path) -> None:
+    with pytest.raises(PortError, match=r"no/one\.sock"):
+        TelemetryEndpoint("127.0.0.1", 0, CollectorRegistry(), lambda: None, runtime / "no" / "one.sock")
+
+
+def test_address_that_is_none_of_this_machine_is_told() -> None:
+    with pytest.raises(PortError, match=r"metrics\.address"):
+        TelemetryEndpoint("192.0.2.1", 0, CollectorRegistry(), lambda: None)
+
+
+def test_who_has_gone_before_the_answer_leaves_no_trace(runtime: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    is_asked, has_gone = threading.Event(), threading.Event()
+
+    def why_not_ready() -> str:
+        is_asked.set()
+        has_gone.wait(10)
+        return "x" * 100_000
+
+    path = runtime / "one.sock"
+    endpoint = TelemetryEndpoint("127.0.0.1", 0, CollectorRegistry(), why_not_ready, path)
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(str(path))
+        asking.sendall(b"GET /health/ready HTTP/1.0\r\n\r\n")
+        assert is_asked.wait(10)
+    has_gone.set()
+    endpoint.close()
+    while any("process_request_thread" in thread.name for thread in threading.enumerate()):
+        pass
+    assert capfd.readouterr().err == ""
