@@ -34,6 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="RabbitMQ of the tests: a throwaway container, or a throwaway node of the machine's own installation; "
         "auto takes the container where there are an engine and an image (docker/build.sh makes it)",
     )
+    parser.addoption("--requests", type=int, default=100, help="write requests of the test with kills; 1000 in CI")
+    parser.addoption("--seed", type=int, default=1, help="which kills and when")
     parser.addoption(
         "--require-containers", action="store_true", help="fail tests that need containers where none can be started"
     )

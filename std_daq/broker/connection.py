@@ -273,6 +273,7 @@ class BrokerConnection:
                     body=body,
                     headers=properties.headers or {},
                     correlation_id=properties.correlation_id,
+                    message_id=properties.message_id,
                     is_redelivered=method.redelivered,
                     tag=method.delivery_tag,
                     session=session,

@@ -1,6 +1,7 @@
 """What goes to the broker and comes from it."""
 
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -31,6 +32,8 @@ class Message:
         Headers.
     is_mandatory
         Whether it is an error if no queue takes it.
+    message_id
+        The same for each repetition of the message.
     """
 
     exchange: str
@@ -39,6 +42,7 @@ class Message:
     correlation_id: str
     headers: Mapping[str, object] = field(default_factory=dict)
     is_mandatory: bool = False
+    message_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,8 @@ class Delivery:
         Headers.
     correlation_id
         Id of the request that it belongs to, if it has one.
+    message_id
+        Id of the message, if it has one: that of a repetition is the same.
     is_redelivered
         Whether somebody may have seen it before.
     tag
@@ -67,6 +73,7 @@ class Delivery:
     body: bytes
     headers: Mapping[str, object]
     correlation_id: str | None
+    message_id: str | None
     is_redelivered: bool
     tag: int
     session: int
@@ -91,6 +98,7 @@ def encode_properties(message: Message, name: str) -> pika.BasicProperties:
         content_type="application/json",
         delivery_mode=pika.DeliveryMode.Persistent.value,
         correlation_id=message.correlation_id,
+        message_id=message.message_id,
         headers=dict(message.headers),
         timestamp=int(time.time()),
         app_id=name,

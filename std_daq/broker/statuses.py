@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -33,9 +34,11 @@ class StatusPublisher:
             Too many messages wait already, or the connection is closed.
         """
         body, headers = status.to_wire()
-        return self._connection.publish(
-            Message(exchange=STATUS, body=body, headers=headers, correlation_id=status.request_id)
-        )
+        message = Message(exchange=STATUS, body=body, headers=headers, correlation_id=status.request_id)
+        if status.action.is_final:
+            # It may be told once more, as by an agent that was killed before it heard that the broker has it.
+            message = replace(message, message_id=f"{status.request_id}.end")
+        return self._connection.publish(message)
 
 
 class StatusListener:

@@ -13,7 +13,9 @@ from std_daq.errors import BrokerError
 from std_daq.protocols.requests import WriteRequest
 
 MESSAGE = Message(exchange="status", correlation_id="r")
-STALE = Delivery(queue="q", body=b"", headers={}, correlation_id=None, is_redelivered=False, tag=1, session=-1)
+STALE = Delivery(
+    queue="q", body=b"", headers={}, correlation_id=None, message_id=None, is_redelivered=False, tag=1, session=-1
+)
 
 
 @pytest.fixture

@@ -104,6 +104,7 @@ def make_delivery(request_id: str, body: bytes, *, is_redelivered: bool = False)
         body=body,
         headers={},
         correlation_id=request_id,
+        message_id=None,
         is_redelivered=is_redelivered,
         tag=1,
         session=1,
