@@ -95,6 +95,7 @@ class BrokerConnection:
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._connection: pika.BlockingConnection | None = None
+        self._connected_to: str | None = None
         self._session = 0
         self._n_failures = 0
         self._trouble = "it has not answered yet"
@@ -111,6 +112,11 @@ class BrokerConnection:
     def is_connected(self) -> bool:
         """Whether messages flow now."""
         return self._connection is not None
+
+    @property
+    def connected_to(self) -> str | None:
+        """The node to which messages flow now, without password."""
+        return self._connected_to
 
     def wait_connected(self, timeout_s: float) -> None:
         """Wait for the connection.
@@ -285,14 +291,16 @@ class BrokerConnection:
     def _enter_session(self, connection: pika.BlockingConnection, url: str) -> None:
         with self._changed:
             self._connection = connection
+            self._connected_to = redact_url(url)
             self._n_failures = 0
             self._n_refusals = 0
             self._changed.notify_all()
-        self._log.info("broker_connected", broker=redact_url(url), name=self._name)
+        self._log.info("broker_connected", broker=self._connected_to, name=self._name)
 
     def _leave_session(self, trouble: str, *, is_refused: bool) -> None:
         with self._changed:
             self._connection = None
+            self._connected_to = None
             self._session += 1
             self._n_failures += 1
             self._trouble = trouble

@@ -37,6 +37,8 @@ def describe_failure(error: Exception) -> str:
         explanation = explain_tls_failure(cause)
         if explanation is not None:
             return explanation
+    if isinstance(error, pika.exceptions.IncompatibleProtocolError):
+        return "it hung up at the greeting: is it one for TLS (amqps://), or no RabbitMQ at all?"
     causes = [str(getattr(cause, "exception", None) or cause or repr(cause)) for cause in error.args]
     return f"{type(error).__name__}: {'; '.join(causes)}" if causes else type(error).__name__
 

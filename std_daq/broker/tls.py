@@ -1,5 +1,6 @@
 """TLS to the broker: what is checked, and what went wrong in words."""
 
+import re
 import ssl
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from std_daq.errors import BrokerError
 # Codes of OpenSSL's X509_verify_cert_error_string.
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _WRONG_HOST = (62, 64)
+_REASON = re.compile(r"\[SSL: (\w+)\]")
 
 
 def tls_options(files: TlsFiles, host: str) -> pika.SSLOptions:
@@ -60,13 +62,22 @@ def explain_tls_failure(error: BaseException) -> str | None:
         if error.verify_code == _NOT_YET_VALID:
             return "its certificate is not valid yet: check the clocks"
         return f"its certificate is not trusted ({error.verify_message}): set broker.ca_file to its authority's one"
-    if isinstance(error, ssl.SSLError):
-        if error.reason == "WRONG_VERSION_NUMBER":
-            return "it does not speak TLS at this port: use its TLS port (5671), or amqp:// for a plain one"
-        if error.reason is not None and "ALERT" in error.reason:
-            return f"it refuses our side of TLS ({error.reason}): set broker.cert_file and broker.key_file"
-        return f"TLS failed: {error.reason or error}"
-    return None
+    reason = _openssl_reason(error)
+    if reason is None:
+        return None
+    if reason == "WRONG_VERSION_NUMBER":
+        return "it does not speak TLS at this port: use its TLS port (5671), or amqp:// for a plain one"
+    if "ALERT" in reason:
+        return f"it refuses our side of TLS ({reason}): set broker.cert_file and broker.key_file to what it accepts"
+    return f"TLS failed: {reason}"
+
+
+def _openssl_reason(error: BaseException) -> str | None:
+    """Return OpenSSL's name of what went wrong; pika keeps of some errors the text alone."""
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason
+    found = _REASON.search(str(error))
+    return found[1] if found else None
 
 
 def _reason(error: OSError) -> str:
