@@ -7,6 +7,7 @@ from std_daq.config.model import DetectorConfig
 from std_daq.detectors.interface import Detector
 from std_daq.diagnosis import kernel, memory, network, processor
 from std_daq.diagnosis.broker import broker
+from std_daq.diagnosis.container import container
 from std_daq.diagnosis.finding import Finding
 from std_daq.diagnosis.machine import Machine
 
@@ -25,6 +26,7 @@ def diagnose(detector: Detector | None, machine: Machine | None = None) -> Itera
     """
     machine = machine or Machine()
     config: DetectorConfig | None = None if detector is None else detector.config
+    yield from container(machine, detector)
     yield from network.cards(machine, None if detector is None else detector.packet_layout(0).max_packet_bytes)
     if config is not None:
         yield network.address(config.udp.address)

@@ -11,12 +11,13 @@ class Machine:
 
     Parameters
     ----------
-    proc, sys
+    proc, sys, root
         Where these file systems are.
     """
 
     proc: Path = Path("/proc")
     sys: Path = Path("/sys")
+    root: Path = Path("/")
 
     def sysctl(self, name: str) -> int | None:
         """Return a kernel parameter such as ``net.core.rmem_max``; None where this kernel or container has none."""

@@ -14,14 +14,19 @@ def cpus(config: DetectorConfig | None) -> Iterator[Finding]:
     if config is None:
         yield Finding("CPUs", Level.OK, f"{len(usable)} may be used")
         return
-    # One core takes two JUNGFRAU modules at 2 kHz; the assembler and the writer want theirs, too.
-    wanted = max(config.n_modules // 2, 1) + 1
+    wanted = wanted_cpus(config)
     level = Level.OK if len(usable) >= wanted else Level.WARNING
     text = f"{len(usable)} may be used; {config.n_modules} modules at full rate take {wanted} or more"
     yield judge("CPUs", level, text, "lower the rate, or spread the receivers over several machines (udp.receivers)")
     missing = sorted(set(config.udp.cpus or ()) - usable)
     if missing:
         yield Finding("CPUs", Level.PROBLEM, f"udp.cpus names {missing}, which may not be used", "change udp.cpus")
+
+
+def wanted_cpus(config: DetectorConfig) -> int:
+    """Return how many CPUs the detector takes at full rate, at least."""
+    # One core takes two JUNGFRAU modules at 2 kHz; the assembler and the writer want theirs, too.
+    return max(config.n_modules // 2, 1) + 1
 
 
 def governor(machine: Machine) -> Iterator[Finding]:

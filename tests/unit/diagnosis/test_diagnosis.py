@@ -8,6 +8,7 @@ from std_daq.cli.__main__ import main
 from std_daq.config.load import parse_config
 from std_daq.detectors.registry import open_detector
 from std_daq.diagnosis import kernel, memory, network, processor
+from std_daq.diagnosis.container import container
 from std_daq.diagnosis.finding import Finding, Level
 from std_daq.diagnosis.machine import Machine
 
@@ -25,7 +26,7 @@ EIGER = {
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path / "proc", tmp_path / "sys")
+    return Machine(tmp_path / "proc", tmp_path / "sys", tmp_path / "root")
 
 
 def put(root: Path, path: str, text: object) -> None:
@@ -129,6 +130,48 @@ def test_clock_that_is_held_back_is_found(machine: Machine) -> None:
     assert list(processor.governor(machine)) == []
     put(machine.sys, "devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave")
     assert "cpupower" in one(processor.governor(machine)).remedy
+
+
+def limit(machine: Machine, version: int, memory: object, cpus: str) -> None:
+    if version == 2:
+        put(machine.sys, "fs/cgroup/cgroup.controllers", "cpu memory")
+        put(machine.sys, "fs/cgroup/memory.max", memory)
+        put(machine.sys, "fs/cgroup/cpu.max", cpus)
+    else:
+        quota, period = cpus.split()
+        put(machine.sys, "fs/cgroup/memory/memory.limit_in_bytes", memory)
+        put(machine.sys, "fs/cgroup/cpu/cpu.cfs_quota_us", quota)
+        put(machine.sys, "fs/cgroup/cpu/cpu.cfs_period_us", period)
+
+
+def test_machine_without_limits_is_no_container(machine: Machine) -> None:
+    assert list(container(machine, detector())) == []
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_limits_that_are_too_low_for_rings_and_modules_are_found(machine: Machine, version: int) -> None:
+    put(machine.root, ".dockerenv", "")
+    limit(machine, version, 10**6, "150000 100000")
+    kind, memory_limit, cpu_limit = container(machine, detector())
+    assert "Docker" in kind.text
+    assert (memory_limit.level, cpu_limit.level) == (Level.WARNING, Level.WARNING)
+    assert "0.00 GB; rings of 1.50 GB" in memory_limit.text
+    assert "1.5 CPUs" in cpu_limit.text
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_limits_that_suffice_are_told(machine: Machine, version: int) -> None:
+    limit(machine, version, 10**11, "3200000 100000")
+    assert [finding.level for finding in container(machine, detector())] == [Level.OK] * 2
+    assert [finding.level for finding in container(machine, None)] == [Level.OK] * 2
+
+
+@pytest.mark.parametrize(
+    ("version", "memory", "cpus"), [(1, 9223372036854771712, "-1 100000"), (2, "max", "max 100000")]
+)
+def test_container_without_limits_has_none(machine: Machine, version: int, memory: object, cpus: str) -> None:
+    limit(machine, version, memory, cpus)
+    assert list(container(machine, detector())) == []
 
 
 def test_report_is_one_document_and_a_problem_ends_with_1(

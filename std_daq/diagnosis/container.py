@@ -1,0 +1,74 @@
+"""Containers: what the control group of this process may use, whatever the machine has."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from std_daq.detectors.interface import Detector
+from std_daq.diagnosis.finding import Finding, Level, judge
+from std_daq.diagnosis.machine import Machine, read_number, read_word
+from std_daq.diagnosis.memory import GB, ring_bytes
+from std_daq.diagnosis.processor import wanted_cpus
+
+_MARKS = {".dockerenv": "Docker", "run/.containerenv": "Podman"}
+# Version 1 of control groups has no word for no limit, but a number that no machine reaches.
+_NO_LIMIT_BYTES = 2**60
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may be used; None where nothing limits it."""
+
+    memory_bytes: int | None
+    cpus: float | None
+
+
+def container(machine: Machine, detector: Detector | None) -> Iterator[Finding]:
+    """Judge the limits of the container, if this is one, or of the control group, if it has any."""
+    kind = next((name for mark, name in _MARKS.items() if (machine.root / mark).exists()), None)
+    limits = read_limits(machine)
+    if kind is not None:
+        yield Finding("container", Level.OK, f"this is a container of {kind}; what follows is as it looks from inside")
+    if limits.memory_bytes is not None:
+        yield _memory(limits.memory_bytes, detector)
+    if limits.cpus is not None:
+        yield _cpus(limits.cpus, detector)
+
+
+def read_limits(machine: Machine) -> Limits:
+    """Return the limits of the control group, of version 2 or 1, that this process sees as the topmost."""
+    groups = machine.sys / "fs" / "cgroup"
+    if (groups / "cgroup.controllers").exists():
+        memory = read_number(groups / "memory.max")
+        quota, _, period = read_word(groups / "cpu.max").partition(" ")
+        cpus = int(quota) / int(period) if quota.isdigit() and period.isdigit() else None
+    else:
+        memory = read_number(groups / "memory" / "memory.limit_in_bytes")
+        quota_us, period_us = (read_number(groups / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
+        cpus = quota_us / period_us if quota_us and period_us and quota_us > 0 else None
+    return Limits(None if memory is None or memory >= _NO_LIMIT_BYTES else memory, cpus)
+
+
+def _memory(limit_bytes: int, detector: Detector | None) -> Finding:
+    text = f"this container may use {limit_bytes / GB:.2f} GB"
+    if detector is None:
+        return Finding("memory limit", Level.OK, text)
+    wanted = ring_bytes(detector)
+    return judge(
+        "memory limit",
+        Level.OK if wanted <= limit_bytes else Level.WARNING,
+        f"{text}; rings of {wanted / GB:.2f} GB count for who makes them (udp_recv, assembler, stream_recv)",
+        "raise the memory limit of these (mem_limit, resources.limits.memory) above their ring, or take it away",
+    )
+
+
+def _cpus(limit: float, detector: Detector | None) -> Finding:
+    text = f"this container may use {limit:g} CPUs at a time"
+    if detector is None:
+        return Finding("CPU limit", Level.OK, text)
+    wanted = wanted_cpus(detector.config)
+    return judge(
+        "CPU limit",
+        Level.OK if limit >= wanted else Level.WARNING,
+        f"{text}; {detector.config.n_modules} modules at full rate take {wanted} or more in all containers together",
+        "pin receivers to CPUs (cpuset) in place of a quota: what is used up stops receiving until the next period",
+    )
