@@ -1,5 +1,6 @@
 """Link: what comes from one sender, and the session in which it does."""
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -74,6 +75,8 @@ class Link:
         The connection of the session; None in a pause between two.
     failure, pause_s
         Why the session has ended by itself, empty while it goes on; and how long to wait before the next.
+    beginning
+        Where the session has begun in the sender's ring.
     trouble
         Why the sender has not answered (yet).
     n_sessions, n_unnamed
@@ -92,6 +95,7 @@ class Link:
         self.plan = plan
         self.connection: Connection | None = None
         self.failure, self.pause_s = "", 0.0
+        self.beginning = Point()
         self.trouble = "not connected yet"
         self.n_sessions = self.n_unnamed = self.n_waiting = 0
         self._connect = connect
@@ -101,7 +105,7 @@ class Link:
         self._conditions = ConditionLog(period_s=10.0, clock=clock)
         self._attempt = 0
         self._point = Point()
-        self._open_at = clock()
+        self._open_at = math.inf  # until it is begun
         self._pixel_bytes = plan.form.height * plan.form.width * dtype_of_code(plan.form.dtype).itemsize
         self._session = 0
         self._ring = self._next_sequence = 0
@@ -285,6 +289,7 @@ class Link:
             self._log.warning("ring_smaller_than_source", slots=self.plan.n_slots, slots_of_source=welcome.n_slots)
         if not self.is_welcome:
             self.n_sessions += 1
+            self.beginning = welcome.point
         self._ring, self._next_sequence = welcome.point.ring, welcome.point.sequence
         self._log.info("source_answered", address=self.address, ring=self._ring, next_sequence=self._next_sequence)
 

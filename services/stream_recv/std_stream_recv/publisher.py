@@ -103,6 +103,10 @@ class ImagePublisher:
             return self._resume.point
         return Point(self._items[-1].ring, self._items[-1].sequence + 1)
 
+    def begin_at(self, point: Point) -> None:
+        """Note where it all begins."""
+        self._resume.set(point)
+
     def take_lost(self, item: Item) -> None:
         """Take an image that is lost: it is published as one that was overwritten."""
         self._items.append(item)
@@ -128,17 +132,16 @@ class ImagePublisher:
 
         Returns
         -------
-        The links of all that is forgotten, which have to send it again.
+        That link, and those of all that is forgotten: they have to send it again, in new sessions, so that what else
+        is not known of theirs is forgotten as well.
         """
-        sources = set()
-        first = next(
-            (i for i, item in enumerate(self._items) if item.source == source and item.state in _UNDECIDED), None
-        )
-        while first is not None and len(self._items) > first:
-            item = self._items.pop()
-            sources.add(item.source)
-            if item.slot is not None:
-                self._ring.end(item.slot)
+        sources = {source}
+        while (first := self._first_undecided(sources)) is not None:
+            while len(self._items) > first:
+                item = self._items.pop()
+                sources.add(item.source)
+                if item.slot is not None:
+                    self._ring.end(item.slot)
         return sources
 
     def write_notes(self, notes: dict[str, Any]) -> None:
@@ -146,6 +149,10 @@ class ImagePublisher:
         if notes != self._notes:
             self._ring.write_notes(notes)
             self._notes = notes
+
+    def _first_undecided(self, sources: set[int]) -> int | None:
+        places = (i for i, item in enumerate(self._items) if item.source in sources and item.state in _UNDECIDED)
+        return next(places, None)
 
     def _publish(self, item: Item) -> None:
         ring = self._ring

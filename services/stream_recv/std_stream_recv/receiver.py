@@ -71,8 +71,7 @@ class StreamReceiver:
         self._conditions = ConditionLog(period_s=10.0, clock=clock)
         self._coming: _Coming | None = None
         self._rings_agreed_at = clock()
-        for link in links:
-            link.begin(publisher.published)
+        self._begin_first()
 
     @property
     def is_ready(self) -> bool:
@@ -98,6 +97,8 @@ class StreamReceiver:
         self._wait()
         for link in self._links:
             link.advance()
+        if self._publisher.published.ring == 0:
+            self._keep_beginning(self._links[0])
         n_finished = 0
         for _ in range(ENTRIES_A_STEP):
             if not self._take_next():
@@ -175,15 +176,28 @@ class StreamReceiver:
             n += 1
         return n
 
+    def _begin_first(self) -> None:
+        """Begin the sessions; the very first time with one link, which finds out where to begin."""
+        point = self._publisher.published
+        for link in self._links[: None if point.ring else 1]:
+            link.begin(point)
+
+    def _keep_beginning(self, link: Link) -> None:
+        """Remember where the first session has begun: from there on nothing is lost without a word."""
+        if not link.is_welcome:
+            return
+        self._publisher.begin_at(link.beginning)
+        for other in self._links[1:]:
+            other.begin(self._publisher.published)
+
     def _begin_anew(self, link: Link) -> None:
         """End a session, and all that waits for what it has not finished."""
         pause_s = link.pause_s
-        again = self._publisher.give_up(link.plan.source)
-        if self._coming is not None and self._coming.item.source in again | {link.plan.source}:
+        sources = self._publisher.give_up(link.plan.source)
+        if self._coming is not None and self._coming.item.source in sources:
             self._coming = None
-        for source in again - {link.plan.source}:
-            self._links[source].begin(self._publisher.taken)
-        link.begin(self._publisher.taken, pause_s=pause_s)
+        for source in sources:
+            self._links[source].begin(self._publisher.taken, pause_s=pause_s if source == link.plan.source else 0.0)
 
     def _look_after_rings(self) -> None:
         """Have all links begin anew that do not come to the same ring of the sender."""

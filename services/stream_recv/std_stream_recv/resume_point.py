@@ -27,12 +27,17 @@ class ResumePoint:
             sequence = after
         self.point = Point(ring, sequence)
 
+    def set(self, point: Point) -> None:
+        """Note from where to go on."""
+        # Of another ring nothing will come any more.
+        self._journal.set_resume_point(_INTENDED, 0, 0)
+        self._journal.set_resume_point(_DONE, point.ring, point.sequence)
+        self.point = point
+
     def intend(self, ring: int, sequence: int) -> None:
         """Write down that the next entry of this journal will be this one of the sender's."""
         if ring != self.point.ring:
-            # Of an older ring nothing will come any more.
-            self._journal.set_resume_point(_INTENDED, 0, 0)
-            self._journal.set_resume_point(_DONE, ring, sequence)
+            self.set(Point(ring, sequence))
         self._journal.set_resume_point(_INTENDED, self._journal.next_sequence, sequence + 1)
 
     def note(self, ring: int, sequence: int) -> None:

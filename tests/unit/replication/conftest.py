@@ -1,8 +1,9 @@
 """A sender and a receiver of one process, step by step, with a network in between that does as it is told."""
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,24 @@ class TwoServers:
 
 
 MakeServers = Callable[..., TwoServers]
+
+
+@pytest.fixture
+def open_servers(shm_dir: Path) -> Callable[..., Any]:
+    """Makes a pair of servers for a context, in a folder of its own: ``with open_servers(near_slots=8) as servers``."""
+    numbers = itertools.count()
+
+    @contextmanager
+    def open_them(**options: Any) -> Iterator[TwoServers]:
+        (folder := shm_dir / f"context-{next(numbers)}").mkdir()
+        servers = TwoServers(folder, **options)
+        try:
+            yield servers
+        finally:
+            servers.close()
+            shutil.rmtree(folder)
+
+    return open_them
 
 
 @pytest.fixture

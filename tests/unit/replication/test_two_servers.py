@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from std_daq.protocols.replication import Share, Start
+
 MakeServers = Callable[..., Any]
 SMALL, CHUNKED = (4, 8), (1024, 700)
 
@@ -44,3 +46,218 @@ def test_image_that_is_overwritten_while_it_is_sent_is_lost_and_not_torn(make_se
     assert servers.reader.lost
     assert servers.reader.whole | servers.reader.lost == set(range(6))
     assert servers.value("daq_replication_images_torn_total") >= 1
+
+
+def test_images_that_had_left_the_ring_are_published_as_lost_with_their_ids(make_servers: MakeServers) -> None:
+    servers = make_servers(near_slots=4)
+    servers.publish(2)
+    servers.settle()
+    servers.network.cut()
+    servers.publish(10)
+    servers.clock.now += 2.0
+    servers.settle()
+    assert servers.reader.ids == list(range(12))
+    assert servers.reader.lost == set(range(2, 8))
+    assert servers.value("daq_images_lost_total") == 6
+    entries = servers.far_ring.journal.read(0, 20).entries
+    assert [int(entry["id"]) for entry in entries if entry["status"] & 8] == list(range(2, 8))
+
+
+def test_first_session_begins_with_the_oldest_image_in_the_ring(make_servers: MakeServers) -> None:
+    servers = make_servers(near_slots=4)
+    servers.publish(10)
+    servers.settle(4)
+    assert servers.reader.ids == [6, 7, 8, 9]
+    assert servers.reader.whole == {6, 7, 8, 9}
+
+
+def test_first_session_may_begin_with_the_next_image(make_servers: MakeServers) -> None:
+    servers = make_servers(start=Start.NOW)
+    servers.publish(3)
+    for _ in range(5):
+        servers.step()
+    servers.publish(2)
+    servers.settle(2)
+    assert servers.reader.ids == [3, 4]
+
+
+def test_receiver_goes_on_where_a_killed_one_was(make_servers: MakeServers) -> None:
+    servers = make_servers()
+    servers.publish(5)
+    servers.settle()
+    servers.kill_receiver()
+    servers.publish(5)
+    servers.settle()
+    assert servers.reader.ids == list(range(10))
+    assert servers.reader.whole == set(range(10))
+
+
+@pytest.mark.parametrize("last_step", ["ring.end", "journal.append", "note"])
+def test_image_is_published_once_wherever_in_its_publication_the_receiver_is_killed(
+    make_servers: MakeServers, monkeypatch: pytest.MonkeyPatch, last_step: str
+) -> None:
+    servers = make_servers()
+    servers.publish(3)
+    servers.settle()
+    servers.publish(3)
+
+    def killed_after(step: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> None:
+            step(*arguments)
+            raise KilledError
+
+        return run
+
+    publisher = servers.receiver._publisher
+    if last_step == "ring.end":
+        monkeypatch.setattr(servers.far_ring, "end", killed_after(servers.far_ring.end))
+    elif last_step == "journal.append":
+        monkeypatch.setattr(servers.far_ring.journal, "append", killed_after(servers.far_ring.journal.append))
+    else:
+        monkeypatch.setattr(publisher._resume, "note", killed_after(publisher._resume.note))
+    with pytest.raises(KilledError):
+        servers.settle()
+    monkeypatch.undo()
+    servers.kill_receiver()
+    servers.settle()
+    assert servers.reader.ids == list(range(6))
+    assert servers.reader.whole == set(range(6))
+
+
+def test_restarted_sender_goes_on_where_the_receiver_is(make_servers: MakeServers) -> None:
+    servers = make_servers()
+    servers.publish(5)
+    servers.settle()
+    servers.restart_sender()
+    servers.publish(5)
+    servers.settle()
+    assert servers.reader.ids == list(range(10))
+
+
+def test_images_of_a_replaced_ring_follow_those_of_the_old_one(make_servers: MakeServers) -> None:
+    servers = make_servers()
+    servers.publish(3)
+    servers.settle()
+    servers.publish(2)
+    old = servers.publisher
+    old.ring.segment.remove()
+    servers.publisher = servers.make_near_ring()
+    servers.publish(3)
+    servers.settle()
+    old.close()
+    assert servers.reader.ids == list(range(8))
+    assert servers.reader.whole == set(range(8))
+
+
+def test_ring_with_images_of_another_form_is_told_and_not_taken(make_servers: MakeServers) -> None:
+    servers = make_servers()
+    servers.publisher.close()
+    servers.publisher = servers.make_near_ring((8, 8))
+    servers.publish(1)
+    for _ in range(5):
+        servers.step()
+    assert servers.reader.ids == []
+    assert "height=8" in str(servers.receiver.why_not_ready)
+
+
+def test_notes_of_the_ring_are_there_before_their_images(make_servers: MakeServers) -> None:
+    servers = make_servers()
+    servers.publish(1)
+    servers.settle()
+    notes = {"calibration": [{"index": 1, "files": []}]}
+    servers.publisher.ring.write_notes(notes)
+    servers.publisher.publish(1, calibration=1)
+    servers.settle(2)
+    assert servers.far_ring.read_notes() == notes
+
+
+def test_no_more_is_on_its_way_than_the_receiver_has_credit_for(make_servers: MakeServers) -> None:
+    servers = make_servers(credit=3, queue_messages=100)
+    servers.publish(10)
+    for _ in range(2):
+        servers.sender.step()
+        servers.receiver.step()
+    (session,) = servers.sender._sessions.values()
+    servers.sender.step()
+    assert session.credit == 0
+    assert session.lag == 7
+    servers.settle()
+    assert servers.reader.ids == list(range(10))
+
+
+def test_lost_images_count_for_the_credit(make_servers: MakeServers) -> None:
+    servers = make_servers(near_slots=4, credit=3, queue_messages=100)
+    servers.publish(1)
+    servers.settle()
+    servers.network.cut()
+    servers.publish(30)
+    servers.clock.now += 2.0
+    for _ in range(3):
+        servers.step()
+        assert all(session.credit >= 0 for session in servers.sender._sessions.values())
+    servers.settle()
+    assert servers.reader.ids == list(range(31))
+
+
+def test_receiver_that_does_not_take_anything_is_forgotten_and_comes_back(make_servers: MakeServers) -> None:
+    servers = make_servers()
+    servers.publish(2)
+    servers.settle()
+    servers.sender.step()
+    servers.clock.now += 5.0
+    servers.sender.step()
+    assert servers.sender._sessions == {}
+    servers.publish(2)
+    servers.settle()
+    assert servers.reader.ids == list(range(4))
+
+
+def test_second_receiver_of_the_same_name_takes_the_place_of_the_first(make_servers: MakeServers) -> None:
+    servers = make_servers()
+    servers.step()
+    connection = servers.network.connect("tcp://a:1")
+    connection.send(servers.plan(0).hello.encode())
+    servers.sender.step()
+    assert len(servers.sender._sessions) == 1
+
+
+def test_share_has_the_images_of_its_remainder(make_servers: MakeServers) -> None:
+    servers = make_servers(share=Share(1, 3))
+    servers.publish(9)
+    servers.settle(3)
+    # The frame index of image i is i + 2000.
+    assert servers.reader.ids == [2, 5, 8]
+    assert servers.reader.whole == {2, 5, 8}
+
+
+@pytest.mark.parametrize("shape", [SMALL, CHUNKED])
+@pytest.mark.parametrize("n_links", [2, 3])
+def test_images_of_several_links_are_put_in_order(
+    make_servers: MakeServers, n_links: int, shape: tuple[int, int]
+) -> None:
+    servers = make_servers(n_links=n_links, shape=shape)
+    servers.publish(12)
+    servers.settle()
+    assert servers.reader.ids == list(range(12))
+    assert servers.reader.whole == set(range(12))
+
+
+def test_receiver_of_another_detector_is_told_so(make_servers: MakeServers) -> None:
+    servers = make_servers()
+    servers.sender._detector_name = "JF"
+    servers.step()
+    servers.step()
+    assert "not of 'EG'" in str(servers.receiver.why_not_ready)
+
+
+def test_last_keep_alive_tells_that_nothing_happens_at_all(make_servers: MakeServers) -> None:
+    servers = make_servers()
+    for _ in range(100):
+        servers.clock.now += 0.1
+        servers.step()
+    assert servers.receiver.is_ready
+    assert servers.value("daq_replication_sessions_total") == 1
+
+
+class KilledError(Exception):
+    """The process is no more."""

@@ -1,0 +1,55 @@
+"""Whatever happens in whatever order: each image comes over once, in order, whole, or is listed as lost."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+EVENTS = st.one_of(
+    st.tuples(st.just("publish"), st.integers(1, 12)),
+    st.tuples(st.just("step"), st.integers(0, 6)),
+    st.tuples(st.just("pass"), st.floats(0.0, 1.5)),
+    st.tuples(st.sampled_from(["cut", "kill", "restart", "send", "receive"]), st.just(0)),
+)
+
+
+def disturb(servers: Any, event: str, number: float) -> None:
+    match event:
+        case "publish":
+            servers.publish(number)
+        case "step":
+            servers.step(number)
+        case "pass":
+            servers.clock.now += number
+        case "cut":
+            servers.network.cut()
+        case "kill":
+            servers.reader.read()
+            servers.kill_receiver()
+        case "restart":
+            servers.restart_sender()
+        case "send":
+            servers.sender.step()
+        case "receive":
+            servers.receiver.step()
+            servers.reader.read()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    events=st.lists(EVENTS, max_size=40), n_links=st.integers(1, 3), is_chunked=st.booleans(), credit=st.integers(1, 5)
+)
+def test_each_image_comes_over_once_whole_or_lost(
+    open_servers: Callable[..., Any], events: list[tuple[str, Any]], n_links: int, credit: int, *, is_chunked: bool
+) -> None:
+    shape = (256, 160) if is_chunked else (4, 8)
+    with open_servers(shape=shape, near_slots=8, far_slots=32, n_links=n_links, credit=credit) as servers:
+        servers.step()
+        servers.step()
+        for event, number in events:
+            disturb(servers, event, number)
+        servers.settle()
+        assert servers.reader.ids == list(range(servers.n_published))
+        assert servers.reader.wrong == set()
+        assert servers.reader.whole | servers.reader.lost == set(range(servers.n_published))
