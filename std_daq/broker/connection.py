@@ -118,6 +118,11 @@ class BrokerConnection:
         """The node to which messages flow now, without password."""
         return self._connected_to
 
+    @property
+    def why_away(self) -> str | None:
+        """Why there is no connection now, None if there is one."""
+        return None if self.is_connected else f"no connection to the broker at {self._place}: {self._trouble}"
+
     def wait_connected(self, timeout_s: float) -> None:
         """Wait for the connection.
 
@@ -129,7 +134,7 @@ class BrokerConnection:
         with self._changed:
             self._changed.wait_for(lambda: self.is_connected or self._n_refusals >= len(self._nodes), timeout_s)
             if not self.is_connected:
-                raise BrokerError(f"no connection to the broker at {self._place}: {self._trouble}")
+                raise BrokerError(self.why_away or "the connection to the broker comes and goes")
 
     def publish(self, message: Message) -> Future[None]:
         """Send a message as soon as there is a connection.

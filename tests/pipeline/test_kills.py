@@ -38,6 +38,8 @@ from std_daq.testing.store_driver import N_MODULES, RingPublisher
 SHAPE = (512, 514)
 START_IMAGE_ID = 5
 KILLED_SHARE = 0.05
+MIN_STRIKES = 4
+REQUESTS_A_STRIKE = 25
 LIMIT_S = 20.0
 
 
@@ -236,7 +238,7 @@ def wait_until_written(folder: Path, name: str) -> None:
     raise TimeoutError(f"{name} is not on disk")
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2400)
 def test_each_request_is_carried_out_once_and_ends_once_through_kills_of_broker_and_agent(
     config_file: Path, tmp_path: Path, tag: str, pytestconfig: pytest.Config
 ) -> None:
@@ -259,10 +261,12 @@ def test_each_request_is_carried_out_once_and_ends_once_through_kills_of_broker_
             chaos = Chaos(chance, agent, broker)
             client.start()
             deadline = time.monotonic() + 60 + n_requests
-            while (client.is_alive() or len(listener.ends) < n_requests) and time.monotonic() < deadline:
+            for _ in range(MIN_STRIKES + n_requests // REQUESTS_A_STRIKE):
                 chaos.pause(3.0)
+                if not client.is_alive() and len(listener.ends) == n_requests:
+                    break
                 chaos.strike()
-            client.join(LIMIT_S)
+            client.join(deadline - time.monotonic())
             assert client.error is None
             wait_for_ends(listener, set(client.confirmed), deadline)
             assert agent.end(signal.SIGTERM) == 0
@@ -275,7 +279,6 @@ def test_each_request_is_carried_out_once_and_ends_once_through_kills_of_broker_
     )
     assert_ends_are_those_of_the_journal(listener, journal, client)
     assert_files_are_those_of_the_journal(folder, journal, client)
-    assert chaos.struck.total() >= 3
     assert verdicts[Verdict.COMPLETE] > 0
 
 

@@ -26,6 +26,7 @@ from std_daq.testing.services import service_context
 from std_daq.testing.store_driver import RingPublisher
 from std_daq.testing.store_writer import FakeStoreWriter, StoreWriterThread
 from std_writer_agent.__main__ import _start
+from std_writer_agent.agent import WriterAgent
 
 POSITIONS = {0: (0, 258, 513, 513), 1: (516, 258, 1029, 513), 2: (0, 255, 513, 0), 3: (516, 255, 1029, 0)}
 
@@ -54,15 +55,17 @@ def make_config(shm_dir: Path, tag: str, **writer: Any) -> DetectorConfig:
 class AgentThread:
     """The agent in a thread, until the end of the block or a stop."""
 
-    def __init__(self, config: DetectorConfig, url: str) -> None:
+    def __init__(self, config: DetectorConfig, url: str, *, has_broker: bool = True) -> None:
         self._context = service_context(config, broker_url=url)
         self._thread = threading.Thread(target=self._run, name="agent")
+        self._has_broker = has_broker
         self.is_ready = threading.Event()
+        self.agent: WriterAgent | None = None
         self.error: BaseException | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self.is_ready.wait(10)
+        assert self.is_ready.wait(10) or not self._has_broker
         assert self.error is None
         return self
 
@@ -74,6 +77,8 @@ class AgentThread:
     def _run(self) -> None:
         try:
             agent = _start(self._context)
+            assert isinstance(agent, WriterAgent)
+            self.agent = agent
             while not self._context.stop.is_set():
                 agent.step()
                 if agent.is_ready:
@@ -453,7 +458,7 @@ def test_broker_that_is_away_in_a_run_disturbs_nothing(
     with (
         ThrowawayBroker() as broker,
         StoreWriterThread(config, writer),
-        AgentThread(config, broker.url),
+        AgentThread(config, broker.url) as agent,
         Client(broker.url, tag) as client,
     ):
         request_id = client.write(tmp_path / "run.h5", n_images=20)
@@ -461,12 +466,38 @@ def test_broker_that_is_away_in_a_run_disturbs_nothing(
         publish(ring, range(5))
         client.wait_for(request_id, Action.START)
         broker.halt()
-        publish(ring, range(5, 20), pause_s=0.05)
+        publish(ring, range(5, 12), pause_s=0.05)
+        assert agent.agent is not None
+        assert agent.agent.is_ready, "an orchestrator has no reason to end it"
+        publish(ring, range(12, 20), pause_s=0.05)
         _wait_until(lambda: any(report.n_written == 20 for report in writer.reports))
         broker.start()
         end = client.wait_for_end(request_id, timeout_s=40)
         assert end.action is Action.SUCCESS
         assert client.ends(request_id) == [end]
+
+
+def test_agent_that_starts_before_its_broker_is_ready_with_it(
+    tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
+) -> None:
+    config = make_config(shm_dir, tag)
+    publish(ring_of(config), range(5))
+    broker = ThrowawayBroker()
+    try:
+        with (
+            AgentThread(config, broker.url, has_broker=False) as agent,
+            StoreWriterThread(config, FakeStoreWriter()),
+        ):
+            assert agent.agent is not None
+            assert "no connection to the broker" in (agent.agent.why_not_ready or "")
+            assert not agent.agent.is_ready
+            broker.start()
+            assert agent.is_ready.wait(20)
+            with Client(broker.url, tag) as client:
+                request_id = client.write(tmp_path / "run.h5", n_images=3, start_image_id=0)
+                assert client.wait_for_end(request_id).action is Action.SUCCESS
+    finally:
+        broker.close()
 
 
 def _wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:

@@ -79,7 +79,7 @@ def _start(context: ServiceContext) -> Service:
             Outbox(PushQueue(store_address(config, writer), bind=True)) for writer in range(config.number_of_writers)
         ],
         metrics=metrics,
-        is_connected=lambda: connection.is_connected,
+        why_away=lambda: connection.why_away,
         close_connections=connection.close,
     )
     connection.start()

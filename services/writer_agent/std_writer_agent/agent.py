@@ -53,8 +53,8 @@ class WriterAgent:
         One for each writer.
     metrics
         What is counted.
-    is_connected
-        Tells whether the broker is there.
+    why_away
+        Tells why the broker is away; None while it is there.
     close_connections
         Called at last; statuses that wait are sent first if possible.
     clock
@@ -72,7 +72,7 @@ class WriterAgent:
         reports: PullQueue,
         outboxes: Sequence[Outbox],
         metrics: AgentMetrics,
-        is_connected: Callable[[], bool],
+        why_away: Callable[[], str | None],
         close_connections: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -84,7 +84,7 @@ class WriterAgent:
         self._reports = reports
         self._outboxes = outboxes
         self._metrics = metrics
-        self._is_connected = is_connected
+        self._why_away = why_away
         self._close_connections = close_connections
         self._clock = clock
         self._conditions = ConditionLog()
@@ -101,13 +101,16 @@ class WriterAgent:
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests are taken now."""
-        return self._is_connected()
+        """Whether requests are taken, or one is carried out."""
+        return self.why_not_ready is None
 
     @property
     def why_not_ready(self) -> str | None:
-        """What is waited for."""
-        return None if self._is_connected() else "waiting for the broker"
+        """Why not, in a few words.
+
+        A run goes on without the broker: an orchestrator that replaces what is not ready must not end it.
+        """
+        return None if self._run is not None else self._why_away()
 
     def step(self) -> None:
         """Do what has come up; wait at most 0.05 s for it."""
@@ -220,7 +223,7 @@ class WriterAgent:
         self._metrics.queued.set(self._desk.n_queued)
         self._metrics.backlog.set(sum(len(outbox) for outbox in self._outboxes))
         self._metrics.lag.set(self._images.lag if self._run is not None and self._run.is_taking_images else 0)
-        self._metrics.is_connected.set(self._is_connected())
+        self._metrics.is_connected.set(self._why_away() is None)
 
     def _do(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
