@@ -1,5 +1,8 @@
 """A real RabbitMQ with the definitions of ``std-daq broker-setup``: each role can do its work, and nothing else."""
 
+import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +28,8 @@ from std_daq.protocols.requests import Action, RunReport, StatusMessage, Verdict
 
 LIMIT_S = 20.0
 OWN, OTHER = "jungfrau-1.a", "eiger"
+OF_THE_DOCS = "demo-eiger"
+DOCS = Path(__file__).parents[2] / "docs"
 REQUEST_OF_TEN = WriteRequest(output_file="/data/run.h5", n_images=10)
 
 
@@ -45,7 +50,7 @@ def set_up_broker() -> Iterator[Broker]:
     with tempfile.TemporaryDirectory(prefix="std-daq-setup-") as parent:
         folder = Path(parent) / "secrets"
         where = ["--host", HOST, "--port", str(port), "--listen-on", HOST, "--mounted-at", str(folder)]
-        assert main(["broker-setup", "--tag", OWN, OTHER, "--directory", str(folder), *where]) == 0
+        assert main(["broker-setup", "--tag", OWN, OTHER, OF_THE_DOCS, "--directory", str(folder), *where]) == 0
         admin = read_url_file(folder / "admin.url")
         text = (folder / CONFIGURATION).read_text() + "log.file = rabbit.log\n"
         node = RabbitNode(Path(parent) / "node", text, lambda: check_node(admin, port))
@@ -234,6 +239,30 @@ def test_full_queue_of_requests_refuses_the_next(broker: Broker) -> None:
             publish_until_refused(RequestPublisher(connection, OTHER))
     with pika.BlockingConnection(pika.URLParameters(broker.url("admin"))) as admin:
         admin.channel().queue_purge(f"{OTHER}.request")
+
+
+def test_script_of_the_docs_publishes_a_request_and_prints_its_statuses(broker: Broker) -> None:
+    page = (DOCS / "how-to" / "write-by-request.md").read_text()
+    (script,) = re.findall(r"```python\n(import json.*?)```", page, re.DOTALL)
+    with BrokerConnection(broker.url(f"{OF_THE_DOCS}-agent"), WriterQueues(OF_THE_DOCS)) as agent:
+        agent.wait_connected(LIMIT_S)
+        with subprocess.Popen(
+            [sys.executable, "-c", script], cwd=broker.folder.parent, stdout=subprocess.PIPE, text=True
+        ) as process:
+            received = RequestConsumer(agent, OF_THE_DOCS).poll(LIMIT_S)
+            assert isinstance(received, ReceivedRequest)
+            assert received.request == WriteRequest(output_file="/data/run_5.h5", n_images=20)
+            report = RunReport(request_id=received.request_id, verdict=Verdict.COMPLETE)
+            foreign = RunReport(request_id=new_request_id(), verdict=Verdict.FAILED)
+            statuses = StatusPublisher(agent)
+            statuses.publish(
+                StatusMessage(request_id=received.request_id, action=Action.START, source="", message="on")
+            )
+            statuses.publish(StatusMessage.of_report(foreign, source="", body=b""))
+            statuses.publish(StatusMessage.of_report(report, source="", body=b"")).result(LIMIT_S)
+            said, _ = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0
+    assert said == "request_start on\nrequest_success complete\n"
 
 
 def publish_until_refused(publisher: RequestPublisher) -> None:
