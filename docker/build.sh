@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds the images of std-daq, std-daq/TARGET:VERSION.
 #
-#   docker/build.sh [--offline|--online] [--with WHEEL|FOLDER]... [TARGET...]
+#   docker/build.sh [--offline|--online] [--cpu LEVEL] [TARGET...]
 #
 # --offline   from Debian packages alone; by default from a registry's Python where there is one in reach
 # --online    fail where no registry is in reach
-# --with      add a package, such as a site's detector; of a folder its wheel is built
+# --cpu       compile for x86-64-v2, -v3 (the default: AVX2, servers since 2015), -v4 (AVX-512), or host: for this machine
 # TARGET      by default all of docker/Dockerfile, and rabbitmq
 #
+# What a site adds, such as a detector, lies in docker/plug-ins: wheels, and folders whose wheels are built.
 # Python packages come from the index that pip is configured for, once; what has been made is kept in docker/.build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,17 +16,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTHON=3.11
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 RABBITMQ=rabbitmq:3-management
+BASE=std-daq/service-base:$VERSION
 BUILD=docker/.build
 
 say() { printf '%s\n' "$*" >&2; }
 usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2; exit 2; }
 targets() { sed -n 's/^FROM service AS //p; s/^FROM runtime AS tools$/tools/p' docker/Dockerfile; }
 
-mode='' plug_ins=() wanted=()
+mode='' cpu='' wanted=()
 while [ $# -gt 0 ]; do
     case $1 in
         --offline | --online) mode=${1#--} ;;
-        --with) plug_ins+=("${2:?a wheel or a folder}"); shift ;;
+        --cpu) cpu=${2:?a level}; shift ;;
         -*) usage ;;
         *) wanted+=("$1") ;;
     esac
@@ -33,7 +35,11 @@ while [ $# -gt 0 ]; do
 done
 [ ${#wanted[@]} -gt 0 ] || mapfile -t wanted < <(targets; echo rabbitmq)
 
-digest_of() { find "$@" -type f ! -name '*.py[co]' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1; }
+if [ -z "$cpu" ]; then
+    case $(uname -m) in x86_64) cpu=x86-64-v3 ;; *) cpu=host ;; esac
+fi
+
+digest_of() { find -L "$@" -type f ! -name '*.py[co]' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1; }
 is_made() { [ "$(cat "$1/.made-from" 2>/dev/null)" = "$2" ]; }
 
 in_tools() { # COMMAND... : in a small environment with what builds wheels
@@ -61,26 +67,33 @@ download() { # FOLDER REQUIREMENTS : the wheels for the Python of the images, wh
     printf '%s' "$wanted" >"$folder/.made-from"
 }
 
-build_wheels() { # FOLDER : of std-daq and of what was given with --with
+build_wheels() { # FOLDER : of std-daq and of what a site adds
     local folder=$1 wanted plug_in
-    wanted=$(digest_of pyproject.toml README.md LICENSE std_daq services "${plug_ins[@]}")
+    wanted=$(digest_of pyproject.toml README.md LICENSE std_daq services docker/plug-ins)
     ! is_made "$folder" "$wanted" || return 0
     say "building the wheel of std-daq ..."
     rm -rf "$folder"
     in_tools pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir "$folder" .
-    for plug_in in "${plug_ins[@]}"; do
-        in_tools pip wheel --quiet --no-deps --wheel-dir "$folder" "$plug_in"
+    for plug_in in docker/plug-ins/*.whl docker/plug-ins/*/; do
+        [ -e "$plug_in" ] || continue
+        say "adding $plug_in ..."
+        in_tools pip wheel --quiet --no-deps --find-links "$BUILD/wheels/pip" --wheel-dir "$folder" "$plug_in"
     done
     printf '%s' "$wanted" >"$folder/.made-from"
 }
 
-build_image() { # TARGET OPTION... CONTEXT
-    local target=$1 log=$BUILD/$1.log
-    shift
-    say "std-daq/$target:$VERSION"
-    docker build --quiet --tag "std-daq/$target:$VERSION" --build-arg BASE="std-daq/service-base:$VERSION" \
-        --label org.opencontainers.image.title="std-daq $target" --label org.opencontainers.image.version="$VERSION" \
-        "$@" >"$log" 2>&1 || { tail -n 20 "$log" >&2; say "std-daq/$target:$VERSION was not built."; exit 1; }
+build_image() { # TARGET SOURCES OPTION... CONTEXT : SOURCES is a digest of what is in the context
+    local target=$1 sources=$2 image=std-daq/$1:$VERSION log=$BUILD/$1.log options made_from wanted
+    shift 2
+    options=(--build-arg BASE="$BASE" --label org.opencontainers.image.title="std-daq $target"
+        --label org.opencontainers.image.version="$VERSION" "$@")
+    wanted=$(docker image inspect --format '{{.Id}}' "$BASE"; printf '%s\n' "$sources" "${options[@]}")
+    wanted=$(sha256sum <<<"$wanted" | cut -d' ' -f1)
+    made_from=$(docker image inspect --format '{{index .Config.Labels "org.std-daq.made-from"}}' "$image" 2>/dev/null) || true
+    [ "$made_from" != "$wanted" ] || return 0
+    say "building $image ..."
+    docker build --quiet --tag "$image" --label org.std-daq.made-from="$wanted" "${options[@]}" >"$log" 2>&1 ||
+        { tail -n 20 "$log" >&2; say "$image was not built."; exit 1; }
 }
 
 build_rabbitmq() {
@@ -90,7 +103,7 @@ build_rabbitmq() {
     fi
     [ "$mode" != online ] || { say "$RABBITMQ cannot be had."; exit 1; }
     # The packages come over this machine's network, as those of the base did.
-    build_image rabbitmq --network host --build-arg http_proxy docker/rabbitmq
+    build_image rabbitmq "$(digest_of docker/rabbitmq)" --network host --build-arg http_proxy docker/rabbitmq
 }
 
 mkdir -p "$BUILD/wheels"
@@ -99,9 +112,11 @@ docker/build_std-daq-service-base.sh ${mode:+"--$mode"}
 download "$BUILD/wheels/dependencies" docker/requirements.txt
 download "$BUILD/wheels/pip" docker/requirements-build.txt
 build_wheels "$BUILD/wheels/packages"
+sources=$(cat docker/Dockerfile "$BUILD"/wheels/*/.made-from | sha256sum)
 for target in "${wanted[@]}"; do
     case $target in
         rabbitmq) build_rabbitmq ;;
-        *) build_image "$target" --target "$target" --file docker/Dockerfile "$BUILD/wheels" ;;
+        *) build_image "$target" "$sources" --target "$target" --build-arg CPU="$cpu" --file docker/Dockerfile "$BUILD/wheels" ;;
     esac
 done
+say "std-daq's images of version $VERSION are there: ${wanted[*]}"

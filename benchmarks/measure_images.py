@@ -1,0 +1,165 @@
+"""Sizes of the images, and how long each service takes from `docker run` to /health/ready: the table of the docs.
+
+Each service is started while all others run, as after a crash. Processor time is the service's own until it is ready,
+and does not depend on what else the machine does. Rings are small: touching the memory of large ones comes
+on top, at 0.3 to 1 GB/s. All that is made is named std-daq-measure-*, and removed.
+
+Usage: python benchmarks/measure_images.py [starts of each service]
+"""
+
+import http.client
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+
+NAME = "std-daq-measure"
+SERVICES = ("udp-recv", "assembler", "writer-agent", "h5-writer", "stream-send", "stream-recv", "live-stream")
+OTHERS = ("service-base", "rabbitmq", "tools")
+LIMIT_S = 90.0
+CONFIG = {
+    "detector_name": "measure",
+    "detector_type": "jungfrau",
+    "n_modules": 1,
+    "bit_depth": 16,
+    "image_pixel_height": 514,
+    "image_pixel_width": 1030,
+    "start_udp_port": 50000,
+    "module_positions": {"0": [0, 0, 1029, 513]},
+    "detector": {"conversion": "raw"},
+    "ram_buffer_gb": 0.1,
+    "shared_memory": {"frame_buffer_gb": 0.1},
+}
+
+
+def docker(*arguments: str) -> str:
+    ended = subprocess.run(
+        ["docker", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True
+    )
+    if ended.returncode != 0:
+        raise subprocess.CalledProcessError(ended.returncode, ended.args, ended.stdout)
+    return ended.stdout.strip()
+
+
+def image(target: str) -> str:
+    return f"std-daq/{target}:{version('std-daq')}"
+
+
+def has_image(target: str) -> bool:
+    with suppress(subprocess.CalledProcessError):
+        docker("image", "inspect", image(target))
+        return True
+    return False
+
+
+def megabytes(target: str) -> float:
+    return int(docker("image", "inspect", "--format", "{{.Size}}", image(target))) / 1e6
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_ready(port: int) -> bool:
+    with suppress(OSError, http.client.HTTPException):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    return False
+
+
+def processor_s(container: str) -> float:
+    fields = Path("/proc", docker("inspect", "--format", "{{.State.Pid}}", container), "stat").read_text().split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
+def start(target: str, config: Path) -> tuple[float, float]:
+    """Start a service anew; returns the seconds until it is ready, and its processor time."""
+    name, port = f"{NAME}-{target}", free_port()
+    with suppress(subprocess.CalledProcessError):
+        docker("rm", "--force", name)
+    began_at = time.monotonic()
+    docker(
+        *("run", "--detach", "--name", name, "--network", NAME, "--publish", f"127.0.0.1:{port}:8080"),
+        *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+        *("--volume", f"{NAME}-shm:/dev/shm", "--volume", f"{NAME}-run:/run/std-daq"),
+        *("--volume", f"{config}:/etc/std-daq/detector.json:ro", "--tmpfs", "/data:uid=1000,gid=1000"),
+        *("--tmpfs", "/var/lib/std-daq:uid=1000,gid=1000", "--env", "STD_DAQ_METRICS_ADDRESS=0.0.0.0"),
+        *("--env", f"STD_DAQ_BROKER_URL=amqp://measure:measure@{NAME}-broker/", image(target)),
+    )
+    while not is_ready(port):
+        if time.monotonic() - began_at > LIMIT_S:
+            raise TimeoutError(f"{target} is not ready after {LIMIT_S} s:\n{docker('logs', name)}")
+        time.sleep(0.01)
+    return time.monotonic() - began_at, processor_s(name)
+
+
+def start_broker() -> tuple[float, float]:
+    """Start RabbitMQ; returns the seconds until it takes connections; of its processes the time is not known."""
+    began_at = time.monotonic()
+    docker(
+        *("run", "--detach", "--name", f"{NAME}-broker", "--network", NAME, "--read-only", "--tmpfs", "/tmp"),
+        *("--cap-drop", "ALL", "--tmpfs", "/var/lib/rabbitmq:uid=999,gid=999,mode=0700"),
+        *("--env", "RABBITMQ_DEFAULT_USER=measure", "--env", "RABBITMQ_DEFAULT_PASS=measure", image("rabbitmq")),
+    )
+    while "Server startup complete" not in docker("logs", f"{NAME}-broker"):
+        if time.monotonic() - began_at > LIMIT_S:
+            raise TimeoutError(f"the broker did not start:\n{docker('logs', f'{NAME}-broker')}")
+        time.sleep(0.05)
+    return time.monotonic() - began_at, float("nan")
+
+
+@contextmanager
+def surroundings() -> Iterator[Path]:
+    """A network, volumes and a configuration; removed with all containers at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        config = Path(folder) / "detector.json"
+        config.write_text(json.dumps(CONFIG))
+        options = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=1g,uid=1000,gid=1000,mode=0770")
+        try:
+            docker("network", "create", NAME)
+            for volume in ("shm", "run"):
+                docker("volume", "create", *options, f"{NAME}-{volume}")
+            yield config
+        finally:
+            found = docker("ps", "--all", "--quiet", "--filter", f"name=^{NAME}-").split()
+            docker("rm", "--force", *found) if found else None
+            docker("volume", "rm", "--force", f"{NAME}-shm", f"{NAME}-run")
+            docker("network", "rm", NAME)
+
+
+def main() -> None:
+    n_starts = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    services = [target for target in SERVICES if has_image(target)]
+    with surroundings() as config:
+        measured = {"rabbitmq": [start_broker()]}
+        for target in services:
+            start(target, config)
+        for target in services:
+            measured[target] = [start(target, config) for _ in range(n_starts)]
+    print("| image | size, MB | ready after, s (median, longest) | processor time, s |\n|---|---|---|---|")
+    for target in (*OTHERS, *services):
+        print(f"| `{target}` | {megabytes(target):.0f} | {summary(measured.get(target, []))} |")
+
+
+def summary(starts: list[tuple[float, float]]) -> str:
+    if not starts:
+        return "|"
+    times, processor = zip(*starts, strict=True)
+    return f"{statistics.median(times):.1f}, {max(times):.1f} | {statistics.median(processor):.1f}"
+
+
+if __name__ == "__main__":
+    main()
