@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,13 @@ def read(file: Path, variables: dict[str, str]) -> dict[str, Any]:
 
 
 def merge(base: Service, own: Service) -> Service:
-    """Return a service that extends another: lists are joined, maps are merged."""
+    """Return a service that extends another: lists are joined, maps are merged, volumes by where they are mounted."""
     merged = dict(base)
     for key, value in own.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict):
             merged[key] = base[key] | value
+        elif key == "volumes":
+            merged[key] = list({volume["target"]: volume for volume in base.get(key, []) + value}.values())
         elif isinstance(value, list) and key not in {"command", "entrypoint"}:
             merged[key] = base.get(key, []) + value
         else:
@@ -63,6 +66,11 @@ def services(folder: Path) -> dict[str, Service]:
     return found
 
 
+def secret_target(secret: str | dict[str, str]) -> str:
+    """Return the name of a secret in the container."""
+    return secret if isinstance(secret, str) else secret["target"]
+
+
 EVERY_SERVICE = [
     pytest.param(folder, name, service, id=f"{folder.name}-{name}")
     for folder in FOLDERS
@@ -77,7 +85,7 @@ def configurations(folder: Path) -> list[Path]:
 
 
 def test_there_are_the_beamlines_that_the_documentation_names() -> None:
-    assert {"simulated_jungfrau", "eiger_9m"} <= {folder.name for folder in FOLDERS}
+    assert {"simulated_jungfrau", "eiger_9m", "two_servers"} <= {folder.name for folder in FOLDERS}
 
 
 @pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
@@ -117,7 +125,7 @@ def test_secrets_are_files(folder: Path, name: str, service: Service) -> None:
     for key, value in service.get("environment", {}).items():
         assert "@" not in value, key
         if key.endswith("_FILE"):
-            assert Path(value).name in service["secrets"]
+            assert Path(value).name in [secret_target(secret) for secret in service["secrets"]]
 
 
 @pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
@@ -129,11 +137,12 @@ def test_configurations_and_secrets_are_mounted_read_only(folder: Path, name: st
 
 @pytest.mark.parametrize("folder", EVERY_BEAMLINE)
 def test_the_rings_of_the_configuration_fit_into_the_volume(folder: Path) -> None:
-    size = environment(folder)["RINGS_SIZE"]
-    room_gb = float(size[:-1]) * GIGABYTE[size[-1]]
     for file in configurations(folder):
         config = load_config(file)
-        assert 1.01 * (config.ram_buffer_gb + config.shared_memory.frame_buffer_gb) <= room_gb
+        is_far = config.replication.receive is not None
+        size = environment(folder)["FAR_RINGS_SIZE" if is_far else "RINGS_SIZE"]
+        frame_buffer_gb = 0 if is_far else config.shared_memory.frame_buffer_gb
+        assert 1.01 * (config.ram_buffer_gb + frame_buffer_gb) <= float(size[:-1]) * GIGABYTE[size[-1]]
 
 
 @pytest.mark.parametrize("folder", EVERY_BEAMLINE)
@@ -175,3 +184,36 @@ def test_the_eiger_is_the_one_that_users_have() -> None:
     assert document["start_udp_port"] == 50020
     assert (document["image_pixel_height"], document["image_pixel_width"]) == (3264, 3106)
     assert document["deactivate"] == [62, 63, 66, 67]
+
+
+def test_servers_share_neither_memory_nor_secrets_nor_any_network_but_link_and_control() -> None:
+    near: list[Service] = []
+    far: list[Service] = []
+    for name, service in services(BEAMLINES / "two_servers").items():
+        (far if name.startswith("far-") else near).append(service)
+        assert service["profiles"] == ["far" if name.startswith("far-") else "near"]
+
+    def all_of(key: str, side: list[Service], get: Any) -> set[str]:
+        return {get(entry) for service in side for entry in service.get(key, [])}
+
+    def source(entry: str | dict[str, str]) -> str:
+        return entry if isinstance(entry, str) else entry["source"]
+
+    common = all_of("volumes", near, source) & all_of("volumes", far, source)
+    assert common == {environment(BEAMLINES / "two_servers")["DATA_DIR"]}
+    assert not all_of("secrets", near, source) & all_of("secrets", far, source)
+    assert all_of("networks", near, str) & all_of("networks", far, str) == {"link", "control"}
+
+
+@pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
+def test_images_are_those_that_are_built(folder: Path, name: str, service: Service) -> None:
+    targets = re.findall(r"^FROM \w+ AS ([\w-]+)$", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE)
+    image, _, version = service["image"].rpartition(":")
+    assert image.removeprefix("std-daq/") in [*targets, "rabbitmq"]
+    assert version == project_version()
+
+
+def project_version() -> str:
+    """Return the version in pyproject.toml."""
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    return str(document["project"]["version"])
