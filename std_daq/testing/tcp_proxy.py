@@ -1,4 +1,4 @@
-"""A TCP connection that can be cut: stands between a client and a server on loopback."""
+"""A TCP connection that can be cut or stall: stands between a client and a server on loopback."""
 
 import contextlib
 import socket
@@ -27,6 +27,12 @@ class TcpProxy:
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._is_up = True
+        self._flow = threading.Event()
+        self._flow.set()
+
+    def stall(self) -> None:
+        """Let nothing through, and tell nobody, as a cable that was pulled out; until `restore`."""
+        self._flow.clear()
 
     def cut(self) -> None:
         """End all connections, and each new one at once."""
@@ -36,11 +42,13 @@ class TcpProxy:
                 with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
             self._sockets.clear()
+        self._flow.set()
 
     def restore(self) -> None:
-        """Take connections again."""
+        """Take connections again, and let everything through."""
         with self._lock:
             self._is_up = True
+        self._flow.set()
 
     def __enter__(self) -> Self:
         self._start(self._accept)
@@ -80,7 +88,7 @@ class TcpProxy:
                 client.close()
                 return
             self._sockets += [client, server]
-        ends = _Pair(client, server)
+        ends = _Pair(self._flow, client, server)
         self._start(ends.forward, client, server)
         self._start(ends.forward, server, client)
 
@@ -88,7 +96,8 @@ class TcpProxy:
 class _Pair:
     """Two sockets, which are closed when both directions have ended."""
 
-    def __init__(self, *sockets: socket.socket) -> None:
+    def __init__(self, flow: threading.Event, *sockets: socket.socket) -> None:
+        self._flow = flow
         self._sockets = sockets
         self._lock = threading.Lock()
         self._n_open = 2
@@ -97,6 +106,7 @@ class _Pair:
         """Copy bytes until one side ends."""
         with contextlib.suppress(OSError):
             while chunk := source.recv(CHUNK_BYTES):
+                self._flow.wait()
                 sink.sendall(chunk)
         with self._lock:
             self._n_open -= 1

@@ -10,16 +10,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 
+from std_daq.broker.statuses import StatusListener
 from std_daq.config.load import load_config
+from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import image_buffer_path
+from std_daq.service.record import read_records
+from std_daq.streams.curve_keys import make_keys
+from std_daq.testing.beamline import Beamline, wait_accepted
 from std_daq.testing.far_reader import FarReader
 from std_daq.testing.store_driver import RingPublisher
 from std_daq.testing.tcp_proxy import TcpProxy
 
-SHAPE = (64, 128)
+SMALL, LARGE = (64, 128), (1008, 1040)
 N_MODULES = 8
+TIMEOUT_S = 0.5
 
 
 def free_tcp_port() -> int:
@@ -30,34 +37,34 @@ def free_tcp_port() -> int:
 class Server:
     """One server: a configuration, its ring and its processes."""
 
-    def __init__(self, folder: Path, shm_dir: Path, runtime: Path, name: str, replication: dict[str, Any]) -> None:
-        self.folder = folder / name
-        self.folder.mkdir()
-        (shm_dir / name).mkdir()
-        self.config_file = self.folder / "detector.json"
-        document = {
-            "detector_name": "EG",
-            "detector_type": "gigafrost",
-            "n_modules": N_MODULES,
-            "bit_depth": 12,
-            "image_pixel_height": SHAPE[0],
-            "image_pixel_width": SHAPE[1],
-            "start_udp_port": 50000,
-            "shared_memory": {"directory": str(shm_dir / name), "image_slots": 4000},
-            "runtime_dir": str(runtime / name),
-            "replication": {"timeout_s": 0.5, **replication},
-        }
+    def __init__(self, folder: Path, document: dict[str, Any]) -> None:
+        self.folder = folder
+        self.document = document
+        self.config_file = folder / "detector.json"
         self.config_file.write_text(json.dumps(document))
-        self.config = load_config(self.config_file)
+        self.config: DetectorConfig = load_config(self.config_file)
         self.ring_path = image_buffer_path(self.config)
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._readers: list[FarReader] = []
+        self._publishers: list[RingPublisher] = []
 
     def start(self, module: str, *arguments: str) -> "subprocess.Popen[bytes]":
         with (self.folder / f"{module}.log").open("ab") as log:
             command = [sys.executable, "-m", module, "--config", str(self.config_file), *arguments]
-            process = subprocess.Popen(command, stderr=log)
-        self.processes.append(process)
-        return process
+            self.processes.append(subprocess.Popen(command, stderr=log))
+        return self.processes[-1]
+
+    def log(self, module: str) -> str:
+        return (self.folder / f"{module}.log").read_text()
+
+    def make_ring(self, n_slots: int) -> RingPublisher:
+        publisher = RingPublisher(self.ring_path, shape=self.config.image_shape, n_slots=n_slots, n_modules=N_MODULES)
+        self._publishers.append(publisher)
+        return publisher
+
+    def read_ring(self) -> FarReader:
+        self._readers.append(FarReader(self.ring_path))
+        return self._readers[-1]
 
     def close(self) -> None:
         for process in self.processes:
@@ -70,6 +77,10 @@ class Server:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for reader in self._readers:
+            reader.close()
+        for publisher in self._publishers:
+            publisher.close()
         for log in self.folder.glob("*.log"):
             sys.stderr.write(log.read_text())
 
@@ -82,42 +93,237 @@ def make_server(tmp_path: Path, shm_dir: Path, runtime: Path) -> Iterator[MakeSe
     """Makes a server: ``make_server("near", send=[...])``."""
     made: list[Server] = []
 
-    def make(name: str, **replication: Any) -> Server:
-        made.append(Server(tmp_path, shm_dir, runtime, name, replication))
+    def make(name: str, shape: tuple[int, int] = SMALL, slots: int = 4000, **replication: Any) -> Server:
+        (folder := tmp_path / name).mkdir()
+        (directory := shm_dir / name).mkdir()
+        document = {
+            "detector_name": "GF",
+            "detector_type": "gigafrost",
+            "n_modules": N_MODULES,
+            "bit_depth": 12,
+            "image_pixel_height": shape[0],
+            "image_pixel_width": shape[1],
+            "start_udp_port": 50000,
+            "shared_memory": {"directory": str(directory), "image_slots": slots},
+            "runtime_dir": str(runtime / name),
+            "writer": {"output_roots": [str(tmp_path)], "image_timeout_s": 10.0, "min_free_gb": 0.0},
+            "replication": {"timeout_s": TIMEOUT_S, **replication},
+        }
+        made.append(Server(folder, document))
         return made[-1]
 
     yield make
-    for server in made:
-        server.close()
+    while made:
+        made.pop().close()
 
 
-def test_every_image_comes_over_once_though_the_link_is_cut_and_the_receiver_killed(make_server: MakeServer) -> None:
+def send_at(*ports: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"address": f"tcp://127.0.0.1:{port}", **more} for port in ports]
+
+
+def receive_from(*ports: int, name: str = "far", **more: Any) -> dict[str, Any]:
+    return {"sources": [f"tcp://127.0.0.1:{port}" for port in ports], "name": name, **more}
+
+
+def test_every_image_comes_over_once_though_the_link_fails_and_the_receiver_is_killed(make_server: MakeServer) -> None:
     n_images = 3000
     port = free_tcp_port()
-    near = make_server("near", send=[{"address": f"tcp://127.0.0.1:{port}"}])
-    publisher = RingPublisher(near.ring_path, shape=SHAPE, n_slots=4000, n_modules=N_MODULES)
+    near = make_server("near", send=send_at(port))
+    publisher = near.make_ring(n_slots=4000)
     near.start("std_stream_send")
     with TcpProxy(port) as link:
-        far = make_server("far", receive={"sources": [f"tcp://127.0.0.1:{link.port}"], "name": "far"})
+        far = make_server("far", receive=receive_from(link.port))
         receiver = far.start("std_stream_recv")
-        reader = FarReader(far.ring_path)
+        reader = far.read_ring()
         for image_id in range(n_images):
             publisher.publish(image_id)
-            if image_id in {500, 1000, 2000}:
+            if image_id in {500, 1000}:
                 reader.read_until(image_id - 100)
                 link.cut()
                 link.restore()
-            if image_id == 1500:
+            elif image_id == 1500:
                 reader.read_until(1200)
                 receiver.kill()
                 receiver.wait()
-                receiver = far.start("std_stream_recv")
-            if image_id % 10 == 0:
-                time.sleep(0.005)
+                far.start("std_stream_recv")
+            elif image_id == 2000:
+                reader.read_until(1800)
+                link.stall()
+            elif image_id == 2500:
+                link.restore()
         reader.read_until(n_images)
-        far.close()
-    near.close()
     assert reader.ids == list(range(n_images))
     assert (len(reader.whole), reader.lost, reader.wrong) == (n_images, set(), set())
-    reader.close()
-    publisher.close()
+
+
+def test_large_images_of_a_small_ring_are_whole_or_listed_as_lost(make_server: MakeServer) -> None:
+    """The near ring turns over many times while the receiver is killed and the link cut in the middle of images."""
+    n_images = 150
+    port = free_tcp_port()
+    near = make_server("near", LARGE, send=send_at(port))
+    publisher = near.make_ring(n_slots=8)
+    near.start("std_stream_send")
+    with TcpProxy(port) as link:
+        far = make_server("far", LARGE, slots=200, receive=receive_from(link.port, start="oldest"))
+        receiver = far.start("std_stream_recv")
+        reader = far.read_ring()
+        publisher.publish(0)
+        reader.read_until(1)
+        for image_id in range(1, n_images):
+            publisher.publish(image_id)
+            time.sleep(0.003)
+            if image_id in {50, 120}:
+                link.cut()
+                link.restore()
+            elif image_id == 80:
+                receiver.kill()
+                receiver.wait()
+                far.start("std_stream_recv")
+        reader.read_until(n_images)
+    assert reader.ids == list(range(n_images))
+    assert reader.wrong == set()
+    assert reader.whole | reader.lost == set(range(n_images))
+    # What is in the near ring at the end has not been lost.
+    assert set(range(n_images - 2, n_images)) <= reader.whole
+
+
+def test_stuck_receiver_changes_nothing_for_the_others(make_server: MakeServer) -> None:
+    n_images = 1000
+    port = free_tcp_port()
+    near = make_server("near", send=send_at(port))
+    publisher = near.make_ring(n_slots=200)
+    sender = near.start("std_stream_send")
+    servers = {name: make_server(name, receive=receive_from(port, name=name)) for name in ("quick", "stuck")}
+    readers = {name: server.read_ring() for name, server in servers.items()}
+    receivers = {name: server.start("std_stream_recv") for name, server in servers.items()}
+    publisher.publish(0)
+    for reader in readers.values():
+        reader.read_until(1)
+    receivers["stuck"].send_signal(signal.SIGSTOP)
+    for image_id in range(1, n_images):
+        publisher.publish(image_id)
+        if image_id % 100 == 0:
+            readers["quick"].read_until(image_id - 50)
+    readers["quick"].read_until(n_images)
+    assert readers["quick"].whole == set(range(n_images))
+    receivers["stuck"].send_signal(signal.SIGCONT)
+    readers["stuck"].read_until(n_images)
+    assert readers["stuck"].ids == list(range(n_images))
+    assert readers["stuck"].wrong == set()
+    assert set(range(n_images - 200, n_images)) <= readers["stuck"].whole
+    assert sender.poll() is None
+
+
+def test_run_on_the_far_server_lists_what_was_lost_between(
+    make_server: MakeServer, tmp_path: Path, broker_url: str
+) -> None:
+    port = free_tcp_port()
+    near = make_server("near", send=send_at(port))
+    publisher = near.make_ring(n_slots=32)
+    near.start("std_stream_send")
+    file = tmp_path / "run.h5"
+    with TcpProxy(port) as link:
+        far = make_server("far", receive=receive_from(link.port))
+        reader = far.read_ring()
+        with (
+            Beamline(far.folder, broker_url, far.document) as beamline,
+            StatusListener(broker_url) as listener,
+        ):
+            listener.connection.wait_connected(10.0)
+            with beamline.write(file, "--n-images", "200") as writing:
+                wait_accepted(listener, file)
+                for image_id in range(100):
+                    publisher.publish(image_id)
+                    if image_id % 10 == 9:
+                        reader.read_until(image_id + 1)
+                link.cut()
+                for image_id in range(100, 200):
+                    publisher.publish(image_id)
+                link.restore()
+                exit_code, out, _ = writing.finish()
+            reader.read_until(200)
+            status_code, status, _ = beamline.run("status", "--json", "--once")
+        reader.close()
+    report = json.loads(out)
+    lost = list(range(100, 168))
+    assert sorted(reader.lost) == lost
+    assert (exit_code, report["verdict"], report["lost_image_ids"]) == (3, "incomplete", lost)
+    assert report["n_written"] == 132
+    with h5py.File(file) as written:
+        assert written["GF/image_id"][:].tolist() == [*range(100), *range(168, 200)]
+    instances = [service["instance"] for service in json.loads(status)["services"]]
+    assert (status_code, sorted(instances)) == (0, ["h5-writer-0", "stream-recv", "writer-agent"])
+
+
+def test_receivers_of_shares_have_all_images_between_them(make_server: MakeServer) -> None:
+    port = free_tcp_port()
+    near = make_server("near", send=send_at(port))
+    publisher = near.make_ring(n_slots=1000)
+    for image_id in range(300):
+        publisher.publish(image_id)
+    near.start("std_stream_send")
+    readers = []
+    for index in range(2):
+        far = make_server(f"far-{index}", receive=receive_from(port, share_index=index, share_of=2))
+        far.start("std_stream_recv")
+        readers.append(far.read_ring())
+    for index, reader in enumerate(readers):
+        reader.read_until(150)
+        assert reader.whole == set(range(index, 300, 2))
+
+
+def test_sender_that_is_killed_is_replaced_by_another(make_server: MakeServer) -> None:
+    n_images = 1000
+    ports = free_tcp_port(), free_tcp_port()
+    near = make_server("near", send=send_at(*ports))
+    publisher = near.make_ring(n_slots=2000)
+    near.start("std_stream_send")
+    doomed = near.start("std_stream_send", "--sender", "1")
+    far = make_server("far", receive=receive_from(*ports))
+    far.start("std_stream_recv")
+    reader = far.read_ring()
+    for image_id in range(n_images):
+        publisher.publish(image_id)
+        if image_id == 500:
+            reader.read_until(400)
+            doomed.kill()
+            doomed.wait()
+    reader.read_until(n_images)
+    assert reader.ids == list(range(n_images))
+    assert reader.whole == set(range(n_images))
+
+
+def test_only_receivers_with_a_known_key_are_let_in(make_server: MakeServer, tmp_path: Path) -> None:
+    (clients := tmp_path / "clients").mkdir()
+    near_public, near_secret = make_keys(tmp_path, "near")
+    _, known = make_keys(clients, "known")
+    _, unknown = make_keys(tmp_path, "unknown")
+    port = free_tcp_port()
+    near = make_server("near", send=send_at(port, curve={"secret_key_file": str(near_secret), "clients": str(clients)}))
+    publisher = near.make_ring(n_slots=100)
+    for image_id in range(50):
+        publisher.publish(image_id)
+    near.start("std_stream_send")
+
+    def far_server(name: str, secret: Path) -> Server:
+        curve = {"secret_key_file": str(secret), "server_public_key_file": str(near_public)}
+        server = make_server(name, receive=receive_from(port, name=name, curve=curve))
+        server.start("std_stream_recv")
+        return server
+
+    stranger, friend = far_server("stranger", unknown), far_server("friend", known)
+    reader = friend.read_ring()
+    reader.read_until(50)
+    assert reader.whole == set(range(50))
+    assert stranger.read_ring().read() == 0
+    deadline = time.monotonic() + 20.0
+    while "client_refused" not in near.log("std_stream_send") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert "client_refused" in near.log("std_stream_send")
+    (record,) = read_records(stranger.config)
+    assert record.instance == "stream-recv"
+    # Who is let in later needs no restart.
+    (clients / "unknown.public").write_bytes((tmp_path / "unknown.public").read_bytes())
+    late = stranger.read_ring()
+    late.read_until(50)
+    assert late.whole == set(range(50))
