@@ -58,6 +58,20 @@ def test_service_that_ends_at_the_start_is_told_with_its_last_error(config: Dete
     assert error.exit_code == 2
 
 
+def test_what_a_container_sets_for_its_one_service_is_not_passed_on(
+    config: DetectorConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STD_DAQ_METRICS_PORT", "8080")
+    monkeypatch.setenv("STD_DAQ_HOLD", "1")
+    monkeypatch.setenv("STD_DAQ_METRICS_ADDRESS", "127.0.0.1")
+    code = (
+        "import json, os, sys\n"
+        "names = sorted(name for name in os.environ if name.startswith(('STD_DAQ_M', 'STD_DAQ_H')))\n"
+        "print(json.dumps({'level': 'error', 'error': ' '.join(names)}))\nsys.exit(1)"
+    )
+    assert str(run_until_it_fails(config, tmp_path, code)).endswith(": STD_DAQ_METRICS_ADDRESS")
+
+
 def test_service_that_ends_without_a_word_is_told_with_its_exit_code(config: DetectorConfig, tmp_path: Path) -> None:
     error = run_until_it_fails(config, tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     assert "one ended with exit code -9" in str(error)
