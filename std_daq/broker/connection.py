@@ -319,8 +319,7 @@ class BrokerConnection:
 
     def _pause(self) -> None:
         """Wait before the next attempt, longer each time, and not in step with others."""
-        n_rounds = self._n_failures // len(self._nodes)
-        longest_s = min(FIRST_PAUSE_S * 2 ** min(n_rounds, 10), LONGEST_PAUSE_S)
+        longest_s = longest_pause_s(self._n_failures, len(self._nodes))
         self._closing.wait(longest_s * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
 
     def _serve(self, connection: pika.BlockingConnection, channel: BlockingChannel) -> None:
@@ -376,6 +375,11 @@ class BrokerConnection:
             raise
         else:
             outgoing.confirmation.set_result(None)
+
+
+def longest_pause_s(n_failures: int, n_nodes: int) -> float:
+    """Return the longest pause after so many failures in a row: each round through all nodes doubles it."""
+    return min(FIRST_PAUSE_S * 2 ** min(n_failures // n_nodes, 10), LONGEST_PAUSE_S)
 
 
 def _describe_refusal(error: pika.exceptions.ChannelClosedByBroker, message: Message) -> str:
