@@ -42,29 +42,32 @@ fi
 digest_of() { find -L "$@" -type f ! -name '*.py[co]' -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1; }
 is_made() { [ "$(cat "$1/.made-from" 2>/dev/null)" = "$2" ]; }
 
-in_tools() { # COMMAND... : in a small environment with what builds wheels
-    local wanted
-    wanted=$(sha256sum docker/requirements-build.txt)
-    if ! is_made "$BUILD/tools" "$wanted"; then
-        say "making an environment that builds wheels ..."
-        rm -rf "$BUILD/tools"
-        "${PYTHON_COMMAND:-python3}" -m venv "$BUILD/tools" || { say "python3 cannot make it: sudo apt-get install python3-venv"; exit 1; }
-        "$BUILD/tools/bin/python" -m pip install --quiet --require-hashes -r docker/requirements-build.txt
-        printf '%s' "$wanted" >"$BUILD/tools/.made-from"
-    fi
-    "$BUILD/tools/bin/python" -m "$@"
-}
+in_tools() { "$BUILD/tools/bin/python" -m "$@"; }
 
 download() { # FOLDER REQUIREMENTS : the wheels for the Python of the images, whatever this machine's is
     local folder=$1 wanted platforms=() minor
     wanted=$(sha256sum "$2"; uname -m)
     ! is_made "$folder" "$wanted" || return 0
-    say "downloading wheels (once) ..."
+    say "downloading the wheels of $2 (once) ..."
     for minor in $(seq 36 -1 5); do platforms+=(--platform "manylinux_2_${minor}_$(uname -m)"); done
     rm -rf "$folder"
-    in_tools pip download --quiet --dest "$folder" --require-hashes --no-deps --only-binary :all: \
-        --implementation cp --python-version "$PYTHON" "${platforms[@]}" -r "$2"
+    in_tools pip download --quiet --disable-pip-version-check --dest "$folder" --require-hashes --no-deps \
+        --only-binary :all: --implementation cp --python-version "$PYTHON" "${platforms[@]}" -r "$2"
     printf '%s' "$wanted" >"$folder/.made-from"
+}
+
+make_tools() { # : a small environment that builds wheels, from the wheels that it needs for that
+    local python=${PYTHON_COMMAND:-python3} wanted
+    wanted=$(sha256sum docker/requirements-build.txt; "$python" --version; pwd)
+    if is_made "$BUILD/tools" "$wanted"; then
+        return
+    fi
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || scripts/install-package python3-venv "virtual environments"
+    rm -rf "$BUILD/tools"
+    "$python" -m venv "$BUILD/tools"
+    download "$BUILD/wheels/pip" docker/requirements-build.txt
+    in_tools pip install --quiet --no-index --no-deps "$BUILD"/wheels/pip/*.whl
+    printf '%s' "$wanted" >"$BUILD/tools/.made-from"
 }
 
 build_wheels() { # FOLDER : of std-daq and of what a site adds
@@ -107,10 +110,12 @@ build_rabbitmq() {
 }
 
 mkdir -p "$BUILD/wheels"
-scripts/engine start
+exec 9>"$BUILD/lock"
+flock --nonblock 9 || { say "waiting for another docker/build.sh ..."; flock 9; }
+scripts/engine start 9>&-
 docker/build_std-daq-service-base.sh ${mode:+"--$mode"}
+make_tools
 download "$BUILD/wheels/dependencies" docker/requirements.txt
-download "$BUILD/wheels/pip" docker/requirements-build.txt
 build_wheels "$BUILD/wheels/packages"
 sources=$(cat docker/Dockerfile "$BUILD"/wheels/*/.made-from | sha256sum)
 for target in "${wanted[@]}"; do
