@@ -167,6 +167,13 @@ def test_shared_memory_has_a_size_and_an_owner(folder: Path) -> None:
         assert (options["uid"], options["gid"], options["mode"]) == ("1000", "1000", "0770")
 
 
+@pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
+def test_shared_memory_keeps_its_owner_whatever_the_image_has_there(folder: Path, name: str, service: Service) -> None:
+    for volume in service["volumes"]:
+        if volume["target"] in {"/dev/shm", "/run/std-daq"}:
+            assert volume["volume"] == {"nocopy": True}
+
+
 @pytest.mark.parametrize("folder", EVERY_BEAMLINE)
 def test_each_receiver_and_each_writer_of_the_configuration_has_a_service(folder: Path) -> None:
     for file in configurations(folder):
