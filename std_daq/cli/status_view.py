@@ -7,7 +7,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from std_daq.client.status import DetectorStatus, RunStatus, ServiceStatus
+from std_daq.client.status import DetectorStatus, ReplicationStatus, RunStatus, ServiceStatus
 
 _BUSY, _FULL = 0.5, 0.9
 
@@ -61,11 +61,26 @@ def _flow(status: DetectorStatus) -> Table:
     speed = "" if writing.bytes_per_s is None else f"{writing.bytes_per_s / 1e6:.0f} MB/s"
     table.add_row("written", f"{writing.images}", _rate(writing.images_per_s), _loss(writing.lost))
     table.add_row("", volume, speed, "")
+    _add_replication(table, status.replication)
     for ring in status.rings:
         for reader, lag in ring.lag.items():
             table.add_row(f"{reader} is behind", str(lag), f"of {ring.slots} {ring.kind}", _bar(lag, ring.slots))
     _add_run(table, status.run)
     return table
+
+
+def _add_replication(table: Table, replication: ReplicationStatus) -> None:
+    if replication.n_sources is not None:
+        table.add_row("from other server", f"{replication.n_sources} sources", "", f"{replication.n_sessions} sessions")
+    if not replication.sent and not replication.lag:
+        return
+    receivers = ", ".join(f"{name} is {lag} behind" for name, lag in replication.lag.items()) or "no receiver"
+    table.add_row(
+        "sent",
+        f"{replication.sent}",
+        _rate(replication.sent_per_s),
+        Text(receivers).append_text(_loss(replication.lost)),
+    )
 
 
 def _add_run(table: Table, run: RunStatus) -> None:

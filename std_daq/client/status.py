@@ -31,9 +31,14 @@ RUN_REQUESTED = "daq_run_images_requested"
 RUN_WRITTEN = "daq_run_images_written"
 RUN_LOST = "daq_run_images_lost"
 REQUESTS = "daq_requests_total"
+SENT = "daq_replication_images_sent_total"
+SENT_LOST = "daq_replication_images_lost_total"
+SESSIONS = "daq_replication_sessions_total"
+RECEIVER_LAG = "daq_replication_lag_images"
+SOURCES = "daq_replication_sources"
 FRAME_READER = "assembler"
 
-_RATED = (RECEIVED, IMAGES, IMAGES_WRITTEN, WRITTEN_BYTES)
+_RATED = (RECEIVED, IMAGES, IMAGES_WRITTEN, WRITTEN_BYTES, SENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,30 @@ class WritingStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicationStatus:
+    """Images between servers, since the start of the services.
+
+    Parameters
+    ----------
+    sent, sent_per_s, lost
+        Images sent to other servers, and those told to them as lost.
+    lag
+        For each receiver, the images that wait to be sent to it.
+    n_sources
+        Senders that answer; None where no images come from another server.
+    n_sessions
+        Sessions begun: one for each sender and receiver, and each further one a connection that was lost.
+    """
+
+    sent: int
+    sent_per_s: float | None
+    lost: int
+    lag: dict[str, int]
+    n_sources: int | None
+    n_sessions: int
+
+
+@dataclass(frozen=True, slots=True)
 class DetectorStatus:
     """All services of a detector at one moment."""
 
@@ -155,6 +184,7 @@ class DetectorStatus:
     rings: tuple[RingStatus, ...]
     run: RunStatus
     writing: WritingStatus
+    replication: ReplicationStatus
 
     @property
     def is_ready(self) -> bool:
@@ -236,6 +266,7 @@ def _summarise(
     def by(name: str, label: str) -> dict[str, int]:
         return {key: int(value) for key, value in sorted(merge_by_label(answers, name, label).items())}
 
+    n_sources = [int(answer.total(SOURCES)) for answer in answers if answer.has(SOURCES)]
     return DetectorStatus(
         detector_name=detector_name,
         time_s=now,
@@ -263,6 +294,14 @@ def _summarise(
             bytes_per_s=rates[WRITTEN_BYTES],
             lost=total(WRITER_LOST),
             states={record.instance: state for record, answer in scrapes.items() if (state := _state(answer))},
+        ),
+        replication=ReplicationStatus(
+            sent=total(SENT),
+            sent_per_s=rates[SENT],
+            lost=total(SENT_LOST),
+            lag=by(RECEIVER_LAG, "receiver"),
+            n_sources=sum(n_sources) if n_sources else None,
+            n_sessions=total(SESSIONS),
         ),
     )
 

@@ -51,6 +51,7 @@ CHUNK_BYTES = 2**20
 LARGEST_INLINE_BYTES = 2**16
 """Pixels of an image up to this size go in the message of their metadata; a copy costs less than another message."""
 LARGEST_MESSAGE_BYTES = 2 * CHUNK_BYTES
+LARGEST_NOTES_BYTES = 2**14
 MAX_LOST = 1024
 """Lost images in one message."""
 
@@ -421,7 +422,12 @@ def encode_notes(notes: dict[str, Any]) -> bytes:
 
 def decode_notes(message: bytes) -> dict[str, Any]:
     """Read a ring's notes; raises ValueError."""
-    notes = json.loads(message[KIND_BYTES:])
+    if len(message) > LARGEST_NOTES_BYTES:
+        raise ValueError(f"notes of {len(message)} bytes")
+    try:
+        notes = json.loads(message[KIND_BYTES:])
+    except RecursionError:
+        raise ValueError("notes that are nested too deep") from None
     if not isinstance(notes, dict):
         raise ValueError("notes that are no object")
     return notes

@@ -11,6 +11,7 @@ from std_daq.telemetry.logs import ConditionLog
 _ADDRESS = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
 _N_PARTS = 7
+_KEY_BYTES = 32
 
 
 class Gatekeeper:
@@ -58,4 +59,4 @@ class Gatekeeper:
     def _is_known(self, parts: list[bytes]) -> bool:
         if len(parts) != _N_PARTS or parts[0] != _VERSION or parts[5] != b"CURVE":
             return False
-        return z85.encode(parts[6]) in public_keys(self._clients)
+        return len(parts[6]) == _KEY_BYTES and z85.encode(parts[6]) in public_keys(self._clients)

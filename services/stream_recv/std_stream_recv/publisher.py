@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.errors import SharedMemoryError
 from std_daq.protocols.image_metadata import ImageStatus
 from std_daq.protocols.replication import Point
 from std_daq.shm.image_buffer import ImageBuffer
@@ -145,10 +146,14 @@ class ImagePublisher:
         return sources
 
     def write_notes(self, notes: dict[str, Any]) -> None:
-        """Leave the notes of the sender's ring in this one."""
-        if notes != self._notes:
+        """Leave the notes of the sender's ring in this one; raises ValueError where they are too long for that."""
+        if notes == self._notes:
+            return
+        try:
             self._ring.write_notes(notes)
-            self._notes = notes
+        except SharedMemoryError as error:
+            raise ValueError(str(error)) from None
+        self._notes = notes
 
     def _first_undecided(self, sources: set[int]) -> int | None:
         places = (i for i, item in enumerate(self._items) if item.source in sources and item.state in _UNDECIDED)

@@ -49,6 +49,18 @@ daq_run_state{state="writing"} 1
 daq_writer_written_bytes_total 1e9
 """
 
+SENDER = """
+daq_replication_images_sent_total 500
+daq_replication_images_lost_total 7
+daq_replication_lag_images{receiver="far"} 12
+daq_replication_sessions_total 3
+"""
+STREAM_RECEIVER = """
+daq_replication_lag_images 12
+daq_replication_sources 2
+daq_replication_sessions_total 2
+"""
+
 
 @pytest.fixture
 def config_file(tmp_path: Path, runtime: Path) -> Path:
@@ -231,3 +243,24 @@ def test_status_of_nothing_ends_with_1(config_file: Path, capsys: pytest.Capture
     exit_code, output = run_status(config_file, capsys)
     assert exit_code == 1
     assert "no service" in output
+
+
+def test_receivers_on_other_servers_are_shown_with_what_waits_for_them(
+    config: DetectorConfig, services: FakeServices
+) -> None:
+    services.texts["assembler"] = SENDER
+    status = reader(config, services).read()
+    assert (status.replication.sent, status.replication.lost, status.replication.lag) == (500, 7, {"far": 12})
+    assert status.replication.n_sources is None
+    console = Console(record=True, width=150)
+    console.print(status_view(status))
+    assert "far is 12 behind lost 7" in console.export_text()
+
+
+def test_sources_on_another_server_are_shown(config: DetectorConfig, services: FakeServices) -> None:
+    services.texts["assembler"] = STREAM_RECEIVER
+    status = reader(config, services).read()
+    assert (status.replication.n_sources, status.replication.n_sessions) == (2, 2)
+    console = Console(record=True, width=150)
+    console.print(status_view(status))
+    assert "2 sources" in console.export_text()

@@ -116,3 +116,21 @@ def test_taken_and_missed_are_what_went_by_however_it_is_cut(
     assert counter.n_taken == sum(map(len, taken))
     assert counter.n_taken + counter.n_missed == (expected if n_images is None else min(expected, n_images))
     assert len(counter.missed_ids()) == counter.n_missed
+
+
+def test_images_of_other_shares_are_not_missed() -> None:
+    counter = ImageCounter(6, None)
+    taken = counter.feed(images([3, 7, 11, 23]), frame_index_step=4)
+    assert taken["frame_index"].tolist() == [3, 7, 11, 23]
+    assert counter.n_missed == 2
+    assert counter.missed_ids() == [115, 119]
+    assert counter.is_full
+
+
+def test_start_image_of_another_share_is_not_missed() -> None:
+    counter = ImageCounter(5, 104)
+    counter.feed(images([3, 7]), frame_index_step=4)
+    assert (counter.n_taken, counter.n_missed) == (1, 0)
+    counter = ImageCounter(5, 104)
+    counter.feed(images([3, 15]), frame_index_step=4)
+    assert counter.missed_ids() == [107, 111]
