@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for secret in SECRET_FILE.findall(kustomization.read_text()):
             file = kustomization.parent / secret
             file.parent.mkdir(exist_ok=True)
-            file.write_text(f"secret of {file.name}")
+            file.write_text(f"{'public' if file.suffix == '.public' else 'secret of'} {file.name}")
     return tree
 
 
@@ -109,12 +109,30 @@ def bytes_of(quantity: str) -> int:
     return int(quantity[:-2]) * UNITS[quantity[-2:]]
 
 
+def configmaps(volume: Document) -> list[Document]:
+    """The ConfigMaps that a volume shows."""
+    if "projected" in volume:
+        return [source["configMap"] for source in volume["projected"]["sources"]]
+    return [volume["configMap"]] if "configMap" in volume else []
+
+
 def configuration(documents: list[Document], pod: Document, tmp_path: Path) -> DetectorConfig:
     """The detector.json that the containers of a pod see, loaded as they load it."""
-    (name,) = {volume["configMap"]["name"] for volume in pod["volumes"] if volume["name"] == "detector"}
+    (volume,) = (volume for volume in pod["volumes"] if volume["name"] == "detector")
+    (text,) = (
+        of_kind(documents, "ConfigMap")[configmap["name"]]["data"]["detector.json"]
+        for configmap in configmaps(volume)
+        if "items" not in configmap
+    )
     file = tmp_path / "detector.json"
-    file.write_text(of_kind(documents, "ConfigMap")[name]["data"]["detector.json"])
+    file.write_text(text)
     return load_config(file)
+
+
+def instances(option: str, values: Iterable[str]) -> list[list[str]]:
+    """The arguments of each process of a kind; of a single one none are needed."""
+    arguments = [[option, value] for value in values]
+    return arguments if len(arguments) > 1 else [[] for _ in arguments]
 
 
 def data_planes(documents: list[Document]) -> list[Document]:
@@ -146,7 +164,8 @@ def test_no_pod_is_root_or_may_speak_to_the_api(documents: list[Document]) -> No
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert pod["automountServiceAccountToken"] is False
         assert not {"hostPID", "hostIPC"} & pod.keys()
-        assert not any("hostPath" in volume for volume in pod["volumes"])
+        for volume in pod["volumes"]:
+            assert volume.keys() - {"name"} <= {"configMap", "emptyDir", "persistentVolumeClaim", "projected", "secret"}
     assert {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}.isdisjoint(d["kind"] for d in documents)
 
 
@@ -189,8 +208,9 @@ def test_each_mount_has_a_volume_and_each_volume_is_mounted(documents: list[Docu
 def test_whatever_a_pod_refers_to_is_there(documents: list[Document]) -> None:
     for template in pod_templates(documents).values():
         for volume in template["spec"]["volumes"]:
-            if "configMap" in volume:
-                assert volume["configMap"]["name"] in of_kind(documents, "ConfigMap")
+            for configmap in configmaps(volume):
+                known = of_kind(documents, "ConfigMap")[configmap["name"]]["data"]
+                assert {item["key"] for item in configmap.get("items", [])} <= known.keys()
             if "secret" in volume:
                 secret = of_kind(documents, "Secret")[volume["secret"]["secretName"]]
                 assert {item["key"] for item in volume["secret"].get("items", [])} <= secret["data"].keys()
@@ -229,21 +249,29 @@ def test_containers_of_a_server_share_its_rings_and_sockets(documents: list[Docu
         assert mounts["/tmp"] == "tmp"
 
 
-def test_each_receiver_and_writer_of_the_configuration_has_its_container(
+def test_containers_of_a_server_are_those_that_its_configuration_describes(
     documents: list[Document], tmp_path: Path
 ) -> None:
     for pod in data_planes(documents):
         config = configuration(documents, pod, tmp_path)
-        for kind, option, wanted in (
-            ("udp-recv", "--modules", [str(part) for part in config.receivers]),
-            ("h5-writer", "--writer", [str(writer) for writer in range(config.number_of_writers)]),
-        ):
+        replica = config.replication.receive is not None
+        writes = any(container["name"] == "writer-agent" for container in pod["containers"])
+        n_senders = len(config.replication.send)
+        wanted = {
+            "udp-recv": [] if replica else instances("--modules", map(str, config.receivers)),
+            "assembler": [] if replica else [[]],
+            "stream-recv": [[]] if replica else [],
+            "stream-send": instances("--sender", map(str, range(n_senders))),
+            "live-stream": [[]] if config.live_stream_configs else [],
+            "h5-writer": instances("--writer", map(str, range(config.number_of_writers))) if writes else [],
+        }
+        for kind, arguments in wanted.items():
             found = [
-                container["args"][container["args"].index(option) + 1] if "args" in container else None
+                container.get("args", [])[2:]
                 for container in pod["containers"]
                 if container["image"].startswith(f"std-daq/{kind}:")
             ]
-            assert found in ([], wanted, [None][: len(wanted)]), kind
+            assert found == arguments, kind
 
 
 def test_rings_of_the_configuration_fit_into_volume_and_memory_limits(
@@ -269,7 +297,7 @@ def test_data_plane_is_of_class_guaranteed_and_its_services_have_whole_cpus(docu
     for pod in data_planes(documents):
         for container in pod["containers"]:
             assert container["resources"]["requests"] == container["resources"]["limits"], container["name"]
-            if container["name"] not in ("writer-agent", "tools"):
+            if container["name"] not in ("writer-agent", "live-stream", "tools"):
                 assert container["resources"]["limits"]["cpu"].isdigit(), container["name"]
 
 
@@ -348,7 +376,9 @@ def test_agents_are_let_in_by_the_broker(documents: list[Document]) -> None:
 
 def test_cluster_of_brokers_lists_each_of_its_nodes(documents: list[Document]) -> None:
     broker = of_kind(documents, "StatefulSet")["broker"]["spec"]
-    mounted = [volume["configMap"]["name"] for volume in broker["template"]["spec"]["volumes"] if "configMap" in volume]
+    mounted = [
+        configmap["name"] for volume in broker["template"]["spec"]["volumes"] for configmap in configmaps(volume)
+    ]
     files = [text for name in mounted for text in of_kind(documents, "ConfigMap")[name]["data"].values()]
     listed = re.findall(
         r"^cluster_formation\.classic_config\.nodes\.\d+ = rabbit@([\w.-]+)$", "\n".join(files), re.MULTILINE

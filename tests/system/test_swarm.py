@@ -14,11 +14,14 @@ from typing import Any
 import pytest
 import yaml
 
+from std_daq.config.load import load_config
 from std_daq.testing.engine import Container, docker, run_command
 from std_daq.testing.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 STACK_FILES = sorted((ROOT / "docker/swarm").glob("*.yml"))
+# Whose files each of them takes.
+BEAMLINES = {"simulated": "simulated_jungfrau", "servers": "two_servers", "broker-cluster": "two_servers"}
 DEPLOY = ROOT / "docker/swarm/deploy"
 CONFIGURATION = "/etc/std-daq/detector.json"
 # Whom the files are to belong to: not root, and not the user that images have by default.
@@ -55,6 +58,16 @@ def test_nothing_that_a_swarm_ignores_is_written_down(stack_file: Path) -> None:
         assert "ports" not in service, f"{name}: a Swarm publishes on all addresses of all nodes"
 
 
+def test_variables_are_those_of_the_beamline_and_of_deploy(stack_file: Path) -> None:
+    set_by_deploy = {"BEAMLINE", "STACK", "CONFIG_VERSION", "SECRETS_VERSION"}
+    beamline = ROOT / "docker/beamlines" / BEAMLINES[stack_file.stem]
+    known = re.findall(r"^(\w+)=", (beamline / "example.env").read_text(), re.MULTILINE)
+    text = re.sub(r"#.*", "", stack_file.read_text())
+    assert set(re.findall(r"\$\{(\w+)\}", text)) <= {*known, *set_by_deploy}
+    for file in re.findall(r"\$\{BEAMLINE\}/([\w.-]+\.json)", text):
+        load_config(beamline / file)
+
+
 def test_who_shares_rings_is_on_one_node(stack_file: Path) -> None:
     nodes: dict[str, set[str]] = {}
     for service in services_of(stack_file).values():
@@ -70,10 +83,10 @@ def test_who_shares_rings_is_on_one_node(stack_file: Path) -> None:
 
 def test_a_service_that_waits_is_not_killed_for_it(stack_file: Path) -> None:
     for name, service in services_of(stack_file).items():
-        check = service.get("healthcheck")
-        if check is not None and not check.get("disable"):
+        assert "healthcheck" in service, f"{name} has the image's check, which is for readiness"
+        check = service["healthcheck"]
+        if not check.get("disable"):
             assert check["test"] == ["CMD", "python", "-m", "std_daq.service.healthcheck", "--live"]
-        assert name.startswith("tools") or check is not None, f"{name} has the image's check, which is for readiness"
 
 
 def test_secrets_are_for_their_reader_alone(stack_file: Path) -> None:
@@ -149,7 +162,7 @@ def stack(swarm: None, images: dict[str, str], tmp_path_factory: pytest.TempPath
     try:
         run_command(str(DEPLOY), str(ROOT / "docker/swarm/simulated.yml"), str(made.folder), name, environment=settings)
         wait_until(lambda: set(made.replicas().values()) == {"1/1"}, START_TIMEOUT_S, made.tasks)
-        for service in ("udp-recv", "assembler", "writer-agent", "h5-writer-0"):
+        for service in ("udp-recv", "assembler", "writer-agent", "h5-writer", "live-stream"):
             made.container(service).wait_for_health(lambda health: health.words == "ready")
         yield made
     finally:
