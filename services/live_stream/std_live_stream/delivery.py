@@ -9,8 +9,8 @@ class Delivery(Protocol):
     """One of the ways to choose images."""
 
     @property
-    def n_together(self) -> int | None:
-        """Images that follow each other and belong together; None where it sends all."""
+    def n_in_queue(self) -> int | None:
+        """Images that may wait for a viewer; None where a viewer wants all that are sent, also late."""
 
     def takes(self, sequence: int, now_s: float) -> bool:
         """Return whether an image is sent; asked once for each image, in order.
@@ -27,7 +27,7 @@ class Delivery(Protocol):
 class Forward:
     """Every image."""
 
-    n_together = None
+    n_in_queue = None
 
     def takes(self, sequence: int, now_s: float) -> bool:  # noqa: ARG002 - as all ways do
         """Return True."""
@@ -43,13 +43,15 @@ class Batch:
         1 <= n <= m.
     """
 
+    n_in_queue = None
+
     def __init__(self, n: int, m: int) -> None:
-        self.n_together = n
+        self._n = n
         self._m = m
 
     def takes(self, sequence: int, now_s: float) -> bool:  # noqa: ARG002 - as all ways do
         """Return whether the image is one of the first n of its m."""
-        return sequence % self._m < self.n_together
+        return sequence % self._m < self._n
 
 
 class Periodic:
@@ -64,7 +66,9 @@ class Periodic:
     """
 
     def __init__(self, n: int, rate_hz: float) -> None:
-        self.n_together = n
+        # A row, and the beginning of the next one: what is older is not what a viewer wants to see.
+        self.n_in_queue = n + 1
+        self._n = n
         self._period_s = 1.0 / rate_hz
         self._next_s: float | None = None
         self._n_left = 0
@@ -81,7 +85,7 @@ class Periodic:
             return False
         # Counted from when it was due, the rate is kept exactly; what was missed in a pause is not made up for.
         self._next_s = (self._next_s if late_s < self._period_s else now_s) + self._period_s
-        self._n_left = self.n_together - 1
+        self._n_left = self._n - 1
         return True
 
 

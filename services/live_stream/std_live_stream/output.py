@@ -8,7 +8,7 @@ from std_daq.config.model import LiveStreamConfig
 from std_daq.errors import PortError
 from std_live_stream.delivery import make_delivery
 
-FORWARDED_BYTES_IN_QUEUE = 128 * 2**20
+QUEUE_BYTES = 128 * 2**20
 _MOST_IN_QUEUE = 1000
 _SUBSCRIBED = b"\x01"
 _UNSUBSCRIBED = b"\x00"
@@ -17,8 +17,8 @@ _UNSUBSCRIBED = b"\x00"
 class Output:
     """Sends the images that it takes to all viewers that are connected; never waits for one.
 
-    A viewer that is too slow misses images. Few wait for it, so that it sees new ones, and so that what it costs is
-    bounded: the images that belong together and one more; where every image is sent, 128 MiB of them.
+    A viewer that is too slow misses images. Few wait for it, so that what it costs is bounded, and so that it sees new
+    ones: at a rate a row and one more, else 128 MiB of them.
 
     Parameters
     ----------
@@ -50,11 +50,11 @@ class Output:
         self.address = address
         self.n_viewers = 0
         self._delivery = make_delivery(config)
-        n_together = self._delivery.n_together or FORWARDED_BYTES_IN_QUEUE // image_bytes
+        n_in_queue = self._delivery.n_in_queue or max(1, QUEUE_BYTES // image_bytes)
         self._socket = context.socket(zmq.XPUB)
         # An XPUB is a PUB for those who connect, and tells whether anybody is there.
         self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)
-        self._socket.setsockopt(zmq.SNDHWM, min(n_together + 1, _MOST_IN_QUEUE))
+        self._socket.setsockopt(zmq.SNDHWM, min(n_in_queue, _MOST_IN_QUEUE))
         self._socket.setsockopt(zmq.LINGER, 0)
         # A machine that was switched off is noticed within a minute; its images are freed then.
         self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
