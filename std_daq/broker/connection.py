@@ -283,8 +283,8 @@ class BrokerConnection:
                     queue=name,
                     body=body,
                     headers=properties.headers or {},
-                    correlation_id=properties.correlation_id,
-                    message_id=properties.message_id,
+                    correlation_id=_text(properties.correlation_id),
+                    message_id=_text(properties.message_id),
                     is_redelivered=method.redelivered,
                     tag=method.delivery_tag,
                     session=session,
@@ -319,8 +319,7 @@ class BrokerConnection:
 
     def _pause(self) -> None:
         """Wait before the next attempt, longer each time, and not in step with others."""
-        n_rounds = self._n_failures // len(self._nodes)
-        longest_s = min(FIRST_PAUSE_S * 2 ** min(n_rounds, 10), LONGEST_PAUSE_S)
+        longest_s = longest_pause_s(self._n_failures, len(self._nodes))
         self._closing.wait(longest_s * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
 
     def _serve(self, connection: pika.BlockingConnection, channel: BlockingChannel) -> None:
@@ -378,10 +377,21 @@ class BrokerConnection:
             outgoing.confirmation.set_result(None)
 
 
+def longest_pause_s(n_failures: int, n_nodes: int) -> float:
+    """Return the longest pause after so many failures in a row: each round through all nodes doubles it."""
+    n_rounds = min(n_failures // n_nodes, 10)
+    return min(FIRST_PAUSE_S * float(2**n_rounds), LONGEST_PAUSE_S)
+
+
 def _describe_refusal(error: pika.exceptions.ChannelClosedByBroker, message: Message) -> str:
     if error.reply_code == NOT_FOUND:
         return f"the message was not sent: {explain_missing_exchange(message.exchange)}"
     return f"the broker refused the message: {error.reply_text}"
+
+
+def _text(value: str | bytes | None) -> str | None:
+    """Return a short string as text; pika leaves one that is not UTF-8, of whoever sent it, as bytes."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _stop_serving(_: object) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from std_daq.client.scrape import Scrape, scrape
 from std_daq.config.load import load_config
 from std_daq.service.record import ServiceRecord, read_records
 from std_daq.service.supervisor import ServiceCommand, Supervisor
@@ -16,7 +15,6 @@ from std_daq.testing.network_namespace import NetworkNamespace
 from std_daq.testing.wait import wait_until
 
 READY_TIMEOUT_S = 90.0
-SCRAPE_TIMEOUT_S = 20.0
 
 
 class Server:
@@ -89,13 +87,6 @@ class Server:
     def record_of(self, instance: str) -> ServiceRecord:
         """Return the record of a running service."""
         return next(record for record in read_records(self.config) if record.instance == instance)
-
-    def scrape(self, instance: str) -> Scrape:
-        """Return the metrics of a service; raises TimeoutError where it does not answer."""
-        answer = scrape(self.record_of(instance).socket, SCRAPE_TIMEOUT_S)
-        if not answer.is_answering:
-            raise TimeoutError(f"{instance} does not answer")
-        return answer
 
     def _is_up(self) -> bool:
         self.step()

@@ -12,6 +12,7 @@ from std_daq.broker.requests import ReceivedKill, ReceivedRequest, RequestConsum
 from std_daq.broker.statuses import StatusListener, StatusPublisher
 from std_daq.broker.throwaway import ThrowawayBroker
 from std_daq.broker.topology import (
+    KILL,
     REQUEST,
     NothingOwned,
     WriterQueues,
@@ -143,6 +144,25 @@ def test_request_that_cannot_be_understood_goes_to_the_dead_letters(
     writer.close()
     assert n_messages(broker_url, request_queue(tag)) == 0
     assert n_messages(broker_url, refused_queue(tag)) == 1
+
+
+def test_ids_that_are_no_text_are_refused_and_harm_nobody(
+    broker_url: str, writer: BrokerConnection, client: StatusListener, tag: str
+) -> None:
+    with pika.BlockingConnection(pika.URLParameters(broker_url)) as foreign:
+        for exchange in (REQUEST, KILL):
+            properties = pika.BasicProperties(correlation_id=b"\xff\xfe", message_id=b"\xff")
+            foreign.channel().basic_publish(exchange, tag, REQUEST_OF_TEN.to_wire(), properties)
+    consumer = RequestConsumer(writer, tag)
+    received = [consumer.poll(LIMIT_S), consumer.poll(LIMIT_S)]
+    assert {type(one) for one in received} == {ReceivedRequest, ReceivedKill}
+    for one in received:
+        assert one is not None
+        assert one.request_id == "\ufffd\ufffd"
+        if isinstance(one, ReceivedRequest):
+            assert "is not a UUID" in one.problem
+        consumer.refuse(one)
+    assert RequestPublisher(client.connection, tag).publish(REQUEST_OF_TEN) == take(consumer).request_id
 
 
 def test_foreign_statuses_are_skipped_and_counted(broker_url: str, client: StatusListener) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from std_daq.broker.throwaway import ThrowawayBroker
 from std_daq.client import DaqClient, Run
+from std_daq.client.scrape import Scrape, scrape
 from std_daq.config.paths import image_buffer_path
 from std_daq.detectors.registry import open_detector
 from std_daq.protocols.image_metadata import ImageStatus
@@ -97,9 +98,15 @@ def simulate(near: Server) -> Command:
         return Command("simulate", "--config", str(near.config_file), *arguments)
 
 
+def metrics(server: Server, instance: str) -> Scrape:
+    answer = scrape(server.record_of(instance).socket, timeout_s=20.0)
+    assert answer.is_answering, instance
+    return answer
+
+
 def losses(near: Server) -> dict[str, float]:
     """Return all that the receiving side of a server counts as lost, refused or incomplete."""
-    udp_recv, assembler = near.scrape("udp-recv"), near.scrape("assembler")
+    udp_recv, assembler = metrics(near, "udp-recv"), metrics(near, "assembler")
     return {
         **{name: udp_recv.total(name) for name in UDP_LOSSES},
         **{name: assembler.total(name) for name in IMAGE_LOSSES},
@@ -194,9 +201,9 @@ def test_every_image_is_on_the_far_server_or_listed_through_cuts_losses_and_a_ki
     assert published["id"].tolist() == every_image, "each was published once, and in order"
     assert published["id"][published["status"] & ImageStatus.OVERWRITTEN != 0].tolist() == lost
     assert lost, "the last cut was longer than the ring lasts"
-    assert near.scrape("stream-send-0").total("daq_replication_entries_unnamed_total") == 0
+    assert metrics(near, "stream-send-0").total("daq_replication_entries_unnamed_total") == 0
 
     # The sending side has received as if nobody had been there.
     assert set(losses(near).values()) == {0}
-    assert near.scrape("assembler").total("daq_images_total") == N_IMAGES
+    assert metrics(near, "assembler").total("daq_images_total") == N_IMAGES
     file.unlink()

@@ -28,7 +28,6 @@ from std_writer_agent.journal import JournalEntry, RequestJournal, RequestState
 from std_writer_agent.status_sender import StatusSender
 
 REQUESTS_A_STEP = 20
-REMEMBERED_KILLS = 1000
 
 
 class Consumer(Protocol):
@@ -130,8 +129,6 @@ class RequestDesk:
         self._max_queued = max_queued
         self._on_end = on_end
         self._queue: deque[AcceptedRequest] = deque()
-        # Kills come by another queue than requests and may be faster.
-        self._early_kills: deque[str] = deque(maxlen=REMEMBERED_KILLS)
         self._log = get_logger()
         self.active: AcceptedRequest | None = None
 
@@ -158,7 +155,7 @@ class RequestDesk:
             except RequestRefusedError as error:  # an older version of the platform has accepted it
                 self._end(entry, _make_report(entry.request_id, Verdict.FAILED, str(error), None))
             else:
-                self._queue.append(AcceptedRequest(entry, request, self._images.position()))
+                self._take_up(AcceptedRequest(entry, request, self._images.position()))
 
     def take(self) -> bool:
         """Take what the broker has; returns whether the active request is to be killed."""
@@ -231,7 +228,11 @@ class RequestDesk:
         waits = f"; {self.n_queued} before it" if self.n_queued or self.active else ""
         self._statuses.announce(request_id, body, Announce(Action.ACCEPTED, f"to {accepted.entry.output_file}{waits}"))
         self._log.info("request_accepted", request_id=request_id, file=accepted.entry.output_file)
-        if request_id in self._early_kills:
+        self._take_up(accepted)
+
+    def _take_up(self, accepted: AcceptedRequest) -> None:
+        """Queue a request, unless it was killed: kills come by another queue than requests, and may be faster."""
+        if self._journal.is_killed(accepted.entry.request_id) and not accepted.has_begun:
             self._end(accepted.entry, _report_killed(accepted))
         else:
             self._queue.append(accepted)
@@ -280,6 +281,7 @@ class RequestDesk:
 
     def _take_kill(self, received: ReceivedKill) -> bool:
         request_id = received.request_id
+        self._journal.add_kill(request_id)
         self._consumer.accept(received)
         if self.active is not None and self.active.entry.request_id == request_id:
             return True
@@ -288,8 +290,6 @@ class RequestDesk:
                 self._queue.remove(accepted)
                 self._end(accepted.entry, _report_killed(accepted))
                 return False
-        if self._journal.find(request_id) is None:
-            self._early_kills.append(request_id)
         return False
 
     def _end(self, entry: JournalEntry, report: RunReport) -> None:

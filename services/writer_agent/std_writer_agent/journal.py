@@ -2,7 +2,8 @@
 
 A request goes ``queued`` -> ``started`` -> ``ended``. It is committed as queued before the broker hears that it was
 taken, as started before a writer hears of it, and as ended before its end is published; the end stays unpublished
-until the broker has confirmed it. A refused request is committed as ended at once.
+until the broker has confirmed it. A refused request is committed as ended at once, a kill before the broker hears that
+it was taken.
 """
 
 import sqlite3
@@ -18,6 +19,8 @@ from std_daq.protocols.requests import RunReport
 
 KEEP_S = 90 * 86400.0
 
+KEPT_KILLS = 1000
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
     request_id TEXT PRIMARY KEY,
@@ -30,6 +33,7 @@ CREATE TABLE IF NOT EXISTS requests (
     is_published INTEGER NOT NULL DEFAULT 0
 ) STRICT
 """
+_KILLS_SCHEMA = "CREATE TABLE IF NOT EXISTS kills (request_id TEXT NOT NULL) STRICT"
 _COLUMNS = "request_id, run_id, state, body, output_file, accepted_at, report"
 
 
@@ -97,6 +101,7 @@ class RequestJournal:
                 self._database.execute("PRAGMA journal_mode=WAL")
                 self._database.execute("PRAGMA synchronous=FULL")
                 self._database.execute(_SCHEMA)
+                self._database.execute(_KILLS_SCHEMA)
                 self._forget_old()
             except sqlite3.Error:
                 self._database.close()
@@ -135,6 +140,16 @@ class RequestJournal:
     def mark_published(self, request_id: str) -> None:
         """Note that the broker has the end of a request."""
         self._update(request_id, "is_published = 1")
+
+    def add_kill(self, request_id: str) -> None:
+        """Keep that a request is to end, also one that has not come yet; the newest of these are kept."""
+        self._database.execute("INSERT INTO kills (request_id) VALUES (?)", (request_id,))
+        self._database.execute("DELETE FROM kills WHERE rowid <= (SELECT max(rowid) FROM kills) - ?", (KEPT_KILLS,))
+
+    def is_killed(self, request_id: str) -> bool:
+        """Return whether a kill of the request has come."""
+        found = self._database.execute("SELECT 1 FROM kills WHERE request_id = ?", (request_id,))
+        return found.fetchone() is not None
 
     def unfinished(self) -> list[JournalEntry]:
         """Return the requests that have not ended, oldest first."""

@@ -8,6 +8,7 @@ from std_daq.broker.address import BrokerAddress, TlsFiles, redact_url, url_argu
 from std_daq.broker.connection import BrokerConnection
 from std_daq.broker.topology import NothingOwned
 from std_daq.errors import BrokerError
+from std_daq.telemetry.logs import configure_logs
 
 # Each has "hush" in its password, or where a password might be.
 HOSTILE = [
@@ -36,17 +37,23 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("url", HOSTILE)
-def test_no_piece_of_a_password_is_told_whatever_the_url(url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_piece_of_a_password_is_told_whatever_the_url(
+    url: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("debug")
     caplog.set_level(logging.DEBUG)
     said = [redact_url(url)]
     try:
         address = BrokerAddress.parse(url)
         said += [str(address), repr(address)]
         with BrokerConnection(address, NothingOwned()) as connection:
-            said.append(repr(connection))
+            said += [repr(connection), str(connection.why_away)]
+            with pytest.raises(BrokerError) as caught:
+                connection.wait_connected(0.2)
+            said.append(str(caught.value))
     except BrokerError as error:
         said += [str(error), repr(error.__cause__)]
-    assert "hush" not in "".join(said) + caplog.text
+    assert "hush" not in "".join(said) + caplog.text + "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("url", ["localhost", "http://u:secret@host", "amqp://", "u:secret@host:5672", "amqp:/h", "  "])

@@ -1,3 +1,5 @@
+import contextlib
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -5,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from std_daq.broker import parameters
-from std_daq.broker.connection import BrokerConnection
+from std_daq.broker.address import redact_url
+from std_daq.broker.connection import BrokerConnection, longest_pause_s
 from std_daq.broker.messages import Delivery, Message
 from std_daq.broker.requests import RequestPublisher
 from std_daq.broker.topology import NothingOwned
@@ -93,3 +96,39 @@ def test_broker_that_takes_the_connection_and_never_answers_is_tried_again(monke
             for attempt in attempts:
                 attempt.close()
             assert connection.receive() is None, "the thread goes on"
+
+
+def test_nodes_are_tried_in_turn_until_one_answers() -> None:
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        urls = " ".join(f"amqp://127.0.0.1:{server.getsockname()[1]}/" for server in servers)
+        with BrokerConnection(urls, NothingOwned()):
+            order = [next_attempt(servers) for _ in range(6)]
+    assert sorted(order[:3]) == [0, 1, 2]
+    assert order[3:] == order[:3]
+
+
+def next_attempt(servers: list[socket.socket]) -> int:
+    """Hang up on the next who connects; returns to which server."""
+    ready, _, _ = select.select(servers, [], [], 10.0)
+    attempt, _ = ready[0].accept()
+    attempt.close()
+    return servers.index(ready[0])
+
+
+def test_connections_do_not_all_begin_with_the_same_node() -> None:
+    urls = " ".join(f"amqp://node-{index}/" for index in range(5))
+    first = {BrokerConnection(urls, NothingOwned())._nodes[0] for _ in range(200)}
+    assert first == set(urls.split())
+
+
+def test_pauses_double_with_each_round_through_the_nodes_up_to_a_limit() -> None:
+    assert [longest_pause_s(n, 1) for n in range(1, 8)] == [0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0]
+    assert [longest_pause_s(n, 3) for n in (1, 2, 3, 5, 6, 100_000)] == [0.1, 0.1, 0.2, 0.2, 0.4, 2.0]
+
+
+def test_place_and_reason_are_told_while_there_is_no_connection(away: str) -> None:
+    connection = BrokerConnection(away, NothingOwned())
+    assert connection.connected_to is None
+    assert connection.why_away == f"no connection to the broker at {redact_url(away)}: it has not answered yet"
+    connection.close()

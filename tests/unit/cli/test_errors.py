@@ -126,3 +126,15 @@ def test_up_tells_what_the_detector_finds_wrong_before_it_starts_anything(
     Path(config_file).write_text(json.dumps(CONFIG | {"detector_type": "camera"}))
     assert main(["up", "--config", config_file]) == 2
     assert capsys.readouterr().err.startswith(f"std-daq up: {config_file}: key 'detector_type': unknown detector type")
+
+
+@pytest.mark.parametrize("command", [["write", "--output-file", "a.h5"], ["kill", "--current"], ["up"]])
+def test_password_on_the_command_line_is_refused_with_what_to_do_instead(
+    command: list[str], config_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--config", config_file, "--broker-url", "amqp://user:hush@127.0.0.1/"])
+    assert ended.value.code == 2
+    said = "".join(capsys.readouterr())
+    assert "STD_DAQ_BROKER_URL_FILE" in said
+    assert "hush" not in said

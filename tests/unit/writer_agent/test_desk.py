@@ -169,6 +169,20 @@ def test_request_that_was_killed_before_it_came_never_begins(journal: RequestJou
     assert stage.desk.begin_next() is None
 
 
+def test_kill_is_remembered_by_the_next_process(journal: RequestJournal) -> None:
+    stage = Stage(journal)
+    waiting = stage.request('{"output_file": "/a"}')
+    stage.desk.begin_next()
+    early = new_request_id()
+    assert stage.kill(waiting)
+    stage.kill(early)
+    after = Stage(journal)  # the one before was killed before it could end the run
+    after.desk.restore()
+    after.request('{"output_file": "/b"}', early)
+    assert after.verdicts() == [Verdict.KILLED, Verdict.KILLED]
+    assert after.desk.begin_next() is None
+
+
 def test_request_that_is_asked_again_hears_its_end_and_one_delivered_again_does_not(journal: RequestJournal) -> None:
     stage = Stage(journal)
     request_id = stage.request('{"output_file": "/a"}')

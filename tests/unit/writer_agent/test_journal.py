@@ -7,7 +7,7 @@ import pytest
 
 from std_daq.errors import ConfigError
 from std_daq.protocols.requests import RunReport, Verdict
-from std_writer_agent.journal import KEEP_S, RequestJournal, RequestState
+from std_writer_agent.journal import KEEP_S, KEPT_KILLS, RequestJournal, RequestState
 
 
 def make_report(request_id: str, verdict: Verdict = Verdict.COMPLETE) -> RunReport:
@@ -96,3 +96,16 @@ def test_what_was_added_survives_a_kill(tmp_path: Path) -> None:
     journal.close()
     assert found[: len(confirmed)] == confirmed == names[:10]
     assert found == names[: len(found)]
+
+
+def test_newest_kills_are_kept_through_a_restart(tmp_path: Path) -> None:
+    journal = RequestJournal(tmp_path / "journal.sqlite")
+    for number in range(KEPT_KILLS + 2):
+        journal.add_kill(f"r{number}")
+    journal.close()
+    journal = RequestJournal(tmp_path / "journal.sqlite")
+    assert not journal.is_killed("r1")
+    assert journal.is_killed("r2")
+    assert journal.is_killed(f"r{KEPT_KILLS + 1}")
+    assert not journal.is_killed("other")
+    journal.close()
