@@ -25,6 +25,7 @@ NAME = "std-daq-measure"
 SERVICES = ("udp-recv", "assembler", "writer-agent", "h5-writer", "stream-send", "stream-recv", "live-stream")
 OTHERS = ("service-base", "rabbitmq", "tools")
 LIMIT_S = 90.0
+FORWARD = {"type": "forward", "config": []}
 CONFIG = {
     "detector_name": "measure",
     "detector_type": "jungfrau",
@@ -37,6 +38,10 @@ CONFIG = {
     "detector": {"conversion": "raw"},
     "ram_buffer_gb": 0.1,
     "shared_memory": {"frame_buffer_gb": 0.1},
+}
+SERVERS = {
+    "near": {"replication": {"send": [{"address": "tcp://*:9700"}]}, "live_stream_configs": {"tcp://*:9710": FORWARD}},
+    "far": {"replication": {"receive": {"sources": [f"tcp://{NAME}-stream-send:9700"]}}},
 }
 
 
@@ -84,17 +89,18 @@ def processor_s(container: str) -> float:
     return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
 
-def start(target: str, config: Path) -> tuple[float, float]:
+def start(target: str, folder: Path) -> tuple[float, float]:
     """Start a service anew; returns the seconds until it is ready, and its processor time."""
     name, port = f"{NAME}-{target}", free_port()
+    server = "far" if target == "stream-recv" else "near"
     with suppress(subprocess.CalledProcessError):
         docker("rm", "--force", name)
     began_at = time.monotonic()
     docker(
         *("run", "--detach", "--name", name, "--network", NAME, "--publish", f"127.0.0.1:{port}:8080"),
         *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-        *("--volume", f"{NAME}-shm:/dev/shm", "--volume", f"{NAME}-run:/run/std-daq"),
-        *("--volume", f"{config}:/etc/std-daq/detector.json:ro", "--tmpfs", "/data:uid=1000,gid=1000"),
+        *("--volume", f"{NAME}-{server}-shm:/dev/shm", "--volume", f"{NAME}-{server}-run:/run/std-daq"),
+        *("--volume", f"{folder}/{server}.json:/etc/std-daq/detector.json:ro", "--tmpfs", "/data:uid=1000,gid=1000"),
         *("--tmpfs", "/var/lib/std-daq:uid=1000,gid=1000", "--env", "STD_DAQ_METRICS_ADDRESS=0.0.0.0"),
         *("--env", f"STD_DAQ_BROKER_URL=amqp://measure:measure@{NAME}-broker/", image(target)),
     )
@@ -126,33 +132,36 @@ def start_broker() -> tuple[float, float]:
 
 @contextmanager
 def surroundings() -> Iterator[Path]:
-    """A network, volumes and a configuration; removed with all containers at the end."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        config = Path(folder) / "detector.json"
-        config.write_text(json.dumps(CONFIG))
-        options = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=1g,uid=1000,gid=1000,mode=0770")
+    """A network, volumes and a folder of configurations; removed with all containers at the end."""
+    volumes = [f"{NAME}-{server}-{volume}" for server in SERVERS for volume in ("shm", "run")]
+    options = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=1g,uid=1000,gid=1000,mode=0770")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for server, more in SERVERS.items():
+            (folder / f"{server}.json").write_text(json.dumps(CONFIG | more))
         try:
             docker("network", "create", NAME)
-            for volume in ("shm", "run"):
-                docker("volume", "create", *options, f"{NAME}-{volume}")
-            yield config
+            for volume in volumes:
+                docker("volume", "create", *options, volume)
+            yield folder
         finally:
             found = docker("ps", "--all", "--quiet", "--filter", f"name=^{NAME}-").split()
-            docker("rm", "--force", *found) if found else None
-            docker("volume", "rm", "--force", f"{NAME}-shm", f"{NAME}-run")
+            if found:
+                docker("rm", "--force", *found)
+            docker("volume", "rm", "--force", *volumes)
             docker("network", "rm", NAME)
 
 
 def main() -> None:
     n_starts = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     services = [target for target in SERVICES if has_image(target)]
-    with surroundings() as config:
+    with surroundings() as folder:
         measured = {"rabbitmq": [start_broker()]}
         for target in services:
-            start(target, config)
+            start(target, folder)
         for target in services:
-            measured[target] = [start(target, config) for _ in range(n_starts)]
+            measured[target] = [start(target, folder) for _ in range(n_starts)]
     print("| image | size, MB | ready after, s (median, longest) | processor time, s |\n|---|---|---|---|")
     for target in (*OTHERS, *services):
         print(f"| `{target}` | {megabytes(target):.0f} | {summary(measured.get(target, []))} |")
