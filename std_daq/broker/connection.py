@@ -1,8 +1,7 @@
 """A connection to RabbitMQ that comes back by itself.
 
-Of the nodes of a cluster it takes one by chance, and the next when that one goes away. Attempts go on for as long as
-it takes: each node once with short pauses, then with pauses that double up to `LONGEST_PAUSE_S`, each shortened by
-chance by up to a half, so that the many clients of a broker that comes back do not come at once.
+Of the nodes of a cluster it takes one by chance, and the next when that one goes away (`NodeRotation`). Attempts go on
+for as long as it takes.
 
 One thread owns the connection, because pika's may not be shared. Others talk to it through queues: what is to
 be published waits there in order, also through an outage; what arrived waits to be taken. Messages are
@@ -13,7 +12,6 @@ so it may arrive twice: receivers tell by the request id.
 import contextlib
 import logging
 import queue
-import random
 import threading
 import time
 from collections import deque
@@ -29,6 +27,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from std_daq.broker.address import BrokerAddress, redact_url
 from std_daq.broker.failures import CONNECTION_FAILURES, NOT_FOUND, describe_failure, is_refusal
 from std_daq.broker.messages import Delivery, Message, encode_properties
+from std_daq.broker.node_rotation import NodeRotation
 from std_daq.broker.parameters import connection_parameters
 from std_daq.broker.topology import Topology, explain_missing_exchange
 from std_daq.errors import BrokerError, MissingExchangeError
@@ -37,8 +36,6 @@ from std_daq.telemetry.logs import ConditionLog, get_logger
 # pika reports each failed attempt in many lines; one of ours says it.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 2.0
 PREFETCH = 16
 MAX_WAITING = 10_000
 
@@ -83,9 +80,9 @@ class BrokerConnection:
     ) -> None:
         self._address = BrokerAddress.parse(address) if isinstance(address, str) else address
         self._place = str(self._address)
-        self._nodes = random.sample(self._address.urls, len(self._address.urls))
-        for url in self._nodes:
+        for url in self._address.urls:
             connection_parameters(url, self._address, name)
+        self._nodes = NodeRotation(self._address.urls)
         self._topology = topology
         self._name = name
         self._max_waiting = max_waiting
@@ -97,9 +94,7 @@ class BrokerConnection:
         self._connection: pika.BlockingConnection | None = None
         self._connected_to: str | None = None
         self._session = 0
-        self._n_failures = 0
         self._trouble = "it has not answered yet"
-        self._n_refusals = 0
         self._log = get_logger()
         self._conditions = ConditionLog()
         self._thread = threading.Thread(target=self._run, name=f"broker-{name}", daemon=True)
@@ -132,7 +127,7 @@ class BrokerConnection:
             The broker refuses, or does not answer in time.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self.is_connected or self._n_refusals >= len(self._nodes), timeout_s)
+            self._changed.wait_for(lambda: self.is_connected or self._nodes.is_refused_by_all, timeout_s)
             if not self.is_connected:
                 raise BrokerError(self.why_away or "the connection to the broker comes and goes")
 
@@ -241,7 +236,7 @@ class BrokerConnection:
 
     def _run_session(self) -> None:
         """Connect to the next node and serve until the connection breaks or is to be closed."""
-        url = self._nodes[0]
+        url = self._nodes.current
         with contextlib.ExitStack() as stack:
             try:
                 connection = pika.BlockingConnection(connection_parameters(url, self._address, self._name))
@@ -259,7 +254,7 @@ class BrokerConnection:
                 self._leave_session(describe_failure(error), is_refused=is_refusal(error))
             else:
                 self._leave_session("closed", is_refused=False)
-        self._pause()
+        self._closing.wait(self._nodes.pause_s())
 
     def _open_channel(self, connection: pika.BlockingConnection) -> BlockingChannel:
         channel = connection.channel()
@@ -297,8 +292,7 @@ class BrokerConnection:
         with self._changed:
             self._connection = connection
             self._connected_to = redact_url(url)
-            self._n_failures = 0
-            self._n_refusals = 0
+            self._nodes.succeed()
             self._changed.notify_all()
         self._log.info("broker_connected", broker=self._connected_to, name=self._name)
 
@@ -307,20 +301,13 @@ class BrokerConnection:
             self._connection = None
             self._connected_to = None
             self._session += 1
-            self._n_failures += 1
+            place = redact_url(self._nodes.current)
+            self._nodes.fail(is_refused=is_refused)
             self._trouble = trouble
-            self._n_refusals = self._n_refusals + 1 if is_refused else 0
             self._settlements.clear()
             self._changed.notify_all()
-        place = redact_url(self._nodes[0])
-        self._nodes.append(self._nodes.pop(0))
         if not self._closing.is_set():
             self._conditions.warning("broker_away", broker=place, reason=trouble)
-
-    def _pause(self) -> None:
-        """Wait before the next attempt, longer each time, and not in step with others."""
-        longest_s = longest_pause_s(self._n_failures, len(self._nodes))
-        self._closing.wait(longest_s * random.uniform(0.5, 1.0))  # noqa: S311 -- not a secret
 
     def _serve(self, connection: pika.BlockingConnection, channel: BlockingChannel) -> None:
         while True:
@@ -375,12 +362,6 @@ class BrokerConnection:
             raise
         else:
             outgoing.confirmation.set_result(None)
-
-
-def longest_pause_s(n_failures: int, n_nodes: int) -> float:
-    """Return the longest pause after so many failures in a row: each round through all nodes doubles it."""
-    n_rounds = min(n_failures // n_nodes, 10)
-    return min(FIRST_PAUSE_S * float(2**n_rounds), LONGEST_PAUSE_S)
 
 
 def _describe_refusal(error: pika.exceptions.ChannelClosedByBroker, message: Message) -> str:

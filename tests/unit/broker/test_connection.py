@@ -8,7 +8,7 @@ import pytest
 
 from std_daq.broker import parameters
 from std_daq.broker.address import redact_url
-from std_daq.broker.connection import BrokerConnection, longest_pause_s
+from std_daq.broker.connection import BrokerConnection
 from std_daq.broker.messages import Delivery, Message
 from std_daq.broker.requests import RequestPublisher
 from std_daq.broker.topology import NothingOwned
@@ -114,17 +114,6 @@ def next_attempt(servers: list[socket.socket]) -> int:
     attempt, _ = ready[0].accept()
     attempt.close()
     return servers.index(ready[0])
-
-
-def test_connections_do_not_all_begin_with_the_same_node() -> None:
-    urls = " ".join(f"amqp://node-{index}/" for index in range(5))
-    first = {BrokerConnection(urls, NothingOwned())._nodes[0] for _ in range(200)}
-    assert first == set(urls.split())
-
-
-def test_pauses_double_with_each_round_through_the_nodes_up_to_a_limit() -> None:
-    assert [longest_pause_s(n, 1) for n in range(1, 8)] == [0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0]
-    assert [longest_pause_s(n, 3) for n in (1, 2, 3, 5, 6, 100_000)] == [0.1, 0.1, 0.2, 0.2, 0.4, 2.0]
 
 
 def test_place_and_reason_are_told_while_there_is_no_connection(away: str) -> None:
