@@ -3,10 +3,7 @@
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pika
@@ -15,16 +12,12 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from std_daq.broker.connection import BrokerConnection
-from std_daq.broker.rabbit_node import HOST, RabbitNode, pick_port
 from std_daq.broker.requests import ReceivedKill, ReceivedRequest, RequestConsumer, RequestPublisher
-from std_daq.broker.setup_folder import CONFIGURATION
 from std_daq.broker.statuses import StatusListener, StatusPublisher
-from std_daq.broker.throwaway import check_node
 from std_daq.broker.topology import LISTENER_PREFIX, NothingOwned, WriterQueues
-from std_daq.broker.url_file import read_url_file
-from std_daq.cli.__main__ import main
 from std_daq.errors import BrokerError
 from std_daq.protocols.requests import Action, RunReport, StatusMessage, Verdict, WriteRequest, new_request_id
+from std_daq.testing.set_up_broker import SetUpBroker, set_up_broker
 
 LIMIT_S = 20.0
 OWN, OTHER = "jungfrau-1.a", "eiger"
@@ -33,39 +26,13 @@ DOCS = Path(__file__).parents[2] / "docs"
 REQUEST_OF_TEN = WriteRequest(output_file="/data/run.h5", n_images=10)
 
 
-@dataclass(frozen=True)
-class Broker:
-    """A node and the folder that was set up for it."""
-
-    folder: Path
-    node: RabbitNode
-
-    def url(self, role: str) -> str:
-        return read_url_file(self.folder / f"{role}.url")
-
-
-@contextmanager
-def set_up_broker() -> Iterator[Broker]:
-    port = pick_port()
-    with tempfile.TemporaryDirectory(prefix="std-daq-setup-") as parent:
-        folder = Path(parent) / "secrets"
-        where = ["--host", HOST, "--port", str(port), "--listen-on", HOST, "--mounted-at", str(folder)]
-        assert main(["broker-setup", "--tag", OWN, OTHER, OF_THE_DOCS, "--directory", str(folder), *where]) == 0
-        admin = read_url_file(folder / "admin.url")
-        text = (folder / CONFIGURATION).read_text() + "log.file = rabbit.log\n"
-        node = RabbitNode(Path(parent) / "node", text, lambda: check_node(admin, port))
-        node.folder.mkdir()
-        with node:
-            yield Broker(folder, node)
-
-
 @pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with set_up_broker() as broker:
+def broker() -> Iterator[SetUpBroker]:
+    with set_up_broker([OWN, OTHER, OF_THE_DOCS]) as broker:
         yield broker
 
 
-def test_request_goes_from_client_through_agent_to_listener_with_the_rights_of_each(broker: Broker) -> None:
+def test_request_goes_from_client_through_agent_to_listener_with_the_rights_of_each(broker: SetUpBroker) -> None:
     with (
         StatusListener(broker.url(f"{OWN}-client")) as client,
         StatusListener(broker.url("listener")) as listener,
@@ -197,7 +164,7 @@ ATTEMPTS = {
 
 
 @pytest.mark.parametrize("role", ATTEMPTS)
-def test_role_is_refused_whatever_is_not_its_work(broker: Broker, role: str) -> None:
+def test_role_is_refused_whatever_is_not_its_work(broker: SetUpBroker, role: str) -> None:
     with pika.BlockingConnection(pika.URLParameters(broker.url(role))) as connection:
         for name, attempt in ATTEMPTS[role].items():
             assert refusal_of(attempt, connection) == 403, name
@@ -212,7 +179,7 @@ def refusal_of(attempt: Callable[[BlockingChannel], object], connection: pika.Bl
     return None
 
 
-def test_refused_request_tells_the_client_why(broker: Broker) -> None:
+def test_refused_request_tells_the_client_why(broker: SetUpBroker) -> None:
     with BrokerConnection(broker.url(f"{OWN}-client"), NothingOwned()) as connection:
         connection.wait_connected(LIMIT_S)
         with pytest.raises(BrokerError, match=f"ACCESS_REFUSED.*'{OTHER}'"):
@@ -220,7 +187,7 @@ def test_refused_request_tells_the_client_why(broker: Broker) -> None:
         RequestPublisher(connection, OWN).kill(new_request_id())
 
 
-def test_agent_of_a_wrong_tag_is_told_at_once(broker: Broker) -> None:
+def test_agent_of_a_wrong_tag_is_told_at_once(broker: SetUpBroker) -> None:
     with (
         BrokerConnection(broker.url(f"{OTHER}-agent"), WriterQueues(OWN)) as connection,
         pytest.raises(BrokerError, match=f"queue '{OWN}.refused'.*ACCESS_REFUSED.*rights"),
@@ -228,7 +195,7 @@ def test_agent_of_a_wrong_tag_is_told_at_once(broker: Broker) -> None:
         connection.wait_connected(LIMIT_S)
 
 
-def test_full_queue_of_requests_refuses_the_next(broker: Broker) -> None:
+def test_full_queue_of_requests_refuses_the_next(broker: SetUpBroker) -> None:
     with pika.BlockingConnection(pika.URLParameters(broker.url(f"{OTHER}-client"))) as connection:
         channel = connection.channel()
         for _ in range(10_000):
@@ -241,7 +208,7 @@ def test_full_queue_of_requests_refuses_the_next(broker: Broker) -> None:
         admin.channel().queue_purge(f"{OTHER}.request")
 
 
-def test_script_of_the_docs_publishes_a_request_and_prints_its_statuses(broker: Broker) -> None:
+def test_script_of_the_docs_publishes_a_request_and_prints_its_statuses(broker: SetUpBroker) -> None:
     page = (DOCS / "how-to" / "write-by-request.md").read_text()
     (script,) = re.findall(r"```python\n(import json.*?)```", page, re.DOTALL)
     with BrokerConnection(broker.url(f"{OF_THE_DOCS}-agent"), WriterQueues(OF_THE_DOCS)) as agent:
@@ -272,7 +239,7 @@ def publish_until_refused(publisher: RequestPublisher) -> None:
 
 
 def test_definitions_are_loaded_again_after_a_kill_and_change_nothing() -> None:
-    with set_up_broker() as broker:
+    with set_up_broker([OWN]) as broker:
         with BrokerConnection(broker.url(f"{OWN}-client"), NothingOwned()) as connection:
             connection.wait_connected(LIMIT_S)
             RequestPublisher(connection, OWN).publish(REQUEST_OF_TEN)

@@ -1,7 +1,8 @@
 """Write requests while the broker and the agent are killed and restarted: each is carried out once, and ends once.
 
-What happened is judged from three sides that know nothing of each other: the statuses that a listener heard, the
-agent's journal, and the files on disk. ``--requests`` says how many requests, ``--seed`` which kills.
+Broker, agent, client and listener have the users and rights of ``std-daq broker-setup``. What happened is judged from
+three sides that know nothing of each other: the statuses that the listener heard, the agent's journal, and the files on
+disk. ``--requests`` says how many requests, ``--seed`` which kills.
 """
 
 import json
@@ -24,15 +25,16 @@ import hdf5plugin  # noqa: F401  (registers the filter)
 import pytest
 
 from std_daq.broker.connection import BrokerConnection
+from std_daq.broker.rabbit_node import RabbitNode
 from std_daq.broker.requests import RequestPublisher
-from std_daq.broker.throwaway import ThrowawayBroker
-from std_daq.broker.topology import ListenerQueue, NothingOwned, WriterQueues
+from std_daq.broker.topology import ListenerQueue, NothingOwned
 from std_daq.config.load import load_config
 from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import image_buffer_path, make_runtime_dir
 from std_daq.errors import BrokerError
 from std_daq.files import layout
 from std_daq.protocols.requests import Action, StatusMessage, Verdict, WriteRequest, new_request_id
+from std_daq.testing.set_up_broker import set_up_broker
 from std_daq.testing.store_driver import N_MODULES, RingPublisher
 
 SHAPE = (512, 514)
@@ -46,9 +48,9 @@ LIMIT_S = 20.0
 class ServiceProcess:
     """A service that can be killed and started again."""
 
-    def __init__(self, module: str, config_file: Path, url: str) -> None:
+    def __init__(self, module: str, config_file: Path, url_file: Path) -> None:
         self._command = [sys.executable, "-m", module, "--config", str(config_file), "--log-level", "warning"]
-        self._environment = os.environ | {"STD_DAQ_BROKER_URL": url}
+        self._environment = os.environ | {"STD_DAQ_BROKER_URL_FILE": str(url_file)}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -149,7 +151,7 @@ class EndListener(threading.Thread):
 class Chaos:
     """Kills and restarts, in an order that follows from the seed."""
 
-    def __init__(self, chance: random.Random, agent: ServiceProcess, broker: ThrowawayBroker) -> None:
+    def __init__(self, chance: random.Random, agent: ServiceProcess, broker: RabbitNode) -> None:
         self._chance = chance
         self._agent = agent
         self._broker = broker
@@ -247,18 +249,17 @@ def test_each_request_is_carried_out_once_and_ends_once_through_kills_of_broker_
     chance = random.Random(seed)
     config = load_config(config_file)
     folder = tmp_path / "files"
-    with published_images(config), ThrowawayBroker() as broker:
-        with BrokerConnection(broker.url, WriterQueues(tag)) as queues:
-            queues.wait_connected(LIMIT_S)
+    with published_images(config), set_up_broker([tag]) as broker:
+        agent_url_file = broker.folder / f"{tag}-agent.url"
         with (
-            EndListener(broker.url) as listener,
-            ServiceProcess("std_h5_writer", config_file, broker.url),
-            ServiceProcess("std_writer_agent", config_file, broker.url) as agent,
+            EndListener(broker.url("listener")) as listener,
+            ServiceProcess("std_h5_writer", config_file, agent_url_file),
+            ServiceProcess("std_writer_agent", config_file, agent_url_file) as agent,
         ):
             for queue in (f"{tag}.request", f"{tag}.kill", listener.queue):
-                wait_until_written(broker.folder, queue)
-            client = Client(broker.url, tag, folder, n_requests, random.Random(seed + 1))
-            chaos = Chaos(chance, agent, broker)
+                wait_until_written(broker.node.folder, queue)
+            client = Client(broker.url(f"{tag}-client"), tag, folder, n_requests, random.Random(seed + 1))
+            chaos = Chaos(chance, agent, broker.node)
             client.start()
             deadline = time.monotonic() + 60 + n_requests
             for _ in range(MIN_STRIKES + n_requests // REQUESTS_A_STRIKE):
