@@ -6,8 +6,13 @@ for RabbitMQ. Passwords that are in it stay, so that it can be run again. Rabbit
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_integer
+from std_daq.errors import ConfigError
+
+if TYPE_CHECKING:
+    from std_daq.broker.topology import QueueType
 
 TLS_PORT = 5671
 PLAIN_PORT = 5672
@@ -15,9 +20,11 @@ PLAIN_PORT = 5672
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "--tag", required=True, nargs="+", metavar="TAG", help="tags (detector names) of all detectors that use it"
+    who = parser.add_mutually_exclusive_group(required=True)
+    who.add_argument(
+        "--config", nargs="+", type=Path, metavar="FILE", help="the detector.json of all detectors that use it"
     )
+    who.add_argument("--tag", nargs="+", metavar="TAG", help="or their tags, which are their names by default")
     parser.add_argument("--directory", required=True, type=Path, metavar="DIR", help="the folder; made if need be")
     parser.add_argument(
         "--host", nargs="+", default=["rabbitmq"], metavar="HOST", help="names of its nodes; by default rabbitmq"
@@ -36,8 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--queue-type",
         choices=["default", "classic", "quorum"],
-        default="default",
-        help="as broker.queue_type of the detectors says",
+        help="with --tag: as broker.queue_type of the detectors says",
     )
     parser.add_argument(
         "--mounted-at",
@@ -52,14 +58,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the folder; returns the exit code."""
     from std_daq.broker.setup_folder import CONFIGURATION, DEFINITIONS, BrokerSetup, write_setup
 
+    tags, queue_type = _detectors(arguments)
     setup = BrokerSetup(
-        tags=list(dict.fromkeys(arguments.tag)),
+        tags=tags,
         hosts=arguments.host,
         port=arguments.port or (TLS_PORT if arguments.tls else PLAIN_PORT),
         listen_on=arguments.listen_on,
         vhost=arguments.vhost,
         has_tls=arguments.tls,
-        queue_type=arguments.queue_type,
+        queue_type=queue_type,
         mounted_at=arguments.mounted_at,
     )
     for role, file in write_setup(setup, arguments.directory):
@@ -67,3 +74,22 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{arguments.directory / DEFINITIONS}  RabbitMQ's load_definitions")
     print(f"{arguments.directory / CONFIGURATION}  RabbitMQ's configuration")
     return 0
+
+
+def _detectors(arguments: argparse.Namespace) -> "tuple[list[str], QueueType]":
+    """Return the tags of the detectors, and the type of queues that they agree on."""
+    from std_daq.config.load import load_config
+
+    if arguments.tag is not None:
+        return list(dict.fromkeys(arguments.tag)), arguments.queue_type or "default"
+    configs = {file: load_config(file) for file in arguments.config}
+    queue_type: QueueType = arguments.queue_type or next(iter(configs.values())).broker.queue_type
+    for file, config in configs.items():
+        if config.broker.queue_type != queue_type:
+            raise ConfigError(
+                f"the queues of one broker are to be of one type, which is {queue_type} elsewhere",
+                file=file,
+                key="broker.queue_type",
+                value=config.broker.queue_type,
+            )
+    return list(dict.fromkeys(config.tag for config in configs.values())), queue_type

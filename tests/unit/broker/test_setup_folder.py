@@ -135,3 +135,36 @@ def test_command_tells_where_the_secrets_are_and_not_what_they_are(
     said = capsys.readouterr().out
     assert "jungfrau-agent.url" in said
     assert not [file for file in tmp_path.glob("*.url") if password(tmp_path, file.stem) in said]
+
+
+def detector(folder: Path, name: str, **broker: str) -> str:
+    file = folder / f"{name}.json"
+    document = {
+        "detector_name": name,
+        "detector_type": "eiger",
+        "n_modules": 1,
+        "bit_depth": 16,
+        "image_pixel_height": 256,
+        "image_pixel_width": 514,
+        "start_udp_port": 50000,
+        "module_positions": {},
+        "broker": broker,
+    }
+    file.write_text(json.dumps(document))
+    return str(file)
+
+
+def test_detectors_tell_their_tags_and_the_type_of_their_queues(tmp_path: Path) -> None:
+    files = [detector(tmp_path, "a", queue_type="classic", tag="x"), detector(tmp_path, "b", queue_type="classic")]
+    folder = tmp_path / "secrets"
+    assert main(["broker-setup", "--config", *files, "--directory", str(folder)]) == 0
+    assert {file.stem for file in folder.glob("*-agent.url")} == {"x-agent", "b-agent"}
+    queues = json.loads((folder / "definitions.json").read_text())["queues"]
+    assert {queue["arguments"]["x-queue-type"] for queue in queues} == {"classic"}
+
+
+def test_detectors_that_disagree_on_their_queues_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = [detector(tmp_path, "a", queue_type="quorum"), detector(tmp_path, "b")]
+    assert main(["broker-setup", "--config", *files, "--directory", str(tmp_path / "secrets")]) == 2
+    assert "which is quorum elsewhere (got 'default')" in capsys.readouterr().err
+    assert not (tmp_path / "secrets").exists()
