@@ -369,9 +369,23 @@ def test_policies_say_of_each_pod_who_comes_in_and_where_it_goes(documents: list
 
 
 def test_agents_are_let_in_by_the_broker(documents: list[Document]) -> None:
-    for template in pod_templates(documents).values():
-        if any("agent-url" in json.dumps(container) for container in containers(template)):
-            assert template["metadata"]["labels"]["std-daq.io/broker-client"] == "true"
+    broker = pod_templates(documents)["broker"]
+    policies = [document["spec"] for document in of_kind(documents, "NetworkPolicy").values()]
+    peers = [
+        peer
+        for policy in policies
+        if selects(policy["podSelector"], broker)
+        for rule in policy.get("ingress", [])
+        if {"port": "amqp"} in rule["ports"]
+        for peer in rule["from"]
+    ]
+    for name, template in pod_templates(documents).items():
+        if "agent-url" not in json.dumps(template):
+            continue
+        if template["spec"].get("hostNetwork"):
+            assert any("ipBlock" in peer for peer in peers), f"{name} comes with the address of its node"
+        else:
+            assert any("podSelector" in peer and selects(peer["podSelector"], template) for peer in peers), name
 
 
 def test_cluster_of_brokers_lists_each_of_its_nodes(documents: list[Document]) -> None:
