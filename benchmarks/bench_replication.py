@@ -55,14 +55,16 @@ def main() -> int:
         with running(near, far) as processes:
             rate, cpu = replicate(load_config(near), load_config(far), arguments.seconds, n_slots, processes)
         reference.append(plain_tcp(image_bytes, n_slots, arguments.seconds / 2))
-    plain = sum(reference) / len(reference)
+    plain = sum(rate for rate, _ in reference) / len(reference)
+    plain_cpu = sum(cost for _, cost in reference) / len(reference)
     share = rate * image_bytes / plain
     print(f"images           {arguments.height} x {arguments.width} u2, {image_bytes / 1e6:.2f} MB")
     print(f"replicated       {rate:.0f} images/s, {rate * image_bytes / 1e9:.2f} GB/s")
-    print(f"plain TCP        {reference[0] / 1e9:.2f} and {reference[1] / 1e9:.2f} GB/s")
+    print(f"plain TCP        {reference[0][0] / 1e9:.2f} and {reference[1][0] / 1e9:.2f} GB/s")
     print(f"of plain TCP     {share:.2f}")
     for command, seconds in cpu.items():
         print(f"CPU              {command} {seconds / (rate * arguments.seconds * image_bytes / 1e9):.2f} s/GB")
+    print(f"CPU              plain TCP, both sides {plain_cpu:.2f} s/GB")
     return 0 if share >= arguments.least else 1
 
 
@@ -174,24 +176,26 @@ def cpu_of(processes: list[psutil.Process]) -> dict[str, float]:
     return {f"{process.cmdline()[2]} {process.pid}": sum(process.cpu_times()[:2]) for process in processes}
 
 
-def plain_tcp(image_bytes: int, n_slots: int, seconds: float) -> float:
-    """Return bytes a second of one socket, from memory into memory."""
+def plain_tcp(image_bytes: int, n_slots: int, seconds: float) -> tuple[float, float]:
+    """Return bytes a second of one socket, from memory into memory, and CPU seconds for a GB."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sender = multiprocessing.Process(target=send_plain, args=(listener.getsockname()[1], image_bytes, n_slots))
         sender.start()
         connection, _ = listener.accept()
         memory = np.ones((n_slots, image_bytes), np.uint8)
         n = 0
-        began = time.monotonic()
+        process = psutil.Process(sender.pid)
+        began, cpu_began = time.monotonic(), time.process_time() + sum(process.cpu_times()[:2])
         with connection:
             while time.monotonic() - began < seconds:
                 view, place = memory[n % n_slots].data, 0
                 while place < image_bytes:
                     place += connection.recv_into(view[place:])
                 n += 1
-            elapsed = time.monotonic() - began
+            elapsed, cpu = time.monotonic() - began, time.process_time() - cpu_began
+            cpu += sum(process.cpu_times()[:2])
     sender.join()
-    return n * image_bytes / elapsed
+    return n * image_bytes / elapsed, cpu / (n * image_bytes / 1e9)
 
 
 def send_plain(port: int, image_bytes: int, n_slots: int) -> None:

@@ -27,12 +27,14 @@ def _start(context: ServiceContext) -> Service:
     from std_daq.streams.curve_keys import read_client_keys
     from std_daq.streams.dealer import Dealer
     from std_daq.streams.doorbell import DoorbellPublisher
+    from std_daq.streams.message_memory import reuse_message_memory
     from std_stream_recv.link import Link
     from std_stream_recv.metrics import ReceiverMetrics
     from std_stream_recv.plan import make_plans
     from std_stream_recv.publisher import ImagePublisher
     from std_stream_recv.receiver import StreamReceiver
 
+    reuse_message_memory()
     config = context.config
     wanted = config.replication.receive
     if wanted is None:

@@ -20,6 +20,7 @@ KEEP_ALIVES_IN_TIMEOUT = 5
 _WAIT_MS = 100
 _SENDING_WAIT_MS = 1
 _LOOK_AGAIN_S = 1.0
+_SHOW_S = 0.2
 _RECEIVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -66,7 +67,7 @@ class StreamSender:
         self._conditions = ConditionLog()
         self._sessions: dict[bytes, Session] = {}
         self._has_ring = False
-        self._next_look = 0.0
+        self._next_look = self._next_show = 0.0
         self._poller = zmq.Poller()
         for socket in (*router.sockets, doorbell.socket):
             self._poller.register(socket, zmq.POLLIN)
@@ -94,8 +95,12 @@ class StreamSender:
                 self._end(identity, "its connection ended")
             elif now - session.heard_at > self._timeout_s:
                 self._end(identity, "it was silent")
-        self._look_for_ring(now)
-        self._metrics.show(list(self._sessions.values()))
+        if now >= self._next_show:
+            self._next_show = now + _SHOW_S
+            self._metrics.show(list(self._sessions.values()))
+        if now >= self._next_look:
+            self._next_look = now + _LOOK_AGAIN_S
+            self._look_for_ring()
 
     def close(self) -> None:
         """Tell the receivers, and let go of everything."""
@@ -177,10 +182,7 @@ class StreamSender:
         self._end(identity, reason)
         self._router.peer(identity).send(encode_refusal(reason))
 
-    def _look_for_ring(self, now: float) -> None:
-        if now < self._next_look:
-            return
-        self._next_look = now + _LOOK_AGAIN_S
+    def _look_for_ring(self) -> None:
         try:
             ring = self._attach()
         except SharedMemoryError:
