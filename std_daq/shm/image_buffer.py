@@ -48,7 +48,7 @@ class ImageBuffer(RingBuffer):
         self.shape: tuple[int, int] = (height, width)
         self.dtype = dtype_of_code(geometry.attributes["dtype"])
         self.n_modules: int = geometry.attributes["n_modules"]
-        self.frame_index_step: int = geometry.attributes["frame_index_step"]
+        self.frame_index_step: int = geometry.attributes.get("frame_index_step", 1)
         self.journal = self.journals[0]
         self._sequences: NDArray[np.uint64] = self.headers["metadata"]["sequence"]
         self._empty_header["metadata"]["sequence"] = NO_IMAGE

@@ -68,7 +68,7 @@ class StreamReceiver:
         self._timeout_s = timeout_s
         self._close_bell = close_bell
         self._clock = clock
-        self._conditions = ConditionLog(period_s=10.0, clock=clock)
+        self._conditions = ConditionLog(clock=clock)
         self._coming: _Coming | None = None
         self._rings_agreed_at = clock()
         self._begin_first()
@@ -173,6 +173,8 @@ class StreamReceiver:
         n = 0
         for item in self._publisher.publish():
             self._links[item.source].finish(item)
+            if item.state is ItemState.LOST:
+                self._conditions.warning("image_lost", image_id=int(item.metadata["id"][0]))
             n += 1
         return n
 

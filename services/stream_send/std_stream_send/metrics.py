@@ -54,7 +54,6 @@ class SenderMetrics:
         for label, session in shown.items():
             self._lag_of.labels(label).set(session.lag)
             self._credit_of.labels(label).set(session.credit)
-            self.count(session.take_counters())
         self._receivers.set(len(sessions))
         self._lag.set(max((session.lag for session in sessions), default=0))
 

@@ -21,6 +21,7 @@ _WAIT_MS = 100
 _SENDING_WAIT_MS = 1
 _LOOK_AGAIN_S = 1.0
 _SHOW_S = 0.2
+_MESSAGES_A_STEP = 1000
 _RECEIVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -97,7 +98,7 @@ class StreamSender:
                 self._end(identity, "it was silent")
         if now >= self._next_show:
             self._next_show = now + _SHOW_S
-            self._metrics.show(list(self._sessions.values()))
+            self._show()
         if now >= self._next_look:
             self._next_look = now + _LOOK_AGAIN_S
             self._look_for_ring()
@@ -111,7 +112,10 @@ class StreamSender:
         self._doorbell.close()
 
     def _take_messages(self) -> None:
-        while (received := self._router.receive()) is not None:
+        for _ in range(_MESSAGES_A_STEP):
+            received = self._router.receive()
+            if received is None:
+                break
             identity, message = received
             try:
                 self._take(identity, message)
@@ -166,7 +170,7 @@ class StreamSender:
         session = self._sessions.pop(identity, None)
         if session is None:
             return
-        self._metrics.count(session.take_counters())
+        self._count(session)
         self._log.info(
             "receiver_left",
             receiver=session.label,
@@ -175,6 +179,25 @@ class StreamSender:
             acknowledged=session.acknowledged.sequence,
         )
         session.close()
+
+    def _show(self) -> None:
+        sessions = list(self._sessions.values())
+        for session in sessions:
+            self._count(session)
+        self._metrics.show(sessions)
+
+    def _count(self, session: Session) -> None:
+        counters = session.take_counters()
+        self._metrics.count(counters)
+        if counters.n_lost or counters.n_unnamed:
+            self._conditions.warning(
+                "images_lost",
+                receiver=session.label,
+                n=counters.n_lost,
+                torn=counters.n_torn,
+                unnamed=counters.n_unnamed,
+                why="they had left the ring before they were sent",
+            )
 
     def _refuse(self, identity: bytes, reason: str) -> None:
         self._metrics.refused.inc()

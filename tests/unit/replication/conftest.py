@@ -140,12 +140,21 @@ class TwoServers:
     def settle(self, n_entries: int | None = None) -> None:
         """Let everything through until all that is published has come over."""
         wanted = self.n_published if n_entries is None else n_entries
+        self.settle_until(lambda: len(self.reader.ids) >= wanted)
+
+    def settle_until(self, is_done: Callable[[], bool]) -> None:
+        """Let everything through until something is so."""
         for _ in itertools.repeat(None, 2000):
-            if len(self.reader.ids) >= wanted:
+            if is_done():
                 return
             self.step()
             self.clock.now += 0.01
-        raise AssertionError(f"{len(self.reader.ids)} of {wanted} entries came over")
+        raise AssertionError(f"{len(self.reader.ids)} of {self.n_published} entries came over")
+
+    def replace_near_ring(self) -> None:
+        """Make a new near ring in place of the old one."""
+        self.publisher.close()
+        self.publisher = self.make_near_ring()
 
     def kill_receiver(self) -> None:
         """Leave the far ring as it is, and begin with another receiver."""

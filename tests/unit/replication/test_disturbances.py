@@ -12,6 +12,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("pass"), st.floats(0.0, 1.5)),
     st.tuples(st.sampled_from(["cut", "kill", "restart", "send", "receive"]), st.just(0)),
 )
+REPLACEMENT = st.tuples(st.just("replace"), st.just(0))
 
 
 def disturb(servers: Any, event: str, number: float) -> None:
@@ -27,6 +28,8 @@ def disturb(servers: Any, event: str, number: float) -> None:
         case "kill":
             servers.reader.read()
             servers.kill_receiver()
+        case "replace":
+            servers.replace_near_ring()
         case "restart":
             servers.restart_sender()
         case "send":
@@ -53,3 +56,28 @@ def test_each_image_comes_over_once_whole_or_lost(
         assert servers.reader.ids == list(range(servers.n_published))
         assert servers.reader.wrong == set()
         assert servers.reader.whole | servers.reader.lost == set(range(servers.n_published))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    events=st.lists(EVENTS | REPLACEMENT, max_size=40),
+    n_links=st.integers(1, 3),
+    is_chunked=st.booleans(),
+    credit=st.integers(1, 5),
+)
+def test_ring_that_is_replaced_takes_along_what_nobody_had_asked_for_and_nothing_else(
+    open_servers: Callable[..., Any], events: list[tuple[str, Any]], n_links: int, credit: int, *, is_chunked: bool
+) -> None:
+    shape = (256, 160) if is_chunked else (4, 8)
+    with open_servers(shape=shape, near_slots=8, far_slots=32, n_links=n_links, credit=credit) as servers:
+        servers.step()
+        servers.step()
+        for event, number in events:
+            disturb(servers, event, number)
+        servers.replace_near_ring()
+        n_before = servers.n_published
+        servers.publish(5)
+        servers.settle_until(lambda: servers.n_published - 1 in servers.reader.ids)
+        assert servers.reader.ids == sorted(set(servers.reader.ids))
+        assert servers.reader.wrong == set()
+        assert servers.reader.ids[-5:] == list(range(n_before, n_before + 5))
