@@ -89,15 +89,23 @@ def processor_s(container: str) -> float:
     return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
 
+def known_hosts() -> list[str]:
+    """Return options with the addresses of the others: an engine that leaves a Swarm meanwhile forgets their names."""
+    names = docker("ps", "--filter", f"name=^{NAME}-", "--format", "{{.Names}}").split()
+    address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    return [f"--add-host={name}:{docker('inspect', '--format', address, name)}" for name in names]
+
+
 def start(target: str, folder: Path) -> tuple[float, float]:
     """Start a service anew; returns the seconds until it is ready, and its processor time."""
     name, port = f"{NAME}-{target}", free_port()
     server = "far" if target == "stream-recv" else "near"
     with suppress(subprocess.CalledProcessError):
         docker("rm", "--force", name)
+    hosts = known_hosts()
     began_at = time.monotonic()
     docker(
-        *("run", "--detach", "--name", name, "--network", NAME, "--publish", f"127.0.0.1:{port}:8080"),
+        *("run", "--detach", "--name", name, "--network", NAME, *hosts, "--publish", f"127.0.0.1:{port}:8080"),
         *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
         *("--volume", f"{NAME}-{server}-shm:/dev/shm", "--volume", f"{NAME}-{server}-run:/run/std-daq"),
         *("--volume", f"{folder}/{server}.json:/etc/std-daq/detector.json:ro", "--tmpfs", "/data:uid=1000,gid=1000"),
