@@ -242,7 +242,7 @@ class Link:
     def _fail(self, why: str, *, pause_s: float = 0.0, is_elsewhere: bool = False) -> None:
         self.failure = self.trouble = why
         self.pause_s = pause_s
-        self._conditions.warning(f"source_{'silent' if is_elsewhere else 'failed'}", address=self.address, why=why)
+        self._conditions.warning("source_lost", address=self.address, why=why)
         if is_elsewhere:
             self._attempt += 1
 

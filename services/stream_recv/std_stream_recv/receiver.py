@@ -16,6 +16,9 @@ from std_stream_recv.order import first_in_order
 from std_stream_recv.publisher import ImagePublisher, Item, ItemState
 
 WAIT_MS = 100
+ACKNOWLEDGE_MS = 5
+ACKNOWLEDGED_PARTS_OF_CREDIT = 8
+SHOW_S = 0.2
 ENTRIES_A_STEP = 64
 
 
@@ -70,6 +73,8 @@ class StreamReceiver:
         self._clock = clock
         self._conditions = ConditionLog(clock=clock)
         self._coming: _Coming | None = None
+        self._n_unacknowledged = 0
+        self._acknowledge_at = self._next_show = 0.0
         self._rings_agreed_at = clock()
         self._begin_first()
 
@@ -105,15 +110,16 @@ class StreamReceiver:
                 break
             n_finished += self._publish()
         n_finished += self._publish()
-        if n_finished:
-            for link in self._links:
-                link.acknowledge(self._publisher.published)
+        now = self._clock()
+        self._acknowledge(n_finished, now)
         for link in self._links:
             link.look_after()
             if link.failure:
                 self._begin_anew(link)
         self._look_after_rings()
-        self._metrics.show(self._links)
+        if now >= self._next_show:
+            self._next_show = now + SHOW_S
+            self._metrics.show(self._links)
 
     def close(self) -> None:
         """Say goodbye, and let go of everything; what is on its way comes again after the next start."""
@@ -131,7 +137,7 @@ class StreamReceiver:
             is_coming = self._coming is not None and self._coming.item.source == source
             if link.connection is not None and (is_coming or not link.has_entry):
                 waited_for.append((link.connection.socket, zmq.POLLIN))
-        zmq.zmq_poll(waited_for, WAIT_MS)
+        zmq.zmq_poll(waited_for, ACKNOWLEDGE_MS if self._n_unacknowledged else WAIT_MS)
 
     def _take_next(self) -> bool:
         """Take what comes next, as far as it is there; returns whether there may be more."""
@@ -177,6 +183,19 @@ class StreamReceiver:
                 self._conditions.warning("image_lost", image_id=int(item.metadata["id"][0]))
             n += 1
         return n
+
+    def _acknowledge(self, n_finished: int, now: float) -> None:
+        """Acknowledge before the senders run out of credit, and soon; but a word for each image would be a waste."""
+        if n_finished and not self._n_unacknowledged:
+            self._acknowledge_at = now + ACKNOWLEDGE_MS / 1000
+        self._n_unacknowledged += n_finished
+        if not self._n_unacknowledged:
+            return
+        is_much = self._n_unacknowledged * ACKNOWLEDGED_PARTS_OF_CREDIT >= self._links[0].plan.hello.credit
+        if is_much or now >= self._acknowledge_at:
+            self._n_unacknowledged = 0
+            for link in self._links:
+                link.acknowledge(self._publisher.published)
 
     def _begin_first(self) -> None:
         """Begin the sessions; the very first time with one link, which finds out where to begin."""
