@@ -38,6 +38,7 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 PREFETCH = 16
 MAX_WAITING = 10_000
+PAUSES_OF_REFUSALS_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 @dataclass(slots=True)
@@ -93,6 +94,7 @@ class BrokerConnection:
         self._closing = threading.Event()
         self._connection: pika.BlockingConnection | None = None
         self._connected_to: str | None = None
+        self._publisher: BlockingChannel
         self._session = 0
         self._trouble = "it has not answered yet"
         self._log = get_logger()
@@ -243,6 +245,7 @@ class BrokerConnection:
                 stack.callback(_close_quietly, connection)
                 self._trouble = "connected, but it does not answer to the declaration of exchanges and queues"
                 channel = self._open_channel(connection)
+                self._open_publisher(connection)
                 self._enter_session(connection, url)
                 self._serve(connection, channel)
                 self._topology.remove(channel)
@@ -259,12 +262,16 @@ class BrokerConnection:
     def _open_channel(self, connection: pika.BlockingConnection) -> BlockingChannel:
         channel = connection.channel()
         queues = self._topology.declare(channel)
-        channel.confirm_delivery()
         channel.basic_qos(prefetch_count=PREFETCH)
         channel.add_on_cancel_callback(_stop_serving)
         for name in queues:
             channel.basic_consume(name, self._taker(name))
         return channel
+
+    def _open_publisher(self, connection: pika.BlockingConnection) -> None:
+        """Open the channel on which messages go out; deliveries have one of their own, which stays."""
+        self._publisher = connection.channel()
+        self._publisher.confirm_delivery()
 
     def _taker(self, name: str) -> Callable[..., None]:
         """Return what pika calls for each message of a queue."""
@@ -313,7 +320,7 @@ class BrokerConnection:
         while True:
             is_closing = self._closing.is_set()
             self._send_settlements(channel)
-            self._send_outgoing(channel)
+            self._send_outgoing(connection)
             if is_closing:
                 return
             connection.process_data_events(time_limit=1.0)
@@ -330,20 +337,18 @@ class BrokerConnection:
             else:
                 channel.basic_reject(delivery.tag, requeue=False)
 
-    def _send_outgoing(self, channel: BlockingChannel) -> None:
+    def _send_outgoing(self, connection: pika.BlockingConnection) -> None:
         """Publish in order; a message leaves the queue when its fate is known."""
         while self._outgoing:
             outgoing = self._outgoing[0]
             if outgoing.begin():
-                self._send(channel, outgoing)
+                self._send(connection, outgoing)
             self._outgoing.popleft()
 
-    def _send(self, channel: BlockingChannel, outgoing: _Outgoing) -> None:
+    def _send(self, connection: pika.BlockingConnection, outgoing: _Outgoing) -> None:
         message = outgoing.message
         try:
-            channel.basic_publish(
-                message.exchange, message.routing_key, message.body, outgoing.properties, message.is_mandatory
-            )
+            self._publish_until_taken(connection, outgoing)
         except pika.exceptions.UnroutableError:
             outgoing.confirmation.set_exception(
                 BrokerError(
@@ -362,6 +367,27 @@ class BrokerConnection:
             raise
         else:
             outgoing.confirmation.set_result(None)
+
+    def _publish_until_taken(self, connection: pika.BlockingConnection, outgoing: _Outgoing) -> None:
+        """Publish, and again for a while where the broker says no.
+
+        A cluster says so while it loses a node, and a channel that was opened in that moment goes on to say so for
+        ever, because it asks the node that is gone (seen with RabbitMQ 3.10.8): so each attempt has a new channel.
+        """
+        message = outgoing.message
+        for pause_s in (*PAUSES_OF_REFUSALS_S, None):
+            try:
+                self._publisher.basic_publish(
+                    message.exchange, message.routing_key, message.body, outgoing.properties, message.is_mandatory
+                )
+            except pika.exceptions.NackError:
+                if pause_s is None:
+                    raise
+                connection.sleep(pause_s)
+                self._publisher.close()
+                self._open_publisher(connection)
+            else:
+                return
 
 
 def _describe_refusal(error: pika.exceptions.ChannelClosedByBroker, message: Message) -> str:

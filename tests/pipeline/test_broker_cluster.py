@@ -1,7 +1,8 @@
 """A cluster of three real RabbitMQ nodes, of which one after the other is killed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -23,6 +24,17 @@ def place_of(connection: BrokerConnection) -> str:
     connection.wait_connected(LIMIT_S)
     assert connection.connected_to is not None
     return connection.connected_to
+
+
+@contextmanager
+def listener_at(place: str, address: BrokerAddress) -> Iterator[StatusListener]:
+    """Yield a listener that is connected to a certain node, which is a matter of chance."""
+    for _ in range(100):
+        with StatusListener(address, queue_type="quorum", name="client") as listener:
+            if place_of(listener.connection) == place:
+                yield listener
+                return
+    raise AssertionError(f"no listener came to {place}")
 
 
 def take(consumer: RequestConsumer, expected: set[str]) -> None:
@@ -51,17 +63,14 @@ def test_agent_and_client_go_on_and_nothing_confirmed_is_lost_when_their_nodes_a
         address = BrokerAddress.parse(cluster.urls)
         with (
             BrokerConnection(address, WriterQueues(tag, "quorum"), name="agent") as agent,
-            StatusListener(address, queue_type="quorum", name="client") as client,
+            listener_at(place_of(agent), address) as client,
         ):
-            node_of_agent: Callable[[], str] = lambda: place_of(agent)  # noqa: E731
-            node_of_client: Callable[[], str] = lambda: place_of(client.connection)  # noqa: E731
-            node_of_agent()
-            node_of_client()
             publisher, consumer = RequestPublisher(client.connection, tag), RequestConsumer(agent, tag)
             statuses = StatusPublisher(agent)
-            for of_whom in (node_of_agent, node_of_client, node_of_agent):
+            # The first node is that of both, and the leader of the queues.
+            for whose in (agent, client.connection, agent):
                 time.sleep(SETTLE_S)
-                node = cluster.node_of(of_whom())
+                node = cluster.node_of(place_of(whose))
                 confirmed = {publisher.publish(REQUEST_OF_TEN, timeout_s=LIMIT_S) for _ in range(10)}
                 node.halt()
                 confirmed |= {publisher.publish(REQUEST_OF_TEN, timeout_s=LIMIT_S) for _ in range(10)}
