@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 PORT_VARIABLE = "STD_DAQ_METRICS_PORT"
-TIMEOUT_S = 3.0
+TIMEOUT_S = 8.0  # less than the engine's limit for a check, which would hide what is said here
 LIVE = "--live"
 _PATH = "/health/ready"
 
