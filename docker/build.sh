@@ -16,6 +16,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTHON=3.11
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 RABBITMQ=rabbitmq:3-management
+PULL_TIMEOUT_S=600
 BASE=std-daq/service-base:$VERSION
 BUILD=docker/.build
 
@@ -72,7 +73,7 @@ make_tools() { # : a small environment that builds wheels, from the wheels that 
 
 build_wheels() { # FOLDER : of std-daq and of what a site adds
     local folder=$1 wanted plug_in
-    wanted=$(digest_of pyproject.toml README.md LICENSE std_daq services docker/plug-ins)
+    wanted=$(digest_of pyproject.toml README.md LICENSE std_daq services docker/plug-ins docker/requirements-build.txt)
     ! is_made "$folder" "$wanted" || return 0
     say "building the wheel of std-daq ..."
     rm -rf "$folder"
@@ -99,17 +100,27 @@ build_image() { # TARGET SOURCES OPTION... CONTEXT : SOURCES is a digest of what
         { tail -n 20 "$log" >&2; say "$image was not built."; exit 1; }
 }
 
-build_rabbitmq() {
-    if [ "$mode" != offline ] && docker pull --quiet "$RABBITMQ" >/dev/null 2>&1; then
-        docker tag "$RABBITMQ" "std-daq/rabbitmq:$VERSION"
-        return
+build_rabbitmq() { # the registry is asked once: a broker that runs is not to become another one by the way
+    local image=std-daq/rabbitmq:$VERSION made_from=none
+    if [ "$mode" != offline ]; then
+        made_from=$(docker image inspect --format '{{index .Config.Labels "org.std-daq.made-from"}}' "$image" 2>/dev/null) || made_from=none
+        [ -n "$made_from" ] || return 0 # it is the registry's
     fi
-    [ "$mode" != online ] || { say "$RABBITMQ cannot be had."; exit 1; }
+    if [ "$mode" = online ] || [ "$mode$made_from" = none ]; then
+        say "asking a registry for $RABBITMQ ..."
+        if timeout "$PULL_TIMEOUT_S" docker pull --quiet "$RABBITMQ" >/dev/null 2>&1; then
+            docker tag "$RABBITMQ" "$image"
+            return
+        fi
+        [ "$mode" != online ] || { say "$RABBITMQ cannot be had."; exit 1; }
+    fi
     # The packages come over this machine's network, as those of the base did.
     build_image rabbitmq "$(digest_of docker/rabbitmq)" --network host --build-arg http_proxy docker/rabbitmq
 }
 
-mkdir -p "$BUILD/wheels"
+umask 022
+mkdir -p "$BUILD/wheels" && [ -w "$BUILD" ] && [ -w "$BUILD/wheels" ] ||
+    { say "$PWD/$BUILD belongs to another user: build as that one, or remove it."; exit 1; }
 exec 9>"$BUILD/lock"
 flock --nonblock 9 || { say "waiting for another docker/build.sh ..."; flock 9; }
 scripts/engine start 9>&-

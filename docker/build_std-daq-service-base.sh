@@ -122,10 +122,13 @@ build_from_packages() {
 build_from_registry() {
     local answer
     say "$IMAGE: from $from ..."
-    docker image inspect "$from" >/dev/null 2>&1 || answer=$(timeout 600 docker pull --quiet "$from" 2>&1) || { say "${answer##*$'\n'}"; return 1; }
+    if [ -n "$is_fresh" ] || ! docker image inspect "$from" >/dev/null 2>&1; then
+        answer=$(timeout 600 docker pull --quiet "$from" 2>&1) || { say "${answer##*$'\n'}"; return 1; }
+    fi
     printf 'FROM %s\nLABEL org.std-daq.base=%s\n' "$from" "$from" | docker build --quiet --tag "$IMAGE" - >/dev/null
 }
 
+umask 022 # of what is made here, others are in the image, too
 scripts/engine start
 if [ -z "$is_fresh" ] && docker image inspect "$IMAGE" >/dev/null 2>&1; then
     exit 0

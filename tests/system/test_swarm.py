@@ -61,7 +61,7 @@ def test_nothing_that_a_swarm_ignores_is_written_down(stack_file: Path) -> None:
 
 
 def test_variables_are_those_of_the_beamline_and_of_deploy(stack_file: Path) -> None:
-    set_by_deploy = {"BEAMLINE", "STACK", "CONFIG_VERSION", "SECRETS_VERSION"}
+    set_by_deploy = {"BEAMLINE", "STACK", "CONFIG_VERSION", "CLUSTER_VERSION", "SECRETS_VERSION"}
     beamline = ROOT / "docker/beamlines" / BEAMLINES[stack_file.stem]
     known = re.findall(r"^(\w+)=", (beamline / "example.env").read_text(), re.MULTILINE)
     text = re.sub(r"#.*", "", stack_file.read_text())
