@@ -82,6 +82,16 @@ def wait_accepted(listener: StatusListener, file: Path, timeout_s: float = 20.0)
     raise TimeoutError(f"the request for {file} was not accepted within {timeout_s} s")
 
 
+def wait_for_action(listener: StatusListener, request_id: str, action: Action, timeout_s: float = 60.0) -> None:
+    """Wait until a status of a request tells of an action."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        status = listener.receive(0.5)
+        if status is not None and (status.request_id, status.action) == (request_id, action):
+            return
+    raise TimeoutError(f"no {action} of request {request_id} within {timeout_s} s")
+
+
 class Beamline:
     """``std-daq up`` and what a user does with it; a context manager.
 

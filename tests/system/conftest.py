@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from std_daq.testing.container_beamline import ContainerBeamline
 from std_daq.testing.engine import EngineError, docker, why_no_engine
 from std_daq.testing.network_lab import NetworkLab
 
@@ -42,3 +43,19 @@ def images(engine: None, pytestconfig: pytest.Config) -> dict[str, str]:
         reason = "not all images are there: run docker/build.sh"
         (pytest.fail if pytestconfig.getoption("require_containers") else pytest.skip)(reason)
     return names
+
+
+@pytest.fixture(scope="session")
+def user_id() -> int:
+    """Whom the files of beamlines are to belong to: not root, and not the user that images have by default."""
+    return os.getuid() or 4321
+
+
+@pytest.fixture(scope="module")
+def simulated_beamline(
+    images: dict[str, str], user_id: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ContainerBeamline]:
+    """The simulated beamline, up for all tests of a module."""
+    with ContainerBeamline("simulated_jungfrau", tmp_path_factory.mktemp("simulated"), user_id=user_id) as beamline:
+        beamline.up()
+        yield beamline

@@ -1,35 +1,29 @@
 """Images on two servers, with a bad network between them."""
 
-import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-import h5py
-import numpy as np
 import pytest
 
 from std_daq.broker.throwaway import ThrowawayBroker
 from std_daq.client import DaqClient, Run
 from std_daq.client.scrape import Scrape, scrape
 from std_daq.config.paths import image_buffer_path
-from std_daq.detectors.registry import open_detector
 from std_daq.protocols.image_metadata import ImageStatus
 from std_daq.protocols.requests import Action
 from std_daq.shm.image_buffer import ImageBuffer
 from std_daq.testing.beamline import Command
-from std_daq.testing.expected_images import expected_image
 from std_daq.testing.network_lab import NEAR_ADDRESS, NetworkLab
 from std_daq.testing.server import Server
+from std_daq.testing.simulated_file import check_counter_pixels
 from std_daq.testing.wait import wait_until
 
 ADDRESS = f"tcp://{NEAR_ADDRESS}:9700"
-SPECIFIC = "/entry/instrument/detector/detectorSpecific"
 N_IMAGES = 10_000
 RATE_HZ = 250
 # The simulated images repeat; a ring of no multiple of that many slots holds another image in the same slot next time.
-CYCLE = 16
 N_SLOTS = 1009
 UDP_LOSSES = (
     "daq_udp_packets_lost_total",
@@ -120,20 +114,6 @@ def wait_until_accepted(run: Run) -> None:
     raise TimeoutError("the request was not accepted")
 
 
-def check_pixels(server: Server, file: Path) -> list[int]:
-    """Compare every image of a file with what was simulated under its id; returns the ids."""
-    detector = open_detector(server.config)
-    converter = detector.converter()
-    raw = itertools.islice(detector.simulated_frames("counter", 0), CYCLE)
-    expected = [expected_image(detector, converter, image, number, {}) for number, image in enumerate(raw, start=1)]
-    with h5py.File(file) as opened:
-        images = opened["/entry/data/data"]
-        ids = [int(image_id) for image_id in opened[f"{SPECIFIC}/image_id"][:]]
-        for row, image_id in enumerate(ids):
-            np.testing.assert_array_equal(images[row], expected[(image_id - 1) % CYCLE], f"image {image_id}")
-    return ids
-
-
 class Progress:
     """How many images the near server has taken; brings back services that have died while it waits.
 
@@ -194,7 +174,7 @@ def test_every_image_is_on_the_far_server_or_listed_through_cuts_losses_and_a_ki
     # What was written is right; what was not is listed, and had left the sender's ring.
     lost = list(report.lost_image_ids)
     assert report.lost_image_ids_truncated == 0
-    assert sorted([*check_pixels(far, file), *lost]) == every_image
+    assert sorted([*check_counter_pixels(far.config, file), *lost]) == every_image
     images = ImageBuffer.attach(image_buffer_path(far.config))
     published = images.journal.read(0, 2 * N_IMAGES).entries
     images.close()
