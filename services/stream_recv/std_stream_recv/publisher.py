@@ -182,11 +182,14 @@ class ImagePublisher:
     def _leave_empty(self, item: Item) -> None:
         """See to it that readers find no image: in its slot is none, or one of another sequence number."""
         ring = self._ring
-        slot = ring.slot(ring.journal.next_sequence) if item.slot is None else item.slot
+        sequence = ring.journal.next_sequence
+        slot = ring.slot(sequence) if item.slot is None else item.slot
         if item.slot is None:
-            if ring.generation(slot):
+            if ring.generation(slot) and not ring.holds(sequence):
                 return
-            ring.begin(slot)  # never used: its zeros would look like the very first image
+            # Never used: its zeros would look like the very first image. Or a predecessor was killed when it had put an
+            # image there and had not published it.
+            ring.begin(slot)
         ring.end(slot)
 
 
