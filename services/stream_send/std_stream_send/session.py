@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.errors import SharedMemoryError
 from std_daq.protocols.image_metadata import IMAGE_METADATA, dtype_code
 from std_daq.protocols.replication import (
     CHUNK_BYTES,
@@ -145,7 +146,8 @@ class Session:
         self._channel = channel
         self._clock = clock
         self._keep_alive_s = keep_alive_s
-        self._follower = RingFollower(attach, start=_Start(hello), clock=clock)
+        self._attach = attach
+        self._follower = RingFollower(self._attach_next, start=_Start(hello), clock=clock)
         self._ring: ImageBuffer | None = None
         self._entries: NDArray[Any] = np.zeros(0, IMAGE_METADATA)
         self._outbox: deque[tuple[bytes | memoryview, _Sent | None]] = deque()
@@ -211,6 +213,12 @@ class Session:
         self._ring = None
         self._follower.close()
 
+    def _attach_next(self) -> ImageBuffer:
+        """Attach to the ring; the one before it is let go of then, so what was sent from it is to be checked first."""
+        if self._unchecked:
+            raise SharedMemoryError("images of the ring before are still being sent")
+        return self._attach()
+
     def _check(self) -> None:
         """Find out whether the images that have left were whole up to then, and tell."""
         torn = set()
@@ -265,8 +273,6 @@ class Session:
     def _read(self) -> bool:
         """Read the journal on; returns whether there is anything to tell or to read."""
         follower = self._follower
-        if self._unchecked and self._ring is not None and not self._ring.is_live:
-            return False  # the ring is let go of by the next look; what was sent from it is to be checked before
         part = follower.read(READ_LIMIT)
         n_read = 0 if part is None else part.n_lost + len(part.entries)
         if follower.ring is not None and follower.ring is not self._ring:
