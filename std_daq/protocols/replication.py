@@ -54,6 +54,7 @@ LARGEST_MESSAGE_BYTES = 2 * CHUNK_BYTES
 LARGEST_NOTES_BYTES = 2**14
 MAX_LOST = 1024
 """Lost images in one message."""
+_SEQUENCE_END = 2**63
 
 _KIND = ("kind", f"S{KIND_BYTES}")
 HELLO = np.dtype(
@@ -283,6 +284,9 @@ class Welcome:
         welcome = _parse(message, WELCOME)
         form = ImageForm(*(int(welcome[name]) for name in ("height", "width", "dtype", "n_modules")))
         point = Point(int(welcome["ring"]), int(welcome["next_sequence"]))
+        if not point.ring:
+            raise ValueError("a ring that was never made")
+        _check_sequences(welcome["next_sequence"])
         return cls(form, int(welcome["n_slots"]), point)
 
 
@@ -338,6 +342,7 @@ def decode_image(message: bytes, form: ImageForm, pixel_bytes: int) -> ImageHead
     missing = np.frombuffer(message, "<u4", form.n_modules, IMAGE.itemsize)
     metadata = np.frombuffer(message, IMAGE_METADATA, 1, KIND_BYTES).copy()
     _check_form(metadata, form)
+    _check_sequences(metadata["sequence"])
     return ImageHead(metadata, missing, n_chunks, chunk_bytes, pixels)
 
 
@@ -399,6 +404,7 @@ class Position:
     def decode(cls, message: bytes) -> "Position":
         """Read the message; raises ValueError."""
         position = _parse(message, POSITION)
+        _check_sequences(position["next_sequence"])
         return cls(*(int(position[name]) for name in ("next_sequence", "n_waiting", "n_unnamed")))
 
 
@@ -412,6 +418,7 @@ def decode_lost(message: bytes) -> NDArray[Any]:
     entries = _array(message[KIND_BYTES:], IMAGE_METADATA).copy()
     if not 0 < len(entries) <= MAX_LOST:
         raise ValueError(f"{len(entries)} lost images in one message")
+    _check_sequences(entries["sequence"])
     return entries
 
 
@@ -477,6 +484,12 @@ def _check_form(metadata: NDArray[Any], form: ImageForm) -> None:
     one = metadata[0]
     if (int(one["height"]), int(one["width"]), int(one["dtype"])) != (form.height, form.width, form.dtype):
         raise ValueError("an image of another form than that of its ring")
+
+
+def _check_sequences(sequences: NDArray[np.uint64] | np.uint64) -> None:
+    """Raise ValueError for numbers that no ring comes to; there is none after the last of 64 bits."""
+    if (sequences >= _SEQUENCE_END).any():
+        raise ValueError("a sequence number that no ring comes to")
 
 
 def _text(name: bytes) -> str:

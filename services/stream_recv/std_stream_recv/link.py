@@ -113,7 +113,7 @@ class Link:
         self._n_chunks = 0
         self._lost: deque[NDArray[Any]] = deque()
         self._unchecked: deque[Item] = deque()
-        self._n_finished = self._n_unnamed_told = 0
+        self._n_told = self._n_finished = self._n_unnamed_told = 0
         self._acknowledged = Point()
         self._acknowledged_at = self._heard_at = clock()
 
@@ -230,7 +230,7 @@ class Link:
         self._n_chunks = 0
         self._lost.clear()
         self._unchecked.clear()
-        self._n_finished = self._n_unnamed_told = 0
+        self._n_told = self._n_finished = self._n_unnamed_told = 0
         self._acknowledged = self._point
         self._acknowledged_at = self._heard_at = self._clock()
 
@@ -281,6 +281,8 @@ class Link:
                 self._head = head
 
     def _take_welcome(self, welcome: Welcome) -> None:
+        if self._unchecked:
+            raise ValueError("another ring, before the images of the one before it are checked")
         if welcome.form != self.plan.form:
             self._fail(f"its images are {welcome.form}, this server's {self.plan.form}", pause_s=PAUSE_S)
             return
@@ -313,7 +315,10 @@ class Link:
             item.state = ItemState.LOST if item.sequence in checked.torn else ItemState.WHOLE
 
     def _come_to(self, entries: NDArray[Any]) -> None:
-        """Come to the next entries: each session goes forward only."""
+        """Come to the next entries: each session goes forward only, and no further than there is credit."""
+        self._n_told += len(entries)
+        if self._n_told - self._n_finished > self.plan.hello.credit:
+            raise ValueError(f"{self._n_told - self._n_finished} entries on their way are more than it has credit for")
         sequences = entries["sequence"]
         if int(sequences[0]) < self._next_sequence or (np.diff(sequences.astype(np.int64)) <= 0).any():
             raise ValueError(f"sequence {int(sequences[0])} after {self._next_sequence}")

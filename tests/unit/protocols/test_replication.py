@@ -118,6 +118,26 @@ def test_notes_that_are_too_deep_or_too_long_are_refused() -> None:
             decode_notes(message)
 
 
+@pytest.mark.parametrize("sequence", [2**63, 2**64 - 1])
+def test_sequence_number_after_which_there_may_be_none_is_refused(sequence: int) -> None:
+    one = metadata()
+    one["sequence"] = sequence
+    image = encode_image(one, np.zeros(3, np.uint32), n_chunks=1)
+    for decode in (
+        lambda: decode_image(image, FORM, 64),
+        lambda: decode_lost(encode_lost(one)),
+        lambda: Welcome.decode(Welcome(FORM, 40, Point(7, sequence)).encode()),
+        lambda: Position.decode(Position(sequence, 2, 3).encode()),
+    ):
+        with pytest.raises(ValueError, match="no ring comes to"):
+            decode()
+
+
+def test_welcome_of_no_ring_is_refused() -> None:
+    with pytest.raises(ValueError, match="never made"):
+        Welcome.decode(Welcome(FORM, 40, Point(0, 8)).encode())
+
+
 @given(message=st.binary(max_size=400), kind=st.sampled_from(Kind))
 def test_garbage_is_a_value_error_and_nothing_else(message: bytes, kind: Kind) -> None:
     for decode in DECODERS:

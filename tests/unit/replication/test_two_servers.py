@@ -124,6 +124,29 @@ def test_image_is_published_once_wherever_in_its_publication_the_receiver_is_kil
     assert servers.reader.whole == set(range(6))
 
 
+def test_image_that_a_killed_receiver_has_left_in_its_slot_is_not_found_by_those_who_are_told_it_is_lost(
+    make_servers: MakeServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = make_servers(near_slots=4)
+    servers.publish(3)
+    servers.settle()
+    servers.publish(1)
+
+    def be_killed(entry: object) -> None:
+        raise KilledError
+
+    monkeypatch.setattr(servers.far_ring.journal, "append", be_killed)
+    with pytest.raises(KilledError):
+        servers.settle()
+    monkeypatch.undo()
+    servers.kill_receiver()
+    servers.publish(4)
+    servers.settle()
+    assert servers.reader.ids == list(range(8))
+    assert servers.reader.lost == {3}
+    assert not servers.far_ring.holds(3)
+
+
 def test_restarted_sender_goes_on_where_the_receiver_is(make_servers: MakeServers) -> None:
     servers = make_servers()
     servers.publish(5)
@@ -147,6 +170,26 @@ def test_images_of_a_replaced_ring_follow_those_of_the_old_one(make_servers: Mak
     old.close()
     assert servers.reader.ids == list(range(8))
     assert servers.reader.whole == set(range(8))
+
+
+def test_ring_that_is_replaced_while_its_images_are_sent_is_kept_until_they_are_checked(
+    make_servers: MakeServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    servers = make_servers(shape=CHUNKED)
+    servers.publish(1)
+    for _ in range(2):
+        servers.step(n_messages=3)
+    (session,) = servers.sender._sessions.values()
+    assert session.is_sending
+    servers.replace_near_ring()
+    servers.publish(1)
+    servers.clock.now += 0.5
+    # As if it had been replaced at the very last moment.
+    monkeypatch.setattr(type(servers.publisher.ring), "is_live", property(is_live_the_second_time()))
+    servers.sender.step()
+    monkeypatch.undo()
+    servers.settle()
+    assert servers.reader.whole == {0, 1}
 
 
 def test_ring_with_images_of_another_form_is_told_and_not_taken(make_servers: MakeServers) -> None:
@@ -257,6 +300,19 @@ def test_last_keep_alive_tells_that_nothing_happens_at_all(make_servers: MakeSer
         servers.step()
     assert servers.receiver.is_ready
     assert servers.value("daq_replication_sessions_total") == 1
+
+
+def is_live_the_second_time() -> Callable[[Any], bool]:
+    """Return what says of each ring that it is live, then what is so."""
+    asked: set[int] = set()
+
+    def is_live(ring: Any) -> bool:
+        if id(ring) not in asked:
+            asked.add(id(ring))
+            return True
+        return bool(ring.segment.is_live)
+
+    return is_live
 
 
 class KilledError(Exception):
