@@ -29,12 +29,14 @@ from std_daq.broker.failures import CONNECTION_FAILURES, NOT_FOUND, describe_fai
 from std_daq.broker.messages import Delivery, Message, encode_properties
 from std_daq.broker.node_rotation import NodeRotation
 from std_daq.broker.parameters import connection_parameters
+from std_daq.broker.readable_properties import read_all_messages
 from std_daq.broker.topology import Topology, explain_missing_exchange
 from std_daq.errors import BrokerError, MissingExchangeError
 from std_daq.telemetry.logs import ConditionLog, get_logger
 
 # pika reports each failed attempt in many lines; one of ours says it.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
+read_all_messages()
 
 PREFETCH = 16
 MAX_WAITING = 10_000

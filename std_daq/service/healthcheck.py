@@ -12,13 +12,15 @@ import sys
 from collections.abc import Sequence
 
 PORT_VARIABLE = "STD_DAQ_METRICS_PORT"
+ADDRESS_VARIABLE = "STD_DAQ_METRICS_ADDRESS"
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - each with the one at which it is asked from here
 TIMEOUT_S = 8.0  # less than the engine's limit for a check, which would hide what is said here
 LIVE = "--live"
 _PATH = "/health/ready"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Ask the service of this container, or that of the given ``http://host:port``; returns the exit code."""
+    """Ask the service of this container, where it listens, or that of the given ``http://host:port``; returns the exit code."""
     urls = [argument for argument in argv if argument != LIVE]
     if urls:
         place = urls[0].removeprefix("http://").partition("/")[0]
@@ -27,7 +29,9 @@ def main(argv: Sequence[str]) -> int:
         if not port:
             print(f"{PORT_VARIABLE} is not set: give the URL of the service's endpoint", file=sys.stderr)  # noqa: T201
             return 1
-        place = f"127.0.0.1:{port}"
+        address = os.environ.get(ADDRESS_VARIABLE) or "127.0.0.1"
+        address = EVERY_ADDRESS.get(address, address)
+        place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     answers, problem = ask(place)
     print(problem or "ready")  # noqa: T201 - the engine keeps it as the output of the check
     is_healthy = answers if LIVE in argv else not problem

@@ -7,12 +7,10 @@ from typing import Self
 from prometheus_client import CollectorRegistry
 
 from std_daq.config.model import DetectorConfig, MetricsConfig
+from std_daq.service.healthcheck import ADDRESS_VARIABLE, EVERY_ADDRESS
 from std_daq.service.readiness import Readiness
 from std_daq.service.record import OwnRecord, endpoint_socket
-from std_daq.telemetry.endpoint import TelemetryEndpoint
-
-ADDRESS_VARIABLE = "STD_DAQ_METRICS_ADDRESS"
-_EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+from std_daq.telemetry.endpoint import TelemetryEndpoint, url_host
 
 
 class Presence:
@@ -38,7 +36,8 @@ class Presence:
         if self._endpoint is None:
             return ""
         address = self._endpoint.address
-        return f"http://{socket.gethostname() if address in _EVERY_ADDRESS else address}:{self._endpoint.port}"
+        host = socket.gethostname() if address in EVERY_ADDRESS else url_host(address)
+        return f"http://{host}:{self._endpoint.port}"
 
     def appear(self, config: DetectorConfig, instance: str, registry: CollectorRegistry) -> None:
         """Open the endpoint and write the record.

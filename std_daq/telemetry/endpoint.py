@@ -1,10 +1,11 @@
 """The HTTP endpoint of a service: /metrics, /health/live, /health/ready."""
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import BaseServer
 from threading import Thread
@@ -12,7 +13,11 @@ from threading import Thread
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from std_daq.errors import PortError
+from std_daq.telemetry.bounded_server import TcpServer
 from std_daq.telemetry.unix_http import UnixServer
+
+# Who asks, or takes the answer, more slowly than that is not waited for.
+ASKER_TIMEOUT_S = 5.0
 
 
 class TelemetryEndpoint:
@@ -45,14 +50,13 @@ class TelemetryEndpoint:
     ) -> None:
         handler = _handler(registry, why_not_ready)
         try:
-            server = ThreadingHTTPServer((address, port), handler)
+            server = TcpServer(address, port, handler)
         except OSError as error:
             raise PortError(
                 f"metrics cannot be served at {address}:{port}: {error.strerror}; "
                 "choose another --metrics-port or metrics.address"
             ) from None
         self._servers: list[BaseServer] = [server]
-        server.daemon_threads = True
         self._address, self._port = str(server.server_address[0]), server.server_address[1]
         if socket is not None:
             try:
@@ -63,8 +67,9 @@ class TelemetryEndpoint:
         self._threads = [
             Thread(target=server.serve_forever, args=(0.1,), name="telemetry", daemon=True) for server in self._servers
         ]
-        for thread in self._threads:
-            thread.start()
+        with _signals_held_back():
+            for thread in self._threads:
+                thread.start()
 
     @property
     def address(self) -> str:
@@ -79,7 +84,7 @@ class TelemetryEndpoint:
     @property
     def url(self) -> str:
         """Where it answers, as ``http://address:port``."""
-        return f"http://{self._address}:{self._port}"
+        return f"http://{url_host(self._address)}:{self._port}"
 
     def close(self) -> None:
         """Stop answering."""
@@ -90,8 +95,25 @@ class TelemetryEndpoint:
             thread.join()
 
 
+def url_host(address: str) -> str:
+    """Return an address as it stands in a URL."""
+    return f"[{address}]" if ":" in address else address
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Threads that are started herein take no signals: the main thread may wait with them for its next program."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _handler(registry: CollectorRegistry, why_not_ready: Callable[[], str | None]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        timeout = ASKER_TIMEOUT_S
+
         def handle(self) -> None:
             with suppress(ConnectionError):  # who asked has gone before the answer
                 super().handle()

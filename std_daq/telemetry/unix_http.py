@@ -7,6 +7,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
 
+from std_daq.telemetry.bounded_server import BoundedConnections
+
 
 class UnixConnection(http.client.HTTPConnection):
     """The asking side.
@@ -30,7 +32,7 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-class UnixServer(ThreadingUnixStreamServer):
+class UnixServer(BoundedConnections, ThreadingUnixStreamServer):
     """The answering side; takes the place of a socket that a predecessor has left.
 
     Parameters

@@ -165,6 +165,27 @@ def test_ids_that_are_no_text_are_refused_and_harm_nobody(
     assert RequestPublisher(client.connection, tag).publish(REQUEST_OF_TEN) == take(consumer).request_id
 
 
+class DateThatIsNone(pika.BasicProperties):
+    """Properties with a date after the year 9999 as a header, which pika does not send by itself."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(headers={"x": 2**62}, correlation_id=request_id)
+
+    def encode(self) -> list[bytes]:
+        return [b"".join(super().encode()).replace(b"\x01xl", b"\x01xT")]
+
+
+def test_headers_that_cannot_be_read_harm_nobody(
+    broker_url: str, writer: BrokerConnection, client: StatusListener, tag: str
+) -> None:
+    request_id = new_request_id()
+    with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
+        connection.channel().basic_publish("request", tag, REQUEST_OF_TEN.to_wire(), DateThatIsNone(request_id))
+    next_id = RequestPublisher(client.connection, tag).publish(REQUEST_OF_TEN)
+    consumer = RequestConsumer(writer, tag)
+    assert [take(consumer).request_id for _ in range(2)] == [request_id, next_id]
+
+
 def test_foreign_statuses_are_skipped_and_counted(broker_url: str, client: StatusListener) -> None:
     with BrokerConnection(broker_url, NothingOwned()) as connection:
         for headers in ({}, {"action": "detector_started"}, {"action": "request_fail", "report": "?"}):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
-from std_daq.service.healthcheck import PORT_VARIABLE, main
+from std_daq.service.healthcheck import ADDRESS_VARIABLE, PORT_VARIABLE, main
 from std_daq.telemetry.endpoint import TelemetryEndpoint
 from std_daq.testing.services import free_tcp_port
 
@@ -55,6 +55,17 @@ def test_service_that_answers_is_live_and_why_it_is_not_ready_is_told_all_the_sa
 def test_service_that_does_not_answer_is_not_live() -> None:
     checked = check("--live", port=str(free_tcp_port()))
     assert checked.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("configured", "asked"), [("127.0.0.2", "127.0.0.2"), ("0.0.0.0", "127.0.0.1"), ("::1", "::1"), ("::", "::1")]
+)
+def test_service_is_asked_where_it_listens(monkeypatch: pytest.MonkeyPatch, configured: str, asked: str) -> None:
+    endpoint = TelemetryEndpoint(asked, 0, CollectorRegistry(), lambda: None)
+    monkeypatch.setenv(PORT_VARIABLE, str(endpoint.port))
+    monkeypatch.setenv(ADDRESS_VARIABLE, configured)
+    assert main([]) == 0
+    endpoint.close()
 
 
 @pytest.mark.parametrize("path", ["", "/", "/health/ready"])

@@ -1,11 +1,17 @@
+import signal
 import socket
 import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from std_daq.errors import PortError
+from std_daq.telemetry import endpoint as endpoint_module
+from std_daq.telemetry.bounded_server import MAX_CONNECTIONS
 from std_daq.telemetry.endpoint import TelemetryEndpoint
 from std_daq.telemetry.unix_http import UnixConnection
 
@@ -67,3 +73,48 @@ def test_who_has_gone_before_the_answer_leaves_no_trace(runtime: Path, capfd: py
     while any("process_request_thread" in thread.name for thread in threading.enumerate()):
         pass
     assert capfd.readouterr().err == ""
+
+
+@contextmanager
+def opened(address: str = "127.0.0.1") -> Iterator[TelemetryEndpoint]:
+    endpoint = TelemetryEndpoint(address, 0, CollectorRegistry(), lambda: None)
+    yield endpoint
+    endpoint.close()
+
+
+def test_who_keeps_many_connections_keeps_nobody_else_from_asking() -> None:
+    with opened() as endpoint:
+        idle = [socket.create_connection(("127.0.0.1", endpoint.port)) for _ in range(2 * MAX_CONNECTIONS)]
+        with urllib.request.urlopen(f"{endpoint.url}/health/live", timeout=10) as answer:
+            assert answer.status == 200
+        # Each that came too many ended the oldest one.
+        for connection in idle[:MAX_CONNECTIONS]:
+            connection.settimeout(10)
+            assert connection.recv(1) == b""
+        assert sum("process_request_thread" in thread.name for thread in threading.enumerate()) <= 2 * MAX_CONNECTIONS
+        for connection in idle:
+            connection.close()
+
+
+def test_who_asks_too_slowly_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint_module, "ASKER_TIMEOUT_S", 0.1)
+    with opened() as endpoint, socket.create_connection(("127.0.0.1", endpoint.port), timeout=10) as asking:
+        asking.sendall(b"GET /health/live HTTP/1.0\r\nX-Slow: ")
+        assert asking.recv(1) == b""
+
+
+def test_endpoint_answers_at_an_address_of_ipv6() -> None:
+    with opened("::1") as endpoint:
+        assert endpoint.url == f"http://[::1]:{endpoint.port}"
+        with urllib.request.urlopen(f"{endpoint.url}/health/live", timeout=10) as answer:
+            assert answer.status == 200
+
+
+def test_threads_of_the_endpoint_leave_signals_to_the_main_thread() -> None:
+    with opened():
+        for thread in threading.enumerate():
+            if thread.name == "telemetry":
+                status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
+                blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
+                assert blocked >> (signal.SIGTERM - 1) & 1
+        assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
