@@ -20,7 +20,7 @@ _PATH = "/health/ready"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Ask the service of this container, where it listens, or that of the given ``http://host:port``; returns the exit code."""
+    """Ask the service of this container, or that of the given ``http://host:port``; returns the exit code."""
     urls = [argument for argument in argv if argument != LIVE]
     if urls:
         place = urls[0].removeprefix("http://").partition("/")[0]
