@@ -1,9 +1,10 @@
 """The live stream with real sockets and a real ring."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,36 @@ class Viewer:
 
     def leave(self) -> None:
         self._socket.close(linger=0)
+
+
+class RawViewer:
+    """A subscriber (ZMTP 3.0) that says what no ZMQ library would."""
+
+    def __init__(self, address: str) -> None:
+        host, port = address.removeprefix("tcp://").split(":")
+        self._socket = socket.create_connection((host, int(port)), timeout=10.0)
+        self._socket.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00NULL".ljust(55, b"\0"))
+        self._read(64)
+        ready = b"\x05READY" + b"\x0bSocket-Type" + b"\0\0\0\x03SUB"
+        self._socket.sendall(b"\x04" + bytes([len(ready)]) + ready)
+        self._read(self._read(2)[1])
+
+    def send(self, message: bytes) -> None:
+        """Send a message of one part."""
+        self._socket.sendall(b"\x02" + len(message).to_bytes(8, "big") + message)
+
+    def is_disconnected(self) -> bool:
+        """Wait until the other side ends the connection."""
+        try:
+            return self._socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _read(self, n_bytes: int) -> bytes:
+        return self._socket.recv(n_bytes, socket.MSG_WAITALL)
 
 
 class Line:
@@ -160,6 +191,34 @@ def test_files_of_the_calibration_are_those_of_the_image(shm_dir: Path, runtime:
         line.stream.step()
         assert "pedestal_file" not in viewer.take().header
         assert viewer.take().header["pedestal_file"] == "/new.h5"
+
+
+def test_what_one_viewer_says_ends_nothing_for_the_others(shm_dir: Path, runtime: Path) -> None:
+    with running(shm_dir, FORWARD) as line:
+        viewer = line.look()
+        with closing(RawViewer(line.stream.outputs[0].endpoint)) as raw:
+            line.stream.step()
+            raw.send(b"\x01x")
+            while line.stream.outputs[0].n_viewers < 2:
+                line.stream.step()
+            for _ in range(5):
+                raw.send(b"\x00never looked at")
+                raw.send(b"\x01y")
+            for _ in range(3):
+                line.stream.step()
+            line.show(*range(5))
+            assert viewer.take_all(4) == list(range(5))
+        while line.stream.outputs[0].n_viewers > 1:
+            line.stream.step()
+        viewer.leave()
+        while line.stream.outputs[0].n_viewers:
+            line.stream.step()
+
+
+def test_viewer_that_sends_more_than_a_subscription_is_disconnected(shm_dir: Path, runtime: Path) -> None:
+    with running(shm_dir, FORWARD) as line, closing(RawViewer(line.stream.outputs[0].endpoint)) as raw:
+        raw.send(b"\x01" + bytes(100_000))
+        assert raw.is_disconnected()
 
 
 def test_where_nobody_looks_nothing_is_copied(shm_dir: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:

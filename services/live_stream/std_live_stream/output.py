@@ -1,8 +1,11 @@
 """Output: one stream at one address."""
 
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from std_daq.config.model import LiveStreamConfig
 from std_daq.errors import PortError
@@ -11,7 +14,7 @@ from std_live_stream.delivery import make_delivery
 QUEUE_BYTES = 128 * 2**20
 _MOST_IN_QUEUE = 1000
 _SUBSCRIBED = b"\x01"
-_UNSUBSCRIBED = b"\x00"
+_LARGEST_SUBSCRIPTION_BYTES = 1024
 
 
 class Output:
@@ -36,7 +39,7 @@ class Output:
     address
         As given.
     n_viewers
-        Subscriptions at the last look.
+        Connections with a subscription at the last look.
 
     Raises
     ------
@@ -53,7 +56,8 @@ class Output:
         n_in_queue = self._delivery.n_in_queue or max(1, QUEUE_BYTES // image_bytes)
         self._socket = context.socket(zmq.XPUB)
         # An XPUB is a PUB for those who connect, and tells whether anybody is there.
-        self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)
+        self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, _LARGEST_SUBSCRIPTION_BYTES)
         self._socket.setsockopt(zmq.SNDHWM, min(n_in_queue, _MOST_IN_QUEUE))
         self._socket.setsockopt(zmq.LINGER, 0)
         # A machine that was switched off is noticed within a minute; its images are freed then.
@@ -61,6 +65,8 @@ class Output:
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 10)
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
+        self._connections: set[int] = set()
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
         try:
             self._socket.bind(address)
         except zmq.ZMQError as error:
@@ -74,11 +80,19 @@ class Output:
         return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def look_for_viewers(self) -> None:
-        """Take note of who has come and gone."""
+        """Take note of who has come and gone.
+
+        What one viewer says shall end nothing for the others. So only the end of a connection makes them fewer.
+        """
+        n_told = 0
         with suppress(zmq.Again):
             while True:
-                told = self._socket.recv(zmq.DONTWAIT)[:1]
-                self.n_viewers += (told == _SUBSCRIBED) - (told == _UNSUBSCRIBED)
+                n_told += self._socket.recv(zmq.DONTWAIT)[:1] == _SUBSCRIBED
+        # Afterwards: a connection is told before its subscription.
+        with suppress(zmq.Again):
+            while True:
+                self._note_connection(parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT)))
+        self.n_viewers = min(self.n_viewers + n_told, len(self._connections))
 
     def takes(self, sequence: int, now_s: float) -> bool:
         """Return whether this stream sends the image; asked once for each, in order."""
@@ -89,3 +103,9 @@ class Output:
         with suppress(zmq.Again):
             self._socket.send(header, zmq.DONTWAIT | zmq.SNDMORE)
             self._socket.send(pixels, zmq.DONTWAIT, copy=False)
+
+    def _note_connection(self, told: Mapping[str, Any]) -> None:
+        if told["event"] == zmq.EVENT_ACCEPTED:
+            self._connections.add(told["value"])
+        else:
+            self._connections.discard(told["value"])
