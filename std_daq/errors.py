@@ -17,8 +17,12 @@
 In the data plane nothing raises per packet or image: services count and go on.
 """
 
+import re
 from pathlib import Path
 from typing import Self
+
+# Of a broker's URL, also where it stands for the path of a file.
+_CREDENTIALS = re.compile(r"(amqps?:/+).*@", re.DOTALL | re.IGNORECASE)
 
 
 class StdDaqError(Exception):
@@ -28,7 +32,10 @@ class StdDaqError(Exception):
 
 
 class ConfigError(StdDaqError):
-    """The configuration is wrong: says in which file, at which key, with which value, and what to do."""
+    """The configuration is wrong: says in which file, at which key, with which value, and what to do.
+
+    Of a broker's URL user and password are left out, at whatever key it stands.
+    """
 
     exit_code = 2
 
@@ -49,7 +56,7 @@ class ConfigError(StdDaqError):
         where = [part for part in (self.file, None if key is None else f"key '{key}'") if part]
         text = f"{': '.join(where)}: {problem}" if where else problem
         if value is not None:
-            text += f" (got {value!r})"
+            text += f" (got {_without_credentials(repr(value))})"
         if remedy:
             text += f"; {remedy}"
         super().__init__(text)
@@ -57,6 +64,10 @@ class ConfigError(StdDaqError):
     def in_file(self, file: Path | str) -> Self:
         """Return the same error with its file: models and detectors do not know where their values stood."""
         return type(self)(self.problem, file=file, key=self.key, value=self.value, remedy=self.remedy)
+
+
+def _without_credentials(text: str) -> str:
+    return _CREDENTIALS.sub(r"\1...@", text)
 
 
 class CalibrationError(ConfigError):

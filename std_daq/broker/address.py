@@ -100,7 +100,8 @@ def url_argument(text: str) -> str:
 def _check(url: str) -> None:
     try:
         parts = urlsplit(url)
-        is_good = bool(parts.hostname) and parts.port != 0 and redact_url(url) != _NOT_SHOWN
+        # An '@' behind the host is one of a password with a '/' in it.
+        is_good = bool(parts.hostname) and parts.port != 0 and "@" not in parts.path and redact_url(url) != _NOT_SHOWN
     except ValueError:  # its text may hold a piece of the password
         is_good = False
     if is_good and (parts.query or parts.fragment):

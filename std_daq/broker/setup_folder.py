@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from std_daq.broker.address import BrokerAddress
 from std_daq.broker.definitions import hash_password, is_hash_of, make_definitions
 from std_daq.broker.roles import Role, all_roles
 from std_daq.broker.topology import QueueType
 from std_daq.broker.url_file import read_url_file, save_url_file
-from std_daq.errors import ConfigError
+from std_daq.errors import BrokerError, ConfigError
 
 DEFINITIONS = "definitions.json"
 CONFIGURATION = "rabbitmq.conf"
@@ -142,7 +143,10 @@ def _check_certificates(directory: Path) -> None:
 def _kept_password(file: Path, role: Role) -> str | None:
     if not file.exists():
         return None
-    parts = urlsplit(read_url_file(file).partition("\n")[0])
+    try:
+        parts = urlsplit(BrokerAddress.parse(read_url_file(file)).urls[0])
+    except (BrokerError, UnicodeDecodeError):
+        parts = urlsplit("")
     if unquote(parts.username or "") != role.name or not parts.password:
         raise ConfigError(f"is not the URL of the user {role.name}", file=file, remedy="move it away")
     return unquote(parts.password)

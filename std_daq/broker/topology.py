@@ -83,10 +83,12 @@ def check_tag(tag: str) -> str:
     Raises
     ------
     BrokerError
-        It has characters that mean something else in a topic, or none at all.
+        It has characters that mean something else in a topic, or none at all, or its queues would look like listeners'.
     """
     if _TAG.fullmatch(tag) is None:
         raise BrokerError(f"tag {tag!r}: letters, digits, '_', '.' and '-' only, at most 100 of them")
+    if tag.startswith(LISTENER_PREFIX):
+        raise BrokerError(f"tag {tag!r}: names that begin with {LISTENER_PREFIX!r} are those of listeners' queues")
     return tag
 
 

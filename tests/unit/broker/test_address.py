@@ -16,6 +16,7 @@ HOSTILE = [
     "amqp://user:hu?hush@host/",
     "amqp://user:hush#hush@host/",
     "amqp://user:a/hush@host/",
+    "amqp://user:1/hush@host/",
     "amqp://user:a@hush@host/",
     "amqp://user:hush",
     "amqp://user:hush@",
@@ -56,7 +57,9 @@ def test_no_piece_of_a_password_is_told_whatever_the_url(
     assert "hush" not in "".join(said) + caplog.text + "".join(capfd.readouterr())
 
 
-@pytest.mark.parametrize("url", ["localhost", "http://u:secret@host", "amqp://", "u:secret@host:5672", "amqp:/h", "  "])
+@pytest.mark.parametrize(
+    "url", ["localhost", "http://u:secret@host", "amqp://", "u:secret@host:5672", "amqp:/h", "  ", "amqp://u:1/2@h"]
+)
 def test_wrong_url_is_refused_with_an_example(url: str) -> None:
     with pytest.raises(BrokerError, match="amqp://user:password@host:5672/vhost"):
         BrokerAddress.parse(url)

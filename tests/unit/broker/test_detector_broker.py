@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from std_daq.broker.address import TlsFiles
+from std_daq.broker.address import FILE_VARIABLE, TlsFiles
 from std_daq.broker.detector_broker import broker_address_of, given_broker_address
 from std_daq.config.load import parse_config
 from std_daq.config.model import DetectorConfig
@@ -102,3 +102,11 @@ def test_password_in_the_configuration_is_refused_and_not_repeated() -> None:
 def test_certificate_without_key_is_refused() -> None:
     with pytest.raises(ConfigError, match="belong together"):
         config(cert_file="/c.pem")
+
+
+def test_url_where_the_path_of_its_file_belongs_is_told_without_password(runtime: Path) -> None:
+    url = "amqp://user:hush@host"
+    for configured, environ in ((config(url_file=url), {}), (config(), {FILE_VARIABLE: url})):
+        with pytest.raises(ConfigError) as caught:
+            broker_address_of(configured, environ=environ)
+        assert "hush" not in str(caught.value)

@@ -12,3 +12,8 @@ def test_tag_of_plain_characters_is_taken() -> None:
 def test_tag_that_means_something_else_to_the_broker_is_refused(tag: str) -> None:
     with pytest.raises(BrokerError, match="tag"):
         check_tag(tag)
+
+
+def test_tag_whose_queues_would_be_among_those_of_listeners_is_refused() -> None:
+    with pytest.raises(BrokerError, match="listeners"):
+        check_tag("status.listener.mine")

@@ -200,3 +200,19 @@ def test_what_is_no_address_of_a_live_stream_is_refused(address: str) -> None:
 def test_misspelt_key_of_a_live_stream_gets_the_nearest_one() -> None:
     with pytest.raises(ConfigError, match="did you mean 'type'"):
         parse_config(changed(live_stream_configs={"tcp://127.0.0.1:1": {"typ": "forward"}}))
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        "amqp://user:hush@host",
+        {"url": "amqp://user:hush@host"},
+        {"url": ["amqp://user:hush@host", "amqps://user:hu@sh@host/"]},
+        {"url": {"node": "AMQP://user:hush@host"}},
+        {"url_file": ["amqp://user:hush@host"]},
+    ],
+)
+def test_password_in_the_configuration_is_not_told(broker: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(changed(broker=broker))
+    assert "hu" not in str(caught.value)
