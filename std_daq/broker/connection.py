@@ -25,6 +25,7 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
 from std_daq.broker.address import BrokerAddress, redact_url
+from std_daq.broker.away_log import AwayLog
 from std_daq.broker.failures import CONNECTION_FAILURES, NOT_FOUND, describe_failure, is_refusal
 from std_daq.broker.messages import Delivery, Message, encode_properties
 from std_daq.broker.node_rotation import NodeRotation
@@ -32,7 +33,7 @@ from std_daq.broker.parameters import connection_parameters
 from std_daq.broker.readable_properties import read_all_messages
 from std_daq.broker.topology import Topology, explain_missing_exchange
 from std_daq.errors import BrokerError, MissingExchangeError
-from std_daq.telemetry.logs import ConditionLog, get_logger
+from std_daq.telemetry.logs import get_logger
 
 # pika reports each failed attempt in many lines; one of ours says it.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -100,7 +101,7 @@ class BrokerConnection:
         self._session = 0
         self._trouble = "it has not answered yet"
         self._log = get_logger()
-        self._conditions = ConditionLog()
+        self._away_log = AwayLog()
         self._thread = threading.Thread(target=self._run, name=f"broker-{name}", daemon=True)
 
     def start(self) -> None:
@@ -303,6 +304,7 @@ class BrokerConnection:
             self._connected_to = redact_url(url)
             self._nodes.succeed()
             self._changed.notify_all()
+        self._away_log.note_connected(self._connected_to)
         self._log.info("broker_connected", broker=self._connected_to, name=self._name)
 
     def _leave_session(self, trouble: str, *, is_refused: bool) -> None:
@@ -316,7 +318,7 @@ class BrokerConnection:
             self._settlements.clear()
             self._changed.notify_all()
         if not self._closing.is_set():
-            self._conditions.warning("broker_away", broker=place, reason=trouble)
+            self._away_log.note_away(place, trouble)
 
     def _serve(self, connection: pika.BlockingConnection, channel: BlockingChannel) -> None:
         while True:
