@@ -65,6 +65,7 @@ class ContainerBeamline:
         self._settings = {
             "COMPOSE_PROJECT_NAME": self.project,
             "AMQP_PORT": str(self._amqp_port),
+            "LIVE_PORT": str(pick_port()),
             "DAQ_UID": str(user_id),
             "DAQ_GID": str(user_id),
             "DATA_DIR": str(self.data),
