@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from std_daq.service.healthcheck import TIMEOUT_S
+
 PROJECT = Path(__file__).parents[3]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 SERVICES = sorted(folder.name for folder in (PROJECT / "services").iterdir() if (folder / "README.md").is_file())
@@ -52,3 +54,10 @@ def test_images_have_every_dependency() -> None:
     locked = {line.partition("==")[0] for line in lines_of_lock("docker/requirements.txt")}
     needed = {re.match(r"[\w-]+", line)[0] for line in PYPROJECT["project"]["dependencies"]}  # type: ignore[index]
     assert needed <= locked
+
+
+@pytest.mark.parametrize("dockerfile", ["docker/Dockerfile", "docker/rabbitmq/Dockerfile"])
+def test_an_engine_has_time_to_start_a_check_on_a_loaded_machine_and_hears_the_reason(dockerfile: str) -> None:
+    (limit_s,) = re.findall(r"^HEALTHCHECK .*--timeout=(\d+)s", (PROJECT / dockerfile).read_text(), re.MULTILINE)
+    assert int(limit_s) >= 10
+    assert int(limit_s) > TIMEOUT_S
