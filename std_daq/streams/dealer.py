@@ -6,7 +6,7 @@ import zmq
 
 from std_daq.errors import PortError
 from std_daq.streams.curve_keys import ClientKeys
-from std_daq.streams.router import keep_alive
+from std_daq.streams.router import end_stuck_connections
 
 
 class Dealer:
@@ -21,7 +21,8 @@ class Dealer:
     largest_bytes
         A peer that sends a larger message is disconnected.
     timeout_s
-        A connection over which nothing gets through for this time is ended, and tried anew.
+        A connection over which nothing that is sent gets through for this time is ended, and tried anew. Whether
+        anything comes is for the caller to see.
     keys
         For CURVE.
 
@@ -48,7 +49,9 @@ class Dealer:
         socket.setsockopt(zmq.MAXMSGSIZE, largest_bytes)
         socket.setsockopt(zmq.RECONNECT_IVL, 100)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
-        keep_alive(socket, timeout_s)
+        # No heartbeats: while the queue is full ZMQ does not read the answers, ends the connection for want of them,
+        # and then the process (libzmq issue 3937).
+        end_stuck_connections(socket, timeout_s)
         if keys is not None:
             socket.setsockopt(zmq.CURVE_SERVERKEY, keys.server)
             socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)

@@ -46,7 +46,9 @@ class Router:
         socket.setsockopt(zmq.SNDHWM, queue_messages)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.MAXMSGSIZE, _LARGEST_REQUEST_BYTES)
-        keep_alive(socket, timeout_s)
+        end_stuck_connections(socket, timeout_s)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, int(timeout_s * 1000) // 3)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(timeout_s * 1000))
         # Memory that is sent in place is never copied, however little it is: its tracker would be done too early.
         socket.copy_threshold = 0
         if keys is not None:
@@ -141,11 +143,8 @@ class RouterPeer:
         return True
 
 
-def keep_alive(socket: "zmq.Socket[bytes]", timeout_s: float) -> None:
-    """Have a socket end connections over which nothing gets through for a time."""
-    timeout_ms = int(timeout_s * 1000)
-    socket.setsockopt(zmq.HEARTBEAT_IVL, timeout_ms // 3)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, timeout_ms)
+def end_stuck_connections(socket: "zmq.Socket[bytes]", timeout_s: float) -> None:
+    """Have a socket end connections over which nothing that it sends gets through for a time."""
     # Also where the peer's kernel answers, while the peer itself takes nothing.
     with suppress(zmq.ZMQError):
-        socket.setsockopt(zmq.TCP_MAXRT, timeout_ms)
+        socket.setsockopt(zmq.TCP_MAXRT, int(timeout_s * 1000))

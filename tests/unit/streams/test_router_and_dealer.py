@@ -19,8 +19,8 @@ def router() -> Iterator[Router]:
     garbage.gc.stop()  # ZMQ's own thread for memory that was sent in place
 
 
-def connect(router: Router, queue_messages: int = 4) -> tuple[Dealer, RouterPeer]:
-    dealer = Dealer(router.address, queue_messages=queue_messages, largest_bytes=2**20, timeout_s=5.0)
+def connect(router: Router, queue_messages: int = 4, timeout_s: float = 5.0) -> tuple[Dealer, RouterPeer]:
+    dealer = Dealer(router.address, queue_messages=queue_messages, largest_bytes=2**20, timeout_s=timeout_s)
     dealer.send(b"hello")
     assert router.sockets[0].poll(5000)
     received = router.receive()
@@ -75,6 +75,23 @@ def test_full_queue_is_told_and_takes_nothing(router: Router) -> None:
         assert n_sent < 1000
     assert not peer.send(b"more")
     assert not peer.is_gone
+    dealer.close()
+
+
+def test_dealer_that_takes_nothing_for_long_keeps_its_connection_and_its_process(router: Router) -> None:
+    dealer, peer = connect(router, timeout_s=0.1)
+    memory = memoryview(bytes(2**20))
+    n_sent = 0
+    for _ in range(10):  # until neither the dealer nor the system takes more, and that for a time
+        while peer.send_in_place(memory) is not None:
+            n_sent += 1
+        assert not router.sockets[0].poll(100)
+    for _ in range(n_sent):
+        assert dealer.socket.poll(5000)
+        assert dealer.receive() == memory
+    dealer.send(b"still here")
+    assert router.sockets[0].poll(5000)
+    assert router.receive() == (peer._identity, b"still here")
     dealer.close()
 
 
