@@ -5,6 +5,7 @@ for RabbitMQ. Passwords that are in it stay, so that it can be run again. Rabbit
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,10 +70,17 @@ def run(arguments: argparse.Namespace) -> int:
         queue_type=queue_type,
         mounted_at=arguments.mounted_at,
     )
-    for role, file in write_setup(setup, arguments.directory):
+    written = write_setup(setup, arguments.directory)
+    for role, file in written:
         print(f"{file}  {role.purpose}")
     print(f"{arguments.directory / DEFINITIONS}  RabbitMQ's load_definitions")
     print(f"{arguments.directory / CONFIGURATION}  RabbitMQ's configuration")
+    for file in sorted({*arguments.directory.glob("*.url")} - {file for _, file in written}):
+        print(
+            f"{file} is of nobody named here: name its tag as well, or remove it and the user "
+            f"(rabbitmqctl delete_user {file.stem}), whom RabbitMQ knows still",
+            file=sys.stderr,
+        )
     return 0
 
 

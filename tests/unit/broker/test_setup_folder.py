@@ -138,6 +138,18 @@ def test_command_tells_where_the_secrets_are_and_not_what_they_are(
     assert not [file for file in tmp_path.glob("*.url") if password(tmp_path, file.stem) in said]
 
 
+def test_command_tells_of_users_that_were_named_before_and_are_not_now(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["broker-setup", "--tag", "jungfrau", "eiger", "--directory", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["broker-setup", "--tag", "jungfrau", "--directory", str(tmp_path)]) == 0
+    first, second = capsys.readouterr().err.splitlines()
+    assert "eiger-agent.url" in first
+    assert "rabbitmqctl delete_user eiger-client" in second
+    assert (tmp_path / "eiger-client.url").exists()
+
+
 def detector(folder: Path, name: str, **broker: str) -> str:
     file = folder / f"{name}.json"
     document = {
