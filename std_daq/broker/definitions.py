@@ -13,6 +13,8 @@ from std_daq.broker.topology import EXCHANGES, LISTENER_PREFIX, QueueType, write
 SALT_BYTES = 4
 MAX_WAITING_REQUESTS = 10_000
 MAX_WAITING_STATUSES = 100_000
+# A request may have 1 MiB, and each status repeats it: by their number alone these would fill a disk.
+MAX_QUEUE_BYTES = 256 << 20
 
 
 def make_definitions(
@@ -118,7 +120,11 @@ def _policies(vhost: str) -> list[dict[str, Any]]:
             "name": "std-daq-requests",
             "pattern": r"\.(request|kill)$",
             "apply-to": "queues",
-            "definition": {"max-length": MAX_WAITING_REQUESTS, "overflow": "reject-publish"},
+            "definition": {
+                "max-length": MAX_WAITING_REQUESTS,
+                "max-length-bytes": MAX_QUEUE_BYTES,
+                "overflow": "reject-publish",
+            },
             "priority": 0,
         },
         {
@@ -126,7 +132,15 @@ def _policies(vhost: str) -> list[dict[str, Any]]:
             "name": "std-daq-listeners",
             "pattern": "^" + LISTENER_PREFIX.replace(".", r"\."),
             "apply-to": "queues",
-            "definition": {"max-length": MAX_WAITING_STATUSES},
+            "definition": {"max-length": MAX_WAITING_STATUSES, "max-length-bytes": MAX_QUEUE_BYTES},
+            "priority": 0,
+        },
+        {
+            "vhost": vhost,
+            "name": "std-daq-refused",
+            "pattern": r"\.refused$",
+            "apply-to": "queues",
+            "definition": {"max-length-bytes": MAX_QUEUE_BYTES},
             "priority": 0,
         },
     ]

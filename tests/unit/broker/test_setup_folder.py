@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import json
+import re
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from std_daq.broker.address import BrokerAddress
 from std_daq.broker.definitions import hash_password, is_hash_of, make_definitions
+from std_daq.broker.roles import all_roles
 from std_daq.broker.setup_folder import BrokerSetup, write_setup
 from std_daq.broker.topology import writer_queues
 from std_daq.cli.__main__ import main
@@ -115,6 +117,13 @@ def test_definitions_have_the_queues_that_the_agent_declares() -> None:
         (exchange, f"{tag}.{exchange}", tag) for tag in SETUP.tags for exchange in ("request", "kill", "refused")
     }
     assert not make_definitions(["jungfrau", "eiger"], "v", hashes, "quorum")["queues"]
+
+
+@pytest.mark.parametrize("queue", ["a.request", "a.kill", "a.refused", "status.listener.5"])
+def test_no_queue_can_fill_the_disk(queue: str) -> None:
+    policies = make_definitions(["a"], "v", dict.fromkeys([role.name for role in all_roles(["a"])], ""))["policies"]
+    (policy,) = [policy for policy in policies if re.search(policy["pattern"], queue)]
+    assert policy["definition"]["max-length-bytes"] <= 1 << 30
 
 
 @given(st.text(), st.text())
