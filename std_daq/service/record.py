@@ -10,9 +10,10 @@ import json
 import os
 import socket
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import runtime_dir
@@ -58,11 +59,25 @@ class OwnRecord:
         Name of this process among the detector's services.
     url
         Its endpoint.
+
+    Raises
+    ------
+    ConfigError
+        When it cannot be written.
     """
 
     def __init__(self, config: DetectorConfig, instance: str, url: str) -> None:
         self._path = _records_dir(config) / f"{instance}.json"
-        making = self._path.with_suffix(f".{os.getpid()}")
+        try:
+            self._file = self._write(instance, url)
+        except OSError as error:
+            raise ConfigError(
+                f"the record cannot be written: {error.strerror}", key="runtime_dir", value=str(self._path)
+            ) from None
+
+    def _write(self, instance: str, url: str) -> IO[str]:
+        # In another container that shares the directory, another process may have the same number.
+        making = self._path.with_suffix(f".{socket.gethostname()}-{os.getpid()}")
         document = {
             "instance": instance,
             "host": socket.gethostname(),
@@ -70,12 +85,16 @@ class OwnRecord:
             "url": url,
             "started_ns": time.time_ns(),
         }
-        self._file = making.open("w")
-        # Locked before it is seen, so that nobody takes it for one that was left.
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._file.write(json.dumps(document))
-        self._file.flush()
-        making.rename(self._path)
+        with ExitStack() as stack:
+            file = stack.enter_context(making.open("w"))
+            stack.callback(making.unlink, missing_ok=True)
+            # Locked before it is seen, so that nobody takes it for one that was left.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(json.dumps(document))
+            file.flush()
+            making.rename(self._path)
+            stack.pop_all()
+        return file
 
     def remove(self) -> None:
         """Remove the record, unless a successor has already put its own there."""

@@ -86,3 +86,11 @@ def test_directory_that_cannot_be_made_is_a_wrong_configuration(config: Detector
     folder.write_text("a file")
     with pytest.raises(ConfigError, match="runtime_dir"):
         endpoint_socket(config, "assembler")
+
+
+def test_record_that_cannot_be_written_is_told_and_leaves_nothing(config: DetectorConfig) -> None:
+    folder = endpoint_socket(config, "assembler").parent
+    (folder / "assembler.json").mkdir()
+    with pytest.raises(ConfigError, match=r"record cannot be written.*assembler\.json"):
+        OwnRecord(config, "assembler", "http://127.0.0.1:8080")
+    assert [file.name for file in folder.iterdir()] == ["assembler.json"]
