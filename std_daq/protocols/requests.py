@@ -190,20 +190,22 @@ def new_request_id() -> str:
 
 
 def check_request_id(text: str | None) -> str:
-    """Return the id of a request, which is the correlation id of its message.
+    """Return the id of a request, which is the correlation id of its message, as it is: others compare it as text.
 
     Raises
     ------
     RequestRefusedError
         There is none, or it is not the text of a UUID.
     """
+    text = text or ""
     try:
-        return str(uuid.UUID(text or ""))
+        uuid.UUID(text)
     except ValueError:
         shown = _shorten(repr(text), 80)
         raise RequestRefusedError(
             f"request id {shown} is not a UUID; set the message's correlation_id to a uuid4 text"
         ) from None
+    return text
 
 
 class RunReport(BaseModel):

@@ -139,7 +139,8 @@ def test_any_fields_are_a_request_or_refused(fields: dict[str, object]) -> None:
 
 def test_request_id_is_a_uuid() -> None:
     request_id = new_request_id()
-    assert check_request_id(request_id) == request_id
+    for text in (request_id, request_id.upper(), request_id.replace("-", "")):
+        assert check_request_id(text) == text
     for wrong in (None, "", "7", "x" * 255, "../../etc/passwd"):
         with pytest.raises(RequestRefusedError, match="uuid4"):
             check_request_id(wrong)
