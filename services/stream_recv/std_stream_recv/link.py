@@ -194,7 +194,7 @@ class Link:
             return False
         self._heard_at = self._clock()
         if n_bytes != len(memory):
-            self._fail(f"not understood: a chunk of {n_bytes} bytes", pause_s=PAUSE_S)
+            self._take_end(bytes(memory[:n_bytes]), n_bytes)
             return False
         self._n_chunks -= 1
         return True
@@ -265,6 +265,14 @@ class Link:
             case _:
                 raise ValueError(f"'{kind}' is out of place")
 
+    def _take_end(self, message: bytes, n_bytes: int) -> None:
+        """Take what came in place of a chunk: only a word that ends the session can."""
+        is_end = any(message.startswith(encode_kind(kind)) for kind in (Kind.BYE, Kind.UNKNOWN, Kind.REFUSED))
+        if is_end:
+            self._take(message)
+        else:
+            self._fail(f"not understood: a chunk of {n_bytes} bytes", pause_s=PAUSE_S)
+
     def _take_data(self, kind: Kind, message: bytes) -> None:
         match kind:
             case Kind.NOTES:
@@ -292,6 +300,13 @@ class Link:
         if not self.is_welcome:
             self.n_sessions += 1
             self.beginning = welcome.point
+            if self._point.ring not in {0, welcome.point.ring}:
+                self._conditions.warning(
+                    "ring_of_source_replaced",
+                    address=self.address,
+                    had_come_to=self._point.sequence,
+                    why="nobody can tell whether there were more images in the ring that is gone",
+                )
         self._ring, self._next_sequence = welcome.point.ring, welcome.point.sequence
         self._log.info("source_answered", address=self.address, ring=self._ring, next_sequence=self._next_sequence)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from std_daq.protocols.replication import Share, Start
+from std_daq.protocols.replication import Kind, Share, Start, encode_kind
 
 MakeServers = Callable[..., Any]
 SMALL, CHUNKED = (4, 8), (1024, 700)
@@ -170,6 +170,50 @@ def test_images_of_a_replaced_ring_follow_those_of_the_old_one(make_servers: Mak
     old.close()
     assert servers.reader.ids == list(range(8))
     assert servers.reader.whole == set(range(8))
+
+
+def test_ring_that_was_replaced_between_two_sessions_is_told(
+    make_servers: MakeServers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers = make_servers()
+    servers.publish(3)
+    servers.settle()
+    servers.kill_receiver()
+    servers.settle()
+    servers.publish(1)
+    servers.settle()
+    assert "ring_of_source_replaced" not in capsys.readouterr().err
+    servers.network.cut()
+    servers.replace_near_ring()
+    servers.publish(1)
+    servers.clock.now += 2.0
+    servers.settle()
+    assert "ring_of_source_replaced" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("end", ["restart", "cut"])
+def test_session_that_ends_within_an_image_is_followed_by_the_next_without_a_pause(
+    make_servers: MakeServers, end: str
+) -> None:
+    servers = make_servers(shape=CHUNKED)
+    servers.publish(2)
+    for _ in range(2):
+        servers.step(n_messages=4)
+    if end == "restart":
+        (wire,) = servers.network._wires.values()
+        wire.outgoing.clear()
+        for identity in servers.sender._sessions:
+            servers.network.peer(identity).send(encode_kind(Kind.BYE))
+        servers.network.deliver()
+    else:
+        servers.network.cut()
+        servers.clock.now += 0.3  # as it has to say something
+    for _ in range(6):
+        servers.step()
+    (link,) = servers.receiver._links
+    assert link.n_sessions == 2
+    servers.settle()
+    assert servers.reader.whole == {0, 1}
 
 
 def test_ring_that_is_replaced_while_its_images_are_sent_is_kept_until_they_are_checked(
