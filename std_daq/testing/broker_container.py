@@ -27,7 +27,7 @@ vm_memory_high_watermark.absolute = 512MB
 disk_free_limit.absolute = 50MB
 """
 START_TIMEOUT_S = 120.0
-PROBE_TIMEOUT_S = 5.0
+PROBE_TIMEOUT_S = 20.0
 
 
 def find_image() -> str | None:
