@@ -90,10 +90,15 @@ def write_setup(setup: BrokerSetup, directory: Path) -> list[tuple[Role, Path]]:
         save_url_file(file, "\n".join(_url(setup, role, password, host) for host in setup.hosts))
         files.append((role, file))
     definitions = make_definitions(setup.tags, setup.vhost, hashes, setup.queue_type)
-    # Not secret, and read by RabbitMQ's own user: nobody finds a random password from its hash.
-    (directory / DEFINITIONS).write_text(json.dumps(definitions, indent=2) + "\n")
-    (directory / CONFIGURATION).write_text(_configuration(setup))
+    _write_public(directory / DEFINITIONS, json.dumps(definitions, indent=2) + "\n")
+    _write_public(directory / CONFIGURATION, _configuration(setup))
     return files
+
+
+def _write_public(file: Path, text: str) -> None:
+    """Write what RabbitMQ's own user reads, and is not secret: nobody finds a random password from its hash."""
+    file.write_text(text)
+    file.chmod(0o644)
 
 
 def _url(setup: BrokerSetup, role: Role, password: str, host: str) -> str:

@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import json
+import os
 import re
 import stat
 from dataclasses import replace
@@ -47,6 +48,16 @@ def test_each_role_gets_a_url_of_its_own_that_nobody_else_reads(tmp_path: Path) 
     assert all(len(one) >= 40 for one in passwords)
     public = (folder / "definitions.json").read_text() + (folder / "rabbitmq.conf").read_text()
     assert not [one for one in passwords if one in public]
+
+
+def test_rabbitmq_can_read_its_files_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_setup(SETUP, tmp_path)
+    finally:
+        os.umask(before)
+    for name in ("definitions.json", "rabbitmq.conf"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o644
 
 
 def test_password_is_what_the_hash_in_the_definitions_was_made_of(tmp_path: Path) -> None:
