@@ -32,6 +32,8 @@ from std_daq.shm.journal import Journal
 from std_daq.streams.follower import RingFollower
 
 READ_LIMIT = 256
+MOST_A_STEP = 1024
+"""Images in one go, whatever the credit: other receivers wait meanwhile."""
 # Enough to keep the network busy until the next look, and little, because it may be overwritten while it waits.
 MAX_UNSENT_BYTES = 16 * 2**20
 MIN_UNSENT_IMAGES = 2
@@ -201,8 +203,9 @@ class Session:
     def step(self) -> None:
         """Send what can be sent now; never waits."""
         self._check()
-        while self._flush() and self._go_on():
-            pass
+        for _ in range(MOST_A_STEP):
+            if not (self._flush() and self._go_on()):
+                break
         self._tell_position()
         self._flush()
 

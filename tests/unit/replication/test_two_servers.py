@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from std_daq.protocols.replication import Kind, Share, Start, encode_kind
+from std_stream_send import session as session_module
 
 MakeServers = Callable[..., Any]
 SMALL, CHUNKED = (4, 8), (1024, 700)
@@ -284,6 +285,21 @@ def test_lost_images_count_for_the_credit(make_servers: MakeServers) -> None:
         assert all(session.credit >= 0 for session in servers.sender._sessions.values())
     servers.settle()
     assert servers.reader.ids == list(range(31))
+
+
+def test_receiver_with_credit_without_end_leaves_time_for_the_others(
+    make_servers: MakeServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "MOST_A_STEP", 5)
+    servers = make_servers(credit=2**32 - 1, queue_messages=10**6)
+    servers.publish(12)
+    servers.sender.step()
+    servers.receiver.step()
+    servers.sender.step()
+    (session,) = servers.sender._sessions.values()
+    assert session.lag >= 7
+    servers.settle()
+    assert servers.reader.ids == list(range(12))
 
 
 def test_receiver_that_does_not_take_anything_is_forgotten_and_comes_back(make_servers: MakeServers) -> None:
