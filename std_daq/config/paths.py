@@ -25,7 +25,7 @@ def runtime_dir(config: DetectorConfig) -> Path:
     elif os.environ.get("XDG_RUNTIME_DIR"):
         parent = Path(os.environ["XDG_RUNTIME_DIR"]) / "std-daq"
     else:
-        parent = Path(tempfile.gettempdir()) / f"std-daq-{os.getuid()}"
+        parent = _own_temporary_dir()
     return parent / config.detector_name
 
 
@@ -45,7 +45,7 @@ def make_runtime_dir(config: DetectorConfig) -> Path:
         path.mkdir(mode=0o770, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot be made: {error.strerror}", key="runtime_dir", value=str(path)) from None
-    if path.is_symlink() or stat.S_IMODE(path.stat().st_mode) & stat.S_IWOTH:
+    if path.is_symlink() or stat.S_IMODE(path.stat().st_mode) & stat.S_IWOTH or _is_a_trap(path.parent):
         raise ConfigError(
             "others may write here or put a link in its place",
             key="runtime_dir",
@@ -53,6 +53,15 @@ def make_runtime_dir(config: DetectorConfig) -> Path:
             remedy="remove it, or set runtime_dir to a directory of the users of this detector",
         )
     return path
+
+
+def _own_temporary_dir() -> Path:
+    return Path(tempfile.gettempdir()) / f"std-daq-{os.getuid()}"
+
+
+def _is_a_trap(parent: Path) -> bool:
+    """Return whether another user has made what is ours among the temporary files of all."""
+    return parent == _own_temporary_dir() and parent.lstat().st_uid != os.getuid()
 
 
 def frames_address(config: DetectorConfig, part: ModuleRange) -> str:
