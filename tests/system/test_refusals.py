@@ -103,5 +103,5 @@ def test_up_tells_why_a_beamline_is_not_healthy(images: dict[str, str], user_id:
     settings = {"RINGS_SIZE": "64m"}
     with ContainerBeamline("simulated_jungfrau", tmp_path, user_id=user_id, settings=settings) as beamline:
         with pytest.raises(EngineError, match=r"assembler: .*/dev/shm") as raised:
-            beamline.up(timeout_s=30)
+            beamline.up(timeout_s=20)
         assert "udp-recv: " in str(raised.value)
