@@ -297,11 +297,12 @@ class Session:
         height, width = ring.shape
         form = ImageForm(height, width, dtype_code(ring.dtype), ring.n_modules)
         self._put(Welcome(form, ring.n_slots, Point(ring.segment.created_ns, sequence)).encode())
-        self._tell_notes(ring)
+        self._calibration = None
+        self._tell_notes(ring.read_notes())
 
-    def _tell_notes(self, ring: ImageBuffer) -> None:
-        self._notes = ring.read_notes()
-        self._put(encode_notes(self._notes))
+    def _tell_notes(self, notes: dict[str, Any]) -> None:
+        self._notes = notes
+        self._put(encode_notes(notes))
 
     def _has_enough_unsent(self, ring: ImageBuffer) -> bool:
         n = len(self._unchecked)
@@ -352,9 +353,12 @@ class Session:
         """Tell the ring's notes anew before the first image of another calibration."""
         if calibration == self._calibration:
             return
+        notes = ring.read_notes()
+        if not notes:
+            return  # there are none, or they are just being written: to be looked for again
         self._calibration = calibration
-        if ring.read_notes() != self._notes:
-            self._tell_notes(ring)
+        if notes != self._notes:
+            self._tell_notes(notes)
 
     def _tell_position(self) -> None:
         is_new = self._ring is not None and not len(self._entries) and self._passed != self._told_position

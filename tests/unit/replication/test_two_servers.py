@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from std_daq.protocols.replication import Kind, Share, Start, encode_kind
@@ -256,6 +257,30 @@ def test_notes_of_the_ring_are_there_before_their_images(make_servers: MakeServe
     servers.publisher.ring.write_notes(notes)
     servers.publisher.publish(1, calibration=1)
     servers.settle(2)
+    assert servers.far_ring.read_notes() == notes
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_notes_that_could_not_be_read_at_first_come_with_the_next_image(
+    make_servers: MakeServers, *, is_replaced: bool
+) -> None:
+    servers = make_servers()
+    servers.publisher.ring.write_notes({"calibration": []})
+    servers.publisher.publish(0, calibration=1)
+    servers.settle(1)
+    if is_replaced:
+        servers.replace_near_ring()
+        servers.settle_until(lambda: servers.receiver._links[0].place.ring == servers.publisher.ring.segment.created_ns)
+    else:
+        words = servers.publisher.ring._notes[:24].view(np.uint64)
+        words[0] += 1  # as while they are written
+        servers.publisher.publish(1, calibration=2)
+        servers.settle(2)
+        words[0] += 1
+    notes = {"calibration": [{"index": 1, "files": []}]}
+    servers.publisher.ring.write_notes(notes)
+    servers.publisher.publish(2, calibration=1 if is_replaced else 2)
+    servers.settle(2 if is_replaced else 3)
     assert servers.far_ring.read_notes() == notes
 
 
