@@ -54,7 +54,7 @@ LARGEST_MESSAGE_BYTES = 2 * CHUNK_BYTES
 LARGEST_NOTES_BYTES = 2**14
 MAX_LOST = 1024
 """Lost images in one message."""
-_SEQUENCE_END = 2**63
+_SEQUENCE_END = 2**63 - 1  # the number after the last one has to fit as well
 
 _KIND = ("kind", f"S{KIND_BYTES}")
 HELLO = np.dtype(

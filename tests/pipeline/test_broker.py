@@ -277,6 +277,7 @@ def test_queue_of_other_properties_is_told_with_the_remedy(broker_url: str, tag:
         connection.wait_connected(LIMIT_S)
 
 
+@pytest.mark.long
 def test_nothing_confirmed_is_lost_when_the_broker_is_killed_in_the_middle(tag: str) -> None:
     with (
         ThrowawayBroker() as broker,

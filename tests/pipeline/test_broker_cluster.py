@@ -57,6 +57,7 @@ def hear(listener: StatusListener, expected: set[str]) -> None:
     assert not left
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_agent_and_client_go_on_and_nothing_confirmed_is_lost_when_their_nodes_are_killed(tag: str) -> None:
     with BrokerCluster() as cluster:

@@ -195,6 +195,7 @@ def test_agent_of_a_wrong_tag_is_told_at_once(broker: SetUpBroker) -> None:
         connection.wait_connected(LIMIT_S)
 
 
+@pytest.mark.long
 def test_full_queue_of_requests_refuses_the_next(broker: SetUpBroker) -> None:
     with pika.BlockingConnection(pika.URLParameters(broker.url(f"{OTHER}-client"))) as connection:
         channel = connection.channel()
@@ -238,6 +239,7 @@ def publish_until_refused(publisher: RequestPublisher) -> None:
         publisher.publish(REQUEST_OF_TEN)
 
 
+@pytest.mark.long
 def test_definitions_are_loaded_again_after_a_kill_and_change_nothing() -> None:
     with set_up_broker([OWN]) as broker:
         with BrokerConnection(broker.url(f"{OWN}-client"), NothingOwned()) as connection:

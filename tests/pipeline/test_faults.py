@@ -99,6 +99,7 @@ def test_images_overwritten_while_a_writer_is_stopped_are_listed_and_no_pixel_is
     check_pixels(beamline, tmp_path / "run.h5", N_IMAGES)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("instance", ["assembler", "udp-recv"])
 def test_killed_service_of_the_data_flow_comes_back_and_the_verdict_tells_what_is_missing(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path, instance: str
@@ -119,6 +120,7 @@ def test_killed_service_of_the_data_flow_comes_back_and_the_verdict_tells_what_i
     assert validate(tmp_path / "run.h5").is_valid
 
 
+@pytest.mark.long
 def test_killed_writer_comes_back_and_its_file_opens_after_recover(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:
@@ -232,6 +234,7 @@ def test_services_that_cannot_start_end_the_whole_with_a_clear_message(
     assert list(shm_dir.iterdir()) == []
 
 
+@pytest.mark.long
 def test_missing_table_and_taken_port_are_named_at_start(
     beamline_config: MakeConfig, broker_url: str, tmp_path: Path, jungfrau_tables: dict[str, Any]
 ) -> None:

@@ -240,6 +240,7 @@ def wait_until_written(folder: Path, name: str) -> None:
     raise TimeoutError(f"{name} is not on disk")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(2400)
 def test_each_request_is_carried_out_once_and_ends_once_through_kills_of_broker_and_agent(
     config_file: Path, tmp_path: Path, tag: str, pytestconfig: pytest.Config

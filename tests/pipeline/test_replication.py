@@ -156,6 +156,7 @@ def test_every_image_comes_over_once_though_the_link_fails_and_the_receiver_is_k
     assert (len(reader.whole), reader.lost, reader.wrong) == (n_images, set(), set())
 
 
+@pytest.mark.long
 def test_large_images_of_a_small_ring_are_whole_or_listed_as_lost(make_server: MakeServer) -> None:
     """The near ring turns over many times while the receiver is killed and the link cut in the middle of images."""
     n_images = 150
@@ -214,6 +215,7 @@ def test_stuck_receiver_changes_nothing_for_the_others(make_server: MakeServer) 
     assert sender.poll() is None
 
 
+@pytest.mark.long
 def test_run_on_the_far_server_lists_what_was_lost_between(
     make_server: MakeServer, tmp_path: Path, broker_url: str
 ) -> None:

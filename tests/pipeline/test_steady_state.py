@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from std_daq.testing.beamline import Beamline
 
@@ -32,6 +33,7 @@ def record(beamline: Beamline, file: Path, first_frame: int) -> None:
     assert (exit_code, report["n_written"]) == (0, N_IMAGES), report
 
 
+@pytest.mark.long
 def test_memory_and_descriptors_do_not_grow_from_run_to_run(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ def is_written(folder: Path, name: bytes) -> bool:
     return any(name in path.read_bytes() for path in folder.rglob("*") if path.suffix in {".LOG", ".DCD", ".DCL"})
 
 
+@pytest.mark.long
 def test_node_comes_back_with_its_data_and_leaves_nothing() -> None:
     with ThrowawayBroker() as broker:
         connection = pika.BlockingConnection(pika.URLParameters(broker.url))

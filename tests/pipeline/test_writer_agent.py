@@ -449,6 +449,7 @@ def test_run_that_waits_for_its_first_image_outlives_a_stop(
             assert client.wait_for_end(request_id).action is Action.SUCCESS
 
 
+@pytest.mark.long
 def test_broker_that_is_away_in_a_run_disturbs_nothing(
     tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
 ) -> None:
@@ -477,6 +478,7 @@ def test_broker_that_is_away_in_a_run_disturbs_nothing(
         assert client.ends(request_id) == [end]
 
 
+@pytest.mark.long
 def test_agent_that_starts_before_its_broker_is_ready_with_it(
     tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
 ) -> None:
