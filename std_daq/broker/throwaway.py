@@ -75,10 +75,7 @@ class GivenBroker:
 
 @contextmanager
 def start_broker(given: BrokerAddress | None) -> Iterator[GivenBroker | ThrowawayBroker]:
-    """Yield a broker: the one at the address given, else a throwaway node that ends with the context.
-
-    A further kind of throwaway broker, such as a container, is a further branch here.
-    """
+    """Yield a broker: the one at the address given, else a throwaway node that ends with the context."""
     if given is not None:
         yield GivenBroker(given)
         return

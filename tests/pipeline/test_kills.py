@@ -36,6 +36,7 @@ from std_daq.files import layout
 from std_daq.protocols.requests import Action, StatusMessage, Verdict, WriteRequest, new_request_id
 from std_daq.testing.set_up_broker import set_up_broker
 from std_daq.testing.store_driver import N_MODULES, RingPublisher
+from std_daq.testing.wait import wait_until
 
 SHAPE = (512, 514)
 START_IMAGE_ID = 5
@@ -43,6 +44,8 @@ KILLED_SHARE = 0.05
 MIN_STRIKES = 4
 REQUESTS_A_STRIKE = 25
 LIMIT_S = 20.0
+# A listener that is to end has heard all when nothing came for this time: also what nobody should have sent.
+QUIET_S = 0.5
 
 
 class ServiceProcess:
@@ -127,9 +130,11 @@ class EndListener(threading.Thread):
         self._stop_event = threading.Event()
 
     def run(self) -> None:
-        while not self._stop_event.is_set():
-            delivery = self.connection.receive(0.1)
+        while True:
+            delivery = self.connection.receive(QUIET_S)
             if delivery is None:
+                if self._stop_event.is_set():
+                    return
                 continue
             if Action(str(delivery.headers["action"])).is_final:
                 told = (delivery.message_id, dict(delivery.headers), delivery.body)
@@ -231,13 +236,12 @@ def published_images(config: DetectorConfig) -> Iterator[None]:
 
 def wait_until_written(folder: Path, name: str) -> None:
     """Wait until the node has a queue's name on disk: RabbitMQ keeps such news to itself for up to two seconds."""
-    deadline = time.monotonic() + LIMIT_S
-    while time.monotonic() < deadline:
+
+    def is_written() -> bool:
         files = (path for path in folder.rglob("*") if path.suffix in {".LOG", ".DCD", ".DCL"})
-        if any(name.encode() in path.read_bytes() for path in files):
-            return
-        time.sleep(0.05)
-    raise TimeoutError(f"{name} is not on disk")
+        return any(name.encode() in path.read_bytes() for path in files)
+
+    wait_until(is_written, LIMIT_S, lambda: f"{name} is not on disk")
 
 
 @pytest.mark.long
@@ -272,7 +276,6 @@ def test_each_request_is_carried_out_once_and_ends_once_through_kills_of_broker_
             assert client.error is None
             wait_for_ends(listener, set(client.confirmed), deadline)
             assert agent.end(signal.SIGTERM) == 0
-            time.sleep(0.5)  # for statuses that nobody should have sent
     journal = read_journal(config)
     verdicts = Counter(str(journal[request_id]["verdict"]) for request_id in client.confirmed)
     n_repeated = sum(len(ends) - 1 for ends in listener.ends.values())
@@ -285,10 +288,14 @@ def test_each_request_is_carried_out_once_and_ends_once_through_kills_of_broker_
 
 
 def wait_for_ends(listener: EndListener, request_ids: set[str], deadline: float) -> None:
-    while request_ids - listener.ends.keys() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    missing = request_ids - listener.ends.keys()
-    assert not missing, f"{len(missing)} confirmed requests have no end"
+    def missing() -> set[str]:
+        return request_ids - listener.ends.keys()
+
+    wait_until(
+        lambda: not missing(),
+        deadline - time.monotonic(),
+        lambda: f"{len(missing())} confirmed requests have no end",
+    )
 
 
 def read_journal(config: DetectorConfig) -> dict[str, dict[str, Any]]:
