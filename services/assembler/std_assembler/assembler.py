@@ -165,10 +165,9 @@ class Assembler:
                 self._images.journal.set_resume_point(source, ring.segment.created_ns, int(raw["sequence"][0]) + 1)
 
     def _count(self, metadata: NDArray[Any], built: BuiltImage) -> None:
-        self._metrics.count_image(built.status)
         assembled_ns = int(metadata["assembled_ns"][0])
         self._metrics.latency.observe(max(0, assembled_ns - int(metadata["last_arrival_ns"][0])) / 1e9)
-        self._metrics.last_image.set(assembled_ns / 1e9)
+        self._metrics.count_image(built.status, assembled_ns / 1e9)
         if built.status is not ImageStatus.GOOD:
             self._metrics.missing_packets.inc(int(metadata["n_missing_packets"][0]))
             self._conditions.warning(

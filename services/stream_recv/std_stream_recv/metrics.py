@@ -5,7 +5,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from std_daq.protocols.image_metadata import ImageStatus
+from std_daq.service.image_metrics import ImageMetrics
 
 
 class LinkNumbers(Protocol):
@@ -20,7 +20,7 @@ class LinkNumbers(Protocol):
     n_waiting: int
 
 
-class ReceiverMetrics:
+class ReceiverMetrics(ImageMetrics):
     """What stream_recv counts.
 
     Parameters
@@ -30,9 +30,7 @@ class ReceiverMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._images = Counter(
-            "daq_images", "Images published, by status (good or the flags).", ["status"], registry=registry
-        )
+        super().__init__(registry)
         self._lost = Counter(
             "daq_images_lost", "Images that had left the sender's ring, published as lost.", registry=registry
         )
@@ -48,20 +46,11 @@ class ReceiverMetrics:
         )
         self._connected = Gauge("daq_replication_sources", "Sources that answer now.", registry=registry)
         self._waiting = Gauge("daq_replication_lag_images", "Images that wait at the senders.", registry=registry)
-        self.slots = Gauge("daq_ring_slots", "Slots of the ImageBuffer.", registry=registry)
-        self._last_image = Gauge(
-            "daq_last_image_timestamp_seconds", "When the last image was published, since 1970.", registry=registry
-        )
         self._n_sessions = self._n_unnamed = 0
-        for status in ("good", "missing_packets"):
-            self._images.labels(status)
 
-    def count_image(self, status: ImageStatus, n_bytes: int, now: float) -> None:
-        """Count a published image; ``now`` in seconds since 1970."""
-        names = [flag.name.lower() for flag in ImageStatus if flag in status and flag.name]
-        self._images.labels("+".join(names) or "good").inc()
+    def count_bytes(self, n_bytes: int) -> None:
+        """Count the pixels of an image that was published."""
         self._bytes.inc(n_bytes)
-        self._last_image.set(now)
 
     def count_lost(self, *, is_torn: bool) -> None:
         """Count an image that was published as lost."""

@@ -175,7 +175,8 @@ class ImagePublisher:
         self._resume.note(item.ring, item.sequence)
         self._bell.ring(metadata)
         if item.state is ItemState.WHOLE:
-            self._metrics.count_image(ImageStatus(int(metadata["status"][0])), ring.geometry.data_bytes, time.time())
+            self._metrics.count_image(ImageStatus(int(metadata["status"][0])), time.time())
+            self._metrics.count_bytes(ring.geometry.data_bytes)
         else:
             self._metrics.count_lost(is_torn=item.slot is not None)
 
