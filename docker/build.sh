@@ -73,7 +73,7 @@ make_tools() { # : a small environment that builds wheels, from the wheels that 
 
 build_wheels() { # FOLDER : of std-daq and of what a site adds
     local folder=$1 wanted plug_in
-    wanted=$(digest_of pyproject.toml README.md LICENSE std_daq services docker/plug-ins docker/requirements-build.txt)
+    wanted=$(digest_of pyproject.toml README.md LICENSE std_daq services benchmarks docker/plug-ins docker/requirements-build.txt)
     ! is_made "$folder" "$wanted" || return 0
     say "building the wheel of std-daq ..."
     rm -rf "$folder"

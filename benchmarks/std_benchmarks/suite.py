@@ -1,0 +1,34 @@
+"""The suite: which benchmarks there are, in the order in which they run."""
+
+import importlib
+from collections.abc import Iterator
+from typing import Protocol, cast
+
+from std_benchmarks.figure import Figure
+from std_benchmarks.setting import Setting
+from std_daq.errors import ConfigError
+
+# Each is a module of this package with `measure(setting)`.
+BENCHMARKS = {
+    "memory": "what one core copies from memory to memory",
+}
+
+
+class Benchmark(Protocol):
+    """What the module of a benchmark offers."""
+
+    def measure(self, setting: Setting) -> Iterator[Figure]:
+        """Measure, and give each figure as soon as it is known."""
+
+
+def select(names: list[str]) -> list[str]:
+    """Return the benchmarks to run, by default all; raises ConfigError for a name that is none."""
+    unknown = sorted(set(names) - BENCHMARKS.keys())
+    if unknown:
+        raise ConfigError(f"no such benchmark: {', '.join(unknown)}", remedy=f"there are: {', '.join(BENCHMARKS)}")
+    return [name for name in BENCHMARKS if not names or name in names]
+
+
+def load(name: str) -> Benchmark:
+    """Return the benchmark of that name."""
+    return cast("Benchmark", importlib.import_module(f"std_benchmarks.{name}"))

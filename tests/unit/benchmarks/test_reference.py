@@ -1,0 +1,67 @@
+"""References are compiled for this machine when they are needed."""
+
+import ctypes
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from std_benchmarks import reference
+from std_daq.errors import ResourceError
+
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, reference.COMPILERS)), reason="no C compiler here: the references cannot be compiled"
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    return reference.cache_folder()
+
+
+@needs_compiler
+def test_compiled_once_and_kept(cache: Path) -> None:
+    library = reference.load("memory")
+    source, target = np.arange(100, dtype=np.uint8), np.zeros(100, np.uint8)
+    library.copy(
+        ctypes.c_void_p(target.ctypes.data),
+        ctypes.c_void_p(source.ctypes.data),
+        ctypes.c_size_t(100),
+        ctypes.c_size_t(1),
+    )
+    assert np.array_equal(source, target)
+    (file,) = cache.iterdir()
+    compiled_at = file.stat().st_mtime_ns
+    reference.load("memory")
+    assert [path.stat().st_mtime_ns for path in cache.iterdir()] == [compiled_at]
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "path", sorted(Path(reference.source("memory")).parent.glob("*.c")), ids=lambda path: path.stem
+)
+def test_every_reference_compiles_without_a_warning(path: Path) -> None:
+    reference.load(path.stem)
+
+
+def test_no_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ResourceError, match="apt install gcc"):
+        reference.load("memory")
+
+
+def test_unknown_reference_says_where_it_was_looked_for() -> None:
+    with pytest.raises(ResourceError, match=r"nothing\.c"):
+        reference.load("nothing")
+
+
+@needs_compiler
+def test_what_the_compiler_says_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.c"
+    bad.write_text("int f(void) { return missing; }\n")
+    monkeypatch.setattr(reference, "_FOLDERS", (tmp_path,))
+    with pytest.raises(ResourceError, match="missing"):
+        reference.load("bad")
