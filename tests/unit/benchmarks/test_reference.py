@@ -1,6 +1,5 @@
 """References are compiled for this machine when they are needed."""
 
-import ctypes
 import shutil
 from pathlib import Path
 
@@ -26,12 +25,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_compiled_once_and_kept(cache: Path) -> None:
     library = reference.load("memory")
     source, target = np.arange(100, dtype=np.uint8), np.zeros(100, np.uint8)
-    library.copy(
-        ctypes.c_void_p(target.ctypes.data),
-        ctypes.c_void_p(source.ctypes.data),
-        ctypes.c_size_t(100),
-        ctypes.c_size_t(1),
-    )
+    library.copy.argtypes = reference.POINTER, reference.POINTER, reference.SIZE, reference.SIZE
+    library.copy(target.ctypes.data, source.ctypes.data, 100, 1)
     assert np.array_equal(source, target)
     (file,) = cache.iterdir()
     compiled_at = file.stat().st_mtime_ns
@@ -40,11 +35,9 @@ def test_compiled_once_and_kept(cache: Path) -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize(
-    "path", sorted(Path(reference.source("memory")).parent.glob("*.c")), ids=lambda path: path.stem
-)
-def test_every_reference_compiles_without_a_warning(path: Path) -> None:
-    reference.load(path.stem)
+@pytest.mark.parametrize("name", sorted(path.stem for path in reference.source("memory").parent.glob("*.c")))
+def test_every_reference_compiles_without_a_warning(name: str) -> None:
+    reference.load(name)
 
 
 def test_no_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
