@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from operator import index
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 SILENT_AFTER = 3
 """Keys given up without a source, a time limit apart, after which it is no longer awaited."""
@@ -39,8 +39,7 @@ RefusalHook = Callable[[Literal["late", "duplicate"], int, int, T], None]
 """Called with the reason, the source, the key and the payload of a piece that is not used."""
 
 
-@dataclass(frozen=True, slots=True)
-class Synchronised(Generic[T]):
+class Synchronised(NamedTuple, Generic[T]):  # a frozen dataclass takes four times as long to make
     """The pieces of one key.
 
     Attributes
@@ -145,6 +144,7 @@ class Synchroniser(Generic[T]):
         self._consecutive = consecutive
         self._on_refused = on_refused
         self._all = (1 << n_sources) - 1
+        self._bits = [1 << source for source in range(n_sources)]
         self._open: dict[int, _OpenKey[T]] = {}  # by place, in the order of the first pieces
         self._order: list[int] = []  # the same places as a heap
         self._delivered = -1  # the highest place delivered
@@ -187,23 +187,24 @@ class Synchroniser(Generic[T]):
         moved = restarted or self._epoch_of[source] != self._newest_epoch
         if moved:
             place = self._choose_epoch(source, key, restarted) + key
-        bit = 1 << source
+        bit = self._bits[source]
         if self._n_missed[source]:
             self._n_missed[source] = 0
             self._awaited |= bit
         pieces = self._open.get(place)
         if pieces is None:
             if place > self._delivered:
-                return self._open_key(source, place, payload, now_ns)
+                return self._open_key(source, place, payload, now_ns, moved)
             self._refuse("late", source, key, payload)
             return ()
-        if not pieces.missing & bit:
+        missing = pieces.missing
+        if not missing & bit:
             self._refuse("duplicate", source, key, payload)
             return ()
         pieces.payloads[source] = payload
-        pieces.missing ^= bit
-        if pieces.missing & self._awaited and not moved:
-            return ()
+        pieces.missing = missing = missing ^ bit
+        if not moved and (missing & self._awaited or place != self._order[0]):
+            return ()  # the lowest key had to wait before, and waits for the same now
         return self._release()
 
     def poll(self, now_ns: int) -> Sequence[Synchronised[T]]:
@@ -242,12 +243,18 @@ class Synchroniser(Generic[T]):
         self._epoch_of[source] = epoch
         return epoch
 
-    def _open_key(self, source: int, place: int, payload: T, now_ns: int) -> Sequence[Synchronised[T]]:
+    def _open_key(self, source: int, place: int, payload: T, now_ns: int, moved: bool) -> Sequence[Synchronised[T]]:
         payloads: list[T | None] = [None] * self._n_sources
         payloads[source] = payload
-        self._open[place] = _OpenKey(payloads, self._all ^ (1 << source), now_ns)
+        missing = self._all ^ self._bits[source]
+        self._open[place] = _OpenKey(payloads, missing, now_ns)
         heappush(self._order, place)
-        self._highest = max(self._highest, place)
+        if place > self._highest:
+            self._highest = place
+        if len(self._open) <= self._window and not moved:
+            is_awaited = missing & self._awaited and place >= self._newest_epoch
+            if is_awaited or place != self._order[0]:
+                return ()  # as in `feed`
         results = self._release()
         if len(self._open) > self._window:
             self.counters.crowded_out += 1
@@ -281,7 +288,8 @@ class Synchroniser(Generic[T]):
     def _release(self) -> list[Synchronised[T]]:
         """Take out, from the lowest key on, what need not wait."""
         results = []
-        while self._order and not self._has_to_wait(self._order[0]):
+        order = self._order
+        while order and not self._has_to_wait(order[0]):
             results.append(self._take())
         return results
 
@@ -315,4 +323,8 @@ class Synchroniser(Generic[T]):
 
 def _sources(bits: int) -> tuple[int, ...]:
     """Return the numbers of the bits that are set, ascending."""
-    return tuple(source for source in range(bits.bit_length()) if bits >> source & 1)
+    sources = []
+    while bits:
+        sources.append((bits & -bits).bit_length() - 1)
+        bits &= bits - 1
+    return tuple(sources)

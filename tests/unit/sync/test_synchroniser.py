@@ -455,3 +455,23 @@ def test_whatever_comes_every_piece_is_accounted_for_in_order_in_time_and_in_bou
     assert len(sync) == 0
     assert len(refused) == sum(counters.late) + sum(counters.duplicate)
     assert n_delivered == 3 * (counters.complete + counters.incomplete) - sum(counters.missing)
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 12), st.integers(0, 40), st.booleans()),
+        max_size=200,
+    ),
+    consecutive=st.booleans(),
+    window=st.integers(1, 5),
+)
+def test_nothing_that_need_not_wait_is_left_for_the_next_call(
+    steps: Sequence[tuple[int, int, int, bool]], consecutive: bool, window: int
+) -> None:
+    sync: Synchroniser[str] = Synchroniser(3, window=window, time_limit_ns=LIMIT_NS, consecutive=consecutive)
+    now_ns = 0
+    for n, (source, key, elapsed_ns, restarted) in enumerate(steps):
+        now_ns += elapsed_ns
+        sync.poll(now_ns)
+        sync.feed(source, key, "", now_ns, restarted and n % 8 == 0)
+        assert sync.poll(now_ns) == []
