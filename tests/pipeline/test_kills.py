@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,12 +28,14 @@ from std_daq.broker.connection import BrokerConnection
 from std_daq.broker.rabbit_node import RabbitNode
 from std_daq.broker.requests import RequestPublisher
 from std_daq.broker.topology import ListenerQueue, NothingOwned
+from std_daq.client.scrape import scrape
 from std_daq.config.load import load_config
 from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import image_buffer_path, make_runtime_dir
 from std_daq.errors import BrokerError
 from std_daq.files import layout
 from std_daq.protocols.requests import Action, StatusMessage, Verdict, WriteRequest, new_request_id
+from std_daq.service.record import read_records
 from std_daq.testing.set_up_broker import set_up_broker
 from std_daq.testing.store_driver import N_MODULES, RingPublisher
 from std_daq.testing.wait import wait_until
@@ -58,6 +60,16 @@ class ServiceProcess:
 
     def start(self) -> None:
         self._process = subprocess.Popen(self._command, env=self._environment, stderr=subprocess.DEVNULL)
+
+    def wait_ready(self, config: DetectorConfig) -> None:
+        """Wait until the process listens to signals, and has the broker."""
+
+        def is_ready() -> bool:
+            process = self._process
+            own = (record for record in read_records(config) if process is not None and record.pid == process.pid)
+            return any(scrape(record.socket).is_ready for record in own)
+
+        wait_until(is_ready, LIMIT_S, lambda: f"{self._command} is not ready")
 
     def end(self, number: int) -> int:
         assert self._process is not None
@@ -275,6 +287,8 @@ def test_each_request_is_carried_out_once_and_ends_once_through_kills_of_broker_
             client.join(deadline - time.monotonic())
             assert client.error is None
             wait_for_ends(listener, set(client.confirmed), deadline)
+            # The last strike may have come between the end of a request and the broker's word that it was told.
+            agent.wait_ready(config)
             assert agent.end(signal.SIGTERM) == 0
     journal = read_journal(config)
     verdicts = Counter(str(journal[request_id]["verdict"]) for request_id in client.confirmed)
@@ -300,9 +314,8 @@ def wait_for_ends(listener: EndListener, request_ids: set[str], deadline: float)
 
 def read_journal(config: DetectorConfig) -> dict[str, dict[str, Any]]:
     path = next(make_runtime_dir(config).glob("*.sqlite"))
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database:
         rows = database.execute("SELECT request_id, state, is_published, report FROM requests").fetchall()
-    database.close()
     return {
         request_id: {"state": state, "is_published": done, **json.loads(report)}
         for request_id, state, done, report in rows
