@@ -11,6 +11,7 @@ from std_daq.errors import ConfigError
 # Each is a module of this package with `measure(setting)`.
 BENCHMARKS = {
     "memory": "what one core copies from memory to memory",
+    "drain": "CPU time to empty a full socket into the FrameBuffer",
 }
 
 

@@ -1,0 +1,115 @@
+"""The receivers of the benchmarks, and the camera that sends to them: the right bytes, whatever the timing."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from std_benchmarks.receiving.camera import EIGER, JUNGFRAU, Camera, Frames
+from std_benchmarks.receiving.copying_receiver import CopyingReceiver
+from std_benchmarks.receiving.kernel_drops import kernel_drops
+from std_benchmarks.receiving.port_drain import PortDrain
+from std_daq.detectors.sls_packets import SLS_HEADER
+from std_daq.testing.wait import wait_until
+
+BUFFER_BYTES = 4 * 2**20
+N_SLOTS = 8
+detectors = pytest.mark.parametrize("document", [JUNGFRAU, EIGER], ids=["jungfrau", "eiger"])
+senders = pytest.mark.parametrize("segments", [False, True], ids=["plain", "segments"])
+
+
+@pytest.fixture
+def copying(tmp_path: Path) -> Iterator[CopyingReceiver]:
+    receiver = CopyingReceiver(Frames(EIGER), tmp_path / "ring", n_slots=N_SLOTS, buffer_bytes=BUFFER_BYTES)
+    yield receiver
+    receiver.close()
+
+
+@detectors
+@senders
+def test_both_receivers_drain_what_was_sent(document: dict[str, Any], segments: bool, tmp_path: Path) -> None:
+    frames = Frames(document)
+    copying = CopyingReceiver(frames, tmp_path / "copying", n_slots=N_SLOTS, buffer_bytes=BUFFER_BYTES)
+    ours = PortDrain(frames, tmp_path / "ours", n_slots=N_SLOTS, buffer_bytes=BUFFER_BYTES)
+    for first_frame in (5, 6):
+        with Camera(frames, copying.port, segments=segments, first_frame=first_frame) as camera:
+            sent = camera.send(1)
+        copying.start(frames.packets_per_frame)
+        assert copying.finish(stop=False) > 0
+        assert copying.is_right(sent)
+        with Camera(frames, ours.open(), segments=segments, first_frame=first_frame) as camera:
+            sent = camera.send(1)
+        assert ours.drain(frames.packets_per_frame) > 0
+        assert ours.is_right(sent)
+        ours.close_port()
+    ours.close()
+    copying.close()
+
+
+def test_packets_are_those_of_the_detector_with_number_and_stamp_of_their_frame(tmp_path: Path) -> None:
+    frames = Frames(JUNGFRAU)
+    assert (frames.packets_per_frame, frames.packet_bytes) == (128, 8240)
+    copying = CopyingReceiver(frames, tmp_path / "ring", n_slots=N_SLOTS, buffer_bytes=BUFFER_BYTES)
+    with Camera(frames, copying.port, segments=False, first_frame=41) as camera:
+        camera.send(1)
+    copying.close()
+    headers = frames.packets[41 % 4, :, :48].copy().view(SLS_HEADER)
+    assert (headers["frame_number"] == 41).all()
+    assert (headers["packet_number"][:, 0] == np.arange(128)).all()
+    stamps = [frames.expected(frame)[:8].tobytes() for frame in range(40, 48)]
+    assert len(set(stamps)) == len(stamps)
+
+
+def test_a_ring_that_lacks_a_packet_is_not_right(tmp_path: Path) -> None:
+    frames = Frames(EIGER)
+    copying = CopyingReceiver(frames, tmp_path / "ring", n_slots=N_SLOTS, buffer_bytes=BUFFER_BYTES, batch=1)
+    with Camera(frames, copying.port, segments=False) as camera:
+        sent = camera.send(1)
+    copying.start(frames.packets_per_frame - 1)
+    copying.finish(stop=False)
+    assert not copying.is_right(sent)
+    copying.start(1)
+    copying.finish(stop=False)
+    assert copying.is_right(sent)
+    copying.close()
+
+
+def test_a_receiver_without_a_goal_goes_on_until_it_is_told_to_stop(copying: CopyingReceiver) -> None:
+    frames = Frames(EIGER)
+    copying.start()
+    with Camera(frames, copying.port, segments=True) as camera:
+        sent = camera.send(3, bytes_per_s=100e6)
+    wait_until(lambda: copying.n_received == 3 * frames.packets_per_frame, 5.0)
+    copying.finish()
+    assert copying.is_right(sent)
+
+
+def test_the_camera_keeps_its_rate_and_can_be_stopped(copying: CopyingReceiver) -> None:
+    frames = Frames(EIGER)
+    rate = frames.bytes_per_frame * 100
+    with Camera(frames, copying.port, segments=False, packets_per_burst=4) as camera:
+        sent = camera.send(5, bytes_per_s=rate)
+        assert sent.seconds > 0.95 * 4 / 100
+        assert (np.diff(sent.sent_ns) > 0).all()
+        stopper = threading.Timer(0.1, camera.stop)
+        stopper.start()
+        started = time.monotonic()
+        assert camera.send(10_000, bytes_per_s=rate).n_frames < 10_000
+        assert time.monotonic() - started < 50
+        stopper.join()
+
+
+def test_drops_of_a_socket_that_nobody_reads_are_seen_from_outside(copying: CopyingReceiver) -> None:
+    frames = Frames(EIGER)
+    assert kernel_drops(copying.port) == 0
+    with Camera(frames, copying.port, segments=False) as camera:
+        sent = camera.send(copying.granted_bytes // frames.bytes_per_frame * 3)
+    waiting = sent.n_frames * frames.packets_per_frame - kernel_drops(copying.port)
+    copying.start(waiting)
+    copying.finish(stop=False)
+    assert copying.n_received == waiting
+    assert kernel_drops(copying.port) > 0
