@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, metavar="FILE", help="the result as JSON, by default bench-<date>-<time>.json"
     )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="the table once more, in Markdown")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="each figure against its target, as SVG")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="JSON of an earlier run to compare with")
     parser.add_argument("--json", action="store_true", help="the JSON on standard output in place of the tables")
 
@@ -53,8 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     check_output_file(arguments.folder / "bench", "--folder")
     output = arguments.output or Path(time.strftime("bench-%Y%m%d-%H%M%S.json"))
     check_output_file(output, "--output")
-    if arguments.markdown is not None:
-        check_output_file(arguments.markdown, "--markdown")
+    for option in ("markdown", "picture"):
+        if getattr(arguments, option) is not None:
+            check_output_file(getattr(arguments, option), f"--{option}")
     earlier = None if arguments.compare is None else Result.read(arguments.compare)
     result = run_suite(names, repeats=arguments.repeats, folder=arguments.folder, progress=_show)
     _write(result, earlier, output, arguments)
@@ -62,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _write(result: "Result", earlier: "Result | None", output: Path, arguments: argparse.Namespace) -> None:
+    from std_benchmarks.picture import to_svg
     from std_benchmarks.tables import print_comparison, print_result, to_markdown
     from std_daq.cli.console import table_console
 
@@ -69,6 +72,8 @@ def _write(result: "Result", earlier: "Result | None", output: Path, arguments: 
     output.write_text(document)
     if arguments.markdown is not None:
         arguments.markdown.write_text(to_markdown(result))
+    if arguments.picture is not None:
+        arguments.picture.write_text(to_svg(result))
     if arguments.json:
         print(document, end="")
         return

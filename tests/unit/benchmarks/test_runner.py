@@ -79,11 +79,13 @@ def test_command_lists_without_measuring(capsys: pytest.CaptureFixture[str]) -> 
 def test_command_writes_the_document_and_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output, markdown = tmp_path / "bench.json", tmp_path / "bench.md"
     arguments = ["bench", "memory", "--folder", str(tmp_path), "--output", str(output), "--markdown", str(markdown)]
+    arguments += ["--picture", str(tmp_path / "bench.svg")]
     assert main(arguments) == 0
     assert "│ a" in capsys.readouterr().out
     assert main([*arguments, "--compare", str(output), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["benchmarks"]["memory"]["figures"][0]["name"] == "a"
     assert "| a | 1 s |" in markdown.read_text()
+    assert (tmp_path / "bench.svg").read_text().startswith("<svg")
 
 
 def test_command_refuses_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
