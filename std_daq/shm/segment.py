@@ -25,6 +25,7 @@ PAGE = 4096
 MAGIC = b"STDDAQ\x00\x01"
 LAYOUT_VERSION = 1
 _ALLOCATION_STEP = 256 * 2**20
+_MADV_POPULATE_READ = 22
 _MADV_POPULATE_WRITE = 23
 
 HEADER = np.dtype(
@@ -92,11 +93,11 @@ class Segment:
         try:
             fcntl.flock(directory, fcntl.LOCK_EX)
             existing = cls._attach_if_equal(path, total_bytes, geometry)
-            if existing is not None:
-                return existing, False
-            return cls._create(path, total_bytes, geometry), True
+            segment = existing or cls._create(path, total_bytes, geometry)
         finally:
             os.close(directory)
+        segment.prefault(is_new=existing is None)
+        return segment, existing is None
 
     @classmethod
     def attach(cls, path: Path, *, is_writable: bool = False) -> Self:
@@ -169,17 +170,21 @@ class Segment:
         except BaseException:
             making.unlink(missing_ok=True)
             raise
-        segment.prefault()
         return segment
 
-    def prefault(self) -> None:
-        """Map all pages now: a first touch later costs far more than a warm one."""
+    def prefault(self, *, is_new: bool) -> None:
+        """Map all pages now: a first touch later, while data flow, costs far more than a warm one.
+
+        Pages that have just been allocated are filled with zeros and mapped one by one. Those of a ring that is in
+        use are mapped 16 at a time if it is for reading, and in a tmpfs they can be written from then on all the same.
+        """
         log = get_logger()
+        advice = _MADV_POPULATE_WRITE if is_new else _MADV_POPULATE_READ
         for start in range(0, len(self._map), _ALLOCATION_STEP):
             length = min(_ALLOCATION_STEP, len(self._map) - start)
-            # Kernels before 5.14 do not know it: the pages exist, and only their mapping is left to the first touch.
+            # Kernels before 5.14 do not know it: there the mapping is left to the first touch.
             with suppress(OSError):
-                self._map.madvise(_MADV_POPULATE_WRITE, start, length)
+                self._map.madvise(advice, start, length)
             if start:
                 log.info("ring_prefault", path=str(self.path), done_bytes=start + length, of_bytes=len(self._map))
 

@@ -1,4 +1,6 @@
+import mmap
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -145,6 +147,21 @@ def test_restarted_owner_goes_on_with_the_same_ring_and_readers_survive(shm_dir:
     assert reader.journal.read(0, 10).entries["id"].tolist() == [5, 6]
     reader.close()
     second.close()
+
+
+@pytest.mark.skipif(tuple(map(int, os.uname().release.split(".")[:2])) < (5, 14), reason="the kernel cannot prefault")
+@pytest.mark.parametrize("is_taken_over", [False, True])
+def test_owner_writes_its_ring_for_the_first_time_without_page_faults(shm_dir: Path, is_taken_over: bool) -> None:
+    ring, _ = make(shm_dir / "ring", n_slots=16, shape=(512, 1024))
+    if is_taken_over:
+        ring.close()
+        ring, is_new = make(shm_dir / "ring", n_slots=16, shape=(512, 1024))
+        assert not is_new
+    faults = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    ring.images[:] = 1
+    faults = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - faults
+    assert faults < ring.images.nbytes // mmap.PAGESIZE // 100
+    ring.close()
 
 
 def test_another_geometry_retires_the_old_ring_so_that_readers_notice(shm_dir: Path) -> None:
