@@ -1,10 +1,7 @@
 """The writer of one image file, which others may read while it grows and after the writer was killed."""
 
-import errno
-import fcntl
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,8 +17,10 @@ import numpy.typing as npt
 from std_daq.errors import FileFormatError
 from std_daq.files import layout
 from std_daq.files.description import ImageFileDescription
+from std_daq.files.disk_file import DiskFile
 from std_daq.files.ending import write_report
 from std_daq.files.hdf5 import FORMAT_VERSION, close_regardless, explained_error, keep_metadata_in_memory
+from std_daq.files.naming import appear, check_is_free, partial_path
 from std_daq.files.nexus import describe_status, write_structure, write_text_attribute
 from std_daq.protocols.requests import RunReport
 
@@ -58,7 +57,12 @@ class ImageFile:
     """
 
     def __init__(
-        self, path: Path, file: h5py.File, description: ImageFileDescription, clock: Callable[[], datetime]
+        self,
+        path: Path,
+        file: h5py.File,
+        disk: DiskFile,
+        description: ImageFileDescription,
+        clock: Callable[[], datetime],
     ) -> None:
         self.path = path
         self.n_images = 0
@@ -77,9 +81,7 @@ class ImageFile:
         }
         self._n_in_columns = 0
         self._has_failed = False
-        # Tells `recover` that the writer is alive: HDF5 itself keeps no lock on a file that is written so.
-        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        _lock_shared(self._fd)
+        self._disk = disk
 
     @classmethod
     def create(cls, path: Path, description: ImageFileDescription, *, clock: Callable[[], datetime] = _now) -> Self:
@@ -101,33 +103,38 @@ class ImageFile:
         OSError
             The file cannot be made; nothing is left of it.
         """
+        check_is_free(path)
+        unfinished = partial_path(path)
         try:
             file = h5py.File(
-                path,
-                "x",
+                unfinished,
+                "w",
                 libver=FORMAT_VERSION,
                 locking="best-effort",
                 alignment_threshold=_ALIGN_FROM_BYTES,
                 alignment_interval=_ALIGNMENT_BYTES,
                 rdcc_nbytes=_CHUNK_CACHE_BYTES,
             )
-        except FileExistsError:
-            text = "the file exists, and image files are never overwritten"
-            raise FileExistsError(errno.EEXIST, text, str(path)) from None
         except OSError as error:
             raise explained_error(error, path, "cannot create the file") from error
+        disk: DiskFile | None = None
         try:
             write_structure(file, description, clock())
             _create_datasets(file, description)
             keep_metadata_in_memory(file)
             file.swmr_mode = True
-            return cls(path, file, description, clock)
+            disk = DiskFile(unfinished)
+            image_file = cls(path, file, disk, description, clock)
+            appear(unfinished, path)  # whatever happens from here on, the file can be recovered
         except BaseException as error:
-            path.unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
             close_regardless(file)
-            if isinstance(error, OSError):
+            if disk is not None:
+                disk.close()
+            if isinstance(error, OSError) and not isinstance(error, FileExistsError):
                 raise explained_error(error, path, "cannot create the file") from error
             raise
+        return image_file
 
     def append(
         self,
@@ -168,14 +175,15 @@ class ImageFile:
             with self._writing("metadata of images"):
                 self._write_pending()
         row = self.n_images
-        size_before = os.fstat(self._fd).st_size
+        size_before = self._disk.n_bytes
+        self._disk.reserve(size_before + n_bytes)
         try:
             with self._writing(f"image {image_id}"):
                 self._pixels.set_extent((row + 1, *self._shape))
                 self._pixels.write_direct_chunk((row, 0, 0), chunk)
         except OSError:
             # The part of the chunk that still fitted on the disk makes room for how the run ended.
-            os.ftruncate(self._fd, size_before)
+            self._disk.cut(size_before)
             raise
         i = row - self._n_in_columns
         pending = self._pending
@@ -234,6 +242,8 @@ class ImageFile:
     def flush(self) -> None:
         """Make all images appended so far visible to readers, and safe from a crash of this process.
 
+        The disk begins to take them; see `sync_file` for an end that waits for it.
+
         Raises
         ------
         OSError
@@ -257,6 +267,7 @@ class ImageFile:
             self._pixels.flush()
             self._write_pending()
             file.flush()
+        self._disk.begin_write_back()
         self.n_flushed = self.n_images
 
     def finish(self, report: RunReport) -> None:
@@ -294,10 +305,11 @@ class ImageFile:
                     file.flush()
                 self.n_flushed = self.n_images
                 file.close()
+                self._disk.begin_write_back()
         finally:
             if self._has_failed:
                 close_regardless(file)
-            os.close(self._fd)
+            self._disk.close()
 
     def __enter__(self) -> Self:
         return self
@@ -355,11 +367,3 @@ def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None
         n_rows = max(1, min(_ROWS_PER_CHUNK, _CHUNK_BYTES // row_bytes))
         file.create_dataset(name, shape=(0, *row), maxshape=(None, *row), chunks=(n_rows, *row), dtype=dtype)
     describe_status(file[layout.STATUS])
-
-
-def _lock_shared(fd: int) -> None:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EWOULDBLOCK}:
-            raise

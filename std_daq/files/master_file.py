@@ -1,6 +1,5 @@
 """The master file of a run with several data files: one pixel dataset over all of them, and all of their metadata."""
 
-import errno
 import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -14,8 +13,10 @@ import numpy.typing as npt
 from std_daq.errors import FileFormatError
 from std_daq.files import layout
 from std_daq.files.contents import Columns, check_layout, read_columns
+from std_daq.files.disk_file import sync_file, sync_folder
 from std_daq.files.ending import write_report
 from std_daq.files.hdf5 import FORMAT_VERSION
+from std_daq.files.naming import appear, check_is_free, partial_path
 from std_daq.files.nexus import describe_status, write_text_attribute
 from std_daq.protocols.requests import RunReport
 
@@ -48,16 +49,17 @@ def write_master(path: Path, data_files: Sequence[Path], report: RunReport) -> N
     OSError
         The master cannot be written.
     """
-    if path.exists() or path.is_symlink():
-        raise FileExistsError(errno.EEXIST, "the file exists, and image files are never overwritten", str(path))
+    check_is_free(path)
     if not data_files:
         raise FileFormatError(f"{path}: a master file needs data files")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_path(path)
     try:
         with h5py.File(partial, "w", libver=FORMAT_VERSION, locking="best-effort") as master:
             _write_contents(master, path.parent, data_files, report)
         _check_pixels(partial, data_files)
-        os.link(partial, path)  # unlike a renaming, fails if the name is taken
+        sync_file(partial, lambda: None)
+        appear(partial, path)
+        sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 

@@ -153,6 +153,7 @@ def _mark_closed(fd: int, path: Path) -> tuple[str, ...]:
     # A repair that was killed as it had just begun to write leaves a file that cannot be followed.
     if superblock.can_be_followed:
         _examine(path, is_following=True)
+    os.ftruncate(fd, n_file_bytes)  # gives back the space that the writer had set aside behind the end
     _write_superblock(fd, superblock.closed(n_file_bytes).to_bytes())
     try:
         _examine(path)

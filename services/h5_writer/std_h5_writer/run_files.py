@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from std_daq.errors import FileFormatError, StdDaqError
 from std_daq.files import layout
 from std_daq.files.description import ImageFileDescription
+from std_daq.files.disk_file import sync_file
 from std_daq.files.ending import finish_closed
 from std_daq.files.image_file import ImageFile
 from std_daq.protocols.requests import RunReport
@@ -125,14 +126,14 @@ class RunFiles:
             self._unflushed_ids.clear()
 
     def finish(self, report: RunReport, after_each: Callable[[], None]) -> None:
-        """Write the verdict into all files and close them.
+        """Write the verdict into all files, close them, and wait until they are on the disk.
 
         Parameters
         ----------
         report
             How the run ended.
         after_each
-            Called after each file.
+            Called after each file, and now and then while the disk takes one.
 
         Raises
         ------
@@ -147,6 +148,8 @@ class RunFiles:
                 else:
                     with self._owner.identity():
                         finish_closed(path, report)
+                with self._owner.identity():
+                    sync_file(path, after_each)
             except (OSError, StdDaqError) as error:
                 failure = failure or error
             after_each()
