@@ -12,6 +12,7 @@ from std_daq.errors import ConfigError
 BENCHMARKS = {
     "memory": "what one core copies from memory to memory",
     "drain": "CPU time to empty a full socket into the FrameBuffer",
+    "synchroniser": "frames a second brought together from 2 to 72 sources",
 }
 
 
