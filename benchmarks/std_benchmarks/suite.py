@@ -11,7 +11,10 @@ from std_daq.errors import ConfigError
 # Each is a module of this package with `measure(setting)`.
 BENCHMARKS = {
     "memory": "what one core copies from memory to memory",
+    "sending": "packets a second out of the simulator",
     "drain": "CPU time to empty a full socket into the FrameBuffer",
+    "paced": "CPU time to receive 0.5 GB/s, and the delay of an image",
+    "highest_rate": "highest lossless rate over a minute, a core each for sender and receiver",
     "synchroniser": "frames a second brought together from 2 to 72 sources",
 }
 

@@ -74,13 +74,14 @@ class Frames:
 
     Attributes
     ----------
-    config, layout
-        The configuration and the layout of the packets.
+    document, config, layout
+        The configuration, as it was given and as it is read, and the layout of the packets.
     packets
         Templates, (n_templates, packets_per_frame, packet_bytes); the sender stamps them anew for each frame.
     """
 
     def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
         self.config: DetectorConfig = parse_config(document)
         detector = open_detector(self.config)
         self.layout: PacketLayout = detector.packet_layout(0)

@@ -15,6 +15,7 @@ import numpy as np
 from std_benchmarks import reference
 from std_benchmarks.receiving.camera import ADDRESS, Frames, Sent
 from std_benchmarks.receiving.kernel_drops import kernel_drops
+from std_benchmarks.receiving.settling import is_reached
 from std_daq.errors import PortError, ResourceError
 
 BATCH = 64
@@ -110,6 +111,10 @@ class CopyingReceiver:
         self._thread = threading.Thread(target=self._run, args=(n_packets,), name="copying-receiver")
         self._thread.start()
 
+    def wait_for(self, n_packets: int) -> bool:
+        """Wait until so many packets have come since it was started; returns whether, within a second."""
+        return is_reached(lambda: self.n_received >= n_packets)
+
     def finish(self, *, stop: bool = True) -> float:
         """Wait for the end of a turn, or end it; returns the CPU seconds of the thread."""
         if self._thread is None:
@@ -119,6 +124,18 @@ class CopyingReceiver:
         if self._failure:
             raise PortError(f"the receiver in C has failed: {os.strerror(self._failure)}")
         return self._cpu_s
+
+    def begin(self) -> None:
+        """Begin a trial."""
+        self.start()
+
+    def end(self, sent: Sent) -> bool:
+        """End a trial; returns whether all packets have come, and raises AssertionError if they are not right."""
+        has_all = self.wait_for(sent.n_frames * self._frames.packets_per_frame)
+        self.finish()
+        if has_all and not self.is_right(sent):
+            raise AssertionError("the receiver in C has all packets, but not as they were sent")
+        return has_all
 
     def is_right(self, sent: Sent) -> bool:
         """Tell whether the ring holds the last frames that were sent, every byte."""

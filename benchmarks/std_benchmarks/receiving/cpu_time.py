@@ -3,8 +3,6 @@
 import ctypes
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from std_daq.errors import ResourceError
 
@@ -21,14 +19,3 @@ def process_s(pid: int) -> float:
     if error:
         raise ResourceError(f"process {pid} has no clock: {os.strerror(error)}")
     return time.clock_gettime(clock.value)
-
-
-@contextmanager
-def pinned(core: int) -> Iterator[None]:
-    """Let this thread run on one core, and whatever threads and processes it starts meanwhile."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, allowed)

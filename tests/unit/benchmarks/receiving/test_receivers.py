@@ -1,23 +1,30 @@
 """The receivers of the benchmarks, and the camera that sends to them: the right bytes, whatever the timing."""
 
+import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from std_benchmarks.receiving.camera import EIGER, JUNGFRAU, Camera, Frames
+from std_benchmarks.receiving.announcements import Announcements
+from std_benchmarks.receiving.camera import EIGER, JUNGFRAU, Camera, Frames, Sent
 from std_benchmarks.receiving.copying_receiver import CopyingReceiver
+from std_benchmarks.receiving.cores import sender_and_receiver
 from std_benchmarks.receiving.kernel_drops import kernel_drops
+from std_benchmarks.receiving.lossless_trials import LosslessTrials
 from std_benchmarks.receiving.port_drain import PortDrain
+from std_benchmarks.receiving.receiver_process import ReceiverProcess
 from std_daq.detectors.sls_packets import SLS_HEADER
+from std_daq.errors import ResourceError
 from std_daq.testing.wait import wait_until
 
 BUFFER_BYTES = 4 * 2**20
-N_SLOTS = 8
+N_SLOTS = 16
 detectors = pytest.mark.parametrize("document", [JUNGFRAU, EIGER], ids=["jungfrau", "eiger"])
 senders = pytest.mark.parametrize("segments", [False, True], ids=["plain", "segments"])
 
@@ -113,3 +120,55 @@ def test_drops_of_a_socket_that_nobody_reads_are_seen_from_outside(copying: Copy
     copying.finish(stop=False)
     assert copying.n_received == waiting
     assert kernel_drops(copying.port) > 0
+
+
+def test_the_service_on_one_core_receives_and_announces_what_is_sent(tmp_path: Path) -> None:
+    frames = Frames(EIGER)
+    core = min(os.sched_getaffinity(0))
+    with (
+        closing(
+            ReceiverProcess(frames, tmp_path, tmp_path, n_slots=N_SLOTS, buffer_bytes=BUFFER_BYTES, core=core)
+        ) as service,
+        Announcements(service.address, core=core) as announcements,
+        Camera(frames, service.port, segments=True) as camera,
+    ):
+        service.begin()
+        sent = camera.send(3, bytes_per_s=50e6)
+        assert service.end(sent)
+        assert service.cpu_s > service.main_thread_s / 2 > 0
+        announcements.take()
+        while not announcements.wait_for(1):
+            camera.send(1)
+        times_ns, said = announcements.take()
+        assert len(times_ns) == len(said) > 0
+        assert not said["status"].any()
+
+
+def test_a_trial_ends_when_the_kernel_drops_and_says_that_not_all_arrived(copying: CopyingReceiver) -> None:
+    class Sleeper:
+        """Receives nothing."""
+
+        port = copying.port
+
+        def begin(self) -> None: ...
+
+        def end(self, sent: Sent) -> bool:
+            return False
+
+    with closing(LosslessTrials(Sleeper(), Frames(EIGER), min(os.sched_getaffinity(0)))) as trials:
+        started = time.monotonic()
+        assert not trials.lasting(60.0)(None).is_lossless
+        assert time.monotonic() - started < 30
+
+
+def test_a_trial_at_a_rate_below_the_limit_loses_nothing(copying: CopyingReceiver) -> None:
+    with closing(LosslessTrials(copying, Frames(EIGER), min(os.sched_getaffinity(0)))) as trials:
+        trial = trials.lasting(0.2)(20e6)
+        assert trial.is_lossless
+        assert trial.bytes_per_s < 25e6
+
+
+def test_two_cores_are_needed() -> None:
+    assert sender_and_receiver((3, 5, 7)) == (3, 5)
+    with pytest.raises(ResourceError, match="a core each"):
+        sender_and_receiver((3,))
