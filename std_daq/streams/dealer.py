@@ -63,6 +63,11 @@ class Dealer:
             raise PortError(f"{address} cannot be connected to: {error.strerror}") from None
 
     @property
+    def failure(self) -> str:
+        """Why the connection has ended: empty, because ZMQ makes it anew by itself."""
+        return ""
+
+    @property
     def socket(self) -> "zmq.Socket[bytes]":
         """For pollers."""
         return self._socket

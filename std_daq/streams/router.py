@@ -55,8 +55,8 @@ class Router:
             socket.setsockopt(zmq.CURVE_SERVER, 1)
             socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret)
             socket.setsockopt(zmq.ZAP_DOMAIN, _DOMAIN)
-        elif not _LOOPBACK.match(address):
-            get_logger().warning("open_to_everybody", address=address, remedy="use CURVE keys, or a firewall")
+        else:
+            warn_if_open(address)
         try:
             socket.bind(address)
         except zmq.ZMQError as error:
@@ -130,6 +130,9 @@ class RouterPeer:
         tracker: Any = self._socket.send(memory, zmq.DONTWAIT, copy=False, track=True)
         return tracker  # type: ignore[no-any-return]
 
+    def transmit(self) -> None:
+        """Do nothing: what is queued is sent by ZMQ's own thread."""
+
     def _address(self) -> bool:
         try:
             self._socket.send(self._identity, zmq.DONTWAIT | zmq.SNDMORE)
@@ -148,3 +151,9 @@ def end_stuck_connections(socket: "zmq.Socket[bytes]", timeout_s: float) -> None
     # Also where the peer's kernel answers, while the peer itself takes nothing.
     with suppress(zmq.ZMQError):
         socket.setsockopt(zmq.TCP_MAXRT, int(timeout_s * 1000))
+
+
+def warn_if_open(address: str) -> None:
+    """Say in the log that everybody is served who can reach an address from other machines."""
+    if not _LOOPBACK.match(address):
+        get_logger().warning("open_to_everybody", address=address, remedy="use CURVE keys, or a firewall")

@@ -160,6 +160,9 @@ class MemoryPeer:
         tracker = MemoryTracker()
         return tracker if self._queue(memory, tracker) else None
 
+    def transmit(self) -> None:
+        """Do nothing: what is queued is delivered when the test says so."""
+
     def _queue(self, message: bytes | memoryview, tracker: MemoryTracker | None) -> bool:
         wire = self._wire
         if wire is None or not wire.is_up or len(wire.outgoing) >= wire.queue_messages:
@@ -170,6 +173,8 @@ class MemoryPeer:
 
 class MemoryConnection:
     """A dealer."""
+
+    failure = ""
 
     def __init__(self, network: MemoryNetwork, address: str) -> None:
         self._network = network

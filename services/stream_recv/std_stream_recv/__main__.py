@@ -1,7 +1,7 @@
 """The command ``std-stream-recv``."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from std_daq.service import Service, ServiceContext, run_service, service_parser
@@ -28,31 +28,32 @@ def _start(context: ServiceContext) -> Service:
     from std_daq.streams.dealer import Dealer
     from std_daq.streams.doorbell import DoorbellPublisher
     from std_daq.streams.message_memory import reuse_message_memory
-    from std_stream_recv.link import Link
+    from std_daq.streams.tcp_dealer import TcpDealer
+    from std_stream_recv.link import Connection, Link
     from std_stream_recv.metrics import ReceiverMetrics
     from std_stream_recv.plan import make_plans
     from std_stream_recv.publisher import ImagePublisher
     from std_stream_recv.receiver import StreamReceiver
 
-    reuse_message_memory()
     config = context.config
     wanted = config.replication.receive
     if wanted is None:
         raise ConfigError("it is not said where the images come from", key="replication.receive")
-    curve = wanted.curve
-    keys = None if curve is None else read_client_keys(curve.secret_key_file, curve.server_public_key_file)
+    connect: Callable[[str], Connection] = partial(TcpDealer, largest_bytes=LARGEST_MESSAGE_BYTES)
+    if wanted.curve is not None:
+        reuse_message_memory()
+        connect = partial(
+            Dealer,
+            queue_messages=64,
+            largest_bytes=LARGEST_MESSAGE_BYTES,
+            timeout_s=config.replication.timeout_s,
+            keys=read_client_keys(wanted.curve.secret_key_file, wanted.curve.server_public_key_file),
+        )
     metrics = ReceiverMetrics(context.registry)
     ring = _open_images(config, wanted)
     metrics.slots.set(ring.n_slots)
     bell = DoorbellPublisher(images_address(config))
     publisher = ImagePublisher(ring, bell, metrics)
-    connect = partial(
-        Dealer,
-        queue_messages=64,
-        largest_bytes=LARGEST_MESSAGE_BYTES,
-        timeout_s=config.replication.timeout_s,
-        keys=keys,
-    )
     return StreamReceiver(
         ring=ring,
         publisher=publisher,

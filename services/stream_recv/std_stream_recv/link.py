@@ -32,11 +32,16 @@ from std_stream_recv.publisher import Item, ItemState
 
 KEEP_ALIVES_IN_TIMEOUT = 5
 PAUSE_S = 1.0
+SHORT_PAUSE_S = 0.1
 FAREWELL_S = 0.1
 
 
 class Connection(Protocol):
     """A connection to a sender."""
+
+    @property
+    def failure(self) -> str:
+        """Why it has ended; empty while it has not."""
 
     @property
     def socket(self) -> Any:
@@ -49,7 +54,7 @@ class Connection(Protocol):
         """Return the next message, if there is one."""
 
     def receive_into(self, memory: memoryview) -> int | None:
-        """Put the next message into memory; returns its size, if there is one."""
+        """Put the next message into memory, the same until it has come; returns its size, if it has."""
 
     def close(self, linger_s: float = 0.0) -> None:
         """End it."""
@@ -153,6 +158,7 @@ class Link:
         while self.connection is not None and not (self.has_entry or self._n_chunks or self.failure):
             message = self.connection.receive()
             if message is None:
+                self._see_whether_it_ended(self.connection)
                 break
             self._heard_at = self._clock()
             try:
@@ -191,6 +197,7 @@ class Link:
             return False
         n_bytes = self.connection.receive_into(memory)
         if n_bytes is None:
+            self._see_whether_it_ended(self.connection)
             return False
         self._heard_at = self._clock()
         if n_bytes != len(memory):
@@ -245,6 +252,10 @@ class Link:
         self._conditions.warning("source_lost", address=self.address, why=why)
         if is_elsewhere:
             self._attempt += 1
+
+    def _see_whether_it_ended(self, connection: Connection) -> None:
+        if connection.failure and not self.failure:
+            self._fail(connection.failure, pause_s=SHORT_PAUSE_S, is_elsewhere=not self.is_welcome)
 
     def _take(self, message: bytes) -> None:
         """Take a message; raises ValueError for one that is not understood."""

@@ -73,6 +73,7 @@ class StreamReceiver:
         self._clock = clock
         self._conditions = ConditionLog(clock=clock)
         self._coming: _Coming | None = None
+        self._has_more = False
         self._n_unacknowledged = 0
         self._acknowledge_at = self._next_show = 0.0
         self._rings_agreed_at = clock()
@@ -105,8 +106,10 @@ class StreamReceiver:
         if self._publisher.published.ring == 0:
             self._keep_beginning(self._links[0])
         n_finished = 0
+        self._has_more = True
         for _ in range(ENTRIES_A_STEP):
             if not self._take_next():
+                self._has_more = False
                 break
             n_finished += self._publish()
         n_finished += self._publish()
@@ -137,7 +140,8 @@ class StreamReceiver:
             is_coming = self._coming is not None and self._coming.item.source == source
             if link.connection is not None and (is_coming or not link.has_entry):
                 waited_for.append((link.connection.socket, zmq.POLLIN))
-        zmq.zmq_poll(waited_for, ACKNOWLEDGE_MS if self._n_unacknowledged else WAIT_MS)
+        limit_ms = ACKNOWLEDGE_MS if self._n_unacknowledged else WAIT_MS
+        zmq.zmq_poll(waited_for, 0 if self._has_more else limit_ms)
 
     def _take_next(self) -> bool:
         """Take what comes next, as far as it is there; returns whether there may be more."""

@@ -37,16 +37,22 @@ def _start(context: ServiceContext) -> Service:
     from std_daq.streams.curve_keys import read_server_keys
     from std_daq.streams.doorbell import Doorbell
     from std_daq.streams.router import Router
+    from std_daq.streams.tcp_router import TcpRouter
     from std_stream_send.metrics import SenderMetrics
     from std_stream_send.sender import StreamSender
 
     config = context.config
     replication = config.replication
     sender = replication.send[context.arguments.sender]
-    keys = None if sender.curve is None else read_server_keys(sender.curve.secret_key_file, sender.curve.clients)
+    router: Router | TcpRouter
+    if sender.curve is None:
+        router = TcpRouter(sender.address, timeout_s=replication.timeout_s)
+    else:
+        keys = read_server_keys(sender.curve.secret_key_file, sender.curve.clients)
+        router = Router(sender.address, queue_messages=64, timeout_s=replication.timeout_s, keys=keys)
     return StreamSender(
         detector_name=config.detector_name,
-        router=Router(sender.address, queue_messages=64, timeout_s=replication.timeout_s, keys=keys),
+        router=router,
         doorbell=Doorbell(images_address(config)),
         attach=partial(ImageBuffer.attach, image_buffer_path(config)),
         metrics=SenderMetrics(context.registry, context.instance),

@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import zmq
 
@@ -10,10 +11,9 @@ from std_daq.errors import SharedMemoryError
 from std_daq.protocols.replication import Ack, Hello, Kind, encode_kind, encode_refusal, kind_of
 from std_daq.shm.image_buffer import ImageBuffer
 from std_daq.streams.doorbell import Doorbell
-from std_daq.streams.router import Router
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_stream_send.metrics import SenderMetrics
-from std_stream_send.session import Session
+from std_stream_send.session import Channel, Session
 
 MAX_SESSIONS = 64
 KEEP_ALIVES_IN_TIMEOUT = 5
@@ -23,6 +23,23 @@ _LOOK_AGAIN_S = 1.0
 _SHOW_S = 0.2
 _MESSAGES_A_STEP = 1000
 _RECEIVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+class Router(Protocol):
+    """Where receivers connect."""
+
+    @property
+    def sockets(self) -> Sequence[Any]:
+        """What a poller waits for."""
+
+    def receive(self) -> tuple[bytes, bytes] | None:
+        """Return a receiver's identity and its message, None where there is none."""
+
+    def peer(self, identity: bytes) -> Channel:
+        """Return the way to a receiver."""
+
+    def close(self) -> None:
+        """End all connections."""
 
 
 class StreamSender:
@@ -106,7 +123,7 @@ class StreamSender:
     def close(self) -> None:
         """Tell the receivers, and let go of everything."""
         for identity in list(self._sessions):
-            self._router.peer(identity).send(encode_kind(Kind.BYE))
+            self._answer(identity, encode_kind(Kind.BYE))
             self._end(identity, "this sender ends")
         self._router.close()
         self._doorbell.close()
@@ -131,7 +148,7 @@ class StreamSender:
                 ack = Ack.decode(message)
                 session = self._sessions.get(identity)
                 if session is None:
-                    self._router.peer(identity).send(encode_kind(Kind.UNKNOWN))
+                    self._answer(identity, encode_kind(Kind.UNKNOWN))
                 else:
                     session.acknowledge(ack)
             case Kind.BYE:
@@ -203,7 +220,12 @@ class StreamSender:
         self._metrics.refused.inc()
         self._conditions.warning("receiver_refused", reason=reason)
         self._end(identity, reason)
-        self._router.peer(identity).send(encode_refusal(reason))
+        self._answer(identity, encode_refusal(reason))
+
+    def _answer(self, identity: bytes, message: bytes) -> None:
+        peer = self._router.peer(identity)
+        peer.send(message)
+        peer.transmit()
 
     def _look_for_ring(self) -> None:
         try:

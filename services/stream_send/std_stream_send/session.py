@@ -60,6 +60,9 @@ class Channel(Protocol):
     def send_in_place(self, memory: memoryview) -> Tracker | None:
         """Queue memory that is read later; None where there is no room."""
 
+    def transmit(self) -> None:
+        """Hand over to the network what it takes of what is queued."""
+
 
 @dataclass(slots=True)
 class SessionCounters:
@@ -206,8 +209,13 @@ class Session:
         for _ in range(MOST_A_STEP):
             if not (self._flush() and self._go_on()):
                 break
+            self._check()
         self._tell_position()
         self._flush()
+        self._channel.transmit()
+        if self._check():
+            self._flush()
+            self._channel.transmit()
 
     def close(self) -> None:
         """Let go of the ring."""
@@ -222,10 +230,12 @@ class Session:
             raise SharedMemoryError("images of the ring before are still being sent")
         return self._attach()
 
-    def _check(self) -> None:
-        """Find out whether the images that have left were whole up to then, and tell."""
+    def _check(self) -> bool:
+        """Find out whether the images that have left were whole up to then, and tell; returns whether any have."""
+        if not (self._unchecked and self._unchecked[0].has_left):
+            return False
         torn = set()
-        next_sequence = None
+        next_sequence = 0
         while self._unchecked and self._unchecked[0].has_left:
             sent = self._unchecked.popleft()
             next_sequence = sent.sequence + 1
@@ -235,8 +245,8 @@ class Session:
                 self._floor = sent.ring.journal.next_sequence - sent.ring.n_slots * 3 // 4
         self._counters.n_torn += len(torn)
         self._counters.n_lost += len(torn)
-        if next_sequence is not None:
-            self._put(Checked(next_sequence, frozenset(torn)).encode())
+        self._put(Checked(next_sequence, frozenset(torn)).encode())
+        return True
 
     def _flush(self) -> bool:
         """Hand over what waits; returns whether there was room for all of it."""

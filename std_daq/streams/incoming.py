@@ -1,0 +1,127 @@
+"""Incoming: messages out of a TCP socket, the large ones straight into the memory where they are wanted."""
+
+import socket
+
+from std_daq.streams.framing import GREETING, LENGTH
+
+# So much is read where the next message is a small one, and what follows it is not known.
+READ_BYTES = 2**16
+# So much is read beyond a large one: the head of the next, and little of what would better go where it is wanted.
+_READ_ON_BYTES = 2**12
+
+
+class Incoming:
+    """What one socket receives.
+
+    Parameters
+    ----------
+    connection
+        A socket that does not block.
+    largest_bytes
+        A larger message ends the connection, unless there is memory for it.
+    """
+
+    def __init__(self, connection: socket.socket, largest_bytes: int) -> None:
+        self._socket = connection
+        self._largest_bytes = largest_bytes
+        self._buffer = memoryview(bytearray(READ_BYTES + LENGTH.size + largest_bytes))
+        self._start = self._end = 0
+        self._length: int | None = None
+        self._n_placed = 0
+        self._is_greeted = False
+
+    def receive(self) -> bytes | None:
+        """Return the next message, None where it has not come.
+
+        Raises
+        ------
+        OSError
+            When the connection has ended.
+        ValueError
+            When the peer does not keep to the protocol.
+        """
+        length = self._next_length()
+        if length is None:
+            return None
+        if length > self._largest_bytes:
+            raise ValueError(f"it sends a message of {length} bytes, {self._largest_bytes} at most are expected")
+        if not self._read(length):
+            return None
+        self._length = None
+        return self._take(length)
+
+    def receive_into(self, memory: memoryview) -> int | None:
+        """Put the next message into memory; to be called with the same memory until all of it has come.
+
+        Returns
+        -------
+        The size of the message, None where it has not come.
+
+        Raises
+        ------
+        OSError
+            When the connection has ended.
+        ValueError
+            When the peer does not keep to the protocol, or its message is larger than the memory.
+        """
+        length = self._next_length()
+        if length is None:
+            return None
+        if length > len(memory):
+            raise ValueError(f"it sends a message of {length} bytes in place of one of {len(memory)}")
+        n_held = min(self._end - self._start, length - self._n_placed)
+        if n_held:
+            memory[self._n_placed : self._n_placed + n_held] = self._buffer[self._start : self._start + n_held]
+            self._start += n_held
+            self._n_placed += n_held
+        while (n_wanted := length - self._n_placed) > 0:
+            try:
+                n = self._socket.recvmsg_into([memory[self._n_placed : length], self._buffer[:_READ_ON_BYTES]])[0]
+            except BlockingIOError:
+                return None
+            if n == 0:
+                raise ConnectionError("it has ended the connection")
+            self._n_placed += min(n, n_wanted)
+            self._start, self._end = 0, max(0, n - n_wanted)
+        self._length = None
+        self._n_placed = 0
+        return length
+
+    def _next_length(self) -> int | None:
+        if self._length is None:
+            if not self._is_greeted and not self._greet():
+                return None
+            if not self._read(LENGTH.size):
+                return None
+            (self._length,) = LENGTH.unpack_from(self._buffer, self._start)
+            self._start += LENGTH.size
+        return self._length
+
+    def _greet(self) -> bool:
+        if not self._read(len(GREETING)):
+            return False
+        greeting = self._take(len(GREETING))
+        if greeting != GREETING:
+            raise ValueError("it speaks another protocol: are there keys on one side only?")
+        self._is_greeted = True
+        return True
+
+    def _take(self, n_bytes: int) -> bytes:
+        taken = bytes(self._buffer[self._start : self._start + n_bytes])
+        self._start += n_bytes
+        return taken
+
+    def _read(self, n_bytes: int) -> bool:
+        """Have at least so many bytes in the buffer; returns False where they have not come."""
+        while (n_held := self._end - self._start) < n_bytes:
+            if self._start:
+                self._buffer[:n_held] = self._buffer[self._start : self._end]
+                self._start, self._end = 0, n_held
+            try:
+                n = self._socket.recv_into(self._buffer[n_held : n_held + max(READ_BYTES, n_bytes - n_held)])
+            except BlockingIOError:
+                return False
+            if n == 0:
+                raise ConnectionError("it has ended the connection")
+            self._end += n
+        return True
