@@ -16,6 +16,7 @@ BENCHMARKS = {
     "paced": "CPU time to receive 0.5 GB/s, and the delay of an image",
     "highest_rate": "highest lossless rate over a minute, a core each for sender and receiver",
     "synchroniser": "frames a second brought together from 2 to 72 sources",
+    "replication": "images from one server's ring to another's",
 }
 
 

@@ -1,0 +1,1 @@
+"""What the benchmark of images between servers is made of."""
