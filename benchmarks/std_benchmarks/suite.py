@@ -17,6 +17,10 @@ BENCHMARKS = {
     "highest_rate": "highest lossless rate over a minute, a core each for sender and receiver",
     "synchroniser": "frames a second brought together from 2 to 72 sources",
     "replication": "images from one server's ring to another's",
+    "whole_path": "highest lossless rate of corrected JUNGFRAU images, UDP to file",
+    "cost": "CPU time of each service for each GB of packets",
+    "latency": "from the last packet of an image to its ImageMetadata at a subscriber",
+    "start": "from the start of each service until it is ready",
 }
 
 
