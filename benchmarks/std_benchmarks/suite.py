@@ -21,6 +21,7 @@ BENCHMARKS = {
     "cost": "CPU time of each service for each GB of packets",
     "latency": "from the last packet of an image to its ImageMetadata at a subscriber",
     "start": "from the start of each service until it is ready",
+    "scale": "what the largest detector, image, ring and run cost beside the smallest",
 }
 
 

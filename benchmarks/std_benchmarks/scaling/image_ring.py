@@ -1,0 +1,129 @@
+"""An ImageBuffer with one writer, and what a reader does with it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.protocols.image_metadata import IMAGE_METADATA
+from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.streams.follower import RingFollower, start_oldest
+
+# Larger than the last level of any cache here, so that every image is read from memory, whatever its size.
+_SOURCE_BYTES = 96 * 2**20
+
+
+class ImageWriter:
+    """Writes images of 16 bits as the assembler does, from arrays that are in no cache.
+
+    Parameters
+    ----------
+    path
+        File of the ring; made, or taken over.
+    shape
+        Height and width.
+    n_slots
+        Slots.
+
+    Attributes
+    ----------
+    image_bytes
+        Bytes of an image.
+    is_new
+        Whether the ring was not there before.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int], n_slots: int) -> None:
+        self.ring, self.is_new = ImageBuffer.create(
+            path, shape=shape, dtype=np.dtype("u2"), n_modules=1, buffer_bytes=0, n_slots=n_slots
+        )
+        self.n_slots = n_slots
+        self.image_bytes = 2 * shape[0] * shape[1]
+        n_sources = max(2, _SOURCE_BYTES // self.image_bytes)
+        self._sources = np.ones((n_sources, *shape), np.uint16)
+        self._metadata = np.zeros(1, IMAGE_METADATA)
+
+    def write(self, n: int) -> None:
+        """Publish images; the corners of each tell which it is."""
+        for _ in range(n):
+            self.write_one()
+
+    def write_one(self) -> NDArray[Any]:
+        """Publish an image; returns its ImageMetadata, which is the same array each time."""
+        ring, metadata = self.ring, self._metadata
+        sequence = ring.journal.next_sequence
+        slot = ring.slot(sequence)
+        source = self._sources[sequence % len(self._sources)]
+        source[0, 0] = source[-1, -1] = sequence % 2**16
+        ring.begin(slot)
+        ring.images[slot] = source
+        metadata["id"] = metadata["frame_index"] = metadata["sequence"] = sequence
+        ring.headers["metadata"][slot] = metadata[0]
+        ring.headers["missing_packets"][slot] = 0
+        ring.end(slot)
+        ring.journal.append(metadata)
+        return metadata
+
+    def close(self) -> None:
+        """Let go of the ring."""
+        self.ring.close()
+
+
+class ImageReader:
+    """Copies each image out of the ring, in order.
+
+    Parameters
+    ----------
+    path
+        File of the ring.
+
+    Attributes
+    ----------
+    n_read, n_lost
+        Images that were copied whole; images that were overwritten before or meanwhile.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._follower = RingFollower(lambda: ImageBuffer.attach(path), start=start_oldest)
+        self._follower.read(0)
+        ring = self._follower.ring
+        if ring is None:
+            raise AssertionError(f"{path} is not there")
+        self._ring = ring
+        self._copy = np.empty(ring.shape, ring.dtype)
+        self.n_read = 0
+        self.n_lost = 0
+
+    def touch(self) -> None:
+        """Use every page once."""
+        self._ring.segment.bytes[:: 2**12].max()
+
+    def read(self) -> None:
+        """Read what is there; raises AssertionError for an image that is not what its metadata say."""
+        while (part := self._follower.read()) is not None:
+            self.n_lost += part.n_lost
+            for sequence in part.entries["sequence"].tolist():
+                self._read_one(sequence)
+
+    def skip(self) -> None:
+        """Leave out what is there."""
+        self._follower.skip(0)
+
+    def close(self) -> None:
+        """Let go of the ring."""
+        del self._ring
+        self._follower.close()
+
+    def _read_one(self, sequence: int) -> None:
+        ring = self._ring
+        slot = ring.slot(sequence)
+        generation = ring.generation(slot)
+        is_there = int(ring.headers["metadata"]["sequence"][slot]) == sequence
+        np.copyto(self._copy, ring.images[slot])
+        if not is_there or not ring.is_unchanged(slot, generation):
+            self.n_lost += 1
+            return
+        if self._copy[0, 0] != sequence % 2**16 or self._copy[-1, -1] != sequence % 2**16:
+            raise AssertionError(f"image {sequence} is torn")
+        self.n_read += 1
