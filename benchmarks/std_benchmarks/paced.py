@@ -31,7 +31,7 @@ from std_daq.errors import ResourceError
 BYTES_PER_S = 0.5e9
 SECONDS = 2.0
 PACKETS_PER_BURST = 4
-N_SLOTS = 64
+N_SLOTS = 65
 BUFFER_BYTES = 64 * 2**20
 PERCENTILE = 99
 LEAST_SHARE = 0.97
@@ -103,12 +103,7 @@ class PacedReceivers:
             )
             stack.callback(self._copying.close)
             self._ours = ReceiverProcess(
-                frames,
-                setting.folder,
-                setting.shm,
-                n_slots=N_SLOTS,
-                buffer_bytes=BUFFER_BYTES,
-                core=receiving_core,
+                frames, setting, n_slots=N_SLOTS, buffer_bytes=BUFFER_BYTES, core=receiving_core
             )
             stack.callback(self._ours.close)
             self._announcements = stack.enter_context(Announcements(self._ours.address, core=sending_core))

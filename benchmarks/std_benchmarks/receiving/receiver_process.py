@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from std_benchmarks.receiving.camera import ADDRESS, Frames, Sent
 from std_benchmarks.receiving.cores import pinned
 from std_benchmarks.receiving.cpu_time import process_s
 from std_benchmarks.receiving.settling import is_reached
+from std_benchmarks.setting import Setting
 from std_daq.client.scrape import Scrape, scrape
 from std_daq.config.load import load_config
 from std_daq.config.paths import frame_buffer_path, frames_address, make_runtime_dir
@@ -37,10 +37,8 @@ class ReceiverProcess:
     ----------
     frames
         What will come.
-    folder
-        For configuration, log and sockets.
-    shm
-        Where the FrameBuffer is made.
+    setting
+        Where configuration, log and sockets lie, and where the FrameBuffer.
     n_slots
         Slots of the FrameBuffer.
     buffer_bytes
@@ -61,13 +59,14 @@ class ReceiverProcess:
         It does not start.
     """
 
-    def __init__(self, frames: Frames, folder: Path, shm: Path, *, n_slots: int, buffer_bytes: int, core: int) -> None:
+    def __init__(self, frames: Frames, setting: Setting, *, n_slots: int, buffer_bytes: int, core: int) -> None:
         self._frames = frames
+        folder = setting.folder
         self.port = _free_port()
         document: dict[str, Any] = frames.document | {
             "start_udp_port": self.port,
             "runtime_dir": str(folder),
-            "shared_memory": {"directory": str(shm), "frame_slots": n_slots},
+            "shared_memory": {"directory": str(setting.shm), "frame_slots": n_slots},
             "udp": {"address": ADDRESS, "socket_buffer_bytes": buffer_bytes, "cpus": [core]},
         }
         file = folder / "detector.json"
