@@ -30,8 +30,8 @@ from std_daq.errors import ResourceError
 TRIAL_S = 1.0
 CONFIRM_S = 60.0
 N_STEPS = 5
-STEP_DOWN = 0.95
-N_ATTEMPTS = 8
+SHARES = (0.95, 0.9, 0.8, 0.65)
+"""Of the rate of the short trials, tried when that does not hold: steps that grow, for the whole to end in time."""
 N_FRAMES_ALONE = 2000
 N_SLOTS = 65
 BUFFER_BYTES = 256 * 2**20
@@ -60,7 +60,7 @@ def measure(setting: Setting, confirm_s: float = CONFIRM_S) -> Iterator[Figure]:
             setting.progress(f"{name}: looking for the highest rate")
             found = bisect(twice(trials.lasting(TRIAL_S)), N_STEPS)
             setting.progress(f"{name}: {found.bytes_per_s / 1e9:.2f} GB/s for {TRIAL_S:g} s, now for {confirm_s:g} s")
-            rates.append(confirm(twice(trials.lasting(confirm_s)), found, step=STEP_DOWN, n_attempts=N_ATTEMPTS))
+            rates.append(confirm(twice(trials.lasting(confirm_s)), found, SHARES))
             if not rates[-1].bytes_per_s:
                 raise ResourceError(f"{name} loses packets at any rate: the machine is busy otherwise")
         yield Figure(

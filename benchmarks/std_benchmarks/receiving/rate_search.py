@@ -1,6 +1,6 @@
 """The highest rate without loss: found by bisection with short trials, confirmed by a long one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -76,8 +76,8 @@ def bisect(attempt: Attempt, n_steps: int) -> HighestRate:
     return HighestRate(below, is_sender_the_limit=False)
 
 
-def confirm(attempt: Attempt, found: HighestRate, *, step: float, n_attempts: int) -> HighestRate:
-    """Return the highest rate that holds in a long trial, from the found one down.
+def confirm(attempt: Attempt, found: HighestRate, shares: Sequence[float]) -> HighestRate:
+    """Return the highest rate that holds in a long trial: the one that was found, or else shares of it.
 
     Parameters
     ----------
@@ -85,19 +85,18 @@ def confirm(attempt: Attempt, found: HighestRate, *, step: float, n_attempts: in
         A long trial; it may end as soon as something is lost.
     found
         What short trials have found.
-    step
-        Factor of the rate after each trial that lost something.
-    n_attempts
-        Trials at most; if all lose something the rate is 0.
+    shares
+        Of the found rate, to be tried one after the other when that does not hold; descending.
 
     Returns
     -------
-    The rate that the sender reached in the trial that lost nothing.
+    The rate that the sender reached in the trial that lost nothing; 0 if all lost something.
     """
-    rate = None if found.is_sender_the_limit else found.bytes_per_s
-    for _ in range(n_attempts):
-        trial = attempt(rate)
+    first = attempt(None if found.is_sender_the_limit else found.bytes_per_s)
+    if first.is_lossless:
+        return HighestRate(first.bytes_per_s, found.is_sender_the_limit)
+    for share in shares:
+        trial = attempt(found.bytes_per_s * share)
         if trial.is_lossless:
-            return HighestRate(trial.bytes_per_s, is_sender_the_limit=rate is None)
-        rate = (trial.bytes_per_s if rate is None else rate) * step
+            return HighestRate(trial.bytes_per_s, is_sender_the_limit=False)
     return HighestRate(0.0, is_sender_the_limit=False)
