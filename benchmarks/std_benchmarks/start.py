@@ -28,6 +28,7 @@ from std_daq.cli.up import service_commands
 from std_daq.client.scrape import scrape
 from std_daq.config.load import load_config
 from std_daq.errors import ResourceError
+from std_daq.service.end_with_supervisor import SUPERVISOR_VARIABLE
 from std_daq.service.record import read_records
 from std_daq.service.supervisor import ServiceCommand
 from std_daq.testing.services import free_tcp_port
@@ -35,6 +36,7 @@ from std_daq.testing.services import free_tcp_port
 MOST_STARTS = 3
 LONGEST_START_S = 60.0
 
+NEAR, FAR = "near.json", "far.json"
 _LOOK_S = 0.005
 _STOP_S = 10.0
 _IMPORTS = "import numpy, numba, pydantic, zmq, structlog, prometheus_client"
@@ -47,6 +49,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
             stack.enter_context(_Service(command, file, environment))
             for file in _servers(module.config_file, setting)
             for command in service_commands(load_config(file), file)
+            if file.name == NEAR or command.instance == "stream-recv"
         ]
         seconds: dict[str, list[float]] = {}
         cpu: dict[str, list[float]] = {}
@@ -71,7 +74,7 @@ class _Service:
         self.instance = command.instance
         self._command = [sys.executable, "-m", command.module, *command.arguments]
         self._config = load_config(config_file)
-        self._environment = os.environ | environment
+        self._environment = os.environ | environment | {SUPERVISOR_VARIABLE: str(os.getpid())}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> tuple[float, float]:
@@ -87,7 +90,7 @@ class _Service:
         process = self._process = subprocess.Popen(self._command, env=self._environment)
         while not self._is_ready():
             if process.poll() is not None or time.monotonic() - started > LONGEST_START_S:
-                raise ResourceError(f"{self.instance} did not become ready")
+                raise ResourceError(f"{self.instance} did not become ready: exit code {process.poll()}")
             time.sleep(_LOOK_S)
         return time.monotonic() - started, process_s(process.pid)
 
@@ -116,13 +119,13 @@ class _Service:
 def _servers(config_file: Path, setting: Setting) -> tuple[Path, Path]:
     """Return the configurations of two servers: one with the detector, one that receives its images."""
     document = json.loads(config_file.read_text())
-    near, far = config_file.with_name("near.json"), config_file.with_name("far.json")
+    near, far = config_file.with_name(NEAR), config_file.with_name(FAR)
     link, live = (f"tcp://127.0.0.1:{free_tcp_port()}" for _ in range(2))
     rings = {name: setting.shm / name for name in ("near", "far")}
     sockets = {name: setting.folder / name for name in ("near", "far")}
     for folder in (*rings.values(), *sockets.values()):
         folder.mkdir()
-    small = {"frame_slots": 16, "image_slots": 16}
+    small = {"frame_slots": 64, "image_slots": 64}
     common = {
         name: {"shared_memory": small | {"directory": str(rings[name])}, "runtime_dir": str(sockets[name])}
         for name in rings
