@@ -90,6 +90,11 @@ class UdpConfig(_Section):
         le=100_000,
         description="How long a receiving thread may wait for a fuller batch, in microseconds.",
     )
+    gro: bool = Field(
+        True,
+        description="Let the kernel hand over several packets at once (UDP_GRO) where it can; without it, "
+        "kernel drops are counted packet by packet.",
+    )
     cpus: list[int] | None = Field(None, description="CPUs for the receiving threads, in order of the ports.")
     receivers: list[str] | None = Field(
         None,

@@ -1,15 +1,13 @@
-"""The receive loop: datagrams from a socket into the rows of a Port. Compiled, with the GIL released.
+"""The receive loop: packets from a socket into the rows of a Port. Compiled, with the GIL released.
 
-`receive` stays compiled until it is told to stop. Each turn it aims a batch (placing/kernels.py), takes with one
-``recvmmsg`` what the socket holds, and places it. Each datagram is scattered over three buffers that follow one
-another: its row's header; the place in the ring where its payload is expected (or the row's scratch); the rest of the
-row's scratch, for whatever is longer than expected.
+`receive` stays compiled until it is told to stop. Each turn it aims a batch of messages (messages/kernels.py), takes
+with one ``recvmmsg`` what the socket holds, and places it.
 
-Waking up costs more than copying at moderate rates. So after a call that emptied the socket the loop sleeps for the
-latency budget, in which a fuller batch gathers in the kernel, instead of taking packets one by one.
+Waking up costs more than copying at moderate rates. So once the socket is empty the loop sleeps for the latency
+budget, in which more gathers in the kernel, instead of taking packets one by one; only if nothing has come by then, it
+waits for the next packet.
 
-libc is called through ``ExternalFunction``, which, other than ctypes, can be cached on disk. The cache of `receive`
-holds the code of placing/kernels.py, too, and numba looks at the time of this file only: touch it after a change there.
+libc is called through ``ExternalFunction``, which, other than ctypes, can be cached on disk.
 """
 
 from typing import Any, NamedTuple
@@ -18,19 +16,10 @@ import numpy as np
 from numba import types
 
 from std_daq.shm.atomics import load_acquire
-from std_udp_recv.placing.kernels import (
-    BATCH,
-    HAS_ENDED,
-    HEADER_BYTES,
-    IS_IDLE,
-    N_QUARANTINED,
-    PLACED,
-    UNIT_BYTES,
-    aim_batch,
-    compiled,
-    end_acquisition,
-    place_batch,
-)
+from std_udp_recv.messages.kernels import Inbox, aim_messages, make_inbox, place_messages
+from std_udp_recv.placing.indices import HAS_ENDED, IS_IDLE, MESSAGES, N_QUARANTINED, PLACED
+from std_udp_recv.placing.kernels import end_acquisition
+from std_udp_recv.placing.packets.kernels import compiled
 from std_udp_recv.placing.port import Port
 
 _POINTER_TO_INT: Any = types.CPointer(types.int32)
@@ -44,13 +33,10 @@ _eventfd_write: Any = types.ExternalFunction("eventfd_write", types.int32(types.
 
 EINTR = 4
 EAGAIN = 11
+MSG_DONTWAIT = 0x40
 MSG_WAITFORONE = 0x10000
 CLOCK_REALTIME = 0
 CLOCK_MONOTONIC = 1
-
-MESSAGE_WORDS = 8  # struct mmsghdr on 64-bit Linux
-MESSAGE_IOVECS, MESSAGE_N_IOVECS, MESSAGE_LENGTH = 2, 3, 7
-IOVECS = 3
 
 # Wire.settings
 SOCKET, WAKE_FD, IDLE_NS, BUDGET_US, N_SETTINGS = range(5)
@@ -65,16 +51,15 @@ class Wire(NamedTuple):
         See `SOCKET` and following.
     stop
         One word, other than 0 when the loop has to end.
-    messages, iovecs
-        ``struct mmsghdr`` and ``struct iovec`` of each row, as words.
+    inbox
+        What the kernel fills.
     timespec
         For the clocks.
     """
 
     settings: np.ndarray
     stop: np.ndarray
-    messages: np.ndarray
-    iovecs: np.ndarray
+    inbox: Inbox
     timespec: np.ndarray
 
 
@@ -83,8 +68,7 @@ def make_wire(stop: np.ndarray, *, socket: int, wake_fd: int, idle_ns: int, budg
     return Wire(
         settings=np.array([socket, wake_fd, idle_ns, budget_us], np.int64),
         stop=stop,
-        messages=np.zeros((BATCH, MESSAGE_WORDS), np.uint64),
-        iovecs=np.zeros((BATCH, IOVECS, 2), np.uint64),
+        inbox=make_inbox(),
         timespec=np.zeros(2, np.int64),
     )
 
@@ -96,32 +80,6 @@ def _now_ns(clock: int, timespec: np.ndarray) -> int:
 
 
 @compiled
-def _prepare(port: Port, wire: Wire) -> None:
-    """Fill in what is the same for all batches."""
-    for row in range(BATCH):
-        wire.messages[row, MESSAGE_IOVECS] = wire.iovecs[row].ctypes.data
-        wire.messages[row, MESSAGE_N_IOVECS] = IOVECS
-        wire.iovecs[row, 0, 0] = port.headers[row].ctypes.data
-        wire.iovecs[row, 0, 1] = port.layout[HEADER_BYTES]
-
-
-@compiled
-def _direct(port: Port, wire: Wire, n_rows: int) -> None:
-    """Write the iovecs of an aimed batch."""
-    ring = port.data.ctypes.data
-    scratch = port.scratch.ctypes.data
-    capacity = port.scratch.shape[1]
-    for row in range(n_rows):
-        own = scratch + row * capacity
-        n_bytes = port.aims[row, 1] * port.layout[UNIT_BYTES]
-        target = port.targets[row]
-        wire.iovecs[row, 1, 0] = own if target < 0 else ring + target
-        wire.iovecs[row, 1, 1] = n_bytes
-        wire.iovecs[row, 2, 0] = own + n_bytes
-        wire.iovecs[row, 2, 1] = capacity - n_bytes
-
-
-@compiled
 def receive(port: Port, wire: Wire) -> int:
     """Receive until told to stop, then end all frames.
 
@@ -129,24 +87,22 @@ def receive(port: Port, wire: Wire) -> int:
     -------
     0, or the errno with which the socket failed.
     """
-    settings, state = wire.settings, port.state
-    _prepare(port, wire)
+    settings, state, inbox = wire.settings, port.state, wire.inbox
     failure = 0
     n_placed = port.counters[PLACED]
     last_ns = _now_ns(CLOCK_MONOTONIC, wire.timespec)
+    flags = MSG_WAITFORONE
+    is_rested = True
     while load_acquire(wire.stop, 0) == 0:
-        n_rows = aim_batch(port)
-        _direct(port, wire, n_rows)
+        n_messages, n_rows = aim_messages(port, inbox)
         # As np.int64: otherwise all below would be compiled once more, for rows of 32 bits.
         n: Any = np.int64(
-            _recvmmsg(
-                np.int32(settings[SOCKET]), wire.messages.ctypes.data, np.uint32(n_rows), np.int32(MSG_WAITFORONE), 0
-            )
+            _recvmmsg(np.int32(settings[SOCKET]), inbox.messages.ctypes.data, np.uint32(n_messages), np.int32(flags), 0)
         )
         if n > 0:
-            for row in range(n):
-                port.lengths[row] = np.int64(wire.messages[row, MESSAGE_LENGTH] & np.uint64(0xFFFFFFFF))
-            place_batch(port, n, _now_ns(CLOCK_REALTIME, wire.timespec))
+            port.counters[MESSAGES] += n
+            place_messages(port, inbox, n, n_rows, _now_ns(CLOCK_REALTIME, wire.timespec))
+            is_rested = False
         else:
             errno = _errno_location()[0]
             if errno not in (EAGAIN, EINTR):
@@ -162,8 +118,14 @@ def receive(port: Port, wire: Wire) -> int:
         if state[HAS_ENDED]:
             state[HAS_ENDED] = 0
             _eventfd_write(np.int32(settings[WAKE_FD]), np.uint64(1))
-        if 0 < n < n_rows and settings[BUDGET_US] > 0:
-            _usleep(np.uint32(settings[BUDGET_US]))
+        if n == n_messages:
+            flags = MSG_DONTWAIT
+        else:
+            # The socket is empty.
+            if not is_rested and settings[BUDGET_US] > 0:
+                _usleep(np.uint32(settings[BUDGET_US]))
+                is_rested = True
+            flags = MSG_WAITFORONE
     end_acquisition(port, _now_ns(CLOCK_REALTIME, wire.timespec))
     _eventfd_write(np.int32(settings[WAKE_FD]), np.uint64(1))
     return failure

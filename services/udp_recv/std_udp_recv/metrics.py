@@ -10,11 +10,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from std_udp_recv.announcer import FrameAnnouncer
-from std_udp_recv.placing import kernels as k
+from std_udp_recv.placing import indices as k
 from std_udp_recv.port_receiver import PortReceiver
 
 _COUNTERS = (
     ("daq_udp_packets_received", "Packets that the kernel delivered.", k.RECEIVED),
+    ("daq_udp_messages_received", "Messages in which the kernel delivered them, one packet or several.", k.MESSAGES),
     ("daq_udp_packets_placed", "Packets whose pixels are in the FrameBuffer.", k.PLACED),
     ("daq_udp_packets_displaced", "Placed packets that were not received right in their place.", k.DISPLACED),
     ("daq_udp_packets_lost", "Packets that were missing when their frame ended.", k.LOST),
@@ -70,12 +71,15 @@ class ReceiverCollector(Collector):
             unused.add_metric([str(module)], n)
         yield unused
         dropped = CounterMetricFamily(
-            "daq_udp_kernel_drops", "Packets that the kernel dropped, its buffer being full.", labels=["module"]
+            "daq_udp_kernel_drops",
+            "Packets that the kernel dropped, its buffer being full; with UDP_GRO messages.",
+            labels=["module"],
         )
         for module, n in self.kernel_drops().items():
             dropped.add_metric([str(module)], n)
         yield dropped
         yield self._socket_buffers()
+        yield self._gro()
         yield GaugeMetricFamily("daq_ring_slots", "Slots of the FrameBuffer.", value=self._n_slots)
         yield GaugeMetricFamily(
             "daq_udp_exposures_waiting", "Exposures that wait for modules.", value=self._announcer.n_waiting
@@ -88,6 +92,14 @@ class ReceiverCollector(Collector):
         )
         for port in self._ports:
             family.add_metric([str(port.socket.port)], port.socket.granted_bytes)
+        return family
+
+    def _gro(self) -> Metric:
+        family = GaugeMetricFamily(
+            "daq_udp_gro", "Whether the kernel may deliver several packets as one message.", labels=["port"]
+        )
+        for port in self._ports:
+            family.add_metric([str(port.socket.port)], port.socket.is_gro)
         return family
 
     def _exposures(self) -> Metric:

@@ -11,7 +11,7 @@ from std_daq.errors import PortError
 from std_daq.shm.atomics import load_acquire, store_release
 from std_daq.telemetry.logs import get_logger
 from std_udp_recv.kernels import make_wire, receive
-from std_udp_recv.placing.kernels import TO_READ, TO_WRITE
+from std_udp_recv.placing.indices import TO_READ, TO_WRITE
 from std_udp_recv.placing.port import QUEUE_LENGTH, Port
 from std_udp_recv.udp_socket import UdpSocket
 
@@ -114,7 +114,7 @@ class PortReceiver:
 
     @property
     def counters(self) -> NDArray[np.int64]:
-        """What was counted so far, see `placing.kernels.RECEIVED` and following."""
+        """What was counted so far, see `placing.indices.RECEIVED` and following."""
         return self.port.counters
 
     def kernel_drops(self) -> int:

@@ -22,7 +22,7 @@ from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_udp_recv.announcer import FrameAnnouncer
 from std_udp_recv.metrics import ReceiverCollector
-from std_udp_recv.placing import kernels as k
+from std_udp_recv.placing import indices as k
 from std_udp_recv.placing.port import make_port
 from std_udp_recv.port_receiver import EndedFrame, PortReceiver, compile_receiver
 from std_udp_recv.udp_socket import UdpSocket
@@ -187,7 +187,7 @@ class Receiver:
                     state,
                     port,
                     module,
-                    UdpSocket(udp.address, config.start_udp_port + port, udp.socket_buffer_bytes),
+                    UdpSocket(udp.address, config.start_udp_port + port, udp.socket_buffer_bytes, gro=udp.gro),
                     wake_fd=self._wake_fd,
                     idle_flush_s=udp.idle_flush_s,
                     latency_budget_us=udp.latency_budget_us,
@@ -200,6 +200,7 @@ class Receiver:
             socket_buffer_asked_bytes=udp.socket_buffer_bytes,
             socket_buffer_granted_bytes=min(port.socket.granted_bytes for port in self._ports),
             frame_slots=self._ring.n_slots,
+            gro=all(port.socket.is_gro for port in self._ports),
         )
 
     def _let_go(self) -> None:
@@ -216,6 +217,7 @@ class Receiver:
         self._log.info(
             "statistics",
             received=int(counters[k.RECEIVED]),
+            messages=int(counters[k.MESSAGES]),
             lost=int(counters[k.LOST]),
             kernel_drops=sum(self._collector.kernel_drops().values()),
             frames=int(counters[k.FRAMES_COMPLETE] + counters[k.FRAMES_INCOMPLETE]),

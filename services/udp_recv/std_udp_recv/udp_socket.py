@@ -11,6 +11,10 @@ from std_daq.telemetry.logs import get_logger
 _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
 _MEMINFO_DROPS = 8
+_UDP_GRO = 104
+_LONGEST_MESSAGE_BYTES = 65536
+# In a buffer that holds fewer of the longest messages, too many packets would be dropped for want of a little room.
+_FEWEST_MESSAGES = 16
 _RECEIVE_TIMEOUT_S = 0.05
 _TIMEVAL = struct.Struct("ll")
 _MEMINFO = struct.Struct("9I")
@@ -25,6 +29,9 @@ class UdpSocket:
         Where to receive.
     buffer_bytes
         What to ask of the kernel.
+    gro
+        Whether to let the kernel hand over several packets as one message (``UDP_GRO``), if it can and has granted
+        a buffer for many such messages.
 
     Attributes
     ----------
@@ -32,6 +39,8 @@ class UdpSocket:
         The UDP port.
     granted_bytes
         What the kernel has granted.
+    is_gro
+        Whether a message may carry several packets.
 
     Raises
     ------
@@ -39,9 +48,10 @@ class UdpSocket:
         When the port is taken or not allowed.
     """
 
-    def __init__(self, address: str, port: int, buffer_bytes: int) -> None:
+    def __init__(self, address: str, port: int, buffer_bytes: int, *, gro: bool = True) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._ask_for_buffer(buffer_bytes)
+        self.is_gro = gro and self._ask_for_gro()
         seconds, fraction = divmod(_RECEIVE_TIMEOUT_S, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(int(seconds), int(fraction * 1e6)))
         try:
@@ -61,7 +71,10 @@ class UdpSocket:
 
     @property
     def kernel_drops(self) -> int:
-        """Packets that the kernel has dropped for want of room since the socket was made, modulo 2**32."""
+        """Messages that the kernel has dropped for want of room since the socket was made, modulo 2**32.
+
+        A message is a packet; with ``UDP_GRO`` it may be several, and the kernel does not tell how many.
+        """
         raw = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
         drops: int = _MEMINFO.unpack(raw)[_MEMINFO_DROPS]
         return drops
@@ -69,6 +82,15 @@ class UdpSocket:
     def close(self) -> None:
         """Let go of the port."""
         self._socket.close()
+
+    def _ask_for_gro(self) -> bool:
+        if self.granted_bytes < _FEWEST_MESSAGES * _LONGEST_MESSAGE_BYTES:
+            return False
+        try:
+            self._socket.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
+        except OSError:
+            return False  # Linux before 5.0
+        return True
 
     def _ask_for_buffer(self, buffer_bytes: int) -> None:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)

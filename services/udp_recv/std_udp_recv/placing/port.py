@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from std_daq.detectors.packet_layout import HeaderField, PacketLayout
 from std_daq.protocols.module_frame import module_frame_dtype
 from std_daq.shm.frame_buffer import FrameBuffer
-from std_udp_recv.placing import kernels as k
+from std_udp_recv.placing import indices as k
 
 _WORD = 8
 
@@ -31,15 +31,15 @@ class Port(NamedTuple):
     Attributes
     ----------
     layout
-        Scalars of the PacketLayout and of the ring, see `kernels.HEADER_BYTES` and following.
+        Scalars of the PacketLayout and of the ring, see `indices.HEADER_BYTES` and following.
     fields
         Header fields: 64-bit word, shift, mask, kind (0 absent, 1 integer, 2 double).
     checks
         As `fields`, then the expected value and the counter of the reason.
     state
-        What changes, see `kernels.NEWEST` and following.
+        What changes, see `indices.NEWEST` and following.
     counters
-        See `kernels.RECEIVED` and following; read by other threads.
+        See `indices.RECEIVED` and following; read by other threads.
     headers, doubles
         Headers as 64-bit words, and the same memory as doubles.
     scratch
@@ -154,7 +154,7 @@ def _scalars(
 
 
 def _fields(layout: PacketLayout) -> list[HeaderField | None]:
-    """Return the fields in the order of `kernels.KEY` and following."""
+    """Return the fields in the order of `indices.KEY` and following."""
     return [
         layout.key,
         layout.unit,

@@ -1,0 +1,1 @@
+"""Frames in the slots of the ring."""
