@@ -130,6 +130,8 @@ class WriterPart:
                 if not self._lost_ahead[image_id]:
                     break
                 self._lost_ahead[image_id] -= 1
+                if not self._lost_ahead[image_id]:
+                    del self._lost_ahead[image_id]
         self.n_flushed = max(self.n_flushed, n_flushed)
 
 

@@ -1,4 +1,6 @@
+import gc
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -387,3 +389,27 @@ def test_any_loss_leaves_every_other_pixel_right(line: Line, data: st.DataObject
 def test_receivers_ranges_are_as_configured(shm_dir: Path) -> None:
     config = eiger(shm_dir, udp={"receivers": ["0-1", "2-3"]})
     assert config.receivers == [ModuleRange((0, 1)), ModuleRange((2, 3))]
+
+
+def test_memory_does_not_grow_with_images(shm_dir: Path, runtime: Path) -> None:
+    line = Line(eiger(shm_dir, n_modules=1, module_positions={0: POSITIONS[0]}))
+    raw = raw_frames(1)
+
+    def assemble(first: int, n_images: int) -> None:
+        for number in range(first, first + n_images):
+            line.feeders[0].publish(number, raw, {0: {number % 64}})
+            line.assembler.step()
+
+    try:
+        assemble(1, 50)
+        tracemalloc.start()
+        assemble(51, 50)
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        assemble(101, 400)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        line.close()
+    assert after - before < 12_000  # one small object an image would be more than 20,000

@@ -1,6 +1,8 @@
 """The synchroniser: examples, and properties over any order of pieces."""
 
+import gc
 import random
+import tracemalloc
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -475,3 +477,25 @@ def test_nothing_that_need_not_wait_is_left_for_the_next_call(
         sync.poll(now_ns)
         sync.feed(source, key, "", now_ns, restarted and n % 8 == 0)
         assert sync.poll(now_ns) == []
+
+
+def test_memory_does_not_grow_with_keys() -> None:
+    sync = synchroniser(3)
+
+    def feed(first: int, n_keys: int) -> None:
+        for key in range(first, first + n_keys):  # one source brings every second key, and some come late
+            pieces = [(0, key), (1, key)] + ([(2, key)] if key % 2 else [(2, key - 20)])
+            feed_all(sync, pieces, now_ns=key * LIMIT_NS // 4)
+            sync.poll(key * LIMIT_NS // 4)
+
+    feed(100, 500)
+    tracemalloc.start()
+    feed(600, 100)
+    gc.collect()
+    before, _ = tracemalloc.get_traced_memory()
+    feed(700, 5000)
+    gc.collect()
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(sync.counters.late) > 2000
+    assert after - before < 5000
