@@ -3,12 +3,17 @@
 All of them take one module's frame and write its rows into the image in one pass. The module's pixel (0, 0) goes to
 ``(y_first, x_first)``, further ones in steps of ``y_step`` and ``x_step`` (1 or -1), with ``gap`` pixels between chips
 of ``chip`` x ``chip`` pixels. Rows of units whose bit in ``received`` is not set get the fill value.
+
+Loops take no slices of arrays and index with `index`. A slice is a reference that numba counts in memory, with a
+locked instruction that waits until all pixels written before have left the core: one for each chip's row costs more
+than the pixels' way through the processor. Unsigned indices cannot count from the end, so that loops are free of
+the check for that and become vector code.
 """
 
 from typing import Any
 
 import numpy as np
-from numba import boolean, njit, types
+from numba import njit, types
 from numpy.typing import NDArray
 
 # Signatures take read-only arrays, which writable ones convert to: readers of a ring may map it either way.
@@ -22,33 +27,33 @@ def _place_chips_signature(pixel: Any) -> Any:
     return types.void(pixels, BITMAP, *numbers, pixel[:, ::1], *steps, pixel)
 
 
-@njit(boolean(BITMAP, types.int64), nogil=True, cache=True)
+index = np.uint64
+
+
+@njit(inline="always")
 def is_received(received: NDArray[np.uint64], unit: int) -> bool:
     """Tell whether a unit's bit is set."""
-    return bool((received[unit >> 6] >> np.uint64(unit & 63)) & np.uint64(1))
+    return bool((received[index(unit >> 6)] >> np.uint64(unit & 63)) & np.uint64(1))
 
 
 @njit(inline="always")
-def chip_row(row: NDArray[Any], column: int, chip: int, x_first: int, x_step: int) -> NDArray[Any]:
-    """Return the pixels of one chip in a row of the image, from left to right; ``column`` is counted in the module."""
-    left = x_first + column if x_step > 0 else x_first - column - chip + 1
-    return row[left : left + chip]
-
-
-# Loops, not slice assignments: those are not compiled to vector code, which takes 7 times as long.
-@njit(inline="always")
-def set_all(part: NDArray[Any], value: Any) -> None:
-    """Set a row's pixels."""
-    for i in range(len(part)):
-        part[i] = value
+def row_in_image(row: int, chip: int, gap: int, y_first: int, y_step: int) -> int:
+    """Return the row of the image that a row of the module lies in."""
+    return y_first + y_step * (row + gap * (row // chip))
 
 
 @njit(inline="always")
-def reverse(part: NDArray[Any]) -> None:
-    """Turn the order of a row's pixels round."""
-    last = len(part) - 1
-    for i in range(len(part) // 2):
-        part[i], part[last - i] = part[last - i], part[i]
+def left_of_chip(number: int, chip: int, gap: int, x_first: int, x_step: int) -> int:
+    """Return the leftmost column of the image that a chip covers; chips are counted along the module's rows."""
+    column = number * (chip + gap)
+    return x_first + column if x_step > 0 else x_first - column - chip + 1
+
+
+@njit(inline="always")
+def set_pixels(image: NDArray[Any], y: int, x: int, n: int, value: Any) -> None:
+    """Set ``n`` pixels of a row of the image; a slice assignment is not compiled to vector code."""
+    for i in range(n):
+        image[index(y), index(x + i)] = value
 
 
 @njit([_place_chips_signature(pixel) for pixel in (types.uint8, types.uint16, types.uint32)], nogil=True, cache=True)
@@ -68,16 +73,17 @@ def place_chips(
     """Copy raw pixels (rows, columns) into the image, both C-contiguous and of the same type."""
     rows, columns = pixels.shape
     for row in range(rows):
-        source = pixels[row]
-        target = image[y_first + y_step * (row + gap * (row // chip))]
+        y = row_in_image(row, chip, gap, y_first, y_step)
         has_arrived = is_received(received, row // rows_per_unit)
-        for start in range(0, columns, chip):
-            part = chip_row(target, start + gap * (start // chip), chip, x_first, x_step)
+        for number in range(columns // chip):
+            x = left_of_chip(number, chip, gap, x_first, x_step)
+            first = number * chip
+            last = first + chip - 1
             if not has_arrived:
-                set_all(part, fill)
-                continue
-            pixels_of_chip = source[start : start + chip]
-            for i in range(len(part)):
-                part[i] = pixels_of_chip[i]
-            if x_step < 0:
-                reverse(part)
+                set_pixels(image, y, x, chip, fill)
+            elif x_step > 0:
+                for i in range(chip):
+                    image[index(y), index(x + i)] = pixels[index(row), index(first + i)]
+            else:
+                for i in range(chip):
+                    image[index(y), index(x + i)] = pixels[index(row), index(last - i)]

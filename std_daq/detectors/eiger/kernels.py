@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from std_daq.detectors.kernels import BITMAP, chip_row, is_received, reverse, set_all
+from std_daq.detectors.kernels import BITMAP, index, is_received, left_of_chip, row_in_image, set_pixels
 
 _PACKED = types.Array(types.uint8, 2, "C", readonly=True)
 _NUMBER = types.int64
@@ -29,19 +29,23 @@ def place_nibbles(
     fill: int,
 ) -> None:
     """As `place_chips`, for pixels packed two a byte, (rows, columns / 2), the low nibble first."""
-    rows, columns = packed.shape[0], packed.shape[1] * 2
+    rows, pairs_per_chip = packed.shape[0], chip // 2
     for row in range(rows):
-        source = packed[row]
-        target = image[y_first + y_step * (row + gap * (row // chip))]
+        y = row_in_image(row, chip, gap, y_first, y_step)
         has_arrived = is_received(received, row // rows_per_unit)
-        for start in range(0, columns, chip):
-            part = chip_row(target, start + gap * (start // chip), chip, x_first, x_step)
+        for number in range(packed.shape[1] // pairs_per_chip):
+            x = left_of_chip(number, chip, gap, x_first, x_step)
+            first = number * pairs_per_chip
+            last = first + pairs_per_chip - 1
             if not has_arrived:
-                set_all(part, fill)
-                continue
-            pairs = source[start // 2 : (start + chip) // 2]
-            for i in range(len(pairs)):
-                part[2 * i] = pairs[i] & 15
-                part[2 * i + 1] = pairs[i] >> 4
-            if x_step < 0:
-                reverse(part)
+                set_pixels(image, y, x, chip, fill)
+            elif x_step > 0:
+                for i in range(pairs_per_chip):
+                    pair = packed[index(row), index(first + i)]
+                    image[index(y), index(x + 2 * i)] = np.uint8(pair & np.uint8(15))
+                    image[index(y), index(x + 2 * i + 1)] = np.uint8(pair >> np.uint8(4))
+            else:
+                for i in range(pairs_per_chip):
+                    pair = packed[index(row), index(last - i)]
+                    image[index(y), index(x + 2 * i)] = np.uint8(pair >> np.uint8(4))
+                    image[index(y), index(x + 2 * i + 1)] = np.uint8(pair & np.uint8(15))

@@ -4,7 +4,7 @@ import numpy as np
 from numba import int64, njit, types, uint8, uint16, void
 from numpy.typing import NDArray
 
-from std_daq.detectors.kernels import BITMAP, is_received, set_all
+from std_daq.detectors.kernels import BITMAP, index, is_received, set_pixels
 
 
 @njit(
@@ -32,14 +32,18 @@ def unpack_rows(
     image
         (height, width); row i of the module goes to row ``y_first + i * y_step``, from column ``left`` on.
     """
-    rows, width = packed.shape[0], packed.shape[1] // 3 * 2
+    rows, n_pairs = packed.shape[0], packed.shape[1] // 3
     for row in range(rows):
-        target = image[y_first + y_step * row, left : left + width]
+        y = y_first + y_step * row
         if not is_received(received, row):
-            set_all(target, fill)
+            set_pixels(image, y, left, 2 * n_pairs, fill)
             continue
-        source = packed[row]
-        for i in range(len(source) // 3):
-            middle = np.uint16(source[3 * i + 1])
-            target[2 * i] = np.uint16(source[3 * i]) | (middle & np.uint16(15)) << np.uint16(8)
-            target[2 * i + 1] = middle >> np.uint16(4) | np.uint16(source[3 * i + 2]) << np.uint16(4)
+        for i in range(n_pairs):
+            low = np.uint16(packed[index(row), index(3 * i)])
+            middle = packed[index(row), index(3 * i + 1)]
+            high = np.uint16(packed[index(row), index(3 * i + 2)])
+            # Each step is cut to its width: numba takes 64 bits for any integer, and a vector then holds a quarter.
+            low_of_middle = np.uint16(middle & np.uint8(15))
+            image[index(y), index(left + 2 * i)] = np.uint16(low | np.uint16(low_of_middle << np.uint16(8)))
+            high_of_middle = np.uint16(middle >> np.uint8(4))
+            image[index(y), index(left + 2 * i + 1)] = np.uint16(high_of_middle | np.uint16(high << np.uint16(4)))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from std_daq.config.model import DetectorConfig
 from std_daq.detectors.interface import CalibrationFile
 from std_daq.detectors.jungfrau.geometry import COLUMNS, ROWS, WHOLE_RECTANGLE, grid_of
-from std_daq.detectors.jungfrau.kernels import correct_to_counts, correct_to_energy, spread_double_pixels
+from std_daq.detectors.jungfrau.kernels import BLOCK, correct_to_counts, correct_to_energy, spread_double_pixels
 from std_daq.detectors.jungfrau.options import JungfrauOptions
 from std_daq.detectors.jungfrau.packets import ROWS_PER_PACKET
 from std_daq.detectors.jungfrau.tables import CalibrationTables, load_tables
@@ -167,6 +167,5 @@ def _for_kernels(
     """Return for each module the numbers of code 0 alone, and those of all codes, as the kernels take them."""
     if tables is None:
         return None
-    return [
-        (np.concatenate([table[:, :, 0, 0], table[:, :, 0, 1]], axis=1), table.reshape(ROWS, -1)) for table in tables
-    ]
+    blocks = (table[:, :, 0].reshape(ROWS, -1, BLOCK, 2).swapaxes(2, 3) for table in tables)
+    return [(code_0.reshape(ROWS, -1), table.reshape(ROWS, -1)) for code_0, table in zip(blocks, tables, strict=True)]

@@ -18,10 +18,15 @@ import numpy as np
 from numba import boolean, float32, int32, int64, njit, types, uint16, uint32, uint64, void
 from numpy.typing import NDArray
 
-from std_daq.detectors.kernels import BITMAP, chip_row, is_received, reverse, set_all
+from std_daq.detectors.kernels import BITMAP, index, is_received, left_of_chip, row_in_image, set_pixels
 
 N_CODES = 4
 NUMBERS_PER_PIXEL = 2 * N_CODES
+# Pixels whose pedestals of code 0 lie side by side, before their inverse gains.
+BLOCK = 64
+# Pixels of a stretch with another code that are done one by one.
+FEW = 8
+LARGEST_ADC = np.uint16(0x3FFF)
 # The float32 values nearest to the limits of int32 that convert back without overflow.
 LARGEST_COUNTS = np.float32(2**31 - 128)
 SMALLEST_COUNTS = np.float32(-(2**31))
@@ -32,51 +37,88 @@ _NUMBERS = [int64] * 4
 
 
 @njit(inline="always")
-def pixel_energy(raw: Any, table: NDArray[np.float32], index: int) -> Any:
-    """Return the energy of a pixel in keV, NaN where it has none; ``table`` and ``index`` are of its row."""
-    # Unsigned, so that the compiler need not think of negative indices.
-    at = np.uint64(index) * np.uint64(NUMBERS_PER_PIXEL) + np.uint64(2) * np.uint64(raw >> np.uint16(14))
-    return (np.float32(np.int32(raw & np.uint16(0x3FFF))) - table[at]) * table[at + np.uint64(1)]
+def _energy(raw: Any, pedestal: Any, inverse_gain: Any) -> Any:
+    return (np.float32(np.int32(raw & LARGEST_ADC)) - pedestal) * inverse_gain
 
 
 @njit(inline="always")
-def _number_of_photons(energy: Any, factor: Any) -> Any:
-    return min(max(np.rint(energy / factor), SMALLEST_COUNTS), LARGEST_COUNTS)
+def pixel_energy(raw: Any, table: NDArray[np.float32], row: int, column: int) -> Any:
+    """Return the energy of a pixel in keV from the table of all codes, NaN where it has none."""
+    at = column * NUMBERS_PER_PIXEL + 2 * np.int64(raw >> np.uint16(14))
+    return _energy(raw, table[index(row), index(at)], table[index(row), index(at + 1)])
 
 
 @njit(inline="always")
-def _energies_of_chip(raw: Any, pedestals: Any, inverse_gains: Any, table: Any, fill: Any, energies: Any) -> None:
-    seen = np.uint16(0)
-    for i in range(len(energies)):
-        seen = np.uint16(seen | raw[i])
-        energy = (np.float32(np.int32(raw[i] & np.uint16(0x3FFF))) - pedestals[i]) * inverse_gains[i]
-        energies[i] = fill if np.isnan(energy) else energy
-    if seen <= np.uint16(0x3FFF):
-        return
-    for i in range(len(energies)):
-        if raw[i] > np.uint16(0x3FFF):
-            energy = pixel_energy(raw[i], table, i)
-            energies[i] = fill if np.isnan(energy) else energy
+def _as_energy(energy: Any, _factor: Any, fill: Any) -> Any:
+    return fill if np.isnan(energy) else energy
 
 
 @njit(inline="always")
-def _counts_of_chip(
-    raw: Any, pedestals: Any, inverse_gains: Any, table: Any, factor: Any, fill: Any, counts: Any
-) -> None:
-    seen = np.uint16(0)
-    for i in range(len(counts)):
-        seen = np.uint16(seen | raw[i])
-        energy = (np.float32(np.int32(raw[i] & np.uint16(0x3FFF))) - pedestals[i]) * inverse_gains[i]
-        counts[i] = fill if np.isnan(energy) else np.int32(_number_of_photons(energy, factor))
-    if seen <= np.uint16(0x3FFF):
-        return
-    for i in range(len(counts)):
-        if raw[i] > np.uint16(0x3FFF):
-            energy = pixel_energy(raw[i], table, i)
-            counts[i] = fill if np.isnan(energy) else np.int32(_number_of_photons(energy, factor))
+def _as_photons(energy: Any, factor: Any, fill: Any) -> Any:
+    return fill if np.isnan(energy) else np.int32(min(max(np.rint(energy / factor), SMALLEST_COUNTS), LARGEST_COUNTS))
 
 
-@njit(void(_RAW, BITMAP, *_NUMBERS[:3], _TABLE, _TABLE, float32[:, ::1], *_NUMBERS, float32), nogil=True, cache=True)
+@njit(inline="always")
+def _correct_stretch(
+    raw: Any, row: Any, first: Any, n: Any, code_0: Any, block: Any, table: Any, factor: Any, image: Any, y: Any,
+    x: Any, fill: Any, as_pixel: Any,
+) -> None:  # fmt: skip
+    """Correct the ``n`` pixels of a row from column ``first`` on, which lie in one block of ``code_0``."""
+    pedestal = first + first // BLOCK * block
+    inverse_gain = pedestal + block
+    n_others = np.uint16(0)
+    for i in range(n):
+        pixel = raw[index(row), index(first + i)]
+        n_others = np.uint16(n_others + np.uint16(pixel > LARGEST_ADC))  # stays 16 bits wide, as the pixels
+        energy = _energy(pixel, code_0[index(row), index(pedestal + i)], code_0[index(row), index(inverse_gain + i)])
+        image[index(y), index(x + i)] = as_pixel(energy, factor, fill)
+    if n_others > FEW:
+        for i in range(n):
+            energy = pixel_energy(raw[index(row), index(first + i)], table, row, first + i)
+            image[index(y), index(x + i)] = as_pixel(energy, factor, fill)
+    elif n_others > 0:
+        for i in range(n):
+            pixel = raw[index(row), index(first + i)]
+            if pixel > LARGEST_ADC:
+                image[index(y), index(x + i)] = as_pixel(pixel_energy(pixel, table, row, first + i), factor, fill)
+
+
+@njit(inline="always")
+def _reverse(image: Any, y: Any, x: Any, n: Any) -> None:
+    for i in range(n // 2):
+        left, right = image[index(y), index(x + i)], image[index(y), index(x + n - 1 - i)]
+        image[index(y), index(x + i)], image[index(y), index(x + n - 1 - i)] = right, left
+
+
+@njit(inline="always")
+def _correct(
+    raw: Any, received: Any, rows_per_unit: Any, chip: Any, gap: Any, code_0: Any, table: Any, factor: Any, image: Any,
+    y_first: Any, x_first: Any, y_step: Any, x_step: Any, fill: Any, as_pixel: Any,
+) -> None:  # fmt: skip
+    rows, columns = raw.shape
+    block = min(BLOCK, columns)
+    stretch = min(block, chip)
+    for row in range(rows):
+        y = row_in_image(row, chip, gap, y_first, y_step)
+        has_arrived = is_received(received, row // rows_per_unit)
+        for number in range(columns // chip):
+            x = left_of_chip(number, chip, gap, x_first, x_step)
+            if not has_arrived:
+                set_pixels(image, y, x, chip, fill)
+                continue
+            for i in range(0, chip, stretch):
+                _correct_stretch(
+                    raw, row, number * chip + i, stretch, code_0, block, table, factor, image, y, x + i, fill, as_pixel
+                )
+            if x_step < 0:
+                _reverse(image, y, x, chip)
+
+
+@njit(
+    void(_RAW, BITMAP, *_NUMBERS[:3], _TABLE, _TABLE, float32[:, ::1], *_NUMBERS, float32),
+    nogil=True,
+    cache=True,
+)
 def correct_to_energy(
     raw: NDArray[np.uint16],
     received: NDArray[np.uint64],
@@ -97,40 +139,24 @@ def correct_to_energy(
     Parameters
     ----------
     raw
-        (rows, columns), C-contiguous.
+        (rows, columns), C-contiguous; chips are as wide as some blocks of ``code_0``, or a part of one.
     code_0
-        (rows, 2 * columns): the pedestals of code 0, then its inverse gains.
+        (rows, 2 * columns): the pedestals of code 0 of `BLOCK` pixels, or of a row where that is shorter, their
+        inverse gains, those of the next block, and so on.
     table
         (rows, columns * 8): pedestal and inverse gain of the four codes of each pixel.
     """
-    rows, columns = raw.shape
-    for row in range(rows):
-        source, numbers = raw[row], table[row]
-        pedestals, inverse_gains = code_0[row, :columns], code_0[row, columns:]
-        target = image[y_first + y_step * (row + gap * (row // chip))]
-        has_arrived = is_received(received, row // rows_per_unit)
-        for start in range(0, columns, chip):
-            part = chip_row(target, start + gap * (start // chip), chip, x_first, x_step)
-            if not has_arrived:
-                set_all(part, fill)
-                continue
-            stop = start + chip
-            _energies_of_chip(
-                source[start:stop],
-                pedestals[start:stop],
-                inverse_gains[start:stop],
-                numbers[start * NUMBERS_PER_PIXEL : stop * NUMBERS_PER_PIXEL],
-                fill,
-                part,
-            )
-            if x_step < 0:
-                reverse(part)
+    _correct(
+        raw, received, rows_per_unit, chip, gap, code_0, table, None, image, y_first, x_first, y_step, x_step, fill,
+        _as_energy,
+    )  # fmt: skip
 
 
 @njit(
     void(_RAW, BITMAP, *_NUMBERS[:3], _TABLE, _TABLE, float32, int32[:, ::1], *_NUMBERS, int32),
     nogil=True,
     cache=True,
+    error_model="numpy",  # Python's would look for a factor of 0 at each pixel, and no vector code would come of it
 )
 def correct_to_counts(
     raw: NDArray[np.uint16],
@@ -149,29 +175,10 @@ def correct_to_counts(
     fill: int,
 ) -> None:
     """Write photons: as `correct_to_energy`, divided by ``factor`` and rounded half to even, limited to int32."""
-    rows, columns = raw.shape
-    for row in range(rows):
-        source, numbers = raw[row], table[row]
-        pedestals, inverse_gains = code_0[row, :columns], code_0[row, columns:]
-        target = image[y_first + y_step * (row + gap * (row // chip))]
-        has_arrived = is_received(received, row // rows_per_unit)
-        for start in range(0, columns, chip):
-            part = chip_row(target, start + gap * (start // chip), chip, x_first, x_step)
-            if not has_arrived:
-                set_all(part, fill)
-                continue
-            stop = start + chip
-            _counts_of_chip(
-                source[start:stop],
-                pedestals[start:stop],
-                inverse_gains[start:stop],
-                numbers[start * NUMBERS_PER_PIXEL : stop * NUMBERS_PER_PIXEL],
-                factor,
-                fill,
-                part,
-            )
-            if x_step < 0:
-                reverse(part)
+    _correct(
+        raw, received, rows_per_unit, chip, gap, code_0, table, factor, image, y_first, x_first, y_step, x_step, fill,
+        _as_photons,
+    )  # fmt: skip
 
 
 @njit(inline="always")
