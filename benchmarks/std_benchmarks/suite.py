@@ -22,6 +22,7 @@ BENCHMARKS = {
     "latency": "from the last packet of an image to its ImageMetadata at a subscriber",
     "start": "from the start of each service until it is ready",
     "scale": "what the largest detector, image, ring and run cost beside the smallest",
+    "conversion": "frames of one core converted: JUNGFRAU corrected, EIGER placed, GIGAFROST unpacked",
 }
 
 

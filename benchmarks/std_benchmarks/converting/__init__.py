@@ -1,0 +1,1 @@
+"""What the benchmark of conversions is made of."""
