@@ -76,9 +76,8 @@ class ImageFile:
         self._columns = {name: file[name] for name in layout.PER_IMAGE}
         self._calibrations = file[layout.CALIBRATIONS]
         self._known_calibrations: set[int] = set()
-        self._pending = {
-            name: np.zeros((_PENDING_ROWS, *column.shape[1:]), column.dtype) for name, column in self._columns.items()
-        }
+        rows = [(name, column.dtype, column.shape[1:]) for name, column in self._columns.items()]
+        self._pending = np.zeros(_PENDING_ROWS, np.dtype(rows))
         self._n_in_columns = 0
         self._has_failed = False
         self._disk = disk
@@ -178,22 +177,22 @@ class ImageFile:
         size_before = self._disk.n_bytes
         self._disk.reserve(size_before + n_bytes)
         try:
-            with self._writing(f"image {image_id}"):
-                self._pixels.set_extent((row + 1, *self._shape))
-                self._pixels.write_direct_chunk((row, 0, 0), chunk)
-        except OSError:
+            self._pixels.set_extent((row + 1, *self._shape))
+            self._pixels.write_direct_chunk((row, 0, 0), chunk)
+        except (OSError, RuntimeError) as error:
             # The part of the chunk that still fitted on the disk makes room for how the run ended.
             self._disk.cut(size_before)
-            raise
-        i = row - self._n_in_columns
-        pending = self._pending
-        pending[layout.IMAGE_ID][i] = image_id
-        pending[layout.PULSE_ID][i] = pulse_id
-        pending[layout.FRAME_INDEX][i] = frame_index
-        pending[layout.TIMESTAMP_NS][i] = timestamp_ns
-        pending[layout.STATUS][i] = status
-        pending[layout.CALIBRATION][i] = calibration
-        pending[layout.MISSING_PACKETS][i] = missing_packets
+            raise self._failed(f"image {image_id}", error) from error
+        # In the order of PER_IMAGE.
+        self._pending[row - self._n_in_columns] = (
+            pulse_id,
+            frame_index,
+            timestamp_ns,
+            status,
+            calibration,
+            missing_packets,
+            image_id,
+        )
         self.n_images = row + 1
 
     def knows_calibration(self, calibration: int) -> bool:
@@ -333,10 +332,13 @@ class ImageFile:
     def _writing(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, RuntimeError) as error:  # h5py knows no errno for some failures of HDF5
-            self._has_failed = True
-            text = f"cannot write {what}"
-            raise explained_error(error, self.path, text) from error
+        except (OSError, RuntimeError) as error:
+            raise self._failed(what, error) from error
+
+    def _failed(self, what: str, error: Exception) -> OSError:
+        """Take note of a failure of HDF5, for some of which h5py knows no errno; returns what to raise."""
+        self._has_failed = True
+        return explained_error(error, self.path, f"cannot write {what}")
 
     def _write_pending(self) -> None:
         first, end = self._n_in_columns, self.n_images

@@ -31,6 +31,8 @@ class Run:
         Why this writer cannot go on; empty while it can.
     n_files_reported
         Files that the last report has told.
+    last_sequence
+        Of the image that was named last.
     """
 
     start: StartRun
@@ -42,8 +44,10 @@ class Run:
     is_drained: bool = False
     failure: str = ""
     n_files_reported: int = 0
+    last_sequence: int | None = None
     _started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _n_lost_reported: int = 0
+    _counted: tuple[int, int] = (0, 0)
 
     @property
     def run_id(self) -> int:
@@ -81,6 +85,11 @@ class Run:
     def mark_reported(self, n_ids: int) -> None:
         """Remember that so many of `unreported_ids` were told."""
         self._n_lost_reported += n_ids
+
+    def uncounted(self) -> tuple[int, int]:
+        """Return images, and bytes of pixels, written since this was asked last."""
+        (n_images, n_bytes), self._counted = self._counted, (self.files.n_written, self.files.n_bytes)
+        return self._counted[0] - n_images, self._counted[1] - n_bytes
 
     def report_failed(self, reason: str) -> RunReport:
         """Return the report of a run whose verdict nobody else will give, as far as this writer knows it."""

@@ -162,7 +162,7 @@ class H5Writer:
             return
         if run.is_ending:
             run.deadline = self._clock() + MISSING_IMAGES_TIMEOUT_S
-        sequence = int(store_image["metadata"]["sequence"][0])
+        run.last_sequence = int(store_image["metadata"]["sequence"][0])
         image = None if run.failure else self._find(store_image)
         if image is None:
             self._lose(run, int(store_image["metadata"]["id"][0]))
@@ -172,7 +172,6 @@ class H5Writer:
             self._compressor.submit(image)
         else:
             self._write(run, image, image.pixels)
-        self._metrics.lag.set(self._ring.lag(sequence))
 
     def _find(self, store_image: NDArray[Any]) -> RingImage | None:
         image = self._ring.find(store_image)
@@ -199,7 +198,6 @@ class H5Writer:
 
     def _write(self, run: Run, image: RingImage, chunk: NDArray[Any]) -> None:
         start = time.perf_counter()
-        n_bytes = run.files.n_bytes
         try:
             run.files.append(image, chunk)
             if chunk is image.pixels and not image.is_whole():
@@ -211,8 +209,6 @@ class H5Writer:
             self._lose(run, image.image_id)
             return
         self._metrics.write_seconds.observe(time.perf_counter() - start)
-        self._metrics.written.inc()
-        self._metrics.written_bytes.inc(run.files.n_bytes - n_bytes)
 
     def _lose(self, run: Run, image_id: int) -> None:
         run.lost_ids.append(image_id)
@@ -275,6 +271,7 @@ class H5Writer:
         run = self._run
         if run is None:
             return
+        self._count(run)
         now = self._clock()
         if now >= self._next_flush:
             self._next_flush = now + self._flush_interval_s
@@ -285,6 +282,13 @@ class H5Writer:
         if run.is_ending and not run.is_drained and (run.has_all or now >= run.deadline):
             self._write_all_in_flight()
             self._drain(run)
+
+    def _count(self, run: Run) -> None:
+        """Bring the metrics up to date, once for all images of a step."""
+        n_images, n_bytes = run.uncounted()
+        self._metrics.written.inc(n_images)
+        self._metrics.written_bytes.inc(n_bytes)
+        self._metrics.lag.set(0 if run.last_sequence is None else self._ring.lag(run.last_sequence))
 
     def _drain(self, run: Run) -> None:
         run.is_drained = True
@@ -309,6 +313,7 @@ class H5Writer:
     def _finish(self, run: Run, report: RunReport) -> None:
         """End the run with this report; its files are closed afterwards, come what may."""
         self._write_all_in_flight()
+        self._count(run)
         try:
             run.files.finish(report, self._reporter.touch)
         except (OSError, StdDaqError) as error:
