@@ -1,0 +1,87 @@
+"""How fast images get from the ring into a compressed file, beside compression alone.
+
+*Ours* is the service ``std-h5-writer`` in a process of its own, with one thread that compresses for each core: images
+are found in the ring, compressed with bitshuffle/LZ4, checked, and written as chunks of HDF5. The *reference* is
+``bshuf_compress_lz4``, called for the same images in the same memory by as many threads at once, which do nothing else:
+they write nothing and check nothing. The details say what one of them reaches alone, times their number: more than any
+program gets out of cores that share a memory or a processor.
+
+Images hold Poisson noise with a mean of one photon. After each turn images of the file are decompressed and compared
+with the ring.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from std_benchmarks.figure import Figure, Target
+from std_benchmarks.setting import Setting
+from std_benchmarks.turns import take_turns
+from std_benchmarks.writing.page_cache import warm_page_cache
+from std_benchmarks.writing.recorder import Recorder
+from std_daq.files import compression
+
+SHAPE = (1024, 1024)
+IMAGES_A_THREAD = 400
+RING_BYTES = 128 * 2**20
+
+
+def measure(setting: Setting) -> Iterator[Figure]:
+    """Give the rate of pixels from the ring into a compressed file."""
+    path = setting.folder / "image.h5"
+    n_threads = len(setting.cores)
+    n_images = n_threads * IMAGES_A_THREAD
+    stored: list[float] = []
+    cpu_s: list[float] = []
+    with (
+        Recorder(setting.shm, setting.folder / "run", SHAPE, ring_bytes=RING_BYTES, n_threads=n_threads) as recorder,
+        ThreadPoolExecutor(n_threads) as threads,
+    ):
+        n_bytes = n_images * recorder.image_bytes
+        gigabytes = n_bytes / 1e9
+
+        def record() -> float:
+            warm_page_cache(setting.folder, n_bytes // 4)
+            recording = recorder.record(path, n_images, compression="bslz4")
+            recorder.check(path, n_images)
+            stored.append(path.stat().st_size / 1e9 / gigabytes)
+            cpu_s.append(recording.cpu_s / gigabytes)
+            path.unlink()
+            return gigabytes / recording.write_s
+
+        def compress(first: int, step: int) -> None:
+            image = recorder.images[0]
+            out = np.empty(compression.bound(image.nbytes, image.itemsize), np.uint8)
+            for i in range(first, n_images, step):
+                compression.compress_into(recorder.images[i % recorder.n_slots], out)
+
+        def compress_on_one_core() -> float:
+            started = time.perf_counter()
+            threads.submit(compress, 0, n_threads).result()
+            return gigabytes / (time.perf_counter() - started)  # its share of the images, times the number of threads
+
+        def compress_on_all_cores() -> float:
+            started = time.perf_counter()
+            list(threads.map(compress, range(n_threads), [n_threads] * n_threads))
+            return gigabytes / (time.perf_counter() - started)
+
+        setting.progress(f"writing images, compressed by {n_threads} threads")
+        ours, one, all_cores = take_turns([record, compress_on_one_core, compress_on_all_cores], setting.repeats)
+    yield Figure(
+        "ring to HDF5, bitshuffle/LZ4",
+        "GB/s of pixels",
+        ours,
+        f"compress_lz4 alone, {n_threads} threads",
+        all_cores,
+        Target.at_least(0.8),
+        {
+            "threads": n_threads,
+            "images": n_images,
+            "bytes_stored_per_byte": round(statistics.median(stored), 3),
+            "cpu_s_per_gb": round(statistics.median(cpu_s), 3),
+            "one_thread_alone_times_threads_gb_s": round(statistics.median(one), 2),
+        },
+    )
