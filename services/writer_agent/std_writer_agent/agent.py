@@ -26,7 +26,7 @@ from std_writer_agent.status_sender import StatusSender
 
 WAIT_S = 0.05
 # A wake-up costs more than ten images do: they are taken in batches.
-BATCH_S = 0.005
+BATCH_S = 0.01
 READS_A_STEP = 16
 REPORTS_A_STEP = 1000
 DRAIN_DEADLINE_S = 5.0
