@@ -35,6 +35,7 @@ when it has been checked, and everything before it is published.
 """
 
 import json
+import struct
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -91,7 +92,12 @@ IMAGE = np.dtype([_KIND, ("metadata", IMAGE_METADATA), ("n_chunks", "<u4"), ("ch
 CHECKED = np.dtype([_KIND, ("next_sequence", "<u8")])
 POSITION = np.dtype([_KIND, ("next_sequence", "<u8"), ("n_waiting", "<u8"), ("n_unnamed", "<u8")])
 SIZES = {HELLO: 176, ACK: 32, WELCOME: 56, IMAGE: 144, CHECKED: 16, POSITION: 32}
-assert all(struct.itemsize == size for struct, size in SIZES.items())  # noqa: S101
+assert all(layout.itemsize == size for layout, size in SIZES.items())  # noqa: S101
+# The same as IMAGE, for what is done for every image: height, width, dtype, sequence, n_chunks, chunk_bytes.
+_IMAGE_FIELDS = struct.Struct("<24xQQH22xQ64xII")
+_CHUNKS = struct.Struct("<II")
+_METADATA_END = KIND_BYTES + IMAGE_METADATA.itemsize
+assert _IMAGE_FIELDS.size == IMAGE.itemsize  # noqa: S101
 
 
 class Kind(StrEnum):
@@ -298,6 +304,8 @@ class ImageHead:
     ----------
     metadata
         ImageMetadata with the sender's sequence number, (1,).
+    sequence
+        That number.
     missing_packets
         Of each module, (n_modules,).
     n_chunks, chunk_bytes
@@ -307,6 +315,7 @@ class ImageHead:
     """
 
     metadata: NDArray[Any]
+    sequence: int
     missing_packets: NDArray[np.uint32]
     n_chunks: int
     chunk_bytes: int
@@ -322,28 +331,33 @@ def encode_image(
     metadata: NDArray[Any], missing_packets: NDArray[np.uint32], n_chunks: int = 0, pixels: bytes = b""
 ) -> bytes:
     """Return the message that begins an image; with its pixels, or with the number of messages that they follow in."""
-    message = _new(IMAGE, Kind.IMAGE)
-    message["metadata"] = metadata
-    message["n_chunks"] = n_chunks
-    message["chunk_bytes"] = CHUNK_BYTES if n_chunks else 0
-    return message.tobytes() + missing_packets.astype("<u4").tobytes() + pixels
+    return join_image(metadata.tobytes(), missing_packets.astype("<u4").tobytes(), n_chunks, pixels)
+
+
+def join_image(metadata: bytes, missing_packets: bytes, n_chunks: int = 0, pixels: bytes = b"") -> bytes:
+    """Return what `encode_image` does, of metadata and missing packets as the bytes that lie in the ring."""
+    chunk_bytes = CHUNK_BYTES if n_chunks else 0
+    return b"".join((_IMAGE_KIND, metadata, _CHUNKS.pack(n_chunks, chunk_bytes), missing_packets, pixels))
 
 
 def decode_image(message: bytes, form: ImageForm, pixel_bytes: int) -> ImageHead:
     """Read the message that begins an image of ``pixel_bytes``; raises ValueError where it cannot be one."""
-    head = _parse(message, IMAGE, form.n_modules * 4, is_exact=False)
-    n_chunks, chunk_bytes = int(head["n_chunks"]), int(head["chunk_bytes"])
     start = IMAGE.itemsize + form.n_modules * 4
+    if len(message) < start:
+        raise ValueError(f"a message of {len(message)} bytes is no image, {start} are expected")
+    height, width, dtype, sequence, n_chunks, chunk_bytes = _IMAGE_FIELDS.unpack_from(message)
     pixels = memoryview(message)[start:]
     if len(pixels) != (0 if n_chunks else pixel_bytes):
         raise ValueError(f"an image message with {len(pixels)} bytes of pixels")
     if n_chunks and not (n_chunks - 1) * chunk_bytes < pixel_bytes <= n_chunks * chunk_bytes:
         raise ValueError(f"{n_chunks} chunks of {chunk_bytes} bytes are no image of {pixel_bytes} bytes")
     missing = np.frombuffer(message, "<u4", form.n_modules, IMAGE.itemsize)
-    metadata = np.frombuffer(message, IMAGE_METADATA, 1, KIND_BYTES).copy()
-    _check_form(metadata, form)
-    _check_sequences(metadata["sequence"])
-    return ImageHead(metadata, missing, n_chunks, chunk_bytes, pixels)
+    if (height, width, dtype) != (form.height, form.width, form.dtype):
+        raise ValueError("an image of another form than that of its ring")
+    if sequence >= _SEQUENCE_END:
+        raise ValueError("a sequence number that no ring comes to")
+    metadata = np.frombuffer(bytearray(message[KIND_BYTES:_METADATA_END]), IMAGE_METADATA)
+    return ImageHead(metadata, sequence, missing, n_chunks, chunk_bytes, pixels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,33 +471,32 @@ def encode_kind(kind: Kind) -> bytes:
 
 def kind_of(message: bytes) -> Kind:
     """Return what a message is; raises ValueError for none of ours."""
-    return Kind(message[:KIND_BYTES].rstrip(b"\0").decode(errors="replace"))
+    kind = _KINDS.get(message[:KIND_BYTES])
+    return Kind(message[:KIND_BYTES].rstrip(b"\0").decode(errors="replace")) if kind is None else kind
 
 
-def _new(struct: np.dtype[Any], kind: Kind) -> NDArray[Any]:
-    message = np.zeros(1, struct)
+_KINDS = {encode_kind(kind): kind for kind in Kind}
+_IMAGE_KIND = encode_kind(Kind.IMAGE)
+
+
+def _new(layout: np.dtype[Any], kind: Kind) -> NDArray[Any]:
+    message = np.zeros(1, layout)
     message["kind"] = kind.encode()
     return message
 
 
-def _parse(message: bytes, struct: np.dtype[Any], more: int = 0, *, is_exact: bool = True) -> Any:
+def _parse(message: bytes, layout: np.dtype[Any], *, is_exact: bool = True) -> Any:
     """Return the struct that a message begins with; raises ValueError where it is too short or, if so asked, longer."""
-    least = struct.itemsize + more
+    least = layout.itemsize
     if len(message) < least or (is_exact and len(message) > least):
         raise ValueError(f"a message {kind_of(message)!r} of {len(message)} bytes, {least} are expected")
-    return np.frombuffer(message, struct, 1)[0]
+    return np.frombuffer(message, layout, 1)[0]
 
 
 def _array(data: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
     if len(data) % dtype.itemsize:
         raise ValueError(f"{len(data)} bytes are no multiple of {dtype.itemsize}")
     return np.frombuffer(data, dtype)
-
-
-def _check_form(metadata: NDArray[Any], form: ImageForm) -> None:
-    one = metadata[0]
-    if (int(one["height"]), int(one["width"]), int(one["dtype"])) != (form.height, form.width, form.dtype):
-        raise ValueError("an image of another form than that of its ring")
 
 
 def _check_sequences(sequences: NDArray[np.uint64] | np.uint64) -> None:

@@ -27,11 +27,15 @@ class ImageMetrics:
             "daq_last_image_timestamp_seconds", "When the last image was published, since 1970.", registry=registry
         )
         self.slots = Gauge("daq_ring_slots", "Slots of the ImageBuffer.", registry=registry)
+        self._counters: dict[ImageStatus, Counter] = {}
         for status in ("good", "missing_packets"):
             self._images.labels(status)
 
     def count_image(self, status: ImageStatus, published_at_s: float) -> None:
         """Count an image that was published, at a time in seconds since 1970."""
-        names = [flag.name.lower() for flag in ImageStatus if flag in status and flag.name]
-        self._images.labels("+".join(names) or "good").inc()
+        counter = self._counters.get(status)
+        if counter is None:
+            names = [flag.name.lower() for flag in ImageStatus if flag in status and flag.name]
+            counter = self._counters[status] = self._images.labels("+".join(names) or "good")
+        counter.inc()
         self._last_image.set(published_at_s)

@@ -15,6 +15,7 @@ from std_daq.shm.segment import PAGE, Segment
 LEAST_SLOTS = 4
 LEAST_ENTRIES = 65536
 ENTRIES_PER_SLOT = 4
+_METADATA_AT = 64  # on another cache line than the generation
 NO_IMAGE = 2**64 - 1
 """Sequence in the header of a slot that holds no image: it is being written, or its image was given up."""
 
@@ -25,8 +26,8 @@ def image_slot_dtype(n_modules: int) -> np.dtype[Any]:
         {
             "names": ["generation", "metadata", "missing_packets"],
             "formats": ["<u8", IMAGE_METADATA, ("<u4", (n_modules,))],
-            "offsets": [0, 64, 64 + IMAGE_METADATA.itemsize],
-            "itemsize": -(-(64 + IMAGE_METADATA.itemsize + 4 * n_modules) // 64) * 64,
+            "offsets": [0, _METADATA_AT, _METADATA_AT + IMAGE_METADATA.itemsize],
+            "itemsize": -(-(_METADATA_AT + IMAGE_METADATA.itemsize + 4 * n_modules) // 64) * 64,
         }
     )
 
@@ -52,6 +53,7 @@ class ImageBuffer(RingBuffer):
         self.journal = self.journals[0]
         self._sequences: NDArray[np.uint64] = self.headers["metadata"]["sequence"]
         self._empty_header["metadata"]["sequence"] = NO_IMAGE
+        self._header_bytes: memoryview = self.headers.view(np.uint8).data
         self.images: NDArray[Any] = np.ndarray(
             (geometry.n_slots, height, width),
             self.dtype,
@@ -133,6 +135,20 @@ class ImageBuffer(RingBuffer):
         self._sequences[index] = NO_IMAGE
         return generation
 
+    def read_header(self, index: int) -> tuple[bytes, bytes]:
+        """Return the metadata of a slot and its missing packets, as the bytes of ImageMetadata and of u32s."""
+        # Much faster than by the names of fields.
+        start = index * self.headers.itemsize + _METADATA_AT
+        end = start + IMAGE_METADATA.itemsize
+        return bytes(self._header_bytes[start:end]), bytes(self._header_bytes[end : end + 4 * self.n_modules])
+
+    def write_header(self, index: int, metadata: bytes, missing_packets: bytes) -> None:
+        """Write what `read_header` returns; between `begin` and `end`."""
+        start = index * self.headers.itemsize + _METADATA_AT
+        end = start + IMAGE_METADATA.itemsize
+        self._header_bytes[start:end] = metadata
+        self._header_bytes[end : end + 4 * self.n_modules] = missing_packets
+
     def slot(self, sequence: int) -> int:
         """Return the slot of an image."""
         return sequence % self.geometry.n_slots
@@ -146,5 +162,5 @@ class ImageBuffer(RingBuffer):
 
     def close(self) -> None:
         """Let go of the ring; arrays taken from it must not be used any more."""
-        del self.images, self.journal, self._sequences
+        del self.images, self.journal, self._sequences, self._header_bytes
         super().close()

@@ -8,6 +8,8 @@ from std_daq.streams.framing import GREETING, LENGTH
 READ_BYTES = 2**16
 # So much is read beyond a large one: the head of the next, and little of what would better go where it is wanted.
 _READ_ON_BYTES = 2**12
+# So much of a large one is waited for, if it is not its end: waking up costs more than this takes to come.
+_WAKE_UP_BYTES = 2**19
 
 
 class Incoming:
@@ -29,6 +31,7 @@ class Incoming:
         self._length: int | None = None
         self._n_placed = 0
         self._is_greeted = False
+        self._wakes_up_for = 1
 
     def receive(self) -> bytes | None:
         """Return the next message, None where it has not come.
@@ -78,6 +81,7 @@ class Incoming:
             try:
                 n = self._socket.recvmsg_into([memory[self._n_placed : length], self._buffer[:_READ_ON_BYTES]])[0]
             except BlockingIOError:
+                self._wake_up_for(min(n_wanted, _WAKE_UP_BYTES))
                 return None
             if n == 0:
                 raise ConnectionError("it has ended the connection")
@@ -86,6 +90,12 @@ class Incoming:
         self._length = None
         self._n_placed = 0
         return length
+
+    def _wake_up_for(self, n_bytes: int) -> None:
+        """Have the system wake up who polls for so many bytes, and not for each packet."""
+        if n_bytes != self._wakes_up_for:
+            self._wakes_up_for = n_bytes
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, n_bytes)
 
     def _next_length(self) -> int | None:
         if self._length is None:
@@ -120,6 +130,7 @@ class Incoming:
             try:
                 n = self._socket.recv_into(self._buffer[n_held : n_held + max(READ_BYTES, n_bytes - n_held)])
             except BlockingIOError:
+                self._wake_up_for(1)
                 return False
             if n == 0:
                 raise ConnectionError("it has ended the connection")

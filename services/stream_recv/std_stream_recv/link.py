@@ -292,11 +292,14 @@ class Link:
                 self._take_check(Checked.decode(message))
             case Kind.LOST:
                 entries = decode_lost(message)
-                self._come_to(entries)
+                sequences = entries["sequence"].astype(np.int64)
+                if (np.diff(sequences) <= 0).any():
+                    raise ValueError("lost images out of order")
+                self._come_to(int(sequences[0]), len(entries))
                 self._lost.extend(entries[i : i + 1] for i in range(len(entries)))
             case _:
                 head = decode_image(message, self.plan.form, self._pixel_bytes)
-                self._come_to(head.metadata)
+                self._come_to(head.sequence)
                 self._head = head
 
     def _take_welcome(self, welcome: Welcome) -> None:
@@ -340,12 +343,11 @@ class Link:
             item = self._unchecked.popleft()
             item.state = ItemState.LOST if item.sequence in checked.torn else ItemState.WHOLE
 
-    def _come_to(self, entries: NDArray[Any]) -> None:
+    def _come_to(self, sequence: int, n_entries: int = 1) -> None:
         """Come to the next entries: each session goes forward only, and no further than there is credit."""
-        self._n_told += len(entries)
+        self._n_told += n_entries
         if self._n_told - self._n_finished > self.plan.hello.credit:
             raise ValueError(f"{self._n_told - self._n_finished} entries on their way are more than it has credit for")
-        sequences = entries["sequence"]
-        if int(sequences[0]) < self._next_sequence or (np.diff(sequences.astype(np.int64)) <= 0).any():
-            raise ValueError(f"sequence {int(sequences[0])} after {self._next_sequence}")
-        self._next_sequence = int(sequences[0])
+        if sequence < self._next_sequence:
+            raise ValueError(f"sequence {sequence} after {self._next_sequence}")
+        self._next_sequence = sequence

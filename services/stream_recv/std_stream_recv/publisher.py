@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -61,11 +61,11 @@ class Item:
     missing_packets: NDArray[np.uint32] | None
     state: ItemState
     slot: int | None = None
+    sequence: int = field(init=False)
+    """Its sequence number in the sender's ring."""
 
-    @property
-    def sequence(self) -> int:
-        """Its sequence number in the sender's ring."""
-        return int(self.metadata["sequence"][0])
+    def __post_init__(self) -> None:
+        self.sequence = int(self.metadata["sequence"][0])
 
 
 class ImagePublisher:
@@ -161,12 +161,11 @@ class ImagePublisher:
 
     def _publish(self, item: Item) -> None:
         ring = self._ring
-        metadata = item.metadata.copy()
+        metadata = item.metadata
         self._resume.intend(item.ring, item.sequence)
-        if item.state is ItemState.WHOLE and item.slot is not None:
+        if item.state is ItemState.WHOLE and item.slot is not None and item.missing_packets is not None:
             metadata["sequence"] = ring.journal.next_sequence
-            ring.headers["metadata"][item.slot] = metadata[0]
-            ring.headers["missing_packets"][item.slot] = item.missing_packets
+            ring.write_header(item.slot, metadata.tobytes(), item.missing_packets.tobytes())
             ring.end(item.slot)
         else:
             metadata["status"] |= np.uint16(ImageStatus.OVERWRITTEN)

@@ -146,11 +146,16 @@ class StreamReceiver:
     def _take_next(self) -> bool:
         """Take what comes next, as far as it is there; returns whether there may be more."""
         if self._coming is None:
-            source = first_in_order([link.place for link in self._links])
+            source = self._next_source()
             if source is None:
                 return False
             self._take_entry(self._links[source])
         return self._coming is None or self._take_pixels(self._coming)
+
+    def _next_source(self) -> int | None:
+        if len(self._links) == 1:
+            return 0 if self._links[0].has_entry else None
+        return first_in_order([link.place for link in self._links])
 
     def _take_entry(self, link: Link) -> None:
         item, head = link.take_entry()

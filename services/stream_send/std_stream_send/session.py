@@ -1,5 +1,6 @@
 """Session: the images of one receiver's share, from the ring to the receiver."""
 
+import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -23,15 +24,17 @@ from std_daq.protocols.replication import (
     Position,
     Start,
     Welcome,
-    encode_image,
     encode_lost,
     encode_notes,
+    join_image,
 )
 from std_daq.shm.image_buffer import ImageBuffer
 from std_daq.shm.journal import Journal
 from std_daq.streams.follower import RingFollower
 
 READ_LIMIT = 256
+# Sequence and calibration in ImageMetadata.
+_HEADER_FIELDS = struct.Struct("<56xQ22xH")
 MOST_A_STEP = 1024
 """Images in one go, whatever the credit: other receivers wait meanwhile."""
 # Enough to keep the network busy until the next look, and little, because it may be overwritten while it waits.
@@ -272,10 +275,7 @@ class Session:
         ring = self._ring
         if ring is None or self.credit <= 0 or self._has_enough_unsent(ring):
             return False
-        n_lost = self._tell_lost(ring)
-        if n_lost == 0 and not self._tell_image(ring):
-            n_lost = self._tell_lost(ring, at_least=1)
-        n_taken = n_lost or 1
+        n_taken = 1 if self._tell_image(ring) else self._tell_lost(ring)
         self._passed = int(self._entries["sequence"][n_taken - 1]) + 1
         self._entries = self._entries[n_taken:]
         self._n_told += n_taken
@@ -318,39 +318,40 @@ class Session:
         n = len(self._unchecked)
         return n >= MIN_UNSENT_IMAGES and n * ring.geometry.data_bytes >= MAX_UNSENT_BYTES
 
-    def _tell_lost(self, ring: ImageBuffer, at_least: int = 0) -> int:
-        """Tell which of the next images are not there any more; returns how many, without those after one that is."""
-        n = at_least
+    def _tell_lost(self, ring: ImageBuffer) -> int:
+        """Tell that the next image is not there any more, and those after it up to one that is; returns how many."""
+        n = 1
         limit = min(len(self._entries), self.credit, MAX_LOST)
         while n < limit:
             sequence = int(self._entries["sequence"][n])
             if sequence >= self._floor and ring.holds(sequence):
                 break
             n += 1
-        if n:
-            self._put(encode_lost(self._entries[:n]))
-            self._counters.n_lost += n
+        self._put(encode_lost(self._entries[:n]))
+        self._counters.n_lost += n
         return n
 
     def _tell_image(self, ring: ImageBuffer) -> bool:
         """Send the next image; returns False where it is not there any more."""
         sequence = int(self._entries["sequence"][0])
+        if sequence < self._floor:
+            return False
         slot = ring.slot(sequence)
         generation = ring.generation(slot)
-        header = ring.headers[slot : slot + 1].copy()
-        metadata, missing_packets = header["metadata"], header["missing_packets"][0]
+        metadata, missing_packets = ring.read_header(slot)
+        there, calibration = _HEADER_FIELDS.unpack_from(metadata)
         pixels = ring.data[slot].data
         is_small = len(pixels) <= LARGEST_INLINE_BYTES
         copy = bytes(pixels) if is_small else b""
-        if int(metadata["sequence"][0]) != sequence or not ring.is_unchanged(slot, generation):
+        if there != sequence or generation == 0 or not ring.is_unchanged(slot, generation):
             return False
-        self._follow_calibration(ring, int(metadata["calibration"][0]))
+        self._follow_calibration(ring, calibration)
         if is_small:
-            self._put(encode_image(metadata, missing_packets, pixels=copy))
+            self._put(join_image(metadata, missing_packets, pixels=copy))
         else:
             sent = _Sent(ring, sequence, slot, generation)
             starts = range(0, len(pixels), CHUNK_BYTES)
-            self._put(encode_image(metadata, missing_packets, n_chunks=len(starts)))
+            self._put(join_image(metadata, missing_packets, n_chunks=len(starts)))
             for start in starts:
                 is_last = start == starts[-1]
                 self._outbox.append((pixels[start : start + CHUNK_BYTES], sent if is_last else None))
