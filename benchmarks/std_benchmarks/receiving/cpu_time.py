@@ -2,14 +2,26 @@
 
 import ctypes
 import os
+import threading
 import time
+from collections.abc import Callable
 
 from std_daq.errors import ResourceError
 
 
-def other_threads_s() -> float:
-    """Return the CPU seconds of all threads of this process, ended ones too, but for the calling one."""
-    return time.process_time() - time.thread_time()
+def started_by(start: Callable[[], object]) -> threading.Thread:
+    """Call what starts one thread; returns that thread."""
+    before = set(threading.enumerate())
+    start()
+    (thread,) = set(threading.enumerate()) - before
+    return thread
+
+
+def thread_s(thread: threading.Thread) -> float:
+    """Return the CPU seconds of a thread that runs."""
+    if thread.ident is None:
+        raise ValueError(f"{thread.name} was not started")
+    return time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
 
 
 def process_s(pid: int) -> float:

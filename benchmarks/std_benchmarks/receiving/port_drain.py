@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from std_benchmarks.receiving.camera import ADDRESS, Frames, Sent
-from std_benchmarks.receiving.cpu_time import other_threads_s
+from std_benchmarks.receiving.cpu_time import started_by, thread_s
 from std_daq.errors import ResourceError
 from std_daq.shm.frame_buffer import FrameBuffer
 from std_udp_recv.placing import kernels as k
@@ -74,17 +74,18 @@ class PortDrain:
 
     def drain(self, n_packets: int) -> float:
         """Receive what waits in the socket; returns the CPU seconds of the thread."""
-        started = other_threads_s()
-        self.receiver.start()
+        thread = started_by(self.receiver.start)
         deadline = time.monotonic() + _DEADLINE_S
         while self.receiver.counters[k.RECEIVED] < n_packets:
             self.receiver.check()
             if time.monotonic() > deadline:
                 raise ResourceError(f"{self.receiver.counters[k.RECEIVED]} of {n_packets} packets came")
             time.sleep(_POLL_S)
+        time.sleep(_POLL_S)  # they have been counted, and are placed by now
+        cpu_s = thread_s(thread)
         self.receiver.request_stop()
         self.receiver.join()
-        return other_threads_s() - started
+        return cpu_s
 
     def is_right(self, sent: Sent) -> bool:
         """Tell whether all packets were placed, and the ring holds every byte of the frames, marked as whole."""
