@@ -22,8 +22,8 @@ from std_benchmarks.image_path.trials import Trials
 from std_benchmarks.setting import Setting
 
 # Rates between which the highest one is looked for, in Hz.
-OURS = (150.0, 1600.0)
-NAIVE = (60.0, 480.0)
+OURS = (200.0, 1200.0)
+NAIVE = (80.0, 320.0)
 
 
 def measure(setting: Setting) -> Iterator[Figure]:

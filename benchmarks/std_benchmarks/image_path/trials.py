@@ -12,11 +12,11 @@ from std_benchmarks.image_path.jungfrau_module import FILE_BYTES, JungfrauModule
 from std_daq.errors import ResourceError
 
 SHORT_S = 2.0
-LONG_S = 8.0
+LONG_S = 6.0
 
 _SHARE_OF_MEMORY = 0.25
 _LARGEST_DELAY = 0.05
-_STEP_DOWN = 1.08
+_RESOLUTION = 1.08
 _N_STEPS = 6
 
 
@@ -89,7 +89,12 @@ class Trials:
             n_images = self._try(name, chain, rate_hz, LONG_S, is_checked=True)
             return n_images > 0
 
-        rate_hz = confirmed(is_confirmed, highest(is_kept_up_with, low, high), step=_STEP_DOWN, n_steps=_N_STEPS)
+        rate_hz = confirmed(
+            is_confirmed,
+            highest(is_kept_up_with, low, high, resolution=_RESOLUTION),
+            step=_RESOLUTION,
+            n_steps=_N_STEPS,
+        )
         if not rate_hz:
             raise ResourceError(f"{name}: images are lost at every rate")
         return HighestRate(rate_hz, n_images)
