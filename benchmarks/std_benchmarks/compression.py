@@ -2,9 +2,9 @@
 
 *Ours* is the service ``std-h5-writer`` in a process of its own, with one thread that compresses for each core: images
 are found in the ring, compressed with bitshuffle/LZ4, checked, and written as chunks of HDF5. The *reference* is
-``bshuf_compress_lz4``, called for the same images in the same memory by as many threads at once, which do nothing else:
-they write nothing and check nothing. The details say what one of them reaches alone, times their number: more than any
-program gets out of cores that share a memory or a processor.
+``bshuf_compress_lz4``, called for the same images in the same memory by one thread that does nothing else, times the
+number of threads: more than any program gets out of cores that share a memory or a processor. So a second figure has
+as reference what as many threads reach at once.
 
 Images hold Poisson noise with a mean of one photon. After each turn images of the file are decompressed and compared
 with the ring.
@@ -74,14 +74,20 @@ def measure(setting: Setting) -> Iterator[Figure]:
         "ring to HDF5, bitshuffle/LZ4",
         "GB/s of pixels",
         ours,
-        f"compress_lz4 alone, {n_threads} threads",
-        all_cores,
+        f"compress_lz4 alone x {n_threads}",
+        one,
         Target.at_least(0.8),
         {
             "threads": n_threads,
             "images": n_images,
             "bytes_stored_per_byte": round(statistics.median(stored), 3),
             "cpu_s_per_gb": round(statistics.median(cpu_s), 3),
-            "one_thread_alone_times_threads_gb_s": round(statistics.median(one), 2),
         },
+    )
+    yield Figure(
+        f"the same beside {n_threads} threads at once",
+        "GB/s of pixels",
+        ours,
+        f"compress_lz4 in {n_threads} threads",
+        all_cores,
     )
