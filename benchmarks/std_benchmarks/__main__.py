@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from std_benchmarks.result import figure_to_json
 from std_benchmarks.setting import REPEATS, temporary_setting
 from std_benchmarks.suite import BENCHMARKS, load
 from std_daq.errors import StdDaqError
-from std_daq.service.end_with_supervisor import end_with_supervisor
+from std_daq.service.end_with_supervisor import SUPERVISOR_VARIABLE, end_with_supervisor
 from std_daq.telemetry.logs import configure_logs
 
 
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True)
     arguments = parser.parse_args()
     end_with_supervisor()
+    os.environ[SUPERVISOR_VARIABLE] = str(os.getpid())  # of the services that it starts
     configure_logs("error")
     try:
         with temporary_setting(

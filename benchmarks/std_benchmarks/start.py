@@ -28,7 +28,6 @@ from std_daq.cli.up import service_commands
 from std_daq.client.scrape import scrape
 from std_daq.config.load import load_config
 from std_daq.errors import ResourceError
-from std_daq.service.end_with_supervisor import SUPERVISOR_VARIABLE
 from std_daq.service.record import read_records
 from std_daq.service.supervisor import ServiceCommand
 from std_daq.testing.services import free_tcp_port
@@ -74,7 +73,7 @@ class _Service:
         self.instance = command.instance
         self._command = [sys.executable, "-m", command.module, *command.arguments]
         self._config = load_config(config_file)
-        self._environment = os.environ | environment | {SUPERVISOR_VARIABLE: str(os.getpid())}
+        self._environment = os.environ | environment
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> tuple[float, float]:

@@ -1,7 +1,6 @@
 """ReceiverProcess: std-udp-recv as it runs in operation, on one core, and what it says of itself."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -21,7 +20,6 @@ from std_daq.client.scrape import Scrape, scrape
 from std_daq.config.load import load_config
 from std_daq.config.paths import frame_buffer_path, frames_address, make_runtime_dir
 from std_daq.errors import ResourceError
-from std_daq.service.end_with_supervisor import SUPERVISOR_VARIABLE
 from std_daq.service.record import endpoint_socket
 from std_daq.shm.frame_buffer import FrameBuffer
 
@@ -81,7 +79,6 @@ class ReceiverProcess:
                 [sys.executable, "-m", "std_udp_recv", "--config", str(file)],
                 stdout=log,
                 stderr=log,
-                env=os.environ | {SUPERVISOR_VARIABLE: str(os.getpid())},
             )
         try:
             self._endpoint = endpoint_socket(config, "udp-recv")
