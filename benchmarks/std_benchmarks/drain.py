@@ -1,6 +1,6 @@
 """What it costs to empty a full UDP socket: CPU seconds of the receiving thread for each GB.
 
-A turn fills a socket with whole frames and then starts the receiver, four times over, so that nothing but receiving is
+A turn fills a socket with whole frames and then starts the receiver, twice, so that nothing but receiving is
 timed: no sender runs meanwhile, no call waits. *Ours* is the service's own socket, port and thread (`PortReceiver`): it
 checks every header, marks every packet, ends every frame, and writes it into the FrameBuffer. The *reference* is
 receive.c: ``recvmmsg`` into scratch and memcpy to the place that frame and packet number give, without any check and
@@ -32,7 +32,7 @@ from std_daq.errors import ResourceError
 BUFFER_BYTES = 512 * 2**20
 """What the kernel is asked for; where it grants less, less is drained in a turn."""
 MOST_BYTES = 48 * 2**20
-N_DRAINS = 4
+N_DRAINS = 2
 # The kernel counts its own overhead, and rounds up to powers of two.
 USABLE = 0.75
 SPARE_SLOTS = 16

@@ -32,7 +32,7 @@ N_PARTS = 5
 SIZES = {"1 Mpx": (1024, 1024), "0.25 Mpx": (512, 514), "4 Mpx": (2048, 2048), "16 Mpx": (4096, 4096)}
 RUN_BYTES = 512 * 2**20
 RING_BYTES = 128 * 2**20
-MOST_REPEATS = 3
+MOST_REPEATS = 2
 
 
 def measure(setting: Setting) -> Iterator[Figure]:

@@ -41,6 +41,7 @@ from std_benchmarks.turns import take_turns
 from std_daq.streams.doorbell import DoorbellPublisher
 
 CONSTANT = Target.at_most(1.3)
+MOST_REPEATS = 3
 RING_BYTES = 2**27
 
 N_MODULES = (1, 2, 4, 8, 16, 32)
@@ -80,7 +81,7 @@ def modules(setting: Setting) -> Iterator[Figure]:
         for n_modules in N_MODULES:
             assembly = stack.enter_context(closing(Assembly(setting.shm, n_modules, RING_BYTES)))
             ways.append(partial(_assemble, assembly))
-        costs = take_turns(ways, setting.repeats)
+        costs = take_turns(ways, _repeats(setting))
     details = _points("modules, us a frame", N_MODULES, costs)
     yield _figure("module frame to image, 32 modules", "us", costs, "1 module", details)
     further = [_further(costs, first, last) for first, last in ((0, 3), (3, 5))]
@@ -100,7 +101,7 @@ def image_sizes(setting: Setting) -> Iterator[Figure]:
             n_images = writer.n_slots // 2
             gb = n_images * writer.image_bytes / 1e9
             ways.append(partial(_write_and_read, writer, reader, n_images, gb))
-        costs = take_turns(ways, setting.repeats)
+        costs = take_turns(ways, _repeats(setting))
     mpx = [side**2 / 2**20 for side in SIDES]
     details = _points("Mpx, CPU s/GB", mpx, costs)
     yield _figure("image into a ring and out, 16 Mpx", "CPU s/GB", costs, "0.25 Mpx", details)
@@ -126,7 +127,7 @@ def ring_sizes(setting: Setting) -> Iterator[Figure]:
             details[f"{gb} GB, attached, CPU ms"] = 1e3 * (time.thread_time() - started)
             reader.touch()
             ways.append(partial(_write_and_read, writer, reader, RING_IMAGES, 1e-6 * RING_IMAGES))
-        costs = take_turns(ways, setting.repeats)
+        costs = take_turns(ways, _repeats(setting))
     details |= _points("GB, us an image", in_gb, costs)
     yield _figure(f"image through the largest ring ({in_gb[-1]} GB)", "us", costs, f"{in_gb[0]} GB", details)
 
@@ -142,7 +143,7 @@ def first_passes(setting: Setting) -> Iterator[Figure]:
         costs[kind].append((time.thread_time() - started) / (writer.n_slots * writer.image_bytes / 1e9))
         return writer
 
-    for _ in range(setting.repeats):
+    for _ in range(_repeats(setting)):
         with closing(open_ring("made")) as writer:
             costs["new"].append(_write(writer, writer.n_slots, 1e-6 * writer.n_slots))
             costs["warm"].append(_write(writer, writer.n_slots, 1e-6 * writer.n_slots))
@@ -168,7 +169,7 @@ def readers(setting: Setting) -> Iterator[Figure]:
         writer.write(writer.n_slots)
         processes = stack.enter_context(closing(ReaderProcesses(max(N_READERS), path, address)))
         audience = Audience(writer, doorbell, processes)
-        costs = take_turns([partial(audience.write, n_readers) for n_readers in N_READERS], setting.repeats)
+        costs = take_turns([partial(audience.write, n_readers) for n_readers in N_READERS], _repeats(setting))
     # The first turn did not count.
     of_notices, of_readers = (
         [values[n_readers][1:] for n_readers in N_READERS] for values in (audience.notice_costs, audience.reader_costs)
@@ -242,8 +243,8 @@ def long_run(setting: Setting) -> Iterator[Figure]:
             (setting.shm / "new-run").unlink()
             return cost
 
-        ours, new = take_turns([go_on, begin], setting.repeats)
-        if run.n_sent != RUN_IMAGES + (setting.repeats + 1) * n_images:
+        ours, new = take_turns([go_on, begin], _repeats(setting))
+        if run.n_sent != RUN_IMAGES + (_repeats(setting) + 1) * n_images:
             raise AssertionError(f"{run.n_sent} images came to the writer")
     name = "after 10^6 images of a run"
     yield Figure(f"image {name}", "us", ours, "its first images", new, CONSTANT)
@@ -327,3 +328,7 @@ def _memory_mb() -> float:
         if key == "RssAnon":
             return int(value.split()[0]) / 1e3
     raise AssertionError("/proc/self/status does not tell RssAnon")
+
+
+def _repeats(setting: Setting) -> int:
+    return min(setting.repeats, MOST_REPEATS)

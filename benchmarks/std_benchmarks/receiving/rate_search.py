@@ -77,24 +77,25 @@ def bisect(attempt: Attempt, n_steps: int) -> HighestRate:
 
 
 def confirm(attempt: Attempt, found: HighestRate, shares: Sequence[float]) -> HighestRate:
-    """Return the highest rate that holds in a long trial: the one that was found, or else shares of it.
+    """Return the highest rate that holds in a long trial: the largest share that does of the one that was found.
 
     Parameters
     ----------
     attempt
         A long trial; it may end as soon as something is lost.
     found
-        What short trials have found.
+        What short trials have found; if the sender was the limit, that is tried first.
     shares
-        Of the found rate, to be tried one after the other when that does not hold; descending.
+        Of the found rate, to be tried one after the other; descending.
 
     Returns
     -------
     The rate that the sender reached in the trial that lost nothing; 0 if all lost something.
     """
-    first = attempt(None if found.is_sender_the_limit else found.bytes_per_s)
-    if first.is_lossless:
-        return HighestRate(first.bytes_per_s, found.is_sender_the_limit)
+    if found.is_sender_the_limit:
+        fastest = attempt(None)
+        if fastest.is_lossless:
+            return HighestRate(fastest.bytes_per_s, is_sender_the_limit=True)
     for share in shares:
         trial = attempt(found.bytes_per_s * share)
         if trial.is_lossless:
