@@ -2,7 +2,7 @@
 
 import socket
 
-from std_daq.streams.framing import GREETING, LENGTH
+from std_daq.streams.framing import GREETING, LENGTH, what_is_wrong_with
 
 # So much is read where the next message is a small one, and what follows it is not known.
 READ_BYTES = 2**16
@@ -21,6 +21,11 @@ class Incoming:
         A socket that does not block.
     largest_bytes
         A larger message ends the connection, unless there is memory for it.
+
+    Attributes
+    ----------
+    is_greeted
+        Whether the peer has said that it speaks the same.
     """
 
     def __init__(self, connection: socket.socket, largest_bytes: int) -> None:
@@ -30,7 +35,7 @@ class Incoming:
         self._start = self._end = 0
         self._length: int | None = None
         self._n_placed = 0
-        self._is_greeted = False
+        self.is_greeted = False
         self._wakes_up_for = 1
 
     def receive(self) -> bytes | None:
@@ -99,7 +104,7 @@ class Incoming:
 
     def _next_length(self) -> int | None:
         if self._length is None:
-            if not self._is_greeted and not self._greet():
+            if not self.is_greeted and not self._greet():
                 return None
             if not self._read(LENGTH.size):
                 return None
@@ -112,8 +117,8 @@ class Incoming:
             return False
         greeting = self._take(len(GREETING))
         if greeting != GREETING:
-            raise ValueError("it speaks another protocol: are there keys on one side only?")
-        self._is_greeted = True
+            raise ValueError(what_is_wrong_with(greeting))
+        self.is_greeted = True
         return True
 
     def _take(self, n_bytes: int) -> bytes:

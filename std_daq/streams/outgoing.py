@@ -10,6 +10,8 @@ from std_daq.streams.framing import GREETING, LENGTH
 # Little, because memory that is sent in place may be overwritten while it waits; the kernel has a queue of its own.
 ENOUGH_BYTES = 2**18
 _MOST_PARTS = 64
+# A peer that asks and takes no answers costs no more, however short they are.
+_ENOUGH_PARTS = 1024
 
 
 class Outgoing:
@@ -18,7 +20,7 @@ class Outgoing:
     Parameters
     ----------
     connection
-        A socket that does not block.
+        A socket that does not block; None where there is none yet.
 
     Attributes
     ----------
@@ -26,11 +28,15 @@ class Outgoing:
         Bytes that the socket has not taken yet.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket | None = None) -> None:
         self._socket = connection
         self._parts: deque[bytes | memoryview] = deque([GREETING])
         self._n_taken = 0
         self.n_waiting = len(GREETING)
+
+    def begin(self, connection: socket.socket) -> None:
+        """Send what waits over a socket; over another one, where the one before has not taken anything."""
+        self._socket = connection
 
     def put(self, message: bytes | memoryview) -> "Departure | None":
         """Queue a message; None, and nothing is queued, where enough waits already.
@@ -40,9 +46,9 @@ class Outgoing:
         OSError
             When the connection has ended.
         """
-        if self.n_waiting >= ENOUGH_BYTES:
+        if self._has_enough:
             self.transmit()
-            if self.n_waiting >= ENOUGH_BYTES:
+            if self._has_enough:
                 return None
         self._parts.append(LENGTH.pack(len(message)))
         if len(message):
@@ -53,7 +59,7 @@ class Outgoing:
     def transmit(self) -> None:
         """Hand over to the socket what it takes; raises OSError when the connection has ended."""
         parts = self._parts
-        while parts:
+        while parts and self._socket is not None:
             try:
                 n = self._socket.sendmsg(islice(parts, _MOST_PARTS))
             except BlockingIOError:
@@ -64,6 +70,10 @@ class Outgoing:
                 n -= len(parts.popleft())
             if n:
                 parts[0] = memoryview(parts[0])[n:]
+
+    @property
+    def _has_enough(self) -> bool:
+        return self.n_waiting >= ENOUGH_BYTES or len(self._parts) >= _ENOUGH_PARTS
 
     def has_taken(self, n_bytes: int) -> bool:
         """Return whether the socket has taken so many bytes in all, or takes no more."""

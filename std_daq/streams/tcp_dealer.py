@@ -4,6 +4,7 @@ import select
 import socket
 
 from std_daq.streams.framing import split_address
+from std_daq.streams.host_lookup import HostLookup, Place
 from std_daq.streams.incoming import Incoming
 from std_daq.streams.outgoing import Outgoing
 
@@ -14,7 +15,7 @@ class TcpDealer:
     Parameters
     ----------
     address
-        ``tcp://HOST:PORT``.
+        ``tcp://HOST:PORT``. Where the host has several places, one after the other is tried.
     largest_bytes
         A peer that sends a larger message, but for those that there is memory for, is disconnected.
 
@@ -32,21 +33,22 @@ class TcpDealer:
     def __init__(self, address: str, *, largest_bytes: int) -> None:
         host, port = split_address(address)
         self.failure = ""
-        self._is_connecting = True
+        self._largest_bytes = largest_bytes
         self._epoll = select.epoll()
-        try:
-            self._socket = _begin_to_connect(host, port)
-        except OSError as error:
-            self._socket = socket.socket()  # one that is used for nothing
-            self._fail(error)
-        else:
-            self._epoll.register(self._socket, select.EPOLLIN | select.EPOLLOUT)
-        self._incoming = Incoming(self._socket, largest_bytes)
-        self._outgoing = Outgoing(self._socket)
+        self._outgoing = Outgoing()
+        self._incoming: Incoming | None = None
+        self._socket: socket.socket | None = None
+        self._is_connecting = True
+        self._places: list[Place] = []
+        self._lookup: HostLookup | None = HostLookup(host, port)
+        self._go_on()
 
     @property
     def socket(self) -> select.epoll:
-        """For pollers; it is also ready when the connection has been made, for what waits to be sent."""
+        """For pollers; it is also ready when the connection has been made, for what waits to be sent.
+
+        That the host has been looked up wakes nobody up: `receive` sees it.
+        """
         return self._epoll
 
     def send(self, message: bytes) -> None:
@@ -57,15 +59,15 @@ class TcpDealer:
             self._outgoing.put(message)
         except OSError as error:
             self._fail(error)
-        self._send_on()
+        self._go_on()
 
     def receive(self) -> bytes | None:
         """Return the next message, or None where it has not come."""
-        self._send_on()
-        if self.failure:
+        incoming = self._go_on()
+        if incoming is None:
             return None
         try:
-            return self._incoming.receive()
+            return incoming.receive()
         except (OSError, ValueError) as error:
             self._fail(error)
             return None
@@ -77,11 +79,11 @@ class TcpDealer:
         -------
         Its size, None where it has not come.
         """
-        self._send_on()
-        if self.failure:
+        incoming = self._go_on()
+        if incoming is None:
             return None
         try:
-            return self._incoming.receive_into(memory)
+            return incoming.receive_into(memory)
         except (OSError, ValueError) as error:
             self._fail(error)
             return None
@@ -89,33 +91,66 @@ class TcpDealer:
     def close(self, linger_s: float = 0.0) -> None:  # noqa: ARG002 - the system sends what it has taken
         """End the connection."""
         self._epoll.close()
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
 
-    def _send_on(self) -> None:
-        """Hand over what waits; no call to the system where nothing does."""
-        if self.failure or not self._outgoing.n_waiting:
-            return
+    def _go_on(self) -> Incoming | None:
+        """Connect as far as can be, and hand over what waits; returns what is received, None where nothing is yet."""
+        if self._lookup is not None:
+            self._see_where_it_is(self._lookup)
+        if self._outgoing.n_waiting and not self.failure:
+            try:
+                self._outgoing.transmit()
+            except OSError as error:
+                self._fail(error)
+            if self._is_connecting and self._socket is not None and self._outgoing.has_taken(1):
+                self._is_connecting = False
+                self._epoll.modify(self._socket, select.EPOLLIN)
+        return None if self.failure or self._is_connecting else self._incoming
+
+    def _see_where_it_is(self, lookup: HostLookup) -> None:
         try:
-            self._outgoing.transmit()
+            places = lookup.answer()
+        except OSError as error:
+            self._lookup = None
+            self._fail(error)
+            return
+        if places is not None:
+            self._lookup = None
+            self._places = places
+            self._try_next_place()
+
+    def _try_next_place(self) -> None:
+        """Begin to connect to the next place of the host."""
+        if self._socket is not None:
+            self._socket.close()
+        try:
+            self._socket = connecting = _begin_to_connect(self._places.pop(0))
         except OSError as error:
             self._fail(error)
             return
-        if self._is_connecting and not self._outgoing.n_waiting:
-            self._is_connecting = False
-            self._epoll.modify(self._socket, select.EPOLLIN)
+        self._incoming = Incoming(connecting, self._largest_bytes)
+        self._outgoing.begin(connecting)
+        self._epoll.register(connecting, select.EPOLLIN | select.EPOLLOUT)
 
     def _fail(self, error: OSError | ValueError) -> None:
+        if self._is_connecting and self._places:
+            self._try_next_place()
+            return
         self.failure = getattr(error, "strerror", None) or str(error)
+        is_made = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
+        if is_made and self._incoming is not None and not self._incoming.is_greeted:
+            # ZMQ that expects keys ends it so.
+            self.failure += ", before a greeting: has it keys and this side none, or too many receivers?"
 
 
-def _begin_to_connect(host: str, port: int) -> socket.socket:
+def _begin_to_connect(place: Place) -> socket.socket:
     """Return a socket whose connection is being made; raises OSError."""
-    family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    connecting = socket.socket(family, kind, protocol)
+    connecting = socket.socket(place.family, place.kind, place.protocol)
     try:
         connecting.setblocking(False)
         connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connecting.connect(place)
+        connecting.connect(place.address)
     except BlockingIOError:
         pass  # what is sent until it is made waits
     except OSError:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from std_daq.errors import PortError
-from std_daq.streams.framing import split_address
+from std_daq.streams.framing import join_address, split_address
 from std_daq.streams.incoming import Incoming
 from std_daq.streams.outgoing import Departure, Outgoing
 from std_daq.streams.router import warn_if_open
@@ -55,8 +55,7 @@ class TcpRouter:
     @property
     def address(self) -> str:
         """Where it can be reached; with the port that the system has chosen if the address had none."""
-        host, port = self._listener.getsockname()[:2]
-        return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+        return join_address(*self._listener.getsockname()[:2])
 
     @property
     def sockets(self) -> list[select.epoll]:
@@ -110,16 +109,17 @@ class TcpRouter:
 
     def _accept(self) -> None:
         try:
-            accepted, (host, *_) = self._listener.accept()
+            accepted, place = self._listener.accept()
         except OSError as error:  # it has gone again, or there are too many files
             self._conditions.warning("connection_refused", why=error.strerror)
             return
+        address = join_address(*place[:2])
         if len(self._peers) >= MAX_PEERS:
-            self._conditions.warning("connection_refused", address=host, why=f"there are {MAX_PEERS} already")
+            self._conditions.warning("connection_refused", address=address, why=f"there are {MAX_PEERS} already")
             accepted.close()
             return
         identity = next(self._identities).to_bytes(8, "big")
-        peer = TcpPeer(accepted, identity, self._epoll, self._clock(), self._forget)
+        peer = TcpPeer(accepted, address, identity, self._epoll, self._clock(), self._forget)
         self._peers[identity] = self._peer_of[peer.descriptor] = peer
 
     def _forget(self, peer: "TcpPeer", why: str) -> None:
@@ -128,7 +128,7 @@ class TcpRouter:
             if peer in peers:
                 peers.remove(peer)
         if why:
-            self._conditions.warning("connection_ended", why=why)
+            self._conditions.warning("connection_ended", address=peer.address, why=why)
 
 
 class TcpPeer:
@@ -136,6 +136,8 @@ class TcpPeer:
 
     Attributes
     ----------
+    address
+        Where it comes from.
     identity
         As the router names it.
     descriptor
@@ -149,6 +151,7 @@ class TcpPeer:
     def __init__(
         self,
         connection: socket.socket,
+        address: str,
         identity: bytes,
         epoll: select.epoll,
         now: float,
@@ -156,6 +159,7 @@ class TcpPeer:
     ) -> None:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.address = address
         self.identity = identity
         self.descriptor = connection.fileno()
         self.heard_at = now

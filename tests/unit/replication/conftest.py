@@ -18,6 +18,7 @@ from std_daq.protocols.replication import Hello, ImageForm, Point, Share, Start
 from std_daq.shm.image_buffer import ImageBuffer
 from std_daq.testing.far_reader import FarReader
 from std_daq.testing.memory_network import MemoryNetwork, ReadableDescriptor
+from std_daq.testing.relayed_network import RelayedNetwork
 from std_daq.testing.store_driver import N_MODULES, RingPublisher
 from std_stream_recv.link import Link
 from std_stream_recv.metrics import ReceiverMetrics
@@ -66,12 +67,14 @@ class TwoServers:
         share: Share = ALL,
         start: Start = Start.OLDEST,
         queue_messages: int = 8,
+        has_tcp: bool = False,
     ) -> None:
         self.near_path, self.far_path = folder / "near", folder / "far"
         self.shape, self.near_slots, self.far_slots = shape, near_slots, far_slots
         self.credit, self.n_links, self.share, self.start = credit, n_links, share, start
+        self.has_tcp = has_tcp
         self.clock = Clock()
-        self.network = MemoryNetwork(queue_messages)
+        self.network: Any = RelayedNetwork(TIMEOUT_S, self.clock) if has_tcp else MemoryNetwork(queue_messages)
         self.publisher = self.make_near_ring()
         self.registry = CollectorRegistry()
         self.sender = self.make_sender()
@@ -85,7 +88,7 @@ class TwoServers:
     def make_sender(self) -> StreamSender:
         return StreamSender(
             detector_name="EG",
-            router=self.network.open(),  # type: ignore[arg-type]
+            router=self.network.open(),
             doorbell=ReadableDescriptor(),  # type: ignore[arg-type]
             attach=partial(ImageBuffer.attach, self.near_path),
             metrics=SenderMetrics(CollectorRegistry(), "stream-send-0"),
@@ -175,7 +178,7 @@ class TwoServers:
 
     def close(self) -> None:
         with ExitStack() as stack:
-            stack.callback(self.network.readable.close)
+            stack.callback(self.network.close if self.has_tcp else self.network.readable.close)
             stack.callback(self.publisher.close)
             stack.callback(self.reader.close)
             stack.callback(self.sender.close)

@@ -218,7 +218,7 @@ def test_nobody_listens_is_told() -> None:
 
 def test_host_that_has_no_address_is_told() -> None:
     dealer = TcpDealer("tcp://nowhere.invalid:5000", largest_bytes=LARGEST_BYTES)
-    assert dealer.failure
+    wait_for(lambda: dealer.receive() is None and bool(dealer.failure))
     dealer.close()
 
 
