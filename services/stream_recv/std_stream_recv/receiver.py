@@ -105,16 +105,9 @@ class StreamReceiver:
             link.advance()
         if self._publisher.published.ring == 0:
             self._keep_beginning(self._links[0])
-        n_finished = 0
-        self._has_more = True
-        for _ in range(ENTRIES_A_STEP):
-            if not self._take_next():
-                self._has_more = False
-                break
-            n_finished += self._publish()
-        n_finished += self._publish()
+        self._has_more = self._take_entries()
         now = self._clock()
-        self._acknowledge(n_finished, now)
+        self._acknowledge(self._publish(), now)
         for link in self._links:
             link.look_after()
             if link.failure:
@@ -142,6 +135,14 @@ class StreamReceiver:
                 waited_for.append((link.connection.socket, zmq.POLLIN))
         limit_ms = ACKNOWLEDGE_MS if self._n_unacknowledged else WAIT_MS
         zmq.zmq_poll(waited_for, 0 if self._has_more else limit_ms)
+
+    def _take_entries(self) -> bool:
+        """Take and publish what is there, but not for long; returns whether there may be more."""
+        for _ in range(ENTRIES_A_STEP):
+            if not self._take_next():
+                return False
+            self._acknowledge(self._publish(), self._clock())
+        return True
 
     def _take_next(self) -> bool:
         """Take what comes next, as far as it is there; returns whether there may be more."""

@@ -12,8 +12,9 @@ from std_daq.protocols.replication import Ack, Hello, Kind, encode_kind, encode_
 from std_daq.shm.image_buffer import ImageBuffer
 from std_daq.streams.doorbell import Doorbell
 from std_daq.telemetry.logs import ConditionLog, get_logger
+from std_stream_send.channel import Channel
 from std_stream_send.metrics import SenderMetrics
-from std_stream_send.session import Channel, Session
+from std_stream_send.session import Session
 
 MAX_SESSIONS = 64
 KEEP_ALIVES_IN_TIMEOUT = 5
@@ -102,8 +103,7 @@ class StreamSender:
 
     def step(self) -> None:
         """Send what can be sent; wait at most 0.1 s for something to do."""
-        is_sending = any(session.is_sending for session in self._sessions.values())
-        self._poller.poll(_SENDING_WAIT_MS if is_sending else _WAIT_MS)
+        self._poller.poll(self._wait_ms())
         self._doorbell.wait(0)
         self._take_messages()
         now = self._clock()
@@ -127,6 +127,12 @@ class StreamSender:
             self._end(identity, "this sender ends")
         self._router.close()
         self._doorbell.close()
+
+    def _wait_ms(self) -> int:
+        sessions = self._sessions.values()
+        if any(session.has_more for session in sessions):
+            return 0
+        return _SENDING_WAIT_MS if any(session.is_sending for session in sessions) else _WAIT_MS
 
     def _take_messages(self) -> None:
         for _ in range(_MESSAGES_A_STEP):

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,40 +31,17 @@ from std_daq.protocols.replication import (
 from std_daq.shm.image_buffer import ImageBuffer
 from std_daq.shm.journal import Journal
 from std_daq.streams.follower import RingFollower
+from std_stream_send.channel import Channel, Tracker
 
 READ_LIMIT = 256
 # Sequence and calibration in ImageMetadata.
 _HEADER_FIELDS = struct.Struct("<56xQ22xH")
 MOST_A_STEP = 1024
-"""Images in one go, whatever the credit: other receivers wait meanwhile."""
+MOST_BYTES_A_STEP = 16 * 2**20
+"""Images in one go, and about so many bytes of them, whatever the credit: other receivers wait meanwhile."""
 # Enough to keep the network busy until the next look, and little, because it may be overwritten while it waits.
 MAX_UNSENT_BYTES = 16 * 2**20
 MIN_UNSENT_IMAGES = 2
-
-
-class Tracker(Protocol):
-    """Tells what became of memory that is sent in place."""
-
-    @property
-    def done(self) -> bool:
-        """Whether it has been read."""
-
-
-class Channel(Protocol):
-    """The way to a receiver."""
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether the receiver cannot be reached any more."""
-
-    def send(self, message: bytes) -> bool:
-        """Queue a message; returns whether there was room."""
-
-    def send_in_place(self, memory: memoryview) -> Tracker | None:
-        """Queue memory that is read later; None where there is no room."""
-
-    def transmit(self) -> None:
-        """Hand over to the network what it takes of what is queued."""
 
 
 @dataclass(slots=True)
@@ -136,6 +113,8 @@ class Session:
         When the receiver was last heard of.
     acknowledged
         The point from which it would go on.
+    has_more
+        Whether the last step has ended for the others' sake: the network would take more.
     """
 
     def __init__(
@@ -168,6 +147,7 @@ class Session:
         self._floor = 0
         self._calibration: int | None = None
         self._notes: dict[str, Any] = {}
+        self.has_more = False
 
     @property
     def label(self) -> str:
@@ -209,10 +189,7 @@ class Session:
     def step(self) -> None:
         """Send what can be sent now; never waits."""
         self._check()
-        for _ in range(MOST_A_STEP):
-            if not (self._flush() and self._go_on()):
-                break
-            self._check()
+        self.has_more = self._go_on_for_long()
         self._tell_position()
         self._flush()
         self._channel.transmit()
@@ -266,6 +243,17 @@ class Session:
                     sent.tracker = tracker
             self._outbox.popleft()
             self._told_at = self._clock()
+        return True
+
+    def _go_on_for_long(self) -> bool:
+        """Send until nothing more can be sent, but no more than is fair to the others; returns whether more can be."""
+        enough = self._counters.n_bytes + MOST_BYTES_A_STEP
+        for _ in range(MOST_A_STEP):
+            if not (self._flush() and self._go_on()):
+                return False
+            self._check()
+            if self._counters.n_bytes >= enough:
+                return True
         return True
 
     def _go_on(self) -> bool:

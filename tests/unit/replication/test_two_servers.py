@@ -327,6 +327,33 @@ def test_receiver_with_credit_without_end_leaves_time_for_the_others(
     assert servers.reader.ids == list(range(12))
 
 
+def test_step_ends_when_enough_is_sent_and_the_next_one_does_not_wait(
+    make_servers: MakeServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_module, "MOST_BYTES_A_STEP", 3 * CHUNKED[0] * CHUNKED[1] * 2)
+    servers = make_servers(shape=CHUNKED, credit=12, queue_messages=10**6)
+    servers.publish(8)
+    servers.sender.step()
+    servers.receiver.step()
+    servers.sender.step()
+    (session,) = servers.sender._sessions.values()
+    assert session.lag == 5
+    assert session.has_more
+    servers.settle()
+    assert servers.reader.whole == set(range(8))
+    assert not session.has_more
+
+
+def test_receiver_acknowledges_while_more_is_there(make_servers: MakeServers) -> None:
+    servers = make_servers(credit=16, queue_messages=100)
+    servers.publish(16)
+    servers.step()
+    servers.sender.step()
+    servers.network.deliver()
+    servers.receiver.step()
+    assert len(servers.network._requests) >= 8
+
+
 def test_receiver_that_does_not_take_anything_is_forgotten_and_comes_back(make_servers: MakeServers) -> None:
     servers = make_servers()
     servers.publish(2)
