@@ -62,6 +62,28 @@ def test_connection_that_is_cut_within_an_image_leaves_nothing_of_it_to_be_read(
     assert servers.reader.whole == {0}
 
 
+def test_connection_over_which_nothing_gets_through_is_noticed_on_both_sides(
+    make_servers: MakeServers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers = make_servers(has_tcp=True)
+    servers.publish(2)
+    servers.settle()
+    for _ in range(15):
+        servers.clock.now += 0.1
+        servers.publish(1)
+        servers.sender.step()
+        servers.receiver.step()
+    assert not servers.sender._sessions
+    assert not servers.network.router._peers
+    assert "silent" in servers.receiver.why_not_ready
+    logged = capsys.readouterr().err
+    assert "source_lost" in logged
+    assert "connection_ended" in logged or "receiver_left" in logged
+    servers.settle()
+    assert servers.reader.ids == list(range(17))
+    assert servers.reader.wrong == set()
+
+
 def test_reader_that_takes_nothing_keeps_nobody_waiting(
     make_servers: MakeServers, stranger: Callable[..., socket.socket]
 ) -> None:
