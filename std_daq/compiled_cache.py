@@ -18,7 +18,12 @@ from contextlib import suppress
 from pathlib import Path
 
 VARIABLE = "NUMBA_CACHE_DIR"
-_PATTERNS = ("std_*/**/kernels.py", "services/*/std_*/**/kernels.py", "std_daq/shm/atomics.py")
+_PATTERNS = (
+    "std_*/**/kernels.py",
+    "services/*/std_*/**/kernels.py",
+    "std_daq/detectors/line_stores.py",
+    "std_daq/shm/atomics.py",
+)
 _KEPT_FOLDERS = 8
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
+from std_daq.detectors.line_stores import copy_pixels, order_stores
+
 # Signatures take read-only arrays, which writable ones convert to: readers of a ring may map it either way.
 BITMAP = types.Array(types.uint64, 1, "C", readonly=True)
 
@@ -70,7 +72,10 @@ def place_chips(
     x_step: int,
     fill: Any,
 ) -> None:
-    """Copy raw pixels (rows, columns) into the image, both C-contiguous and of the same type."""
+    """Copy raw pixels (rows, columns) into the image, both C-contiguous and of the same type.
+
+    Rows that are not flipped in x go past the caches, see `std_daq.detectors.line_stores`.
+    """
     rows, columns = pixels.shape
     for row in range(rows):
         y = row_in_image(row, chip, gap, y_first, y_step)
@@ -82,8 +87,8 @@ def place_chips(
             if not has_arrived:
                 set_pixels(image, y, x, chip, fill)
             elif x_step > 0:
-                for i in range(chip):
-                    image[index(y), index(x + i)] = pixels[index(row), index(first + i)]
+                copy_pixels(image, y, x, pixels, row, first, chip)
             else:
                 for i in range(chip):
                     image[index(y), index(x + i)] = pixels[index(row), index(last - i)]
+    order_stores()

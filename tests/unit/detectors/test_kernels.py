@@ -70,6 +70,22 @@ def test_chips_are_placed_as_numpy_places_them(
     np.testing.assert_array_equal(image, placed(grid, at, values))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
+@pytest.mark.parametrize("chip", [1, 63, 64, 65, 200])
+def test_rows_of_every_length_are_placed_at_every_offset_from_a_cache_line(dtype: type, chip: int) -> None:
+    """The first and last pixels of the image included: what lies before and after it stays as it is."""
+    size = np.dtype(dtype).itemsize
+    pixels = np.random.default_rng(chip).integers(0, 256, (chip, 2 * chip)).astype(dtype)
+    n_bytes = 2 * chip * chip * size
+    for offset in range(0, 64, size):
+        memory = np.full(n_bytes + 3 * 64, UNTOUCHED, np.uint8)
+        start = -memory.ctypes.data % 64 + offset
+        image = memory[start : start + n_bytes].view(dtype).reshape(chip, 2 * chip)
+        place_chips(pixels, words(2**128 - 1), chip, chip, 0, image, 0, 0, 1, 1, dtype(9))
+        assert image.tobytes() == pixels.tobytes()
+        assert set(memory[:start]) | set(memory[start + n_bytes :]) == {UNTOUCHED}
+
+
 @settings(max_examples=60, deadline=None)
 @given(grids.filter(lambda grid: grid.chip % 2 == 0), directions, directions, bitmaps, seeds)
 def test_nibbles_are_unpacked_low_one_first(grid: ChipGrid, y_step: int, x_step: int, bitmap: int, seed: int) -> None:
