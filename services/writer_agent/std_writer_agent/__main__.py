@@ -30,13 +30,11 @@ def _start(context: ServiceContext) -> Service:
     from std_daq.config.output_roots import check_output_roots
     from std_daq.config.paths import (
         image_buffer_path,
-        images_address,
         runtime_dir,
         store_address,
         store_reports_address,
     )
     from std_daq.detectors.registry import open_detector
-    from std_daq.streams.doorbell import Doorbell
     from std_daq.streams.queue import PullQueue, PushQueue
     from std_writer_agent.admission import Admission
     from std_writer_agent.agent import WriterAgent
@@ -73,7 +71,6 @@ def _start(context: ServiceContext) -> Service:
         desk=desk,
         statuses=statuses,
         images=images,
-        doorbell=Doorbell(images_address(config)),
         reports=PullQueue(store_reports_address(config), bind=True),
         outboxes=[
             Outbox(PushQueue(store_address(config, writer), bind=True)) for writer in range(config.number_of_writers)

@@ -11,7 +11,6 @@ from std_daq.config.model import DetectorConfig
 from std_daq.errors import RequestRefusedError
 from std_daq.protocols.requests import Action, RunReport, Verdict
 from std_daq.protocols.store_stream import WriterReport, encode_images, encode_run_message
-from std_daq.streams.doorbell import Doorbell
 from std_daq.streams.queue import PullQueue
 from std_daq.telemetry.logs import ConditionLog
 from std_writer_agent.desk import AcceptedRequest, RequestDesk
@@ -25,7 +24,7 @@ from std_writer_agent.run import Run
 from std_writer_agent.status_sender import StatusSender
 
 WAIT_S = 0.05
-# A wake-up costs more than ten images do: they are taken in batches.
+# A wake-up costs more than ten images do: the journal is looked at so often, and nobody rings for each image.
 BATCH_S = 0.01
 READS_A_STEP = 16
 REPORTS_A_STEP = 1000
@@ -45,8 +44,6 @@ class WriterAgent:
         Tells who asked; needs to be stepped.
     images
         The images that are published.
-    doorbell
-        Rings for each of them.
     reports
         What the writers say.
     outboxes
@@ -68,7 +65,6 @@ class WriterAgent:
         desk: RequestDesk,
         statuses: StatusSender,
         images: ImageSource,
-        doorbell: Doorbell,
         reports: PullQueue,
         outboxes: Sequence[Outbox],
         metrics: AgentMetrics,
@@ -80,7 +76,6 @@ class WriterAgent:
         self._desk = desk
         self._statuses = statuses
         self._images = images
-        self._doorbell = doorbell
         self._reports = reports
         self._outboxes = outboxes
         self._metrics = metrics
@@ -90,12 +85,8 @@ class WriterAgent:
         self._conditions = ConditionLog()
         self._roster = WriterRoster()
         self._run: Run | None = None
-        self._awake_since = clock()
         self._poller = zmq.Poller()
         self._poller.register(reports.socket, zmq.POLLIN)
-        self._image_poller = zmq.Poller()
-        self._image_poller.register(reports.socket, zmq.POLLIN)
-        self._image_poller.register(doorbell.socket, zmq.POLLIN)
         self._images.look()
         self._desk.restore()
 
@@ -141,7 +132,6 @@ class WriterAgent:
         for outbox in self._outboxes:
             outbox.close()
         self._reports.close()
-        self._doorbell.close()
         self._images.close()
         self._desk.close()
 
@@ -149,11 +139,11 @@ class WriterAgent:
         """Wait for something to do; images are nothing to do unless a run takes them."""
         if self._run is None or not self._run.has_writers:
             self._poller.poll(int(WAIT_S * 1000))
-        elif not self._images.lag:
-            self._image_poller.poll(int(WAIT_S * 1000))
-            time.sleep(max(0.0, self._awake_since + BATCH_S - self._clock()))
-        self._awake_since = self._clock()
-        self._doorbell.wait(0)
+            return
+        deadline = self._clock() + WAIT_S
+        time.sleep(BATCH_S)
+        while not self._images.lag and self._clock() < deadline:
+            time.sleep(BATCH_S)
 
     def _take_images(self) -> None:
         if self._run is None or not self._run.has_writers:

@@ -105,7 +105,7 @@ class ImageCounter:
                 break
             self.n_taken += 1
             taken.append(index)
-        return entries[np.array(taken, dtype=np.intp)]
+        return entries if len(taken) == len(entries) else entries[np.array(taken, dtype=np.intp)]
 
     def _is_before_start(self, image: _Seen) -> bool:
         start = self._start_image_id

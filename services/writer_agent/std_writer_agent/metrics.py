@@ -18,7 +18,9 @@ class AgentMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._state = Gauge("daq_run_state", "1 for the state of the run.", ["state"], registry=registry)
+        state = Gauge("daq_run_state", "1 for the state of the run.", ["state"], registry=registry)
+        self._states: dict[str, Gauge] = {name: state.labels(name) for name in (IDLE, *RunState)}
+        self._shown_state: str = IDLE
         self._requests = Counter("daq_requests", "Requests that ended, by verdict.", ["verdict"], registry=registry)
         self.queued = Gauge("daq_requests_queued", "Requests that wait for their turn.", registry=registry)
         self.sent = Counter("daq_run_images_sent", "Images given to the writers.", registry=registry)
@@ -46,8 +48,10 @@ class AgentMetrics:
     def show(self, run: Run | None) -> None:
         """Show the run, or that there is none; the numbers of the last one stay."""
         shown = IDLE if run is None else run.state
-        for state in (IDLE, *RunState):
-            self._state.labels(state).set(state == shown)
+        if shown != self._shown_state:
+            self._states[self._shown_state].set(0)
+            self._shown_state = shown
+        self._states[shown].set(1)
         if run is not None:
             parts = run.parts.values()
             self._requested.set(run.plan.request.n_images or 0)

@@ -220,17 +220,25 @@ class Run:
         self._effects.append(SendMessage(writer, message))
 
     def _distribute(self, taken: NDArray[Any], now: float) -> None:
+        if not len(taken):
+            return
         images = np.zeros(len(taken), STORE_IMAGE)
         images["metadata"] = taken
         images["run_id"] = self.plan.run_id
         images["n_images"] = self._n_images or 0
         numbers = np.arange(self.counter.n_taken - len(taken), self.counter.n_taken)
         images["i_image"] = numbers
-        writers = numbers // (self.plan.images_per_file or _ALL_IN_ONE) % self.plan.n_writers
+        files = numbers // (self.plan.images_per_file or _ALL_IN_ONE)
+        if files[0] == files[-1]:
+            self._give(int(files[0]) % self.plan.n_writers, images, now)
+            return
+        writers = files % self.plan.n_writers
         for writer in np.unique(writers).tolist():
-            chosen = images[writers == writer]
-            self.parts[writer].give(chosen["metadata"]["id"].tolist(), now)
-            self._effects.append(SendImages(writer, chosen))
+            self._give(writer, images[writers == writer], now)
+
+    def _give(self, writer: int, images: NDArray[Any], now: float) -> None:
+        self.parts[writer].give(images["metadata"]["id"].tolist(), now)
+        self._effects.append(SendImages(writer, images))
 
     def _feed_part(self, part: WriterPart, report: WriterReport, now: float) -> None:
         if report.kind is ReportKind.MASTER_WRITTEN:
