@@ -5,6 +5,7 @@ journal of the ImageBuffer and in the header of each slot.
 """
 
 from enum import IntEnum, IntFlag
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,6 +40,36 @@ IMAGE_METADATA = np.dtype(
 )
 assert IMAGE_METADATA.itemsize == 128  # noqa: S101
 assert IMAGE_METADATA.fields is not None and IMAGE_METADATA.fields["sequence"][1] == 56  # noqa: S101, PT018
+
+
+class ImageMetadata(NamedTuple):
+    """The fields of an IMAGE_METADATA struct as Python numbers, in their order: a struct takes all of them at once."""
+
+    version: int
+    id: int
+    height: int
+    width: int
+    dtype: int
+    encoding: int
+    source_id: int
+    status: int
+    user_1: int
+    user_2: int
+    sequence: int
+    pulse_id: int
+    frame_index: int
+    epoch: int
+    n_missing_modules: int
+    calibration: int
+    n_missing_packets: int
+    daq_rec: int
+    timestamp: int
+    first_arrival_ns: int
+    last_arrival_ns: int
+    assembled_ns: int
+
+
+assert ImageMetadata._fields == IMAGE_METADATA.names  # noqa: S101
 
 
 class ImageStatus(IntFlag):

@@ -4,6 +4,8 @@ Sent once for each image when the receiver has its modules or has given them up.
 per-module details lie in the FrameBuffer at slot ``frame_index % n_slots``.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 RAW_METADATA = np.dtype(
@@ -22,3 +24,22 @@ RAW_METADATA = np.dtype(
     ]
 )
 assert RAW_METADATA.itemsize == 80  # noqa: S101
+
+
+class RawMetadata(NamedTuple):
+    """The fields of a RAW_METADATA struct as Python numbers, in their order: to read one of a struct takes as long."""
+
+    id: int
+    pulse_id: int
+    frame_index: int
+    daq_rec: int
+    status: int
+    sequence: int
+    timestamp: int
+    first_arrival_ns: int
+    last_arrival_ns: int
+    epoch: int
+    n_missing_modules: int
+
+
+assert RawMetadata._fields == RAW_METADATA.names  # noqa: S101

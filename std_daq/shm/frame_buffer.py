@@ -10,7 +10,7 @@ from std_daq.errors import ConfigError
 from std_daq.protocols.module_frame import module_frame_dtype
 from std_daq.protocols.raw_metadata import RAW_METADATA
 from std_daq.shm.ring import RingBuffer, RingGeometry, attach_segment
-from std_daq.shm.segment import PAGE
+from std_daq.shm.segment import PAGE, Segment
 
 LEAST_SLOTS = 8
 ENTRIES_PER_SLOT = 4
@@ -22,6 +22,13 @@ class FrameBuffer(RingBuffer):
     Several receiver processes may write to one FrameBuffer, each to modules of its own and with a journal of its
     own: the one at the index of its first module.
     """
+
+    def __init__(self, segment: Segment, geometry: RingGeometry, header: np.dtype[Any], entry: np.dtype[Any]) -> None:
+        super().__init__(segment, geometry, header, entry)
+        # A field of all headers is read several times as fast as a field of one.
+        self._frame_indices: NDArray[np.uint64] = self.headers["frame_index"]
+        self._first_arrivals: NDArray[np.uint64] = self.headers["first_arrival_ns"]
+        self._n_received: NDArray[np.uint32] = self.headers["n_received_packets"]
 
     @classmethod
     def create(
@@ -118,14 +125,28 @@ class FrameBuffer(RingBuffer):
         -------
         Index in `headers` and `data`, and generation; None where nothing of this module came or is still there.
         """
-        frame_index = int(exposure["frame_index"][0])
+        return self.find(
+            int(exposure["frame_index"][0]),
+            module,
+            int(exposure["first_arrival_ns"][0]),
+            int(exposure["last_arrival_ns"][0]),
+        )
+
+    def find(
+        self, frame_index: int, module: int, first_arrival_ns: int, last_arrival_ns: int
+    ) -> tuple[int, int] | None:
+        """Return what `locate` does, given what a RawMetadata says of the exposure."""
         index = self.index(frame_index, module)
         generation = self.generation(index)
-        header = self.headers[index]
         is_ours = (
             generation % 2 == 0
-            and header["frame_index"] == frame_index
-            and exposure["first_arrival_ns"][0] <= header["first_arrival_ns"] <= exposure["last_arrival_ns"][0]
-            and header["n_received_packets"] > 0
+            and int(self._frame_indices[index]) == frame_index
+            and first_arrival_ns <= int(self._first_arrivals[index]) <= last_arrival_ns
+            and int(self._n_received[index]) > 0
         )
         return (index, generation) if is_ours else None
+
+    def close(self) -> None:
+        """Let go of the ring; arrays taken from it must not be used any more."""
+        del self._frame_indices, self._first_arrivals, self._n_received
+        super().close()

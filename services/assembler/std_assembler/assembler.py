@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from std_assembler.calibration_watch import CalibrationWatch
 from std_assembler.frame_source import Exposure, FrameSource
@@ -15,14 +14,20 @@ from std_daq.config.paths import image_buffer_path, images_address
 from std_daq.detectors.interface import Detector, FrameConverter
 from std_daq.detectors.registry import open_detector
 from std_daq.errors import SharedMemoryError
-from std_daq.protocols.image_metadata import IMAGE_METADATA, PROTOCOL_VERSION, Encoding, ImageStatus, dtype_code
+from std_daq.protocols.image_metadata import (
+    IMAGE_METADATA,
+    PROTOCOL_VERSION,
+    Encoding,
+    ImageMetadata,
+    ImageStatus,
+    dtype_code,
+)
 from std_daq.service.run import ServiceContext
 from std_daq.shm.image_buffer import ImageBuffer
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.telemetry.logs import ConditionLog, get_logger
 
 REMEMBERED_CALIBRATIONS = 8
-_COPIED = ("id", "pulse_id", "frame_index", "daq_rec", "timestamp")
 
 
 class Assembler:
@@ -54,7 +59,9 @@ class Assembler:
         self._source = FrameSource(config, points)
         self._builder = ImageBuilder(config, self._detector)
         self._n_active = config.n_modules - len(set(config.deactivate))
-        self._template = self._make_template(config)
+        self._shape = config.image_shape
+        self._dtype_code = dtype_code(self._detector.image_dtype)
+        self._entry = np.zeros(1, IMAGE_METADATA)
         last = journal.read(journal.next_sequence - 1, 1).entries
         self._last_published = (int(last["epoch"][0]), int(last["frame_index"][0])) if len(last) else None
         self._calibration = 0
@@ -93,7 +100,7 @@ class Assembler:
                 self._remember(exposure)
                 continue
             if not self._publish(exposure):
-                self._count_lost(1, "overwritten in the FrameBuffer", image_id=int(exposure.first["id"][0]))
+                self._count_lost(1, "overwritten in the FrameBuffer", image_id=exposure.arrived[0].id)
                 has_overrun = True
         if has_overrun:
             self._count_lost(self._source.skip_to_safety(), "left out to catch up")
@@ -116,7 +123,7 @@ class Assembler:
     def _is_published_already(self, exposure: Exposure) -> bool:
         """Whether a predecessor was killed after it had published this exposure, before it noted that."""
         last, self._last_published = self._last_published, None
-        return last == (_epoch(exposure), exposure.frame_index)
+        return last == (exposure.epoch, exposure.frame_index)
 
     def _publish(self, exposure: Exposure) -> bool:
         """Publish an exposure; returns False where nothing of it is there any more."""
@@ -132,48 +139,59 @@ class Assembler:
         if built.n_overwritten_modules and built.n_overwritten_modules + built.n_missing_modules == self._n_active:
             images.end(slot)
             return False
-        metadata = self._describe(exposure, built)
-        metadata["sequence"] = sequence
-        images.headers["metadata"][slot] = metadata[0]
-        images.headers["missing_packets"][slot] = built.missing_packets
+        metadata = self._describe(exposure, built, sequence)
+        self._entry[0] = metadata
+        images.write_header(slot, self._entry.tobytes(), built.missing_packets.tobytes())
         images.end(slot)
-        images.journal.append(metadata)
-        self._doorbell.ring(metadata)
+        images.journal.append(self._entry)
+        self._doorbell.ring(self._entry)
         self._remember(exposure)
         self._count(metadata, built)
         return True
 
-    def _describe(self, exposure: Exposure, built: BuiltImage) -> NDArray[Any]:
-        metadata = self._template.copy()
-        first = exposure.first
-        for name in _COPIED:
-            metadata[name] = first[name]
-        arrived = [raw for raw in exposure.raw if raw is not None]
-        metadata["first_arrival_ns"] = min(int(raw["first_arrival_ns"][0]) for raw in arrived)
-        metadata["last_arrival_ns"] = max(int(raw["last_arrival_ns"][0]) for raw in arrived)
-        metadata["epoch"] = _epoch(exposure)
-        metadata["status"] = built.status
-        metadata["n_missing_modules"] = built.n_missing_modules
-        metadata["n_missing_packets"] = built.missing_packets.sum()
-        metadata["calibration"] = self._calibration
-        metadata["assembled_ns"] = time.time_ns()
-        return metadata
+    def _describe(self, exposure: Exposure, built: BuiltImage, sequence: int) -> ImageMetadata:
+        arrived = exposure.arrived
+        first = arrived[0]
+        height, width = self._shape
+        return ImageMetadata(
+            version=PROTOCOL_VERSION,
+            id=first.id,
+            height=height,
+            width=width,
+            dtype=self._dtype_code,
+            encoding=Encoding.RAW,
+            source_id=0,
+            status=built.status,
+            user_1=0,
+            user_2=0,
+            sequence=sequence,
+            pulse_id=first.pulse_id,
+            frame_index=first.frame_index,
+            epoch=exposure.epoch,
+            n_missing_modules=built.n_missing_modules,
+            calibration=self._calibration,
+            n_missing_packets=built.n_missing_packets,
+            daq_rec=first.daq_rec % 2**32,
+            timestamp=first.timestamp,
+            first_arrival_ns=min(raw.first_arrival_ns for raw in arrived),
+            last_arrival_ns=max(raw.last_arrival_ns for raw in arrived),
+            assembled_ns=time.time_ns(),
+        )
 
     def _remember(self, exposure: Exposure) -> None:
         for source, (raw, ring) in enumerate(zip(exposure.raw, self._source.frames, strict=True)):
             if raw is not None and ring is not None:
-                self._images.journal.set_resume_point(source, ring.segment.created_ns, int(raw["sequence"][0]) + 1)
+                self._images.journal.set_resume_point(source, ring.segment.created_ns, raw.sequence + 1)
 
-    def _count(self, metadata: NDArray[Any], built: BuiltImage) -> None:
-        assembled_ns = int(metadata["assembled_ns"][0])
-        self._metrics.latency.observe(max(0, assembled_ns - int(metadata["last_arrival_ns"][0])) / 1e9)
-        self._metrics.count_image(built.status, assembled_ns / 1e9)
+    def _count(self, metadata: ImageMetadata, built: BuiltImage) -> None:
+        self._metrics.latency.observe(max(0, metadata.assembled_ns - metadata.last_arrival_ns) / 1e9)
+        self._metrics.count_image(built.status, metadata.assembled_ns / 1e9)
         if built.status is not ImageStatus.GOOD:
-            self._metrics.missing_packets.inc(int(metadata["n_missing_packets"][0]))
+            self._metrics.missing_packets.inc(built.n_missing_packets)
             self._conditions.warning(
                 "image_incomplete",
-                image_id=int(metadata["id"][0]),
-                missing_packets=int(metadata["n_missing_packets"][0]),
+                image_id=metadata.id,
+                missing_packets=built.n_missing_packets,
                 missing_modules=built.n_missing_modules,
                 overwritten_modules=built.n_overwritten_modules,
             )
@@ -201,18 +219,6 @@ class Assembler:
         self._calibrations = self._calibrations[-REMEMBERED_CALIBRATIONS:]
         self._images.write_notes({"calibration": self._calibrations})
         self._metrics.calibration.set(self._calibration)
-
-    def _make_template(self, config: DetectorConfig) -> NDArray[Any]:
-        template = np.zeros(1, IMAGE_METADATA)
-        template["version"] = PROTOCOL_VERSION
-        template["height"], template["width"] = config.image_shape
-        template["dtype"] = dtype_code(self._detector.image_dtype)
-        template["encoding"] = Encoding.RAW
-        return template
-
-
-def _epoch(exposure: Exposure) -> int:
-    return max(int(raw["epoch"][0]) for raw in exposure.raw if raw is not None)
 
 
 def _open_images(config: DetectorConfig, detector: Detector) -> tuple[ImageBuffer, bool]:

@@ -3,14 +3,14 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import frame_buffer_path, frames_address
 from std_daq.errors import ConfigError
+from std_daq.protocols.raw_metadata import RawMetadata
 from std_daq.shm.frame_buffer import FrameBuffer
 from std_daq.shm.journal import MAX_SOURCES, Journal
 from std_daq.streams.doorbell import Doorbell
@@ -23,25 +23,29 @@ STALE_NS = 10 * 10**9
 ENTRIES_AT_ONCE = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Exposure:
+class Exposure(NamedTuple):
     """One exposure, as the receivers have published it.
 
-    Parameters
+    Attributes
     ----------
     frame_index
         The detector's frame number.
     raw
-        The RawMetadata of each receiver, None where it has none.
+        What each receiver tells of it, None where it has none.
     """
 
     frame_index: int
-    raw: list[NDArray[Any] | None]
+    raw: list[RawMetadata | None]
 
     @property
-    def first(self) -> NDArray[Any]:
-        """The first RawMetadata there is, a struct of shape (1,)."""
-        return next(raw for raw in self.raw if raw is not None)
+    def arrived(self) -> list[RawMetadata]:
+        """What the receivers tell that have it; at least one."""
+        return [raw for raw in self.raw if raw is not None]
+
+    @property
+    def epoch(self) -> int:
+        """How often the detector had restarted."""
+        return max(raw.epoch for raw in self.arrived)
 
 
 class FrameSource:
@@ -67,7 +71,7 @@ class FrameSource:
         self._doorbell = Doorbell(*(frames_address(config, part) for part in parts))
         self._window = config.module_sync_queue_size
         self._time_limit_ns = int(config.assembler.receiver_timeout_s * 1e9)
-        self._synchroniser: Synchroniser[NDArray[Any]] | None = None
+        self._synchroniser: Synchroniser[RawMetadata] | None = None
         self._last_epoch: list[int | None] = [None] * len(parts)
         self._last_key = [-1] * len(parts)
         self.n_lost = 0
@@ -99,8 +103,8 @@ class FrameSource:
             if part is None:
                 continue
             self.n_lost += part.n_lost
-            for raw in part.entries:
-                yield from self._feed(source, raw)
+            for fields in part.entries.tolist():
+                yield from self._feed(source, RawMetadata._make(fields))
         if self._synchroniser is not None:
             yield from map(_exposure, self._synchroniser.poll(time.monotonic_ns()))
 
@@ -121,9 +125,8 @@ class FrameSource:
         for follower in self._followers:
             follower.close()
 
-    def _feed(self, source: int, raw: NDArray[Any]) -> Iterator[Exposure]:
-        key = int(raw["frame_index"])
-        epoch = int(raw["epoch"])
+    def _feed(self, source: int, raw: RawMetadata) -> Iterator[Exposure]:
+        key, epoch = raw.frame_index, raw.epoch
         last_epoch = self._last_epoch[source]
         is_restart = last_epoch is not None and (epoch != last_epoch or key <= self._last_key[source])
         self._last_epoch[source] = epoch
@@ -133,15 +136,15 @@ class FrameSource:
         done = self._synchroniser.feed(source, key, raw, time.monotonic_ns(), restarted=is_restart)
         yield from map(_exposure, done)
 
-    def _make_synchroniser(self, source: int) -> Synchroniser[NDArray[Any]]:
+    def _make_synchroniser(self, source: int) -> Synchroniser[RawMetadata]:
         """Return one whose window leaves the frames of the exposures that wait in the ring."""
         ring = self._followers[source].ring
         window = self._window if ring is None else min(self._window, ring.n_slots * 3 // 4)
         return Synchroniser(len(self._followers), window=window, time_limit_ns=self._time_limit_ns)
 
 
-def _exposure(result: Synchronised[NDArray[Any]]) -> Exposure:
-    return Exposure(result.key, [None if raw is None else raw.reshape(1) for raw in result.payloads])
+def _exposure(result: Synchronised[RawMetadata]) -> Exposure:
+    return Exposure(result.key, result.payloads)
 
 
 @dataclass(frozen=True, slots=True)

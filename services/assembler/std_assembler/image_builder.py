@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,10 @@ from std_assembler.frame_source import Exposure
 from std_daq.config.model import DetectorConfig
 from std_daq.detectors.interface import Detector, FrameConverter
 from std_daq.protocols.image_metadata import ImageStatus
+from std_daq.protocols.raw_metadata import RawMetadata
 from std_daq.shm.frame_buffer import FrameBuffer
+
+_ID_MISMATCH = int(ImageStatus.ID_MISMATCH)  # flags are slow to work out
 
 
 @dataclass(slots=True)
@@ -22,6 +25,8 @@ class BuiltImage:
     ----------
     missing_packets
         Packets that are missing, for each module, (n_modules,).
+    n_missing_packets
+        Their sum.
     status
         What is wrong with the image.
     n_missing_modules
@@ -31,6 +36,7 @@ class BuiltImage:
     """
 
     missing_packets: NDArray[np.uint32]
+    n_missing_packets: int
     status: ImageStatus
     n_missing_modules: int
     n_overwritten_modules: int
@@ -46,14 +52,16 @@ class ImageBuilder:
     """
 
     def __init__(self, config: DetectorConfig, detector: Detector) -> None:
-        self._parts = [[m for m in part.modules if m not in config.deactivate] for part in config.receivers]
+        parts = [[m for m in part.modules if m not in config.deactivate] for part in config.receivers]
+        self._modules_of = [len(modules) for modules in parts]
         self._off = sorted(config.deactivate)
         self._packets_per_frame = [
             detector.packet_layout(module).packets_per_frame for module in range(config.n_modules)
         ]
         self._n_modules = config.n_modules
-        n_threads = min(config.assembler.n_threads, sum(map(len, self._parts)))
-        self._n_shares = max(1, n_threads)
+        jobs = [(source, module) for source, modules in enumerate(parts) for module in modules]
+        n_threads = max(1, min(config.assembler.n_threads, len(jobs)))
+        self._shares = [jobs[i::n_threads] for i in range(n_threads)]
         # The calling thread takes a share itself.
         self._pool = ThreadPoolExecutor(n_threads - 1, "convert") if n_threads > 1 else None
 
@@ -73,20 +81,12 @@ class ImageBuilder:
         image
             Where to write, (height, width).
         """
-        built = BuiltImage(np.zeros(self._n_modules, np.uint32), ImageStatus.GOOD, 0, 0)
-        jobs: list[_ModuleJob] = []
-        for raw, ring, modules in zip(exposure.raw, frames, self._parts, strict=True):
-            jobs += [_ModuleJob(module, raw, ring) for module in modules]
-        shares = [jobs[i :: self._n_shares] for i in range(self._n_shares)]
+        missing_packets = np.zeros(self._n_modules, np.uint32)
+        work = _Work(exposure.raw, frames, converter, image, missing_packets)
         others = (
-            []
-            if self._pool is None
-            else [
-                self._pool.submit(self._convert_all, share, converter, image, built.missing_packets)
-                for share in shares[1:]
-            ]
+            [] if self._pool is None else [self._pool.submit(self._convert, share, work) for share in self._shares[1:]]
         )
-        n_missing, n_overwritten = self._convert_all(shares[0], converter, image, built.missing_packets)
+        n_missing, n_overwritten = self._convert(self._shares[0], work)
         for other in others:
             more_missing, more_overwritten = other.result()
             n_missing += more_missing
@@ -94,9 +94,15 @@ class ImageBuilder:
         for module in self._off:
             converter.fill(module, image)
         # What the receiver had and is not there any more was overwritten.
-        built.n_missing_modules = min(n_missing, self._n_never_received(exposure))
-        built.n_overwritten_modules = n_overwritten + n_missing - built.n_missing_modules
-        built.status = self._status(exposure, built)
+        n_missing_modules = min(n_missing, self._n_never_received(exposure))
+        built = BuiltImage(
+            missing_packets=missing_packets,
+            n_missing_packets=sum(missing_packets.tolist()),
+            status=ImageStatus.GOOD,
+            n_missing_modules=n_missing_modules,
+            n_overwritten_modules=n_overwritten + n_missing - n_missing_modules,
+        )
+        built.status = _status(exposure, built)
         return built
 
     def close(self) -> None:
@@ -104,58 +110,57 @@ class ImageBuilder:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _convert_all(
-        self,
-        jobs: "list[_ModuleJob]",
-        converter: FrameConverter,
-        image: NDArray[Any],
-        missing_packets: NDArray[np.uint32],
-    ) -> tuple[int, int]:
+    def _convert(self, share: list[tuple[int, int]], work: "_Work") -> tuple[int, int]:
+        """Convert some modules, each given with its receiver; returns how many are missing and overwritten."""
         n_missing = n_overwritten = 0
-        for job in jobs:
-            place = job.locate()
-            if place is None or job.ring is None:
+        for source, module in share:
+            raw, ring = work.raw[source], work.frames[source]
+            place = None
+            if raw is not None and ring is not None:
+                place = ring.find(raw.frame_index, module, raw.first_arrival_ns, raw.last_arrival_ns)
+            if place is None or ring is None:
                 n_missing += 1
             else:
                 index, generation = place
-                header = job.ring.headers[index]
-                missing_packets[job.module] = header["n_missing_packets"]
-                converter.convert(job.module, job.ring.frame(index), header["received"], int(header["daq_rec"]), image)
-                if job.ring.is_unchanged(index, generation):
+                header = ring.headers[index]
+                work.missing_packets[module] = header["n_missing_packets"]
+                work.converter.convert(
+                    module, ring.frame(index), header["received"], int(header["daq_rec"]), work.image
+                )
+                if ring.is_unchanged(index, generation):
                     continue
                 n_overwritten += 1
-            missing_packets[job.module] = self._packets_per_frame[job.module]
-            converter.fill(job.module, image)
+            work.missing_packets[module] = self._packets_per_frame[module]
+            work.converter.fill(module, work.image)
         return n_missing, n_overwritten
 
     def _n_never_received(self, exposure: Exposure) -> int:
         return sum(
-            len(modules) if raw is None else int(raw["n_missing_modules"][0])
-            for raw, modules in zip(exposure.raw, self._parts, strict=True)
+            n_modules if raw is None else raw.n_missing_modules
+            for raw, n_modules in zip(exposure.raw, self._modules_of, strict=True)
         )
 
-    def _status(self, exposure: Exposure, built: BuiltImage) -> ImageStatus:
-        status = ImageStatus.GOOD
-        ids = {int(raw["id"][0]) for raw in exposure.raw if raw is not None}
-        if len(ids) > 1 or any(
-            int(raw["status"][0]) & ImageStatus.ID_MISMATCH for raw in exposure.raw if raw is not None
-        ):
-            status |= ImageStatus.ID_MISMATCH
-        if built.missing_packets.any():
-            status |= ImageStatus.MISSING_PACKETS
-        if built.n_missing_modules:
-            status |= ImageStatus.MISSING_MODULES
-        if built.n_overwritten_modules:
-            status |= ImageStatus.OVERWRITTEN
-        return status
+
+class _Work(NamedTuple):
+    """What has to be done for one image."""
+
+    raw: list[RawMetadata | None]
+    frames: list[FrameBuffer | None]
+    converter: FrameConverter
+    image: NDArray[Any]
+    missing_packets: NDArray[np.uint32]
 
 
-@dataclass(frozen=True, slots=True)
-class _ModuleJob:
-    module: int
-    raw: NDArray[Any] | None
-    ring: FrameBuffer | None
-
-    def locate(self) -> tuple[int, int] | None:
-        """Return where the module's frame lies and its generation; None where it has none of this exposure."""
-        return None if self.raw is None or self.ring is None else self.ring.locate(self.raw, self.module)
+def _status(exposure: Exposure, built: BuiltImage) -> ImageStatus:
+    status = ImageStatus.GOOD
+    arrived = exposure.arrived
+    first_id = arrived[0].id
+    if any(raw.id != first_id or raw.status & _ID_MISMATCH for raw in arrived):
+        status |= ImageStatus.ID_MISMATCH
+    if built.n_missing_packets:
+        status |= ImageStatus.MISSING_PACKETS
+    if built.n_missing_modules:
+        status |= ImageStatus.MISSING_MODULES
+    if built.n_overwritten_modules:
+        status |= ImageStatus.OVERWRITTEN
+    return status

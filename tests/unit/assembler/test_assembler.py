@@ -18,6 +18,7 @@ from std_daq.config.paths import image_buffer_path
 from std_daq.detectors.interface import FrameConverter
 from std_daq.errors import SharedMemoryError
 from std_daq.protocols.image_metadata import ImageStatus
+from std_daq.protocols.raw_metadata import RAW_METADATA
 from std_daq.shm.image_buffer import ImageBuffer
 from std_daq.shm.segment import Segment
 from std_daq.testing.frames import FrameFeeder
@@ -124,6 +125,18 @@ def test_exposures_become_images_byte_for_byte_and_in_order(line: Line) -> None:
     for sequence, raw in enumerate(frames.values()):
         np.testing.assert_array_equal(line.pixels(sequence), expected_image(raw, {}))
         assert line.missing(sequence) == [0, 0, 0, 0]
+
+
+def test_recording_word_of_more_than_32_bits_is_cut_off(line: Line) -> None:
+    feeder = line.feeders[0]
+    headers = [feeder.place(module, 7, raw) for module, raw in enumerate(raw_frames(1))]
+    entry = np.zeros(1, RAW_METADATA)
+    entry["id"] = entry["frame_index"] = 7
+    entry["daq_rec"] = 2**40 + 5
+    entry["first_arrival_ns"] = min(int(header["first_arrival_ns"][0]) for header in headers)
+    entry["last_arrival_ns"] = max(int(header["last_arrival_ns"][0]) for header in headers)
+    feeder.ring.journals[0].append(entry)
+    assert line.step_until(1)["daq_rec"].tolist() == [5]
 
 
 def test_missing_packets_are_filled_listed_and_flagged(line: Line) -> None:
