@@ -4,11 +4,11 @@ import argparse
 import json
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_integer, positive_number
+from std_daq.service.stop_event import StopEvent
 
 if TYPE_CHECKING:
     from std_daq.simulation.dump import Dump
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     config = load_config(arguments.config)
     n_ports = open_detector(config).n_ports
-    stop = threading.Event()
+    stop = StopEvent()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with Dump(

@@ -3,12 +3,12 @@
 import json
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+from std_daq.service.stop_event import StopEvent
 from std_daq.simulation.bursts import BurstSource
 from std_daq.simulation.sending import PacketSender
 from std_daq.simulation.transmission import Transmission, patient_pacer
@@ -27,7 +27,7 @@ def transmit(
     source: BurstSource, sinks: dict[int, PacketSender], rate_hz: float | None, n_frames: int | None
 ) -> Transmission:
     """Send everything, or what was sent until a signal; shows progress on a terminal."""
-    stop = threading.Event()
+    stop = StopEvent()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     transmission = Transmission(source, sinks, rate_hz=rate_hz, make_pacer=partial(patient_pacer, sleep=stop.wait))

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 
 from std_daq.cli.argument_types import broker_url, positive_number
 from std_daq.errors import ConfigError, ResourceError, SharedMemoryError
+from std_daq.service.stop_event import StopEvent
 
 if TYPE_CHECKING:
     from std_daq.broker.throwaway import GivenBroker, ThrowawayBroker
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.config.paths import broker_url_file, make_runtime_dir
     from std_daq.telemetry.logs import configure_logs, get_logger
 
-    stop = threading.Event()
+    stop = StopEvent()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     config = load_config(arguments.config)

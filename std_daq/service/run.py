@@ -23,6 +23,7 @@ from std_daq.service.end_with_supervisor import end_with_supervisor
 from std_daq.service.hold import SIGNALS, Hold
 from std_daq.service.presence import Presence
 from std_daq.service.readiness import HasReadiness, Readiness
+from std_daq.service.stop_event import StopEvent
 from std_daq.telemetry.logs import configure_logs, get_logger
 from std_daq.telemetry.metrics import make_registry
 
@@ -93,7 +94,7 @@ def run_service(
     hold = Hold()
     configure_logs(arguments.log_level or "info", service=_name(parser), file=hold.log_file)
     log = get_logger()
-    stop = threading.Event()
+    stop = StopEvent()
     _stop_on_signals(stop)
     end_with_supervisor()
     try:

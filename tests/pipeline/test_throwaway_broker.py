@@ -72,8 +72,10 @@ def test_node_comes_back_with_its_data_and_leaves_nothing() -> None:
         channel.confirm_delivery()
         channel.queue_declare("kept", durable=True)
         channel.basic_publish("", "kept", b"1", pika.BasicProperties(delivery_mode=2))
-        # RabbitMQ keeps news of queues to itself for up to two seconds before it writes them.
-        assert wait_until(lambda: is_written(broker.folder, b"kept"))
+        # RabbitMQ keeps news of queues to itself for up to two seconds before it writes them, in the order in which
+        # they came: where the later one is, the other is there as a whole.
+        channel.queue_declare("later", durable=True)
+        assert wait_until(lambda: is_written(broker.folder, b"later"))
         pid = broker.pid
         assert pid is not None
         broker.revive()
