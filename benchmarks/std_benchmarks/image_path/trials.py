@@ -17,6 +17,7 @@ LONG_S = 6.0
 _SHARE_OF_MEMORY = 0.25
 _LARGEST_DELAY = 0.05
 _RESOLUTION = 1.08
+_STEP_DOWN = 1.15
 _N_STEPS = 6
 
 
@@ -92,7 +93,7 @@ class Trials:
         rate_hz = confirmed(
             is_confirmed,
             highest(is_kept_up_with, low, high, resolution=_RESOLUTION),
-            step=_RESOLUTION,
+            step=_STEP_DOWN,
             n_steps=_N_STEPS,
         )
         if not rate_hz:
