@@ -2,7 +2,6 @@
 
 import os
 import struct
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from std_daq.detectors.packet_layout import HeaderField, PacketLayout
 from std_daq.shm.frame_buffer import FrameBuffer
 from std_daq.simulation.sending import PacketSender
+from std_daq.testing.wait import wait_until
 from std_udp_recv.placing import indices
 from std_udp_recv.placing.port import make_port
 from std_udp_recv.port_receiver import EndedFrame, PortReceiver, compile_receiver
@@ -80,10 +80,7 @@ class Rig:
         self.ring.close()
 
     def _wait(self, is_done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + DEADLINE_S
-        while not is_done():
-            assert time.monotonic() < deadline, self.receiver.counters
-            time.sleep(0.001)
+        wait_until(is_done, DEADLINE_S, lambda: f"{self.receiver.counters}")
 
 
 @pytest.fixture

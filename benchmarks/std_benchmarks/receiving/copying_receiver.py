@@ -164,7 +164,6 @@ class CopyingReceiver:
 
 def _library() -> ctypes.CDLL:
     library = reference.load("receive")
-    library.receiver_open.restype = ctypes.c_void_p
     pointer, u64, u32 = reference.POINTER, ctypes.c_uint64, ctypes.c_uint32
     library.receiver_open.restype = pointer
     library.receiver_open.argtypes = (ctypes.c_int, pointer, u64, u64, u32, u32, u32)
