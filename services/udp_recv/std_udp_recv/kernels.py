@@ -3,9 +3,9 @@
 `receive` stays compiled until it is told to stop. Each turn it aims a batch of messages (messages/kernels.py), takes
 with one ``recvmmsg`` what the socket holds, and places it.
 
-Waking up costs more than copying at moderate rates. So once the socket is empty the loop sleeps for the latency
-budget, in which more gathers in the kernel, instead of taking packets one by one; only if nothing has come by then, it
-waits for the next packet.
+Waking up costs more than copying at moderate rates. So once the socket is empty the loop sleeps, in which more gathers
+in the kernel, instead of taking packets one by one; only if nothing has come by then, it waits for the next packet. The
+sleep ends when the newest frame should be whole, after the latency budget at the latest (pace/kernels.py).
 
 libc is called through ``ExternalFunction``, which, other than ctypes, can be cached on disk.
 """
@@ -17,7 +17,17 @@ from numba import types
 
 from std_daq.shm.atomics import load_acquire
 from std_udp_recv.messages.kernels import Inbox, aim_messages, make_inbox, place_messages
-from std_udp_recv.placing.indices import HAS_ENDED, IS_IDLE, MESSAGES, N_QUARANTINED, PLACED
+from std_udp_recv.pace.kernels import make_pace, sleep_us
+from std_udp_recv.placing.indices import (
+    HAS_ENDED,
+    HIGHEST,
+    IS_IDLE,
+    MESSAGES,
+    N_QUARANTINED,
+    N_UNITS,
+    NEWEST,
+    PLACED,
+)
 from std_udp_recv.placing.kernels import end_acquisition
 from std_udp_recv.placing.packets.kernels import compiled
 from std_udp_recv.placing.port import Port
@@ -53,6 +63,8 @@ class Wire(NamedTuple):
         One word, other than 0 when the loop has to end.
     inbox
         What the kernel fills.
+    pace
+        How fast packets came.
     timespec
         For the clocks.
     """
@@ -60,6 +72,7 @@ class Wire(NamedTuple):
     settings: np.ndarray
     stop: np.ndarray
     inbox: Inbox
+    pace: np.ndarray
     timespec: np.ndarray
 
 
@@ -69,6 +82,7 @@ def make_wire(stop: np.ndarray, *, socket: int, wake_fd: int, idle_ns: int, budg
         settings=np.array([socket, wake_fd, idle_ns, budget_us], np.int64),
         stop=stop,
         inbox=make_inbox(),
+        pace=make_pace(),
         timespec=np.zeros(2, np.int64),
     )
 
@@ -89,6 +103,7 @@ def receive(port: Port, wire: Wire) -> int:
     """
     settings, state, inbox = wire.settings, port.state, wire.inbox
     failure = 0
+    budget_us, n_units = settings[BUDGET_US], port.layout[N_UNITS]
     n_placed = port.counters[PLACED]
     last_ns = _now_ns(CLOCK_MONOTONIC, wire.timespec)
     flags = MSG_WAITFORONE
@@ -122,8 +137,8 @@ def receive(port: Port, wire: Wire) -> int:
             flags = MSG_DONTWAIT
         else:
             # The socket is empty.
-            if not is_rested and settings[BUDGET_US] > 0:
-                _usleep(np.uint32(settings[BUDGET_US]))
+            if not is_rested and budget_us > 0:
+                _usleep(np.uint32(sleep_us(wire.pace, state[NEWEST], state[HIGHEST], n_units, now_ns, budget_us)))
                 is_rested = True
             flags = MSG_WAITFORONE
     end_acquisition(port, _now_ns(CLOCK_REALTIME, wire.timespec))
