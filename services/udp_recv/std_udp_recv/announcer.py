@@ -96,28 +96,33 @@ class FrameAnnouncer:
     def _describe(self, exposure: Synchronised[EndedFrame]) -> NDArray[Any]:
         frames = [frame for frame in exposure.payloads if frame is not None]
         first = frames[0]
-        status = ImageStatus.GOOD
-        if any(frame.n_missing_packets for frame in frames):
-            status |= ImageStatus.MISSING_PACKETS
-        if any(frame.id != first.id for frame in frames):
-            status |= ImageStatus.ID_MISMATCH
-        if exposure.missing:
-            status |= ImageStatus.MISSING_MODULES
-        raw = np.zeros(1, RAW_METADATA)
-        raw["id"] = first.id % 2**64
-        raw["pulse_id"] = first.pulse_id % 2**64
-        raw["frame_index"] = exposure.key
-        raw["daq_rec"] = first.daq_rec % 2**64
-        raw["status"] = status
-        raw["timestamp"] = first.timestamp % 2**64
-        raw["first_arrival_ns"] = min(frame.first_arrival_ns for frame in frames)
-        # With the first arrivals, so that they all lie between the two even if the clock was set back meanwhile.
-        raw["last_arrival_ns"] = max(max(frame.first_arrival_ns, frame.last_arrival_ns) for frame in frames)
+        first_arrival_ns, last_arrival_ns = first.first_arrival_ns, first.last_arrival_ns
+        status = ImageStatus.MISSING_MODULES if exposure.missing else ImageStatus.GOOD
+        for frame in frames:
+            if frame.n_missing_packets:
+                status |= ImageStatus.MISSING_PACKETS
+            if frame.id != first.id:
+                status |= ImageStatus.ID_MISMATCH
+            first_arrival_ns = min(first_arrival_ns, frame.first_arrival_ns)
+            # With the first arrivals, so that they all lie between the two even if the clock was set back meanwhile.
+            last_arrival_ns = max(last_arrival_ns, frame.first_arrival_ns, frame.last_arrival_ns)
         if self._first_epoch is None:
             self._first_epoch = self._continue_from_last(exposure.key)
-        raw["epoch"] = self._first_epoch + exposure.epoch
-        raw["n_missing_modules"] = len(exposure.missing)
-        return raw
+        # All fields at once: one by one they take three times as long.
+        raw = (
+            first.id % 2**64,
+            first.pulse_id % 2**64,
+            exposure.key,
+            first.daq_rec % 2**64,
+            status,
+            0,  # the sequence number is the journal's to give
+            first.timestamp % 2**64,
+            first_arrival_ns,
+            last_arrival_ns,
+            self._first_epoch + exposure.epoch,
+            len(exposure.missing),
+        )
+        return np.array([raw], RAW_METADATA)
 
     def _continue_from_last(self, key: int) -> int:
         if self._last is None:

@@ -27,7 +27,8 @@ from std_udp_recv.placing.port import make_port
 from std_udp_recv.port_receiver import EndedFrame, PortReceiver, compile_receiver
 from std_udp_recv.udp_socket import UdpSocket
 
-_LONGEST_WAIT_S = 0.1
+_LONGEST_WAIT_MS = 100
+_CHECK_S = 0.1
 
 
 class Receiver:
@@ -53,6 +54,8 @@ class Receiver:
         detector = open_detector(config)
         self._ring = _open_ring(config, detector)
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wakes = select.poll()
+        self._wakes.register(self._wake_fd, select.POLLIN)
         self._ports: list[PortReceiver] = []
         try:
             epoch = self._take_over(part)
@@ -75,7 +78,8 @@ class Receiver:
         self._registry.register(self._collector)
         for receiver in self._ports:
             receiver.start()
-        self._next_stats_s = time.monotonic() + self._stats_period_s
+        self._next_check_s = time.monotonic()
+        self._next_stats_s = self._next_check_s + self._stats_period_s
 
     @property
     def is_ready(self) -> bool:
@@ -97,19 +101,15 @@ class Receiver:
 
     def step(self) -> None:
         """Announce what has come; wait at most 0.1 s for it."""
-        timeout_s = _LONGEST_WAIT_S / 10 if self._announcer.n_waiting else _LONGEST_WAIT_S
-        if select.select([self._wake_fd], [], [], timeout_s)[0]:
+        if self._wakes.poll(_LONGEST_WAIT_MS // 10 if self._announcer.n_waiting else _LONGEST_WAIT_MS):
             os.eventfd_read(self._wake_fd)
-        self._announce_ended()
+        has_news = self._announce_ended()
         for raw in self._announcer.poll(time.monotonic_ns()):
             self._publish(raw)
-        for port in self._ports:
-            port.check()
-        if not self._ring.is_live:
-            raise SharedMemoryError(f"{self._ring.segment.path}: was removed under this receiver; start it again")
-        if time.monotonic() >= self._next_stats_s:
-            self._next_stats_s = time.monotonic() + self._stats_period_s
-            self._log_stats()
+        now_s = time.monotonic()
+        if not has_news or now_s >= self._next_check_s:
+            self._next_check_s = now_s + _CHECK_S
+            self._check(now_s)
 
     def close(self) -> None:
         """End all frames, announce them, let go of ports and ring; within 0.2 s."""
@@ -126,13 +126,27 @@ class Receiver:
         del self._journal
         self._let_go()
 
-    def _announce_ended(self) -> None:
+    def _check(self, now_s: float) -> None:
+        """Do what is not for each exposure: look after ports and ring, log statistics."""
+        for port in self._ports:
+            port.check()
+        if not self._ring.is_live:
+            raise SharedMemoryError(f"{self._ring.segment.path}: was removed under this receiver; start it again")
+        if now_s >= self._next_stats_s:
+            self._next_stats_s = now_s + self._stats_period_s
+            self._log_stats()
+
+    def _announce_ended(self) -> bool:
+        """Announce what the ports have brought; returns whether there was anything."""
         # Read before any is fed: a frame in a queue must not be given up for the time that the others take.
         ended = [(port.index, port.take_ended()) for port in self._ports]
         now_ns = time.monotonic_ns()
+        has_news = False
         for port, frame in in_order_of_arrival(ended):
+            has_news = True
             for raw in self._announcer.feed(port, frame, now_ns):
                 self._publish(raw)
+        return has_news
 
     def _publish(self, raw: NDArray[Any]) -> None:
         self._journal.append(raw)
@@ -243,7 +257,7 @@ def in_order_of_arrival(ended: Iterable[tuple[int, list[EndedFrame]]]) -> Iterat
     If many frames of one port went before those of the next they would crowd out exposures that are whole.
     """
     pieces = [[(port, frame) for frame in frames] for port, frames in ended if frames]
-    return heapq.merge(*pieces, key=lambda piece: piece[1].last_arrival_ns)
+    return iter(pieces[0]) if len(pieces) == 1 else heapq.merge(*pieces, key=lambda piece: piece[1].last_arrival_ns)
 
 
 def ports_per_module(detector: Detector) -> int:
