@@ -1,0 +1,136 @@
+"""Wake lines: a publisher wakes the listeners of its own host directly, by a Unix socket.
+
+A message of ZMQ goes through a thread of its own at either end, so three threads have to wake up one after the other
+before it is read; over a wake line it is one. Nothing is said over it but that there is something to read.
+"""
+
+import select
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from std_daq.errors import PortError
+
+_RECONNECT_S = 0.05
+_MOST_WAITING = 128
+_RUNG = b"\0"
+
+
+class WakeLines:
+    """The publisher's end: any number of listeners, none of whom can hold it up.
+
+    Parameters
+    ----------
+    path
+        Of the Unix socket; one that a predecessor has left is replaced.
+
+    Raises
+    ------
+    PortError
+        When it cannot be made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        try:
+            path.unlink(missing_ok=True)
+            self._door.bind(str(path))
+            self._door.listen(_MOST_WAITING)
+        except OSError as error:
+            self._door.close()
+            raise PortError(f"{path} cannot be bound: {error.strerror or error}") from None
+        self._newcomers = select.poll()
+        self._newcomers.register(self._door, select.POLLIN)
+        self._lines: list[socket.socket] = []
+
+    def ring(self) -> None:
+        """Wake all listeners."""
+        while self._newcomers.poll(0):
+            with suppress(OSError):  # it has gone already
+                self._lines.append(self._door.accept()[0])
+        for line in self._lines[:]:
+            try:
+                line.send(_RUNG, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                pass  # it has not come to read what it was woken for before
+            except OSError:
+                self._lines.remove(line)
+                line.close()
+
+    def close(self) -> None:
+        """Let go of all lines."""
+        for line in (self._door, *self._lines):
+            line.close()
+
+
+class WakeLine:
+    """The listener's end of the lines of some publishers, which need not exist yet.
+
+    Parameters
+    ----------
+    paths
+        Where they listen.
+    """
+
+    def __init__(self, *paths: Path) -> None:
+        self._missing = set(paths)
+        self._lines: dict[int, tuple[Path, socket.socket]] = {}
+        self._next_try = 0.0
+        self._poller = select.epoll()
+        self._connect()
+
+    def fileno(self) -> int:
+        """Return a descriptor that can be polled along with others: it is readable when somebody rings."""
+        return self._poller.fileno()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until somebody rings, for at most ``timeout_s``; returns whether one did."""
+        if self._missing:
+            self._connect()
+            if self._missing:
+                timeout_s = min(timeout_s, _RECONNECT_S)
+        is_rung = False
+        for descriptor, _ in self._poller.poll(timeout_s):
+            is_rung |= self._take(descriptor)
+        return is_rung
+
+    def close(self) -> None:
+        """Stop listening."""
+        for _, line in self._lines.values():
+            line.close()
+        self._poller.close()
+
+    def _take(self, descriptor: int) -> bool:
+        """Take all that has come over a line; returns whether anything had."""
+        path, line = self._lines[descriptor]
+        is_rung = False
+        try:
+            while line.recv(1):
+                is_rung = True
+        except BlockingIOError:
+            return is_rung
+        except OSError:
+            pass
+        # The publisher has gone; perhaps it comes again.
+        self._poller.unregister(descriptor)
+        del self._lines[descriptor]
+        line.close()
+        self._missing.add(path)
+        return is_rung
+
+    def _connect(self) -> None:
+        now = time.monotonic()
+        if now < self._next_try:
+            return
+        self._next_try = now + _RECONNECT_S
+        for path in list(self._missing):
+            line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+            try:
+                line.connect(str(path))
+            except OSError:
+                line.close()
+                continue
+            self._missing.discard(path)
+            self._lines[line.fileno()] = (path, line)
+            self._poller.register(line, select.EPOLLIN)
