@@ -1,7 +1,7 @@
 """CPU time of each service for each GB of packets, at half a GB/s, from the packets to a file.
 
-One JUNGFRAU module, images corrected to keV and written uncompressed, all services as processes of their own, the
-file in shared memory: what the kernel takes for its pages is part of h5-writer's cost.
+One JUNGFRAU module, images corrected to keV and written uncompressed, all services as processes of their own. The
+file is on the disk when a run ends, and what that costs is part of h5-writer's cost.
 
 The sum of those that every image goes through (std-udp-recv, std-assembler, std-h5-writer) has a target. The writer
 agent, which names images to the writer, and the sender, which has no part in a real beamline, are listed beside them.
@@ -57,7 +57,7 @@ class _Recorder:
     def __init__(
         self, setting: Setting, module: JungfrauModule, services: RunningServices, chain: PlatformChain
     ) -> None:
-        self._file = setting.shm / "images.h5"
+        self._file = setting.folder / "images.h5"
         self._progress = setting.progress
         self._module = module
         self._services = services

@@ -138,6 +138,10 @@ class WriterConfig(_Section):
     flush_interval_s: float = Field(
         1.0, gt=0, description="At most this much is lost when a writer is killed, in seconds."
     )
+    direct_io: bool = Field(
+        True,
+        description="Whether uncompressed images go to the disk past the page cache, as long as the disk keeps up.",
+    )
     n_compression_threads: int = Field(2, ge=1, le=256, description="Threads that compress, for each writer.")
     max_queued_requests: int = Field(
         0, ge=0, description="Requests that may wait while one is written; 0 refuses them."

@@ -4,9 +4,10 @@ HDF5 writes a file; what is done here beside it changes no byte and no length.
 
 - *Space ahead*: blocks that are set aside by the 64 MB take a quarter off the time of a write into the page cache,
   where they would otherwise be found page by page. What is left over is given back when the file is closed.
+- *Direct*: pixels can be handed to the disk past the page cache.
 - *Write back*: pages that are handed to the disk while the file grows are not waited for at its end.
 
-A file system that has neither goes without.
+A file system that has none of it goes without.
 """
 
 import ctypes
@@ -18,6 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+
+from std_daq.files.direct_file import DirectFile
 
 _RESERVED_BYTES = 64 * 1024 * 1024
 _HANDED_BYTES = 8 * 1024 * 1024  # as many at least; fewer are soon written at the end
@@ -51,6 +54,7 @@ class DiskFile:
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         self._lock()
+        self._direct = DirectFile(path, self._fd)
         self._reserved_end = 0
         self._can_reserve = True
         self._handed_end = 0
@@ -71,6 +75,10 @@ class DiskFile:
             self._reserved_end += n_bytes
         elif ctypes.get_errno() != errno.EINTR:
             self._can_reserve = False  # what does not fit is told by the write that needs it
+
+    def write_direct(self, offset: int, data: memoryview, address: int) -> bool:
+        """Write past the page cache; see `DirectFile.write`."""
+        return self._direct.write(offset, data, address)
 
     def cut(self, n_bytes: int) -> None:
         """Cut the file to this length, and give back the space behind it."""
@@ -97,6 +105,7 @@ class DiskFile:
             if self._reserved_end:
                 self.cut(self.n_bytes)
             fcntl.flock(self._fd, fcntl.LOCK_UN)  # the thread still has the file, and the lock would stay with it
+        self._direct.close()
         os.close(self._fd)
         self._spans.put(None)
 

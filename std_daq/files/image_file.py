@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import h5py
 import hdf5plugin
@@ -17,17 +17,15 @@ import numpy.typing as npt
 from std_daq.errors import FileFormatError
 from std_daq.files import layout
 from std_daq.files.description import ImageFileDescription
+from std_daq.files.direct_file import PAGE_BYTES
 from std_daq.files.disk_file import DiskFile
 from std_daq.files.ending import write_report
 from std_daq.files.hdf5 import FORMAT_VERSION, close_regardless, explained_error, keep_metadata_in_memory
 from std_daq.files.naming import appear, check_is_free, partial_path
 from std_daq.files.nexus import describe_status, write_structure, write_text_attribute
+from std_daq.files.pixel_rows import ALIGN_FROM_BYTES, Chunk, PixelRows, create_pixels
 from std_daq.protocols.requests import RunReport
 
-Chunk = bytes | bytearray | memoryview | npt.NDArray[Any]
-
-_ALIGN_FROM_BYTES = 64 * 1024
-_ALIGNMENT_BYTES = 4096
 _ROWS_PER_CHUNK = 1024
 _CHUNK_BYTES = 64 * 1024
 _CHUNK_CACHE_BYTES = 4 * _CHUNK_BYTES  # for each array; only its last chunk is ever needed again
@@ -52,6 +50,8 @@ class ImageFile:
         Where the file is.
     n_images
         Images appended so far.
+    n_direct
+        How many of them went past the page cache.
     n_flushed
         How many of them a reader can see.
     """
@@ -66,12 +66,12 @@ class ImageFile:
     ) -> None:
         self.path = path
         self.n_images = 0
+        self.n_direct = 0
         self.n_flushed = 0
         self._file: h5py.File | None = file
         self._clock = clock
-        self._shape = description.shape
         self._raw_bytes = description.image_bytes if description.compression == "none" else None
-        self._pixels = file[layout.PIXELS].id
+        self._pixels = PixelRows(file, file[layout.PIXELS], disk, self._raw_bytes)
         # Open for as long as the file: what fails when a dataset is let go, HDF5 does not survive.
         self._columns = {name: file[name] for name in layout.PER_IMAGE}
         self._calibrations = file[layout.CALIBRATIONS]
@@ -79,6 +79,7 @@ class ImageFile:
         rows = [(name, column.dtype, column.shape[1:]) for name, column in self._columns.items()]
         self._pending = np.zeros(_PENDING_ROWS, np.dtype(rows))
         self._n_in_columns = 0
+        self._is_last_direct = False
         self._has_failed = False
         self._disk = disk
 
@@ -110,8 +111,8 @@ class ImageFile:
                 "w",
                 libver=FORMAT_VERSION,
                 locking="best-effort",
-                alignment_threshold=_ALIGN_FROM_BYTES,
-                alignment_interval=_ALIGNMENT_BYTES,
+                alignment_threshold=ALIGN_FROM_BYTES,
+                alignment_interval=PAGE_BYTES,
                 rdcc_nbytes=_CHUNK_CACHE_BYTES,
             )
         except OSError as error:
@@ -146,6 +147,7 @@ class ImageFile:
         status: int,
         calibration: int,
         missing_packets: npt.ArrayLike,
+        past_page_cache: bool = False,
     ) -> None:
         """Write one image.
 
@@ -157,6 +159,9 @@ class ImageFile:
             What is known of the image; the time in ns since 1970.
         missing_packets
             Number of missing packets of each module, (n_modules,).
+        past_page_cache
+            Hand the pixels to the disk instead of the page cache, and wait until it has them. Done for plain pixels
+            that begin at a page of memory, where the file system can, and not for every image.
 
         Raises
         ------
@@ -177,8 +182,7 @@ class ImageFile:
         size_before = self._disk.n_bytes
         self._disk.reserve(size_before + n_bytes)
         try:
-            self._pixels.set_extent((row + 1, *self._shape))
-            self._pixels.write_direct_chunk((row, 0, 0), chunk)
+            self._is_last_direct = self._pixels.write(row, chunk, past_page_cache=past_page_cache)
         except (OSError, RuntimeError) as error:
             # The part of the chunk that still fitted on the disk makes room for how the run ended.
             self._disk.cut(size_before)
@@ -194,6 +198,7 @@ class ImageFile:
             image_id,
         )
         self.n_images = row + 1
+        self.n_direct += self._is_last_direct
 
     def knows_calibration(self, calibration: int) -> bool:
         """Return whether `add_calibration` has told what a number stands for."""
@@ -237,6 +242,7 @@ class ImageFile:
         if self.n_images == self._n_in_columns:
             raise FileFormatError(f"{self.path}: the last image is flushed and cannot be taken back")
         self.n_images -= 1
+        self.n_direct -= self._is_last_direct
 
     def flush(self) -> None:
         """Make all images appended so far visible to readers, and safe from a crash of this process.
@@ -262,7 +268,7 @@ class ImageFile:
     def _flush(self, file: h5py.File) -> None:
         with self._writing("metadata of images"):
             # Pixels first: who sees the id of an image has to find its pixels.
-            self._pixels.set_extent((self.n_images, *self._shape))
+            self._pixels.cut(self.n_images)
             self._pixels.flush()
             self._write_pending()
             file.flush()
@@ -284,7 +290,7 @@ class ImageFile:
         try:
             with self._writing("the end of the run"):
                 self._write_pending()
-                self._pixels.set_extent((self.n_images, *self._shape))
+                self._pixels.cut(self.n_images)
                 write_report(file, report, n_images=self.n_images, end=self._clock())
             self.n_flushed = self.n_images
             self._has_failed = False  # all is saved after all
@@ -300,7 +306,7 @@ class ImageFile:
             if not self._has_failed:
                 with self._writing("the end of the file"):
                     self._write_pending()
-                    self._pixels.set_extent((self.n_images, *self._shape))
+                    self._pixels.cut(self.n_images)
                     file.flush()
                 self.n_flushed = self.n_images
                 file.close()
@@ -352,16 +358,8 @@ class ImageFile:
 
 def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None:
     """Create pixels and per-image arrays without a row."""
-    height, width = description.shape
-    filters: Mapping[str, Any] = hdf5plugin.Bitshuffle(cname="lz4") if description.compression == "bslz4" else {}
-    pixels = file.create_dataset(
-        layout.PIXELS,
-        shape=(0, height, width),
-        maxshape=(None, height, width),
-        chunks=(1, height, width),
-        dtype=np.dtype(description.dtype).newbyteorder("<"),
-        **filters,
-    )
+    filters = dict(hdf5plugin.Bitshuffle(cname="lz4")) if description.compression == "bslz4" else {}
+    pixels = create_pixels(file, layout.PIXELS, description.shape, description.dtype, filters)
     write_text_attribute(pixels, "interpretation", "image")
     for name, dtype in layout.PER_IMAGE.items():
         row = (description.n_modules,) if name == layout.MISSING_PACKETS else ()

@@ -9,12 +9,13 @@ import psutil
 from std_benchmarks.bisection import confirmed, highest
 from std_benchmarks.image_path.chains import Chain, Outcome, check_file
 from std_benchmarks.image_path.jungfrau_module import FILE_BYTES, JungfrauModule
+from std_benchmarks.writing.page_cache import warm_page_cache
 from std_daq.errors import ResourceError
 
 SHORT_S = 2.0
 LONG_S = 6.0
 
-_SHARE_OF_MEMORY = 0.25
+_SHARE = 0.25  # of memory and disk that are free
 _LARGEST_DELAY = 0.05
 _RESOLUTION = 1.08
 _STEP_DOWN = 1.15
@@ -45,7 +46,7 @@ class Trials:
     module
         Sends.
     folder
-        Takes the files, in memory; each is removed after its trial.
+        Takes the files; each is removed after its trial.
     progress
         Told what is tried.
     """
@@ -54,20 +55,9 @@ class Trials:
         self._module = module
         self._folder = folder
         self._progress = progress
-        self._most_images = int(psutil.virtual_memory().available * _SHARE_OF_MEMORY / FILE_BYTES)
+        self._most_cached_bytes = int(psutil.virtual_memory().available * _SHARE)
+        self._most_images = int(psutil.disk_usage(str(folder)).free * _SHARE / FILE_BYTES)
         self._n_trials = 0
-
-    def touch_memory(self) -> None:
-        """Write as much as the largest file once.
-
-        The first touch of a virtual machine's memory costs many times more than any later one.
-        """
-        path = self._folder / "touched"
-        block = bytes(FILE_BYTES)
-        with path.open("xb") as file:
-            for _ in range(self._most_images):
-                file.write(block)
-        path.unlink()
 
     def highest_rate(self, name: str, chain: Chain, low: float, high: float) -> HighestRate:
         """Return the highest rate at which nothing is lost: found in short trials, confirmed by a longer one.
@@ -106,6 +96,7 @@ class Trials:
         file = self._folder / f"trial-{self._n_trials}.h5"
         n_images = min(round(rate_hz * seconds), self._most_images)
         self._progress(f"{name}: {n_images} images at {rate_hz:.0f} Hz")
+        warm_page_cache(self._folder, min(n_images * FILE_BYTES, self._most_cached_bytes))
         try:
             outcome = chain.record(file, n_images, rate_hz)
             is_kept = outcome.is_lossless and _was_in_time(outcome, n_images / rate_hz)

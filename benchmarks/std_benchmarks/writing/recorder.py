@@ -79,7 +79,8 @@ class Recorder:
                 "start_udp_port": 50000,
                 "runtime_dir": str(folder),
                 "shared_memory": {"directory": str(shm)},
-                "writer": {"n_compression_threads": n_threads},
+                # The queue is always full: where files go past the page cache, this would be the disk's rate.
+                "writer": {"n_compression_threads": n_threads, "direct_io": False},
             }
         )
         file.write_text(config.model_dump_json())

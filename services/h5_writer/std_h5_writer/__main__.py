@@ -40,6 +40,7 @@ def _start(context: ServiceContext) -> Service:
     from std_h5_writer.reporter import Reporter
     from std_h5_writer.ring_reader import RingReader
     from std_h5_writer.run_description import RunDescriber
+    from std_h5_writer.way_to_disk import WayToDisk
     from std_h5_writer.writer import H5Writer
 
     config = context.config
@@ -55,6 +56,7 @@ def _start(context: ServiceContext) -> Service:
         compressor=compressor,
         describer=describer,
         owner=owner,
+        way_to_disk=WayToDisk(is_direct=config.writer.direct_io),
         metrics=WriterMetrics(context.registry, context.instance),
         flush_interval_s=config.writer.flush_interval_s,
     )

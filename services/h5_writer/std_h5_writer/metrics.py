@@ -33,6 +33,9 @@ class WriterMetrics:
         self.ignored = Counter(
             "daq_writer_messages_ignored", "Messages of no run that this writer is in.", registry=registry
         )
+        self.written_directly = Counter(
+            "daq_writer_images_written_directly", "Those that went past the page cache.", registry=registry
+        )
         self.written_bytes = Counter(
             "daq_writer_written_bytes", "Bytes of pixels written, as they are in the file.", registry=registry
         )

@@ -43,6 +43,11 @@ class RingImage:
         """The image's id."""
         return int(self.metadata["id"][0])
 
+    @property
+    def lag(self) -> int:
+        """How many images have come into the ring after it."""
+        return max(0, self.ring.journal.next_sequence - int(self.metadata["sequence"][0]) - 1)
+
     def is_whole(self) -> bool:
         """Return whether all that was read of the image up to now belongs to it."""
         return self.ring.is_unchanged(self.slot, self.generation)

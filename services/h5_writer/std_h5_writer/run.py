@@ -47,7 +47,7 @@ class Run:
     last_sequence: int | None = None
     _started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _n_lost_reported: int = 0
-    _counted: tuple[int, int] = (0, 0)
+    _counted: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def run_id(self) -> int:
@@ -86,10 +86,11 @@ class Run:
         """Remember that so many of `unreported_ids` were told."""
         self._n_lost_reported += n_ids
 
-    def uncounted(self) -> tuple[int, int]:
-        """Return images, and bytes of pixels, written since this was asked last."""
-        (n_images, n_bytes), self._counted = self._counted, (self.files.n_written, self.files.n_bytes)
-        return self._counted[0] - n_images, self._counted[1] - n_bytes
+    def uncounted(self) -> tuple[int, int, int]:
+        """Return images, those of them past the page cache, and bytes of pixels, written since this was asked last."""
+        files = self.files
+        (n_images, n_direct, n_bytes), self._counted = self._counted, (files.n_written, files.n_direct, files.n_bytes)
+        return self._counted[0] - n_images, self._counted[1] - n_direct, self._counted[2] - n_bytes
 
     def report_failed(self, reason: str) -> RunReport:
         """Return the report of a run whose verdict nobody else will give, as far as this writer knows it."""

@@ -58,6 +58,7 @@ class RunFiles:
         self._file: ImageFile | None = None
         self._file_index = -1
         self._n_closed = 0
+        self._n_direct_closed = 0
         self._last_bytes = 0
         self._ring: ImageBuffer | None = None
         self._unflushed_ids: list[int] = []
@@ -68,12 +69,17 @@ class RunFiles:
         return self._n_closed + (0 if self._file is None else self._file.n_flushed)
 
     @property
+    def n_direct(self) -> int:
+        """Images that went past the page cache."""
+        return self._n_direct_closed + (0 if self._file is None else self._file.n_direct)
+
+    @property
     def unflushed_ids(self) -> list[int]:
         """Ids of the images that a crash would take."""
         return list(self._unflushed_ids)
 
-    def append(self, image: RingImage, chunk: NDArray[Any]) -> None:
-        """Write an image as the last of its file.
+    def append(self, image: RingImage, chunk: NDArray[Any], *, past_page_cache: bool) -> None:
+        """Write an image as the last of its file, past the page cache if that is asked for and possible.
 
         Raises
         ------
@@ -97,6 +103,7 @@ class RunFiles:
             status=status,
             calibration=calibration,
             missing_packets=image.missing_packets,
+            past_page_cache=past_page_cache,
         )
         self._last_bytes = chunk.nbytes
         self.n_bytes += self._last_bytes
@@ -193,6 +200,7 @@ class RunFiles:
     def _retire_file(self) -> None:
         if self._file is not None:
             self._n_closed += self._file.n_flushed
+            self._n_direct_closed += self._file.n_direct
             if self._file.n_flushed == self._file.n_images:
                 self._unflushed_ids.clear()
             self._file = None

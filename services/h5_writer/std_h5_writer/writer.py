@@ -22,6 +22,7 @@ from std_h5_writer.ring_reader import RingImage, RingReader
 from std_h5_writer.run import MAX_LOST_IDS_A_REPORT, Run
 from std_h5_writer.run_description import RunDescriber
 from std_h5_writer.run_files import RunFiles
+from std_h5_writer.way_to_disk import WayToDisk
 
 WAIT_S = 0.1
 MESSAGES_A_STEP = 64
@@ -53,6 +54,8 @@ class H5Writer:
         Tells what stands in the files beside the images.
     owner
         To whom the files belong.
+    way_to_disk
+        Decides which plain images go past the page cache.
     metrics
         What is counted.
     flush_interval_s
@@ -70,6 +73,7 @@ class H5Writer:
         compressor: OrderedCompressor,
         describer: RunDescriber,
         owner: FileOwner,
+        way_to_disk: WayToDisk,
         metrics: WriterMetrics,
         flush_interval_s: float,
         clock: Callable[[], float] = time.monotonic,
@@ -80,6 +84,7 @@ class H5Writer:
         self._compressor = compressor
         self._describer = describer
         self._owner = owner
+        self._way_to_disk = way_to_disk
         self._metrics = metrics
         self._flush_interval_s = flush_interval_s
         self._clock = clock
@@ -199,8 +204,10 @@ class H5Writer:
     def _write(self, run: Run, image: RingImage, chunk: NDArray[Any]) -> None:
         start = time.perf_counter()
         try:
-            run.files.append(image, chunk)
-            if chunk is image.pixels and not image.is_whole():
+            is_plain = chunk is image.pixels
+            is_past_cache = is_plain and self._way_to_disk.is_past_page_cache(image.lag, image.ring.n_slots)
+            run.files.append(image, chunk, past_page_cache=is_past_cache)
+            if is_plain and not image.is_whole():
                 run.files.drop_last(image)
                 self._lose(run, image.image_id)
                 return
@@ -208,7 +215,9 @@ class H5Writer:
             self._fail(run, _explain(error))
             self._lose(run, image.image_id)
             return
-        self._metrics.write_seconds.observe(time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        self._way_to_disk.note(seconds, is_past_page_cache=is_past_cache)
+        self._metrics.write_seconds.observe(seconds)
 
     def _lose(self, run: Run, image_id: int) -> None:
         run.lost_ids.append(image_id)
@@ -285,8 +294,9 @@ class H5Writer:
 
     def _count(self, run: Run) -> None:
         """Bring the metrics up to date, once for all images of a step."""
-        n_images, n_bytes = run.uncounted()
+        n_images, n_direct, n_bytes = run.uncounted()
         self._metrics.written.inc(n_images)
+        self._metrics.written_directly.inc(n_direct)
         self._metrics.written_bytes.inc(n_bytes)
         self._metrics.lag.set(0 if run.last_sequence is None else self._ring.lag(run.last_sequence))
 

@@ -19,6 +19,7 @@ from std_h5_writer.metrics import WriterMetrics
 from std_h5_writer.reporter import Reporter
 from std_h5_writer.ring_reader import RingReader
 from std_h5_writer.run_description import RunDescriber
+from std_h5_writer.way_to_disk import WayToDisk
 from std_h5_writer.writer import H5Writer
 
 SHAPE = (64, 128)
@@ -30,8 +31,11 @@ class FakeDetector:
     bit_depth_readout = 16
     is_pixel_mask_applied = True
 
+    def __init__(self, config: DetectorConfig) -> None:
+        self.shape = config.image_pixel_height, config.image_pixel_width
+
     def pixel_mask(self) -> np.ndarray:
-        mask = np.zeros(SHAPE, np.uint32)
+        mask = np.zeros(self.shape, np.uint32)
         mask[3, 5] = 1
         return mask
 
@@ -51,8 +55,9 @@ class Bench:
             reporter=Reporter(store_reports_address(config), 0, patience_s=30.0),
             ring=self.ring,
             compressor=OrderedCompressor(config.writer.n_compression_threads),
-            describer=RunDescriber(config, FakeDetector()),
+            describer=RunDescriber(config, FakeDetector(config)),
             owner=FileOwner(None),
+            way_to_disk=WayToDisk(is_direct=config.writer.direct_io),
             metrics=WriterMetrics(self.registry, "h5-writer-0"),
             flush_interval_s=config.writer.flush_interval_s,
         )
@@ -115,3 +120,16 @@ def bench(make_config: Callable[..., DetectorConfig]) -> Iterator[Bench]:
     bench = Bench(make_config())
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def make_bench(make_config: Callable[..., DetectorConfig]) -> Iterator[Callable[..., Bench]]:
+    benches: list[Bench] = []
+
+    def make(**changes: Any) -> Bench:
+        benches.append(Bench(make_config(**changes)))
+        return benches[-1]
+
+    yield make
+    for bench in benches:
+        bench.close()

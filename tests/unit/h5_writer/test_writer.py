@@ -4,6 +4,7 @@ import errno
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -525,3 +526,33 @@ def test_reports_of_progress_tell_the_files_once(bench: Any, tmp_path: Path) -> 
     assert told == sorted(told, key=len)
     assert len({len(files) for files in told}) == len(told)
     assert len(bench.agent.reports[-1].files) == 4
+
+
+@pytest.mark.parametrize("compression", ["none", "bslz4"])
+@pytest.mark.parametrize("is_direct", [True, False])
+def test_large_images_go_past_the_page_cache_if_that_is_wanted(
+    make_bench: Callable[..., Any], tmp_path: Path, is_direct: bool, compression: str
+) -> None:
+    shape = (514, 1030)
+    bench = make_bench(image_pixel_height=shape[0], image_pixel_width=shape[1], writer={"direct_io": is_direct})
+    bench.make_ring(shape=shape)
+    path = tmp_path / "a.h5"
+    write_run(bench, path, range(10), compression=compression)
+    assert_holds(path, list(range(10)), shape=shape)
+    n_direct = bench.value("daq_writer_images_written_directly_total")
+    assert n_direct >= 8 if is_direct and compression == "none" else n_direct == 0
+
+
+def test_a_large_image_that_is_overwritten_while_it_is_written_leaves_no_row(
+    make_bench: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = (514, 1030)
+    bench = make_bench(image_pixel_height=shape[0], image_pixel_width=shape[1])
+    bench.make_ring(shape=shape)
+    overwritten = {2, 3, 8}
+    OverwriteDuringWrite(bench, monkeypatch, overwritten)
+    path = tmp_path / "a.h5"
+    write_run(bench, path, range(10))
+    assert bench.agent.lost_image_ids == sorted(overwritten)
+    assert_holds(path, [i for i in range(10) if i not in overwritten], shape=shape)
+    assert 5 <= bench.value("daq_writer_images_written_directly_total") <= 7
