@@ -9,7 +9,7 @@ READ_BYTES = 2**16
 # So much is read beyond a large one: the head of the next, and little of what would better go where it is wanted.
 _READ_ON_BYTES = 2**12
 # So much of a large one is waited for, if it is not its end: waking up costs more than this takes to come.
-_WAKE_UP_BYTES = 2**19
+_WAKE_UP_BYTES = 2**20
 
 
 class Incoming:

@@ -37,7 +37,7 @@ READ_LIMIT = 256
 # Sequence and calibration in ImageMetadata.
 _HEADER_FIELDS = struct.Struct("<56xQ22xH")
 MOST_A_STEP = 1024
-MOST_BYTES_A_STEP = 16 * 2**20
+MOST_BYTES_A_STEP = 64 * 2**20
 """Images in one go, and about so many bytes of them, whatever the credit: other receivers wait meanwhile."""
 # Enough to keep the network busy until the next look, and little, because it may be overwritten while it waits.
 MAX_UNSENT_BYTES = 16 * 2**20
