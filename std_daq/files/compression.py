@@ -1,10 +1,11 @@
 """Bitshuffle/LZ4 of whole images as HDF5 filter 32008 stores them, outside HDF5 and without the GIL.
 
 A chunk of that filter is ``>QI``, the number of bytes of the image and of a block, followed by the blocks as
-``bshuf_compress_lz4`` makes them. The function is taken from the extension of the ``bitshuffle`` package, or else from
-the slower build in ``hdf5plugin``. ctypes releases the GIL during the call, so threads compress in parallel, each its
-own image; the library's own threads (OpenMP) are switched off, because they wait for each other spinning, which makes
-them ten times slower than a single one where the cores have other work.
+``bshuf_compress_lz4`` makes them. LZ4 is taken from the extension of the ``bitshuffle`` package, or else from the build
+in ``hdf5plugin``; the bit shuffle of elements of 1, 2, 4 and 8 bytes is our own (`std_daq.files.kernels`), that of
+others the library's. The GIL is released meanwhile, so threads compress in parallel, each its own image; the
+library's own threads (OpenMP) are switched off, because they wait for each other spinning, which makes them ten times
+slower than a single one where the cores have other work.
 """
 
 import ctypes
@@ -14,11 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from std_daq.errors import ResourceError
+from std_daq.files.kernels import ITEM_SIZES, compress_blocks
 
 _HEADER = struct.Struct(">QI")
 
@@ -32,6 +35,8 @@ class _Codec:
     bound: Callable[..., int]
     default_block_size: Callable[..., int]
     set_n_threads: Callable[[int], object] | None
+    lz4: int
+    """Address of ``LZ4_compress_default``."""
 
 
 def _library_candidates() -> list[Path]:
@@ -55,7 +60,8 @@ def _load(path: Path) -> _Codec:
     block_size_of.argtypes, block_size_of.restype = (size_t,), size_t
     # Found in the OpenMP library that this one was linked with, if it was.
     set_n_threads = getattr(library, "omp_set_num_threads", None)
-    return _Codec(path, compress, bound_of, block_size_of, set_n_threads)
+    lz4 = ctypes.cast(library.LZ4_compress_default, ctypes.c_void_p).value or 0
+    return _Codec(path, compress, bound_of, block_size_of, set_n_threads, lz4)
 
 
 @cache
@@ -120,8 +126,22 @@ def compress_into(image: npt.NDArray[np.generic], out: npt.NDArray[np.uint8]) ->
     if codec.set_n_threads is not None:
         codec.set_n_threads(1)  # OpenMP keeps this number for each calling thread
     _HEADER.pack_into(out.data, 0, image.nbytes, block_size * image.itemsize)
-    blocks = out.ctypes.data + _HEADER.size
-    n_bytes = codec.compress(image.ctypes.data, blocks, image.size, image.itemsize, block_size)
+    if image.itemsize in ITEM_SIZES:
+        n_bytes = _compress_blocks(codec, image, block_size, out[_HEADER.size :])
+    else:
+        blocks = out.ctypes.data + _HEADER.size
+        n_bytes = codec.compress(image.ctypes.data, blocks, image.size, image.itemsize, block_size)
     if n_bytes < 0:
         raise ValueError(f"bitshuffle/LZ4 cannot compress {image.dtype} of shape {image.shape}: {n_bytes}")
     return _HEADER.size + n_bytes
+
+
+def _compress_blocks(codec: _Codec, image: npt.NDArray[Any], block_size: int, out: npt.NDArray[np.uint8]) -> int:
+    """Do what ``bshuf_compress_lz4`` does; returns what it does."""
+    elements = image.reshape(-1).view(f"u{image.itemsize}")
+    block = np.empty(block_size * image.itemsize, np.uint8)
+    n_bytes: int = compress_blocks(elements, block_size, codec.lz4, block, out)
+    rest = elements[len(elements) // 8 * 8 :].view(np.uint8)  # too few for a bit of each to fill a byte
+    if n_bytes >= 0 and len(rest):
+        out[n_bytes : n_bytes + len(rest)] = rest
+    return n_bytes if n_bytes < 0 else n_bytes + len(rest)
