@@ -8,9 +8,9 @@ the images, nobody can ask for a file or follow it.
 
 The comparison is fair in that both run on the same cores beside the same sender (UDP_SEGMENT, an image in a burst, as
 a module sends it), have the same socket buffer and as many images of room between their links, and write to the same
-folder: where its disk takes less than 2 GB/s, it is the disk that limits ours. Before each trial as much of the page
-cache is written as the trial may need. Every image of the longer trial that counts is compared with what it has to be,
-byte by byte.
+folder: where its disk takes less than 2 GB/s, it is the disk that limits ours. Before each trial of the obvious chain,
+which writes into the page cache, as much of that is written as the trial may need. Every image of the longer trial that
+counts is compared with what it has to be, byte by byte.
 """
 
 from collections.abc import Iterator
