@@ -63,9 +63,21 @@ class Recorder:
         About how much the ring holds.
     n_threads
         Threads that compress.
+    is_direct
+        Whether images go past the page cache. Only the newest quarter of the ring is written then, because a writer
+        that is behind by half of it would use the page cache.
     """
 
-    def __init__(self, shm: Path, folder: Path, shape: tuple[int, int], *, ring_bytes: int, n_threads: int = 1) -> None:
+    def __init__(
+        self,
+        shm: Path,
+        folder: Path,
+        shape: tuple[int, int],
+        *,
+        ring_bytes: int,
+        n_threads: int = 1,
+        is_direct: bool = False,
+    ) -> None:
         self.shape = shape
         self.image_bytes = 2 * shape[0] * shape[1]
         folder.mkdir()
@@ -79,17 +91,18 @@ class Recorder:
                 "start_udp_port": 50000,
                 "runtime_dir": str(folder),
                 "shared_memory": {"directory": str(shm)},
-                # The queue is always full: where files go past the page cache, this would be the disk's rate.
-                "writer": {"n_compression_threads": n_threads, "direct_io": False},
+                "writer": {"n_compression_threads": n_threads, "direct_io": is_direct},
             }
         )
         file.write_text(config.model_dump_json())
         n_slots = max(4, ring_bytes // self.image_bytes)
         publisher = RingPublisher(image_buffer_path(config), shape=shape, n_slots=n_slots, n_modules=config.n_modules)
         self._publisher = publisher
-        self._metadata = [publisher.publish(i) for i in range(n_slots)]
-        self.images: NDArray[Any] = publisher.ring.images
-        self.images[:] = np.random.default_rng(1).poisson(1.0, (1, *shape))
+        metadata = [publisher.publish(i) for i in range(n_slots)]
+        first = n_slots - n_slots // 4 if is_direct else 0
+        self._metadata = metadata[first:]
+        publisher.ring.images[:] = np.random.default_rng(1).poisson(1.0, (1, *shape))
+        self.images: NDArray[Any] = publisher.ring.images[first:]
         for slot, image in enumerate(self.images):
             image[0, :2] = divmod(slot, 1 << 16)  # each tells which it is
         self._agent = StoreDriver(config)
@@ -101,7 +114,7 @@ class Recorder:
 
     @property
     def n_slots(self) -> int:
-        """Images in the ring."""
+        """Images of the ring that are written."""
         return len(self.images)
 
     @property
