@@ -71,13 +71,21 @@ class Journal:
         end = self.next_sequence
         first = min(max(start, end - self._n + 1, 0), end)
         stop = min(end, first + limit)
-        copied = self._entries[np.arange(first, stop) % self._n]
+        copied = self._copy(first, stop)
         fence()
         # The writer went on meanwhile: whatever it may have reached by now is not to be trusted.
         safe = max(first, self.next_sequence - self._n + 1)
         return JournalPart(
             n_lost=min(safe, stop) - start if safe > start else 0, entries=copied[min(safe, stop) - first :]
         )
+
+    def _copy(self, first: int, stop: int) -> NDArray[Any]:
+        """Return a copy of the entries from ``first`` up to ``stop``, at most as many as there are."""
+        at = first % self._n
+        end = at + stop - first
+        if end <= self._n:
+            return self._entries[at:end].copy()  # several times as fast as by indices
+        return np.concatenate((self._entries[at:], self._entries[: end - self._n]))
 
 
 @dataclass(frozen=True, slots=True)
