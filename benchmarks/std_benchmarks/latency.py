@@ -2,7 +2,9 @@
 
 One JUNGFRAU module, corrected to keV; std-udp-recv and std-assembler as processes. The clock starts when the kernel has
 taken the last packet of an image, and stops when a subscriber of the images' address, in a process of its own, holds
-the message. All of the receiver's waiting, two ZMQ hops, synchronising, and the conversion of the image lie between.
+the message. All of the receiver's waiting, a hop to the assembler, synchronising, the conversion of the image, and a
+hop of ZMQ lie between. Sender and receiving thread have a core each, because no detector takes the receiver's; all else
+runs where the kernel puts it.
 
 Beside it, in the same turn and at the same pace, what the transport alone takes: half of an empty ZMQ round trip
 between two processes over the same kind of address. It is paced like the images, because waking a process that has
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 from std_benchmarks.figure import Figure, Target
 from std_benchmarks.image_path.jungfrau_module import JungfrauModule
 from std_benchmarks.image_path.services import RunningServices
+from std_benchmarks.receiving.cores import pinned, sender_and_receiver
 from std_benchmarks.setting import Setting
 from std_daq.config.paths import images_address
 from std_daq.errors import ResourceError
@@ -38,10 +41,11 @@ _N_WARM_UP = 20
 
 def measure(setting: Setting) -> Iterator[Figure]:
     """Give median and 99 % of the latency, and the median beside half a round trip."""
+    sending_core, receiving_core = sender_and_receiver(setting.cores)
     rings = setting.shm / "rings"
     rings.mkdir()
     with (
-        JungfrauModule(setting.folder, rings) as module,
+        JungfrauModule(setting.folder, rings, receiving_core) as module,
         RunningServices(module.config_file, SERVICES),
         _process(_subscribe, images_address(module.config)) as subscriber,
         _process(_echo, f"ipc://{setting.folder}/echo.ipc"),
@@ -49,13 +53,13 @@ def measure(setting: Setting) -> Iterator[Figure]:
         context.socket(zmq.REQ) as caller,
     ):
         caller.connect(f"ipc://{setting.folder}/echo.ipc")
-        _latencies(module, subscriber, _N_WARM_UP)
+        _latencies(module, sending_core, subscriber, _N_WARM_UP)
         _round_trips(caller, _N_WARM_UP)
         latencies, round_trips = [], []
         for turn in range(setting.repeats):
             setting.progress(f"turn {turn + 1} of {setting.repeats}")
             round_trips.append(_round_trips(caller, N_ROUND_TRIPS))
-            latencies.append(_latencies(module, subscriber, N_IMAGES))
+            latencies.append(_latencies(module, sending_core, subscriber, N_IMAGES))
     medians = [float(np.median(turn)) for turn in latencies]
     late = [float(np.quantile(turn, 0.99)) for turn in latencies]
     hops = [float(np.median(turn)) / 2 for turn in round_trips]
@@ -64,12 +68,13 @@ def measure(setting: Setting) -> Iterator[Figure]:
     yield Figure("last packet to ImageMetadata, in hops", "us", medians, "empty ZMQ round trip / 2", hops)
 
 
-def _latencies(module: JungfrauModule, subscriber: Connection, n: int) -> NDArray[np.float64]:
+def _latencies(module: JungfrauModule, sending_core: int, subscriber: Connection, n: int) -> NDArray[np.float64]:
     """Return the latencies of so many images, in us; raises ResourceError where one did not come."""
     first = module.next_frame
     subscriber.send(n)
     subscriber.recv()
-    sent_ns = module.send_and_note(n, RATE_HZ)
+    with pinned(sending_core):
+        sent_ns = module.send_and_note(n, RATE_HZ)
     frames, arrived_ns = subscriber.recv()
     if frames != list(range(first, first + n)):
         raise ResourceError(f"of {n} images {len(frames)} reached the subscriber")

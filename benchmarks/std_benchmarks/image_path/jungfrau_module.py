@@ -42,6 +42,8 @@ class JungfrauModule:
         Takes configuration, calibration files, sockets and records.
     rings
         Folder in shared memory.
+    receiving_core
+        CPU of the receiver's thread; any by default.
 
     Attributes
     ----------
@@ -55,11 +57,11 @@ class JungfrauModule:
         CPU seconds that sending has taken so far.
     """
 
-    def __init__(self, folder: Path, rings: Path) -> None:
+    def __init__(self, folder: Path, rings: Path, receiving_core: int | None = None) -> None:
         self.pedestal_file, self.gain_file = folder / "pedestal.h5", folder / "gain.h5"
         _write_calibration(self.pedestal_file, self.gain_file)
         self.config_file = folder / "detector.json"
-        self.config_file.write_text(json.dumps(self._document(folder, rings)))
+        self.config_file.write_text(json.dumps(self._document(folder, rings, receiving_core)))
         self.config: DetectorConfig = load_config(self.config_file)
         detector = open_detector(self.config)
         # Of read-only images the simulation keeps the packets: only headers are written anew for each exposure.
@@ -85,9 +87,10 @@ class JungfrauModule:
         """Send the next images; returns when the last packet of each had been taken, in monotonic nanoseconds."""
         first, self.next_frame = self.next_frame, self.next_frame + n_images
         pacer = patient_pacer(rate_hz)
+        frames = self.frames(first, n_images)
         sent_ns = []
-        for bursts in self.frames(first, n_images):
-            pacer.wait()
+        # A frame is made right before it is sent: right after the last one others have work to do.
+        while pacer.wait() and (bursts := next(frames, None)) is not None:
             for burst in bursts:
                 self._sender.send_from(burst.buffer, burst.offsets, burst.lengths)
             sent_ns.append(time.monotonic_ns())
@@ -117,7 +120,7 @@ class JungfrauModule:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _document(self, folder: Path, rings: Path) -> dict[str, Any]:
+    def _document(self, folder: Path, rings: Path, receiving_core: int | None) -> dict[str, Any]:
         return {
             "detector_name": f"bench-{os.getpid()}",
             "detector_type": "jungfrau",
@@ -132,7 +135,7 @@ class JungfrauModule:
                 "pedestal_file": str(self.pedestal_file),
                 "gain_file": str(self.gain_file),
             },
-            "udp": {"address": "127.0.0.1"},
+            "udp": {"address": "127.0.0.1"} | ({} if receiving_core is None else {"cpus": [receiving_core]}),
             "shared_memory": {"directory": str(rings), "frame_slots": N_SLOTS, "image_slots": N_SLOTS},
             "runtime_dir": str(folder),
             "log_level": "warning",
