@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from std_daq.detectors.line_stores import copy_pixels, order_stores
+from std_daq.detectors.line_stores import copy_pixels, fetch_ends, order_stores
 
 # Signatures take read-only arrays, which writable ones convert to: readers of a ring may map it either way.
 BITMAP = types.Array(types.uint64, 1, "C", readonly=True)
@@ -30,6 +30,8 @@ def _place_chips_signature(pixel: Any) -> Any:
 
 
 index = np.uint64
+ROWS_AHEAD = 8
+"""So many rows before it is written the ends of a row are asked for: that is how long memory takes to answer."""
 
 
 @njit(inline="always")
@@ -56,6 +58,15 @@ def set_pixels(image: NDArray[Any], y: int, x: int, n: int, value: Any) -> None:
     """Set ``n`` pixels of a row of the image; a slice assignment is not compiled to vector code."""
     for i in range(n):
         image[index(y), index(x + i)] = value
+
+
+@njit(inline="always")
+def fetch_row_ahead(
+    image: NDArray[Any], row: int, rows: int, chip: int, gap: int, y_first: int, y_step: int, x: int
+) -> None:
+    """Ask for the ends of the chip's row that comes `ROWS_AHEAD` later, if there is one."""
+    if row + ROWS_AHEAD < rows:
+        fetch_ends(image, row_in_image(row + ROWS_AHEAD, chip, gap, y_first, y_step), x, chip)
 
 
 @njit([_place_chips_signature(pixel) for pixel in (types.uint8, types.uint16, types.uint32)], nogil=True, cache=True)
@@ -87,6 +98,7 @@ def place_chips(
             if not has_arrived:
                 set_pixels(image, y, x, chip, fill)
             elif x_step > 0:
+                fetch_row_ahead(image, row, rows, chip, gap, y_first, y_step, x)
                 copy_pixels(image, y, x, pixels, row, first, chip)
             else:
                 for i in range(chip):

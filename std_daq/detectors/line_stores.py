@@ -1,9 +1,9 @@
-"""Copies of pixels that go to memory without fetching first what they replace, compiled.
+"""Stores of pixels that go to memory without fetching first what they replace, compiled.
 
 An ordinary store into a slot of a ring, which is no longer in the caches, first reads the cache line that it is about
-to overwrite. Non-temporal stores of whole lines do not. They pay where pixels are copied as they are, and what is read
-straight from the source is stored at once: pixels that pass through a block of memory in between are slower than
-with ordinary stores (decision 21).
+to overwrite. Non-temporal stores of whole lines do not. They pay where what is read from the source is stored at once:
+pixels that pass through a block of memory in between are slower than with ordinary stores (decision 21). The lines at
+both ends of a row, of which a part stays as it is, are asked for some rows ahead (`fetch_ends`).
 
 Such stores are not ordered with any others: whoever has made some calls `order_stores` before anybody is told of them.
 """
@@ -21,7 +21,8 @@ LINE_BYTES = np.uint64(64)
 """Bytes of a cache line."""
 
 _REST = np.uint64(63)  # of a line
-_WORD = ir.IntType(64)
+_ONE = np.uint64(1)
+_BYTE, _INT, _WORD = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
 # numba's stubs describe an intrinsic as called by the compiler, not as called by compiled code.
 intrinsic: Any = extending.intrinsic
@@ -39,12 +40,29 @@ def _address(typing_context: Any, array: Any, row: Any, column: Any) -> Any:
     return types.uint64(array, types.uint64, types.uint64), generate
 
 
-def _copy(builder: Any, target: Any, source: Any, n_bytes: int, *, is_line: bool = False) -> None:
-    vector = ir.VectorType(ir.IntType(8), n_bytes).as_pointer()
-    loaded = builder.load(builder.inttoptr(source, vector), align=1)
-    stored = builder.store(loaded, builder.inttoptr(target, vector), align=n_bytes if is_line else 1)
+def _load(builder: Any, source: Any, n_bytes: int) -> Any:
+    return builder.load(builder.inttoptr(source, ir.VectorType(_BYTE, n_bytes).as_pointer()), align=1)
+
+
+def _store(builder: Any, vector: Any, target: Any, *, is_line: bool) -> None:
+    align = vector.type.count if is_line else 1
+    stored = builder.store(vector, builder.inttoptr(target, vector.type.as_pointer()), align=align)
     if is_line:
-        stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(ir.IntType(32), 1)]))
+        stored.set_metadata("nontemporal", builder.module.add_metadata([ir.Constant(_INT, 1)]))
+
+
+def _copy(builder: Any, target: Any, source: Any, n_bytes: int, *, is_line: bool = False) -> None:
+    _store(builder, _load(builder, source, n_bytes), target, is_line=is_line)
+
+
+def _unpack(builder: Any, target: Any, source: Any, n_pixels: int, *, is_line: bool = False) -> None:
+    """Store as bytes what lies two in a byte, the low one first."""
+    pairs = _load(builder, source, n_pixels // 2)
+    low = builder.and_(pairs, ir.Constant(pairs.type, [15] * pairs.type.count))
+    high = builder.lshr(pairs, ir.Constant(pairs.type, [4] * pairs.type.count))
+    in_turn = [i // 2 + i % 2 * pairs.type.count for i in range(n_pixels)]
+    pixels = builder.shuffle_vector(low, high, ir.Constant(ir.VectorType(_INT, n_pixels), in_turn))
+    _store(builder, pixels, target, is_line=is_line)
 
 
 @intrinsic
@@ -75,6 +93,60 @@ def _copy_part(typing_context: Any, target: Any, source: Any, n_bytes: Any) -> A
 
 
 @intrinsic
+def _unpack_line(typing_context: Any, target: Any, source: Any) -> Any:
+    """Unpack a whole line to an address that is a multiple of its size, past the caches."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _unpack(builder, arguments[0], arguments[1], int(LINE_BYTES), is_line=True)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64), generate
+
+
+@intrinsic
+def _unpack_anywhere(typing_context: Any, target: Any, source: Any) -> Any:
+    """Unpack as many pixels as a line has to any address, with ordinary stores."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _unpack(builder, arguments[0], arguments[1], int(LINE_BYTES))
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64), generate
+
+
+@intrinsic
+def _unpack_part(typing_context: Any, target: Any, source: Any, n_pixels: Any) -> Any:
+    """Unpack less than a line, an even number of pixels, as `_copy_part` copies."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target, source, n_pixels = arguments
+        for power in (32, 16, 8, 4, 2):
+            bit = builder.and_(n_pixels, ir.Constant(_WORD, power))
+            with builder.if_then(cgutils.is_not_null(builder, bit)):
+                _unpack(builder, target, source, power)
+            target = builder.add(target, bit)
+            source = builder.add(source, builder.lshr(bit, ir.Constant(_WORD, 1)))
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.uint64, types.uint64), generate
+
+
+@intrinsic
+def _fetch_to_write(typing_context: Any, address: Any) -> Any:
+    """Ask for a line that is going to be written; any address will do."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _BYTE.as_pointer()
+        prefetch = ir.FunctionType(ir.VoidType(), [pointer, _INT, _INT, _INT])
+        function = cgutils.get_or_insert_function(builder.module, prefetch, "llvm.prefetch.p0i8")
+        # For writing, to be kept in all caches, data.
+        builder.call(function, [builder.inttoptr(arguments[0], pointer), _INT(1), _INT(3), _INT(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), generate
+
+
+@intrinsic
 def _fence(typing_context: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if builder.module.triple.startswith("x86_64"):
@@ -100,6 +172,34 @@ def copy_pixels(image: NDArray[Any], y: int, x: int, pixels: NDArray[Any], row: 
         _copy_line(target + at, source + at)
         at += LINE_BYTES
     _copy_part(target + at, source + at, n_bytes - at)
+
+
+@njit(inline="always")
+def unpack_nibbles(image: NDArray[Any], y: int, x: int, packed: NDArray[Any], row: int, column: int, n: int) -> None:
+    """Unpack ``n`` pixels, an even number, of a row of pairs to a row of the image; both of bytes, C-contiguous."""
+    target = _address(image, np.uint64(y), np.uint64(x))
+    source = _address(packed, np.uint64(row), np.uint64(column))
+    n_pixels = np.uint64(n)
+    at = np.uint64(0)
+    if target & _ONE:  # lines begin in the middle of a pair
+        while at + LINE_BYTES <= n_pixels:
+            _unpack_anywhere(target + at, source + (at >> _ONE))
+            at += LINE_BYTES
+    else:
+        at = min((np.uint64(0) - target) & _REST, n_pixels)
+        _unpack_part(target, source, at)
+        while at + LINE_BYTES <= n_pixels:
+            _unpack_line(target + at, source + (at >> _ONE))
+            at += LINE_BYTES
+    _unpack_part(target + at, source + (at >> _ONE), n_pixels - at)
+
+
+@njit(inline="always")
+def fetch_ends(image: NDArray[Any], y: int, x: int, n: int) -> None:
+    """Ask for the lines at both ends of ``n`` pixels of the image, which are going to be written in part."""
+    first = _address(image, np.uint64(y), np.uint64(x))
+    _fetch_to_write(first)
+    _fetch_to_write(first + np.uint64(n) * np.uint64(image.itemsize) - _ONE)
 
 
 @njit(inline="always")

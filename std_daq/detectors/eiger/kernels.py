@@ -4,7 +4,16 @@ import numpy as np
 from numba import njit, types
 from numpy.typing import NDArray
 
-from std_daq.detectors.kernels import BITMAP, index, is_received, left_of_chip, row_in_image, set_pixels
+from std_daq.detectors.kernels import (
+    BITMAP,
+    fetch_row_ahead,
+    index,
+    is_received,
+    left_of_chip,
+    row_in_image,
+    set_pixels,
+)
+from std_daq.detectors.line_stores import order_stores, unpack_nibbles
 
 _PACKED = types.Array(types.uint8, 2, "C", readonly=True)
 _NUMBER = types.int64
@@ -40,12 +49,11 @@ def place_nibbles(
             if not has_arrived:
                 set_pixels(image, y, x, chip, fill)
             elif x_step > 0:
-                for i in range(pairs_per_chip):
-                    pair = packed[index(row), index(first + i)]
-                    image[index(y), index(x + 2 * i)] = np.uint8(pair & np.uint8(15))
-                    image[index(y), index(x + 2 * i + 1)] = np.uint8(pair >> np.uint8(4))
+                fetch_row_ahead(image, row, rows, chip, gap, y_first, y_step, x)
+                unpack_nibbles(image, y, x, packed, row, first, chip)
             else:
                 for i in range(pairs_per_chip):
                     pair = packed[index(row), index(last - i)]
                     image[index(y), index(x + 2 * i)] = np.uint8(pair >> np.uint8(4))
                     image[index(y), index(x + 2 * i + 1)] = np.uint8(pair & np.uint8(15))
+    order_stores()

@@ -97,6 +97,25 @@ def test_nibbles_are_unpacked_low_one_first(grid: ChipGrid, y_step: int, x_step:
     np.testing.assert_array_equal(image, placed(grid, at, values))
 
 
+@pytest.mark.parametrize("chip", [2, 62, 64, 66, 130, 256])
+@pytest.mark.parametrize("y_step", [1, -1])
+def test_nibbles_of_every_number_are_unpacked_at_every_offset_from_a_cache_line(chip: int, y_step: int) -> None:
+    """More rows than are asked for ahead; odd offsets too, where lines begin in the middle of a pair."""
+    rows = 20
+    pixels = np.random.default_rng(chip).integers(0, 16, (rows, chip)).astype(np.uint8)
+    packed = pixels[:, 0::2] | pixels[:, 1::2] << 4
+    for offset in range(64):
+        memory = np.full(64 + offset + rows * chip + 64, UNTOUCHED, np.uint8)
+        start = -memory.ctypes.data % 64 + offset
+        end = start + rows * chip
+        image = memory[start:end].reshape(rows, chip)
+        y_first = 0 if y_step > 0 else rows - 1
+        place_nibbles(packed, words(2**128 - 1), 4, chip, 0, image, y_first, 0, y_step, 1, np.uint8(9))
+        np.testing.assert_array_equal(image, pixels[::y_step])
+        assert (memory[:start] == UNTOUCHED).all()
+        assert (memory[end:] == UNTOUCHED).all()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 90), st.integers(1, 70), st.sampled_from([2, -2]), bitmaps, seeds)
 def test_rows_of_12_bits_are_unpacked_whatever_their_width(
