@@ -7,7 +7,6 @@ before it is read; over a wake line it is one. Nothing is said over it but that 
 import select
 import socket
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from std_daq.errors import PortError
@@ -47,8 +46,10 @@ class WakeLines:
     def ring(self) -> None:
         """Wake all listeners."""
         while self._newcomers.poll(0):
-            with suppress(OSError):  # it has gone already
+            try:
                 self._lines.append(self._door.accept()[0])
+            except OSError:
+                break  # it has gone already, or no more files can be opened now: the next time will tell
         for line in self._lines[:]:
             try:
                 line.send(_RUNG, socket.MSG_DONTWAIT)
