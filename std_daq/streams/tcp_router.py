@@ -50,6 +50,7 @@ class TcpRouter:
         self._round: deque[TcpPeer] = deque()
         self._next_round: deque[TcpPeer] = deque()
         self._next_look = clock() + timeout_s
+        self._is_deaf = False
         warn_if_open(address)
 
     @property
@@ -103,6 +104,9 @@ class TcpRouter:
         now = self._clock()
         if now >= self._next_look:
             self._next_look = now + self._timeout_s / _LOOKS_IN_TIMEOUT
+            if self._is_deaf:
+                self._epoll.modify(self._listener, select.EPOLLIN)
+                self._is_deaf = False
             for peer in list(self._peers.values()):
                 if now - peer.heard_at > self._timeout_s:
                     peer.end("it was silent")
@@ -112,6 +116,9 @@ class TcpRouter:
             accepted, place = self._listener.accept()
         except OSError as error:  # it has gone again, or there are too many files
             self._conditions.warning("connection_refused", why=error.strerror)
+            # Until the next look: whoever still waits would wake us up at once, again and again.
+            self._epoll.modify(self._listener, 0)
+            self._is_deaf = True
             return
         address = join_address(*place[:2])
         if len(self._peers) >= MAX_PEERS:

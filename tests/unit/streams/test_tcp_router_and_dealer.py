@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -184,6 +184,26 @@ def test_peers_beyond_the_most_are_not_let_in(router: TcpRouter) -> None:
     assert sockets[-1].recv(1) == b""
     for one in sockets:
         one.close()
+
+
+def test_who_comes_while_no_file_can_be_opened_is_let_in_later(
+    router: TcpRouter, clock: Clock, no_descriptor_left: Callable[[], AbstractContextManager[None]]
+) -> None:
+    (waiting,) = router.sockets
+    dealer, _ = connect(router)
+    late = TcpDealer(router.address, largest_bytes=LARGEST_BYTES)
+    late.send(b"late")
+    wait_for(lambda: late.receive() is None and bool(waiting.poll(0)))
+    with no_descriptor_left():
+        assert router.receive() is None
+        assert waiting.poll(0) == [], "nobody wakes up for what cannot be done"
+        dealer.send(b"again")
+        assert receive(router)[1] == b"again"
+    clock.now += 5.0
+    dealer.send(b"and again")
+    assert {receive(router)[1], receive(router)[1]} == {b"late", b"and again"}
+    for each in (dealer, late):
+        each.close()
 
 
 @pytest.mark.parametrize(

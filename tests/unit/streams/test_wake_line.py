@@ -1,9 +1,7 @@
 """Waking the listeners of this host; any of the two ends may come first, and go."""
 
-import os
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -27,22 +25,6 @@ def is_woken(line: WakeLine, *publishers: WakeLines) -> bool:
 
 def happens(what: Callable[[], bool]) -> bool:
     return any(what() for _ in range(TRIES))
-
-
-@contextmanager
-def no_descriptor_left() -> Iterator[None]:
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken: list[int] = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
-    try:
-        with suppress(OSError):  # too many open files
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
-        yield
-    finally:
-        for descriptor in taken:
-            os.close(descriptor)
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_listener_that_came_first_is_woken(runtime: Path) -> None:
@@ -112,7 +94,9 @@ def test_listener_that_goes_or_does_not_listen_holds_nobody_up(runtime: Path) ->
     publisher.close()
 
 
-def test_publisher_without_a_descriptor_left_goes_on_and_takes_the_listener_later(runtime: Path) -> None:
+def test_publisher_without_a_descriptor_left_goes_on_and_takes_the_listener_later(
+    runtime: Path, no_descriptor_left: Callable[[], AbstractContextManager[None]]
+) -> None:
     publisher = WakeLines(runtime / "wake")
     line = WakeLine(runtime / "wake")
     with no_descriptor_left():
