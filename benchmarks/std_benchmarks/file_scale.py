@@ -32,7 +32,6 @@ N_PARTS = 5
 SIZES = {"1 Mpx": (1024, 1024), "0.25 Mpx": (512, 514), "4 Mpx": (2048, 2048), "16 Mpx": (4096, 4096)}
 RUN_BYTES = 512 * 2**20
 RING_BYTES = 128 * 2**20
-MOST_REPEATS = 2
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
@@ -96,7 +95,6 @@ class _Trace:
 
 
 def _sizes(setting: Setting) -> Iterator[Figure]:
-    repeats = min(setting.repeats, MOST_REPEATS)
     path = setting.folder / "image.h5"
     with ExitStack() as stack:
         recorders = [
@@ -106,7 +104,7 @@ def _sizes(setting: Setting) -> Iterator[Figure]:
             for name, shape in SIZES.items()
         ]
         setting.progress(f"writing images of {', '.join(SIZES)}")
-        rates = take_turns([_seconds_for_a_gigabyte(path, recorder) for recorder in recorders], repeats)
+        rates = take_turns([_seconds_for_a_gigabyte(path, recorder) for recorder in recorders], setting.repeats)
     for name, ours in list(zip(SIZES, rates, strict=True))[1:]:
         target = Target.at_most(1.2) if name != "0.25 Mpx" else None
         yield Figure(f"ring to HDF5, images of {name}", "s/GB", ours, "images of 1 Mpx", rates[0], target)
@@ -116,7 +114,7 @@ def _seconds_for_a_gigabyte(path: Path, recorder: Recorder) -> Callable[[], floa
     n_images = RUN_BYTES // recorder.image_bytes
 
     def record() -> float:
-        warm_page_cache(path.parent, RUN_BYTES)
+        warm_page_cache(path.parent, recorder.pixel_bytes(n_images))
         recording = recorder.record(path, n_images)
         recorder.check(path, n_images)
         path.unlink()
