@@ -117,10 +117,6 @@ class Recorder:
         """Images of the ring that are written."""
         return len(self.images)
 
-    def pixel_bytes(self, n_images: int) -> int:
-        """Return how many bytes of pixels a file of so many timed images has, with those before them."""
-        return (_N_WARM + n_images) * self.image_bytes
-
     @property
     def cpu_s(self) -> float:
         """CPU time that the writer has taken."""
