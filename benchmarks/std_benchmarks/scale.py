@@ -11,10 +11,9 @@ as well, so that no small case is a case in the cache.
 - *Image size*: 0.25 to 16 Mpx written into an ImageBuffer and copied out by a reader; each byte.
 - *Ring size*: rings of 0.13 GB and of nearly 40 % of the memory that is free; each image of 1 Mpx. The first pass
   through a ring, new or taken over after a restart, beside later ones: page faults would show here.
-- *Readers*: 1 to 16 processes that copy each image of 0.25 Mpx; the cost of the thread that writes, and of a reader.
-  Each reader is sent its own notice of each image, by another thread of the writer's process: that cost is proportional
-  to the readers, and in the details. Images come at a rate that two cores can take for 16 readers. Nothing may be
-  torn or lost.
+- *Readers*: 1 to 16 processes that copy each image of 0.25 Mpx; the cost of the writing process, and of a reader. Each
+  reader is woken by itself, so what the writer pays for that is proportional to the readers. Images come at a rate that
+  two cores can take for 16 readers. Nothing may be torn or lost.
 - *Length of a run*: 10^6 images through the ring, its journal and the writer agent; the last tenth beside the
   first, and the memory of the process. What their file costs is measured elsewhere.
 
@@ -170,12 +169,8 @@ def readers(setting: Setting) -> Iterator[Figure]:
         processes = stack.enter_context(closing(ReaderProcesses(max(N_READERS), path, address)))
         audience = Audience(writer, doorbell, processes)
         costs = take_turns([partial(audience.write, n_readers) for n_readers in N_READERS], _repeats(setting))
-    # The first turn did not count.
-    of_notices, of_readers = (
-        [values[n_readers][1:] for n_readers in N_READERS] for values in (audience.notice_costs, audience.reader_costs)
-    )
+    of_readers = [audience.reader_costs[n_readers][1:] for n_readers in N_READERS]  # the first turn did not count
     details = _points("readers, us an image", N_READERS, costs)
-    details |= _points("readers, us an image in the thread that sends the notices", N_READERS, of_notices)
     yield _figure("writer of a ring, 16 readers", "us", costs, "1 reader", details)
     details = _points("readers, us an image", N_READERS, of_readers)
     yield _figure("reader of a ring, one of 16", "us", of_readers, "1 reader", details)
@@ -193,8 +188,6 @@ class Audience:
     ----------
     reader_costs
         By the number of readers, us that each image cost one reader, on average over the readers, for each turn.
-    notice_costs
-        The same of the thread that sends the notices of an image.
     """
 
     def __init__(self, writer: ImageWriter, doorbell: DoorbellPublisher, processes: ReaderProcesses) -> None:
@@ -202,24 +195,21 @@ class Audience:
         self._doorbell = doorbell
         self._processes = processes
         self.reader_costs: dict[int, list[float]] = {}
-        self.notice_costs: dict[int, list[float]] = {}
 
     def write(self, n_readers: int) -> float:
-        """Write while so many read; returns us of CPU time for each image."""
+        """Write while so many read; returns us of CPU time for each image, with the waking of the readers."""
         last = self._writer.write_one().copy()
         self._processes.begin(n_readers, READER_IMAGES, partial(self._doorbell.ring, last))
-        started_s, started_with_notices_s = time.thread_time(), time.process_time()
+        started_s = time.process_time()
         for _ in range(READER_IMAGES):
             self._doorbell.ring(self._writer.write_one())
             time.sleep(READER_PERIOD_S)
-        elapsed_s = time.thread_time() - started_s
-        notices_s = time.process_time() - started_with_notices_s - elapsed_s
+        elapsed_s = time.process_time() - started_s
         readings = self._processes.finish(n_readers)
         if any((reading.n_read, reading.n_lost) != (READER_IMAGES, 0) for reading in readings):
             raise AssertionError(f"images are lost by readers: {readings}")
         cost = 1e6 * statistics.mean(reading.cpu_s for reading in readings) / READER_IMAGES
         self.reader_costs.setdefault(n_readers, []).append(cost)
-        self.notice_costs.setdefault(n_readers, []).append(1e6 * notices_s / READER_IMAGES)
         return 1e6 * elapsed_s / READER_IMAGES
 
 
