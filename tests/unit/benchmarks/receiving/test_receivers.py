@@ -123,12 +123,12 @@ def test_drops_of_a_socket_that_nobody_reads_are_seen_from_outside(copying: Copy
     assert kernel_drops(copying.port) > 0
 
 
-def test_the_service_on_one_core_receives_and_announces_what_is_sent(tmp_path: Path) -> None:
+def test_the_service_on_one_core_receives_and_announces_what_is_sent(runtime: Path) -> None:
     frames = Frames(EIGER)
     core = min(os.sched_getaffinity(0))
     with (
         closing(
-            ReceiverProcess(frames, Setting(tmp_path, tmp_path), n_slots=N_SLOTS, buffer_bytes=BUFFER_BYTES, core=core)
+            ReceiverProcess(frames, Setting(runtime, runtime), n_slots=N_SLOTS, buffer_bytes=BUFFER_BYTES, core=core)
         ) as service,
         Announcements(service.address, core=core) as announcements,
         Camera(frames, service.port, segments=True) as camera,
