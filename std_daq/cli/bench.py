@@ -1,6 +1,6 @@
 """Measure how fast the platform is on this machine, each figure beside a reference measured in the same run.
 
-Takes 10 to 12 minutes for all; the machine should have nothing else to do meanwhile. Exit code 1 where a benchmark
+Takes about 10 minutes for all; the machine should have nothing else to do meanwhile. Exit code 1 where a benchmark
 failed; a target that was missed is no failure.
 """
 

@@ -44,9 +44,9 @@ class RingImage:
         return int(self.metadata["id"][0])
 
     @property
-    def lag(self) -> int:
-        """How many images have come into the ring after it."""
-        return max(0, self.ring.journal.next_sequence - int(self.metadata["sequence"][0]) - 1)
+    def sequence(self) -> int:
+        """Its place in the ring's journal."""
+        return int(self.metadata["sequence"][0])
 
     def is_whole(self) -> bool:
         """Return whether all that was read of the image up to now belongs to it."""

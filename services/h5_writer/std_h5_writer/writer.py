@@ -205,7 +205,9 @@ class H5Writer:
         start = time.perf_counter()
         try:
             is_plain = chunk is image.pixels
-            is_past_cache = is_plain and self._way_to_disk.is_past_page_cache(image.lag, image.ring.n_slots)
+            is_past_cache = is_plain and self._way_to_disk.is_past_page_cache(
+                self._ring.lag(image.sequence), image.ring.n_slots
+            )
             run.files.append(image, chunk, past_page_cache=is_past_cache)
             if is_plain and not image.is_whole():
                 run.files.drop_last(image)
