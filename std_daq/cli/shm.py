@@ -109,5 +109,5 @@ def _geometry_text(geometry: dict[str, Any]) -> str:
 
 
 def _users(ring: "RingUse") -> str:
-    writers = [f"{pid} (writes)" if pid else "a process of another container (writes)" for pid in ring.writers]
+    writers = [f"{pid} (writes)" if pid else "a process of another user or container (writes)" for pid in ring.writers]
     return ", ".join(writers + [str(pid) for pid in ring.users if pid not in ring.writers])

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import re
-import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,11 +10,9 @@ from pathlib import Path
 
 from std_daq.errors import SharedMemoryError
 from std_daq.shm.segment import Segment, SegmentInfo, list_segments
+from std_daq.shm.writer_lock import writer_processes
 
-# struct flock of Linux, 64 bit: type, whence, start, length, pid.
-_FLOCK = struct.Struct("@hhqqi4x")
 _UNFINISHED = re.compile(r"\..+\.\d+\.making")
-_MANY_PARTS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,7 @@ class RingUse:
     info
         What its header says.
     writers
-        Processes that hold a writer's lock, as this process sees their ids (0 for one of another container).
+        Processes that hold a writer's lock, as this process sees their ids (0 for those that it may not look into).
     users
         Processes that have it mapped, as far as this user may look.
     """
@@ -58,7 +55,7 @@ def inspect_rings(directory: Path) -> list[RingUse]:
     for pid, path in _mapped_files():
         if path in users:
             users[path].add(pid)
-    return [RingUse(info, _lock_holders(info.path), tuple(sorted(users[info.path]))) for info in found]
+    return [RingUse(info, writer_processes(info.path), tuple(sorted(users[info.path]))) for info in found]
 
 
 def remove_ring(path: Path) -> None:
@@ -87,24 +84,6 @@ def remove_unfinished(directory: Path) -> list[Path]:
     finally:
         os.close(descriptor)
     return removed
-
-
-def _lock_holders(path: Path) -> tuple[int, ...]:
-    """Return who holds a lock on any part; locks of this process itself do not count."""
-    holders = set()
-    start = 0
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        while start < _MANY_PARTS:
-            asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, _MANY_PARTS - start, 0)
-            kind, _, first, length, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
-            if kind == fcntl.F_UNLCK:
-                break
-            holders.add(max(pid, 0))
-            start = first + length if length else _MANY_PARTS
-    finally:
-        os.close(descriptor)
-    return tuple(sorted(holders))
 
 
 def _mapped_files() -> Iterator[tuple[int, Path]]:

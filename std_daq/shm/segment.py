@@ -19,6 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from std_daq.errors import SharedMemoryError
+from std_daq.shm.writer_lock import is_writer_locked, take_writer_lock
 from std_daq.telemetry.logs import get_logger
 
 PAGE = 4096
@@ -214,30 +215,24 @@ class Segment:
         return int(self._header[0]["state"]) == SegmentState.LIVE and os.fstat(self._fd).st_nlink > 0
 
     def lock(self, part: int, owner: str) -> None:
-        """Become the only writer of a part, until this process ends.
+        """Become the only writer of a part, until this segment is closed.
 
         Raises
         ------
         SharedMemoryError
             When another process is, or has just replaced the segment.
         """
-        try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, part)
-        except OSError:
+        if not take_writer_lock(self._fd, part):
             raise SharedMemoryError(
                 f"{self.path}: another process already writes here as {owner}; stop it before you start this one"
-            ) from None
+            )
         if not self.is_live:
             raise SharedMemoryError(f"{self.path}: was replaced while this process started; start it again")
 
     @property
     def has_writer(self) -> bool:
-        """Whether another process is the writer of any part."""
-        try:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        return False
+        """Whether any part has a writer, other than one that locked it through this very segment."""
+        return is_writer_locked(self._fd)
 
     def retire(self) -> None:
         """Tell readers that this segment is no longer written."""

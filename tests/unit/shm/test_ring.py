@@ -264,16 +264,53 @@ def test_directory_that_may_not_be_written_is_named(shm_dir: Path) -> None:
 def test_second_writer_process_is_refused_with_the_reason(shm_dir: Path) -> None:
     ring, _ = make(shm_dir / "ring")
     ring.segment.lock(0, "the assembler")
+    assert "another process already writes here as the assembler" in try_to_lock(shm_dir / "ring")
+    ring.close()
+
+
+def try_to_lock(path: Path) -> str:
+    """What another process that wants to write part 0 is told."""
     code = (
         "import sys; from pathlib import Path; from std_daq.shm.segment import Segment\n"
         "from std_daq.errors import SharedMemoryError\n"
         "try: Segment.attach(Path(sys.argv[1]), is_writable=True).lock(0, 'the assembler')\n"
         "except SharedMemoryError as error: print(error)\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(shm_dir / "ring")], capture_output=True, text=True, check=True
-    )
-    assert "another process already writes here as the assembler" in result.stdout
+    return subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("is_writable", [False, True])
+def test_writer_keeps_its_lock_when_its_process_attaches_the_ring_again_and_closes_it(
+    shm_dir: Path, is_writable: bool
+) -> None:
+    ring, _ = make(shm_dir / "ring")
+    ring.segment.lock(0, "the assembler")
+    Segment.attach(shm_dir / "ring", is_writable=is_writable).close()
+    assert "another process already writes here as the assembler" in try_to_lock(shm_dir / "ring")
+    ring.close()
+    assert try_to_lock(shm_dir / "ring") == ""
+
+
+def test_second_writer_of_the_same_process_is_refused(shm_dir: Path) -> None:
+    ring, _ = make(shm_dir / "ring")
+    ring.segment.lock(0, "the assembler")
+    second = Segment.attach(shm_dir / "ring", is_writable=True)
+    with pytest.raises(SharedMemoryError, match="already writes here"):
+        second.lock(0, "the assembler")
+    second.lock(1, "another part")
+    second.close()
+    ring.close()
+
+
+def test_looking_for_a_writer_takes_no_lock(shm_dir: Path) -> None:
+    ring, _ = make(shm_dir / "ring")
+    looking = Segment.attach(shm_dir / "ring", is_writable=True)
+    assert not looking.has_writer
+    assert try_to_lock(shm_dir / "ring") == ""
+    ring.segment.lock(0, "the assembler")
+    assert looking.has_writer
+    assert not ring.segment.has_writer
+    looking.close()
     ring.close()
 
 
