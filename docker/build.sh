@@ -6,9 +6,9 @@
 # --offline   from Debian packages alone; by default from a registry's Python where there is one in reach
 # --online    fail where no registry is in reach
 # --cpu       compile for x86-64-v2, -v3 (the default: AVX2, servers since 2015), -v4 (AVX-512), or host: for this machine
-# TARGET      by default all of docker/Dockerfile, and rabbitmq
+# TARGET      tools, rabbitmq, or a service, as udp-recv; by default all, those that a site adds among them
 #
-# What a site adds, such as a detector, lies in docker/plug-ins: wheels, and folders whose wheels are built.
+# What a site adds, such as a detector or a service, lies in docker/plug-ins: wheels, and folders whose wheels are built.
 # Python packages come from the index that pip is configured for, once; what has been made is kept in docker/.build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -22,7 +22,7 @@ BUILD=docker/.build
 
 say() { printf '%s\n' "$*" >&2; }
 usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2; exit 2; }
-targets() { sed -n 's/^FROM service AS //p; s/^FROM runtime AS tools$/tools/p' docker/Dockerfile; }
+targets() { echo tools; "$BUILD/tools/bin/python" docker/service-targets --names "$BUILD/wheels/packages"; }
 
 mode='' cpu='' wanted=()
 while [ $# -gt 0 ]; do
@@ -34,8 +34,6 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#wanted[@]} -gt 0 ] || mapfile -t wanted < <(targets; echo rabbitmq)
-
 if [ -z "$cpu" ]; then
     case $(uname -m) in x86_64) cpu=x86-64-v3 ;; *) cpu=host ;; esac
 fi
@@ -73,7 +71,7 @@ make_tools() { # : a small environment that builds wheels, from the wheels that 
 
 build_wheels() { # FOLDER : of std-daq and of what a site adds
     local folder=$1 wanted plug_in
-    wanted=$(digest_of pyproject.toml README.md LICENSE std_daq services benchmarks docker/plug-ins docker/requirements-build.txt)
+    wanted=$(digest_of pyproject.toml hatch_build.py README.md LICENSE std_daq services docker/plug-ins docker/requirements-build.txt)
     ! is_made "$folder" "$wanted" || return 0
     say "building the wheel of std-daq ..."
     rm -rf "$folder"
@@ -128,11 +126,13 @@ docker/build_std-daq-service-base.sh ${mode:+"--$mode"}
 make_tools
 download "$BUILD/wheels/dependencies" docker/requirements.txt
 build_wheels "$BUILD/wheels/packages"
-sources=$(cat docker/Dockerfile "$BUILD"/wheels/*/.made-from | sha256sum)
+{ cat docker/Dockerfile; "$BUILD/tools/bin/python" docker/service-targets "$BUILD/wheels/packages"; } >"$BUILD/Dockerfile"
+[ ${#wanted[@]} -gt 0 ] || mapfile -t wanted < <(targets; echo rabbitmq)
+sources=$(cat "$BUILD/Dockerfile" "$BUILD"/wheels/*/.made-from | sha256sum)
 for target in "${wanted[@]}"; do
     case $target in
         rabbitmq) build_rabbitmq ;;
-        *) build_image "$target" "$sources" --target "$target" --build-arg CPU="$cpu" --file docker/Dockerfile "$BUILD/wheels" ;;
+        *) build_image "$target" "$sources" --target "$target" --build-arg CPU="$cpu" --file "$BUILD/Dockerfile" "$BUILD/wheels" ;;
     esac
 done
 say "std-daq's images of version $VERSION are there: ${wanted[*]}"

@@ -14,10 +14,10 @@ import psutil
 import pytest
 import structlog
 
-from std_daq.broker.address import FILE_VARIABLE, VARIABLE
-from std_daq.broker.throwaway import ThrowawayBroker
-from std_daq.broker.topology import EXCHANGES
-from std_daq.testing.broker_container import BrokerContainer, find_image
+from std_daq.amqp.address import FILE_VARIABLE, VARIABLE
+from std_daq.amqp.topology import EXCHANGES
+from std_daq.rabbitmq.throwaway import ThrowawayBroker
+from std_test_kit.broker_container import BrokerContainer, find_image
 
 # Test sessions side by side on one machine keep apart.
 SHM_PREFIX = f"std-daq-test-{os.getpid()}-"

@@ -25,7 +25,7 @@ from std_benchmarks.setting import Setting
 from std_benchmarks.turns import take_turns
 from std_benchmarks.writing.page_cache import warm_page_cache
 from std_benchmarks.writing.recorder import Recorder
-from std_daq.files import compression
+from std_daq.imaging.files import compression
 
 SHAPE = (1024, 1024)
 IMAGES_A_THREAD = 400

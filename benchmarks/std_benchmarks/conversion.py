@@ -36,7 +36,7 @@ from std_benchmarks.converting.placed import eiger_rings, gigafrost_rings
 from std_benchmarks.figure import Figure, Target
 from std_benchmarks.setting import Setting
 from std_benchmarks.turns import take_turns
-from std_daq.processor_level import VARIABLE
+from std_daq.native.processor_level import VARIABLE
 
 UNIT = "modules/s"
 JUNGFRAU_MODULES = (1, 4)

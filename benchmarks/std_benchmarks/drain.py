@@ -86,7 +86,7 @@ class Drains:
 
     def __init__(self, setting: Setting, frames: Frames) -> None:
         self._frames = frames
-        name = frames.config.detector_name
+        name = frames.config.name
         n_slots = (MOST_BYTES // frames.bytes_per_frame + SPARE_SLOTS) | 1
         self._copying = CopyingReceiver(
             frames, setting.shm / f"{name}-copying", n_slots=n_slots, buffer_bytes=BUFFER_BYTES

@@ -26,9 +26,9 @@ from std_benchmarks.image_path.jungfrau_module import JungfrauModule
 from std_benchmarks.image_path.services import RunningServices
 from std_benchmarks.receiving.cores import pinned, sender_and_receiver
 from std_benchmarks.setting import Setting
-from std_daq.config.paths import images_address
 from std_daq.errors import ResourceError
-from std_daq.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.config.paths import images_address
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
 
 RATE_HZ = 100.0
 N_IMAGES = 200

@@ -26,7 +26,7 @@ from std_benchmarks.replicating.tcp_copy import TcpCopy
 from std_benchmarks.replicating.two_servers import Images, TwoServers, jungfrau_images
 from std_benchmarks.setting import Setting
 from std_benchmarks.turns import take_turns
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
 
 SMALL = Images(
     "0.1 MB",

@@ -78,7 +78,7 @@ class Result:
         except OSError as error:
             raise ConfigError(f"cannot be read: {error.strerror}", file=file) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"is no result of std-daq bench ({type(error).__name__}: {error})", file=file) from None
+            raise ConfigError(f"is no result of scripts/bench ({type(error).__name__}: {error})", file=file) from None
 
 
 def figure_to_json(figure: Figure) -> dict[str, Any]:

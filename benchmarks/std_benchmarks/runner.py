@@ -59,7 +59,7 @@ def run_suite(names: Iterable[str], *, repeats: int, folder: Path, progress: Cal
 
 
 def _run(name: str, repeats: int, folder: Path, progress: Callable[[str, str], None]) -> Iterator[Figure]:
-    command = [sys.executable, "-m", "std_benchmarks", name, "--repeats", str(repeats), "--folder", str(folder)]
+    command = [sys.executable, "-m", "std_benchmarks.one", name, "--repeats", str(repeats), "--folder", str(folder)]
     environment = os.environ | {SUPERVISOR_VARIABLE: str(os.getpid())}
     reason = ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:

@@ -19,7 +19,7 @@ from std_benchmarks.figure import Figure
 from std_benchmarks.setting import Setting
 from std_benchmarks.turns import take_turns
 from std_daq.errors import ResourceError
-from std_daq.simulation.sending import PacketSender
+from std_daq.packets.sending import PacketSender
 
 N_PACKETS = 128
 PACKET_BYTES = 8240

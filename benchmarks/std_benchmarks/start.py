@@ -24,13 +24,13 @@ from std_benchmarks.image_path.chains import platform_broker
 from std_benchmarks.image_path.jungfrau_module import JungfrauModule
 from std_benchmarks.receiving.cpu_time import process_s
 from std_benchmarks.setting import Setting
-from std_daq.cli.up import service_commands
 from std_daq.client.scrape import scrape
-from std_daq.config.load import load_config
 from std_daq.errors import ResourceError
+from std_daq.imaging.config.load import load_config
 from std_daq.service.record import read_records
+from std_daq.service.registry import wanted_instances
 from std_daq.service.supervisor import ServiceCommand
-from std_daq.testing.services import free_tcp_port
+from std_test_kit.services import free_tcp_port
 
 MOST_STARTS = 2
 LONGEST_START_S = 180.0  # the first one may have to compile
@@ -47,7 +47,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
         services = [
             stack.enter_context(_Service(command, file, environment))
             for file in _servers(module.config_file, setting)
-            for command in service_commands(load_config(file), file)
+            for command in (one.command(file) for one in wanted_instances(load_config(file)))
             if file.name == NEAR or command.instance == "stream-recv"
         ]
         seconds: dict[str, list[float]] = {}

@@ -29,15 +29,15 @@ from rich.console import Console
 from rich.table import Table
 
 from std_daq.client import DaqClient
-from std_daq.config.load import load_config
-from std_daq.detectors.registry import open_detector
-from std_daq.files.picture import write_picture
-from std_daq.files.validate import validate
-from std_daq.protocols.requests import Action, RunReport, Verdict
-from std_daq.simulation.faults import FaultInjector
-from std_daq.simulation.sending import PacketSender
-from std_daq.simulation.simulation_source import SimulationSource
-from std_daq.simulation.transmission import Transmission
+from std_daq.imaging.config.load import load_config
+from std_daq.imaging.detectors.registry import open_detector
+from std_daq.imaging.files.picture import write_picture
+from std_daq.imaging.files.validate import validate
+from std_daq.imaging.simulation.simulation_source import SimulationSource
+from std_daq.packets.faults import FaultInjector
+from std_daq.packets.sending import PacketSender
+from std_daq.packets.transmission import Transmission
+from std_daq.recording.requests import Action, RunReport, Verdict
 
 N_MODULES = 4
 N_IMAGES = 40
@@ -257,7 +257,7 @@ def take_out(image: NDArray[np.float32], lost: NDArray[Any]) -> None:
 
 def left_behind(config_file: Path) -> list[str]:
     """Return the shared memory that is still there."""
-    name = load_config(config_file).detector_name
+    name = load_config(config_file).name
     return [str(path) for path in Path("/dev/shm").iterdir() if name in path.name]
 
 

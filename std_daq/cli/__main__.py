@@ -23,7 +23,6 @@ COMMANDS = {
     "validate": "check an image file",
     "recover": "repair the file of a writer that was killed",
     "doctor": "check this machine: kernel limits, memory, disk, broker, network",
-    "bench": "measure how fast this machine does it, beside references",
     "config": "check, describe or import a configuration",
     "shm": "list or remove shared-memory rings",
     "broker-setup": "make users and rights for a RabbitMQ of one's own",

@@ -30,6 +30,6 @@ def probability(text: str) -> float:
 
 def broker_url(text: str) -> str:
     """Read the URL of a broker, which may hold no password: command lines are seen by everybody on the machine."""
-    from std_daq.broker.address import url_argument
+    from std_daq.amqp.address import url_argument
 
     return url_argument(text)

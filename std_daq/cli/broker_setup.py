@@ -13,7 +13,7 @@ from std_daq.cli.argument_types import positive_integer
 from std_daq.errors import ConfigError
 
 if TYPE_CHECKING:
-    from std_daq.broker.topology import QueueType
+    from std_daq.amqp.topology import QueueType
 
 TLS_PORT = 5671
 PLAIN_PORT = 5672
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the folder; returns the exit code."""
-    from std_daq.broker.setup_folder import CONFIGURATION, DEFINITIONS, BrokerSetup, write_setup
+    from std_daq.rabbitmq.setup_folder import CONFIGURATION, DEFINITIONS, BrokerSetup, write_setup
 
     tags, queue_type = _detectors(arguments)
     setup = BrokerSetup(
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _detectors(arguments: argparse.Namespace) -> "tuple[list[str], QueueType]":
     """Return the tags of the detectors, and the type of queues that they agree on."""
-    from std_daq.config.load import load_config
+    from std_daq.imaging.config.load import load_config
 
     if arguments.tag is not None:
         return list(dict.fromkeys(arguments.tag)), arguments.queue_type or "default"

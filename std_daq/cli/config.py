@@ -12,11 +12,12 @@ from std_daq.errors import ConfigError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    check = actions.add_parser("check", help="is a detector.json right, with the files that it names?")
+    check = actions.add_parser("check", help="is a configuration right, with the files that it names?")
     check.add_argument("file", type=Path, metavar="FILE")
     check.add_argument("--json", action="store_true", help="one JSON document")
-    actions.add_parser("schema", help="print the JSON schema of detector.json")
-    actions.add_parser("reference", help="print all keys with their meaning, as Markdown")
+    for action, what in (("schema", "print the JSON schema"), ("reference", "print all keys, as Markdown")):
+        describing = actions.add_parser(action, help=f"{what} of a system's configuration")
+        describing.add_argument("--system", default="images", metavar="NAME", help="by default images: detector.json")
     importing = actions.add_parser("import", help="draft a detector.json from a slsDetector .config file")
     importing.add_argument("file", type=Path, metavar="FILE")
     importing.add_argument("--detector-name", metavar="NAME", help="by default the name of the file")
@@ -30,11 +31,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "import":
         return _import(arguments)
     from std_daq.config.reference import reference_page
-    from std_daq.detectors.registry import detector_types
-    from std_daq.detectors.schema import published_schema
+    from std_daq.config.system import systems
 
-    schema = published_schema(detector_types())
-    print(json.dumps(schema, indent=2) if arguments.action == "schema" else reference_page(schema))
+    known = systems()
+    if arguments.system not in known:
+        remedy = f"known: {', '.join(known)}"
+        raise ConfigError("no such system is installed", key="--system", value=arguments.system, remedy=remedy)
+    system = known[arguments.system]
+    schema = system.schema()
+    print(json.dumps(schema, indent=2) if arguments.action == "schema" else reference_page(schema, system.file))
     return 0
 
 
@@ -64,30 +69,20 @@ def _check(file: Path, *, as_json: bool) -> int:
 
 def _summarise(file: Path) -> dict[str, Any]:
     """Load everything that the services will load, and say what was found; raises ConfigError."""
-    from std_daq.config.load import load_config
-    from std_daq.config.paths import runtime_dir
-    from std_daq.detectors.registry import open_detector
+    from std_daq.config.load import check_config, read_document
+    from std_daq.config.system import system_of
+    from std_daq.service.registry import wanted_instances
 
-    config = load_config(file)
-    detector = open_detector(config)
-    calibration = detector.converter().calibration
-    height, width = config.image_shape
-    last_port = config.start_udp_port + detector.n_ports - 1
-    return {
-        "is_valid": True,
-        "detector": f"{config.detector_name} ({config.detector_type})",
-        "modules": f"{config.n_modules}" + (f", off: {config.deactivate}" if config.deactivate else ""),
-        "image": f"{width} x {height} {detector.image_dtype}",
-        "udp_ports": f"{config.start_udp_port} to {last_port} on {config.udp.address}",
-        "rings": f"{config.shared_memory.directory}/{config.detector_name}-*",
-        "runtime_directory": str(runtime_dir(config)),
-        "request_tag": config.tag,
-        "calibration": ", ".join(f"{used.role} {used.path}" for used in calibration) or "none",
-    }
+    document = read_document(file)
+    system = system_of(document)
+    config = check_config(document, system.model, file)
+    wanted = wanted_instances(config)
+    services = ", ".join(one.instance.name for one in wanted)
+    return {"is_valid": True, "system": system.name} | system.summarise(config) | {"services": services}
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from std_daq.config.sls_import import import_sls_config
+    from std_daq.imaging.config.sls_import import import_sls_config
 
     file: Path = arguments.file
     try:

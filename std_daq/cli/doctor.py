@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look at everything; returns the exit code."""
-    from std_daq.config.load import load_config
-    from std_daq.detectors.registry import open_detector
     from std_daq.diagnosis import Level, diagnose
+    from std_daq.imaging.config.load import load_config
+    from std_daq.imaging.detectors.registry import open_detector
     from std_daq.telemetry.logs import configure_logs
 
     # What the checks find is told once, by the findings.

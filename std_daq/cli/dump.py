@@ -11,7 +11,7 @@ from std_daq.cli.argument_types import positive_integer, positive_number
 from std_daq.service.stop_event import StopEvent
 
 if TYPE_CHECKING:
-    from std_daq.simulation.dump import Dump
+    from std_daq.packets.dump import Dump
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Record; returns 0, or 1 if the kernel dropped packets."""
-    from std_daq.config.load import load_config
-    from std_daq.detectors.registry import open_detector
-    from std_daq.simulation.dump import Dump
+    from std_daq.imaging.config.load import load_config
+    from std_daq.imaging.detectors.registry import open_detector
+    from std_daq.packets.dump import Dump
 
     config = load_config(arguments.config)
     n_ports = open_detector(config).n_ports

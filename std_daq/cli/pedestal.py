@@ -16,8 +16,8 @@ from std_daq.cli.argument_types import positive_integer, positive_number
 from std_daq.errors import ConfigError, ResourceError
 
 if TYPE_CHECKING:
-    from std_daq.detectors.pedestal_run import HasPedestals, PedestalRun
-    from std_daq.streams.frame_follower import FrameFollower
+    from std_daq.imaging.buffers.frame_follower import FrameFollower
+    from std_daq.imaging.detectors.pedestal_run import HasPedestals, PedestalRun
 
 _LOG_PERIOD_S = 5.0
 _WAIT_S = 0.1
@@ -51,10 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Collect the images and write the file; returns the exit code."""
     from std_daq.cli.output_file import check_output_file
-    from std_daq.config.load import load_config
-    from std_daq.detectors.pedestal_run import HasPedestals
-    from std_daq.detectors.registry import open_detector
-    from std_daq.streams.frame_follower import FrameFollower
+    from std_daq.imaging.buffers.frame_follower import FrameFollower
+    from std_daq.imaging.config.load import load_config
+    from std_daq.imaging.detectors.pedestal_run import HasPedestals
+    from std_daq.imaging.detectors.registry import open_detector
 
     config = load_config(arguments.config)
     detector = open_detector(config)
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         frames.close()
     attributes = {
-        "detector_name": config.detector_name,
+        "detector_name": config.name,
         "taken_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "software_version": version("std-daq"),
     }

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Repair the file; returns the exit code."""
-    from std_daq.files.recover import recover
+    from std_daq.imaging.files.recover import recover
 
     try:
         recoveries = recover(arguments.file)

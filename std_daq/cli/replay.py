@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Send; returns the exit code."""
     from std_daq.cli.sending import report, senders, transmit
-    from std_daq.config.load import load_config
-    from std_daq.detectors.registry import open_detector
-    from std_daq.simulation.replay_sources import open_source
+    from std_daq.imaging.config.load import load_config
+    from std_daq.imaging.detectors.registry import open_detector
+    from std_daq.imaging.simulation.replay_sources import open_source
 
     config = load_config(arguments.config)
     detector = open_detector(config)

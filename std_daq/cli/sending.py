@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+from std_daq.packets.bursts import BurstSource
+from std_daq.packets.sending import PacketSender
+from std_daq.packets.transmission import Transmission, patient_pacer
 from std_daq.service.stop_event import StopEvent
-from std_daq.simulation.bursts import BurstSource
-from std_daq.simulation.sending import PacketSender
-from std_daq.simulation.transmission import Transmission, patient_pacer
 
 _REPORT_PERIOD_S = 0.5
 

@@ -44,8 +44,8 @@ def _scope(arguments: argparse.Namespace) -> tuple[Path, set[str] | None]:
     """Return the directory to look in, and the names to look for (None: all)."""
     if arguments.config is None:
         return arguments.directory, None
-    from std_daq.config.load import load_config
-    from std_daq.config.paths import frame_buffer_path, image_buffer_path
+    from std_daq.imaging.config.load import load_config
+    from std_daq.imaging.config.paths import frame_buffer_path, image_buffer_path
 
     config = load_config(arguments.config)
     return config.shared_memory.directory, {frame_buffer_path(config).name, image_buffer_path(config).name}
@@ -102,7 +102,7 @@ def _print_table(directory: Path, rings: "list[RingUse]") -> None:
 def _geometry_text(geometry: dict[str, Any]) -> str:
     if geometry["kind"] == "frames":
         return f"{geometry['n_parts']} x {geometry['data_bytes'] / 1e6:.2f} MB"
-    from std_daq.protocols.image_metadata import dtype_of_code
+    from std_daq.imaging.protocols.image_metadata import dtype_of_code
 
     height, width = geometry["attributes"]["shape"]
     return f"{width} x {height} {dtype_of_code(geometry['attributes']['dtype'])}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from std_daq.cli.argument_types import positive_integer, positive_number, probability
 
 if TYPE_CHECKING:
-    from std_daq.simulation.faults import FaultInjector
+    from std_daq.packets.faults import FaultInjector
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,11 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Send; returns the exit code."""
     from std_daq.cli.output_file import check_output_file
     from std_daq.cli.sending import report, senders, transmit
-    from std_daq.config.load import load_config
-    from std_daq.detectors.registry import open_detector
     from std_daq.errors import ConfigError
-    from std_daq.simulation.faults import FaultInjector
-    from std_daq.simulation.simulation_source import SimulationSource
+    from std_daq.imaging.config.load import load_config
+    from std_daq.imaging.detectors.registry import open_detector
+    from std_daq.imaging.simulation.simulation_source import SimulationSource
+    from std_daq.packets.faults import FaultInjector
 
     if arguments.ledger is not None:
         check_output_file(arguments.ledger, "--ledger")

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show the status; returns the exit code."""
     from std_daq.client.status import StatusReader
-    from std_daq.config.load import load_config
+    from std_daq.imaging.config.load import load_config
 
     reader = StatusReader(load_config(arguments.config))
     if not (arguments.json or arguments.once) and sys.stdout.isatty():

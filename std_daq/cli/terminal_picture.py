@@ -8,7 +8,7 @@ from rich.color import Color
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from std_daq.files.colours import colour
+from std_daq.imaging.files.colours import colour
 
 _UPPER_HALF = "\u2580"
 

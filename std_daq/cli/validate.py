@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from std_daq.cli.argument_types import positive_integer
 
 if TYPE_CHECKING:
-    from std_daq.files.validate import ValidationReport
+    from std_daq.imaging.files.validate import ValidationReport
 
 _MANY_IDS = 20
 
@@ -30,13 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check the file; returns the exit code."""
     from std_daq.cli.output_file import check_output_file
-    from std_daq.files.validate import validate
+    from std_daq.imaging.files.validate import validate
 
     if arguments.picture is not None:
         check_output_file(arguments.picture, "--picture")
     report = validate(arguments.file, max_images_read=arguments.max_images_read)
     if arguments.picture is not None and report.is_valid:
-        from std_daq.files.picture import write_picture
+        from std_daq.imaging.files.picture import write_picture
 
         write_picture(arguments.file, arguments.picture, "mean" if arguments.image is None else arguments.image)
     if arguments.json:

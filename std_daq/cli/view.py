@@ -17,7 +17,7 @@ from std_daq.errors import ConfigError, ResourceError
 
 if TYPE_CHECKING:
     from std_daq.client.live_view import LiveView
-    from std_daq.protocols.array_stream import ArrayImage
+    from std_daq.imaging.protocols.array_stream import ArrayImage
 
 _LINES_BELOW = 2
 
@@ -122,7 +122,7 @@ def _facts(image: "ArrayImage") -> dict[str, Any]:
 def _save(image: "ArrayImage", png: Path) -> None:
     from PIL import Image
 
-    from std_daq.files.colours import colour
+    from std_daq.imaging.files.colours import colour
 
     making = png.with_name(f".{png.name}.new")
     Image.fromarray(colour(image.pixels)).save(making, format="PNG")
@@ -131,7 +131,7 @@ def _save(image: "ArrayImage", png: Path) -> None:
 
 def _first_stream(file: Path) -> str:
     """Return an address at which the first stream of a configuration is reached from its own machine."""
-    from std_daq.config.load import load_config
+    from std_daq.imaging.config.load import load_config
 
     streams = load_config(file).live_stream_configs
     if not streams:

@@ -15,7 +15,7 @@ from std_daq.errors import RequestRefusedError, StdDaqError
 
 if TYPE_CHECKING:
     from std_daq.client import DaqClient, Run
-    from std_daq.protocols.requests import HeaderValue, RunReport
+    from std_daq.recording.requests import HeaderValue, RunReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -117,7 +117,7 @@ def _print_report(report: "RunReport") -> None:
         f"images   {report.n_written}{wanted} written, {report.n_incomplete} of them incomplete, {report.n_lost} lost"
     )
     if report.lost_image_ids:
-        from std_daq.protocols.id_ranges import format_id_ranges
+        from std_daq.recording.id_ranges import format_id_ranges
 
         text, n_left_out = format_id_ranges(report.lost_image_ids, 400)
         n_left_out += report.lost_image_ids_truncated

@@ -11,6 +11,6 @@
 from std_daq.client.daq_client import DaqClient
 from std_daq.client.run import Run
 from std_daq.client.status import DetectorStatus
-from std_daq.protocols.requests import RunReport, StatusMessage, Verdict
+from std_daq.recording.requests import RunReport, StatusMessage, Verdict
 
 __all__ = ["DaqClient", "DetectorStatus", "Run", "RunReport", "StatusMessage", "Verdict"]

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from std_daq.broker.address import BrokerAddress
-from std_daq.broker.connection import BrokerConnection
-from std_daq.broker.detector_broker import broker_address_of
-from std_daq.broker.requests import RequestPublisher
-from std_daq.broker.statuses import StatusListener
-from std_daq.broker.topology import NothingOwned
+from std_daq.amqp.address import BrokerAddress
+from std_daq.amqp.broker_lookup import broker_address_of
+from std_daq.amqp.connection import BrokerConnection
+from std_daq.amqp.topology import NothingOwned
 from std_daq.client.run import Run
 from std_daq.client.status import DetectorStatus, StatusReader
-from std_daq.config.load import load_config
-from std_daq.config.model import DetectorConfig
-from std_daq.protocols.requests import HeaderValue, WriteRequest, check_request_id, new_request_id, parse_write_request
+from std_daq.imaging.config.load import load_config
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.recording.request_channel import RequestPublisher
+from std_daq.recording.requests import HeaderValue, WriteRequest, check_request_id, new_request_id, parse_write_request
+from std_daq.recording.status_channel import StatusListener
 
 CONNECT_TIMEOUT_S = 10.0
 

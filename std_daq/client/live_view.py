@@ -5,7 +5,7 @@ from contextlib import suppress
 import zmq
 
 from std_daq.errors import PortError
-from std_daq.protocols.array_stream import ArrayImage, decode
+from std_daq.imaging.protocols.array_stream import ArrayImage, decode
 
 _QUEUE = 2
 

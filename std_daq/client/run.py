@@ -5,9 +5,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from std_daq.broker.requests import RequestPublisher
-from std_daq.broker.statuses import StatusListener
-from std_daq.protocols.requests import Action, RunReport, StatusMessage, Verdict
+from std_daq.recording.request_channel import RequestPublisher
+from std_daq.recording.requests import Action, RunReport, StatusMessage, Verdict
+from std_daq.recording.status_channel import StatusListener
 
 _LONGEST_WAIT_S = 0.5
 

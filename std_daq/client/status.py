@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from std_daq.client.scrape import Scrape, merge_by_label, scrape
-from std_daq.config.model import DetectorConfig
+from std_daq.imaging.config.model import DetectorConfig
 from std_daq.service.record import ServiceRecord, read_records
 
 _MAX_AT_ONCE = 16
@@ -230,7 +230,7 @@ class StatusReader:
         counters = _Counters(now, {record.instance: _totals(answer) for record, answer in scrapes.items()})
         rates = counters.rates_since(self._before)
         self._before = counters
-        return _summarise(self._config.detector_name, now, scrapes, rates)
+        return _summarise(self._config.name, now, scrapes, rates)
 
 
 @dataclass(frozen=True, slots=True)

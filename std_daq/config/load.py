@@ -1,37 +1,30 @@
-"""Loading ``detector.json`` with errors that name the file, the key, the value and what to do."""
+"""Loading a configuration with errors that name the file, the key, the value and what to do."""
 
 import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from std_daq.config.model import SECRET, DetectorConfig
+from std_daq.config.platform import PlatformConfig
+from std_daq.config.section import SECRET
 from std_daq.errors import ConfigError
 from std_daq.telemetry.logs import get_logger
 
-# Keys of existing files that mean nothing here, and what takes their place.
-SUPERSEDED_KEYS = {
-    "max_number_of_forwarders_spawned": "forwarding scales by itself",
-    "use_all_forwarders": "forwarding scales by itself",
-    "gpfs_block_size": "chunks are one image",
-    "delay_filter_timeout": "udp.module_timeout_s",
-    "sender_sends_full_images": "senders always send full images",
-    "switch_user_active": "writer_user_id",
-    "submodule_info": "module_positions",
-}
-TYPE_SPELLINGS = {"jungfrau-raw": ("jungfrau", False), "jungfrau-converted": ("jungfrau", True)}
+Config = TypeVar("Config", bound=PlatformConfig)
 
 
-def load_config(path: Path | str) -> DetectorConfig:
+def read_config(path: Path | str, model: type[Config]) -> Config:
     """Load a configuration file.
 
     Parameters
     ----------
     path
-        The ``detector.json``.
+        The file, JSON.
+    model
+        What it describes.
 
     Raises
     ------
@@ -39,26 +32,19 @@ def load_config(path: Path | str) -> DetectorConfig:
         With file, key, value and remedy, when anything is wrong.
     """
     path = Path(path)
-    return parse_config(_read(path), path)
+    return check_config(read_document(path), model, path)
 
 
-def parse_config(document: dict[str, Any], file: Path | str | None = None) -> DetectorConfig:
+def check_config(document: dict[str, Any], model: type[Config], file: Path | str | None = None) -> Config:
     """Check an already parsed document; ``file`` is only named in errors."""
-    log = get_logger()
-    document = dict(document)
-    for key in [key for key in document if key in SUPERSEDED_KEYS]:
-        log.warning("config_key_ignored", file=str(file), key=key, instead=SUPERSEDED_KEYS[key])
-        del document[key]
-    spelling = TYPE_SPELLINGS.get(str(document.get("detector_type")))
-    if spelling is not None:
-        document["detector_type"], is_converted = spelling
-        options = dict(document.get("detector") or {})
-        options.setdefault("conversion", "kev" if is_converted else "raw")
-        document["detector"] = options
+    superseded = [key for key in document if key in model.superseded_keys]
+    for key in superseded:
+        get_logger().warning("config_key_ignored", file=str(file), key=key, instead=model.superseded_keys[key])
+    document = model.prepare({key: value for key, value in document.items() if key not in superseded})
     try:
-        return DetectorConfig.model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
-        raise config_error(error, DetectorConfig, file) from None
+        raise config_error(error, model, file) from None
 
 
 def config_error(
@@ -83,11 +69,12 @@ def config_error(
     return ConfigError(message, file=file, key=key, value=value, remedy=remedy)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
+    """Return what a configuration file says; raises ConfigError where it is no JSON object with each key once."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError("there is no such file", file=path, remedy="give the path of a detector.json") from None
+        raise ConfigError("there is no such file", file=path, remedy="give the path of a configuration") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", file=path) from None
     try:
@@ -117,7 +104,7 @@ def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _keys(model: type[BaseModel], section: list[str]) -> Iterator[str]:
     names = iter(section)
     for name in names:
-        field = model.model_fields.get(name)
+        field = next((field for key, field in model.model_fields.items() if name == (field.alias or key)), None)
         annotation = None if field is None else field.annotation
         if get_origin(annotation) is dict:  # a section for each name that users give
             annotation = get_args(annotation)[1]
@@ -125,6 +112,6 @@ def _keys(model: type[BaseModel], section: list[str]) -> Iterator[str]:
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return
         model = annotation
-    yield from model.model_fields
-    if model is DetectorConfig:
-        yield from SUPERSEDED_KEYS
+    yield from (field.alias or key for key, field in model.model_fields.items())
+    if issubclass(model, PlatformConfig):
+        yield from model.superseded_keys

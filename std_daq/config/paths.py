@@ -1,22 +1,22 @@
-"""Where the services of a detector meet: runtime directory, socket addresses, ring names."""
+"""Where the services of a system meet: its runtime directory."""
 
 import os
 import stat
 import tempfile
 from pathlib import Path
 
-from std_daq.config.model import DetectorConfig, ModuleRange
+from std_daq.config.platform import PlatformConfig
 from std_daq.errors import ConfigError
 
 # sockaddr_un.sun_path holds 108 bytes with the terminating zero.
 LONGEST_SOCKET_PATH = 107
 
 
-def runtime_dir(config: DetectorConfig) -> Path:
-    """Return the directory of one detector's sockets and service records (it may not exist yet).
+def runtime_dir(config: PlatformConfig) -> Path:
+    """Return the directory of one system's sockets and service records (it may not exist yet).
 
     The configuration's ``runtime_dir``, else the environment's STD_DAQ_RUNTIME_DIR, else XDG_RUNTIME_DIR, else the
-    directory for temporary files; then a folder named as the detector.
+    directory for temporary files; then a folder named as the system.
     """
     if config.runtime_dir is not None:
         parent = config.runtime_dir
@@ -26,10 +26,10 @@ def runtime_dir(config: DetectorConfig) -> Path:
         parent = Path(os.environ["XDG_RUNTIME_DIR"]) / "std-daq"
     else:
         parent = _own_temporary_dir()
-    return parent / config.detector_name
+    return parent / config.name
 
 
-def make_runtime_dir(config: DetectorConfig) -> Path:
+def make_runtime_dir(config: PlatformConfig) -> Path:
     """Make the runtime directory, mode 0770, and check that it is ours and that socket paths in it fit."""
     path = runtime_dir(config)
     longest = len(os.fsencode(path / "services" / "udp-recv-1023-1023.sock"))
@@ -50,7 +50,7 @@ def make_runtime_dir(config: DetectorConfig) -> Path:
             "others may write here or put a link in its place",
             key="runtime_dir",
             value=str(path),
-            remedy="remove it, or set runtime_dir to a directory of the users of this detector",
+            remedy="remove it, or set runtime_dir to a directory of the users of this system",
         )
     return path
 
@@ -64,36 +64,6 @@ def _is_a_trap(parent: Path) -> bool:
     return parent == _own_temporary_dir() and parent.lstat().st_uid != os.getuid()
 
 
-def frames_address(config: DetectorConfig, part: ModuleRange) -> str:
-    """Return the address of the doorbell of one receiver's frames."""
-    return f"ipc://{runtime_dir(config)}/frames-{part}.ipc"
-
-
-def images_address(config: DetectorConfig) -> str:
-    """Return the address of the doorbell of the ImageBuffer."""
-    return f"ipc://{runtime_dir(config)}/images.ipc"
-
-
-def store_address(config: DetectorConfig, writer: int) -> str:
-    """Return the address of the StoreStream of one writer."""
-    return f"ipc://{runtime_dir(config)}/store-{writer}.ipc"
-
-
-def store_reports_address(config: DetectorConfig) -> str:
-    """Return the address at which the agent takes the writers' acknowledgements."""
-    return f"ipc://{runtime_dir(config)}/store-reports.ipc"
-
-
-def broker_url_file(config: DetectorConfig) -> Path:
+def broker_url_file(config: PlatformConfig) -> Path:
     """Return the file in which ``std-daq up`` leaves the URL of the broker that it uses, for the other commands."""
     return runtime_dir(config) / "broker-url"
-
-
-def frame_buffer_path(config: DetectorConfig) -> Path:
-    """Return the path of the FrameBuffer."""
-    return config.shared_memory.directory / f"{config.detector_name}-frames"
-
-
-def image_buffer_path(config: DetectorConfig) -> Path:
-    """Return the path of the ImageBuffer."""
-    return config.shared_memory.directory / f"{config.detector_name}-images"

@@ -6,30 +6,34 @@ from typing import Any
 
 _HEAD = """# Configuration
 
-`detector.json` describes one detector and all of its services. This page is made by `std-daq config reference` from
-the schema ([detector.schema.json](detector.schema.json), `std-daq config schema`), and `std-daq config check FILE`
-says whether a file is right. An unknown key is an error that names the nearest known one.
+`{file}` describes one system and all of its services. `std-daq config check FILE` says whether a file is right; an
+unknown key is an error that names the nearest known one. This page is made by `std-daq config reference` from the
+schema ([{schema}]({schema}), `std-daq config schema`).
 """
 
 
-def reference_page(schema: dict[str, Any]) -> str:
+def reference_page(schema: dict[str, Any], file: str) -> str:
     """Return the page.
 
     Parameters
     ----------
     schema
-        As `std_daq.detectors.schema.published_schema` returns it.
+        As `std_daq.config.system.System.schema` returns it.
+    file
+        How the configuration is usually called, as ``detector.json``.
     """
     definitions: dict[str, Any] = schema["$defs"]
-    parts = [_HEAD, "## Top level\n", _table(schema, definitions)]
+    head = _HEAD.format(file=file, schema=file.replace(".json", ".schema.json"))
+    parts = [head, "## Top level\n", _table(schema, definitions)]
     for name, section in _sections(schema, definitions):
         parts += [f"## `{name}`\n", f"{section['description']}\n", _table(section, definitions)]
-    for rule in schema["allOf"]:
+    for rule in schema.get("allOf", ()):
         options = definitions[rule["then"]["properties"]["detector"]["$ref"].rpartition("/")[2]]
         name = rule["if"]["properties"]["detector_type"]["enum"][0]
         parts += [f"## `detector` of type `{name}`\n"]
         parts += [_table(options, definitions)] if options.get("properties") else ["No options.\n"]
-    parts += ["## Keys of older files that are ignored\n", _superseded_table(schema)]
+    if any(field.get("deprecated") for field in schema["properties"].values()):
+        parts += ["## Keys of older files that are ignored\n", _superseded_table(schema)]
     return "\n".join(parts)
 
 

@@ -1,11 +1,11 @@
 """The broker: is it known, is it there, does it let us in."""
 
-from std_daq.broker.connection import BrokerConnection
-from std_daq.broker.detector_broker import broker_address_of
-from std_daq.broker.topology import NothingOwned
-from std_daq.config.model import DetectorConfig
+from std_daq.amqp.broker_lookup import broker_address_of
+from std_daq.amqp.connection import BrokerConnection
+from std_daq.amqp.topology import NothingOwned
 from std_daq.diagnosis.finding import Finding, Level
 from std_daq.errors import BrokerError
+from std_daq.imaging.config.model import DetectorConfig
 
 CONNECT_TIMEOUT_S = 5.0
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from std_daq.detectors.interface import Detector
 from std_daq.diagnosis.finding import Finding, Level, judge
 from std_daq.diagnosis.machine import Machine, read_number, read_word
 from std_daq.diagnosis.memory import GB, ring_bytes
 from std_daq.diagnosis.processor import wanted_cpus
+from std_daq.imaging.detectors.interface import Detector
 
 _MARKS = {".dockerenv": "Docker", "run/.containerenv": "Podman"}
 # Version 1 of control groups has no word for no limit, but a number that no machine reaches.

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from std_daq.config.model import DetectorConfig
-from std_daq.detectors.interface import Detector
 from std_daq.diagnosis import kernel, memory, network, processor
 from std_daq.diagnosis.broker import broker
 from std_daq.diagnosis.container import container
 from std_daq.diagnosis.finding import Finding
 from std_daq.diagnosis.machine import Machine
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.detectors.interface import Detector
 
 DEFAULT_SHM = Path("/dev/shm")  # noqa: S108
 

@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from std_daq.config.model import DetectorConfig
-from std_daq.config.paths import frame_buffer_path, image_buffer_path
-from std_daq.detectors.interface import Detector
 from std_daq.diagnosis.finding import Finding, Level, judge
 from std_daq.diagnosis.machine import Machine
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.config.paths import frame_buffer_path, image_buffer_path
+from std_daq.imaging.detectors.interface import Detector
 
 GB = 1e9
 _LEAST_SHARE_FREE = 0.1

@@ -3,9 +3,9 @@
 import os
 from collections.abc import Iterator
 
-from std_daq.config.model import DetectorConfig
 from std_daq.diagnosis.finding import Finding, Level, judge
 from std_daq.diagnosis.machine import Machine, read_word
+from std_daq.imaging.config.model import DetectorConfig
 
 
 def cpus(config: DetectorConfig | None) -> Iterator[Finding]:

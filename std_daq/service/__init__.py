@@ -3,16 +3,18 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from std_daq.service.arguments import service_parser
+    from std_daq.service.description import Figure, Instance, ServiceDescription
     from std_daq.service.run import Service, ServiceContext, run_service
 
-__all__ = ["Service", "ServiceContext", "run_service", "service_parser"]
+__all__ = ["Figure", "Instance", "Service", "ServiceContext", "ServiceDescription", "run_service"]
 
 _MODULES = {
+    "Figure": "std_daq.service.description",
+    "Instance": "std_daq.service.description",
+    "ServiceDescription": "std_daq.service.description",
     "Service": "std_daq.service.run",
     "ServiceContext": "std_daq.service.run",
     "run_service": "std_daq.service.run",
-    "service_parser": "std_daq.service.arguments",
 }
 
 

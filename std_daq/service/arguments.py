@@ -4,25 +4,30 @@ import argparse
 import os
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from std_daq.service.description import ServiceDescription
 from std_daq.service.healthcheck import PORT_VARIABLE
 from std_daq.telemetry.logs import LEVELS
 
 _LAST_PORT = 65535
 
 
-def service_parser(name: str, description: str) -> argparse.ArgumentParser:
-    """Return a parser with the options of every service; a service adds its own.
+CONFIG_VARIABLE = "STD_DAQ_CONFIG"
 
-    Parameters
-    ----------
-    name
-        The command, as ``std-udp-recv``.
-    description
-        One sentence.
-    """
-    parser = argparse.ArgumentParser(prog=name, description=description)
-    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
+
+def service_parser(description: ServiceDescription[Any]) -> argparse.ArgumentParser:
+    """Return the parser of a service's command line: the options of every service, and its own."""
+    parser = argparse.ArgumentParser(prog=description.command, description=description.summary)
+    configured = os.environ.get(CONFIG_VARIABLE)
+    parser.add_argument(
+        "--config",
+        required=not configured,
+        type=Path,
+        default=configured,
+        metavar="FILE",
+        help=f"the configuration, as detector.json; by default that of the environment's {CONFIG_VARIABLE}",
+    )
     parser.add_argument("--log-level", choices=sorted(LEVELS), help="by default as the configuration says")
     parser.add_argument(
         "--metrics-port",
@@ -31,7 +36,8 @@ def service_parser(name: str, description: str) -> argparse.ArgumentParser:
         default=os.environ.get(PORT_VARIABLE) or None,
         help=f"port of /metrics and /health; 0 for any; by default that of the environment's {PORT_VARIABLE}",
     )
-    parser.add_argument("--version", action="version", version=f"{name} {version('std-daq')}")
+    parser.add_argument("--version", action="version", version=f"{description.command} {version('std-daq')}")
+    description.add_arguments(parser)
     return parser
 
 

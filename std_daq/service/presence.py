@@ -6,7 +6,7 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry
 
-from std_daq.config.model import DetectorConfig, MetricsConfig
+from std_daq.config.platform import MetricsConfig, PlatformConfig
 from std_daq.service.healthcheck import ADDRESS_VARIABLE, EVERY_ADDRESS
 from std_daq.service.readiness import Readiness
 from std_daq.service.record import OwnRecord, endpoint_socket
@@ -39,7 +39,7 @@ class Presence:
         host = socket.gethostname() if address in EVERY_ADDRESS else url_host(address)
         return f"http://{host}:{self._endpoint.port}"
 
-    def appear(self, config: DetectorConfig, instance: str, registry: CollectorRegistry) -> None:
+    def appear(self, config: PlatformConfig, instance: str, registry: CollectorRegistry) -> None:
         """Open the endpoint and write the record.
 
         Raises

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import runtime_dir
+from std_daq.config.platform import PlatformConfig
 from std_daq.errors import ConfigError
 
 
@@ -66,7 +66,7 @@ class OwnRecord:
         When it cannot be written.
     """
 
-    def __init__(self, config: DetectorConfig, instance: str, url: str) -> None:
+    def __init__(self, config: PlatformConfig, instance: str, url: str) -> None:
         self._path = _records_dir(config) / f"{instance}.json"
         try:
             self._file = self._write(instance, url)
@@ -104,7 +104,7 @@ class OwnRecord:
         self._file.close()
 
 
-def endpoint_socket(config: DetectorConfig, instance: str) -> Path:
+def endpoint_socket(config: PlatformConfig, instance: str) -> Path:
     """Return where the endpoint of a service has its Unix socket; makes the directory.
 
     Raises
@@ -122,7 +122,7 @@ def endpoint_socket(config: DetectorConfig, instance: str) -> Path:
     return directory / f"{instance}.sock"
 
 
-def read_records(config: DetectorConfig) -> list[ServiceRecord]:
+def read_records(config: PlatformConfig) -> list[ServiceRecord]:
     """Return the records of the services that run, by instance name."""
     records = (_read(path) for path in sorted(_records_dir(config).glob("*.json")))
     return [record for record in records if record is not None]
@@ -144,5 +144,5 @@ def _is_locked(descriptor: int) -> bool:
     return False
 
 
-def _records_dir(config: DetectorConfig) -> Path:
+def _records_dir(config: PlatformConfig) -> Path:
     return runtime_dir(config) / "services"

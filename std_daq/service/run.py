@@ -11,14 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Protocol, TextIO
+from typing import Generic, Protocol, TextIO, TypeVar
 
 from prometheus_client import CollectorRegistry
 
-from std_daq.config.load import load_config
-from std_daq.config.model import DetectorConfig
+from std_daq.config.load import read_config
 from std_daq.config.paths import make_runtime_dir
+from std_daq.config.platform import PlatformConfig
 from std_daq.errors import ConfigError, StdDaqError
+from std_daq.service.arguments import service_parser
+from std_daq.service.description import ServiceDescription
 from std_daq.service.end_with_supervisor import end_with_supervisor
 from std_daq.service.hold import SIGNALS, Hold
 from std_daq.service.presence import Presence
@@ -42,8 +44,11 @@ class Service(HasReadiness, Protocol):
         """Finish what was begun, within 2 s or a stated deadline, and let go of everything."""
 
 
+Config = TypeVar("Config", bound=PlatformConfig)
+
+
 @dataclass(frozen=True, slots=True)
-class ServiceContext:
+class ServiceContext(Generic[Config]):
     """What a service is started with.
 
     Parameters
@@ -53,14 +58,14 @@ class ServiceContext:
     arguments
         The command line.
     instance
-        Name of this process among the detector's services, as ``udp-recv-0-3``.
+        Name of this process among the system's services, as ``udp-recv-0-3``.
     registry
         For its metrics.
     stop
         Set when the service has been told to end.
     """
 
-    config: DetectorConfig
+    config: Config
     arguments: argparse.Namespace
     instance: str
     registry: CollectorRegistry
@@ -68,31 +73,29 @@ class ServiceContext:
 
 
 def run_service(
-    parser: argparse.ArgumentParser,
+    description: ServiceDescription[Config],
     argv: Sequence[str] | None,
-    start: Callable[[ServiceContext], Service],
-    instance_of: Callable[[argparse.Namespace, DetectorConfig], str] | None = None,
+    start: Callable[[ServiceContext[Config]], Service],
 ) -> int:
     """Run a service from its command line to its end.
 
     Parameters
     ----------
-    parser
-        From `service_parser`, with the service's own options.
+    description
+        The service.
     argv
         Arguments, by default those of the process.
     start
-        Makes the service; raises StdDaqError when it cannot start.
-    instance_of
-        Names the process where a detector has several of its kind.
+        Builds the parts of the service and hands them to its class; raises StdDaqError when it cannot start.
 
     Returns
     -------
     The exit code.
     """
+    parser = service_parser(description)
     arguments = parser.parse_args(argv)
     hold = Hold()
-    configure_logs(arguments.log_level or "info", service=_name(parser), file=hold.log_file)
+    configure_logs(arguments.log_level or "info", service=description.name, file=hold.log_file)
     log = get_logger()
     stop = StopEvent()
     _stop_on_signals(stop)
@@ -100,7 +103,7 @@ def run_service(
     try:
         with Presence(arguments.metrics_port, Readiness(hold.last_reason or "it is starting")) as presence:
             try:
-                context = _prepare(_name(parser), arguments, instance_of, hold.log_file, stop)
+                context = _prepare(description, arguments, hold.log_file, stop)
                 presence.appear(context.config, context.instance, context.registry)
                 service = start(context)
             except StdDaqError as error:
@@ -129,17 +132,16 @@ def run_service(
 
 
 def _prepare(
-    name: str,
+    description: ServiceDescription[Config],
     arguments: argparse.Namespace,
-    instance_of: Callable[[argparse.Namespace, DetectorConfig], str] | None,
     log_file: TextIO | None,
     stop: threading.Event,
-) -> ServiceContext:
-    config = load_config(arguments.config)
-    instance = instance_of(arguments, config) if instance_of else name
+) -> ServiceContext[Config]:
+    config = read_config(arguments.config, description.config)
+    instance = description.name if description.instance_of is None else description.instance_of(arguments, config)
     configure_logs(arguments.log_level or config.log_level, service=instance, file=log_file)
     make_runtime_dir(config)
-    return ServiceContext(config, arguments, instance, make_registry(name), stop)
+    return ServiceContext(config, arguments, instance, make_registry(description.name), stop)
 
 
 def _live(service: Service, presence: Presence, stop: threading.Event) -> None:
@@ -153,10 +155,6 @@ def _live(service: Service, presence: Presence, stop: threading.Event) -> None:
         presence.readiness.end()
         service.close()
     log.info("ended")
-
-
-def _name(parser: argparse.ArgumentParser) -> str:
-    return parser.prog.removeprefix("std-")
 
 
 def _in_words(error: StdDaqError, config: Path) -> str:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from std_daq.config.model import DetectorConfig
+from std_daq.config.platform import PlatformConfig
 from std_daq.errors import ResourceError
 from std_daq.service.end_with_supervisor import SUPERVISOR_VARIABLE
 from std_daq.service.healthcheck import PORT_VARIABLE
@@ -68,7 +68,7 @@ class Supervisor:
 
     def __init__(
         self,
-        config: DetectorConfig,
+        config: PlatformConfig,
         commands: Sequence[ServiceCommand],
         write_line: Callable[[str, str], None],
         environment: Mapping[str, str],

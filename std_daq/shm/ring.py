@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import SharedMemoryError
-from std_daq.shm.atomics import begin_write, end_write, is_unchanged, load_acquire, store_release
+from std_daq.native.atomics import begin_write, end_write, is_unchanged, load_acquire, store_release
 from std_daq.shm.journal import CONTROL_WORDS, Journal
 from std_daq.shm.segment import PAGE, Segment
 
@@ -35,7 +35,7 @@ class RingGeometry:
     Parameters
     ----------
     kind
-        ``frames`` or ``images``.
+        What the ring holds, as ``frames`` or ``images``; who attaches expects one kind.
     n_slots, n_parts
         Slots, and parts of a slot.
     data_bytes
@@ -120,11 +120,14 @@ class RingBuffer:
 
     @classmethod
     def create_or_attach(
-        cls, path: Path, geometry: RingGeometry, header: np.dtype[Any], entry: np.dtype[Any]
+        cls, path: Path, geometry: RingGeometry, header: np.dtype[Any], entry: np.dtype[Any], *, size_key: str
     ) -> tuple[Self, bool]:
-        """Make the ring or take it over after a restart; returns it and whether it is new. For owners."""
+        """Make the ring or take it over after a restart; returns it and whether it is new. For owners.
+
+        ``size_key`` is the key of the configuration that gives the ring's size, to be named where memory is short.
+        """
         total = geometry.offsets()["total"]
-        segment, is_new = Segment.create_or_attach(path, total, asdict(geometry))
+        segment, is_new = Segment.create_or_attach(path, total, asdict(geometry), size_key=size_key)
         return cls(segment, geometry, header, entry), is_new
 
     @property

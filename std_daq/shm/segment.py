@@ -76,10 +76,21 @@ class Segment:
         self._header = self.bytes[: HEADER.itemsize].view(HEADER)
 
     @classmethod
-    def create_or_attach(cls, path: Path, total_bytes: int, geometry: dict[str, Any]) -> tuple[Self, bool]:
+    def create_or_attach(
+        cls, path: Path, total_bytes: int, geometry: dict[str, Any], *, size_key: str
+    ) -> tuple[Self, bool]:
         """Take over the segment at ``path`` if it has this geometry, else make it; for owners.
 
         An existing segment of another geometry is marked as retired and replaced.
+
+        Parameters
+        ----------
+        path, total_bytes
+            Its file, and the size of that.
+        geometry
+            What a reader has to know of it.
+        size_key
+            The key of the configuration that gives the size, for the error that says that there is too little memory.
 
         Returns
         -------
@@ -94,7 +105,7 @@ class Segment:
         try:
             fcntl.flock(directory, fcntl.LOCK_EX)
             existing = cls._attach_if_equal(path, total_bytes, geometry)
-            segment = existing or cls._create(path, total_bytes, geometry)
+            segment = existing or cls._create(path, total_bytes, geometry, size_key)
         finally:
             os.close(directory)
         segment.prefault(is_new=existing is None)
@@ -140,8 +151,8 @@ class Segment:
         return None
 
     @classmethod
-    def _create(cls, path: Path, total_bytes: int, geometry: dict[str, Any]) -> Self:
-        _check_space(path, total_bytes)
+    def _create(cls, path: Path, total_bytes: int, geometry: dict[str, Any], size_key: str) -> Self:
+        _check_space(path, total_bytes, size_key)
         making = path.with_name(f".{path.name}.{os.getpid()}.making")
         try:
             # Under the lock of the directory: whoever left it was killed. In containers process ids come again.
@@ -294,7 +305,7 @@ def _check_header(path: Path, fd: int) -> None:
         raise SharedMemoryError(f"{path}: {problem}")
 
 
-def _check_space(path: Path, total_bytes: int) -> None:
+def _check_space(path: Path, total_bytes: int, size_key: str) -> None:
     space = os.statvfs(path.parent)
     free = space.f_bavail * space.f_frsize
     if total_bytes > free:
@@ -302,7 +313,7 @@ def _check_space(path: Path, total_bytes: int) -> None:
         raise SharedMemoryError(
             f"{path}: {total_bytes / 1e9:.3f} GB are needed, "
             f"{free / 1e9:.3f} of {size / 1e9:.3f} GB are free in {path.parent}; "
-            "make ram_buffer_gb or shared_memory.frame_buffer_gb smaller, remove old rings (std-daq shm clean), "
+            f"make {size_key} smaller, remove old rings (std-daq shm clean), "
             "or enlarge it (mount -o remount,size=...; in containers RINGS_SIZE of the beamline's .env)"
         )
 

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from std_daq.testing.beamline import Beamline, free_udp_ports
+from std_test_kit.beamline import Beamline, free_udp_ports
 
 OpenBeamline = Callable[..., Beamline]
 

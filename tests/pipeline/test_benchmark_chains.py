@@ -7,7 +7,7 @@ import pytest
 from std_benchmarks.image_path.chains import NaiveChain, PlatformChain, check_file
 from std_benchmarks.image_path.jungfrau_module import JungfrauModule
 from std_benchmarks.image_path.services import RunningServices
-from std_daq.broker.address import VARIABLE
+from std_daq.amqp.address import VARIABLE
 
 N_IMAGES = 20
 RATE_HZ = 25.0

@@ -6,12 +6,9 @@ from urllib.parse import urlsplit
 import pika
 import pytest
 
-from std_daq.broker.connection import BrokerConnection
-from std_daq.broker.messages import Message
-from std_daq.broker.requests import ReceivedKill, ReceivedRequest, RequestConsumer, RequestPublisher
-from std_daq.broker.statuses import StatusListener, StatusPublisher
-from std_daq.broker.throwaway import ThrowawayBroker
-from std_daq.broker.topology import (
+from std_daq.amqp.connection import BrokerConnection
+from std_daq.amqp.messages import Message
+from std_daq.amqp.topology import (
     KILL,
     REQUEST,
     NothingOwned,
@@ -21,7 +18,9 @@ from std_daq.broker.topology import (
     request_queue,
 )
 from std_daq.errors import BrokerError
-from std_daq.protocols.requests import (
+from std_daq.rabbitmq.throwaway import ThrowawayBroker
+from std_daq.recording.request_channel import ReceivedKill, ReceivedRequest, RequestConsumer, RequestPublisher
+from std_daq.recording.requests import (
     Action,
     RunReport,
     StatusMessage,
@@ -29,7 +28,8 @@ from std_daq.protocols.requests import (
     WriteRequest,
     new_request_id,
 )
-from std_daq.testing.tcp_proxy import TcpProxy
+from std_daq.recording.status_channel import StatusListener, StatusPublisher
+from std_test_kit.tcp_proxy import TcpProxy
 
 REQUEST_OF_TEN = WriteRequest(output_file="/data/run.h5", n_images=10)
 LIMIT_S = 10.0

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from std_daq.broker.address import BrokerAddress
-from std_daq.broker.connection import BrokerConnection
-from std_daq.broker.requests import ReceivedRequest, RequestConsumer, RequestPublisher
-from std_daq.broker.statuses import StatusListener, StatusPublisher
-from std_daq.broker.topology import WriterQueues
-from std_daq.protocols.requests import Action, StatusMessage, WriteRequest
-from std_daq.testing.broker_cluster import BrokerCluster
+from std_daq.amqp.address import BrokerAddress
+from std_daq.amqp.connection import BrokerConnection
+from std_daq.amqp.topology import WriterQueues
+from std_daq.recording.request_channel import ReceivedRequest, RequestConsumer, RequestPublisher
+from std_daq.recording.requests import Action, StatusMessage, WriteRequest
+from std_daq.recording.status_channel import StatusListener, StatusPublisher
+from std_test_kit.broker_cluster import BrokerCluster
 
 LIMIT_S = 60.0
 # Within this time RabbitMQ 3.10 may forget a quorum queue that was declared: decision 17.

@@ -11,13 +11,13 @@ import pika.exceptions
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from std_daq.broker.connection import BrokerConnection
-from std_daq.broker.requests import ReceivedKill, ReceivedRequest, RequestConsumer, RequestPublisher
-from std_daq.broker.statuses import StatusListener, StatusPublisher
-from std_daq.broker.topology import LISTENER_PREFIX, NothingOwned, WriterQueues
+from std_daq.amqp.connection import BrokerConnection
+from std_daq.amqp.topology import LISTENER_PREFIX, NothingOwned, WriterQueues
 from std_daq.errors import BrokerError
-from std_daq.protocols.requests import Action, RunReport, StatusMessage, Verdict, WriteRequest, new_request_id
-from std_daq.testing.set_up_broker import SetUpBroker, set_up_broker
+from std_daq.recording.request_channel import ReceivedKill, ReceivedRequest, RequestConsumer, RequestPublisher
+from std_daq.recording.requests import Action, RunReport, StatusMessage, Verdict, WriteRequest, new_request_id
+from std_daq.recording.status_channel import StatusListener, StatusPublisher
+from std_test_kit.set_up_broker import SetUpBroker, set_up_broker
 
 LIMIT_S = 20.0
 OWN, OTHER = "jungfrau-1.a", "eiger"

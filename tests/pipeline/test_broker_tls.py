@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 import trustme
 
-from std_daq.broker.address import BrokerAddress, TlsFiles
-from std_daq.broker.connection import BrokerConnection
-from std_daq.broker.rabbit_node import HOST
-from std_daq.broker.requests import ReceivedRequest, RequestConsumer, RequestPublisher
-from std_daq.broker.setup_folder import CA_FILE, CERT_FILE, KEY_FILE
-from std_daq.broker.statuses import StatusListener, StatusPublisher
-from std_daq.broker.topology import NothingOwned, WriterQueues
+from std_daq.amqp.address import BrokerAddress, TlsFiles
+from std_daq.amqp.connection import BrokerConnection
+from std_daq.amqp.topology import NothingOwned, WriterQueues
 from std_daq.errors import BrokerError
-from std_daq.protocols.requests import Action, StatusMessage, WriteRequest
-from std_daq.testing.set_up_broker import SetUpBroker, set_up_broker
+from std_daq.rabbitmq.node import HOST
+from std_daq.rabbitmq.setup_folder import CA_FILE, CERT_FILE, KEY_FILE
+from std_daq.recording.request_channel import ReceivedRequest, RequestConsumer, RequestPublisher
+from std_daq.recording.requests import Action, StatusMessage, WriteRequest
+from std_daq.recording.status_channel import StatusListener, StatusPublisher
+from std_test_kit.set_up_broker import SetUpBroker, set_up_broker
 
 LIMIT_S = 20.0
 TAG = "eiger"

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from std_daq.broker.connection import BrokerConnection
-from std_daq.broker.requests import ReceivedKill, ReceivedRequest, RequestConsumer
-from std_daq.broker.statuses import StatusPublisher
-from std_daq.broker.topology import WriterQueues
+from std_daq.amqp.connection import BrokerConnection
+from std_daq.amqp.topology import WriterQueues
 from std_daq.cli.__main__ import main
 from std_daq.client import DaqClient
 from std_daq.errors import BrokerError, RequestRefusedError
-from std_daq.protocols.requests import Action, RunReport, StatusMessage, Verdict
+from std_daq.recording.request_channel import ReceivedKill, ReceivedRequest, RequestConsumer
+from std_daq.recording.requests import Action, RunReport, StatusMessage, Verdict
+from std_daq.recording.status_channel import StatusPublisher
 from std_daq.telemetry.logs import configure_logs
 
 WAIT_S = 20.0

@@ -12,13 +12,13 @@ import h5py
 import numpy as np
 import pytest
 
-from std_daq.broker.address import VARIABLE
-from std_daq.broker.statuses import StatusListener
-from std_daq.detectors.registry import open_detector
-from std_daq.files.recover import recover
-from std_daq.files.validate import validate
-from std_daq.testing.beamline import Beamline, Command, wait_accepted
-from std_daq.testing.expected_images import expected_image
+from std_daq.amqp.address import VARIABLE
+from std_daq.imaging.detectors.registry import open_detector
+from std_daq.imaging.files.recover import recover
+from std_daq.imaging.files.validate import validate
+from std_daq.recording.status_channel import StatusListener
+from std_test_kit.beamline import Beamline, Command, wait_accepted
+from std_test_kit.expected_images import expected_image
 
 SPECIFIC = "/entry/instrument/detector/detectorSpecific"
 N_IMAGES = 120

@@ -17,14 +17,14 @@ import hdf5plugin  # noqa: F401  (registers the filter)
 import psutil
 import pytest
 
-from std_daq.config.load import load_config
-from std_daq.config.model import DetectorConfig
-from std_daq.config.paths import image_buffer_path
-from std_daq.files import layout
-from std_daq.files.recover import recover
-from std_daq.files.validate import validate
-from std_daq.protocols.store_stream import ReportKind
-from std_daq.testing.store_driver import N_MODULES, RingPublisher, StoreDriver, missing_packets_of, pixels_of
+from std_daq.imaging.config.load import load_config
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.config.paths import image_buffer_path
+from std_daq.imaging.files import layout
+from std_daq.imaging.files.recover import recover
+from std_daq.imaging.files.validate import validate
+from std_daq.recording.store_stream import ReportKind
+from std_test_kit.store_driver import N_MODULES, RingPublisher, StoreDriver, missing_packets_of, pixels_of
 
 SHAPE = (512, 514)
 

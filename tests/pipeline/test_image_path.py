@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from std_daq.detectors.registry import open_detector
-from std_daq.testing.beamline import Beamline
-from std_daq.testing.expected_images import expected_image
+from std_daq.imaging.detectors.registry import open_detector
+from std_test_kit.beamline import Beamline
+from std_test_kit.expected_images import expected_image
 
 SPECIFIC = "/entry/instrument/detector/detectorSpecific"
 REAL_IMAGES = {

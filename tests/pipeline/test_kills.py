@@ -24,21 +24,22 @@ import h5py
 import hdf5plugin  # noqa: F401  (registers the filter)
 import pytest
 
-from std_daq.broker.connection import BrokerConnection
-from std_daq.broker.rabbit_node import RabbitNode
-from std_daq.broker.requests import RequestPublisher
-from std_daq.broker.topology import ListenerQueue, NothingOwned
+from std_daq.amqp.connection import BrokerConnection
+from std_daq.amqp.topology import ListenerQueue, NothingOwned
 from std_daq.client.scrape import scrape
-from std_daq.config.load import load_config
-from std_daq.config.model import DetectorConfig
-from std_daq.config.paths import image_buffer_path, make_runtime_dir
+from std_daq.config.paths import make_runtime_dir
 from std_daq.errors import BrokerError
-from std_daq.files import layout
-from std_daq.protocols.requests import Action, StatusMessage, Verdict, WriteRequest, new_request_id
+from std_daq.imaging.config.load import load_config
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.config.paths import image_buffer_path
+from std_daq.imaging.files import layout
+from std_daq.rabbitmq.node import RabbitNode
+from std_daq.recording.request_channel import RequestPublisher
+from std_daq.recording.requests import Action, StatusMessage, Verdict, WriteRequest, new_request_id
 from std_daq.service.record import read_records
-from std_daq.testing.set_up_broker import set_up_broker
-from std_daq.testing.store_driver import N_MODULES, RingPublisher
-from std_daq.testing.wait import wait_until
+from std_test_kit.set_up_broker import set_up_broker
+from std_test_kit.store_driver import N_MODULES, RingPublisher
+from std_test_kit.wait import wait_until
 
 SHAPE = (512, 514)
 START_IMAGE_ID = 5

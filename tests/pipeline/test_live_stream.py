@@ -15,14 +15,15 @@ import zmq
 from prometheus_client import CollectorRegistry
 
 from std_daq.cli.__main__ import main
-from std_daq.config.load import parse_config
-from std_daq.config.paths import image_buffer_path, make_runtime_dir
+from std_daq.config.paths import make_runtime_dir
 from std_daq.errors import ConfigError, PortError
-from std_daq.protocols.array_stream import ArrayImage, decode
-from std_daq.testing.services import free_tcp_port
-from std_daq.testing.store_driver import RingPublisher, pixels_of
+from std_daq.imaging.config.load import parse_config
+from std_daq.imaging.config.paths import image_buffer_path
+from std_daq.imaging.protocols.array_stream import ArrayImage, decode
 from std_live_stream import live_stream
 from std_live_stream.live_stream import LiveStream
+from std_test_kit.services import free_tcp_port
+from std_test_kit.store_driver import RingPublisher, pixels_of
 
 FORWARD = {"type": "forward", "config": []}
 SHAPE = (64, 128)

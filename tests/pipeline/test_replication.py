@@ -13,16 +13,16 @@ from typing import Any
 import h5py
 import pytest
 
-from std_daq.broker.statuses import StatusListener
-from std_daq.config.load import load_config
-from std_daq.config.model import DetectorConfig
-from std_daq.config.paths import image_buffer_path
+from std_daq.imaging.config.load import load_config
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.config.paths import image_buffer_path
+from std_daq.recording.status_channel import StatusListener
 from std_daq.service.record import read_records
 from std_daq.streams.curve_keys import make_keys
-from std_daq.testing.beamline import Beamline, wait_accepted
-from std_daq.testing.far_reader import FarReader
-from std_daq.testing.store_driver import RingPublisher
-from std_daq.testing.tcp_proxy import TcpProxy
+from std_test_kit.beamline import Beamline, wait_accepted
+from std_test_kit.far_reader import FarReader
+from std_test_kit.store_driver import RingPublisher
+from std_test_kit.tcp_proxy import TcpProxy
 
 SMALL, LARGE = (64, 128), (1008, 1040)
 N_MODULES = 8

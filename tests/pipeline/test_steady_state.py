@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 import pytest
 
-from std_daq.testing.beamline import Beamline
+from std_test_kit.beamline import Beamline
 
 INSTANCES = ("udp-recv", "assembler", "writer-agent", "h5-writer-0")
 N_IMAGES = 2000

@@ -9,16 +9,16 @@ import pika
 import pika.exceptions
 import pytest
 
-from std_daq.broker import rabbit_node
-from std_daq.broker.address import BrokerAddress
-from std_daq.broker.throwaway import ThrowawayBroker, start_broker
+from std_daq.rabbitmq import node as rabbit_node
+from std_daq.amqp.address import BrokerAddress
 from std_daq.errors import BrokerError
+from std_daq.rabbitmq.throwaway import ThrowawayBroker, start_broker
 
 PARENT = """
 import time
-from std_daq.broker.address import BrokerAddress
-from std_daq.broker.address import BrokerAddress
-from std_daq.broker.throwaway import ThrowawayBroker
+from std_daq.amqp.address import BrokerAddress
+from std_daq.amqp.address import BrokerAddress
+from std_daq.rabbitmq.throwaway import ThrowawayBroker
 from std_daq.telemetry.logs import configure_logs
 configure_logs()
 broker = ThrowawayBroker()

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from std_daq.detectors.packet_layout import HeaderField, PacketLayout
-from std_daq.shm.frame_buffer import FrameBuffer
-from std_daq.simulation.sending import PacketSender
-from std_daq.testing.wait import wait_until
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
+from std_daq.packets.sending import PacketSender
+from std_test_kit.wait import wait_until
 from std_udp_recv.placing import indices
 from std_udp_recv.placing.port import make_port
 from std_udp_recv.port_receiver import EndedFrame, PortReceiver, compile_receiver

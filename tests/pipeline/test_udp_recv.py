@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 from prometheus_client import generate_latest
 
-from std_daq.config import DetectorConfig, ModuleRange, parse_config
-from std_daq.config.paths import frame_buffer_path
-from std_daq.detectors.registry import open_detector
 from std_daq.errors import ConfigError, PortError, SharedMemoryError
-from std_daq.protocols.image_metadata import ImageStatus
-from std_daq.shm.frame_buffer import FrameBuffer
-from std_daq.simulation.sending import PacketSender
-from std_daq.testing.reference_receiver import receive_frame
-from std_daq.testing.services import free_tcp_port, service_context
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.config import DetectorConfig, ModuleRange, parse_config
+from std_daq.imaging.config.paths import frame_buffer_path
+from std_daq.imaging.detectors.reference_receiver import receive_frame
+from std_daq.imaging.detectors.registry import open_detector
+from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.packets.sending import PacketSender
+from std_test_kit.services import free_tcp_port, service_context
 from std_udp_recv.__main__ import main
 from std_udp_recv.placing import kernels as k
 from std_udp_recv.receiver import Receiver

@@ -13,18 +13,19 @@ from typing import Any, Self
 
 import pytest
 
-from std_daq.broker.messages import Message
-from std_daq.broker.requests import RequestPublisher
-from std_daq.broker.statuses import StatusListener
-from std_daq.broker.throwaway import ThrowawayBroker
-from std_daq.broker.topology import REQUEST, refused_queue
-from std_daq.config.load import parse_config
-from std_daq.config.model import DetectorConfig
-from std_daq.config.paths import image_buffer_path, make_runtime_dir
-from std_daq.protocols.requests import Action, StatusMessage, Verdict, WriteRequest, new_request_id
-from std_daq.testing.services import service_context
-from std_daq.testing.store_driver import RingPublisher
-from std_daq.testing.store_writer import FakeStoreWriter, StoreWriterThread
+from std_daq.amqp.messages import Message
+from std_daq.amqp.topology import REQUEST, refused_queue
+from std_daq.config.paths import make_runtime_dir
+from std_daq.imaging.config.load import parse_config
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.config.paths import image_buffer_path
+from std_daq.rabbitmq.throwaway import ThrowawayBroker
+from std_daq.recording.request_channel import RequestPublisher
+from std_daq.recording.requests import Action, StatusMessage, Verdict, WriteRequest, new_request_id
+from std_daq.recording.status_channel import StatusListener
+from std_test_kit.services import service_context
+from std_test_kit.store_driver import RingPublisher
+from std_test_kit.store_writer import FakeStoreWriter, StoreWriterThread
 from std_writer_agent.__main__ import _start
 from std_writer_agent.agent import WriterAgent
 

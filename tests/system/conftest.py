@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from std_daq.testing.container_beamline import ContainerBeamline
-from std_daq.testing.engine import EngineError, docker, why_no_engine
-from std_daq.testing.network_lab import NetworkLab
+from std_test_kit.container_beamline import ContainerBeamline
+from std_test_kit.engine import EngineError, docker, why_no_engine
+from std_test_kit.network_lab import NetworkLab
 
 PROJECT = Path(__file__).parents[2]
 

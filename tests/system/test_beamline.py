@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from std_daq.files.recover import recover
-from std_daq.files.validate import validate
-from std_daq.testing.container_beamline import PROJECT, ContainerBeamline
-from std_daq.testing.simulated_file import check_counter_pixels, image_ids
-from std_daq.testing.wait import wait_until
+from std_daq.imaging.files.recover import recover
+from std_daq.imaging.files.validate import validate
+from std_test_kit.container_beamline import PROJECT, ContainerBeamline
+from std_test_kit.simulated_file import check_counter_pixels, image_ids
+from std_test_kit.wait import wait_until
 
 SERVICES = ("udp-recv", "assembler", "writer-agent", "h5-writer")
 RATE_HZ = 5
@@ -61,9 +61,9 @@ def test_ten_lines_of_pika_from_the_docs_have_a_file_written(
     page = (PROJECT / "docs" / "how-to" / "write-by-request.md").read_text()
     found = re.search(r"```python\n(import json, .*?pika.*?)```", page, re.DOTALL)
     assert found
-    url_file = simulated_beamline.broker_url_file(f"{simulated_beamline.config.detector_name}-client")
+    url_file = simulated_beamline.broker_url_file(f"{simulated_beamline.config.name}-client")
     script = found[1].replace('"secrets/demo-eiger-client.url"', repr(str(url_file)))
-    script = script.replace("demo-eiger", simulated_beamline.config.detector_name)
+    script = script.replace("demo-eiger", simulated_beamline.config.name)
     with subprocess.Popen([sys.executable, "-u", "-c", script], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert "accepted" in process.stdout.readline()

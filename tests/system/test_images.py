@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import pytest
 
-from std_daq.testing.engine import docker, inspect
+from std_test_kit.engine import docker, inspect
 
 HARDENED = (
     *("--rm", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),

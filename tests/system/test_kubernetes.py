@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from std_daq.config.load import load_config
-from std_daq.config.model import DetectorConfig
+from std_daq.imaging.config.load import load_config
+from std_daq.imaging.config.model import DetectorConfig
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = sorted(path.name for path in (ROOT / "docker/kubernetes/overlays").iterdir())
@@ -183,7 +184,7 @@ def test_namespace_forbids_what_is_not_restricted_unless_receivers_need_the_netw
 
 def test_images_are_targets_of_the_dockerfile_in_the_version_of_the_project(documents: list[Document]) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    targets = set(re.findall(r"^FROM .* AS ([\w-]+)$", (ROOT / "docker/Dockerfile").read_text(), re.MULTILINE))
+    targets = {entry.name for entry in entry_points(group="std_daq.services")} | {"tools"}
     for template in pod_templates(documents).values():
         for container in containers(template):
             name, _, tag = container["image"].removeprefix("std-daq/").partition(":")

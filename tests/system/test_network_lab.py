@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from std_daq.testing.network_lab import FAR_ADDRESS, NEAR_ADDRESS, NetworkLab
+from std_test_kit.network_lab import FAR_ADDRESS, NEAR_ADDRESS, NetworkLab
 
 PORT = 5000
 N_BYTES = 8_000_000

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from std_daq.config.load import load_config
-from std_daq.testing.engine import Container, docker, run_command
-from std_daq.testing.wait import wait_until
+from std_daq.imaging.config.load import load_config
+from std_test_kit.engine import Container, docker, run_command
+from std_test_kit.wait import wait_until
 
 ROOT = Path(__file__).parents[2]
 STACK_FILES = sorted((ROOT / "docker/swarm").glob("*.yml"))

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from std_daq.broker.throwaway import ThrowawayBroker
 from std_daq.client import DaqClient, Run
 from std_daq.client.scrape import Scrape, scrape
-from std_daq.config.paths import image_buffer_path
-from std_daq.protocols.image_metadata import ImageStatus
-from std_daq.protocols.requests import Action
-from std_daq.shm.image_buffer import ImageBuffer
-from std_daq.testing.beamline import Command
-from std_daq.testing.network_lab import NEAR_ADDRESS, NetworkLab
-from std_daq.testing.server import Server
-from std_daq.testing.simulated_file import check_counter_pixels
-from std_daq.testing.wait import wait_until
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.config.paths import image_buffer_path
+from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.rabbitmq.throwaway import ThrowawayBroker
+from std_daq.recording.requests import Action
+from std_test_kit.beamline import Command
+from std_test_kit.network_lab import NEAR_ADDRESS, NetworkLab
+from std_test_kit.server import Server
+from std_test_kit.simulated_file import check_counter_pixels
+from std_test_kit.wait import wait_until
 
 ADDRESS = f"tcp://{NEAR_ADDRESS}:9700"
 N_IMAGES = 10_000

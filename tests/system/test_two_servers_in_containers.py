@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from std_daq.files.validate import validate
-from std_daq.testing.container_beamline import ContainerBeamline
-from std_daq.testing.engine import docker
-from std_daq.testing.simulated_file import check_counter_pixels
-from std_daq.testing.wait import wait_until
+from std_daq.imaging.files.validate import validate
+from std_test_kit.container_beamline import ContainerBeamline
+from std_test_kit.engine import docker
+from std_test_kit.simulated_file import check_counter_pixels
+from std_test_kit.wait import wait_until
 
 N_IMAGES = 40
 SEND = ("--host", "udp-recv", "--pattern", "counter", "--rate-hz", "5", "--n-images", str(N_IMAGES))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from std_benchmarks import reference
 from std_benchmarks.converting import kernels
 from std_benchmarks.converting.rings import N_EXPOSURES, Rings
-from std_daq.config.load import parse_config
-from std_daq.detectors.jungfrau import Jungfrau
+from std_daq.imaging.config.load import parse_config
+from std_daq.imaging.detectors.jungfrau import Jungfrau
 
 ROWS, COLUMNS = 512, 1024
 N_PIXELS = ROWS * COLUMNS

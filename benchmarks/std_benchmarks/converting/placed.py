@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_benchmarks.converting.rings import N_EXPOSURES, Rings
-from std_daq.config.load import parse_config
-from std_daq.detectors.eiger import Eiger
-from std_daq.detectors.eiger.detector import QUARTER
-from std_daq.detectors.gigafrost import Gigafrost
+from std_daq.imaging.config.load import parse_config
+from std_daq.imaging.detectors.eiger import Eiger
+from std_daq.imaging.detectors.eiger.geometry import QUARTER
+from std_daq.imaging.detectors.gigafrost import Gigafrost
 
 # The quarters of a module: [x, y] of its first and of its last pixel, the upper ones flipped.
 EIGER_QUARTERS = {"0": (0, 258, 513, 513), "1": (516, 258, 1029, 513), "2": (0, 255, 513, 0), "3": (516, 255, 1029, 0)}

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_benchmarks import reference
-from std_daq.detectors.interface import Detector
-from std_daq.testing.reference_receiver import datagrams_of, receive_frame
+from std_daq.imaging.detectors.interface import Detector
+from std_daq.imaging.detectors.reference_receiver import datagrams_of, receive_frame
 
 IMAGE_RING_BYTES = 64 * 2**20
 """More than the caches hold, as in operation."""

@@ -15,12 +15,12 @@ import numpy as np
 
 from std_benchmarks.image_path import naive_chain
 from std_benchmarks.image_path.jungfrau_module import N_PATTERNS, N_SLOTS, JungfrauModule
-from std_daq.broker.address import VARIABLE
-from std_daq.broker.throwaway import ThrowawayBroker
+from std_daq.amqp.address import VARIABLE
 from std_daq.client import DaqClient
 from std_daq.client.run import Run
 from std_daq.errors import ResourceError
-from std_daq.protocols.requests import Action, Verdict
+from std_daq.rabbitmq.throwaway import ThrowawayBroker
+from std_daq.recording.requests import Action, Verdict
 
 RUN_TIMEOUT_S = 60.0
 SILENCE_S = naive_chain.SILENCE_S

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_benchmarks.image_path.naive_chain import Calibration, correct
-from std_daq.config.load import load_config
-from std_daq.config.model import DetectorConfig
-from std_daq.detectors.registry import open_detector
-from std_daq.simulation.bursts import Burst
-from std_daq.simulation.packet_templates import PacketTemplates
-from std_daq.simulation.sending import PacketSender
-from std_daq.simulation.transmission import Transmission, patient_pacer
-from std_daq.testing.beamline import free_udp_ports
+from std_daq.imaging.config.load import load_config
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.detectors.registry import open_detector
+from std_daq.imaging.simulation.packet_templates import PacketTemplates
+from std_daq.packets.bursts import Burst
+from std_daq.packets.sending import PacketSender
+from std_daq.packets.transmission import Transmission, patient_pacer
+from std_test_kit.beamline import free_udp_ports
 
 SHAPE = (512, 1024)
 N_PATTERNS = 16

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Self
 
 from std_benchmarks.receiving.cpu_time import process_s
-from std_daq.cli.up import service_commands
 from std_daq.client.scrape import Scrape, scrape
-from std_daq.config.load import load_config
 from std_daq.errors import ResourceError
+from std_daq.imaging.config.load import load_config
 from std_daq.service.record import read_records
+from std_daq.service.registry import wanted_instances
 from std_daq.service.supervisor import ServiceCommand, Supervisor
 
 READY_TIMEOUT_S = 120.0
@@ -40,7 +40,7 @@ class RunningServices:
         self, config_file: Path, instances: Sequence[str] | None = None, environment: dict[str, str] | None = None
     ) -> None:
         self._config = load_config(config_file)
-        commands = service_commands(self._config, config_file)
+        commands = [one.command(config_file) for one in wanted_instances(self._config)]
         self._commands: list[ServiceCommand] = [
             command for command in commands if instances is None or command.instance in instances
         ]

@@ -10,7 +10,7 @@ import zmq
 from numpy.typing import NDArray
 
 from std_benchmarks.receiving.settling import is_reached
-from std_daq.protocols.raw_metadata import RAW_METADATA
+from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
 
 _POLL_MS = 50
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_benchmarks import reference
-from std_daq.config.load import parse_config
-from std_daq.config.model import DetectorConfig
-from std_daq.detectors.packet_layout import PacketLayout
-from std_daq.detectors.registry import open_detector
 from std_daq.errors import PortError
+from std_daq.imaging.config.load import parse_config
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.detectors.packet_layout import PacketLayout
+from std_daq.imaging.detectors.registry import open_detector
 
 ADDRESS = "127.0.0.1"
 

@@ -9,7 +9,7 @@ import numpy as np
 from std_benchmarks.receiving.camera import ADDRESS, Frames, Sent
 from std_benchmarks.receiving.cpu_time import started_by, thread_s
 from std_daq.errors import ResourceError
-from std_daq.shm.frame_buffer import FrameBuffer
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_udp_recv.placing import indices as k
 from std_udp_recv.placing.port import make_port
 from std_udp_recv.port_receiver import PortReceiver, compile_receiver

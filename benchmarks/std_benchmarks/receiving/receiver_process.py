@@ -17,11 +17,12 @@ from std_benchmarks.receiving.cpu_time import process_s
 from std_benchmarks.receiving.settling import is_reached
 from std_benchmarks.setting import Setting
 from std_daq.client.scrape import Scrape, scrape
-from std_daq.config.load import load_config
-from std_daq.config.paths import frame_buffer_path, frames_address, make_runtime_dir
+from std_daq.config.paths import make_runtime_dir
 from std_daq.errors import ResourceError
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.config.load import load_config
+from std_daq.imaging.config.paths import frame_buffer_path, frames_address
 from std_daq.service.record import endpoint_socket
-from std_daq.shm.frame_buffer import FrameBuffer
 
 _START_S = 60.0
 _STOP_S = 10.0

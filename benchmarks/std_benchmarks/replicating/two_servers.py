@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import psutil
 
-from std_daq.config.load import load_config
-from std_daq.config.paths import image_buffer_path, images_address, make_runtime_dir
+from std_daq.config.paths import make_runtime_dir
 from std_daq.errors import SharedMemoryError
-from std_daq.protocols.image_metadata import IMAGE_METADATA, dtype_code
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.config.load import load_config
+from std_daq.imaging.config.paths import image_buffer_path, images_address
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code
 from std_daq.streams.curve_keys import make_keys
 from std_daq.streams.doorbell import DoorbellPublisher
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from std_assembler.assembler import Assembler
-from std_daq.config import DetectorConfig, parse_config
-from std_daq.config.paths import frame_buffer_path, frames_address, image_buffer_path
-from std_daq.detectors.registry import open_detector
-from std_daq.protocols.raw_metadata import RAW_METADATA
-from std_daq.shm.frame_buffer import FrameBuffer
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.config import DetectorConfig, parse_config
+from std_daq.imaging.config.paths import frame_buffer_path, frames_address, image_buffer_path
+from std_daq.imaging.detectors.registry import open_detector
+from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
 from std_daq.streams.doorbell import DoorbellPublisher
-from std_daq.testing.services import service_context
+from std_test_kit.services import service_context
 
 _ROWS, _COLUMNS = 256, 514
 _PIXELS = 256 * 512

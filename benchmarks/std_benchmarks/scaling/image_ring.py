@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.protocols.image_metadata import IMAGE_METADATA
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
 from std_daq.streams.follower import RingFollower, start_oldest
 
 # Larger than the last level of any cache here, so that every image is read from memory, whatever its size.

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from std_benchmarks.scaling.image_ring import ImageWriter
-from std_daq.protocols.requests import WriteRequest
-from std_daq.protocols.store_stream import EndRun, ReportKind, WriterReport, encode_images
+from std_daq.recording.requests import WriteRequest
+from std_daq.recording.store_stream import EndRun, ReportKind, WriterReport, encode_entries
 from std_writer_agent.effects import Effect, SendImages, SendMessage
 from std_writer_agent.image_source import ImageSource
 from std_writer_agent.plan import RunPlan
@@ -74,7 +74,7 @@ class LongRun:
         for effect in effects:
             match effect:
                 case SendImages(images=images):
-                    self.n_sent += len(encode_images(images))
+                    self.n_sent += len(encode_entries(images))
                 case SendMessage(message=EndRun()):
                     self.is_ended = True
 

@@ -15,11 +15,11 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from std_daq.config.model import DetectorConfig
-from std_daq.config.paths import image_buffer_path
-from std_daq.files import layout
-from std_daq.protocols.store_stream import ReportKind, WriterReport
-from std_daq.testing.store_driver import RingPublisher, StoreDriver
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.config.paths import image_buffer_path
+from std_daq.imaging.files import layout
+from std_daq.recording.store_stream import ReportKind, WriterReport
+from std_test_kit.store_driver import RingPublisher, StoreDriver
 
 # Enough that the writer never waits for a name, few enough that the queue takes all.
 _MOST_AHEAD = 10_000

@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.detectors.interface import CalibrationFile
-from std_daq.detectors.kernels import place_chips
-from std_daq.detectors.module_map import Placement
-from std_daq.detectors.pixel_mask import gap_pixels
+from std_daq.imaging.detectors.interface import CalibrationFile
+from std_daq.imaging.detectors.kernels import place_chips
+from std_daq.imaging.detectors.module_map import Placement
+from std_daq.imaging.detectors.pixel_mask import gap_pixels
 from std_daq_tile.packets import COLUMNS, MODULE, ROWS
 
 
 class TileConverter:
-    """Places modules; see `std_daq.detectors.interface.FrameConverter`.
+    """Places modules; see `std_daq.imaging.detectors.interface.FrameConverter`.
 
     Parameters
     ----------

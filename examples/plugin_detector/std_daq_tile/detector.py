@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from std_daq.config.model import DetectorConfig
-from std_daq.detectors.fill_value import fill_value
-from std_daq.detectors.interface import SimulatedFrame
-from std_daq.detectors.module_map import place_modules
-from std_daq.detectors.packet_layout import PacketLayout
-from std_daq.detectors.patterns import PhotonScene, counter_image, cycle_images
-from std_daq.detectors.pixel_mask import geometric_pixel_mask
-from std_daq.detectors.registry import parse_options
 from std_daq.errors import ConfigError
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.detectors.fill_value import fill_value
+from std_daq.imaging.detectors.interface import SimulatedFrame
+from std_daq.imaging.detectors.module_map import place_modules
+from std_daq.imaging.detectors.packet_layout import PacketLayout
+from std_daq.imaging.detectors.patterns import PhotonScene, counter_image, cycle_images
+from std_daq.imaging.detectors.pixel_mask import geometric_pixel_mask
+from std_daq.imaging.detectors.registry import parse_options
 from std_daq_tile.packets import COLUMNS, MODULE, ROWS, tile_layout, tile_packets
 
 if TYPE_CHECKING:

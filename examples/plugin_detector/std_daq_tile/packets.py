@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.detectors.module_map import ChipGrid
-from std_daq.detectors.packet_layout import HeaderCheck, HeaderField, PacketLayout
+from std_daq.imaging.detectors.module_map import ChipGrid
+from std_daq.imaging.detectors.packet_layout import HeaderCheck, HeaderField, PacketLayout
 
 ROWS, COLUMNS = 128, 256
 ROWS_PER_PACKET = 16

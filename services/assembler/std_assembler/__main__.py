@@ -3,16 +3,17 @@
 import sys
 from collections.abc import Sequence
 
-from std_daq.service import Service, ServiceContext, run_service, service_parser
+from std_assembler.service import SERVICE
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.service import Service, ServiceContext, run_service
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit code."""
-    parser = service_parser("std-assembler", "Corrects and places frames into the ImageBuffer.")
-    return run_service(parser, argv, _start)
+    return run_service(SERVICE, argv, _start)
 
 
-def _start(context: ServiceContext) -> Service:
+def _start(context: ServiceContext[DetectorConfig]) -> Service:
     from std_assembler.assembler import Assembler
 
     return Assembler(context)

@@ -9,12 +9,13 @@ from std_assembler.calibration_watch import CalibrationWatch
 from std_assembler.frame_source import Exposure, FrameSource
 from std_assembler.image_builder import BuiltImage, ImageBuilder
 from std_assembler.metrics import AssemblerMetrics
-from std_daq.config.model import DetectorConfig
-from std_daq.config.paths import image_buffer_path, images_address
-from std_daq.detectors.interface import Detector, FrameConverter
-from std_daq.detectors.registry import open_detector
 from std_daq.errors import SharedMemoryError
-from std_daq.protocols.image_metadata import (
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.config.paths import image_buffer_path, images_address
+from std_daq.imaging.detectors.interface import Detector, FrameConverter
+from std_daq.imaging.detectors.registry import open_detector
+from std_daq.imaging.protocols.image_metadata import (
     IMAGE_METADATA,
     PROTOCOL_VERSION,
     Encoding,
@@ -23,7 +24,6 @@ from std_daq.protocols.image_metadata import (
     dtype_code,
 )
 from std_daq.service.run import ServiceContext
-from std_daq.shm.image_buffer import ImageBuffer
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.telemetry.logs import ConditionLog, get_logger
 
@@ -42,7 +42,7 @@ class Assembler:
         The service's context.
     """
 
-    def __init__(self, context: ServiceContext) -> None:
+    def __init__(self, context: ServiceContext[DetectorConfig]) -> None:
         config = context.config
         self._log = get_logger()
         self._conditions = ConditionLog()

@@ -2,8 +2,8 @@
 
 import threading
 
-from std_daq.detectors.interface import FrameConverter
 from std_daq.errors import CalibrationError
+from std_daq.imaging.detectors.interface import FrameConverter
 from std_daq.telemetry.logs import get_logger
 
 

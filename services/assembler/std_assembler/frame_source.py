@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from std_daq.config.model import DetectorConfig
-from std_daq.config.paths import frame_buffer_path, frames_address
 from std_daq.errors import ConfigError
-from std_daq.protocols.raw_metadata import RawMetadata
-from std_daq.shm.frame_buffer import FrameBuffer
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.config.paths import frame_buffer_path, frames_address
+from std_daq.imaging.protocols.raw_metadata import RawMetadata
 from std_daq.shm.journal import MAX_SOURCES, Journal
 from std_daq.streams.doorbell import Doorbell
 from std_daq.streams.follower import RingFollower

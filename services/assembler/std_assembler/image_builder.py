@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_assembler.frame_source import Exposure
-from std_daq.config.model import DetectorConfig
-from std_daq.detectors.interface import Detector, FrameConverter
-from std_daq.protocols.image_metadata import ImageStatus
-from std_daq.protocols.raw_metadata import RawMetadata
-from std_daq.shm.frame_buffer import FrameBuffer
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.detectors.interface import Detector, FrameConverter
+from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.imaging.protocols.raw_metadata import RawMetadata
 
 _ID_MISMATCH = int(ImageStatus.ID_MISMATCH)  # flags are slow to work out
 

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from std_daq.service.image_metrics import ImageMetrics
+from std_daq.imaging.metrics import ImageMetrics
 
 
 class AssemblerMetrics(ImageMetrics):

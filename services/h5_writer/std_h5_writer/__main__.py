@@ -1,38 +1,23 @@
 """The command ``std-h5-writer``."""
 
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
 
-from std_daq.config.model import DetectorConfig
-from std_daq.errors import ConfigError
-from std_daq.service import Service, ServiceContext, run_service, service_parser
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.service import Service, ServiceContext, run_service
+from std_h5_writer.service import SERVICE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit code."""
-    parser = service_parser("std-h5-writer", "Writes the images of a run from the ImageBuffer into HDF5 files.")
-    parser.add_argument(
-        "--writer", type=int, default=0, metavar="INDEX", help="which of number_of_writers this is, from 0 on"
-    )
-    return run_service(parser, argv, _start, _instance)
+    return run_service(SERVICE, argv, _start)
 
 
-def _instance(arguments: Namespace, config: DetectorConfig) -> str:
-    if not 0 <= arguments.writer < config.number_of_writers:
-        raise ConfigError(
-            f"there is no writer {arguments.writer}",
-            key="number_of_writers",
-            value=config.number_of_writers,
-            remedy=f"--writer takes 0 to {config.number_of_writers - 1}",
-        )
-    return f"h5-writer-{arguments.writer}"
-
-
-def _start(context: ServiceContext) -> Service:
-    from std_daq.config.output_roots import check_output_roots
-    from std_daq.config.paths import image_buffer_path, store_address, store_reports_address
-    from std_daq.detectors.registry import open_detector
+def _start(context: ServiceContext[DetectorConfig]) -> Service:
+    from std_daq.imaging.config.paths import image_buffer_path
+    from std_daq.imaging.detectors.registry import open_detector
+    from std_daq.recording.addresses import store_address, store_reports_address
+    from std_daq.recording.output_roots import check_output_roots
     from std_daq.streams.queue import PullQueue
     from std_h5_writer.compressor import OrderedCompressor
     from std_h5_writer.file_owner import FileOwner

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.files import compression
+from std_daq.imaging.files import compression
 from std_h5_writer.ring_reader import RingImage
 
 _PLACES_PER_THREAD = 2

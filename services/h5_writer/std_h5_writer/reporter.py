@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Event, Lock, Thread
 from typing import Any
 
-from std_daq.protocols.store_stream import ReportKind, WriterReport
+from std_daq.recording.store_stream import ReportKind, WriterReport
 from std_daq.streams.queue import PushQueue
 from std_daq.telemetry.logs import ConditionLog
 

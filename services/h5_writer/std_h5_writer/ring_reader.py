@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import SharedMemoryError
-from std_daq.shm.atomics import is_unchanged, load_acquire
-from std_daq.shm.image_buffer import ImageBuffer, image_slot_dtype
+from std_daq.imaging.buffers.image_buffer import ImageBuffer, image_slot_dtype
+from std_daq.native.atomics import is_unchanged, load_acquire
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from std_daq.protocols.requests import RunReport, Verdict
-from std_daq.protocols.store_stream import StartRun
+from std_daq.recording.requests import RunReport, Verdict
+from std_daq.recording.store_stream import StartRun
 from std_h5_writer.run_files import RunFiles
 
 MAX_LOST_IDS_A_REPORT = 10_000

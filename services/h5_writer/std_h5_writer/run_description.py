@@ -8,10 +8,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from std_daq.config.model import DetectorConfig, NexusConfig
-from std_daq.detectors.interface import Detector
-from std_daq.files.description import ImageFileDescription, NexusMetadata
-from std_daq.protocols.store_stream import StartRun
+from std_daq.imaging.config.model import DetectorConfig, NexusConfig
+from std_daq.imaging.detectors.interface import Detector
+from std_daq.imaging.files.description import ImageFileDescription, NexusMetadata
+from std_daq.recording.store_stream import StartRun
 from std_h5_writer.ring_reader import RingImage
 
 
@@ -27,7 +27,7 @@ class RunDescriber:
     """
 
     def __init__(self, config: DetectorConfig, detector: Detector) -> None:
-        self._detector_name = config.detector_name
+        self._detector_name = config.name
         self._configuration_json = config.model_dump_json()
         self._nexus = nexus_metadata(config.nexus)
         self._bit_depth_readout = detector.bit_depth_readout

@@ -7,13 +7,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from std_daq.errors import FileFormatError, StdDaqError
-from std_daq.files import layout
-from std_daq.files.description import ImageFileDescription
-from std_daq.files.disk_file import sync_file
-from std_daq.files.ending import finish_closed
-from std_daq.files.image_file import ImageFile
-from std_daq.protocols.requests import RunReport
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.files import layout
+from std_daq.imaging.files.description import ImageFileDescription
+from std_daq.imaging.files.disk_file import sync_file
+from std_daq.imaging.files.ending import finish_closed
+from std_daq.imaging.files.image_file import ImageFile
+from std_daq.recording.requests import RunReport
 from std_h5_writer.file_owner import FileOwner
 from std_h5_writer.ring_reader import RingImage
 from std_h5_writer.run_description import calibration_checksums

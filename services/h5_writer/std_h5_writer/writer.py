@@ -9,9 +9,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from std_daq.errors import StdDaqError
-from std_daq.files.master_file import write_master
-from std_daq.protocols.requests import RunReport
-from std_daq.protocols.store_stream import EndRun, FinishRun, ReportKind, StartRun, WriteMaster, decode
+from std_daq.imaging.files.master_file import write_master
+from std_daq.imaging.protocols.store_image import STORE_IMAGE
+from std_daq.recording.requests import RunReport
+from std_daq.recording.store_stream import EndRun, FinishRun, ReportKind, StartRun, WriteMaster, decode
 from std_daq.streams.queue import PullQueue
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_h5_writer.compressor import OrderedCompressor
@@ -137,7 +138,7 @@ class H5Writer:
 
     def _take(self, message: bytes) -> None:
         try:
-            content = decode(message)
+            content = decode(message, STORE_IMAGE)
         except ValueError as error:
             self._ignore("message_not_understood", error=str(error))
             return

@@ -3,16 +3,17 @@
 import sys
 from collections.abc import Sequence
 
-from std_daq.service import Service, ServiceContext, run_service, service_parser
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.service import Service, ServiceContext, run_service
+from std_live_stream.service import SERVICE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit code."""
-    parser = service_parser("std-live-stream", "Sends images from the ImageBuffer to viewers.")
-    return run_service(parser, argv, _start)
+    return run_service(SERVICE, argv, _start)
 
 
-def _start(context: ServiceContext) -> Service:
+def _start(context: ServiceContext[DetectorConfig]) -> Service:
     from std_live_stream.live_stream import LiveStream
 
     return LiveStream(context.config, context.registry)

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from std_daq.config.model import LiveStreamConfig
+from std_daq.imaging.config.model import LiveStreamConfig
 
 
 class Delivery(Protocol):

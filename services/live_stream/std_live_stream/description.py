@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from std_daq.config.model import DetectorConfig
+from std_daq.imaging.config.model import DetectorConfig
 
 _CALIBRATION_KEYS = {"pedestal": "pedestal_file", "gain": "gain_file"}
 
@@ -19,7 +19,7 @@ class Description:
     def __init__(self, config: DetectorConfig) -> None:
         off = sorted(set(config.deactivate))
         self._of_detector = {
-            "detector_name": config.detector_name,
+            "detector_name": config.name,
             "module_map": [-1 if module in off else module for module in range(config.n_modules)],
             "disabled_modules": off,
         }

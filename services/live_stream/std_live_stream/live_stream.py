@@ -7,11 +7,11 @@ import numpy as np
 import zmq
 from prometheus_client import CollectorRegistry
 
-from std_daq.config.model import DetectorConfig
-from std_daq.config.paths import image_buffer_path, images_address
 from std_daq.errors import ConfigError
-from std_daq.protocols.array_stream import encode_header
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.config.paths import image_buffer_path, images_address
+from std_daq.imaging.protocols.array_stream import encode_header
 from std_daq.streams.doorbell import Doorbell
 from std_daq.streams.follower import RingFollower
 from std_live_stream.description import Description

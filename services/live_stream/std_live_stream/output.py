@@ -7,8 +7,8 @@ from typing import Any
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from std_daq.config.model import LiveStreamConfig
 from std_daq.errors import PortError
+from std_daq.imaging.config.model import LiveStreamConfig
 from std_live_stream.delivery import make_delivery
 
 QUEUE_BYTES = 128 * 2**20

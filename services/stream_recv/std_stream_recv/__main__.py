@@ -4,26 +4,27 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from std_daq.service import Service, ServiceContext, run_service, service_parser
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.service import Service, ServiceContext, run_service
+from std_stream_recv.service import SERVICE
 
 if TYPE_CHECKING:
-    from std_daq.config.model import DetectorConfig, ReceiverConfig
-    from std_daq.shm.image_buffer import ImageBuffer
+    from std_daq.imaging.buffers.image_buffer import ImageBuffer
+    from std_daq.imaging.config.model import ReceiverConfig
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit code."""
-    parser = service_parser("std-stream-recv", "Receives the images of another server into the ImageBuffer.")
-    return run_service(parser, argv, _start)
+    return run_service(SERVICE, argv, _start)
 
 
-def _start(context: ServiceContext) -> Service:
+def _start(context: ServiceContext[DetectorConfig]) -> Service:
     import time
     from functools import partial
 
-    from std_daq.config.paths import images_address
     from std_daq.errors import ConfigError
-    from std_daq.protocols.replication import LARGEST_MESSAGE_BYTES
+    from std_daq.imaging.config.paths import images_address
+    from std_daq.imaging.protocols.replication import LARGEST_MESSAGE_BYTES
     from std_daq.streams.curve_keys import read_client_keys
     from std_daq.streams.dealer import Dealer
     from std_daq.streams.doorbell import DoorbellPublisher
@@ -65,9 +66,9 @@ def _start(context: ServiceContext) -> Service:
 
 
 def _open_images(config: "DetectorConfig", wanted: "ReceiverConfig") -> "ImageBuffer":
-    from std_daq.config.paths import image_buffer_path
-    from std_daq.detectors.registry import open_detector
-    from std_daq.shm.image_buffer import ImageBuffer
+    from std_daq.imaging.buffers.image_buffer import ImageBuffer
+    from std_daq.imaging.config.paths import image_buffer_path
+    from std_daq.imaging.detectors.registry import open_detector
     from std_daq.telemetry.logs import get_logger
 
     images, is_new = ImageBuffer.create(

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.protocols.image_metadata import dtype_of_code
-from std_daq.protocols.replication import (
+from std_daq.imaging.protocols.image_metadata import dtype_of_code
+from std_daq.imaging.protocols.replication import (
     Ack,
     Checked,
     ImageHead,

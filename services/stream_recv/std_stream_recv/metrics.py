@@ -5,7 +5,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from std_daq.service.image_metrics import ImageMetrics
+from std_daq.imaging.metrics import ImageMetrics
 
 
 class LinkNumbers(Protocol):

@@ -4,11 +4,11 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from std_daq.config.model import DetectorConfig, ReceiverConfig
 from std_daq.errors import ConfigError
-from std_daq.protocols.image_metadata import dtype_code
-from std_daq.protocols.replication import Hello, ImageForm, Point, Share, Start
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.config.model import DetectorConfig, ReceiverConfig
+from std_daq.imaging.protocols.image_metadata import dtype_code
+from std_daq.imaging.protocols.replication import Hello, ImageForm, Point, Share, Start
 
 MOST_CREDIT = 1024
 _STARTS = {"oldest": Start.OLDEST, "now": Start.NOW}
@@ -66,7 +66,7 @@ def make_plans(config: DetectorConfig, wanted: ReceiverConfig, ring: ImageBuffer
             source=source,
             addresses=[*wanted.sources[source:], *wanted.sources[:source]],
             hello=Hello(
-                detector_name=config.detector_name,
+                detector_name=config.name,
                 receiver_name=wanted.name or socket.gethostname(),
                 share=share.part(source, n_sources),
                 point=Point(),

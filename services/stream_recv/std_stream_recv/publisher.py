@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import SharedMemoryError
-from std_daq.protocols.image_metadata import ImageStatus
-from std_daq.protocols.replication import Point
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.imaging.protocols.replication import Point
 from std_stream_recv.metrics import ReceiverMetrics
 from std_stream_recv.resume_point import ResumePoint
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import zmq
 
 from std_daq.errors import SharedMemoryError
-from std_daq.protocols.replication import ImageHead
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.protocols.replication import ImageHead
 from std_daq.telemetry.logs import ConditionLog
 from std_stream_recv.link import Link
 from std_stream_recv.metrics import ReceiverMetrics

@@ -1,6 +1,6 @@
 """ResumePoint: how far this server has come in the sender's journal; exact, whenever the process is killed."""
 
-from std_daq.protocols.replication import Point
+from std_daq.imaging.protocols.replication import Point
 from std_daq.shm.journal import Journal
 
 _DONE, _INTENDED = 0, 1

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import zmq
 
 from std_daq.errors import SharedMemoryError
-from std_daq.protocols.replication import Ack, Hello, Kind, encode_kind, encode_refusal, kind_of
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.protocols.replication import Ack, Hello, Kind, encode_kind, encode_refusal, kind_of
 from std_daq.streams.doorbell import Doorbell
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_stream_send.channel import Channel

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import SharedMemoryError
-from std_daq.protocols.image_metadata import IMAGE_METADATA, dtype_code
-from std_daq.protocols.replication import (
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code
+from std_daq.imaging.protocols.replication import (
     CHUNK_BYTES,
     LARGEST_INLINE_BYTES,
     MAX_LOST,
@@ -28,7 +29,6 @@ from std_daq.protocols.replication import (
     encode_notes,
     join_image,
 )
-from std_daq.shm.image_buffer import ImageBuffer
 from std_daq.shm.journal import Journal
 from std_daq.streams.follower import RingFollower
 from std_stream_send.channel import Channel, Tracker

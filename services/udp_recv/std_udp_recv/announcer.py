@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.protocols.image_metadata import ImageStatus
-from std_daq.protocols.raw_metadata import RAW_METADATA
+from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
 from std_daq.sync.synchroniser import Synchronised, Synchroniser
 from std_udp_recv.continuity import Continuity, ModuleContinuity
 from std_udp_recv.port_receiver import EndedFrame

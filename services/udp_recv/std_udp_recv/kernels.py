@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from std_daq.shm.atomics import load_acquire
+from std_daq.native.atomics import load_acquire
 from std_udp_recv.messages.kernels import Inbox, aim_messages, make_inbox, place_messages
 from std_udp_recv.pace.kernels import make_pace, sleep_us
 from std_udp_recv.placing.indices import (

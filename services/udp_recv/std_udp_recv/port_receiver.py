@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import PortError
-from std_daq.shm.atomics import load_acquire, store_release
+from std_daq.native.atomics import load_acquire, store_release
 from std_daq.telemetry.logs import get_logger
 from std_udp_recv.kernels import make_wire, receive
 from std_udp_recv.placing.indices import TO_READ, TO_WRITE

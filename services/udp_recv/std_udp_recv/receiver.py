@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.config.model import DetectorConfig, ModuleRange
-from std_daq.config.paths import frame_buffer_path, frames_address
-from std_daq.detectors.interface import Detector
-from std_daq.detectors.registry import open_detector
 from std_daq.errors import ConfigError, SharedMemoryError
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.config.model import DetectorConfig, ModuleRange
+from std_daq.imaging.config.paths import frame_buffer_path, frames_address
+from std_daq.imaging.detectors.interface import Detector
+from std_daq.imaging.detectors.registry import open_detector
 from std_daq.service.run import ServiceContext
-from std_daq.shm.frame_buffer import FrameBuffer
 from std_daq.shm.journal import Journal
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.telemetry.logs import ConditionLog, get_logger
@@ -42,7 +42,7 @@ class Receiver:
         The modules of this process.
     """
 
-    def __init__(self, context: ServiceContext, part: ModuleRange) -> None:
+    def __init__(self, context: ServiceContext[DetectorConfig], part: ModuleRange) -> None:
         config = context.config
         self._log = get_logger()
         self._conditions = ConditionLog()

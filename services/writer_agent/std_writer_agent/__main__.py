@@ -3,38 +3,29 @@
 import sys
 from collections.abc import Sequence
 
-from std_daq.broker.address import url_argument
-from std_daq.service import Service, ServiceContext, run_service, service_parser
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.service import Service, ServiceContext, run_service
+from std_writer_agent.service import SERVICE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit code."""
-    parser = service_parser("std-writer-agent", "Carries out write requests with the h5_writers.")
-    parser.add_argument(
-        "--broker-url",
-        metavar="URL",
-        type=url_argument,
-        help="amqp://... without password; by default as the detector's broker is found",
-    )
-    return run_service(parser, argv, _start)
+    return run_service(SERVICE, argv, _start)
 
 
-def _start(context: ServiceContext) -> Service:
+def _start(context: ServiceContext[DetectorConfig]) -> Service:
     import os
 
-    from std_daq.broker.connection import BrokerConnection
-    from std_daq.broker.detector_broker import broker_address_of
-    from std_daq.broker.requests import RequestConsumer
-    from std_daq.broker.statuses import StatusPublisher
-    from std_daq.broker.topology import WriterQueues
-    from std_daq.config.output_roots import check_output_roots
-    from std_daq.config.paths import (
-        image_buffer_path,
-        runtime_dir,
-        store_address,
-        store_reports_address,
-    )
-    from std_daq.detectors.registry import open_detector
+    from std_daq.amqp.broker_lookup import broker_address_of
+    from std_daq.amqp.connection import BrokerConnection
+    from std_daq.amqp.topology import WriterQueues
+    from std_daq.config.paths import runtime_dir
+    from std_daq.imaging.config.paths import image_buffer_path
+    from std_daq.imaging.detectors.registry import open_detector
+    from std_daq.recording.addresses import store_address, store_reports_address
+    from std_daq.recording.output_roots import check_output_roots
+    from std_daq.recording.request_channel import RequestConsumer
+    from std_daq.recording.status_channel import StatusPublisher
     from std_daq.streams.queue import PullQueue, PushQueue
     from std_writer_agent.admission import Admission
     from std_writer_agent.agent import WriterAgent

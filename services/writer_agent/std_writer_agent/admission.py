@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path, PurePosixPath
 
-from std_daq.config.model import DetectorConfig
 from std_daq.errors import RequestRefusedError
-from std_daq.files.layout import find_data_files
-from std_daq.protocols.requests import WriteRequest
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.files.layout import find_data_files
+from std_daq.recording.requests import WriteRequest
 from std_writer_agent.plan import images_per_file
 
 LONGEST_NAME = 240

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import zmq
 from pydantic import ValidationError
 
-from std_daq.config.model import DetectorConfig
 from std_daq.errors import RequestRefusedError
-from std_daq.protocols.requests import Action, RunReport, Verdict
-from std_daq.protocols.store_stream import WriterReport, encode_images, encode_run_message
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.recording.requests import Action, RunReport, Verdict
+from std_daq.recording.store_stream import WriterReport, encode_entries, encode_run_message
 from std_daq.streams.queue import PullQueue
 from std_daq.telemetry.logs import ConditionLog
 from std_writer_agent.desk import AcceptedRequest, RequestDesk
@@ -219,7 +219,7 @@ class WriterAgent:
         for effect in effects:
             match effect:
                 case SendImages(writer=writer, images=images):
-                    self._outboxes[writer].put(*encode_images(images))
+                    self._outboxes[writer].put(*encode_entries(images))
                     self._metrics.sent.inc(len(images))
                 case SendMessage(writer=writer, message=message):
                     self._outboxes[writer].put(encode_run_message(message))

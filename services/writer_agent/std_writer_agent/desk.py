@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from std_daq.broker.requests import ReceivedKill, ReceivedRequest
 from std_daq.errors import RequestRefusedError
-from std_daq.protocols.requests import (
+from std_daq.recording.request_channel import ReceivedKill, ReceivedRequest
+from std_daq.recording.requests import (
     MAX_REQUEST_BYTES,
     Action,
     RunReport,
@@ -31,7 +31,7 @@ REQUESTS_A_STEP = 20
 
 
 class Consumer(Protocol):
-    """Where requests come from; `std_daq.broker.requests.RequestConsumer` is one."""
+    """Where requests come from; `std_daq.recording.request_channel.RequestConsumer` is one."""
 
     def poll(self, timeout_s: float = ...) -> ReceivedRequest | ReceivedKill | None:
         """Return what came next."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from std_daq.protocols.requests import Action, HeaderValue, RunReport
-from std_daq.protocols.store_stream import EndRun, FinishRun, StartRun, WriteMaster
+from std_daq.recording.requests import Action, HeaderValue, RunReport
+from std_daq.recording.store_stream import EndRun, FinishRun, StartRun, WriteMaster
 
 
 @dataclass(frozen=True, slots=True)

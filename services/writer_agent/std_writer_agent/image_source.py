@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import RequestRefusedError
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.shm.journal import JournalPart
 from std_daq.streams.follower import RingFollower, start_oldest
 

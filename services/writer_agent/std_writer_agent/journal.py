@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from std_daq.errors import ConfigError
-from std_daq.protocols.requests import RunReport
+from std_daq.recording.requests import RunReport
 
 KEEP_S = 90 * 86400.0
 

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from std_daq.protocols.requests import RunReport, Verdict
+from std_daq.recording.requests import RunReport, Verdict
 from std_writer_agent.run import Run, RunState
 
 IDLE = "idle"

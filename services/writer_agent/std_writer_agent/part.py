@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from enum import StrEnum
 
-from std_daq.protocols.store_stream import ReportKind, WriterReport
+from std_daq.recording.store_stream import ReportKind, WriterReport
 
 
 class PartState(StrEnum):

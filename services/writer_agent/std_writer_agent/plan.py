@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
-from std_daq.config.model import DetectorConfig
-from std_daq.protocols.requests import WriteRequest
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.recording.requests import WriteRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

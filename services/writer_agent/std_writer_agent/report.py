@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 
-from std_daq.protocols.requests import RunReport, Verdict
+from std_daq.recording.requests import RunReport, Verdict
 from std_writer_agent.counter import MAX_NAMED, ImageCounter
 from std_writer_agent.part import PartState, WriterPart
 from std_writer_agent.plan import RunPlan

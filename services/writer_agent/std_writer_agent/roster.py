@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from std_daq.protocols.store_stream import WriterReport
+from std_daq.recording.store_stream import WriterReport
 
 # A writer tells at least once a second that it is there.
 ALIVE_S = 3.0

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.protocols.requests import Action, RunReport, Verdict
-from std_daq.protocols.store_stream import (
-    STORE_IMAGE,
+from std_daq.imaging.protocols.store_image import STORE_IMAGE
+from std_daq.recording.requests import Action, RunReport, Verdict
+from std_daq.recording.store_stream import (
     EndRun,
     FinishRun,
     ReportKind,

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from std_daq.errors import BrokerError
-from std_daq.protocols.requests import Action, RunReport, StatusMessage
+from std_daq.recording.requests import Action, RunReport, StatusMessage
 from std_daq.telemetry.logs import ConditionLog
 from std_writer_agent.effects import Announce
 from std_writer_agent.journal import RequestJournal
@@ -15,7 +15,7 @@ TRY_AGAIN_S = 2.0
 
 
 class Publisher(Protocol):
-    """Where statuses go; `std_daq.broker.statuses.StatusPublisher` is one."""
+    """Where statuses go; `std_daq.recording.status_channel.StatusPublisher` is one."""
 
     def publish(self, status: StatusMessage) -> "Future[None]":
         """Send a status when possible; the future is done when it has arrived."""

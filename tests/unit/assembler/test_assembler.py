@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 from std_assembler import frame_source
 from std_assembler.assembler import Assembler
-from std_daq.config import DetectorConfig, ModuleRange, parse_config
-from std_daq.config.paths import image_buffer_path
-from std_daq.detectors.interface import FrameConverter
 from std_daq.errors import SharedMemoryError
-from std_daq.protocols.image_metadata import ImageStatus
-from std_daq.protocols.raw_metadata import RAW_METADATA
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.config import DetectorConfig, ModuleRange, parse_config
+from std_daq.imaging.config.paths import image_buffer_path
+from std_daq.imaging.detectors.interface import FrameConverter
+from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
 from std_daq.shm.segment import Segment
-from std_daq.testing.frames import FrameFeeder
-from std_daq.testing.services import service_context
+from std_test_kit.frames import FrameFeeder
+from std_test_kit.services import service_context
 
 POSITIONS = {0: (0, 258, 513, 513), 1: (516, 258, 1029, 513), 2: (0, 255, 513, 0), 3: (516, 255, 1029, 0)}
 ROWS_OF_A_PACKET = 4  # 4096 bytes of 512 pixels of 16 bits

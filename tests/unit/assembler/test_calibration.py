@@ -8,11 +8,11 @@ import pytest
 from std_assembler import assembler as assembler_module
 from std_assembler.assembler import Assembler
 from std_assembler.calibration_watch import CalibrationWatch
-from std_daq.config import DetectorConfig, parse_config
-from std_daq.config.paths import image_buffer_path
-from std_daq.shm.image_buffer import ImageBuffer
-from std_daq.testing.frames import FrameFeeder
-from std_daq.testing.services import service_context
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.config import DetectorConfig, parse_config
+from std_daq.imaging.config.paths import image_buffer_path
+from std_test_kit.frames import FrameFeeder
+from std_test_kit.services import service_context
 
 SHAPE = (3, 512, 1024)
 RAW = np.full((1, 512, 1024), 1000, np.uint16)

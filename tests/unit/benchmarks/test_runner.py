@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import std_benchmarks
+from std_benchmarks.__main__ import main
 from std_benchmarks.runner import run_suite
 from std_benchmarks.suite import BENCHMARKS, load, select
-from std_daq.cli.__main__ import main
 from std_daq.errors import ConfigError
 
 PROGRAM = """
@@ -33,7 +33,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "std_benchmarks"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "__main__.py").write_text(PROGRAM)
+    (package / "one.py").write_text(PROGRAM)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
 
@@ -71,14 +71,14 @@ def test_selection_keeps_the_order_of_the_suite_and_refuses_what_is_not_there() 
 
 
 def test_command_lists_without_measuring(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "--list"]) == 0
+    assert main(["--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(BENCHMARKS)
 
 
 @pytest.mark.usefixtures("stand_in")
 def test_command_writes_the_document_and_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output, markdown = tmp_path / "bench.json", tmp_path / "bench.md"
-    arguments = ["bench", "memory", "--folder", str(tmp_path), "--output", str(output), "--markdown", str(markdown)]
+    arguments = ["memory", "--folder", str(tmp_path), "--output", str(output), "--markdown", str(markdown)]
     arguments += ["--picture", str(tmp_path / "bench.svg")]
     assert main(arguments) == 0
     assert "│ a" in capsys.readouterr().out
@@ -89,5 +89,5 @@ def test_command_writes_the_document_and_the_table(tmp_path: Path, capsys: pytes
 
 
 def test_command_refuses_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "--folder", str(tmp_path / "none")]) == 2
+    assert main(["--folder", str(tmp_path / "none")]) == 2
     assert "--folder" in capsys.readouterr().err

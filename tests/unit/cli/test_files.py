@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from std_daq.cli.__main__ import main
-from std_daq.files.colours import colour
-from std_daq.files.picture import read_pixels
-from std_daq.protocols.requests import Verdict
-from std_daq.testing.image_files import SHAPE, image_of, report_of, write_image_file
+from std_daq.imaging.files.colours import colour
+from std_daq.imaging.files.picture import read_pixels
+from std_daq.recording.requests import Verdict
+from std_test_kit.image_files import SHAPE, image_of, report_of, write_image_file
 
 IDS = range(1, 4)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from std_daq.cli.__main__ import main
-from std_daq.config.load import load_config
-from std_daq.config.model import DetectorConfig
-from std_daq.testing.frames import FrameFeeder
+from std_daq.imaging.config.load import load_config
+from std_daq.imaging.config.model import DetectorConfig
+from std_test_kit.frames import FrameFeeder
 
 JUNGFRAU = {
     "detector_name": "jf",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from std_daq.cli.__main__ import main
-from std_daq.shm.frame_buffer import FrameBuffer
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 
 
 def make_ring(path: Path) -> FrameBuffer:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from std_daq.cli.up import service_commands
-from std_daq.config.load import parse_config
+from std_daq.imaging.config.load import parse_config
+from std_daq.service.registry import wanted_instances
 
 DOCUMENT = {
     "detector_name": "det",
@@ -16,6 +16,7 @@ DOCUMENT = {
     "image_pixel_height": 256,
     "image_pixel_width": 1028,
     "start_udp_port": 50000,
+    "module_positions": {"0": [0, 0, 513, 255], "1": [514, 0, 1027, 255]},
     "number_of_writers": 2,
 }
 WRITING = ["writer-agent", "h5-writer-0", "h5-writer-1"]
@@ -35,5 +36,5 @@ RECEIVE = {"receive": {"sources": ["tcp://near:9700"]}}
 )
 def test_services_are_those_of_the_configuration(changes: dict[str, Any], instances: list[str]) -> None:
     config = parse_config({**DOCUMENT, **changes})
-    commands = service_commands(config, Path("detector.json"))
-    assert [command.instance for command in commands] == instances
+    commands = [one.command(Path("detector.json")) for one in wanted_instances(config)]
+    assert sorted(command.instance for command in commands) == sorted(instances)

@@ -8,7 +8,7 @@ from rich.console import Console
 from std_daq.cli.__main__ import main
 from std_daq.cli.terminal_picture import terminal_picture
 from std_daq.cli.view import describe
-from std_daq.protocols.array_stream import ArrayImage
+from std_daq.imaging.protocols.array_stream import ArrayImage
 
 CONFIG = {
     "detector_name": "det",

@@ -11,8 +11,8 @@ from std_daq.cli.__main__ import main
 from std_daq.cli.status_view import status_view
 from std_daq.client.scrape import Scrape, parse_samples, scrape
 from std_daq.client.status import StatusReader
-from std_daq.config.load import load_config
-from std_daq.config.model import DetectorConfig
+from std_daq.imaging.config.load import load_config
+from std_daq.imaging.config.model import DetectorConfig
 from std_daq.service.presence import Presence
 from std_daq.service.readiness import Readiness
 from std_daq.service.record import OwnRecord, endpoint_socket

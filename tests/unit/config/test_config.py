@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from std_daq.config import ModuleRange, load_config, parse_config
-from std_daq.config.paths import frames_address, image_buffer_path, make_runtime_dir, runtime_dir
+from std_daq.config.paths import make_runtime_dir, runtime_dir
 from std_daq.errors import ConfigError
+from std_daq.imaging.config import ModuleRange, load_config, parse_config
+from std_daq.imaging.config.paths import frames_address, image_buffer_path
 
 MODULE = {
     "detector_name": "EG-module",

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from std_daq.cli.__main__ import main
-from std_daq.config.load import parse_config
-from std_daq.detectors.registry import open_detector
 from std_daq.diagnosis import kernel, memory, network, processor
 from std_daq.diagnosis.container import container
 from std_daq.diagnosis.finding import Finding, Level
 from std_daq.diagnosis.machine import Machine
+from std_daq.imaging.config.load import parse_config
+from std_daq.imaging.detectors.registry import open_detector
 
 EIGER = {
     "detector_name": "det",

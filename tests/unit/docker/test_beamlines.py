@@ -3,14 +3,15 @@
 import json
 import re
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from std_daq.config.load import load_config
-from std_daq.detectors.registry import open_detector
+from std_daq.imaging.config.load import load_config
+from std_daq.imaging.detectors.registry import open_detector
 
 ROOT = Path(__file__).parents[3]
 BEAMLINES = ROOT / "docker" / "beamlines"
@@ -214,9 +215,9 @@ def test_servers_share_neither_memory_nor_secrets_nor_any_network_but_link_and_c
 
 @pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
 def test_images_are_those_that_are_built(folder: Path, name: str, service: Service) -> None:
-    targets = re.findall(r"^FROM \w+ AS ([\w-]+)$", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE)
     image, _, version = service["image"].rpartition(":")
-    assert image.removeprefix("std-daq/") in [*targets, "rabbitmq"]
+    services = {entry.name for entry in entry_points(group="std_daq.services")}
+    assert image.removeprefix("std-daq/") in services | {"tools", "rabbitmq"}
     assert version == project_version()
 
 

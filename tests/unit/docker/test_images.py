@@ -1,7 +1,11 @@
 """What keeps the images in step with the project; that they work is for tests/system."""
 
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -23,18 +27,29 @@ def lines_of_lock(file: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_has_one_name_in_folder_package_command_and_image(service: str) -> None:
-    target = service.replace("_", "-")
-    assert PYPROJECT["project"]["scripts"][f"std-{target}"] == f"std_{service}.__main__:main"
-    assert f"services/{service}/std_{service}" in PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert STAGES[target].splitlines() == [
-        f'ENTRYPOINT ["std-{target}"]',
-        'CMD ["--config", "/etc/std-daq/detector.json"]',
-    ]
+    name = service.replace("_", "-")
+    (entry,) = entry_points(group="std_daq.services", name=name)
+    description = entry.load()
+    assert (description.name, description.package, description.command) == (name, f"std_{service}", f"std-{name}")
+    (command,) = entry_points(group="console_scripts", name=description.command)
+    assert command.value == f"std_{service}.__main__:main"
 
 
-def test_every_target_on_the_layer_of_services_is_a_service() -> None:
-    targets = re.findall(r"^FROM service AS (\S+)$", DOCKERFILE, re.MULTILINE)
-    assert sorted(targets) == sorted(service.replace("_", "-") for service in SERVICES)
+def test_every_service_that_is_installed_has_its_folder() -> None:
+    assert {entry.name.replace("-", "_") for entry in entry_points(group="std_daq.services")} == set(SERVICES)
+
+
+def test_every_service_in_the_wheels_becomes_a_target(tmp_path: Path) -> None:
+    for package, name in (("std_daq", "udp-recv"), ("std_daq_site", "site-monitor"), ("std_daq_tile", "")):
+        with zipfile.ZipFile(tmp_path / f"{package}-1-py3-none-any.whl", "w") as wheel:
+            entries = f"[std_daq.services]\n{name} = {package}.service:SERVICE\n" if name else "[std_daq.detectors]\n"
+            wheel.writestr(f"{package}-1.dist-info/entry_points.txt", entries)
+    command = [sys.executable, str(PROJECT / "docker" / "service-targets"), str(tmp_path)]
+    names = subprocess.run([*command, "--names"], capture_output=True, text=True, check=True).stdout
+    assert names.split() == ["site-monitor", "udp-recv"]
+    targets = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert 'FROM service AS site-monitor\nENTRYPOINT ["std-site-monitor"]\n' in targets
+    assert "service" in STAGES
 
 
 def test_no_command_runs_as_root_and_no_stage_after_that_becomes_root_again() -> None:

@@ -1,10 +1,10 @@
-"""The page on the broker tells the rights that `std_daq.broker.roles` has."""
+"""The page on the broker tells the rights that `std_daq.rabbitmq.roles` has."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from std_daq.broker.roles import NOTHING, Role, all_roles
+from std_daq.rabbitmq.roles import NOTHING, Role, all_roles
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "broker.md"
 

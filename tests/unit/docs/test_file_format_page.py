@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
-from std_daq.detectors.pixel_mask import MaskBit
-from std_daq.files.master_file import write_master
-from std_daq.protocols.requests import Verdict
-from std_daq.testing.image_files import SHAPE, describe, report_of, write_image_file
+from std_daq.imaging.detectors.pixel_mask import MaskBit
+from std_daq.imaging.files.master_file import write_master
+from std_daq.recording.requests import Verdict
+from std_test_kit.image_files import SHAPE, describe, report_of, write_image_file
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "file-format.md"
 

@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, Metric
 
 from std_assembler.metrics import AssemblerMetrics
 from std_daq.errors import SharedMemoryError
-from std_daq.protocols.replication import Hello, Point, Share, Start
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.protocols.replication import Hello, Point, Share, Start
 from std_daq.sync.synchroniser import SynchroniserCounters
 from std_daq.telemetry.metrics import make_registry
 from std_h5_writer.metrics import WriterMetrics

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from std_daq.config.load import parse_config
-from std_daq.detectors.gigafrost.packets import GF_HEADER
-from std_daq.detectors.sls_packets import SLS_HEADER
-from std_daq.protocols.array_stream import encode_header
-from std_daq.protocols.image_metadata import IMAGE_METADATA
-from std_daq.protocols.module_frame import module_frame_dtype
-from std_daq.protocols.raw_metadata import RAW_METADATA
-from std_daq.protocols.replication import ACK, CHECKED, HELLO, IMAGE, POSITION, WELCOME
-from std_daq.protocols.store_stream import STORE_IMAGE, EndRun, FinishRun, StartRun, WriteMaster, WriterReport
-from std_daq.shm.image_buffer import image_slot_dtype
+from std_daq.imaging.buffers.image_buffer import image_slot_dtype
+from std_daq.imaging.config.load import parse_config
+from std_daq.imaging.detectors.gigafrost.packets import GF_HEADER
+from std_daq.imaging.detectors.sls_packets import SLS_HEADER
+from std_daq.imaging.protocols.array_stream import encode_header
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.protocols.module_frame import module_frame_dtype
+from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
+from std_daq.imaging.protocols.replication import ACK, CHECKED, HELLO, IMAGE, POSITION, WELCOME
+from std_daq.imaging.protocols.store_image import STORE_IMAGE
+from std_daq.recording.store_stream import EndRun, FinishRun, StartRun, WriteMaster, WriterReport
 from std_daq.shm.journal import CONTROL_WORDS
 from std_daq.shm.ring import RingGeometry
 from std_daq.shm.segment import HEADER

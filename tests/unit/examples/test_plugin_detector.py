@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from std_daq.config import load_config
-from std_daq.detectors.registry import detector_types, open_detector
 from std_daq.errors import ConfigError
-from std_daq.testing.detector_checks import check_detector
+from std_daq.imaging.config import load_config
+from std_daq.imaging.detectors.checks import check_detector
+from std_daq.imaging.detectors.registry import detector_types, open_detector
 
 PACKAGE = Path(__file__).parents[3] / "examples" / "plugin_detector"
 

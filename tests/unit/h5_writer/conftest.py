@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from std_daq.config.model import DetectorConfig
-from std_daq.config.paths import image_buffer_path, store_address, store_reports_address
-from std_daq.protocols.store_stream import ReportKind, WriterReport
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.config.paths import image_buffer_path
+from std_daq.recording.addresses import store_address, store_reports_address
+from std_daq.recording.store_stream import ReportKind, WriterReport
 from std_daq.streams.queue import PullQueue
-from std_daq.testing.store_driver import N_MODULES, RingPublisher, StoreDriver
 from std_h5_writer.compressor import OrderedCompressor
 from std_h5_writer.file_owner import FileOwner
 from std_h5_writer.metrics import WriterMetrics
@@ -21,6 +21,7 @@ from std_h5_writer.ring_reader import RingReader
 from std_h5_writer.run_description import RunDescriber
 from std_h5_writer.way_to_disk import WayToDisk
 from std_h5_writer.writer import H5Writer
+from std_test_kit.store_driver import N_MODULES, RingPublisher, StoreDriver
 
 SHAPE = (64, 128)
 

@@ -13,13 +13,13 @@ import hdf5plugin  # noqa: F401  (registers the filter)
 import numpy as np
 import pytest
 
-from std_daq.files import layout
-from std_daq.files.image_file import ImageFile
-from std_daq.files.validate import validate
-from std_daq.protocols.requests import Verdict
-from std_daq.protocols.store_stream import ReportKind
-from std_daq.testing.store_driver import REQUEST_ID, missing_packets_of, pixels_of
+from std_daq.imaging.files import layout
+from std_daq.imaging.files.image_file import ImageFile
+from std_daq.imaging.files.validate import validate
+from std_daq.recording.requests import Verdict
+from std_daq.recording.store_stream import ReportKind
 from std_h5_writer.ring_reader import RingImage
+from std_test_kit.store_driver import REQUEST_ID, missing_packets_of, pixels_of
 
 SHAPE = (64, 128)
 DTYPES = ["u1", "u2", "u4", "i2", "i4", "f4", "f8"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from std_daq.config.model import LiveStreamConfig
+from std_daq.imaging.config.model import LiveStreamConfig
 from std_live_stream.delivery import Batch, Forward, Periodic, make_delivery
 
 

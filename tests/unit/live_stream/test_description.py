@@ -1,4 +1,4 @@
-from std_daq.config.load import parse_config
+from std_daq.imaging.config.load import parse_config
 from std_live_stream.description import Description
 
 CONFIG = {

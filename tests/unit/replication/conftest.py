@@ -13,13 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
-from std_daq.protocols.image_metadata import dtype_code
-from std_daq.protocols.replication import Hello, ImageForm, Point, Share, Start
-from std_daq.shm.image_buffer import ImageBuffer
-from std_daq.testing.far_reader import FarReader
-from std_daq.testing.memory_network import MemoryNetwork, ReadableDescriptor
-from std_daq.testing.relayed_network import RelayedNetwork
-from std_daq.testing.store_driver import N_MODULES, RingPublisher
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.protocols.image_metadata import dtype_code
+from std_daq.imaging.protocols.replication import Hello, ImageForm, Point, Share, Start
 from std_stream_recv.link import Link
 from std_stream_recv.metrics import ReceiverMetrics
 from std_stream_recv.plan import LinkPlan
@@ -27,6 +23,10 @@ from std_stream_recv.publisher import ImagePublisher
 from std_stream_recv.receiver import StreamReceiver
 from std_stream_send.metrics import SenderMetrics
 from std_stream_send.sender import StreamSender
+from std_test_kit.far_reader import FarReader
+from std_test_kit.memory_network import MemoryNetwork, ReadableDescriptor
+from std_test_kit.relayed_network import RelayedNetwork
+from std_test_kit.store_driver import N_MODULES, RingPublisher
 
 TIMEOUT_S = 1.0
 ALL = Share()

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from std_daq.protocols.image_metadata import IMAGE_METADATA, dtype_code
-from std_daq.protocols.replication import (
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code
+from std_daq.imaging.protocols.replication import (
     Ack,
     Checked,
     Hello,
@@ -26,7 +26,7 @@ from std_daq.protocols.replication import (
     encode_lost,
     encode_notes,
 )
-from std_daq.testing.store_driver import N_MODULES
+from std_test_kit.store_driver import N_MODULES
 
 SMALL, CHUNKED = (4, 8), (256, 160)
 EDGES = st.sampled_from([0, 1, 2, 3, 7, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1])

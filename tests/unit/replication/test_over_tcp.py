@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from std_daq.protocols.replication import Hello, Point, Share, Start
+from std_daq.imaging.protocols.replication import Hello, Point, Share, Start
 from std_daq.streams.framing import GREETING, LENGTH, split_address
 
 MakeServers = Callable[..., Any]

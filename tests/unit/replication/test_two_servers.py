@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from std_daq.protocols.replication import Kind, Share, Start, encode_kind
+from std_daq.imaging.protocols.replication import Kind, Share, Start, encode_kind
 from std_stream_send import session as session_module
 
 MakeServers = Callable[..., Any]

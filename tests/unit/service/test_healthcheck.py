@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from std_daq.service.healthcheck import ADDRESS_VARIABLE, PORT_VARIABLE, main
 from std_daq.telemetry.endpoint import TelemetryEndpoint
-from std_daq.testing.services import free_tcp_port
+from std_test_kit.services import free_tcp_port
 
 # What the health check may cost, and must not load: it runs every few seconds in each container.
 HEAVY = {"pydantic", "numpy", "numba", "zmq", "prometheus_client", "structlog", "std_daq.config.model"}

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from std_daq.testing.services import free_tcp_port
+from std_test_kit.services import free_tcp_port
 
 SERVICE = """
 import sys
+from std_daq.config.platform import PlatformConfig
 from pathlib import Path
 from std_daq.errors import SharedMemoryError
-from std_daq.service import hold, run_service, service_parser
+from std_daq.service import ServiceDescription, hold, run_service
 from std_daq.telemetry.logs import get_logger
 hold.LOOK_AGAIN_S = 0.2
 class Idle:
@@ -34,20 +35,14 @@ def start(c):
     if problem == "unforeseen": raise RuntimeError(problem)
     if problem: raise SharedMemoryError(problem)
     return Idle()
-parser = service_parser("std-idle", "Does nothing.")
-parser.add_argument("problem")
-sys.exit(run_service(parser, None, start))
+service = ServiceDescription(
+    name="idle", package="idle", summary="Does nothing.", config=PlatformConfig, instances=lambda config: [],
+    add_arguments=lambda parser: parser.add_argument("problem"),
+)
+sys.exit(run_service(service, None, start))
 """
 
-CONFIG = {
-    "detector_name": "idle",
-    "detector_type": "jungfrau",
-    "n_modules": 1,
-    "bit_depth": 16,
-    "image_pixel_height": 512,
-    "image_pixel_width": 1024,
-    "start_udp_port": 50000,
-}
+CONFIG = {"name": "idle"}
 
 
 class Held:

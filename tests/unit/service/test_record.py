@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from std_daq.config.load import parse_config
-from std_daq.config.model import DetectorConfig
 from std_daq.config.paths import make_runtime_dir
 from std_daq.errors import ConfigError
+from std_daq.imaging.config.load import parse_config
+from std_daq.imaging.config.model import DetectorConfig
 from std_daq.service.record import OwnRecord, endpoint_socket, read_records
 
 CONFIG = {
@@ -23,7 +23,7 @@ CONFIG = {
 }
 IN_ANOTHER_PROCESS = """
 import sys
-from std_daq.config.load import load_config
+from std_daq.imaging.config.load import load_config
 from std_daq.service.record import OwnRecord
 record = OwnRecord(load_config(sys.argv[1]), "assembler", "http://elsewhere:1")
 print("written", flush=True)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from std_daq.testing.services import free_tcp_port
+from std_test_kit.services import free_tcp_port
 
 SERVICE = """
 import sys, time
+from std_daq.config.platform import PlatformConfig
 from std_daq.errors import PortError
-from std_daq.service import run_service, service_parser
+from std_daq.service import ServiceDescription, run_service
 class Idle:
     @property
     def why_not_ready(self): return "waiting for Godot" if context.arguments.then == "wait" else None
@@ -32,20 +33,14 @@ def start(c):
     if c.arguments.then == "port": raise PortError("port 5 is taken")
     print("began", flush=True)
     return Idle()
-parser = service_parser("std-idle", "Does nothing.")
-parser.add_argument("--then", default="")
-sys.exit(run_service(parser, None, start))
+service = ServiceDescription(
+    name="idle", package="idle", summary="Does nothing.", config=PlatformConfig, instances=lambda config: [],
+    add_arguments=lambda parser: parser.add_argument("--then", default=""),
+)
+sys.exit(run_service(service, None, start))
 """
 
-CONFIG = {
-    "detector_name": "idle",
-    "detector_type": "jungfrau",
-    "n_modules": 1,
-    "bit_depth": 16,
-    "image_pixel_height": 512,
-    "image_pixel_width": 1024,
-    "start_udp_port": 50000,
-}
+CONFIG = {"name": "idle"}
 
 
 @pytest.fixture
@@ -144,11 +139,11 @@ def test_wrong_port_in_the_environment_is_named(config_file: Path, monkeypatch: 
 
 
 def test_wrong_configuration_ends_with_2_and_names_the_key(config_file: Path) -> None:
-    config_file.write_text(json.dumps({**CONFIG, "n_modulse": 1}))
+    config_file.write_text(json.dumps({**CONFIG, "log_lvel": "info"}))
     with start(config_file) as process:
         _, err = process.communicate(timeout=20)
     assert process.returncode == 2
-    assert "did you mean 'n_modules'" in err
+    assert "did you mean 'log_level'" in err
 
 
 def test_what_the_machine_does_not_give_ends_with_1_and_the_reason(config_file: Path) -> None:

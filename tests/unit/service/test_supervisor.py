@@ -4,25 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from std_daq.config.load import parse_config
-from std_daq.config.model import DetectorConfig
+from std_daq.config.platform import PlatformConfig
 from std_daq.service.supervisor import ServiceCommand, ServiceFailedError, Supervisor
-
-CONFIG = {
-    "detector_name": "supervised",
-    "detector_type": "jungfrau",
-    "n_modules": 1,
-    "bit_depth": 16,
-    "image_pixel_height": 512,
-    "image_pixel_width": 1024,
-    "start_udp_port": 50000,
-}
 
 
 @pytest.fixture
-def config(runtime: Path) -> DetectorConfig:
+def config(runtime: Path) -> PlatformConfig:
     assert runtime.is_dir()
-    return parse_config(CONFIG)
+    return PlatformConfig(name="supervised")
 
 
 def step_until(supervisor: Supervisor, deadline: float) -> None:
@@ -30,7 +19,7 @@ def step_until(supervisor: Supervisor, deadline: float) -> None:
         supervisor.step()
 
 
-def run_until_it_fails(config: DetectorConfig, folder: Path, code: str) -> ServiceFailedError:
+def run_until_it_fails(config: PlatformConfig, folder: Path, code: str) -> ServiceFailedError:
     (folder / "service.py").write_text(code)
     supervisor = Supervisor(
         config, [ServiceCommand("one", "service", ())], lambda *_: None, {"PYTHONPATH": str(folder)}
@@ -46,7 +35,7 @@ def run_until_it_fails(config: DetectorConfig, folder: Path, code: str) -> Servi
     return caught.value
 
 
-def test_service_that_ends_at_the_start_is_told_with_its_last_error(config: DetectorConfig, tmp_path: Path) -> None:
+def test_service_that_ends_at_the_start_is_told_with_its_last_error(config: PlatformConfig, tmp_path: Path) -> None:
     lines = [
         {"event": "began", "level": "info"},
         {"event": "configuration_wrong", "level": "error", "error": "a.h5: there is no such file"},
@@ -59,7 +48,7 @@ def test_service_that_ends_at_the_start_is_told_with_its_last_error(config: Dete
 
 
 def test_what_a_container_sets_for_its_one_service_is_not_passed_on(
-    config: DetectorConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: PlatformConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STD_DAQ_METRICS_PORT", "8080")
     monkeypatch.setenv("STD_DAQ_HOLD", "1")
@@ -72,7 +61,7 @@ def test_what_a_container_sets_for_its_one_service_is_not_passed_on(
     assert str(run_until_it_fails(config, tmp_path, code)).endswith(": STD_DAQ_METRICS_ADDRESS")
 
 
-def test_service_that_ends_without_a_word_is_told_with_its_exit_code(config: DetectorConfig, tmp_path: Path) -> None:
+def test_service_that_ends_without_a_word_is_told_with_its_exit_code(config: PlatformConfig, tmp_path: Path) -> None:
     error = run_until_it_fails(config, tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     assert "one ended with exit code -9" in str(error)
     assert error.exit_code == 1

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from std_daq.errors import ConfigError, SharedMemoryError
-from std_daq.protocols.image_metadata import IMAGE_METADATA
-from std_daq.protocols.raw_metadata import RAW_METADATA
-from std_daq.shm.frame_buffer import FrameBuffer
-from std_daq.shm.image_buffer import LEAST_ENTRIES, ImageBuffer
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.buffers.image_buffer import LEAST_ENTRIES, ImageBuffer
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
 from std_daq.shm.journal import Journal
 from std_daq.shm.segment import Segment, SegmentState, list_segments
 
@@ -258,7 +258,7 @@ def test_directory_that_may_not_be_written_is_named(shm_dir: Path) -> None:
     (shm_dir / "ring").mkdir()
     (shm_dir / f".ring.{os.getpid()}.making").mkdir()
     with pytest.raises(SharedMemoryError, match=r"cannot be made.*shared_memory\.directory"):
-        Segment._create(shm_dir / "ring", 8192, {})
+        Segment._create(shm_dir / "ring", 8192, {}, "ram_buffer_gb")
 
 
 def test_second_writer_process_is_refused_with_the_reason(shm_dir: Path) -> None:

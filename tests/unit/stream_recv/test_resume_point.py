@@ -3,8 +3,8 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from std_daq.protocols.image_metadata import IMAGE_METADATA
-from std_daq.protocols.replication import Point
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.protocols.replication import Point
 from std_daq.shm import journal as journal_module
 from std_daq.shm.journal import CONTROL_WORDS, Journal
 from std_stream_recv.resume_point import ResumePoint

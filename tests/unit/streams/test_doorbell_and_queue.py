@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from std_daq.errors import PortError
-from std_daq.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
 from std_daq.streams.doorbell import Doorbell, DoorbellPublisher
 from std_daq.streams.queue import PullQueue, PushQueue
 

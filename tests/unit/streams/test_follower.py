@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 
 from std_daq.errors import SharedMemoryError
-from std_daq.protocols.image_metadata import IMAGE_METADATA
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
 from std_daq.streams.follower import RingFollower, start_now, start_oldest
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from std_daq.detectors.packet_layout import HeaderCheck, HeaderField, PacketLayout
-from std_daq.shm.frame_buffer import FrameBuffer
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.detectors.packet_layout import HeaderCheck, HeaderField, PacketLayout
 from std_udp_recv.placing import kernels as k
 from std_udp_recv.placing.port import Port, make_port
 

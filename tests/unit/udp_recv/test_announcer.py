@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from std_daq.protocols.image_metadata import ImageStatus
+from std_daq.imaging.protocols.image_metadata import ImageStatus
 from std_udp_recv.announcer import FrameAnnouncer
 from std_udp_recv.port_receiver import EndedFrame
 from std_udp_recv.receiver import in_order_of_arrival

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from std_daq.config.load import parse_config
 from std_daq.errors import RequestRefusedError
-from std_daq.files.layout import data_file_path
-from std_daq.protocols.requests import WriteRequest
+from std_daq.imaging.config.load import parse_config
+from std_daq.imaging.files.layout import data_file_path
+from std_daq.recording.requests import WriteRequest
 from std_writer_agent.admission import LONGEST_NAME, Admission
 
 IMAGE_BYTES = 1_000_000

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from std_daq.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
 from std_writer_agent.counter import MAX_NAMED, ImageCounter
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from std_daq.broker.messages import Delivery
-from std_daq.broker.requests import ReceivedKill, ReceivedRequest
+from std_daq.amqp.messages import Delivery
 from std_daq.errors import RequestRefusedError
-from std_daq.protocols.requests import (
+from std_daq.recording.request_channel import ReceivedKill, ReceivedRequest
+from std_daq.recording.requests import (
     Action,
     RunReport,
     StatusMessage,

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from std_daq.errors import RequestRefusedError
-from std_daq.protocols.image_metadata import IMAGE_METADATA
-from std_daq.shm.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
 from std_writer_agent.image_source import ImageSource
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from std_daq.errors import ConfigError
-from std_daq.protocols.requests import RunReport, Verdict
+from std_daq.recording.requests import RunReport, Verdict
 from std_writer_agent.journal import KEEP_S, KEPT_KILLS, RequestJournal, RequestState
 
 

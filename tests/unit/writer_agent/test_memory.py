@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from std_daq.protocols.image_metadata import IMAGE_METADATA
-from std_daq.protocols.requests import WriteRequest
-from std_daq.protocols.store_stream import ReportKind, WriterReport
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.recording.requests import WriteRequest
+from std_daq.recording.store_stream import ReportKind, WriterReport
 from std_writer_agent.plan import RunPlan
 from std_writer_agent.roster import WriterRoster
 from std_writer_agent.run import Run, RunState

@@ -7,19 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from std_daq.protocols.image_metadata import IMAGE_METADATA
-from std_daq.protocols.requests import Action, RunReport, Verdict, WriteRequest, new_request_id
-from std_daq.protocols.store_stream import (
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.protocols.store_image import STORE_IMAGE
+from std_daq.recording.requests import Action, RunReport, Verdict, WriteRequest, new_request_id
+from std_daq.recording.store_stream import (
     EndRun,
     FinishRun,
     StartRun,
     WriteMaster,
     WriterReport,
     decode,
-    encode_images,
+    encode_entries,
     encode_run_message,
 )
-from std_daq.testing.store_writer import FakeStoreWriter
+from std_test_kit.store_writer import FakeStoreWriter
 from std_writer_agent.effects import Announce, DropUnsent, Effect, End, KeepReport, SendImages, SendMessage
 from std_writer_agent.plan import RunPlan, images_per_file
 from std_writer_agent.roster import WriterRoster
@@ -90,7 +91,7 @@ class Stage:
         for effect in effects:
             match effect:
                 case SendImages(writer=writer, images=sent):
-                    self.queues[writer] += encode_images(sent)
+                    self.queues[writer] += encode_entries(sent)
                 case SendMessage(writer=writer, message=message):
                     self.queues[writer].append(encode_run_message(message))
                 case DropUnsent(writer=writer):
@@ -275,7 +276,7 @@ def test_writer_that_lives_but_does_not_get_on_is_given_up() -> None:
 def test_writer_may_take_longer_to_close_many_files() -> None:
     class SlowToClose(FakeStoreWriter):
         def handle(self, message: bytes) -> list[WriterReport]:
-            return [] if isinstance(decode(message), FinishRun) else super().handle(message)
+            return [] if isinstance(decode(message, STORE_IMAGE), FinishRun) else super().handle(message)
 
     stage = Stage(plan_of(n_images=2), SlowToClose())
     stage.feed([0, 1])

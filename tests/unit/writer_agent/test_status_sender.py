@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from std_daq.errors import BrokerError
-from std_daq.protocols.requests import Action, RunReport, StatusMessage, Verdict
+from std_daq.recording.requests import Action, RunReport, StatusMessage, Verdict
 from std_writer_agent.effects import Announce
 from std_writer_agent.journal import RequestJournal
 from std_writer_agent.status_sender import TRY_AGAIN_S, StatusSender

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.detectors.packet_layout import HeaderField, PacketLayout
-from std_daq.protocols.module_frame import module_frame_dtype
-from std_daq.shm.frame_buffer import FrameBuffer
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
+from std_daq.imaging.protocols.module_frame import module_frame_dtype
 from std_udp_recv.placing import indices as k
 
 _WORD = 8

@@ -20,9 +20,9 @@ from std_benchmarks.receiving.lossless_trials import LosslessTrials
 from std_benchmarks.receiving.port_drain import PortDrain
 from std_benchmarks.receiving.receiver_process import ReceiverProcess
 from std_benchmarks.setting import Setting
-from std_daq.detectors.sls_packets import SLS_HEADER
 from std_daq.errors import ResourceError
-from std_daq.testing.wait import wait_until
+from std_daq.imaging.detectors.sls_packets import SLS_HEADER
+from std_test_kit.wait import wait_until
 
 BUFFER_BYTES = 4 * 2**20
 N_SLOTS = 16

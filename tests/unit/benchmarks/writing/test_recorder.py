@@ -8,7 +8,7 @@ import pytest
 
 from std_benchmarks.writing.page_cache import warm_page_cache
 from std_benchmarks.writing.recorder import Recorder
-from std_daq.files import layout
+from std_daq.imaging.files import layout
 
 N_IMAGES = 300
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from std_daq.shm.atomics import begin_write, end_write, load_acquire, store_release
+from std_daq.native.atomics import begin_write, end_write, load_acquire, store_release
 from std_udp_recv.placing.indices import (
     DATA_STRIDE,
     EPOCH,

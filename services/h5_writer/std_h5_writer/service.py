@@ -1,0 +1,41 @@
+"""What the platform has to know of h5_writer: its processes, options, and the figures that its status shows."""
+
+import argparse
+
+from std_daq.errors import ConfigError
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.detectors.registry import open_detector
+from std_daq.service.description import Instance, ServiceDescription
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--writer", type=int, default=0, metavar="INDEX", help="which of number_of_writers this is, from 0 on"
+    )
+
+
+def _instances(config: DetectorConfig) -> list[Instance]:
+    return [Instance(f"h5-writer-{index}", ("--writer", str(index))) for index in range(config.number_of_writers)]
+
+
+def _instance_of(arguments: argparse.Namespace, config: DetectorConfig) -> str:
+    if not 0 <= arguments.writer < config.number_of_writers:
+        raise ConfigError(
+            f"there is no writer {arguments.writer}",
+            key="number_of_writers",
+            value=config.number_of_writers,
+            remedy=f"--writer takes 0 to {config.number_of_writers - 1}",
+        )
+    return f"h5-writer-{arguments.writer}"
+
+
+SERVICE = ServiceDescription(
+    name="h5-writer",
+    package="std_h5_writer",
+    summary="Writes the images of a run from the ImageBuffer into HDF5 files.",
+    config=DetectorConfig,
+    instances=_instances,
+    check=open_detector,
+    add_arguments=_add_arguments,
+    instance_of=_instance_of,
+)

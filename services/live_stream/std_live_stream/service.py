@@ -1,0 +1,17 @@
+"""What the platform has to know of live_stream: its processes, options, and the figures that its status shows."""
+
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.service.description import Instance, ServiceDescription
+
+
+def _instances(config: DetectorConfig) -> list[Instance]:
+    return [Instance("live-stream")] if config.live_stream_configs else []
+
+
+SERVICE = ServiceDescription(
+    name="live-stream",
+    package="std_live_stream",
+    summary="Sends images from the ImageBuffer to viewers.",
+    config=DetectorConfig,
+    instances=_instances,
+)

@@ -1,0 +1,34 @@
+"""What the platform has to know of writer_agent: its processes, options, and the figures that its status shows."""
+
+import argparse
+
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.detectors.registry import open_detector
+from std_daq.service.description import Instance, ServiceDescription
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    from std_daq.amqp.address import url_argument
+
+    parser.add_argument(
+        "--broker-url",
+        metavar="URL",
+        type=url_argument,
+        help="amqp://... without password; by default as the detector's broker is found",
+    )
+
+
+def _instances(config: DetectorConfig) -> list[Instance]:  # noqa: ARG001 - every detector has one
+    return [Instance("writer-agent")]
+
+
+SERVICE = ServiceDescription(
+    name="writer-agent",
+    package="std_writer_agent",
+    summary="Carries out write requests with the h5_writers.",
+    config=DetectorConfig,
+    instances=_instances,
+    check=open_detector,
+    needs_broker=True,
+    add_arguments=_add_arguments,
+)

@@ -1,0 +1,1 @@
+"""AMQP: speaking to a message broker."""

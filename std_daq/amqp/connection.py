@@ -1,0 +1,420 @@
+"""A connection to RabbitMQ that comes back by itself.
+
+Of the nodes of a cluster it takes one by chance, and the next when that one goes away (`NodeRotation`). Attempts go on
+for as long as it takes.
+
+One thread owns the connection, because pika's may not be shared. Others talk to it through queues: what is to
+be published waits there in order, also through an outage; what arrived waits to be taken. Messages are
+persistent and confirmed by the broker; a message that was on its way when the connection broke is sent again,
+so it may arrive twice: receivers tell by the request id.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Self
+
+import pika
+import pika.exceptions
+from pika.adapters.blocking_connection import BlockingChannel
+
+from std_daq.amqp.address import BrokerAddress, redact_url
+from std_daq.amqp.away_log import AwayLog
+from std_daq.amqp.failures import CONNECTION_FAILURES, NOT_FOUND, describe_failure, is_refusal
+from std_daq.amqp.messages import Delivery, Message, encode_properties
+from std_daq.amqp.node_rotation import NodeRotation
+from std_daq.amqp.parameters import connection_parameters
+from std_daq.amqp.readable_properties import read_all_messages
+from std_daq.amqp.topology import Topology, explain_missing_exchange
+from std_daq.errors import BrokerError, MissingExchangeError
+from std_daq.telemetry.logs import get_logger
+
+# pika reports each failed attempt in many lines; one of ours says it.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
+read_all_messages()
+
+PREFETCH = 16
+MAX_WAITING = 10_000
+PAUSES_OF_REFUSALS_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    """A message that waits for its confirmation."""
+
+    message: Message
+    properties: pika.BasicProperties
+    confirmation: Future[None]
+    is_begun: bool = False
+
+    def begin(self) -> bool:
+        """Return whether the message is still wanted; from now on it cannot be taken back."""
+        self.is_begun = self.is_begun or self.confirmation.set_running_or_notify_cancel()
+        return self.is_begun
+
+
+class BrokerConnection:
+    """A connection that keeps trying, publishes in order and hands out what arrives; a context manager.
+
+    Parameters
+    ----------
+    address
+        Where the broker is, or its URL.
+    topology
+        What to declare after each connect, and what to consume.
+    name
+        What the broker's lists show of this connection.
+    max_waiting
+        How many messages may wait to be published.
+    """
+
+    def __init__(
+        self,
+        address: BrokerAddress | str,
+        topology: Topology,
+        *,
+        name: str = "std-daq",
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        self._address = BrokerAddress.parse(address) if isinstance(address, str) else address
+        self._place = str(self._address)
+        for url in self._address.urls:
+            connection_parameters(url, self._address, name)
+        self._nodes = NodeRotation(self._address.urls)
+        self._topology = topology
+        self._name = name
+        self._max_waiting = max_waiting
+        self._outgoing: deque[_Outgoing] = deque()
+        self._settlements: deque[tuple[Delivery, bool]] = deque()
+        self._arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
+        self._connection: pika.BlockingConnection | None = None
+        self._connected_to: str | None = None
+        self._publisher: BlockingChannel
+        self._session = 0
+        self._trouble = "it has not answered yet"
+        self._log = get_logger()
+        self._away_log = AwayLog()
+        self._thread = threading.Thread(target=self._run, name=f"broker-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect, and return at once."""
+        self._thread.start()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether messages flow now."""
+        return self._connection is not None
+
+    @property
+    def connected_to(self) -> str | None:
+        """The node to which messages flow now, without password."""
+        return self._connected_to
+
+    @property
+    def why_away(self) -> str | None:
+        """Why there is no connection now, None if there is one."""
+        return None if self.is_connected else f"no connection to the broker at {self._place}: {self._trouble}"
+
+    def wait_connected(self, timeout_s: float) -> None:
+        """Wait for the connection.
+
+        Raises
+        ------
+        BrokerError
+            The broker refuses, or does not answer in time.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_connected or self._nodes.is_refused_by_all, timeout_s)
+            if not self.is_connected:
+                raise BrokerError(self.why_away or "the connection to the broker comes and goes")
+
+    def publish(self, message: Message) -> Future[None]:
+        """Send a message as soon as there is a connection.
+
+        Returns
+        -------
+        Future
+            Done when the broker has confirmed; a `BrokerError` if it does not take the message, or if no
+            queue takes a mandatory one. Cancelling takes the message back if it was not begun to be sent.
+
+        Raises
+        ------
+        BrokerError
+            Too many messages wait already, the message cannot be sent at all, or the connection is closed.
+        """
+        outgoing = _Outgoing(message, encode_properties(message, self._name), Future())
+        with self._changed:
+            self._check_open()
+            if len(self._outgoing) >= self._max_waiting:
+                raise BrokerError(
+                    f"{len(self._outgoing)} messages wait for the broker at {self._place}: {self._trouble}"
+                )
+            self._outgoing.append(outgoing)
+        self._wake()
+        return outgoing.confirmation
+
+    def receive(self, timeout_s: float = 0.0) -> Delivery | None:
+        """Return what arrived next, None if there is nothing in time.
+
+        Raises
+        ------
+        BrokerError
+            The connection is closed.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            self._check_open()
+            try:
+                delivery = self._arrived.get(timeout=max(deadline - time.monotonic(), 0.0))
+            except queue.Empty:
+                return None
+            if delivery.session == self._session:
+                return delivery
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Tell the broker that a delivery is done with; without effect if its session is over."""
+        self._settle(delivery, is_accepted=True)
+
+    def reject(self, delivery: Delivery) -> None:
+        """Give a delivery to the dead letters; without effect if its session is over."""
+        self._settle(delivery, is_accepted=False)
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Send what waits if the broker is there, and end."""
+        self._closing.set()
+        self._wake()
+        with self._changed:
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._closing.is_set():
+            raise BrokerError(f"the connection to the broker at {self._place} is closed: {self._trouble}")
+
+    def _settle(self, delivery: Delivery, *, is_accepted: bool) -> None:
+        self._settlements.append((delivery, is_accepted))
+        self._wake()
+
+    def _wake(self) -> None:
+        """Make the thread look at its queues."""
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(pika.exceptions.AMQPError):
+                connection.add_callback_threadsafe(_nothing)
+
+    def _run(self) -> None:
+        try:
+            while not self._closing.is_set():
+                self._run_session()
+        except Exception as error:  # noqa: BLE001 -- the top of this thread: whatever it is, nobody else sees it
+            self._trouble = f"it ended by {error!r}"
+            self._log.exception("broker_thread_failed", broker=self._place)
+        finally:
+            self._closing.set()
+            self._give_up_waiting()
+
+    def _give_up_waiting(self) -> None:
+        with self._changed:
+            while self._outgoing:
+                outgoing = self._outgoing.popleft()
+                if outgoing.begin():
+                    outgoing.confirmation.set_exception(
+                        BrokerError(f"not confirmed by the broker at {self._place} before the end")
+                    )
+            self._changed.notify_all()
+
+    def _run_session(self) -> None:
+        """Connect to the next node and serve until the connection breaks or is to be closed."""
+        url = self._nodes.current
+        with contextlib.ExitStack() as stack:
+            try:
+                connection = pika.BlockingConnection(connection_parameters(url, self._address, self._name))
+                stack.callback(_close_quietly, connection)
+                self._trouble = "connected, but it does not answer to the declaration of exchanges and queues"
+                channel = self._open_channel(connection)
+                self._open_publisher(connection)
+                self._enter_session(connection, url)
+                self._serve(connection, channel)
+                self._topology.remove(channel)
+            except MissingExchangeError as error:
+                self._leave_session(str(error), is_refused=False)
+            except BrokerError as error:
+                self._leave_session(str(error), is_refused=True)
+            except CONNECTION_FAILURES as error:
+                self._leave_session(describe_failure(error), is_refused=is_refusal(error))
+            else:
+                self._leave_session("closed", is_refused=False)
+        self._closing.wait(self._nodes.pause_s())
+
+    def _open_channel(self, connection: pika.BlockingConnection) -> BlockingChannel:
+        channel = connection.channel()
+        queues = self._topology.declare(channel)
+        channel.basic_qos(prefetch_count=PREFETCH)
+        channel.add_on_cancel_callback(_stop_serving)
+        for name in queues:
+            channel.basic_consume(name, self._taker(name))
+        return channel
+
+    def _open_publisher(self, connection: pika.BlockingConnection) -> None:
+        """Open the channel on which messages go out; deliveries have one of their own, which stays."""
+        self._publisher = connection.channel()
+        self._publisher.confirm_delivery()
+
+    def _taker(self, name: str) -> Callable[..., None]:
+        """Return what pika calls for each message of a queue."""
+        session = self._session
+
+        def take(
+            _: BlockingChannel, method: pika.spec.Basic.Deliver, properties: pika.BasicProperties, body: bytes
+        ) -> None:
+            self._arrived.put(
+                Delivery(
+                    queue=name,
+                    body=body,
+                    headers=properties.headers or {},
+                    correlation_id=_text(properties.correlation_id),
+                    message_id=_text(properties.message_id),
+                    is_redelivered=method.redelivered,
+                    tag=method.delivery_tag,
+                    session=session,
+                )
+            )
+
+        return take
+
+    def _enter_session(self, connection: pika.BlockingConnection, url: str) -> None:
+        with self._changed:
+            self._connection = connection
+            self._connected_to = redact_url(url)
+            self._nodes.succeed()
+            self._changed.notify_all()
+        self._away_log.note_connected(self._connected_to)
+        self._log.info("broker_connected", broker=self._connected_to, name=self._name)
+
+    def _leave_session(self, trouble: str, *, is_refused: bool) -> None:
+        with self._changed:
+            self._connection = None
+            self._connected_to = None
+            self._session += 1
+            place = redact_url(self._nodes.current)
+            self._nodes.fail(is_refused=is_refused)
+            self._trouble = trouble
+            self._settlements.clear()
+            self._changed.notify_all()
+        if not self._closing.is_set():
+            self._away_log.note_away(place, trouble)
+
+    def _serve(self, connection: pika.BlockingConnection, channel: BlockingChannel) -> None:
+        while True:
+            is_closing = self._closing.is_set()
+            self._send_settlements(channel)
+            self._send_outgoing(connection)
+            if is_closing:
+                return
+            connection.process_data_events(time_limit=1.0)
+            if not channel.is_open:
+                raise pika.exceptions.ChannelClosed(0, "the broker closed the channel")
+
+    def _send_settlements(self, channel: BlockingChannel) -> None:
+        while self._settlements:
+            delivery, is_accepted = self._settlements.popleft()
+            if delivery.session != self._session:
+                continue
+            if is_accepted:
+                channel.basic_ack(delivery.tag)
+            else:
+                channel.basic_reject(delivery.tag, requeue=False)
+
+    def _send_outgoing(self, connection: pika.BlockingConnection) -> None:
+        """Publish in order; a message leaves the queue when its fate is known."""
+        while self._outgoing:
+            outgoing = self._outgoing[0]
+            if outgoing.begin():
+                self._send(connection, outgoing)
+            self._outgoing.popleft()
+
+    def _send(self, connection: pika.BlockingConnection, outgoing: _Outgoing) -> None:
+        message = outgoing.message
+        try:
+            self._publish_until_taken(connection, outgoing)
+        except pika.exceptions.UnroutableError:
+            outgoing.confirmation.set_exception(
+                BrokerError(
+                    f"nobody at the broker at {self._place} takes a {message.exchange} "
+                    f"for '{message.routing_key}': start the writer with this tag, or check the tag"
+                )
+            )
+        except pika.exceptions.NackError:
+            outgoing.confirmation.set_exception(
+                BrokerError(f"the broker at {self._place} did not take the {message.exchange}: its queue may be full")
+            )
+        except pika.exceptions.ChannelClosedByBroker as error:
+            # Sent again it would only close the next channel as well.
+            outgoing.confirmation.set_exception(BrokerError(_describe_refusal(error, message)))
+            self._outgoing.popleft()
+            raise
+        else:
+            outgoing.confirmation.set_result(None)
+
+    def _publish_until_taken(self, connection: pika.BlockingConnection, outgoing: _Outgoing) -> None:
+        """Publish, and again for a while where the broker says no.
+
+        A cluster says so while it loses a node, and a channel that was opened in that moment goes on to say so for
+        ever, because it asks the node that is gone (seen with RabbitMQ 3.10.8): so each attempt has a new channel.
+        """
+        message = outgoing.message
+        for pause_s in (*PAUSES_OF_REFUSALS_S, None):
+            try:
+                self._publisher.basic_publish(
+                    message.exchange, message.routing_key, message.body, outgoing.properties, message.is_mandatory
+                )
+            except pika.exceptions.NackError:
+                if pause_s is None:
+                    raise
+                connection.sleep(pause_s)
+                self._publisher.close()
+                self._open_publisher(connection)
+            else:
+                return
+
+
+def _describe_refusal(error: pika.exceptions.ChannelClosedByBroker, message: Message) -> str:
+    if error.reply_code == NOT_FOUND:
+        return f"the message was not sent: {explain_missing_exchange(message.exchange)}"
+    return f"the broker refused the message: {error.reply_text}"
+
+
+def _text(value: str | bytes | None) -> str | None:
+    """Return a short string as text; pika leaves one that is not UTF-8, of whoever sent it, as bytes."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def _stop_serving(_: object) -> None:
+    """End the session: the broker ended a consumer, because its queue was deleted or has moved."""
+    raise pika.exceptions.ConsumerCancelled
+
+
+def _close_quietly(connection: pika.BlockingConnection) -> None:
+    with contextlib.suppress(*CONNECTION_FAILURES):
+        if connection.is_open:
+            connection.close()
+
+
+def _nothing() -> None:
+    """Wake the connection's loop; it looks at the queues by itself."""

@@ -1,0 +1,86 @@
+"""TLS to the broker: what is checked, and what went wrong in words."""
+
+import re
+import ssl
+from pathlib import Path
+
+import pika
+
+from std_daq.amqp.address import TlsFiles
+from std_daq.amqp.url_file import is_open_to_others
+from std_daq.errors import BrokerError
+
+# Codes of OpenSSL's X509_verify_cert_error_string.
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_WRONG_HOST = (62, 64)
+_REASON = re.compile(r"\[SSL: (\w+)\]")
+
+
+def tls_options(files: TlsFiles, host: str) -> pika.SSLOptions:
+    """Return what pika needs for a connection on which the broker proves to be the one it should be.
+
+    Parameters
+    ----------
+    files
+        Certificates and key.
+    host
+        Name or address that the broker's certificate must be for.
+
+    Raises
+    ------
+    BrokerError
+        A file cannot be used; the text names it.
+    """
+    try:
+        context = ssl.create_default_context(cafile=files.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise BrokerError(f"broker.ca_file {files.ca_file}: {_reason(error)}") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if files.cert_file is not None and files.key_file is not None:
+        _load_certificate(context, files.cert_file, files.key_file)
+    return pika.SSLOptions(context, server_hostname=host)
+
+
+def _load_certificate(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
+    try:
+        is_open = is_open_to_others(key_file)
+        # An empty passphrase, because OpenSSL would ask for one at the terminal.
+        context.load_cert_chain(cert_file, key_file, password="")
+    except (OSError, ssl.SSLError) as error:
+        raise BrokerError(f"broker.cert_file {cert_file} with broker.key_file {key_file}: {_reason(error)}") from None
+    if is_open:
+        raise BrokerError(f"broker.key_file {key_file}: others may read this private key; chmod o= {key_file}")
+
+
+def explain_tls_failure(error: BaseException) -> str | None:
+    """Return what went wrong in the handshake and what to do; None if it was something else."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code in _WRONG_HOST:
+            return f"its certificate is for another host ({error.verify_message}): use the name in the certificate"
+        if error.verify_code == _EXPIRED:
+            return "its certificate has expired: give the broker a new one"
+        if error.verify_code == _NOT_YET_VALID:
+            return "its certificate is not valid yet: check the clocks"
+        return f"its certificate is not trusted ({error.verify_message}): set broker.ca_file to its authority's one"
+    reason = _openssl_reason(error)
+    if reason is None:
+        return None
+    if reason == "WRONG_VERSION_NUMBER":
+        return "it does not speak TLS at this port: use its TLS port (5671), or amqp:// for a plain one"
+    if "ALERT" in reason:
+        return f"it refuses our side of TLS ({reason}): set broker.cert_file and broker.key_file to what it accepts"
+    return f"TLS failed: {reason}"
+
+
+def _openssl_reason(error: BaseException) -> str | None:
+    """Return OpenSSL's name of what went wrong; pika keeps of some errors the text alone."""
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason
+    found = _REASON.search(str(error))
+    return found[1] if found else None
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"no usable PEM ({error.reason or error})"
+    return error.strerror or str(error)

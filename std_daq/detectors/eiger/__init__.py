@@ -1,5 +1,0 @@
-"""EIGER: quarter modules of 512 x 256 pixels, 4 to 32 bits, one UDP port each."""
-
-from std_daq.detectors.eiger.detector import Eiger, EigerOptions
-
-__all__ = ["Eiger", "EigerOptions"]

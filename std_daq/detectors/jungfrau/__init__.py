@@ -1,6 +1,0 @@
-"""JUNGFRAU: modules of 1024 x 512 pixels with three gain stages, raw or corrected to energies or photons."""
-
-from std_daq.detectors.jungfrau.detector import Jungfrau
-from std_daq.detectors.jungfrau.options import JungfrauOptions
-
-__all__ = ["Jungfrau", "JungfrauOptions"]

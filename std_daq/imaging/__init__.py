@@ -1,0 +1,1 @@
+"""Detectors that take images: their configuration, packets, buffers and files."""

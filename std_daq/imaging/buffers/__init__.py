@@ -1,0 +1,1 @@
+"""The rings of frames and images, and their readers."""

@@ -1,0 +1,153 @@
+"""FrameBuffer: raw frames of all modules of a detector, as the receivers place them."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.errors import ConfigError
+from std_daq.imaging.protocols.module_frame import module_frame_dtype
+from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
+from std_daq.shm.ring import RingBuffer, RingGeometry, attach_segment
+from std_daq.shm.segment import PAGE, Segment
+
+LEAST_SLOTS = 8
+ENTRIES_PER_SLOT = 4
+SIZE_KEY = "shared_memory.frame_buffer_gb"
+
+
+class FrameBuffer(RingBuffer):
+    """Ring of raw frames: a slot's parts are the modules, `headers` are ModuleFrames, slot = frame number % n_slots.
+
+    Several receiver processes may write to one FrameBuffer, each to modules of its own and with a journal of its
+    own: the one at the index of its first module.
+    """
+
+    def __init__(self, segment: Segment, geometry: RingGeometry, header: np.dtype[Any], entry: np.dtype[Any]) -> None:
+        super().__init__(segment, geometry, header, entry)
+        # A field of all headers is read several times as fast as a field of one.
+        self._frame_indices: NDArray[np.uint64] = self.headers["frame_index"]
+        self._first_arrivals: NDArray[np.uint64] = self.headers["first_arrival_ns"]
+        self._n_received: NDArray[np.uint32] = self.headers["n_received_packets"]
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        n_modules: int,
+        frame_bytes: int,
+        n_units: int,
+        buffer_bytes: int,
+        n_slots: int | None = None,
+        slots_multiple: int = 1,
+    ) -> tuple[Self, bool]:
+        """Make the ring or take it over; returns it and whether it is new.
+
+        Parameters
+        ----------
+        n_modules, frame_bytes, n_units
+            Modules, and the bytes and units (see PacketLayout) of one frame.
+        buffer_bytes
+            Memory for the pixels; gives the slots where ``n_slots`` does not.
+        slots_multiple
+            The slots are rounded down to a multiple of this.
+
+        Raises
+        ------
+        ConfigError
+            When the memory does not hold enough slots.
+        SharedMemoryError
+            When the memory cannot be had.
+        """
+        header = module_frame_dtype(n_units)
+        slot_bytes = n_modules * (-(-frame_bytes // PAGE) * PAGE)
+        n_slots = n_slots or buffer_bytes // slot_bytes
+        n_slots -= n_slots % slots_multiple
+        if n_slots < LEAST_SLOTS:
+            raise ConfigError(
+                f"this holds {n_slots} frames of {n_modules} modules, at least {LEAST_SLOTS} are needed",
+                key=SIZE_KEY,
+                value=buffer_bytes / 1e9,
+                remedy=f"set it to {LEAST_SLOTS * slot_bytes / 1e9:.3f} or more",
+            )
+        geometry = RingGeometry(
+            kind="frames",
+            n_slots=n_slots,
+            n_parts=n_modules,
+            data_bytes=frame_bytes,
+            header_bytes=header.itemsize,
+            n_journals=n_modules,
+            n_entries=n_slots * ENTRIES_PER_SLOT,
+            entry_bytes=RAW_METADATA.itemsize,
+            attributes={"n_units": n_units},
+        )
+        return cls.create_or_attach(path, geometry, header, RAW_METADATA, size_key=SIZE_KEY)
+
+    @classmethod
+    def attach(cls, path: Path) -> Self:
+        """Attach as a reader; raises SharedMemoryError."""
+        segment, geometry = attach_segment(path, "frames")
+        return cls(segment, geometry, module_frame_dtype(geometry.attributes["n_units"]), RAW_METADATA)
+
+    @property
+    def n_modules(self) -> int:
+        """Modules of the detector."""
+        return self.geometry.n_parts
+
+    def index(self, frame_number: int, module: int) -> int:
+        """Return where a module's frame lies in `headers` and `data`."""
+        return (frame_number % self.geometry.n_slots) * self.geometry.n_parts + module
+
+    def frame(self, index: int) -> NDArray[np.uint8]:
+        """Return the bytes of a frame where they lie, (frame_bytes,)."""
+        frame: NDArray[np.uint8] = self.data[index]
+        return frame
+
+    def header(self, index: int) -> Any:
+        """Return the ModuleFrame where it lies, a struct of shape (1,)."""
+        return self.headers[index : index + 1]
+
+    def locate(self, exposure: Any, module: int) -> tuple[int, int] | None:
+        """Return where a module's frame of an exposure lies, and its generation, to be compared after use.
+
+        A frame in the slot belongs to the exposure if its number is right and it began within the exposure's
+        arrival: a module that is silent may have left a frame of the same number from before a restart.
+
+        Parameters
+        ----------
+        exposure
+            RawMetadata of the receiver of this module, a struct of shape (1,).
+        module
+            The module.
+
+        Returns
+        -------
+        Index in `headers` and `data`, and generation; None where nothing of this module came or is still there.
+        """
+        return self.find(
+            int(exposure["frame_index"][0]),
+            module,
+            int(exposure["first_arrival_ns"][0]),
+            int(exposure["last_arrival_ns"][0]),
+        )
+
+    def find(
+        self, frame_index: int, module: int, first_arrival_ns: int, last_arrival_ns: int
+    ) -> tuple[int, int] | None:
+        """Return what `locate` does, given what a RawMetadata says of the exposure."""
+        index = self.index(frame_index, module)
+        generation = self.generation(index)
+        is_ours = (
+            generation % 2 == 0
+            and int(self._frame_indices[index]) == frame_index
+            and first_arrival_ns <= int(self._first_arrivals[index]) <= last_arrival_ns
+            and int(self._n_received[index]) > 0
+        )
+        return (index, generation) if is_ours else None
+
+    def close(self) -> None:
+        """Let go of the ring; arrays taken from it must not be used any more."""
+        del self._frame_indices, self._first_arrivals, self._n_received
+        super().close()

@@ -1,0 +1,90 @@
+"""FrameFollower: the raw frames of a running platform, module by module, for calibration."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.config.paths import frame_buffer_path, frames_address
+from std_daq.streams.doorbell import Doorbell
+from std_daq.streams.follower import RingFollower
+
+_FEW_ENTRIES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RawFrame:
+    """One module's frame: its bytes are a copy, (frame_bytes,)."""
+
+    module: int
+    frame_index: int
+    daq_rec: int
+    pixels: NDArray[np.uint8]
+
+
+class FrameFollower:
+    """Follows the receivers from now on; gives only whole frames, and counts what it left out.
+
+    Parameters
+    ----------
+    config
+        The detector.
+
+    Attributes
+    ----------
+    n_incomplete
+        Frames left out because packets were missing, or nothing of the module came.
+    n_overwritten
+        Frames left out because this reader was too slow.
+    """
+
+    def __init__(self, config: DetectorConfig) -> None:
+        path = frame_buffer_path(config)
+        self._modules = [[m for m in part.modules if m not in config.deactivate] for part in config.receivers]
+        self._followers = [RingFollower(lambda: FrameBuffer.attach(path), journal=part[0]) for part in config.receivers]
+        self._doorbell = Doorbell(*(frames_address(config, part) for part in config.receivers))
+        self.n_incomplete = 0
+        self.n_overwritten = 0
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until a receiver publishes something, at most ``timeout_s``."""
+        if not any(follower.lag for follower in self._followers):
+            self._doorbell.wait(timeout_s)
+
+    def read(self) -> Iterator[RawFrame]:
+        """Yield frames that have been published and not been read."""
+        for follower, modules in zip(self._followers, self._modules, strict=True):
+            part = follower.read(_FEW_ENTRIES)
+            if part is None or follower.ring is None:
+                continue
+            self.n_overwritten += part.n_lost * len(modules)
+            for entry in part.entries:
+                for module in modules:
+                    frame = self._copy(follower.ring, entry.reshape(1), module)
+                    if frame is not None:
+                        yield frame
+
+    def close(self) -> None:
+        """Let go of the rings."""
+        self._doorbell.close()
+        for follower in self._followers:
+            follower.close()
+
+    def _copy(self, ring: FrameBuffer, exposure: NDArray[np.void], module: int) -> RawFrame | None:
+        place = ring.locate(exposure, module)
+        if place is None:
+            self.n_incomplete += 1
+            return None
+        index, generation = place
+        header = ring.headers[index].copy()
+        pixels = ring.frame(index).copy()
+        if not ring.is_unchanged(index, generation):
+            self.n_overwritten += 1
+            return None
+        if header["n_missing_packets"]:
+            self.n_incomplete += 1
+            return None
+        return RawFrame(module, int(header["frame_index"]), int(header["daq_rec"]), pixels)

@@ -1,0 +1,169 @@
+"""ImageBuffer: whole images with their metadata; the generic camera that everything downstream reads."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.errors import ConfigError
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code, dtype_of_code
+from std_daq.shm.ring import RingBuffer, RingGeometry, attach_segment
+from std_daq.shm.segment import PAGE, Segment
+
+LEAST_SLOTS = 4
+LEAST_ENTRIES = 65536
+ENTRIES_PER_SLOT = 4
+SIZE_KEY = "ram_buffer_gb"
+_METADATA_AT = 64  # on another cache line than the generation
+NO_IMAGE = 2**64 - 1
+"""Sequence in the header of a slot that holds no image: it is being written, or its image was given up."""
+
+
+def image_slot_dtype(n_modules: int) -> np.dtype[Any]:
+    """Return the type of a slot's header: generation, metadata, and the packets that are missing of each module."""
+    return np.dtype(
+        {
+            "names": ["generation", "metadata", "missing_packets"],
+            "formats": ["<u8", IMAGE_METADATA, ("<u4", (n_modules,))],
+            "offsets": [0, _METADATA_AT, _METADATA_AT + IMAGE_METADATA.itemsize],
+            "itemsize": -(-(_METADATA_AT + IMAGE_METADATA.itemsize + 4 * n_modules) // 64) * 64,
+        }
+    )
+
+
+class ImageBuffer(RingBuffer):
+    """Ring of images: slot = sequence % n_slots, where the sequence is the image's place in the journal.
+
+    Attributes
+    ----------
+    images
+        Pixels of all slots, (n_slots, height, width).
+    frame_index_step
+        Distance of the frame indices of consecutive images.
+    """
+
+    def __init__(self, segment: Segment, geometry: RingGeometry) -> None:
+        super().__init__(segment, geometry, image_slot_dtype(geometry.attributes["n_modules"]), IMAGE_METADATA)
+        height, width = geometry.attributes["shape"]
+        self.shape: tuple[int, int] = (height, width)
+        self.dtype = dtype_of_code(geometry.attributes["dtype"])
+        self.n_modules: int = geometry.attributes["n_modules"]
+        self.frame_index_step: int = geometry.attributes.get("frame_index_step", 1)
+        self.journal = self.journals[0]
+        self._sequences: NDArray[np.uint64] = self.headers["metadata"]["sequence"]
+        self._empty_header["metadata"]["sequence"] = NO_IMAGE
+        self._header_bytes: memoryview = self.headers.view(np.uint8).data
+        self.images: NDArray[Any] = np.ndarray(
+            (geometry.n_slots, height, width),
+            self.dtype,
+            buffer=segment.bytes.data,
+            offset=geometry.offsets()["data"],
+            strides=(geometry.data_stride, width * self.dtype.itemsize, self.dtype.itemsize),
+        )
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        shape: tuple[int, int],
+        dtype: np.dtype[Any],
+        n_modules: int,
+        buffer_bytes: int,
+        n_slots: int | None = None,
+        frame_index_step: int = 1,
+    ) -> tuple[Self, bool]:
+        """Make the ring or take it over; returns it and whether it is new.
+
+        Parameters
+        ----------
+        shape, dtype
+            Height and width of an image, and the type of a pixel.
+        n_modules
+            Modules whose missing packets are told.
+        buffer_bytes
+            Memory for the pixels; gives the slots where ``n_slots`` does not.
+        frame_index_step
+            Distance of the frame indices of consecutive images: more than 1 where several servers share the images.
+
+        Raises
+        ------
+        ConfigError
+            When the memory does not hold enough slots.
+        SharedMemoryError
+            When the memory cannot be had.
+        """
+        image_bytes = shape[0] * shape[1] * np.dtype(dtype).itemsize
+        slot_bytes = -(-image_bytes // PAGE) * PAGE
+        n_slots = n_slots or buffer_bytes // slot_bytes
+        if n_slots < LEAST_SLOTS:
+            raise ConfigError(
+                f"this holds {n_slots} images of {image_bytes / 1e6:.1f} MB, at least {LEAST_SLOTS} are needed",
+                key=SIZE_KEY,
+                value=buffer_bytes / 1e9,
+                remedy=f"set it to {LEAST_SLOTS * slot_bytes / 1e9:.3f} or more",
+            )
+        geometry = RingGeometry(
+            kind="images",
+            n_slots=n_slots,
+            n_parts=1,
+            data_bytes=image_bytes,
+            header_bytes=image_slot_dtype(n_modules).itemsize,
+            n_journals=1,
+            n_entries=max(LEAST_ENTRIES, n_slots * ENTRIES_PER_SLOT),
+            entry_bytes=IMAGE_METADATA.itemsize,
+            attributes={
+                "shape": list(shape),
+                "dtype": dtype_code(dtype),
+                "n_modules": n_modules,
+                "frame_index_step": frame_index_step,
+            },
+        )
+        segment, is_new = Segment.create_or_attach(
+            path, geometry.offsets()["total"], asdict(geometry), size_key=SIZE_KEY
+        )
+        return cls(segment, geometry), is_new
+
+    @classmethod
+    def attach(cls, path: Path) -> Self:
+        """Attach as a reader; raises SharedMemoryError."""
+        segment, geometry = attach_segment(path, "images")
+        return cls(segment, geometry)
+
+    def begin(self, index: int) -> int:
+        """Start writing a slot; it holds no image until its metadata are written, also if that never happens."""
+        generation = super().begin(index)
+        self._sequences[index] = NO_IMAGE
+        return generation
+
+    def read_header(self, index: int) -> tuple[bytes, bytes]:
+        """Return the metadata of a slot and its missing packets, as the bytes of ImageMetadata and of u32s."""
+        # Much faster than by the names of fields.
+        start = index * self.headers.itemsize + _METADATA_AT
+        end = start + IMAGE_METADATA.itemsize
+        return bytes(self._header_bytes[start:end]), bytes(self._header_bytes[end : end + 4 * self.n_modules])
+
+    def write_header(self, index: int, metadata: bytes, missing_packets: bytes) -> None:
+        """Write what `read_header` returns; between `begin` and `end`."""
+        start = index * self.headers.itemsize + _METADATA_AT
+        end = start + IMAGE_METADATA.itemsize
+        self._header_bytes[start:end] = metadata
+        self._header_bytes[end : end + 4 * self.n_modules] = missing_packets
+
+    def slot(self, sequence: int) -> int:
+        """Return the slot of an image."""
+        return sequence % self.geometry.n_slots
+
+    def holds(self, sequence: int) -> bool:
+        """Return whether the image is (still) in its slot; ask `is_unchanged` after use all the same."""
+        slot = self.slot(sequence)
+        generation = self.generation(slot)
+        is_same = int(self._sequences[slot]) == sequence and generation > 0
+        return is_same and self.is_unchanged(slot, generation)
+
+    def close(self) -> None:
+        """Let go of the ring; arrays taken from it must not be used any more."""
+        del self.images, self.journal, self._sequences, self._header_bytes
+        super().close()

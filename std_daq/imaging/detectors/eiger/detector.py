@@ -1,0 +1,125 @@
+"""Eiger: what the platform asks of a detector, answered for EIGER."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from std_daq.errors import ConfigError
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.detectors.eiger.geometry import QUARTER
+from std_daq.imaging.detectors.eiger.packets import PAYLOAD_BYTES, eiger_layout, eiger_packets
+from std_daq.imaging.detectors.fill_value import fill_value
+from std_daq.imaging.detectors.interface import SimulatedFrame
+from std_daq.imaging.detectors.module_map import place_modules
+from std_daq.imaging.detectors.packet_layout import PacketLayout
+from std_daq.imaging.detectors.patterns import PhotonScene, counter_image, cycle_images, gradient_image
+from std_daq.imaging.detectors.pixel_mask import geometric_pixel_mask
+from std_daq.imaging.detectors.registry import parse_options
+
+if TYPE_CHECKING:
+    from std_daq.imaging.detectors.eiger.converter import EigerConverter
+
+PIXEL_TYPES: dict[int, np.dtype[Any]] = {4: np.dtype("u1"), 8: np.dtype("u1"), 16: np.dtype("<u2"), 32: np.dtype("<u4")}
+
+
+class EigerOptions(BaseModel):
+    """Options of an EIGER: none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Eiger:
+    """An EIGER of any number of quarter modules.
+
+    Parameters
+    ----------
+    config
+        ``bit_depth`` is 4, 8, 16 or 32; a "module" is a quarter, 514 x 256 pixels with the gap between its two chips.
+        ``image_id`` is the frame number.
+    """
+
+    Options: ClassVar[type[BaseModel]] = EigerOptions
+    patterns: ClassVar[tuple[str, ...]] = ("photons", "counter", "gradient", "dark")
+
+    def __init__(self, config: DetectorConfig) -> None:
+        parse_options(config, EigerOptions)
+        if config.bit_depth not in PIXEL_TYPES:
+            raise ConfigError(
+                "an EIGER has no such mode",
+                key="bit_depth",
+                value=config.bit_depth,
+                remedy="give 4, 8, 16 or 32",
+            )
+        if config.image_id != "frame_number":
+            raise ConfigError(
+                "EIGER packets carry no pulse id", key="image_id", value=config.image_id, remedy="give 'frame_number'"
+            )
+        self.config = config
+        self.n_ports = config.n_modules
+        self.image_dtype = PIXEL_TYPES[config.bit_depth]
+        self.bit_depth_readout = config.bit_depth
+        self.is_pixel_mask_applied = True  # gaps, and modules that are off
+        self.placements = place_modules(config, [QUARTER.size])
+        self.fill_value = fill_value(config, self.image_dtype)
+
+    def module_of_port(self, port: int) -> int:
+        """Return the quarter module of a port."""
+        return port
+
+    def packet_layout(self, module: int) -> PacketLayout:  # noqa: ARG002 - all modules are alike
+        """Return how packets look."""
+        return eiger_layout(self.config.bit_depth)
+
+    def converter(self) -> "EigerConverter":
+        """Return the converter; an EIGER needs no calibration."""
+        from std_daq.imaging.detectors.eiger.converter import EigerConverter
+
+        return EigerConverter(self.config, self.placements, self.image_dtype, self.fill_value)
+
+    def pixel_mask(self) -> NDArray[np.uint32]:
+        """Return the mask of gaps and modules that are off."""
+        return geometric_pixel_mask(self.config, self.placements, QUARTER)
+
+    def raw_module_shape(self) -> tuple[int, int]:
+        """Return rows and columns of a quarter."""
+        return QUARTER.rows, QUARTER.columns
+
+    def packets(
+        self,
+        module: int,
+        frame_number: int,
+        raw: NDArray[Any],
+        *,
+        pulse_id: int,  # noqa: ARG002 - EIGER packets carry none
+        timestamp: int,
+        daq_rec: int = 0,  # noqa: ARG002
+    ) -> SimulatedFrame:
+        """Return the packets of one quarter; 4-bit pixels are given as u8, one a byte."""
+        packets = eiger_packets(module, frame_number, raw, self.config.bit_depth, timestamp)
+        lengths = np.full(len(packets), packets.shape[1], np.int64)
+        return SimulatedFrame(port=module, packets=packets, lengths=lengths)
+
+    def simulated_frames(self, pattern: str, seed: int) -> Iterator[NDArray[Any]]:
+        """Yield raw pixels: ``photons`` are counts, ``counter`` and ``gradient`` wrap at the bit depth."""
+        shape = (self.config.n_modules, QUARTER.rows, QUARTER.columns)
+        largest = np.uint32(2**self.config.bit_depth - 1)
+        if pattern == "counter":
+            return cycle_images(lambda index: (counter_image(shape, index, seed) & largest).astype(self.image_dtype))
+        if pattern == "gradient":
+            return cycle_images(lambda index: (gradient_image(shape, index) & largest).astype(self.image_dtype))
+        if pattern == "dark":
+            return cycle_images(lambda _: np.zeros(shape, self.image_dtype))
+        scene = PhotonScene(self.config.image_shape, seed, self.config.nexus.beam_center_px)
+
+        def photons(index: int) -> NDArray[Any]:
+            image = np.minimum(scene.counts(index), largest).astype(self.image_dtype)
+            return np.stack([QUARTER.take(placement.view(image)) for placement in self.placements])
+
+        return cycle_images(photons)
+
+
+# Units are packets, and packets are whole rows.
+assert all(PAYLOAD_BYTES * 8 % (QUARTER.columns * bits) == 0 for bits in PIXEL_TYPES)  # noqa: S101

@@ -1,0 +1,57 @@
+"""GigafrostConverter: packed rows unpacked into the image."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.imaging.detectors.gigafrost.geometry import LinkRows
+from std_daq.imaging.detectors.gigafrost.kernels import unpack_rows
+from std_daq.imaging.detectors.interface import CalibrationFile
+
+
+class GigafrostConverter:
+    """Unpacks and places rows; see `std_daq.imaging.detectors.interface.FrameConverter`.
+
+    Parameters
+    ----------
+    places
+        Where the rows of each module lie in the image.
+    deactivated
+        Modules that are off.
+    fill_value
+        Value of pixels that did not arrive.
+    """
+
+    calibration: tuple[CalibrationFile, ...] = ()
+
+    def __init__(self, places: Sequence[LinkRows], deactivated: Iterable[int], fill_value: Any) -> None:
+        self._places = places
+        self._deactivated = frozenset(deactivated)
+        self._fill = fill_value
+
+    def convert(
+        self,
+        module: int,
+        frame: NDArray[np.uint8],
+        received: NDArray[np.uint64],
+        daq_rec: int,  # noqa: ARG002 - pixels do not depend on it
+        image: NDArray[Any],
+    ) -> None:
+        """Write one module's rows into the image."""
+        if module in self._deactivated:
+            self.fill(module, image)
+            return
+        at = self._places[module]
+        unpack_rows(frame.reshape(at.height, -1), received, image, at.y_first, at.y_step, at.left, self._fill)
+
+    def fill(self, module: int, image: NDArray[Any]) -> None:
+        """Write the fill value to all rows of a module."""
+        self._places[module].view(image)[:] = self._fill
+
+    def fill_gaps(self, image: NDArray[Any]) -> None:
+        """Do nothing: every pixel belongs to a module."""
+
+    def reload(self) -> None:
+        """Return None: there are no files."""

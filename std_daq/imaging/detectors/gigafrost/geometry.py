@@ -1,0 +1,99 @@
+"""How the rows of GIGAFROST's quadrants and links lie in the image."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.errors import ConfigError
+from std_daq.imaging.config.model import DetectorConfig
+
+N_MODULES = 8
+LARGEST_EDGE = 2016
+# Packets may end with 36 bytes of padding, which have to be told from a row: 24 pixels of a quadrant are 36 bytes.
+SMALLEST_WIDTH = 52
+
+
+class Quadrant(IntEnum):
+    """Numbers of the quadrants in packets."""
+
+    SOUTH_WEST = 0
+    SOUTH_EAST = 1
+    NORTH_WEST = 2
+    NORTH_EAST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRows:
+    """Where the rows of one module, a quadrant's link, lie in the image.
+
+    Parameters
+    ----------
+    y_first
+        Row of the image that holds the module's row 0.
+    y_step
+        2 or -2: the other link has the rows in between. Rows go from the middle line outwards.
+    left, width, height
+        First column in the image; pixels of a row; rows.
+    """
+
+    y_first: int
+    y_step: int
+    left: int
+    width: int
+    height: int
+
+    def view(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Return the module's pixels of an image, row 0 first, (height, width)."""
+        rows = self.y_first + self.y_step * np.arange(self.height)
+        return image[min(rows[0], rows[-1]) : max(rows[0], rows[-1]) + 1 : 2, self.left : self.left + self.width][
+            :: 1 if self.y_step > 0 else -1
+        ]
+
+
+def quadrant_and_link(module: int) -> tuple[Quadrant, int]:
+    """Return the quadrant and link of a module."""
+    return Quadrant(module // 2), module % 2
+
+
+def link_rows(module: int, image_shape: tuple[int, int]) -> LinkRows:
+    """Return the place of a module in an image (height, width)."""
+    height, width = image_shape
+    quadrant, link = quadrant_and_link(module)
+    is_north = quadrant in (Quadrant.NORTH_WEST, Quadrant.NORTH_EAST)
+    is_east = quadrant in (Quadrant.SOUTH_EAST, Quadrant.NORTH_EAST)
+    return LinkRows(
+        y_first=height // 2 - 1 - link if is_north else height // 2 + link,
+        y_step=-2 if is_north else 2,
+        left=width // 2 if is_east else 0,
+        width=width // 2,
+        height=height // 4,
+    )
+
+
+def check_geometry(config: DetectorConfig) -> None:
+    """Check the numbers that the image is cut by; raises ConfigError."""
+    if config.n_modules != N_MODULES:
+        raise ConfigError(
+            "a GIGAFROST has four quadrants with two links each",
+            key="n_modules",
+            value=config.n_modules,
+            remedy=f"give {N_MODULES}",
+        )
+    for key, edge in (
+        ("image_pixel_height", config.image_pixel_height),
+        ("image_pixel_width", config.image_pixel_width),
+    ):
+        if edge % 4 or edge > LARGEST_EDGE:
+            raise ConfigError(
+                "no such region of interest", key=key, value=edge, remedy=f"give a multiple of 4 up to {LARGEST_EDGE}"
+            )
+    if config.image_pixel_width < SMALLEST_WIDTH:
+        raise ConfigError(
+            "rows are not longer than the padding of packets",
+            key="image_pixel_width",
+            value=config.image_pixel_width,
+            remedy=f"give at least {SMALLEST_WIDTH}",
+        )

@@ -1,0 +1,94 @@
+"""Reading HDF5 calibration files: shapes, types and what is wrong with them, in words."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from std_daq.errors import CalibrationError
+from std_daq.imaging.detectors.interface import CalibrationFile
+
+HASH_BLOCK_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What tells that a file was changed or replaced."""
+
+    path: Path
+    mtime_ns: int
+    size: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path, role: str) -> "FileStamp":
+        """Look at a file; raises CalibrationError where there is none."""
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise CalibrationError(
+                f"the {role} file cannot be read: {error.strerror}",
+                file=path,
+                remedy="relative paths start at the working directory of the service",
+            ) from None
+        return cls(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+@contextmanager
+def open_calibration(path: Path, role: str) -> Iterator[tuple[Any, CalibrationFile, FileStamp]]:
+    """Open a file for reading and yield its HDF5 root, its checksum, and its stamp.
+
+    Raises
+    ------
+    CalibrationError
+        Where the file is missing or no HDF5 file, or was changed while it was read.
+    """
+    import h5py
+    import hdf5plugin  # noqa: F401 - registers the filters that files may be compressed with
+
+    stamp = FileStamp.of(path, role)
+    try:
+        digest = _sha256(path)
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise CalibrationError(f"the {role} file is not a readable HDF5 file: {error}", file=path) from None
+    with file:
+        yield file, CalibrationFile(role, path, digest), stamp
+    if FileStamp.of(path, role) != stamp:
+        raise CalibrationError(
+            f"the {role} file was changed while it was read",
+            file=path,
+            remedy="write a new file beside it and rename it to this name",
+        )
+
+
+def dataset(file: Any, name: str, shapes: list[tuple[int, ...]], kinds: str, path: Path) -> Any:
+    """Return a dataset whose shape is one of ``shapes`` and whose type is of one of numpy's ``kinds``.
+
+    Raises
+    ------
+    CalibrationError
+        With dataset, shape found and shapes expected.
+    """
+    import h5py
+
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset):
+        present = ", ".join(f"/{key}" for key in file) or "nothing"
+        raise CalibrationError("there is no such dataset", file=path, key=name, remedy=f"the file holds {present}")
+    if found.shape not in shapes:
+        expected = " or ".join(map(str, shapes))
+        raise CalibrationError(f"the shape is {found.shape}", file=path, key=name, remedy=f"expected {expected}")
+    if found.dtype.kind not in kinds:
+        raise CalibrationError(f"the type {found.dtype} holds no such numbers", file=path, key=name)
+    return found
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(HASH_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

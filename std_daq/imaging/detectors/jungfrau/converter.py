@@ -1,0 +1,171 @@
+"""Converters of JUNGFRAU frames: raw, energies, photons."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.detectors.interface import CalibrationFile
+from std_daq.imaging.detectors.jungfrau.geometry import COLUMNS, ROWS, WHOLE_RECTANGLE, grid_of
+from std_daq.imaging.detectors.jungfrau.kernels import BLOCK, correct_to_counts, correct_to_energy, spread_double_pixels
+from std_daq.imaging.detectors.jungfrau.options import JungfrauOptions
+from std_daq.imaging.detectors.jungfrau.packets import ROWS_PER_PACKET
+from std_daq.imaging.detectors.jungfrau.tables import CalibrationTables, load_tables
+from std_daq.imaging.detectors.kernels import place_chips
+from std_daq.imaging.detectors.module_map import Placement
+from std_daq.imaging.detectors.pixel_mask import gap_pixels
+
+HIGH_GAIN_BIT = 1
+
+
+class JungfrauConverter:
+    """Places raw pixels; see `std_daq.imaging.detectors.interface.FrameConverter`.
+
+    Parameters
+    ----------
+    config
+        The detector's configuration.
+    options
+        Its ``detector`` section.
+    placements
+        Where the modules lie.
+    fill
+        Value of pixels that did not arrive, of the image's type.
+    """
+
+    def __init__(
+        self, config: DetectorConfig, options: JungfrauOptions, placements: tuple[Placement, ...], fill: Any
+    ) -> None:
+        self._config = config
+        self._options = options
+        self._placements = placements
+        self._fill = fill
+        self._deactivated = frozenset(config.deactivate)
+        self._grid = grid_of(placements[0])
+        self._are_gaps_spread = self._grid.gap > 0 and options.double_pixels != "keep"
+        self._filled = WHOLE_RECTANGLE if self._are_gaps_spread else self._grid
+        self._gaps = gap_pixels(config.image_shape, placements, self._filled)
+
+    @property
+    def calibration(self) -> tuple[CalibrationFile, ...]:
+        """The files whose contents are applied: none."""
+        return ()
+
+    def convert(
+        self, module: int, frame: NDArray[np.uint8], received: NDArray[np.uint64], daq_rec: int, image: NDArray[Any]
+    ) -> None:
+        """Write one module's pixels into the image."""
+        if module in self._deactivated:
+            self.fill(module, image)
+            return
+        at = self._placements[module]
+        steps = at.y_first, at.x_first, at.y_step, at.x_step
+        raw = frame.view("<u2").reshape(ROWS, COLUMNS)
+        self._place(module, raw, received, daq_rec, image, steps)
+
+    def fill(self, module: int, image: NDArray[Any]) -> None:
+        """Write the fill value to all pixels of a module."""
+        self._filled.fill(self._placements[module].view(image), self._fill)
+
+    def fill_gaps(self, image: NDArray[Any]) -> None:
+        """Write the fill value to the pixels of no module, and between the chips where the gaps are kept."""
+        image[self._gaps] = self._fill
+
+    def reload(self) -> "JungfrauConverter | None":
+        """Return None: there are no files."""
+        return None
+
+    def _place(
+        self,
+        module: int,  # noqa: ARG002 - all modules are alike
+        raw: NDArray[np.uint16],
+        received: NDArray[np.uint64],
+        daq_rec: int,  # noqa: ARG002 - raw pixels are the same in high gain
+        image: NDArray[Any],
+        steps: tuple[int, int, int, int],
+    ) -> None:
+        grid = self._grid
+        place_chips(raw, received, ROWS_PER_PACKET, grid.chip, grid.gap, image, *steps, self._fill)
+
+
+class CorrectingConverter(JungfrauConverter):
+    """Converts to energies (float32) or photons (int32).
+
+    In detail: a pixel's energy in keV is ``(float32(adc) - pedestal) * float32(1 / gain)`` of its gain stage, computed
+    in float32; photons are that divided by ``factor``, rounded half to even, limited to int32. Gain code 2, masked
+    pixels, and frames in high gain where the files have no planes for it give the fill value. A saturated
+    pixel (0xC000, or 0x3FFF in high gain) keeps its value, the largest that it can have: it shows as an overload,
+    whereas the fill value would read as no signal.
+
+    Parameters
+    ----------
+    tables
+        The loaded files, by default read now.
+
+    Raises
+    ------
+    CalibrationError
+        Where the files do not fit.
+    """
+
+    def __init__(
+        self,
+        config: DetectorConfig,
+        options: JungfrauOptions,
+        placements: tuple[Placement, ...],
+        fill: Any,
+        tables: CalibrationTables | None = None,
+    ) -> None:
+        super().__init__(config, options, placements, fill)
+        self._tables = load_tables(options, config.n_modules) if tables is None else tables
+        self._tables_by_module = _for_kernels(self._tables.by_module)
+        self._high_gain_tables = _for_kernels(self._tables.high_gain_by_module)
+
+    @property
+    def calibration(self) -> tuple[CalibrationFile, ...]:
+        """The files whose contents are applied."""
+        return self._tables.files
+
+    def reload(self) -> "CorrectingConverter | None":
+        """Return a converter with the files as they are now, or None where none has changed."""
+        if self._tables.is_current():
+            return None
+        return CorrectingConverter(self._config, self._options, self._placements, self._fill)
+
+    def _place(
+        self,
+        module: int,
+        raw: NDArray[np.uint16],
+        received: NDArray[np.uint64],
+        daq_rec: int,
+        image: NDArray[Any],
+        steps: tuple[int, int, int, int],
+    ) -> None:
+        grid = self._grid
+        tables = self._high_gain_tables if daq_rec & HIGH_GAIN_BIT else self._tables_by_module
+        if tables is None:
+            self.fill(module, image)
+            return
+        code_0, table = tables[module]
+        if self._options.factor is None:
+            correct_to_energy(
+                raw, received, ROWS_PER_PACKET, grid.chip, grid.gap, code_0, table, image, *steps, self._fill
+            )
+        else:
+            correct_to_counts(
+                raw, received, ROWS_PER_PACKET, grid.chip, grid.gap, code_0, table, self._options.factor, image, *steps,
+                self._fill,
+            )  # fmt: skip
+        if self._are_gaps_spread:
+            spread_double_pixels(image, grid.chip, *steps, self._options.double_pixels == "share", self._fill)
+
+
+def _for_kernels(
+    tables: tuple[NDArray[np.float32], ...] | None,
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]] | None:
+    """Return for each module the numbers of code 0 alone, and those of all codes, as the kernels take them."""
+    if tables is None:
+        return None
+    blocks = (table[:, :, 0].reshape(ROWS, -1, BLOCK, 2).swapaxes(2, 3) for table in tables)
+    return [(code_0.reshape(ROWS, -1), table.reshape(ROWS, -1)) for code_0, table in zip(blocks, tables, strict=True)]

@@ -1,0 +1,261 @@
+"""Kernels that turn raw JUNGFRAU pixels into energies or photons, straight into the image.
+
+A raw pixel is a gain code (bits 14-15) and an ADC value (bits 0-13). Its energy is
+``(float32(adc) - pedestal) * inverse_gain``, in float32 and in this order. Where there is no valid energy (code 2,
+which does not exist, and masked pixels) the table holds NaN, and the pixel gets the fill value.
+
+The tables are far larger than the caches, so the time goes with the bytes read from them. Nearly all pixels have code
+0: each stretch of a row is first corrected as if all had, with pedestals and inverse gains of that code alone, in
+vector instructions (8 bytes of tables a pixel). Only where another code was seen are those pixels done again, from the
+table that holds all four codes of a pixel side by side (32 bytes).
+
+Placing is as in `std_daq.imaging.detectors.kernels`.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import boolean, float32, int32, int64, njit, types, uint16, uint32, uint64, void
+from numpy.typing import NDArray
+
+from std_daq.imaging.detectors.kernels import BITMAP, index, is_received, left_of_chip, row_in_image, set_pixels
+
+N_CODES = 4
+NUMBERS_PER_PIXEL = 2 * N_CODES
+# Pixels whose pedestals of code 0 lie side by side, before their inverse gains.
+BLOCK = 64
+# Pixels of a stretch with another code that are done one by one.
+FEW = 8
+LARGEST_ADC = np.uint16(0x3FFF)
+# The float32 values nearest to the limits of int32 that convert back without overflow.
+LARGEST_COUNTS = np.float32(2**31 - 128)
+SMALLEST_COUNTS = np.float32(-(2**31))
+
+_RAW = types.Array(uint16, 2, "C", readonly=True)
+_TABLE = types.Array(float32, 2, "C", readonly=True)
+_NUMBERS = [int64] * 4
+
+
+@njit(inline="always")
+def _energy(raw: Any, pedestal: Any, inverse_gain: Any) -> Any:
+    return (np.float32(np.int32(raw & LARGEST_ADC)) - pedestal) * inverse_gain
+
+
+@njit(inline="always")
+def pixel_energy(raw: Any, table: NDArray[np.float32], row: int, column: int) -> Any:
+    """Return the energy of a pixel in keV from the table of all codes, NaN where it has none."""
+    at = column * NUMBERS_PER_PIXEL + 2 * np.int64(raw >> np.uint16(14))
+    return _energy(raw, table[index(row), index(at)], table[index(row), index(at + 1)])
+
+
+@njit(inline="always")
+def _as_energy(energy: Any, _factor: Any, fill: Any) -> Any:
+    return fill if np.isnan(energy) else energy
+
+
+@njit(inline="always")
+def _as_photons(energy: Any, factor: Any, fill: Any) -> Any:
+    return fill if np.isnan(energy) else np.int32(min(max(np.rint(energy / factor), SMALLEST_COUNTS), LARGEST_COUNTS))
+
+
+@njit(inline="always")
+def _correct_stretch(
+    raw: Any, row: Any, first: Any, n: Any, code_0: Any, block: Any, table: Any, factor: Any, image: Any, y: Any,
+    x: Any, fill: Any, as_pixel: Any,
+) -> None:  # fmt: skip
+    """Correct the ``n`` pixels of a row from column ``first`` on, which lie in one block of ``code_0``."""
+    pedestal = first + first // BLOCK * block
+    inverse_gain = pedestal + block
+    n_others = np.uint16(0)
+    for i in range(n):
+        pixel = raw[index(row), index(first + i)]
+        n_others = np.uint16(n_others + np.uint16(pixel > LARGEST_ADC))  # stays 16 bits wide, as the pixels
+        energy = _energy(pixel, code_0[index(row), index(pedestal + i)], code_0[index(row), index(inverse_gain + i)])
+        image[index(y), index(x + i)] = as_pixel(energy, factor, fill)
+    if n_others > FEW:
+        for i in range(n):
+            energy = pixel_energy(raw[index(row), index(first + i)], table, row, first + i)
+            image[index(y), index(x + i)] = as_pixel(energy, factor, fill)
+    elif n_others > 0:
+        for i in range(n):
+            pixel = raw[index(row), index(first + i)]
+            if pixel > LARGEST_ADC:
+                image[index(y), index(x + i)] = as_pixel(pixel_energy(pixel, table, row, first + i), factor, fill)
+
+
+@njit(inline="always")
+def _reverse(image: Any, y: Any, x: Any, n: Any) -> None:
+    for i in range(n // 2):
+        left, right = image[index(y), index(x + i)], image[index(y), index(x + n - 1 - i)]
+        image[index(y), index(x + i)], image[index(y), index(x + n - 1 - i)] = right, left
+
+
+@njit(inline="always")
+def _correct(
+    raw: Any, received: Any, rows_per_unit: Any, chip: Any, gap: Any, code_0: Any, table: Any, factor: Any, image: Any,
+    y_first: Any, x_first: Any, y_step: Any, x_step: Any, fill: Any, as_pixel: Any,
+) -> None:  # fmt: skip
+    rows, columns = raw.shape
+    block = min(BLOCK, columns)
+    stretch = min(block, chip)
+    for row in range(rows):
+        y = row_in_image(row, chip, gap, y_first, y_step)
+        has_arrived = is_received(received, row // rows_per_unit)
+        for number in range(columns // chip):
+            x = left_of_chip(number, chip, gap, x_first, x_step)
+            if not has_arrived:
+                set_pixels(image, y, x, chip, fill)
+                continue
+            for i in range(0, chip, stretch):
+                _correct_stretch(
+                    raw, row, number * chip + i, stretch, code_0, block, table, factor, image, y, x + i, fill, as_pixel
+                )
+            if x_step < 0:
+                _reverse(image, y, x, chip)
+
+
+@njit(
+    void(_RAW, BITMAP, *_NUMBERS[:3], _TABLE, _TABLE, float32[:, ::1], *_NUMBERS, float32),
+    nogil=True,
+    cache=True,
+)
+def correct_to_energy(
+    raw: NDArray[np.uint16],
+    received: NDArray[np.uint64],
+    rows_per_unit: int,
+    chip: int,
+    gap: int,
+    code_0: NDArray[np.float32],
+    table: NDArray[np.float32],
+    image: NDArray[np.float32],
+    y_first: int,
+    x_first: int,
+    y_step: int,
+    x_step: int,
+    fill: Any,
+) -> None:
+    """Write energies in keV.
+
+    Parameters
+    ----------
+    raw
+        (rows, columns), C-contiguous; chips are as wide as some blocks of ``code_0``, or a part of one.
+    code_0
+        (rows, 2 * columns): the pedestals of code 0 of `BLOCK` pixels, or of a row where that is shorter, their
+        inverse gains, those of the next block, and so on.
+    table
+        (rows, columns * 8): pedestal and inverse gain of the four codes of each pixel.
+    """
+    _correct(
+        raw, received, rows_per_unit, chip, gap, code_0, table, None, image, y_first, x_first, y_step, x_step, fill,
+        _as_energy,
+    )  # fmt: skip
+
+
+@njit(
+    void(_RAW, BITMAP, *_NUMBERS[:3], _TABLE, _TABLE, float32, int32[:, ::1], *_NUMBERS, int32),
+    nogil=True,
+    cache=True,
+    error_model="numpy",  # Python's would look for a factor of 0 at each pixel, and no vector code would come of it
+)
+def correct_to_counts(
+    raw: NDArray[np.uint16],
+    received: NDArray[np.uint64],
+    rows_per_unit: int,
+    chip: int,
+    gap: int,
+    code_0: NDArray[np.float32],
+    table: NDArray[np.float32],
+    factor: Any,
+    image: NDArray[np.int32],
+    y_first: int,
+    x_first: int,
+    y_step: int,
+    x_step: int,
+    fill: int,
+) -> None:
+    """Write photons: as `correct_to_energy`, divided by ``factor`` and rounded half to even, limited to int32."""
+    _correct(
+        raw, received, rows_per_unit, chip, gap, code_0, table, factor, image, y_first, x_first, y_step, x_step, fill,
+        _as_photons,
+    )  # fmt: skip
+
+
+@njit(inline="always")
+def _spread(image: NDArray[Any], y: int, x: int, y_gap: int, x_gap: int, is_shared: bool, fill: Any) -> None:
+    value = image[y, x]
+    if is_shared and value != fill:
+        image[y_gap, x_gap] = value / 2  # integers are cut towards zero
+        image[y, x] = value - image[y_gap, x_gap]
+    else:
+        image[y_gap, x_gap] = value
+
+
+@njit(
+    [void(pixel[:, ::1], int64, *_NUMBERS, boolean, pixel) for pixel in (float32, int32)],
+    nogil=True,
+    cache=True,
+)
+def spread_double_pixels(
+    image: NDArray[Any],
+    chip: int,
+    y_first: int,
+    x_first: int,
+    y_step: int,
+    x_step: int,
+    is_shared: bool,
+    fill: Any,
+) -> None:
+    """Give the gap pixels of a module of 4 x 2 chips, 2 pixels apart, values of the double-size pixels beside them.
+
+    Columns first, then rows, so that a corner, double in both directions, is spread over four pixels. Sums are kept
+    when shared: an odd count leaves the larger part to the real pixel. A value equal to ``fill`` is copied, not shared.
+
+    Parameters
+    ----------
+    image
+        Converted, see above.
+    is_shared
+        Whether the value is divided between both pixels, or copied.
+    """
+    period = chip + 2
+    height, width = 2 * period - 2, 4 * period - 2
+    for row in range(height):
+        y = y_first + y_step * row
+        for edge in range(chip - 1, width - 3, period):
+            x = x_first + x_step * edge
+            _spread(image, y, x, y, x + x_step, is_shared, fill)
+            _spread(image, y, x + 3 * x_step, y, x + 2 * x_step, is_shared, fill)
+    y = y_first + y_step * (chip - 1)
+    for column in range(width):
+        x = x_first + x_step * column
+        _spread(image, y, x, y + y_step, x, is_shared, fill)
+        _spread(image, y + 3 * y_step, x, y + 2 * y_step, x, is_shared, fill)
+
+
+@njit(void(_RAW, int64[::1]), nogil=True, cache=True)
+def count_codes(raw: NDArray[np.uint16], n_pixels: NDArray[np.int64]) -> None:
+    """Count the pixels of each gain code; ``n_pixels`` (4,) is set."""
+    n_pixels[:] = 0
+    for row in range(raw.shape[0]):
+        for column in range(raw.shape[1]):
+            n_pixels[raw[row, column] >> np.uint16(14)] += 1
+
+
+@njit(void(_RAW, int64, uint64[:, ::1], uint64[:, ::1], uint32[:, ::1]), nogil=True, cache=True)
+def accumulate(
+    raw: NDArray[np.uint16],
+    code: int,
+    sums: NDArray[np.uint64],
+    squares: NDArray[np.uint64],
+    n_samples: NDArray[np.uint32],
+) -> None:
+    """Add the ADC values, and their squares, of the pixels that have this gain code; all arrays (rows, columns)."""
+    for row in range(raw.shape[0]):
+        source, sum_, square, n = raw[row], sums[row], squares[row], n_samples[row]
+        for i in range(len(source)):
+            is_taken = np.uint64(source[i] >> np.uint16(14) == code)
+            adc = np.uint64(source[i] & np.uint16(0x3FFF)) * is_taken
+            sum_[i] += adc
+            square[i] += adc * adc
+            n[i] += np.uint32(is_taken)

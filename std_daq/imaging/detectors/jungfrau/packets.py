@@ -1,0 +1,60 @@
+"""JUNGFRAU packets: 8192 bytes, four rows of pixels, after the slsDetector header."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.imaging.detectors import sls_packets as sls
+from std_daq.imaging.detectors.jungfrau.geometry import COLUMNS, ROWS
+from std_daq.imaging.detectors.packet_layout import PacketLayout
+
+DETECTOR_TYPE = 3
+PAYLOAD_BYTES = 8192
+ROWS_PER_PACKET = 4
+assert ROWS_PER_PACKET * COLUMNS * 2 == PAYLOAD_BYTES  # noqa: S101
+
+
+def jungfrau_layout(image_id: Literal["frame_number", "pulse_id"]) -> PacketLayout:
+    """Return the layout: a frame has 128 packets, each is a unit; packets are grouped by frame number.
+
+    Parameters
+    ----------
+    image_id
+        What names an image. The pulse id is the bunch id, which the header holds as a double.
+    """
+    return PacketLayout(
+        header_bytes=sls.SLS_HEADER.itemsize,
+        unit_bytes=PAYLOAD_BYTES,
+        n_units=ROWS // ROWS_PER_PACKET,
+        units_per_packet=1,
+        max_units_per_packet=1,
+        key=sls.FRAME_NUMBER,
+        unit=sls.PACKET_NUMBER,
+        image_id=sls.BUNCH_ID_FLOAT if image_id == "pulse_id" else None,
+        pulse_id=sls.BUNCH_ID_FLOAT,
+        timestamp=sls.TIMESTAMP,
+        daq_rec=sls.DET_SPEC_3,
+        module_id=sls.MODULE_ID,
+        row=sls.ROW,
+        column=sls.COLUMN,
+        checks=sls.sls_checks(DETECTOR_TYPE),
+        identity=sls.IDENTITY,
+    )
+
+
+def jungfrau_packets(
+    module: int, frame_number: int, raw: NDArray[Any], *, pulse_id: int, timestamp: int, daq_rec: int
+) -> NDArray[np.uint8]:
+    """Return the datagrams of one module, (128, 8240)."""
+    return sls.sls_packets(
+        np.ascontiguousarray(raw, "<u2").view(np.uint8),
+        PAYLOAD_BYTES,
+        frame_number=frame_number,
+        bunch_id=np.float64(pulse_id).view(np.uint64),
+        timestamp=timestamp,
+        module_id=module,
+        row=module,
+        det_spec_3=daq_rec,
+        detector_type=DETECTOR_TYPE,
+    )

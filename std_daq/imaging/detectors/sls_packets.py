@@ -1,0 +1,77 @@
+"""Packets of detectors that the slsDetectorPackage drives: the 48-byte header, version 2."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.imaging.detectors.packet_layout import HeaderCheck, HeaderField
+
+HEADER_VERSION = 2
+
+SLS_HEADER = np.dtype(
+    [
+        ("frame_number", "<u8"),
+        ("exposure_length", "<u4"),  # EIGER, 32 bits: running number of the sub-frame
+        ("packet_number", "<u4"),
+        ("bunch_id", "<u8"),  # JUNGFRAU: a double
+        ("timestamp", "<u8"),
+        ("module_id", "<u2"),  # EIGER: number of the board, the same on two ports
+        ("row", "<u2"),
+        ("column", "<u2"),
+        ("det_spec_2", "<u2"),
+        ("det_spec_3", "<u4"),  # JUNGFRAU: daq_rec
+        ("round_robin", "<u2"),
+        ("detector_type", "u1"),
+        ("header_version", "u1"),
+    ]
+)
+assert SLS_HEADER.itemsize == 48  # noqa: S101
+
+FRAME_NUMBER = HeaderField(offset=0, width=8)
+PACKET_NUMBER = HeaderField(offset=12, width=4)
+BUNCH_ID_FLOAT = HeaderField(offset=16, width=8, kind="float64")
+TIMESTAMP = HeaderField(offset=24, width=8)
+MODULE_ID = HeaderField(offset=32, width=2)
+ROW = HeaderField(offset=34, width=2)
+COLUMN = HeaderField(offset=36, width=2)
+DET_SPEC_3 = HeaderField(offset=40, width=4)
+# Module id, row and column in one number: none of them alone tells the two ports of an EIGER board apart.
+IDENTITY = HeaderField(offset=32, width=8, mask=2**48 - 1)
+
+
+def sls_checks(detector_type: int) -> tuple[HeaderCheck, ...]:
+    """Return what the headers of one detector type have in common."""
+    return (
+        HeaderCheck(HeaderField(offset=46, width=1), detector_type, "foreign_detector"),
+        HeaderCheck(HeaderField(offset=47, width=1), HEADER_VERSION, "foreign_version"),
+    )
+
+
+def sls_packets(pixels: NDArray[np.uint8], payload_bytes: int, **header: Any) -> NDArray[np.uint8]:
+    """Return the datagrams that carry a frame.
+
+    Parameters
+    ----------
+    pixels
+        The frame's bytes, a multiple of ``payload_bytes``.
+    payload_bytes
+        Bytes of pixels in each packet.
+    **header
+        Fields of `SLS_HEADER`; those left out are 0, the packet number and the header version are set here.
+
+    Returns
+    -------
+    :
+        (n_packets, 48 + payload_bytes).
+    """
+    payloads = pixels.reshape(-1, payload_bytes)
+    packets = np.empty((len(payloads), SLS_HEADER.itemsize + payload_bytes), np.uint8)
+    packets[:, SLS_HEADER.itemsize :] = payloads
+    headers = np.zeros(len(payloads), SLS_HEADER)
+    for name, value in header.items():
+        headers[name] = value
+    headers["packet_number"] = np.arange(len(payloads))
+    headers["header_version"] = HEADER_VERSION
+    packets[:, : SLS_HEADER.itemsize] = headers.view(np.uint8).reshape(len(payloads), SLS_HEADER.itemsize)
+    return packets

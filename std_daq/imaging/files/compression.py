@@ -1,0 +1,148 @@
+"""Bitshuffle/LZ4 of whole images as HDF5 filter 32008 stores them, outside HDF5 and without the GIL.
+
+A chunk of that filter is ``>QI``, the number of bytes of the image and of a block, followed by the blocks as
+``bshuf_compress_lz4`` makes them. LZ4 is taken from the extension of the ``bitshuffle`` package, or else from the build
+in ``hdf5plugin``; the bit shuffle of elements of 1, 2, 4 and 8 bytes is our own
+(`std_daq.imaging.files.kernels`), that of others the library's. The GIL is released meanwhile, so threads compress in
+parallel, each its own image; the
+library's own threads (OpenMP) are switched off, because they wait for each other spinning, which makes them ten times
+slower than a single one where the cores have other work.
+"""
+
+import ctypes
+import importlib.util
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from std_daq.errors import ResourceError
+from std_daq.imaging.files.kernels import ITEM_SIZES, compress_blocks
+
+_HEADER = struct.Struct(">QI")
+
+
+@dataclass(frozen=True, slots=True)
+class _Codec:
+    """Functions of a library that has bitshuffle in it."""
+
+    path: Path
+    compress: Callable[..., int]
+    bound: Callable[..., int]
+    default_block_size: Callable[..., int]
+    set_n_threads: Callable[[int], object] | None
+    lz4: int
+    """Address of ``LZ4_compress_default``."""
+
+
+def _library_candidates() -> list[Path]:
+    """Return the files that have ``bshuf_compress_lz4``, the fastest first."""
+    candidates: list[Path] = []
+    for package, pattern in (("bitshuffle", "ext.*.so"), ("hdf5plugin", "plugins/libh5bshuf.so")):
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.origin is not None:
+            candidates.extend(Path(spec.origin).parent.glob(pattern))
+    return candidates
+
+
+def _load(path: Path) -> _Codec:
+    """Declare the functions of one library; raises OSError or AttributeError if it has not got them."""
+    library = ctypes.CDLL(str(path))
+    size_t, pointer = ctypes.c_size_t, ctypes.c_void_p
+    compress, bound_of = library.bshuf_compress_lz4, library.bshuf_compress_lz4_bound
+    block_size_of = library.bshuf_default_block_size
+    compress.argtypes, compress.restype = (pointer, pointer, size_t, size_t, size_t), ctypes.c_int64
+    bound_of.argtypes, bound_of.restype = (size_t, size_t, size_t), size_t
+    block_size_of.argtypes, block_size_of.restype = (size_t,), size_t
+    # Found in the OpenMP library that this one was linked with, if it was.
+    set_n_threads = getattr(library, "omp_set_num_threads", None)
+    lz4 = ctypes.cast(library.LZ4_compress_default, ctypes.c_void_p).value or 0
+    return _Codec(path, compress, bound_of, block_size_of, set_n_threads, lz4)
+
+
+@cache
+def _codec() -> _Codec:
+    candidates = _library_candidates()
+    for path in candidates:
+        try:
+            return _load(path)
+        except (OSError, AttributeError):
+            continue
+    tried = ", ".join(str(path) for path in candidates) or "nothing"
+    raise ResourceError(f"no bitshuffle/LZ4 library: tried {tried}; install bitshuffle or hdf5plugin")
+
+
+def library_path() -> Path:
+    """Return the library that compresses.
+
+    Raises
+    ------
+    ResourceError
+        Neither bitshuffle nor hdf5plugin is installed.
+    """
+    return _codec().path
+
+
+def bound(n_bytes: int, itemsize: int) -> int:
+    """Return how many bytes the chunk of an image of `n_bytes` takes at most."""
+    codec = _codec()
+    size = codec.bound(n_bytes // itemsize, itemsize, codec.default_block_size(itemsize))
+    return _HEADER.size + size
+
+
+def compress_into(image: npt.NDArray[np.generic], out: npt.NDArray[np.uint8]) -> int:
+    """Compress an image into a buffer, as a chunk that can be written directly.
+
+    Parameters
+    ----------
+    image
+        C-contiguous pixels of any type.
+    out
+        C-contiguous bytes, at least `bound` of the image's size; more than one thread may compress at a time,
+        each into its own.
+
+    Returns
+    -------
+    int
+        How many bytes of `out` the chunk takes.
+
+    Raises
+    ------
+    ValueError
+        An array is not contiguous, or `out` too small.
+    """
+    if not (image.flags.c_contiguous and out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError("image and buffer have to be contiguous, the buffer writeable")
+    if out.dtype != np.uint8 or out.nbytes < bound(image.nbytes, image.itemsize):
+        raise ValueError(
+            f"buffer of {out.nbytes} bytes ({out.dtype}) for at most {bound(image.nbytes, image.itemsize)}"
+        )
+    codec = _codec()
+    block_size = codec.default_block_size(image.itemsize)
+    if codec.set_n_threads is not None:
+        codec.set_n_threads(1)  # OpenMP keeps this number for each calling thread
+    _HEADER.pack_into(out.data, 0, image.nbytes, block_size * image.itemsize)
+    if image.itemsize in ITEM_SIZES:
+        n_bytes = _compress_blocks(codec, image, block_size, out[_HEADER.size :])
+    else:
+        blocks = out.ctypes.data + _HEADER.size
+        n_bytes = codec.compress(image.ctypes.data, blocks, image.size, image.itemsize, block_size)
+    if n_bytes < 0:
+        raise ValueError(f"bitshuffle/LZ4 cannot compress {image.dtype} of shape {image.shape}: {n_bytes}")
+    return _HEADER.size + n_bytes
+
+
+def _compress_blocks(codec: _Codec, image: npt.NDArray[Any], block_size: int, out: npt.NDArray[np.uint8]) -> int:
+    """Do what ``bshuf_compress_lz4`` does; returns what it does."""
+    elements = image.reshape(-1).view(f"u{image.itemsize}")
+    block = np.empty(block_size * image.itemsize, np.uint8)
+    n_bytes: int = compress_blocks(elements, block_size, codec.lz4, block, out)
+    rest = elements[len(elements) // 8 * 8 :].view(np.uint8)  # too few for a bit of each to fill a byte
+    if n_bytes >= 0 and len(rest):
+        out[n_bytes : n_bytes + len(rest)] = rest
+    return n_bytes if n_bytes < 0 else n_bytes + len(rest)

@@ -1,0 +1,100 @@
+"""Reading image files: what is known of the run and of each image, and how many rows are really there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401  (registers the filter that decompresses)
+import numpy as np
+import numpy.typing as npt
+
+from std_daq.errors import FileFormatError
+from std_daq.imaging.files import layout
+from std_daq.imaging.files.nexus import decode_text
+from std_daq.imaging.files.superblock import N_BYTES, Superblock
+from std_daq.imaging.protocols.image_metadata import ImageStatus
+
+Columns = Mapping[str, npt.NDArray[Any]]
+
+# As h5py reports a file in which something is damaged or missing.
+UNREADABLE = (OSError, FileFormatError, KeyError, RuntimeError, ValueError)
+
+
+def read_superblock(path: Path) -> Superblock:
+    """Read the superblock of a file.
+
+    Raises
+    ------
+    FileFormatError
+        It is not that of a file of ours.
+    OSError
+        The file cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(N_BYTES)
+    try:
+        return Superblock.parse(start)
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from None
+
+
+def check_layout(file: h5py.File) -> None:
+    """Check that a file is one of ours, with all datasets that go by the image.
+
+    Raises
+    ------
+    FileFormatError
+        It is not; the text says what is missing.
+    """
+    if layout.LAYOUT_VERSION not in file:
+        raise FileFormatError(f"{file.filename}: not an image file of std-daq ({layout.LAYOUT_VERSION} is missing)")
+    version = int(file[layout.LAYOUT_VERSION][()])
+    if version > layout.CURRENT_LAYOUT_VERSION:
+        raise FileFormatError(
+            f"{file.filename}: layout version {version} is newer than this program, which knows "
+            f"{layout.CURRENT_LAYOUT_VERSION}"
+        )
+    missing = [path for path in (layout.PIXELS, *layout.PER_IMAGE) if path not in file]
+    if missing:
+        raise FileFormatError(f"{file.filename}: {', '.join(missing)} missing")
+
+
+def read_text(file: h5py.File, path: str) -> str:
+    """Return a text of the file."""
+    return decode_text(file[path][()])
+
+
+def read_columns(file: h5py.File, n_rows: int | None = None) -> dict[str, npt.NDArray[Any]]:
+    """Return the per-image arrays, all of them or their first rows."""
+    return {path: file[path][:n_rows] for path in layout.PER_IMAGE}
+
+
+def is_incomplete(columns: Columns) -> npt.NDArray[np.bool_]:
+    """Return for each image whether packets or modules of it are missing."""
+    flags = int(ImageStatus.MISSING_PACKETS | ImageStatus.MISSING_MODULES)
+    result: npt.NDArray[np.bool_] = (columns[layout.STATUS] & flags != 0) | (
+        columns[layout.MISSING_PACKETS].any(axis=1)
+    )
+    return result
+
+
+def count_stored_rows(dataset: h5py.Dataset) -> int:
+    """Return how many rows from the first on are stored within the file, whatever length the dataset claims.
+
+    A row of a chunk that was never written would be read as zeros without any error.
+    """
+    rows_per_chunk: int = dataset.chunks[0]
+    n_rows: int = dataset.shape[0]
+    n_file_bytes = Path(dataset.file.filename).stat().st_size
+    n_chunks = -(-n_rows // rows_per_chunk)
+    is_stored = np.zeros(n_chunks + 1, bool)  # one more, which stays false and ends the search
+
+    def visit(chunk: Any) -> None:
+        number = chunk.chunk_offset[0] // rows_per_chunk
+        if number < n_chunks and chunk.byte_offset is not None:
+            is_stored[number] = chunk.byte_offset + chunk.size <= n_file_bytes
+
+    if n_chunks:
+        dataset.id.chunk_iter(visit)
+    return min(int(np.argmin(is_stored)) * rows_per_chunk, n_rows)

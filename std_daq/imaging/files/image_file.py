@@ -1,0 +1,369 @@
+"""The writer of one image file, which others may read while it grows and after the writer was killed."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import h5py
+import hdf5plugin
+import numpy as np
+import numpy.typing as npt
+
+from std_daq.errors import FileFormatError
+from std_daq.imaging.files import layout
+from std_daq.imaging.files.description import ImageFileDescription
+from std_daq.imaging.files.direct_file import PAGE_BYTES
+from std_daq.imaging.files.disk_file import DiskFile
+from std_daq.imaging.files.ending import write_report
+from std_daq.imaging.files.hdf5 import FORMAT_VERSION, close_regardless, explained_error, keep_metadata_in_memory
+from std_daq.imaging.files.nexus import describe_status, write_structure, write_text_attribute
+from std_daq.imaging.files.pixel_rows import ALIGN_FROM_BYTES, Chunk, PixelRows, create_pixels
+from std_daq.recording.naming import appear, check_is_free, partial_path
+from std_daq.recording.requests import RunReport
+
+_ROWS_PER_CHUNK = 1024
+_CHUNK_BYTES = 64 * 1024
+_CHUNK_CACHE_BYTES = 4 * _CHUNK_BYTES  # for each array; only its last chunk is ever needed again
+_PENDING_ROWS = 1024
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class ImageFile:
+    """One HDF5 file of a run, open for writing; made by `create`, used from one thread.
+
+    Pixels are written chunk by chunk, past HDF5's filters and chunk cache, straight from the caller's buffer.
+    What is known of each image is collected and written in blocks. All metadata stay in memory until `flush`, so
+    that readers of the growing file (``swmr=True``), and whoever recovers it after a crash, see whole images only:
+    those of the last flush.
+
+    Attributes
+    ----------
+    path
+        Where the file is.
+    n_images
+        Images appended so far.
+    n_direct
+        How many of them went past the page cache.
+    n_flushed
+        How many of them a reader can see.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        file: h5py.File,
+        disk: DiskFile,
+        description: ImageFileDescription,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.path = path
+        self.n_images = 0
+        self.n_direct = 0
+        self.n_flushed = 0
+        self._file: h5py.File | None = file
+        self._clock = clock
+        self._raw_bytes = description.image_bytes if description.compression == "none" else None
+        self._pixels = PixelRows(file, file[layout.PIXELS], disk, self._raw_bytes)
+        # Open for as long as the file: what fails when a dataset is let go, HDF5 does not survive.
+        self._columns = {name: file[name] for name in layout.PER_IMAGE}
+        self._calibrations = file[layout.CALIBRATIONS]
+        self._known_calibrations: set[int] = set()
+        rows = [(name, column.dtype, column.shape[1:]) for name, column in self._columns.items()]
+        self._pending = np.zeros(_PENDING_ROWS, np.dtype(rows))
+        self._n_in_columns = 0
+        self._is_last_direct = False
+        self._has_failed = False
+        self._disk = disk
+
+    @classmethod
+    def create(cls, path: Path, description: ImageFileDescription, *, clock: Callable[[], datetime] = _now) -> Self:
+        """Create a file, which must not exist, complete but for its images.
+
+        Parameters
+        ----------
+        path
+            The file; its folder has to exist.
+        description
+            What is known beforehand.
+        clock
+            Tells the time, for start and end of the run.
+
+        Raises
+        ------
+        FileExistsError
+            There is something at `path` already; it is left as it is.
+        OSError
+            The file cannot be made; nothing is left of it.
+        """
+        check_is_free(path)
+        unfinished = partial_path(path)
+        try:
+            file = h5py.File(
+                unfinished,
+                "w",
+                libver=FORMAT_VERSION,
+                locking="best-effort",
+                alignment_threshold=ALIGN_FROM_BYTES,
+                alignment_interval=PAGE_BYTES,
+                rdcc_nbytes=_CHUNK_CACHE_BYTES,
+            )
+        except OSError as error:
+            raise explained_error(error, path, "cannot create the file") from error
+        disk: DiskFile | None = None
+        try:
+            write_structure(file, description, clock())
+            _create_datasets(file, description)
+            keep_metadata_in_memory(file)
+            file.swmr_mode = True
+            disk = DiskFile(unfinished)
+            image_file = cls(path, file, disk, description, clock)
+            appear(unfinished, path)  # whatever happens from here on, the file can be recovered
+        except BaseException as error:
+            unfinished.unlink(missing_ok=True)
+            close_regardless(file)
+            if disk is not None:
+                disk.close()
+            if isinstance(error, OSError) and not isinstance(error, FileExistsError):
+                raise explained_error(error, path, "cannot create the file") from error
+            raise
+        return image_file
+
+    def append(
+        self,
+        chunk: Chunk,
+        *,
+        image_id: int,
+        pulse_id: int,
+        frame_index: int,
+        timestamp_ns: int,
+        status: int,
+        calibration: int,
+        missing_packets: npt.ArrayLike,
+        past_page_cache: bool = False,
+    ) -> None:
+        """Write one image.
+
+        Parameters
+        ----------
+        chunk
+            Contiguous pixels, or, of a compressed file, the chunk made of them. Not copied, not kept.
+        image_id, pulse_id, frame_index, timestamp_ns, status, calibration
+            What is known of the image; the time in ns since 1970.
+        missing_packets
+            Number of missing packets of each module, (n_modules,).
+        past_page_cache
+            Hand the pixels to the disk instead of the page cache, and wait until it has them. Done for plain pixels
+            that begin at a page of memory, where the file system can, and not for every image.
+
+        Raises
+        ------
+        OSError
+            The image could not be written. What was flushed is safe; only `salvage`, `finish` and `close` are left
+            to do.
+        FileFormatError
+            The chunk has the wrong size, or the file is closed, or failed before.
+        """
+        self._check_open()
+        n_bytes = chunk.nbytes if isinstance(chunk, np.ndarray | memoryview) else len(chunk)
+        if self._raw_bytes is not None and n_bytes != self._raw_bytes:
+            raise FileFormatError(f"{self.path}: image {image_id} has {n_bytes} bytes instead of {self._raw_bytes}")
+        if self.n_images - self._n_in_columns == _PENDING_ROWS:
+            with self._writing("metadata of images"):
+                self._write_pending()
+        row = self.n_images
+        size_before = self._disk.n_bytes
+        self._disk.reserve(size_before + n_bytes)
+        try:
+            self._is_last_direct = self._pixels.write(row, chunk, past_page_cache=past_page_cache)
+        except (OSError, RuntimeError) as error:
+            # The part of the chunk that still fitted on the disk makes room for how the run ended.
+            self._disk.cut(size_before)
+            raise self._failed(f"image {image_id}", error) from error
+        # In the order of PER_IMAGE.
+        self._pending[row - self._n_in_columns] = (
+            pulse_id,
+            frame_index,
+            timestamp_ns,
+            status,
+            calibration,
+            missing_packets,
+            image_id,
+        )
+        self.n_images = row + 1
+        self.n_direct += self._is_last_direct
+
+    def knows_calibration(self, calibration: int) -> bool:
+        """Return whether `add_calibration` has told what a number stands for."""
+        return calibration in self._known_calibrations
+
+    def add_calibration(self, calibration: int, checksums: Mapping[str, str]) -> None:
+        """Tell once what a number given to `append` stands for.
+
+        Parameters
+        ----------
+        calibration
+            The number.
+        checksums
+            Checksum of each calibration file by its path.
+
+        Raises
+        ------
+        OSError
+            It could not be written.
+        """
+        self._check_open()
+        text = json.dumps({"index": calibration, "files": dict(checksums)})
+        if len(text) > layout.MAX_CALIBRATION_BYTES:
+            text = json.dumps({"index": calibration, "files": {}})
+        with self._writing(f"calibration {calibration}"):
+            self._calibrations.resize(self._calibrations.shape[0] + 1, axis=0)
+            self._calibrations[-1] = text.encode()
+        self._known_calibrations.add(calibration)
+
+    def drop_last(self) -> None:
+        """Take back the image that was appended last, because its pixels changed while they were written.
+
+        The next image takes its row and its place in the file. Only possible before anything else is done.
+
+        Raises
+        ------
+        FileFormatError
+            Readers may already have seen the image, or there is none.
+        """
+        self._check_open()
+        if self.n_images == self._n_in_columns:
+            raise FileFormatError(f"{self.path}: the last image is flushed and cannot be taken back")
+        self.n_images -= 1
+        self.n_direct -= self._is_last_direct
+
+    def flush(self) -> None:
+        """Make all images appended so far visible to readers, and safe from a crash of this process.
+
+        The disk begins to take them; see `sync_file` for an end that waits for it.
+
+        Raises
+        ------
+        OSError
+            They could not be written.
+        """
+        self._flush(self._check_open())
+
+    def salvage(self) -> bool:
+        """Flush after a failed write; returns whether all images that were appended are safe now."""
+        file = self._check_open(even_failed=True)
+        try:
+            self._flush(file)
+        except OSError:
+            return False
+        return True
+
+    def _flush(self, file: h5py.File) -> None:
+        with self._writing("metadata of images"):
+            # Pixels first: who sees the id of an image has to find its pixels.
+            self._pixels.cut(self.n_images)
+            self._pixels.flush()
+            self._write_pending()
+            file.flush()
+        self._disk.begin_write_back()
+        self.n_flushed = self.n_images
+
+    def finish(self, report: RunReport) -> None:
+        """Write how the run ended, and close the file.
+
+        After a failed write this still tries to save what was appended before; if even that is impossible, the
+        file stays as the last flush left it, for `std-daq recover`.
+
+        Raises
+        ------
+        OSError
+            The end could not be written.
+        """
+        file = self._check_open(even_failed=True)
+        try:
+            with self._writing("the end of the run"):
+                self._write_pending()
+                self._pixels.cut(self.n_images)
+                write_report(file, report, n_images=self.n_images, end=self._clock())
+            self.n_flushed = self.n_images
+            self._has_failed = False  # all is saved after all
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the file without a verdict; does nothing if it is closed."""
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        try:
+            if not self._has_failed:
+                with self._writing("the end of the file"):
+                    self._write_pending()
+                    self._pixels.cut(self.n_images)
+                    file.flush()
+                self.n_flushed = self.n_images
+                file.close()
+                self._disk.begin_write_back()
+        finally:
+            if self._has_failed:
+                close_regardless(file)
+            self._disk.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_open(self, *, even_failed: bool = False) -> h5py.File:
+        if self._file is None:
+            raise FileFormatError(f"{self.path}: the file is closed")
+        if self._has_failed and not even_failed:
+            raise FileFormatError(f"{self.path}: writing has failed before; finish or close the file")
+        return self._file
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            raise self._failed(what, error) from error
+
+    def _failed(self, what: str, error: Exception) -> OSError:
+        """Take note of a failure of HDF5, for some of which h5py knows no errno; returns what to raise."""
+        self._has_failed = True
+        return explained_error(error, self.path, f"cannot write {what}")
+
+    def _write_pending(self) -> None:
+        first, end = self._n_in_columns, self.n_images
+        if end == first:
+            return
+        for name, column in self._columns.items():
+            column.resize(end, axis=0)
+            column[first:end] = self._pending[name][: end - first]
+        self._n_in_columns = end
+
+
+def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None:
+    """Create pixels and per-image arrays without a row."""
+    filters = dict(hdf5plugin.Bitshuffle(cname="lz4")) if description.compression == "bslz4" else {}
+    pixels = create_pixels(file, layout.PIXELS, description.shape, description.dtype, filters)
+    write_text_attribute(pixels, "interpretation", "image")
+    for name, dtype in layout.PER_IMAGE.items():
+        row = (description.n_modules,) if name == layout.MISSING_PACKETS else ()
+        row_bytes = dtype.itemsize * math.prod(row)
+        n_rows = max(1, min(_ROWS_PER_CHUNK, _CHUNK_BYTES // row_bytes))
+        file.create_dataset(name, shape=(0, *row), maxshape=(None, *row), chunks=(n_rows, *row), dtype=dtype)
+    describe_status(file[layout.STATUS])

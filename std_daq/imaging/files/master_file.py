@@ -1,0 +1,177 @@
+"""The master file of a run with several data files: one pixel dataset over all of them, and all of their metadata."""
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from std_daq.errors import FileFormatError
+from std_daq.imaging.files import layout
+from std_daq.imaging.files.contents import Columns, check_layout, read_columns
+from std_daq.imaging.files.disk_file import sync_file, sync_folder
+from std_daq.imaging.files.ending import write_report
+from std_daq.imaging.files.hdf5 import FORMAT_VERSION
+from std_daq.imaging.files.nexus import describe_status, write_text_attribute
+from std_daq.recording.naming import appear, check_is_free, partial_path
+from std_daq.recording.requests import RunReport
+
+# Readers look through all parts of a virtual dataset each time they open it.
+_MAX_PARTS = 4096
+_RESTART_GAP_NS = 1_000_000_000
+
+
+def write_master(path: Path, data_files: Sequence[Path], report: RunReport) -> None:
+    """Write the master file of finished data files, and check that it shows their pixels.
+
+    Images are put in the order in which the detector took them, whichever file they are in. The metadata are those
+    of the first data file. The master appears under its name when it is whole, or not at all.
+
+    Parameters
+    ----------
+    path
+        The master; must not exist, and has to be in the folder of the data files.
+    data_files
+        All data files of the run.
+    report
+        How the run ended.
+
+    Raises
+    ------
+    FileExistsError
+        There is something at `path` already; it is left as it is.
+    FileFormatError
+        The data files do not belong together or are not readable.
+    OSError
+        The master cannot be written.
+    """
+    check_is_free(path)
+    if not data_files:
+        raise FileFormatError(f"{path}: a master file needs data files")
+    partial = partial_path(path)
+    try:
+        with h5py.File(partial, "w", libver=FORMAT_VERSION, locking="best-effort") as master:
+            _write_contents(master, path.parent, data_files, report)
+        _check_pixels(partial, data_files)
+        sync_file(partial, lambda: None)
+        appear(partial, path)
+        sync_folder(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path], report: RunReport) -> None:
+    shapes: list[tuple[int, ...]] = []
+    tables: list[Columns] = []
+    calibrations: dict[bytes, None] = {}  # in the order in which they first come
+    for number, data_file in enumerate(data_files):
+        if data_file.parent != folder:
+            raise FileFormatError(f"{data_file}: data files have to be in the folder of their master, {folder}")
+        with h5py.File(data_file, "r", locking="best-effort") as source:
+            check_layout(source)
+            pixels = source[layout.PIXELS]
+            columns = read_columns(source)
+            if any(len(column) != pixels.shape[0] for column in columns.values()):
+                raise FileFormatError(f"{data_file}: datasets of different lengths; run std-daq recover on it")
+            if number == 0:
+                _copy_metadata(source, master)
+                dtype, n_modules = pixels.dtype, columns[layout.MISSING_PACKETS].shape[1]
+            elif (pixels.dtype, pixels.shape[1:], columns[layout.MISSING_PACKETS].shape[1]) != (
+                dtype,
+                shapes[0][1:],
+                n_modules,
+            ):
+                raise FileFormatError(f"{data_file}: images are of another shape or type than in {data_files[0]}")
+            shapes.append(pixels.shape)
+            calibrations |= dict.fromkeys(source[layout.CALIBRATIONS][:])
+            tables.append(columns)
+    places = _places_of_rows(tables)
+    n_images = sum(shape[0] for shape in shapes)
+    virtual = h5py.VirtualLayout(shape=(n_images, *shapes[0][1:]), dtype=dtype)
+    for data_file, shape, rows in zip(data_files, shapes, places, strict=True):
+        source_rows = h5py.VirtualSource(data_file.name, layout.PIXELS, shape=shape, dtype=dtype)
+        for first, end, step in _stretches(rows):
+            last = rows[end - 1]
+            virtual[int(rows[first]) : int(last) + 1 : step] = source_rows[first:end]
+    pixels = master.create_virtual_dataset(layout.PIXELS, virtual)
+    write_text_attribute(pixels, "interpretation", "image")
+    _write_columns(master, tables, places)
+    room = h5py.string_dtype("utf-8", layout.MAX_CALIBRATION_BYTES)
+    master.create_dataset(layout.CALIBRATIONS, data=np.array([*calibrations], room), dtype=room)
+    describe_status(master[layout.STATUS])
+    master[layout.DATA_FILES] = np.array([os.fsencode(data_file.name) for data_file in data_files])
+    write_report(master, report, n_images=n_images, end=report.ended_at or datetime.now(UTC))
+
+
+def _copy_metadata(source: h5py.Group, target: h5py.Group) -> None:
+    """Copy what is the same in all files of a run."""
+    for name, value in source.attrs.items():
+        target.attrs[name] = value
+    for name in source:
+        link = source.get(name, getlink=True)
+        if isinstance(link, h5py.SoftLink):
+            target[name] = h5py.SoftLink(link.path)
+        elif isinstance(source[name], h5py.Group):
+            _copy_metadata(source[name], target.create_group(name))
+        elif source[name].name not in {layout.PIXELS, layout.CALIBRATIONS, *layout.PER_IMAGE}:
+            source.copy(name, target)
+
+
+def _places_of_rows(tables: Sequence[Columns]) -> list[npt.NDArray[np.int64]]:
+    """Return for each file the rows of the master at which its images stand."""
+    lengths = [len(columns[layout.FRAME_INDEX]) for columns in tables]
+    ends = np.cumsum(lengths)
+    times = np.concatenate([columns[layout.TIMESTAMP_NS] for columns in tables]).astype(np.int64)
+    order = np.argsort(np.concatenate([columns[layout.FRAME_INDEX] for columns in tables]), kind="stable")
+    if (np.diff(times[order]) < -_RESTART_GAP_NS).any():
+        # The detector was restarted and counted from the beginning again: only the times tell the order.
+        order = np.argsort(times, kind="stable")
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    places = np.split(place, ends[:-1])
+    if sum(1 for rows in places for _ in _stretches(rows)) > _MAX_PARTS:
+        places = np.split(np.arange(len(order)), ends[:-1])
+    return places
+
+
+def _stretches(rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    """Yield first, end (not included) and step of the stretches of rows that rise by the same step."""
+    steps = np.diff(rows)
+    changes = np.flatnonzero(steps[1:] != steps[:-1]) + 1
+    first = 0
+    while first < len(rows):
+        if first == len(rows) - 1 or steps[first] < 1:
+            yield first, first + 1, 1
+            first += 1
+            continue
+        following = np.searchsorted(changes, first, side="right")
+        end = (int(changes[following]) if following < len(changes) else len(steps)) + 1
+        yield first, end, int(steps[first])
+        first = end
+
+
+def _write_columns(master: h5py.File, tables: Sequence[Columns], places: Sequence[npt.NDArray[np.int64]]) -> None:
+    place = np.concatenate(places)
+    for path in layout.PER_IMAGE:
+        rows: npt.NDArray[Any] = np.concatenate([columns[path] for columns in tables])
+        in_order = np.empty_like(rows)
+        in_order[place] = rows
+        master.create_dataset(path, data=in_order)
+
+
+def _check_pixels(partial: Path, data_files: Sequence[Path]) -> None:
+    """Compare the first and the last image of each data file with what the master shows for them."""
+    with h5py.File(partial, "r", locking="best-effort") as master:
+        ids = master[layout.IMAGE_ID][:]
+        for data_file in data_files:
+            with h5py.File(data_file, "r", locking="best-effort") as source:
+                n_rows = source[layout.PIXELS].shape[0]
+                for row in {0, n_rows - 1} if n_rows else ():
+                    candidates = np.flatnonzero(ids == source[layout.IMAGE_ID][row])
+                    expected = source[layout.PIXELS][row].tobytes()
+                    if not any(master[layout.PIXELS][i].tobytes() == expected for i in candidates):
+                        raise FileFormatError(f"{partial}: does not show image {row} of {data_file}")

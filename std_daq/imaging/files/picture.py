@@ -1,0 +1,75 @@
+"""A picture (PNG) of the images of a file, for people."""
+
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import hdf5plugin  # noqa: F401  (registers the filter that decompresses)
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from std_daq.errors import FileFormatError
+from std_daq.imaging.files import layout
+from std_daq.imaging.files.colours import colour
+from std_daq.imaging.files.contents import check_layout, read_superblock
+
+_MOST_AVERAGED = 200
+
+What = Literal["mean", "sum"]
+
+
+def write_picture(file: Path, png: Path, what: What | int = "mean") -> None:
+    """Write a picture of a file's images.
+
+    Parameters
+    ----------
+    file
+        The image file, or a master.
+    png
+        Where to.
+    what
+        The mean or the sum over the images (over at most 200 of them, evenly chosen), or the row of one image.
+
+    Raises
+    ------
+    FileFormatError
+        The file has no such image, or cannot be read.
+    """
+    Image.fromarray(colour(read_pixels(file, what))).save(png, format="PNG")
+
+
+def read_pixels(file: Path, what: What | int = "mean") -> NDArray[np.float32]:
+    """Return the pixels that `write_picture` shows, (height, width); NaN where none has a value or the mask says so."""
+    try:
+        is_open = read_superblock(file).can_be_followed
+        with h5py.File(file, "r", swmr=is_open, locking="best-effort") as opened:
+            check_layout(opened)
+            pixels = _reduce(opened[layout.PIXELS], what, file)
+            mask = f"{layout.DETECTOR}/pixel_mask"
+            if mask in opened:
+                pixels[opened[mask][:] != 0] = np.nan
+            return pixels
+    except OSError as error:
+        raise FileFormatError(f"{file}: cannot be read: {error}") from None
+
+
+def _reduce(dataset: h5py.Dataset, what: What | int, file: Path) -> NDArray[np.float32]:
+    n_images = dataset.shape[0]
+    if isinstance(what, int):
+        if not 0 <= what < n_images:
+            raise FileFormatError(f"{file}: there is no image {what}, the file has {n_images} (counted from 0)")
+        image: NDArray[np.float32] = dataset[what].astype(np.float32)
+        return image
+    if not n_images:
+        raise FileFormatError(f"{file}: there is no image in it to make a picture of")
+    total = np.zeros(dataset.shape[1:])
+    n_values = np.zeros(dataset.shape[1:], np.uint32)
+    for row in np.unique(np.linspace(0, n_images - 1, min(n_images, _MOST_AVERAGED)).astype(int)):
+        image = dataset[row]
+        has_value = np.isfinite(image)
+        total += np.where(has_value, image, 0)
+        n_values += has_value
+    with np.errstate(invalid="ignore"):
+        reduced = total / n_values if what == "mean" else np.where(n_values, total, np.nan)
+    return reduced.astype(np.float32)

@@ -1,0 +1,368 @@
+"""Checks of image files: is everything there, does it belong together, can it be read."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from std_daq.imaging.files import layout
+from std_daq.imaging.files.contents import (
+    UNREADABLE,
+    Columns,
+    check_layout,
+    count_stored_rows,
+    is_incomplete,
+    read_columns,
+    read_superblock,
+    read_text,
+)
+from std_daq.recording.requests import Verdict
+
+# What the NXmx definition asks for and readers such as DIALS need.
+_NXMX_FIELDS = (
+    "start_time",
+    "end_time_estimated",
+    "source/name",
+    "sample/name",
+    "sample/depends_on",
+    "instrument/name",
+    "instrument/beam/incident_wavelength",
+    *(
+        f"instrument/detector/{name}"
+        for name in (
+            "depends_on",
+            "description",
+            "distance",
+            "sensor_material",
+            "sensor_thickness",
+            "x_pixel_size",
+            "y_pixel_size",
+            "beam_center_x",
+            "beam_center_y",
+            "count_time",
+            "saturation_value",
+            "module/data_origin",
+            "module/data_size",
+            "module/fast_pixel_direction",
+            "module/slow_pixel_direction",
+        )
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong with a file.
+
+    Attributes
+    ----------
+    severity
+        An error: data are missing, wrong or cannot be read. A warning: the file is whole, but look at this.
+    text
+        What is wrong.
+    remedy
+        What to do; may be empty.
+    """
+
+    severity: Literal["error", "warning"]
+    text: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageIdStatistics:
+    """Ids of the images of a file.
+
+    Attributes
+    ----------
+    first, last
+        As they stand in the file; None without images.
+    n_duplicates
+        Rows whose id stands in an earlier row.
+    is_ascending
+        Whether each id is larger than the one before.
+    """
+
+    first: int | None = None
+    last: int | None = None
+    n_duplicates: int = 0
+    is_ascending: bool = True
+
+
+@dataclass(slots=True)
+class ValidationReport:
+    """What `validate` found.
+
+    Attributes
+    ----------
+    path
+        The file.
+    n_images
+        Images in it.
+    n_images_read
+        Images whose pixels were read.
+    verdict, reason
+        How the run ended; empty if the file does not say.
+    n_requested, n_incomplete, n_lost
+        Counts of the run; None where not known, n_requested also if it went on until killed.
+    lost_image_ids
+        Ids of images that are not in the file, as far as known.
+    image_ids
+        About the ids of the images.
+    status_counts
+        Number of images with each status flag, and of good ones.
+    missing_packets
+        Sum over the images for each module.
+    data_files
+        Names of the files that hold the pixels of a master.
+    problems
+        What is wrong.
+    """
+
+    path: str
+    n_images: int = 0
+    n_images_read: int = 0
+    verdict: str = ""
+    reason: str = ""
+    n_requested: int | None = None
+    n_incomplete: int | None = None
+    n_lost: int | None = None
+    lost_image_ids: list[int] = field(default_factory=list)
+    image_ids: ImageIdStatistics = field(default_factory=ImageIdStatistics)
+    status_counts: dict[str, int] = field(default_factory=dict)
+    missing_packets: list[int] = field(default_factory=list)
+    data_files: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether there is no error; an incomplete run, said to be so, is valid."""
+        return not any(problem.severity == "error" for problem in self.problems)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON has it."""
+        return {"is_valid": self.is_valid, **asdict(self)}
+
+    def error(self, text: str, remedy: str = "") -> None:
+        """Add an error."""
+        self.problems.append(Problem("error", text, remedy))
+
+    def warn(self, text: str, remedy: str = "") -> None:
+        """Add a warning."""
+        self.problems.append(Problem("warning", text, remedy))
+
+
+def validate(path: Path, *, max_images_read: int | None = None) -> ValidationReport:
+    """Check a file, or a master with its data files.
+
+    Parameters
+    ----------
+    path
+        The file.
+    max_images_read
+        Read the pixels of at most so many images of each file, evenly chosen, first and last among them; by default
+        of all.
+
+    Returns
+    -------
+    ValidationReport
+        Whatever is wrong stands in it; nothing is raised.
+    """
+    report = ValidationReport(str(path))
+    if not path.exists():
+        if path.parent.is_dir() and layout.find_data_files(path):
+            report.error("the master file is missing, its data files are there", f"std-daq recover {path}")
+        else:
+            report.error("no such file", "look for it under the name that the run's report gives")
+        return report
+    try:
+        is_open = _check_superblock(path, report)
+    except UNREADABLE as error:
+        report.error(f"cannot be read: {error}")
+        return report
+    try:
+        with h5py.File(path, "r", swmr=is_open, locking="best-effort") as file:
+            check_layout(file)
+            _check_contents(file, report, max_images_read)
+    except UNREADABLE as error:
+        report.error(f"cannot be read: {error}", "" if report.problems else f"std-daq recover {path}")
+    return report
+
+
+def _check_superblock(path: Path, report: ValidationReport) -> bool:
+    """Return whether the file is marked as open for a writer and its followers."""
+    superblock = read_superblock(path)
+    if superblock.is_open:
+        report.error(
+            "marked as open: it is being written, or its writer was killed",
+            f"when no writer is running: std-daq recover {path}",
+        )
+    elif superblock.end_of_file > path.stat().st_size:
+        report.error(f"cut off: only {path.stat().st_size} of {superblock.end_of_file} bytes", "copy it again")
+    return superblock.can_be_followed
+
+
+def _check_contents(file: h5py.File, report: ValidationReport, max_images_read: int | None) -> None:
+    columns = read_columns(file)
+    report.n_images = file[layout.PIXELS].shape[0]
+    for path, column in columns.items():
+        if len(column) != report.n_images:
+            report.error(
+                f"{path} has {len(column)} rows, but there are pixels of {report.n_images} images",
+                f"std-daq recover {report.path}",
+            )
+    _read_run(file, report)
+    _check_ids(columns[layout.IMAGE_ID], report)
+    _check_statuses(columns, report)
+    _check_verdict(columns, report)
+    _check_nexus(file, report)
+    if layout.DATA_FILES in file:
+        _check_data_files(file, report, max_images_read)
+    else:
+        report.n_images_read = _check_pixels(file[layout.PIXELS], report.error, max_images_read)
+
+
+def _read_run(file: h5py.File, report: ValidationReport) -> None:
+    def count(path: str) -> int | None:
+        value = int(file[path][()])
+        return None if value == layout.UNKNOWN_COUNT else value
+
+    report.verdict = read_text(file, layout.VERDICT)
+    report.reason = read_text(file, layout.REASON)
+    report.n_requested = count(layout.N_REQUESTED)
+    report.n_incomplete = count(layout.N_INCOMPLETE)
+    report.n_lost = count(layout.N_LOST)
+    report.lost_image_ids = file[layout.LOST_IMAGE_IDS][:].tolist()
+    if report.verdict and int(file[layout.N_IMAGES][()]) != report.n_images:
+        report.error(f"{layout.N_IMAGES} says {file[layout.N_IMAGES][()]} images, {report.n_images} are there")
+
+
+def _check_ids(ids: npt.NDArray[np.uint64], report: ValidationReport) -> None:
+    if not len(ids):
+        return
+    is_ascending = bool((ids[1:] > ids[:-1]).all())
+    n_duplicates = len(ids) - len(np.unique(ids))
+    report.image_ids = ImageIdStatistics(int(ids[0]), int(ids[-1]), n_duplicates, is_ascending)
+    if n_duplicates:
+        report.error(f"{n_duplicates} images have the id of another one")
+    elif not is_ascending:
+        report.warn("image ids do not ascend", "the detector was restarted in the run, or counts otherwise")
+    both = np.intersect1d(ids, np.array(report.lost_image_ids, np.uint64))
+    if len(both):
+        report.error(f"{len(both)} images are listed as lost but are in the file, the first is {both[0]}")
+
+
+def _check_statuses(columns: Columns, report: ValidationReport) -> None:
+    status, missing = columns[layout.STATUS], columns[layout.MISSING_PACKETS]
+    report.status_counts = {"good": int(np.count_nonzero(status == 0))} | {
+        name: int(np.count_nonzero(status & mask)) for mask, name in layout.STATUS_FLAGS.items()
+    }
+    report.missing_packets = missing.sum(axis=0, dtype=np.int64).tolist()
+    n = min(len(status), len(missing))
+    n_hidden = int(np.count_nonzero(missing[:n].any(axis=1) & (status[:n] == 0)))
+    if n_hidden:
+        report.error(f"{n_hidden} images lack packets but have the status of good ones")
+
+
+def _check_verdict(columns: Columns, report: ValidationReport) -> None:
+    if not report.verdict:
+        report.error("no verdict: the run has not ended, or its writer was killed", f"std-daq recover {report.path}")
+        return
+    if report.verdict != Verdict.COMPLETE:
+        report.warn(f"the run ended as {report.verdict}: {report.reason}")
+        return
+    lengths = {len(column) for column in columns.values()}
+    n_incomplete = int(np.count_nonzero(is_incomplete(columns))) if len(lengths) == 1 else 0
+    if n_incomplete or report.n_lost or report.lost_image_ids:
+        report.error(
+            f"said to be complete, but {n_incomplete} images lack packets and "
+            f"{max(report.n_lost or 0, len(report.lost_image_ids))} are lost"
+        )
+
+
+def _check_nexus(file: h5py.File, report: ValidationReport) -> None:
+    definition = f"{layout.ENTRY}/definition"
+    if definition not in file or read_text(file, definition) != "NXmx":
+        report.error(f"{definition} is not NXmx")
+    missing = [name for name in _NXMX_FIELDS if f"{layout.ENTRY}/{name}" not in file]
+    if missing:
+        report.warn(
+            f"NXmx readers may miss, in {layout.ENTRY}: {', '.join(missing)}",
+            "give these values in the configuration or the request",
+        )
+
+
+def _check_data_files(file: h5py.File, report: ValidationReport, max_images_read: int | None) -> None:
+    """Check the sources of a virtual dataset: where one is missing or short, HDF5 shows zeros without a word."""
+    pixels = file[layout.PIXELS]
+    report.data_files = [name.decode() for name in file[layout.DATA_FILES][:].tolist()]
+    if not pixels.is_virtual:
+        report.error(f"{layout.PIXELS} is not a virtual dataset, although there are data files")
+        return
+    n_rows_used: dict[str, int] = dict.fromkeys(report.data_files, 0)
+    for source in pixels.virtual_sources():
+        end = source.src_space.get_select_bounds()[1][0] + 1
+        n_rows_used[source.file_name] = max(n_rows_used.get(source.file_name, 0), end)
+    for name, n_used in n_rows_used.items():
+        report.n_images_read += _check_data_file(
+            Path(report.path).with_name(name), n_used, pixels, report, max_images_read
+        )
+
+
+def _check_data_file(
+    path: Path, n_used: int, pixels: h5py.Dataset, report: ValidationReport, max_images_read: int | None
+) -> int:
+    """Check one source of a master, return how many images were read."""
+
+    def error(text: str, remedy: str = "") -> None:
+        report.error(f"data file {path.name}: {text}", remedy)
+
+    if not path.exists():
+        error(f"missing; the master shows zeros for its {n_used} images", "put it beside the master")
+        return 0
+    try:
+        if read_superblock(path).is_open:
+            error("marked as open", f"when no writer is running: std-daq recover {path}")
+            return 0
+        with h5py.File(path, "r", locking="best-effort") as file:
+            check_layout(file)
+            source = file[layout.PIXELS]
+            if (source.dtype, source.shape[1:]) != (pixels.dtype, pixels.shape[1:]):
+                error(
+                    f"images {source.shape[1:]} of {source.dtype}; the master has {pixels.shape[1:]} of {pixels.dtype}"
+                )
+            if source.shape[0] < n_used:
+                error(f"has {source.shape[0]} images, the master shows {n_used}")
+            return _check_pixels(source, error, max_images_read)
+    except UNREADABLE as failure:
+        error(f"cannot be read: {failure}", f"std-daq recover {path}")
+        return 0
+
+
+def _check_pixels(pixels: h5py.Dataset, error: Callable[[str], None], max_images_read: int | None) -> int:
+    """Check that every image is stored, and read some or all; return how many."""
+    n_images = pixels.shape[0]
+    n_stored = count_stored_rows(pixels)
+    if n_stored < n_images:
+        error(f"pixels of image {n_stored} (counted from 0) were never written, or lie behind the end of the file")
+    buffer = np.empty(pixels.shape[1:], pixels.dtype)
+    n_read = 0
+    for row in _rows_to_read(n_stored, max_images_read):
+        try:
+            pixels.read_direct(buffer, np.s_[row])
+        except UNREADABLE as failure:
+            error(f"pixels of image {row} (counted from 0) cannot be read: {failure}")
+            break
+        n_read += 1
+    return n_read
+
+
+def _rows_to_read(n_rows: int, limit: int | None) -> Iterator[int]:
+    if limit is None or limit >= n_rows:
+        yield from range(n_rows)
+    else:
+        yield from np.unique(np.linspace(0, n_rows - 1, limit).astype(int)).tolist()

@@ -1,0 +1,108 @@
+"""array-1.0: the public live stream, two parts a message: a header in JSON, and the pixels, little-endian.
+
+Viewers at synchrotrons read it; they know more keys than the four that must be there, and ignore those that they do
+not know.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.imaging.protocols.image_metadata import ImageStatus, dtype_of_code
+
+HTYPE = "array-1.0"
+_N_PARTS = 2
+_N_DIMENSIONS = 2
+_DTYPES = {
+    dtype.name: dtype
+    for dtype in map(np.dtype, ("<u1", "<u2", "<u4", "<u8", "<i1", "<i2", "<i4", "<i8", "<f2", "<f4", "<f8"))
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayImage:
+    """One message.
+
+    Attributes
+    ----------
+    frame
+        Id of the image.
+    pixels
+        The image, (height, width).
+    header
+        All keys of its header.
+    """
+
+    frame: int
+    pixels: NDArray[Any]
+    header: dict[str, Any]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the image is whole, as far as its sender tells."""
+        return bool(self.header.get("is_good_frame", True))
+
+
+def encode_header(metadata: np.void, more: Mapping[str, object]) -> bytes:
+    """Return the first part of a message.
+
+    Parameters
+    ----------
+    metadata
+        ImageMetadata of the image.
+    more
+        Further keys.
+    """
+    header = {
+        "htype": HTYPE,
+        "shape": [int(metadata["height"]), int(metadata["width"])],
+        "type": dtype_of_code(int(metadata["dtype"])).name,
+        "frame": int(metadata["id"]),
+        "is_good_frame": int(metadata["status"]) == ImageStatus.GOOD,
+        "pulse_id": int(metadata["pulse_id"]),
+        "daq_rec": int(metadata["daq_rec"]),
+        "status": int(metadata["status"]),
+        "n_missing_packets": int(metadata["n_missing_packets"]),
+        **more,
+    }
+    return json.dumps(header, separators=(",", ":")).encode()
+
+
+def decode(parts: Sequence[bytes | memoryview]) -> ArrayImage:
+    """Read a message, of whatever sender; the pixels are a view of its second part.
+
+    Raises
+    ------
+    ValueError
+        When it is none; says why.
+    """
+    if len(parts) != _N_PARTS:
+        raise ValueError(f"a message of {HTYPE} has {_N_PARTS} parts, this one {len(parts)}")
+    try:
+        header = json.loads(bytes(parts[0]))
+    except RecursionError:
+        raise ValueError("the header is nested too deeply") from None
+    if not isinstance(header, dict) or header.get("htype") != HTYPE:
+        raise ValueError(f"the header is not one of {HTYPE}")
+    dtype = _DTYPES.get(str(header.get("type")))
+    if dtype is None:
+        raise ValueError(f"{header.get('type')!r} is no type of pixels")
+    height, width = _shape(header.get("shape"))
+    if len(parts[1]) != height * width * dtype.itemsize:
+        raise ValueError(f"{height} x {width} pixels of {dtype} do not have {len(parts[1])} bytes")
+    frame = header.get("frame")
+    if type(frame) is not int:
+        raise ValueError(f"frame {frame!r} is no number")
+    return ArrayImage(frame, np.frombuffer(parts[1], dtype).reshape(height, width), header)
+
+
+def _shape(shape: object) -> tuple[int, int]:
+    if isinstance(shape, list) and len(shape) == _N_DIMENSIONS:
+        height, width = shape
+        if type(height) is int and type(width) is int and height > 0 and width > 0:
+            return height, width
+    raise ValueError(f"{shape!r} is no height and width")

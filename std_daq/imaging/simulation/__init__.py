@@ -1,0 +1,1 @@
+"""Simulated and recorded packets of image detectors."""

@@ -1,0 +1,123 @@
+"""Frames of a simulated detector, with the faults of its network."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+
+from std_daq.imaging.detectors.interface import Detector, SimulatedFrame
+from std_daq.imaging.simulation.packet_templates import PacketTemplates
+from std_daq.packets.bursts import Burst, cut, take_turns
+from std_daq.packets.faults import FaultInjector, SendOrder
+
+
+class SimulationSource:
+    """Exposures of a simulated detector, for a Transmission.
+
+    Exposure i (from 0) shows image i of the pattern, has frame number ``first_frame + i`` and pulse id
+    ``first_pulse_id + i``.
+
+    Parameters
+    ----------
+    detector
+        Which one.
+    injector
+        Faults; ports are counted from 0.
+    n_images
+        Exposures to make.
+    pattern, seed
+        What to show, see `Detector.simulated_frames`.
+    first_frame, first_pulse_id
+        Of the first exposure.
+    restart_at
+        The detector is started again before this exposure: its frame numbers begin anew at `first_frame`. Pulse ids go
+        on.
+    period_ticks
+        How far the time stamps of two exposures are apart, in the detector's unit.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        injector: FaultInjector,
+        *,
+        n_images: int,
+        pattern: str,
+        seed: int = 0,
+        first_frame: int = 1,
+        first_pulse_id: int = 1,
+        restart_at: int | None = None,
+        period_ticks: int = 10_000,
+    ) -> None:
+        self._injector = injector
+        self._n_images = n_images
+        self._images = detector.simulated_frames(pattern, seed)
+        self._templates = PacketTemplates(detector)
+        self._start_udp_port = detector.config.start_udp_port
+        self._first_frame, self._first_pulse_id = first_frame, first_pulse_id
+        self._restart_at = restart_at
+        self._period_ticks = period_ticks
+        self._held: dict[tuple[int, int], SimulatedFrame] = {}
+
+    def frame_number(self, exposure: int) -> int:
+        """Return the frame number of an exposure, counted from 0."""
+        if self._restart_at is not None and exposure >= self._restart_at:
+            exposure -= self._restart_at
+        return self._first_frame + exposure
+
+    def frames(self) -> Iterator[list[Burst]]:
+        """Yield the bursts of one exposure after the other; last what the faults still hold back."""
+        for exposure, image in enumerate(islice(self._images, self._n_images)):
+            if exposure == self._restart_at:
+                yield from self._flush()
+            number = self.frame_number(exposure)
+            frames = self._templates.exposure(
+                image,
+                number,
+                pulse_id=self._first_pulse_id + exposure,
+                timestamp=exposure * self._period_ticks,
+            )
+            yield take_turns(self._bursts(frame, number) for frame in frames)
+        yield from self._flush()
+
+    def _bursts(self, frame: SimulatedFrame, number: int) -> list[Burst]:
+        """Return what a port sends when a frame is due."""
+        port = frame.port
+        order = self._injector.feed(port, number, len(frame.packets))
+        bursts = self._in_order(port, order, {**self._held_of(port), number: frame})
+        self._hold(frame, number)
+        return bursts
+
+    def _held_of(self, port: int) -> dict[int, SimulatedFrame]:
+        return {number: frame for (of_port, number), frame in self._held.items() if of_port == port}
+
+    def _hold(self, frame: SimulatedFrame, number: int) -> None:
+        """Keep copies of frames that the faults hold back: their packets are templates, stamped again soon."""
+        wanted = self._injector.held_frames(frame.port)
+        for key in [key for key in self._held if key[0] == frame.port and key[1] not in wanted]:
+            del self._held[key]
+        if number in wanted:
+            self._held[frame.port, number] = replace(frame, packets=frame.packets.copy())
+
+    def _in_order(self, port: int, order: SendOrder, frames: dict[int, SimulatedFrame]) -> list[Burst]:
+        """Turn an order into bursts, each from the packets of one frame."""
+        edges = np.flatnonzero(np.diff(order.frames)) + 1
+        bursts: list[Burst] = []
+        for start, stop in zip([0, *edges], [*edges, len(order)], strict=True):
+            if start == stop:
+                continue
+            frame = frames[int(order.frames[start])]
+            packets = order.packets[start:stop]
+            offsets = packets * frame.packets.shape[1]
+            udp_port = self._start_udp_port + port
+            bursts += cut(Burst(udp_port, frame.packets.reshape(-1), offsets, frame.lengths[packets]))
+        return bursts
+
+    def _flush(self) -> Iterator[list[Burst]]:
+        """Yield what the faults still hold back, if anything."""
+        ports = sorted({port for port, _ in self._held})
+        bursts = take_turns(self._in_order(port, self._injector.flush(port), self._held_of(port)) for port in ports)
+        self._held.clear()
+        if bursts:
+            yield bursts

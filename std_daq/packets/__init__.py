@@ -1,0 +1,1 @@
+"""UDP packets whatever they carry: captures, pacing, sending, faults."""

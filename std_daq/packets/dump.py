@@ -1,0 +1,231 @@
+"""Writing received packets into capture files."""
+
+import errno
+import os
+import selectors
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from std_daq.errors import CaptureError, PortError
+from std_daq.packets.captures import MAX_DATAGRAM_BYTES, CaptureWriter, capture_path
+
+_BATCH = 64
+_RECEIVE_BUFFER_BYTES = 64 << 20
+# <asm-generic/socket.h>, <linux/sock_diag.h>: u32 values, the drops are the ninth. Unlike SO_RXQ_OVFL, which comes with
+# the next packet, they can be read when no packet follows.
+_SO_MEMINFO = 55
+_MEMINFO = struct.Struct("9I")
+_I_DROPS = 8
+
+
+class DumpedPort:
+    """One port of a dump: its socket, its file and its counts.
+
+    The file is made with the first packet, so that a port that was silent leaves none.
+
+    Attributes
+    ----------
+    port
+        UDP port.
+    path
+        The capture file.
+    n_packets, n_bytes
+        What was written.
+    n_dropped
+        Packets that the kernel dropped since the port was opened, because the socket's buffer was full.
+    """
+
+    def __init__(self, host: str, port: int, directory: Path) -> None:
+        from std_daq.packets import kernels
+
+        self._receive_records = kernels.receive_records
+        self.socket = _bind(host, port)
+        self.port = int(self.socket.getsockname()[1])
+        self.path = capture_path(directory, self.port)
+        self._writer: CaptureWriter | None = None
+        self._packets = np.empty((_BATCH, MAX_DATAGRAM_BYTES), np.uint8)
+        self._records = np.empty(_BATCH * (kernels.LENGTH_BYTES + MAX_DATAGRAM_BYTES), np.uint8)
+        self._messages = np.zeros((_BATCH, kernels.MESSAGE_WORDS), np.uint64)
+        self._iovecs = np.zeros((_BATCH, kernels.IOVEC_WORDS), np.uint64)
+        self.n_packets = 0
+        self.n_bytes = 0
+        self.n_dropped = 0
+
+    def drain(self, most: int) -> int:
+        """Write what waits in the socket, at most a batch and at most `most` packets; return how many.
+
+        Raises
+        ------
+        CaptureError
+            The file exists or cannot be written.
+        PortError
+            The socket cannot be read.
+        """
+        n, n_used, error = self._receive_records(
+            self.socket.fileno(), self._packets[:most], self._messages, self._iovecs, self._records
+        )
+        if error not in (0, errno.EAGAIN, errno.EINTR):
+            raise PortError(f"cannot receive on port {self.port}: {os.strerror(error)}")
+        if n:
+            if self._writer is None:
+                self._writer = CaptureWriter(self.path)
+            self._writer.append_records(self._records[:n_used].data)
+            self.n_packets += n
+            self.n_bytes += n_used
+        self._count_drops()
+        return int(n)
+
+    def _count_drops(self) -> None:
+        drops = _MEMINFO.unpack(self.socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[_I_DROPS]
+        # the kernel's count has 32 bits and wraps
+        self.n_dropped += (drops - self.n_dropped) % 2**32
+
+    def close(self) -> None:
+        """Close socket and file."""
+        if self.socket.fileno() >= 0:
+            self._count_drops()
+        self.socket.close()
+        if self._writer is not None:
+            self._writer.close()
+
+
+class Dump:
+    """Receives UDP packets and writes one capture file a port.
+
+    Parameters
+    ----------
+    directory
+        Where the files go; made if it is not there.
+    host
+        Address to listen on.
+    ports
+        UDP ports; 0 takes a free one.
+    max_packets
+        Ends after so many packets, of all ports together.
+    duration_s
+        Ends after so many seconds.
+    progress
+        Called with the dump after each step.
+    clock
+        Monotonic seconds.
+
+    Attributes
+    ----------
+    ports
+        What was received on each port.
+
+    Raises
+    ------
+    PortError
+        An address or port is taken or not allowed.
+    CaptureError
+        A file exists, or the directory cannot be made.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        host: str,
+        ports: Iterable[int],
+        max_packets: int | None = None,
+        duration_s: float | None = None,
+        progress: Callable[["Dump"], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_packets = max_packets
+        self._clock = clock
+        self._ends_at = None if duration_s is None else clock() + duration_s
+        self._progress = progress
+        self.ports: list[DumpedPort] = []
+        self._selector = selectors.DefaultSelector()
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            for port in ports:
+                self._open(host, port, directory)
+        except OSError as error:
+            self.close()
+            raise CaptureError(f"{directory}: cannot be made: {error.strerror}") from error
+        except (CaptureError, PortError):
+            self.close()
+            raise
+
+    def _open(self, host: str, port: int, directory: Path) -> None:
+        dumped = DumpedPort(host, port, directory)
+        self.ports.append(dumped)
+        if dumped.path.exists():
+            raise CaptureError(f"{dumped.path}: exists already")
+        self._selector.register(dumped.socket, selectors.EVENT_READ, dumped)
+
+    @property
+    def n_packets(self) -> int:
+        """Packets written, of all ports."""
+        return sum(port.n_packets for port in self.ports)
+
+    @property
+    def n_dropped(self) -> int:
+        """Packets that the kernel dropped, of all ports."""
+        return sum(port.n_dropped for port in self.ports)
+
+    def step(self, timeout_s: float = 0.1) -> bool:
+        """Wait for packets and write them; return whether the dump goes on.
+
+        Raises
+        ------
+        CaptureError
+            A file cannot be written.
+        """
+        left = MAX_DATAGRAM_BYTES if self._max_packets is None else self._max_packets - self.n_packets
+        if self._ends_at is not None:
+            timeout_s = min(timeout_s, max(0.0, self._ends_at - self._clock()))
+        for key, _ in self._selector.select(timeout_s) if left > 0 else ():
+            left -= key.data.drain(min(left, _BATCH)) if left > 0 else 0
+        if self._progress is not None:
+            self._progress(self)
+        return not self._is_over()
+
+    def _is_over(self) -> bool:
+        if self._max_packets is not None and self.n_packets >= self._max_packets:
+            return True
+        return self._ends_at is not None and self._clock() >= self._ends_at
+
+    def run(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
+        """Go on until the end, or until `is_stopped` (such as ``threading.Event.is_set``) says so."""
+        while not is_stopped() and self.step():
+            pass
+
+    def close(self) -> None:
+        """Close all sockets and files."""
+        self._selector.close()
+        for port in self.ports:
+            port.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Return a UDP socket that receives on `host` and `port`."""
+    sock = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+        sock.bind(address)
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        raise PortError(f"cannot receive on {host} port {port}: {error.strerror}") from error
+    return sock

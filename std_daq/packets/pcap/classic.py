@@ -1,0 +1,98 @@
+"""The pcap file format: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html."""
+
+import mmap
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from std_daq.errors import CaptureError
+from std_daq.packets.pcap.records import MAX_RECORD_BYTES, CapturedRecord, take
+
+_FILE_HEADER = "IHHiIII"
+_RECORD_HEADER = "IIII"
+_N_FILE_HEADER = 24
+_N_RECORD_HEADER = 16
+_WRITTEN_MAGIC = 0xA1B23C4D
+
+# first 4 bytes of the file: byte order, nanoseconds in a unit of the fraction
+_MAGICS = {
+    bytes.fromhex("d4c3b2a1"): ("<", 1000),
+    bytes.fromhex("a1b2c3d4"): (">", 1000),
+    bytes.fromhex("4d3cb2a1"): ("<", 1),
+    bytes.fromhex("a1b23c4d"): (">", 1),
+}
+# above these bits lies the length of a frame check sequence
+_LINK_TYPE_MASK = 0x0FFF_FFFF
+
+
+def is_classic(start: bytes) -> bool:
+    """Whether a file that starts with these bytes is a pcap file."""
+    return start[:4] in _MAGICS
+
+
+def read_classic(path: Path, data: mmap.mmap) -> Iterator[CapturedRecord]:
+    """Yield the records of a pcap file.
+
+    Raises
+    ------
+    CaptureError
+        The file ends too early, or says something that cannot be.
+    """
+    order, fraction_ns = _MAGICS[data[:4]]
+    header = take(path, data, 0, _N_FILE_HEADER, "file header")
+    link_type = struct.unpack(order + _FILE_HEADER, header)[6] & _LINK_TYPE_MASK
+    unpack = struct.Struct(order + _RECORD_HEADER).unpack
+    at = _N_FILE_HEADER
+    while at < len(data):
+        seconds, fraction, n_captured, _ = unpack(take(path, data, at, _N_RECORD_HEADER, "record header"))
+        if n_captured > MAX_RECORD_BYTES:
+            raise CaptureError(f"{path}: byte {at}: a record of {n_captured} bytes cannot be")
+        packet = take(path, data, at + _N_RECORD_HEADER, n_captured, "record")
+        time_ns = seconds * 1_000_000_000 + fraction * fraction_ns
+        yield CapturedRecord(at, time_ns, link_type, packet)
+        at += _N_RECORD_HEADER + n_captured
+
+
+class PcapWriter:
+    """Writes a new pcap file: little-endian, nanoseconds.
+
+    Parameters
+    ----------
+    path
+        The file, which must not exist yet.
+    link_type
+        Number of the link layer of all its packets.
+
+    Raises
+    ------
+    CaptureError
+        The file exists or cannot be written.
+    """
+
+    def __init__(self, path: Path, link_type: int) -> None:
+        try:
+            self._file = path.open("xb")
+        except OSError as error:
+            raise CaptureError(f"{path}: cannot be made: {error.strerror}") from error
+        header = struct.pack("<" + _FILE_HEADER, _WRITTEN_MAGIC, 2, 4, 0, 0, MAX_RECORD_BYTES, link_type)
+        self._file.write(header)
+
+    def append(self, time_ns: int, packet: bytes) -> None:
+        """Write one packet, link layer and all."""
+        seconds, fraction = divmod(time_ns, 1_000_000_000)
+        self._file.write(struct.pack("<" + _RECORD_HEADER, seconds, fraction, len(packet), len(packet)))
+        self._file.write(packet)
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,216 @@
+"""Fast sending of packets to one UDP port."""
+
+import errno
+import os
+import socket
+import time
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.errors import PortError
+from std_daq.telemetry.logs import get_logger
+
+# <linux/udp.h>, <linux/in.h>, <linux/in6.h>; the socket module does not have them all
+_UDP_SEGMENT = 103
+_IP_MTU = 14
+_IPV6_MTU = 24
+_HEADER_BYTES = {socket.AF_INET: 20 + 8, socket.AF_INET6: 40 + 8}
+
+_MESSAGES_A_CALL = 64
+_PACKETS_A_CALL = 512
+_SEND_BUFFER_BYTES = 4 << 20
+
+# the message was not sent, and would be if it were not segmented: no checksum offload, larger than the path's MTU
+_NO_SEGMENTS = {errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP}
+# the message was not sent, and will be when tried again; ECONNREFUSED tells of an earlier one that found no receiver
+_TRY_AGAIN = {errno.EINTR, errno.ECONNREFUSED}
+_TRY_LATER = {errno.EAGAIN, errno.ENOBUFS}
+_LATER_S = 100e-6
+
+
+class PacketSender:
+    """Sends packets to one port as fast as the system takes them, in the order given.
+
+    Like a detector it does not mind whether anybody listens. Packets of one length go out as segments of larger
+    messages (``UDP_SEGMENT``) where kernel and path allow that, which saves most of the cost of a packet; the
+    receiver sees the same datagrams either way.
+
+    Parameters
+    ----------
+    host, port
+        Where to.
+    segments
+        Whether to use ``UDP_SEGMENT`` where possible.
+
+    Attributes
+    ----------
+    port
+        Where to.
+    n_sent, n_bytes
+        Packets and bytes that the system took.
+    n_retries
+        How often the system had no room for more.
+
+    Raises
+    ------
+    PortError
+        The address is unknown, unreachable or not allowed.
+    """
+
+    def __init__(self, host: str, port: int, *, segments: bool = True) -> None:
+        from std_daq.packets import kernels
+
+        self._kernels = kernels
+        self.port = port
+        self.n_sent = 0
+        self.n_bytes = 0
+        self.n_retries = 0
+        self._socket = _connect(host, port)
+        self._max_segment_bytes = _max_segment_bytes(self._socket) if segments else 0
+        self._messages = np.zeros((_MESSAGES_A_CALL, kernels.MESSAGE_WORDS), np.uint64)
+        self._iovecs = np.zeros((_PACKETS_A_CALL, kernels.IOVEC_WORDS), np.uint64)
+        self._controls = np.zeros((_MESSAGES_A_CALL, kernels.CONTROL_WORDS), np.uint64)
+        self._warm_up()
+
+    @property
+    def is_segmenting(self) -> bool:
+        """Whether ``UDP_SEGMENT`` is in use."""
+        return self._max_segment_bytes > 0
+
+    def send(
+        self,
+        packets: NDArray[np.uint8],
+        *,
+        lengths: NDArray[np.integer] | None = None,
+        order: NDArray[np.integer] | None = None,
+    ) -> int:
+        """Send the packets of an array.
+
+        Parameters
+        ----------
+        packets
+            u8, shape (n, packet_bytes), C order.
+        lengths
+            How many bytes of each row to send, shape (n,); all by default.
+        order
+            Indices of the rows to send, in the order to send them: any subset, repeated at will.
+
+        Returns
+        -------
+        int
+            Number of packets sent, ``len(order)`` or n.
+        """
+        n, packet_bytes = packets.shape
+        if not packets.flags.c_contiguous:
+            raise ValueError("packets must be an array in C order")
+        all_lengths = np.full(n, packet_bytes, np.int64) if lengths is None else lengths.astype(np.int64)
+        offsets = np.arange(n, dtype=np.int64) * packet_bytes
+        if order is not None:
+            offsets, all_lengths = offsets[order], all_lengths[order]
+        return self.send_from(packets.reshape(-1), offsets, all_lengths)
+
+    def send_from(self, buffer: NDArray[np.uint8], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> int:
+        """Send packets that lie anywhere in a buffer, without copying them first.
+
+        Parameters
+        ----------
+        buffer
+            u8, one dimension, contiguous.
+        offsets, lengths
+            Where each packet lies, in bytes: i64.
+
+        Returns
+        -------
+        int
+            Number of packets sent, ``len(offsets)``.
+        """
+        if len(offsets) != len(lengths) or not buffer.flags.c_contiguous:
+            raise ValueError("one length for each offset, and a contiguous buffer")
+        offsets, lengths = np.ascontiguousarray(offsets), np.ascontiguousarray(lengths)
+        n_bytes = self._kernels.total_bytes(offsets, lengths, buffer.size)
+        if n_bytes < 0:
+            raise ValueError("a packet lies outside its buffer")
+        n_sent, error = self._call(buffer, offsets, lengths)
+        while n_sent < len(offsets):
+            self._recover(error)
+            n_more, error = self._call(buffer, offsets[n_sent:], lengths[n_sent:])
+            n_sent += n_more
+        self.n_sent += n_sent
+        self.n_bytes += n_bytes
+        return n_sent
+
+    def _call(
+        self, buffer: NDArray[np.uint8], offsets: NDArray[np.int64], lengths: NDArray[np.int64]
+    ) -> tuple[int, int]:
+        n, error = self._kernels.send_packets(
+            self._socket.fileno(),
+            buffer.ctypes.data,
+            offsets,
+            lengths,
+            self._max_segment_bytes,
+            self._messages,
+            self._iovecs,
+            self._controls,
+        )
+        return int(n), int(error)
+
+    def _recover(self, error: int) -> None:
+        """Make another try worthwhile after an errno, or raise."""
+        if error in _TRY_AGAIN:
+            return
+        if error in _TRY_LATER:
+            self.n_retries += 1
+            time.sleep(_LATER_S)
+        elif error in _NO_SEGMENTS and self.is_segmenting:
+            self._max_segment_bytes = 0
+            get_logger().info("udp_segment_off", port=self.port, reason=os.strerror(error))
+        else:
+            host = self._socket.getpeername()[0]
+            raise PortError(f"cannot send to {host} port {self.port}: {os.strerror(error)}")
+
+    def _warm_up(self) -> None:
+        """Compile now, not while the first frame is due."""
+        self.send(np.empty((0, 0), np.uint8))
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _connect(host: str, port: int) -> socket.socket:
+    """Return a UDP socket that sends to `host` and `port`."""
+    sock = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        sock.connect(address)
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        raise PortError(f"cannot send to {host} port {port}: {error.strerror}") from error
+    return sock
+
+
+def _max_segment_bytes(sock: socket.socket) -> int:
+    """Return the longest packet that kernel and path let go out as a segment, 0 if none."""
+    try:
+        sock.setsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT, 0)
+        if sock.family == socket.AF_INET6:
+            mtu = sock.getsockopt(socket.IPPROTO_IPV6, _IPV6_MTU)
+        else:
+            mtu = sock.getsockopt(socket.IPPROTO_IP, _IP_MTU)
+    except OSError:
+        return 0
+    return max(0, mtu - _HEADER_BYTES[socket.AddressFamily(sock.family)])

@@ -1,0 +1,1 @@
+"""RabbitMQ itself: users and rights, definitions, a node of one's own."""

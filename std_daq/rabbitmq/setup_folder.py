@@ -1,0 +1,166 @@
+"""A folder with all that a broker and its users need: one URL file for each role, and what RabbitMQ reads.
+
+::
+
+    jungfrau-agent.url   jungfrau-client.url   listener.url   monitor.url   admin.url    secrets, mode 0600
+    definitions.json     users with hashes of their passwords, rights, exchanges, queues
+    rabbitmq.conf        where RabbitMQ listens, its TLS, and that it loads the definitions
+    ca.pem  broker-cert.pem  broker-key.pem    with TLS; made by others
+"""
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from std_daq.amqp.address import BrokerAddress
+from std_daq.amqp.topology import QueueType
+from std_daq.amqp.url_file import read_url_file, save_url_file
+from std_daq.errors import BrokerError, ConfigError
+from std_daq.rabbitmq.definitions import hash_password, is_hash_of, make_definitions
+from std_daq.rabbitmq.roles import Role, all_roles
+
+DEFINITIONS = "definitions.json"
+CONFIGURATION = "rabbitmq.conf"
+CA_FILE = "ca.pem"
+CERT_FILE = "broker-cert.pem"
+KEY_FILE = "broker-key.pem"
+
+# A request has at most 1 MiB, and a status repeats it.
+MAX_MESSAGE_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSetup:
+    """What a broker shall be.
+
+    Attributes
+    ----------
+    tags
+        Of the detectors that use it.
+    hosts
+        Under which names its nodes are reached.
+    port
+        Where they listen.
+    listen_on
+        Address on which they listen.
+    vhost
+        Its virtual host.
+    has_tls
+        Whether it speaks TLS only.
+    queue_type
+        Type of the queues.
+    mounted_at
+        Where the broker finds the files.
+    """
+
+    tags: Sequence[str]
+    hosts: Sequence[str]
+    port: int
+    listen_on: str
+    vhost: str
+    has_tls: bool
+    queue_type: QueueType
+    mounted_at: Path
+
+
+def write_setup(setup: BrokerSetup, directory: Path) -> list[tuple[Role, Path]]:
+    """Write the files and return the URL file of each role; passwords that are there stay.
+
+    Raises
+    ------
+    ConfigError
+        With TLS: a certificate is missing. Or a file that is there is not what it should be.
+    BrokerError
+        A tag cannot be one.
+    """
+    roles = all_roles(setup.tags)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if setup.has_tls:
+        _check_certificates(directory)
+    hashes = _kept_hashes(directory / DEFINITIONS)
+    files = []
+    for role in roles:
+        file = directory / f"{role.name}.url"
+        password = _kept_password(file, role) or secrets.token_urlsafe(32)
+        if not is_hash_of(password, hashes.get(role.name, "")):
+            hashes[role.name] = hash_password(password)
+        save_url_file(file, "\n".join(_url(setup, role, password, host) for host in setup.hosts))
+        files.append((role, file))
+    definitions = make_definitions(setup.tags, setup.vhost, hashes, setup.queue_type)
+    _write_public(directory / DEFINITIONS, json.dumps(definitions, indent=2) + "\n")
+    _write_public(directory / CONFIGURATION, _configuration(setup))
+    return files
+
+
+def _write_public(file: Path, text: str) -> None:
+    """Write what RabbitMQ's own user reads, and is not secret: nobody finds a random password from its hash."""
+    file.write_text(text)
+    file.chmod(0o644)
+
+
+def _url(setup: BrokerSetup, role: Role, password: str, host: str) -> str:
+    scheme = "amqps" if setup.has_tls else "amqp"
+    place = f"[{host}]" if ":" in host else host
+    credentials = f"{quote(role.name, safe='')}:{quote(password, safe='')}"
+    return f"{scheme}://{credentials}@{place}:{setup.port}/{quote(setup.vhost, safe='')}"
+
+
+def _configuration(setup: BrokerSetup) -> str:
+    listen_on = f"{setup.listen_on}:{setup.port}"
+    lines = [
+        "# Made by 'std-daq broker-setup'.",
+        f"load_definitions = {setup.mounted_at / DEFINITIONS}",
+        f"max_message_size = {MAX_MESSAGE_BYTES}",
+    ]
+    if not setup.has_tls:
+        return "\n".join([*lines, f"listeners.tcp.1 = {listen_on}", ""])
+    return "\n".join(
+        [
+            *lines,
+            "listeners.tcp = none",
+            f"listeners.ssl.1 = {listen_on}",
+            f"ssl_options.cacertfile = {setup.mounted_at / CA_FILE}",
+            f"ssl_options.certfile = {setup.mounted_at / CERT_FILE}",
+            f"ssl_options.keyfile = {setup.mounted_at / KEY_FILE}",
+            "ssl_options.versions.1 = tlsv1.3",
+            "ssl_options.versions.2 = tlsv1.2",
+            "# A client may show a certificate; one that is not ours is refused.",
+            "ssl_options.verify = verify_peer",
+            "ssl_options.fail_if_no_peer_cert = false",
+            "",
+        ]
+    )
+
+
+def _check_certificates(directory: Path) -> None:
+    for name in (CA_FILE, CERT_FILE, KEY_FILE):
+        if not (directory / name).is_file():
+            raise ConfigError(
+                "there is no such file, which a broker with TLS needs",
+                file=directory / name,
+                remedy="docs/how-to/secure-the-broker.md tells how to make it",
+            )
+
+
+def _kept_password(file: Path, role: Role) -> str | None:
+    if not file.exists():
+        return None
+    try:
+        parts = urlsplit(BrokerAddress.parse(read_url_file(file)).urls[0])
+    except (BrokerError, UnicodeDecodeError):
+        parts = urlsplit("")
+    if unquote(parts.username or "") != role.name or not parts.password:
+        raise ConfigError(f"is not the URL of the user {role.name}", file=file, remedy="move it away")
+    return unquote(parts.password)
+
+
+def _kept_hashes(file: Path) -> dict[str, str]:
+    if not file.exists():
+        return {}
+    try:
+        return {user["name"]: user["password_hash"] for user in json.loads(file.read_text())["users"]}
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError("are no definitions that were made here", file=file, remedy="move it away") from None

@@ -1,0 +1,83 @@
+"""A RabbitMQ of one's own: for the demo, for ``std-daq up`` without a broker URL, and for tests."""
+
+import secrets
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pika
+
+from std_daq.amqp.address import BrokerAddress
+from std_daq.rabbitmq.node import HOST, START_TIMEOUT_S, RabbitNode, find_server, pick_port
+
+USER = "std-daq"
+
+CONFIGURATION = """\
+listeners.tcp.1 = {host}:{port}
+default_user = {user}
+default_pass = {password}
+log.file = rabbit.log
+log.console = false
+vm_memory_high_watermark.absolute = 512MB
+disk_free_limit.absolute = 50MB
+"""
+
+
+class ThrowawayBroker(RabbitNode):
+    """A RabbitMQ node with its own ports, folder, user and password; a context manager.
+
+    Parameters
+    ----------
+    start_timeout_s
+        The longest wait for the node to take connections; about 5 s are normal.
+    """
+
+    def __init__(self, start_timeout_s: float = START_TIMEOUT_S) -> None:
+        find_server()
+        port, password = pick_port(), secrets.token_urlsafe(16)
+        self._url = f"amqp://{USER}:{password}@{HOST}:{port}/%2F"
+        super().__init__(
+            Path(tempfile.mkdtemp(prefix="std-daq-broker-")),
+            CONFIGURATION.format(host=HOST, port=port, user=USER, password=password),
+            lambda: check_node(self._url, port),
+            start_timeout_s=start_timeout_s,
+        )
+
+    @property
+    def url(self) -> str:
+        """URL of the node, with user and password."""
+        return self._url
+
+    @property
+    def address(self) -> BrokerAddress:
+        """The same as others use it."""
+        return BrokerAddress((self._url,))
+
+
+def check_node(url: str, port: int, host: str = HOST) -> None:
+    """Connect to a node; a plain connection first, because pika tries long and logs much."""
+    socket.create_connection((host, port), timeout=1.0).close()
+    pika.BlockingConnection(pika.URLParameters(url)).close()
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBroker:
+    """A broker that others look after."""
+
+    address: BrokerAddress
+
+    def revive(self) -> None:
+        """Do nothing."""
+
+
+@contextmanager
+def start_broker(given: BrokerAddress | None) -> Iterator[GivenBroker | ThrowawayBroker]:
+    """Yield a broker: the one at the address given, else a throwaway node that ends with the context."""
+    if given is not None:
+        yield GivenBroker(given)
+        return
+    with ThrowawayBroker() as broker:
+        yield broker

@@ -1,0 +1,14 @@
+"""Where the writer agent and the writers of a system meet."""
+
+from std_daq.config.paths import runtime_dir
+from std_daq.config.platform import PlatformConfig
+
+
+def store_address(config: PlatformConfig, writer: int) -> str:
+    """Return the address of the StoreStream of one writer."""
+    return f"ipc://{runtime_dir(config)}/store-{writer}.ipc"
+
+
+def store_reports_address(config: PlatformConfig) -> str:
+    """Return the address at which the agent takes the writers' acknowledgements."""
+    return f"ipc://{runtime_dir(config)}/store-reports.ipc"

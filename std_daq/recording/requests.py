@@ -1,0 +1,351 @@
+"""What is said about a run over the broker: the write request, its statuses, its verdict and report.
+
+These are the models of the messages only; `std_daq.amqp` carries them. The convention (correlation id =
+request id, headers ``action``, ``source`` and ``message``, body = the request's JSON) is that of std-daq; the
+headers ``verdict`` and ``report``, and the actions ``request_accepted``, ``request_progress`` and
+``request_killed`` are extensions, which listeners written for the convention do not mind.
+"""
+
+import difflib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, from_json
+
+from std_daq.errors import RequestRefusedError
+from std_daq.recording.id_ranges import format_id_ranges, parse_id_ranges
+
+MAX_REQUEST_BYTES = 1 << 20
+MAX_IMAGE_ID = 2**64 - 1
+# The headers of an AMQP message travel in one frame, of 128 KiB by default: what may grow is cut to fit.
+MAX_MESSAGE_CHARS = 4_000
+MAX_FILES_CHARS = 30_000
+MAX_LOST_IDS_CHARS = 60_000
+MAX_LOST_IDS_EXPANDED = 1_000_000
+
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+MetadataValue = Annotated[str, Field(pattern=r"^[^\x00]*$")] | int | float | bool
+HeaderValue = str | int | float | bool
+
+
+class Verdict(StrEnum):
+    """How a run ended."""
+
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    KILLED = "killed"
+    FAILED = "failed"
+    REFUSED = "refused"
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of a command that waited for this verdict."""
+        return _EXIT_CODES[self]
+
+    @property
+    def action(self) -> "Action":
+        """Action under which the verdict is published.
+
+        Listeners of the convention know success and failure only, and a run that lost images must not look
+        like a success to them: whatever is neither complete nor killed is published as failed.
+        """
+        if self is Verdict.COMPLETE:
+            return Action.SUCCESS
+        return Action.KILLED if self is Verdict.KILLED else Action.FAIL
+
+
+_EXIT_CODES = {
+    Verdict.COMPLETE: 0,
+    Verdict.INCOMPLETE: 3,
+    Verdict.KILLED: 4,
+    Verdict.FAILED: 5,
+    Verdict.REFUSED: 6,
+}
+
+
+class Action(StrEnum):
+    """What a status message tells; exactly one of the last three ends each request."""
+
+    ACCEPTED = "request_accepted"
+    START = "request_start"
+    PROGRESS = "request_progress"
+    SUCCESS = "request_success"
+    FAIL = "request_fail"
+    KILLED = "request_killed"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing follows for the request."""
+        return self in {Action.SUCCESS, Action.FAIL, Action.KILLED}
+
+
+class WriteRequest(BaseModel):
+    """What a user asks to be written; the body of a request message, as JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    output_file: Text = Field(
+        min_length=1,
+        max_length=4096,
+        description="Path of the file (of the master file, if a run has several).",
+    )
+    n_images: int | None = Field(
+        default=None, ge=1, le=2**32 - 1, description="Number of images to write; absent: until killed."
+    )
+    start_image_id: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_IMAGE_ID,
+        description="Id of the first image, also in the past if still in the ring; absent: the next image.",
+    )
+    compression: Literal["none", "bslz4"] = Field(
+        default="none", description="Compression of the pixels: none, or bitshuffle with LZ4."
+    )
+    images_per_file: int | None = Field(
+        default=None, ge=1, description="A data file for each so many images; excludes n_files."
+    )
+    n_files: int | None = Field(
+        default=None,
+        ge=1,
+        description="Number of data files that share the images; excludes images_per_file.",
+    )
+    conflict: Literal["refuse", "rename"] = Field(
+        default="refuse",
+        description="If the file exists: refuse the request, or write to a name with a number added.",
+    )
+    first_image_timeout_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Longest wait for the first image in seconds; absent: as the writer is configured.",
+    )
+    image_timeout_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Longest wait for each further image in seconds; absent: as the writer is configured.",
+    )
+    user_metadata: dict[Text, MetadataValue] = Field(
+        default_factory=dict, description="Names and values that are stored in the file as they are."
+    )
+
+    @model_validator(mode="after")
+    def _files_are_given_in_one_way(self) -> Self:
+        if self.images_per_file is not None and self.n_files is not None:
+            raise ValueError("images_per_file and n_files exclude each other: give one of them")
+        return self
+
+    def to_wire(self) -> bytes:
+        """Return the body of the request message."""
+        return self.model_dump_json(exclude_defaults=True).encode()
+
+
+def parse_write_request(source: bytes | Mapping[str, object]) -> WriteRequest:
+    """Make a write request from the body of a message or from its fields.
+
+    Raises
+    ------
+    RequestRefusedError
+        The text names each wrong key with its value, and the nearest known key for an unknown one.
+    """
+    try:
+        if not isinstance(source, bytes):
+            return WriteRequest.model_validate(dict(source))
+        if len(source) > MAX_REQUEST_BYTES:
+            raise RequestRefusedError(
+                f"write request: {len(source)} bytes are more than the {MAX_REQUEST_BYTES} allowed"
+            )
+        return WriteRequest.model_validate_json(source)
+    except ValidationError as error:
+        problems = "; ".join(_describe(detail) for detail in error.errors(include_url=False)[:10])
+        raise RequestRefusedError(f"write request: {problems}") from None
+
+
+def _describe(detail: ErrorDetails) -> str:
+    """Say in one phrase what is wrong with one field."""
+    key = ".".join(str(part) for part in detail["loc"])
+    value = f"(got {_shorten(repr(detail['input']), 80)})"
+    if detail["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, WriteRequest.model_fields, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(WriteRequest.model_fields)}"
+        return f"key '{_shorten(key, 80)}' is unknown {value}; {hint}"
+    if detail["type"] == "missing":
+        return f"key '{key}' is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"key '{_shorten(key, 80)}': {message} {value}" if key else f"{message} {value}"
+
+
+def _shorten(text: str, max_chars: int) -> str:
+    """Cut a text to a length and mark the cut."""
+    return text if len(text) <= max_chars else f"{text[: max_chars - 3]}..."
+
+
+def new_request_id() -> str:
+    """Return an id for a new request."""
+    return str(uuid.uuid4())
+
+
+def check_request_id(text: str | None) -> str:
+    """Return the id of a request, which is the correlation id of its message, as it is: others compare it as text.
+
+    Raises
+    ------
+    RequestRefusedError
+        There is none, or it is not the text of a UUID.
+    """
+    text = text or ""
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        shown = _shorten(repr(text), 80)
+        raise RequestRefusedError(
+            f"request id {shown} is not a UUID; set the message's correlation_id to a uuid4 text"
+        ) from None
+    return text
+
+
+class RunReport(BaseModel):
+    """What a run did; in the last status of its request, in the file and in the client's JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    request_id: str = Field(description="Id of the request, the text of a UUID.")
+    verdict: Verdict = Field(description="How the run ended.")
+    reason: str = Field(default="", description="Why it ended so; empty if all that was asked for is written.")
+    n_requested: int | None = Field(default=None, ge=0, description="Images asked for; null: until killed.")
+    n_written: int = Field(default=0, ge=0, description="Images in the files, incomplete ones among them.")
+    n_incomplete: int = Field(default=0, ge=0, description="Images written with missing packets or modules.")
+    n_lost: int = Field(default=0, ge=0, description="Images of the run that are in no file.")
+    lost_image_ids: tuple[int, ...] = Field(default=(), description="Ids of the lost images, as far as known.")
+    lost_image_ids_truncated: int = Field(
+        default=0,
+        ge=0,
+        description="How many known ids lost_image_ids leaves out, because the message is full.",
+    )
+    files: tuple[str, ...] = Field(default=(), description="Files of the run, the master first.")
+    files_truncated: int = Field(
+        default=0, ge=0, description="How many files the list leaves out, because the message is full."
+    )
+    started_at: datetime | None = Field(default=None, description="When the run began (UTC).")
+    ended_at: datetime | None = Field(default=None, description="When the run ended (UTC).")
+
+    def to_wire(self) -> str:
+        """Return the ``report`` header: JSON with the lost ids as ranges, cut to what a message holds."""
+        lost, n_lost_left_out = format_id_ranges(self.lost_image_ids, MAX_LOST_IDS_CHARS)
+        files: list[str] = []
+        n_chars = 0
+        for name in self.files:
+            n_chars += len(json.dumps(name))
+            if n_chars > MAX_FILES_CHARS:
+                break
+            files.append(name)
+        fields = self.model_dump(mode="json") | {
+            "reason": _shorten(self.reason, MAX_MESSAGE_CHARS),
+            "lost_image_ids": lost,
+            "lost_image_ids_truncated": self.lost_image_ids_truncated + n_lost_left_out,
+            "files": files,
+            "files_truncated": self.files_truncated + len(self.files) - len(files),
+        }
+        return json.dumps(fields)
+
+    @classmethod
+    def from_wire(cls, text: str) -> Self:
+        """Read a ``report`` header.
+
+        Raises
+        ------
+        ValueError
+            The text is not a report.
+        """
+        fields = from_json(text)
+        if not isinstance(fields, dict) or not isinstance(fields.get("lost_image_ids", ""), str):
+            raise ValueError("a report is a JSON object with ranges of ids as lost_image_ids")
+        ids, n_left_out = parse_id_ranges(fields.get("lost_image_ids", ""), MAX_LOST_IDS_EXPANDED)
+        report = cls.model_validate(fields | {"lost_image_ids": ids})
+        return report.model_copy(update={"lost_image_ids_truncated": report.lost_image_ids_truncated + n_left_out})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusMessage:
+    """One status of a request.
+
+    Attributes
+    ----------
+    request_id
+        Correlation id of the message.
+    action
+        What happened.
+    source
+        Name of the service that tells it.
+    message
+        The same for a person.
+    body
+        The request's own JSON, as it came.
+    report
+        What the run did; with the action that ends a request.
+    details
+        Further headers, such as the numbers of a progress.
+    """
+
+    request_id: str
+    action: Action
+    source: str
+    message: str = ""
+    body: bytes = b""
+    report: RunReport | None = None
+    details: Mapping[str, HeaderValue] = field(default_factory=dict)
+
+    @classmethod
+    def of_report(cls, report: RunReport, *, source: str, body: bytes) -> Self:
+        """Return the status that ends the request of a report."""
+        return cls(
+            request_id=report.request_id,
+            action=report.verdict.action,
+            source=source,
+            message=f"{report.verdict}: {report.reason}" if report.reason else str(report.verdict),
+            body=body,
+            report=report,
+        )
+
+    def to_wire(self) -> tuple[bytes, dict[str, HeaderValue]]:
+        """Return body and headers of the message; the correlation id is the request id."""
+        headers: dict[str, HeaderValue] = {
+            **self.details,
+            "action": str(self.action),
+            "source": self.source,
+            "message": _shorten(self.message, MAX_MESSAGE_CHARS),
+        }
+        if self.report is not None:
+            headers |= {"verdict": str(self.report.verdict), "report": self.report.to_wire()}
+        return self.body, headers
+
+    @classmethod
+    def from_wire(cls, request_id: str, body: bytes, headers: Mapping[str, object]) -> Self:
+        """Read a message of the status exchange.
+
+        Raises
+        ------
+        ValueError
+            It is not a status of an action that is known here; other services may publish others.
+        """
+        report = headers.get("report")
+        return cls(
+            request_id=request_id,
+            action=Action(str(headers.get("action"))),
+            source=str(headers.get("source", "")),
+            message=str(headers.get("message", "")),
+            body=body,
+            report=None if report is None else RunReport.from_wire(str(report)),
+            details={
+                name: value
+                for name, value in headers.items()
+                if name not in _OWN_HEADERS and isinstance(value, HeaderValue)
+            },
+        )
+
+
+_OWN_HEADERS = frozenset({"action", "source", "message", "verdict", "report"})

@@ -1,0 +1,88 @@
+"""The services that are installed: each is found by one line of its package's metadata.
+
+::
+
+    [project.entry-points."std_daq.services"]
+    udp-recv = "std_udp_recv.service:SERVICE"
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from std_daq.config.load import config_error
+from std_daq.config.platform import PlatformConfig
+from std_daq.errors import ConfigError
+from std_daq.service.description import Instance, ServiceDescription
+from std_daq.service.supervisor import ServiceCommand
+
+ENTRY_POINT_GROUP = "std_daq.services"
+
+
+def service_descriptions() -> list[ServiceDescription[Any]]:
+    """Return the descriptions of all services that are installed, by name."""
+    return [entry.load() for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name)]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedInstance:
+    """A process that a configuration wants: one of the instances of a service."""
+
+    service: ServiceDescription[Any]
+    instance: Instance
+
+    def command(self, config_path: Path) -> ServiceCommand:
+        """Return how it is started."""
+        arguments = ("--config", str(config_path), *self.instance.arguments)
+        return ServiceCommand(self.instance.name, self.service.package, arguments)
+
+
+def wanted_instances(config: PlatformConfig) -> list[WantedInstance]:
+    """Return the processes that a configuration wants.
+
+    Raises
+    ------
+    ConfigError
+        When it has a section for a service that is not installed, or one with wrong options, or is not right for one
+        of the services that it wants.
+    """
+    services = [service for service in service_descriptions() if isinstance(config, service.config)]
+    _check_sections(config, services)
+    wanted = [WantedInstance(service, instance) for service in services for instance in service.instances(config)]
+    for check in dict.fromkeys(one.service.check for one in wanted if one.service.check is not None):
+        check(config)
+    return wanted
+
+
+Options = TypeVar("Options", bound=BaseModel)
+
+
+def parse_service_options(config: PlatformConfig, name: str, model: type[Options]) -> Options:
+    """Return the section of a service below ``services``, checked against its model; raises ConfigError."""
+    try:
+        return model.model_validate(config.services.get(name, {}))
+    except ValidationError as error:
+        raise config_error(error, model, prefix=f"services.{name}") from None
+
+
+def _check_sections(config: PlatformConfig, services: list[ServiceDescription[Any]]) -> None:
+    models = dict(_added(services))
+    for name in config.services:
+        if name not in models:
+            known = ", ".join(models) or "none"
+            raise ConfigError(
+                f"no service of this name is installed that can be added to a {type(config).__name__}",
+                key=f"services.{name}",
+                remedy=f"install its package, or take the section out; those that are installed: {known}",
+            )
+        parse_service_options(config, name, models[name])
+
+
+def _added(services: list[ServiceDescription[Any]]) -> Iterator[tuple[str, type[BaseModel]]]:
+    for service in services:
+        if service.options is not None:
+            yield service.name, service.options

@@ -1,1 +1,0 @@
-"""Packets of simulated detectors, captures to dump and replay, fast sending."""

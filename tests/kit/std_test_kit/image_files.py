@@ -1,0 +1,101 @@
+"""Image files of pictures that tell which image they are, for tests of whatever reads or mends such files."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from std_daq.imaging.files import compression
+from std_daq.imaging.files.description import ImageFileDescription, NexusMetadata
+from std_daq.imaging.files.image_file import ImageFile
+from std_daq.recording.requests import RunReport, Verdict
+
+SHAPE = (32, 48)
+N_MODULES = 3
+REQUEST_ID = "3b241101-e2bb-4255-8caf-4136c566a962"
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def image_of(image_id: int, dtype: npt.DTypeLike = "u2") -> npt.NDArray[Any]:
+    """Return the pixels of an image."""
+    return (np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE) % 97 + image_id % 31).astype(dtype)
+
+
+def missing_packets_of(image_id: int) -> list[int]:
+    """Return the missing packets of each module: every fifth image lacks two."""
+    return [0, 2 * (image_id % 5 == 4), 0]
+
+
+def describe(**changes: Any) -> ImageFileDescription:
+    """Return a description with all that a file can have, but for what is changed."""
+    fields: dict[str, Any] = {
+        "detector_name": "JF-test",
+        "shape": SHAPE,
+        "dtype": "u2",
+        "n_modules": N_MODULES,
+        "nexus": NexusMetadata(
+            description="JUNGFRAU",
+            sensor_material="Si",
+            sensor_thickness_m=320e-6,
+            x_pixel_size_m=75e-6,
+            y_pixel_size_m=75e-6,
+            distance_m=0.2,
+            beam_center_x=24.0,
+            beam_center_y=16.0,
+            count_time_s=1e-3,
+            frame_time_s=2e-3,
+            saturation_value=65000.0,
+            incident_wavelength_angstrom=1.0,
+            source_name="SLS",
+        ),
+        "request_id": REQUEST_ID,
+        "configuration_json": '{"detector_name": "JF-test"}',
+        "request_json": '{"output_file": "x.h5", "user_metadata": {"sample": "Lysozym, Zürich"}}',
+        "versions": {"std-daq": "0.1.0"},
+    }
+    return ImageFileDescription(**(fields | changes))
+
+
+def report_of(verdict: Verdict = Verdict.COMPLETE, **fields: Any) -> RunReport:
+    """Return the report of a run."""
+    return RunReport(request_id=REQUEST_ID, verdict=verdict, **fields)
+
+
+def append_images(file: ImageFile, image_ids: Iterable[int], description: ImageFileDescription) -> None:
+    """Append images to a file, compressed if the file is."""
+    if not file.knows_calibration(0):
+        file.add_calibration(0, {"pedestal.h5": "00"})
+    for image_id in image_ids:
+        chunk = image_of(image_id, description.dtype)
+        if description.compression == "bslz4":
+            out = np.empty(compression.bound(chunk.nbytes, chunk.itemsize), np.uint8)
+            chunk = out[: compression.compress_into(chunk, out)]
+        missing_packets = missing_packets_of(image_id)
+        file.append(
+            chunk,
+            image_id=image_id,
+            pulse_id=image_id + 1000,
+            frame_index=image_id,
+            timestamp_ns=1_000_000 * image_id,
+            status=int(any(missing_packets)),
+            calibration=0,
+            missing_packets=missing_packets,
+        )
+
+
+def write_image_file(
+    path: Path,
+    image_ids: Iterable[int] = range(1, 11),
+    report: RunReport | None = None,
+    **changes: Any,
+) -> Path:
+    """Write a file; with a report it is finished, without it is only closed. Returns its path."""
+    description = describe(**changes)
+    with ImageFile.create(path, description, clock=lambda: START) as file:
+        append_images(file, image_ids, description)
+        if report is not None:
+            file.finish(report)
+    return path

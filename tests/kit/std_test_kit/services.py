@@ -1,0 +1,27 @@
+"""Contexts for services that run inside a test, and ports for those that run as processes."""
+
+import argparse
+import socket
+import threading
+
+from prometheus_client import CollectorRegistry
+
+from std_daq.config.paths import make_runtime_dir
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.service.run import ServiceContext
+
+
+def service_context(
+    config: DetectorConfig, instance: str = "test", **arguments: object
+) -> ServiceContext[DetectorConfig]:
+    """Return the context with which `run_service` would start a service; makes the runtime directory."""
+    make_runtime_dir(config)
+    return ServiceContext(config, argparse.Namespace(**arguments), instance, CollectorRegistry(), threading.Event())
+
+
+def free_tcp_port() -> int:
+    """Return a port of 127.0.0.1 that is free now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port

@@ -1,0 +1,91 @@
+"""A RabbitMQ node as ``std-daq broker-setup`` sets one up: roles with their rights, on request TLS only."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from std_daq.amqp.address import BrokerAddress, TlsFiles
+from std_daq.amqp.connection import BrokerConnection
+from std_daq.amqp.topology import NothingOwned
+from std_daq.amqp.url_file import read_url_file
+from std_daq.errors import BrokerError
+from std_daq.rabbitmq.node import HOST, RabbitNode, pick_port
+from std_daq.rabbitmq.setup_folder import CA_FILE, CONFIGURATION, BrokerSetup, write_setup
+
+PROBE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SetUpBroker:
+    """The node and the folder that was made for it.
+
+    Attributes
+    ----------
+    folder
+        With a URL file for each role.
+    node
+        Can be killed and started again.
+    tls
+        With which its clients come.
+    """
+
+    folder: Path
+    node: RabbitNode
+    tls: TlsFiles
+
+    def url(self, role: str) -> str:
+        """Return the URL of a role, with its password."""
+        return read_url_file(self.folder / f"{role}.url")
+
+    def address(self, role: str, tls: TlsFiles | None = None) -> BrokerAddress:
+        """Return the same with the files of TLS."""
+        return BrokerAddress.parse(self.url(role), tls or self.tls)
+
+
+@contextmanager
+def set_up_broker(
+    tags: Sequence[str], *, host: str = HOST, certify: Callable[[Path], None] | None = None
+) -> Iterator[SetUpBroker]:
+    """Yield a running node.
+
+    Parameters
+    ----------
+    tags
+        Of the detectors.
+    host
+        Name of this machine under which clients reach it.
+    certify
+        Puts the certificates into the folder; None: without TLS.
+    """
+    with tempfile.TemporaryDirectory(prefix="std-daq-set-up-") as parent:
+        folder, data = Path(parent) / "secrets", Path(parent) / "node"
+        data.mkdir()
+        folder.mkdir()
+        if certify is not None:
+            certify(folder)
+        setup = BrokerSetup(
+            tags=tags,
+            hosts=[host],
+            port=pick_port(),
+            listen_on=HOST,
+            vhost="std-daq",
+            has_tls=certify is not None,
+            queue_type="default",
+            mounted_at=folder,
+        )
+        write_setup(setup, folder)
+        tls = TlsFiles() if certify is None else TlsFiles(folder / CA_FILE)
+        admin = BrokerAddress.parse(read_url_file(folder / "admin.url"), tls)
+        configuration = f"{(folder / CONFIGURATION).read_text()}log.file = rabbit.log\n"
+        with RabbitNode(data, configuration, lambda: _check(admin)) as node:
+            yield SetUpBroker(folder, node, tls)
+
+
+def _check(address: BrokerAddress) -> None:
+    with BrokerConnection(address, NothingOwned()) as connection:
+        try:
+            connection.wait_connected(PROBE_S)
+        except BrokerError as error:
+            raise ConnectionError(str(error)) from None
