@@ -4,8 +4,9 @@ Layout of a segment, each area page aligned::
 
     header page | notes page | control words of the journals | journals | slot headers | slot data
 
-A slot has one or more parts that are written independently (the modules of a frame; an image has one). Each part
-has a header that begins with its generation: odd while it is being written, even when it is whole. A reader notes
+A slot has one or more parts that are written independently (the modules of a frame; an image has one). What header and
+journal entry hold is given by dtypes: the ring knows of a header only its generation and, where contents differ in
+size, ``n_bytes``, and of an entry only its ``sequence``. Each part has a header that begins with its generation: odd while it is being written, even when it is whole. A reader notes
 the even generation, uses the data where it lies, and afterwards asks whether the generation is still the same; if
 not, the data were overwritten under it and count as lost. So nobody waits for anybody, and nothing is overwritten
 silently.
@@ -105,6 +106,7 @@ class RingBuffer:
         self.headers = raw[at["headers"] : at["headers"] + n * header.itemsize].view(header)
         self.generations: NDArray[np.uint64] = self.headers["generation"]
         self._empty_header = np.zeros(1, header)
+        self._sizes: NDArray[Any] | None = self.headers["n_bytes"] if "n_bytes" in (header.names or ()) else None
         stride = geometry.data_stride
         self.data = raw[at["data"] : at["data"] + n * stride].reshape(n, stride)[:, : geometry.data_bytes]
         control = raw[at["control"] : at["control"] + geometry.n_journals * CONTROL_WORDS * 8].view(np.uint64)
@@ -129,6 +131,18 @@ class RingBuffer:
         total = geometry.offsets()["total"]
         segment, is_new = Segment.create_or_attach(path, total, asdict(geometry), size_key=size_key)
         return cls(segment, geometry, header, entry), is_new
+
+    def content(self, index: int) -> NDArray[np.uint8]:
+        """Return the bytes that part ``index`` holds, where they lie.
+
+        Where parts have contents of different sizes, as events do, their headers have a field ``n_bytes`` that says how
+        many of the ``data_bytes`` are used. As with all data of a part, `is_unchanged` tells afterwards whether
+        they were whole; a size that was read while it was being written never leads out of the part.
+        """
+        part: NDArray[np.uint8] = self.data[index]
+        if self._sizes is None:
+            return part
+        return part[: int(self._sizes[index])]
 
     @property
     def n_slots(self) -> int:
@@ -199,7 +213,7 @@ class RingBuffer:
 
     def close(self) -> None:
         """Let go of the ring; arrays taken from it must not be used any more."""
-        del self.headers, self.generations, self.data, self.journals, self._notes
+        del self.headers, self.generations, self.data, self.journals, self._notes, self._sizes
         self.segment.close()
 
 

@@ -9,9 +9,9 @@ import pika
 import pika.exceptions
 import pytest
 
-from std_daq.rabbitmq import node as rabbit_node
 from std_daq.amqp.address import BrokerAddress
 from std_daq.errors import BrokerError
+from std_daq.rabbitmq import node as rabbit_node
 from std_daq.rabbitmq.throwaway import ThrowawayBroker, start_broker
 
 PARENT = """

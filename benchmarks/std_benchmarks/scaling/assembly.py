@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from std_assembler.assembler import Assembler
+from std_assembler.__main__ import start
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.config import DetectorConfig, parse_config
@@ -57,7 +57,7 @@ class Assembly:
         ).view(np.uint64)
         self._frames.headers["n_received_packets"] = layout.packets_per_frame
         self._doorbell = DoorbellPublisher(frames_address(config, config.receivers[0]))
-        self._assembler = Assembler(context)
+        self._assembler = start(context)
         self.images = ImageBuffer.attach(image_buffer_path(config))
         self._n_exposures = 0
 

@@ -2,21 +2,68 @@
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from std_assembler.service import SERVICE
 from std_daq.imaging.config.model import DetectorConfig
-from std_daq.service import Service, ServiceContext, run_service
+from std_daq.service import ServiceContext, run_service
+
+if TYPE_CHECKING:
+    from std_assembler.assembler import Assembler
+    from std_daq.imaging.buffers.image_buffer import ImageBuffer
+    from std_daq.imaging.detectors.interface import Detector
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit code."""
-    return run_service(SERVICE, argv, _start)
+    return run_service(SERVICE, argv, start)
 
 
-def _start(context: ServiceContext[DetectorConfig]) -> Service:
+def start(context: ServiceContext[DetectorConfig]) -> "Assembler":
+    """Build the parts of the service and put them together."""
     from std_assembler.assembler import Assembler
+    from std_assembler.frame_source import FrameSource
+    from std_assembler.image_builder import ImageBuilder
+    from std_assembler.metrics import AssemblerMetrics
+    from std_daq.imaging.config.paths import images_address
+    from std_daq.imaging.detectors.registry import open_detector
+    from std_daq.streams.doorbell import DoorbellPublisher
 
-    return Assembler(context)
+    config = context.config
+    detector = open_detector(config)
+    converter = detector.converter()
+    images = _open_images(config, detector)
+    metrics = AssemblerMetrics(context.registry)
+    metrics.slots.set(images.n_slots)
+    resume_points = [images.journal.resume_point(source) for source in range(len(config.receivers))]
+    return Assembler(
+        images=images,
+        source=FrameSource(config, resume_points),
+        builder=ImageBuilder(config, detector),
+        converter=converter,
+        doorbell=DoorbellPublisher(images_address(config)),
+        metrics=metrics,
+        n_active_modules=config.n_modules - len(set(config.deactivate)),
+    )
+
+
+def _open_images(config: DetectorConfig, detector: "Detector") -> "ImageBuffer":
+    from std_daq.imaging.buffers.image_buffer import ImageBuffer
+    from std_daq.imaging.config.paths import image_buffer_path
+    from std_daq.telemetry.logs import get_logger
+
+    images, is_new = ImageBuffer.create(
+        image_buffer_path(config),
+        shape=config.image_shape,
+        dtype=detector.image_dtype,
+        n_modules=config.n_modules,
+        buffer_bytes=int(config.ram_buffer_gb * 1e9),
+        n_slots=config.shared_memory.image_slots,
+    )
+    images.segment.lock(0, "the assembler of this detector")
+    images.invalidate_unfinished()
+    get_logger().info("ring_opened", path=str(images.segment.path), slots=images.n_slots, is_new=is_new)
+    return images
 
 
 if __name__ == "__main__":

@@ -11,10 +11,7 @@ from std_assembler.image_builder import BuiltImage, ImageBuilder
 from std_assembler.metrics import AssemblerMetrics
 from std_daq.errors import SharedMemoryError
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
-from std_daq.imaging.config.model import DetectorConfig
-from std_daq.imaging.config.paths import image_buffer_path, images_address
-from std_daq.imaging.detectors.interface import Detector, FrameConverter
-from std_daq.imaging.detectors.registry import open_detector
+from std_daq.imaging.detectors.interface import FrameConverter
 from std_daq.imaging.protocols.image_metadata import (
     IMAGE_METADATA,
     PROTOCOL_VERSION,
@@ -23,7 +20,6 @@ from std_daq.imaging.protocols.image_metadata import (
     ImageStatus,
     dtype_code,
 )
-from std_daq.service.run import ServiceContext
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.telemetry.logs import ConditionLog, get_logger
 
@@ -38,38 +34,53 @@ class Assembler:
 
     Parameters
     ----------
-    context
-        The service's context.
+    images
+        The ImageBuffer, of which this process is the only writer.
+    source
+        The exposures.
+    builder
+        Puts an image together.
+    converter
+        Corrects and places frames, until one of its calibration files changes.
+    doorbell
+        Tells the readers of each image.
+    metrics
+        Of this process.
+    n_active_modules
+        Modules that are not switched off.
     """
 
-    def __init__(self, context: ServiceContext[DetectorConfig]) -> None:
-        config = context.config
+    def __init__(
+        self,
+        *,
+        images: ImageBuffer,
+        source: FrameSource,
+        builder: ImageBuilder,
+        converter: FrameConverter,
+        doorbell: DoorbellPublisher,
+        metrics: AssemblerMetrics,
+        n_active_modules: int,
+    ) -> None:
         self._log = get_logger()
         self._conditions = ConditionLog()
-        self._detector = open_detector(config)
-        self._metrics = AssemblerMetrics(context.registry)
-        self._converter: FrameConverter = self._detector.converter()
-        self._images, is_new = _open_images(config, self._detector)
-        self._log.info("ring_opened", path=str(self._images.segment.path), slots=self._images.n_slots, is_new=is_new)
-        self._metrics.slots.set(self._images.n_slots)
-        self._has_gaps_filled = np.zeros(self._images.n_slots, bool)
-        journal = self._images.journal
-        points = [journal.resume_point(source) for source in range(len(config.receivers))]
-        self._doorbell = DoorbellPublisher(images_address(config))
-        self._source = FrameSource(config, points)
-        self._builder = ImageBuilder(config, self._detector)
-        self._n_active = config.n_modules - len(set(config.deactivate))
-        self._shape = config.image_shape
-        self._dtype_code = dtype_code(self._detector.image_dtype)
+        self._images = images
+        self._source = source
+        self._builder = builder
+        self._converter = converter
+        self._doorbell = doorbell
+        self._metrics = metrics
+        self._n_active = n_active_modules
+        self._has_gaps_filled = np.zeros(images.n_slots, bool)
+        self._dtype_code = dtype_code(images.dtype)
         self._entry = np.zeros(1, IMAGE_METADATA)
-        last = journal.read(journal.next_sequence - 1, 1).entries
+        last = images.journal.read(images.journal.next_sequence - 1, 1).entries
         self._last_published = (int(last["epoch"][0]), int(last["frame_index"][0])) if len(last) else None
         self._calibration = 0
-        self._calibrations: list[dict[str, Any]] = self._images.read_notes().get("calibration", [])
+        self._calibrations: list[dict[str, Any]] = images.read_notes().get("calibration", [])
         if self._calibrations:
             self._calibration = (self._calibrations[-1]["index"] + 1) % 2**16
         self._note_calibration()
-        self._watch = CalibrationWatch(self._converter)
+        self._watch = CalibrationWatch(converter)
 
     @property
     def is_ready(self) -> bool:
@@ -152,7 +163,7 @@ class Assembler:
     def _describe(self, exposure: Exposure, built: BuiltImage, sequence: int) -> ImageMetadata:
         arrived = exposure.arrived
         first = arrived[0]
-        height, width = self._shape
+        height, width = self._images.shape
         return ImageMetadata(
             version=PROTOCOL_VERSION,
             id=first.id,
@@ -219,17 +230,3 @@ class Assembler:
         self._calibrations = self._calibrations[-REMEMBERED_CALIBRATIONS:]
         self._images.write_notes({"calibration": self._calibrations})
         self._metrics.calibration.set(self._calibration)
-
-
-def _open_images(config: DetectorConfig, detector: Detector) -> tuple[ImageBuffer, bool]:
-    images, is_new = ImageBuffer.create(
-        image_buffer_path(config),
-        shape=config.image_shape,
-        dtype=detector.image_dtype,
-        n_modules=config.n_modules,
-        buffer_bytes=int(config.ram_buffer_gb * 1e9),
-        n_slots=config.shared_memory.image_slots,
-    )
-    images.segment.lock(0, "the assembler of this detector")
-    images.invalidate_unfinished()
-    return images, is_new

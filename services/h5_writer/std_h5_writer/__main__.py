@@ -10,10 +10,11 @@ from std_h5_writer.service import SERVICE
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit code."""
-    return run_service(SERVICE, argv, _start)
+    return run_service(SERVICE, argv, start)
 
 
-def _start(context: ServiceContext[DetectorConfig]) -> Service:
+def start(context: ServiceContext[DetectorConfig]) -> Service:
+    """Build the parts of the service and put them together."""
     from std_daq.imaging.config.paths import image_buffer_path
     from std_daq.imaging.detectors.registry import open_detector
     from std_daq.recording.addresses import store_address, store_reports_address

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from std_assembler import frame_source
-from std_assembler.assembler import Assembler
+from std_assembler.__main__ import start
 from std_daq.errors import SharedMemoryError
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.config import DetectorConfig, ModuleRange, parse_config
@@ -71,7 +71,7 @@ class Line:
     def __init__(self, config: DetectorConfig) -> None:
         self.config = config
         self.feeders = [FrameFeeder(config, part) for part in config.receivers]
-        self.assembler = Assembler(service_context(config))
+        self.assembler = start(service_context(config))
         self.images = ImageBuffer.attach(image_buffer_path(config))
 
     def step_until(self, n_images: int) -> NDArray[Any]:
@@ -90,7 +90,7 @@ class Line:
 
     def restart_assembler(self) -> None:
         self.assembler.close()
-        self.assembler = Assembler(service_context(self.config))
+        self.assembler = start(service_context(self.config))
 
     def close(self) -> None:
         self.images.close()
@@ -213,7 +213,7 @@ def test_exposure_that_a_killed_assembler_had_published_is_not_published_again(l
     )
     writable.journal.set_resume_point(0, ring, sequence - 1)  # as if it was killed before it noted the second
     writable.close()
-    line.assembler = Assembler(service_context(line.config))
+    line.assembler = start(service_context(line.config))
     line.feeders[0].publish(3, raw_frames(3))
     assert line.step_until(3)["id"].tolist() == [1, 2, 3]
 
@@ -242,7 +242,7 @@ def test_restarted_assembler_goes_on_where_the_last_one_stopped(line: Line) -> N
     line.step_until(2)
     line.assembler.close()
     line.feeders[0].publish(3, raw_frames(3))
-    line.assembler = Assembler(service_context(line.config))
+    line.assembler = start(service_context(line.config))
     line.feeders[0].publish(4, raw_frames(4))
     entries = line.step_until(4)
     assert entries["id"].tolist() == [1, 2, 3, 4]

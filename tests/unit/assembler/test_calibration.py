@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from std_assembler import assembler as assembler_module
-from std_assembler.assembler import Assembler
+from std_assembler.__main__ import start
 from std_assembler.calibration_watch import CalibrationWatch
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.config import DetectorConfig, parse_config
@@ -58,7 +58,7 @@ def quick_watch(monkeypatch: pytest.MonkeyPatch) -> None:
 class Line:
     def __init__(self, config: DetectorConfig) -> None:
         self.feeder = FrameFeeder(config)
-        self.assembler = Assembler(service_context(config))
+        self.assembler = start(service_context(config))
         self.images = ImageBuffer.attach(image_buffer_path(config))
 
     def image_after(self, number: int) -> tuple[int, float]:
