@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show the status; returns the exit code."""
     from std_daq.client.status import StatusReader
-    from std_daq.imaging.config.load import load_config
+    from std_daq.config.system import load_any_config
 
-    reader = StatusReader(load_config(arguments.config))
+    reader = StatusReader(load_any_config(arguments.config))
     if not (arguments.json or arguments.once) and sys.stdout.isatty():
         return _live(reader, arguments.period)
     # Rates need two readings.

@@ -19,12 +19,13 @@ def status_view(status: DetectorStatus) -> RenderableType:
     head = Text.assemble((status.detector_name, "bold"), "  ", state, f"  {at:%H:%M:%S}")
     if not status.services:
         return Group(head, Text("no service of this detector runs here; start them with std-daq up"))
-    return Group(head, "", _services(status), "", _flow(status))
+    flow = _flow(status)
+    return Group(head, "", _services(status), *(("", flow) if flow.row_count else ()))
 
 
 def _services(status: DetectorStatus) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("service", "state", "pid", "up", "memory", "cpu", "run"):
+    for heading in ("service", "state", "pid", "up", "memory", "cpu", "does"):
         table.add_column(heading, justify="right" if heading in {"pid", "up", "memory", "cpu"} else "left")
     for service in status.services:
         table.add_row(
@@ -34,9 +35,19 @@ def _services(status: DetectorStatus) -> Table:
             str(timedelta(seconds=int(service.up_s))),
             "" if service.memory_bytes is None else f"{service.memory_bytes / 1e6:.0f} MB",
             "" if service.cpu_s is None else f"{service.cpu_s:.0f} s",
-            status.writing.states.get(service.instance, ""),
+            _doing(service, status.writing.states.get(service.instance, "")),
         )
     return table
+
+
+def _doing(service: ServiceStatus, state_of_run: str) -> str:
+    """Return what a service tells of itself: the state of its run, and the figures that it wants to be shown."""
+    figures = (f"{title} {figure.value:g}{_in_brackets(figure.per_s)}" for title, figure in service.figures.items())
+    return ", ".join(filter(None, (state_of_run, *figures)))
+
+
+def _in_brackets(per_s: float | None) -> str:
+    return "" if per_s is None else f" ({per_s:.1f}/s)"
 
 
 def _state(service: ServiceStatus) -> Text:
@@ -54,13 +65,16 @@ def _flow(status: DetectorStatus) -> Table:
     table.add_column(justify="right")
     table.add_column(justify="right")
     table.add_column()
-    table.add_row("packets", f"{packets.received}", _rate(packets.received_per_s), _rejections(status))
-    by_status = ", ".join(f"{name} {n}" for name, n in images.by_status.items() if n)
-    table.add_row("images", f"{images.total}", _rate(images.per_s), Text(by_status).append_text(_loss(images.lost)))
-    volume = f"{writing.bytes / 1e9:.2f} GB"
-    speed = "" if writing.bytes_per_s is None else f"{writing.bytes_per_s / 1e6:.0f} MB/s"
-    table.add_row("written", f"{writing.images}", _rate(writing.images_per_s), _loss(writing.lost))
-    table.add_row("", volume, speed, "")
+    if packets.received or any(ring.kind == "frames" for ring in status.rings):
+        table.add_row("packets", f"{packets.received}", _rate(packets.received_per_s), _rejections(status))
+    if images.total or status.rings:
+        by_status = ", ".join(f"{name} {n}" for name, n in images.by_status.items() if n)
+        table.add_row("images", f"{images.total}", _rate(images.per_s), Text(by_status).append_text(_loss(images.lost)))
+    if writing.states:
+        volume = f"{writing.bytes / 1e9:.2f} GB"
+        speed = "" if writing.bytes_per_s is None else f"{writing.bytes_per_s / 1e6:.0f} MB/s"
+        table.add_row("written", f"{writing.images}", _rate(writing.images_per_s), _loss(writing.lost))
+        table.add_row("", volume, speed, "")
     _add_replication(table, status.replication)
     for ring in status.rings:
         for reader, lag in ring.lag.items():

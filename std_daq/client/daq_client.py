@@ -10,8 +10,8 @@ from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.topology import NothingOwned
 from std_daq.client.run import Run
 from std_daq.client.status import DetectorStatus, StatusReader
-from std_daq.imaging.config.load import load_config
-from std_daq.imaging.config.model import DetectorConfig
+from std_daq.config.platform import PlatformConfig
+from std_daq.config.system import load_any_config
 from std_daq.recording.request_channel import RequestPublisher
 from std_daq.recording.requests import HeaderValue, WriteRequest, check_request_id, new_request_id, parse_write_request
 from std_daq.recording.status_channel import StatusListener
@@ -31,8 +31,8 @@ class DaqClient:
         request.
     """
 
-    def __init__(self, config: DetectorConfig | Path | str, broker_url: str | None = None) -> None:
-        self.config = config if isinstance(config, DetectorConfig) else load_config(config)
+    def __init__(self, config: PlatformConfig | Path | str, broker_url: str | None = None) -> None:
+        self.config = config if isinstance(config, PlatformConfig) else load_any_config(config)
         self._broker_url = broker_url
         self._statuses = StatusReader(self.config)
 

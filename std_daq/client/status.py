@@ -1,18 +1,21 @@
 """How the services of a detector are: up and ready, rates, losses, rings, run; from their own metrics."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from std_daq.client.scrape import Scrape, merge_by_label, scrape
-from std_daq.imaging.config.model import DetectorConfig
+from std_daq.config.platform import PlatformConfig
+from std_daq.service.description import Figure
 from std_daq.service.record import ServiceRecord, read_records
+from std_daq.service.registry import service_descriptions
 
 _MAX_AT_ONCE = 16
 
+BUILD = "daq_build_info"
 RECEIVED = "daq_udp_packets_received_total"
 REJECTED = "daq_udp_packets_rejected_total"
 LOST = "daq_udp_packets_lost_total"
@@ -57,6 +60,8 @@ class ServiceStatus:
         Why it does not; empty when it does.
     memory_bytes, cpu_s
         Resident memory and processor time; None where it does not answer.
+    figures
+        What the service itself wants to be shown of it, by title.
     """
 
     instance: str
@@ -69,6 +74,15 @@ class ServiceStatus:
     reason: str
     memory_bytes: int | None
     cpu_s: float | None
+    figures: "dict[str, FigureStatus]"
+
+
+@dataclass(frozen=True, slots=True)
+class FigureStatus:
+    """A number that a service shows of itself; its rate where it is a count with an earlier reading to compare with."""
+
+    value: float
+    per_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +217,7 @@ class StatusReader:
     Parameters
     ----------
     config
-        The detector: tells where the services leave their records.
+        The system: tells where the services leave their records.
     ask
         Asks the endpoint at a Unix socket.
     clock
@@ -212,7 +226,7 @@ class StatusReader:
 
     def __init__(
         self,
-        config: DetectorConfig,
+        config: PlatformConfig,
         ask: Callable[[Path], Scrape] = scrape,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -220,6 +234,7 @@ class StatusReader:
         self._ask = ask
         self._clock = clock
         self._before: _Counters | None = None
+        self._figures_of = {service.name: service.figures for service in service_descriptions()}
 
     def read(self) -> DetectorStatus:
         """Ask all services that have left a record, at once."""
@@ -227,10 +242,30 @@ class StatusReader:
         with ThreadPoolExecutor(_MAX_AT_ONCE, "status") as pool:
             scrapes = dict(zip(records, pool.map(self._ask, [record.socket for record in records]), strict=True))
         now = self._clock()
-        counters = _Counters(now, {record.instance: _totals(answer) for record, answer in scrapes.items()})
-        rates = counters.rates_since(self._before)
-        self._before = counters
-        return _summarise(self._config.name, now, scrapes, rates)
+        counters = _Counters(now, {record.instance: self._totals(answer) for record, answer in scrapes.items()})
+        before, self._before = self._before, counters
+        services = tuple(
+            _service(record, answer, now, self._figures(record.instance, answer, counters, before))
+            for record, answer in scrapes.items()
+        )
+        return _summarise(self._config.name, now, services, scrapes, counters.rates_since(before))
+
+    def _totals(self, answer: Scrape) -> Mapping[str, float]:
+        shown = [figure.metric for figure in self._shown(answer) if figure.is_counter]
+        return {name: answer.total(name) for name in (*_RATED, *shown)}
+
+    def _shown(self, answer: Scrape) -> tuple[Figure, ...]:
+        """Return the figures that the service asks for which has answered."""
+        return next((self._figures_of.get(name, ()) for name in answer.by_label(BUILD, "service")), ())
+
+    def _figures(
+        self, instance: str, answer: Scrape, counters: "_Counters", before: "_Counters | None"
+    ) -> dict[str, FigureStatus]:
+        figures = {}
+        for figure in self._shown(answer):
+            per_s = counters.rate_of(instance, figure.metric, before) if figure.is_counter else None
+            figures[figure.title] = FigureStatus(answer.total(figure.metric), per_s)
+        return figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,22 +276,30 @@ class _Counters:
     def rates_since(self, before: "_Counters | None") -> Mapping[str, float | None]:
         if before is None or self.time_s <= before.time_s:
             return dict.fromkeys(_RATED)
-        sums = dict.fromkeys(_RATED, 0.0)
-        for instance, totals in self.totals.items():
-            earlier = before.totals.get(instance, {})
-            for name, total in totals.items():
-                grown = total - earlier.get(name, 0.0)
-                # A service that was started again counts from 0.
-                sums[name] += grown if grown >= 0 else total
-        return {name: grown / (self.time_s - before.time_s) for name, grown in sums.items()}
+        return {name: sum(self._growths(name, before)) / (self.time_s - before.time_s) for name in _RATED}
 
+    def rate_of(self, instance: str, name: str, before: "_Counters | None") -> float | None:
+        """Return the rate of one process; None where it was not there at the earlier reading."""
+        if before is None or self.time_s <= before.time_s or instance not in before.totals:
+            return None
+        return self._growth(instance, name, before) / (self.time_s - before.time_s)
 
-def _totals(answer: Scrape) -> Mapping[str, float]:
-    return {name: answer.total(name) for name in _RATED}
+    def _growths(self, name: str, before: "_Counters") -> Iterator[float]:
+        return (self._growth(instance, name, before) for instance in self.totals)
+
+    def _growth(self, instance: str, name: str, before: "_Counters") -> float:
+        total = self.totals[instance].get(name, 0.0)
+        grown = total - before.totals.get(instance, {}).get(name, 0.0)
+        # A service that was started again counts from 0.
+        return grown if grown >= 0 else total
 
 
 def _summarise(
-    detector_name: str, now: float, scrapes: Mapping[ServiceRecord, Scrape], rates: Mapping[str, float | None]
+    detector_name: str,
+    now: float,
+    services: tuple[ServiceStatus, ...],
+    scrapes: Mapping[ServiceRecord, Scrape],
+    rates: Mapping[str, float | None],
 ) -> DetectorStatus:
     answers = list(scrapes.values())
 
@@ -270,7 +313,7 @@ def _summarise(
     return DetectorStatus(
         detector_name=detector_name,
         time_s=now,
-        services=tuple(_service(record, answer, now) for record, answer in scrapes.items()),
+        services=services,
         packets=PacketStatus(
             received=total(RECEIVED),
             received_per_s=rates[RECEIVED],
@@ -338,7 +381,7 @@ def _state(answer: Scrape) -> str:
     return next((state for state, is_present in states.items() if is_present), "")
 
 
-def _service(record: ServiceRecord, answer: Scrape, now: float) -> ServiceStatus:
+def _service(record: ServiceRecord, answer: Scrape, now: float, figures: dict[str, FigureStatus]) -> ServiceStatus:
     is_answering = answer.is_answering
     return ServiceStatus(
         instance=record.instance,
@@ -351,4 +394,5 @@ def _service(record: ServiceRecord, answer: Scrape, now: float) -> ServiceStatus
         reason=answer.reason,
         memory_bytes=int(answer.total("process_resident_memory_bytes")) if is_answering else None,
         cpu_s=answer.total("process_cpu_seconds_total") if is_answering else None,
+        figures=figures,
     )

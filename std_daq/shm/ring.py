@@ -4,12 +4,14 @@ Layout of a segment, each area page aligned::
 
     header page | notes page | control words of the journals | journals | slot headers | slot data
 
-A slot has one or more parts that are written independently (the modules of a frame; an image has one). What header and
-journal entry hold is given by dtypes: the ring knows of a header only its generation and, where contents differ in
-size, ``n_bytes``, and of an entry only its ``sequence``. Each part has a header that begins with its generation: odd while it is being written, even when it is whole. A reader notes
-the even generation, uses the data where it lies, and afterwards asks whether the generation is still the same; if
-not, the data were overwritten under it and count as lost. So nobody waits for anybody, and nothing is overwritten
+A slot has one or more parts that are written independently: the modules of a frame; an image has one. Each part has a
+header, which begins with its generation: odd while the part is being written, even when it is whole. A reader notes the
+even generation, uses the data where they lie, and asks afterwards whether the generation is still the same. If it is
+not, the data were overwritten meanwhile and count as lost. So nobody waits for anybody, and nothing is overwritten
 silently.
+
+What else a header and a journal entry hold is given by dtypes. The ring itself knows only ``generation`` and, where
+contents differ in size, ``n_bytes`` of a header, and ``sequence`` of an entry.
 """
 
 import json
