@@ -120,7 +120,6 @@ def _measure_jungfrau(
 def _measure_level(setting: Setting) -> dict[str, dict[str, float]]:
     command = [sys.executable, "-m", "std_benchmarks.converting.level", str(setting.shm), str(setting.repeats)]
     environment = os.environ | {VARIABLE: IMAGE_LEVEL}
-    environment.pop("NUMBA_CACHE_DIR", None)
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     result: dict[str, dict[str, float]] = json.loads(done.stdout)
     return result

@@ -1,1 +1,1 @@
-"""Compiled code: where it is kept, for which processors it is made, and what all kernels share."""
+"""Compiled code: how it is made, where it is kept, and what all of it builds on."""

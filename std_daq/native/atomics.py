@@ -1,21 +1,28 @@
 """Ordered reads and writes of 64-bit words in shared memory, compiled.
 
 A ring's generation stamps and cursors are what readers in other processes trust, so they are read with acquire and
-written with release order instead of by luck. Each function takes a one-dimensional array of ``uint64`` (any
-stride) and an index.
+written with release order instead of by luck. Each function takes a one-dimensional array of ``uint64`` and an index.
+The words need not follow each other in memory: one may be in each header of a ring. All arrays share one compiled
+function, which is compiled as this module is imported.
 """
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import extending
 from numba.core import cgutils, types
 from numba.np.arrayobj import make_array
 
+from std_daq.native.jit import njit
+
 # numba's stubs describe an intrinsic as called by the compiler, not as called by compiled code.
 intrinsic: Any = extending.intrinsic
+
+_WORD, _INDEX, _NOTHING = types.uint64, types.int64, types.void
+# Any stride. Arrays that may be written to convert to read-only ones, not the other way round.
+_SEEN = types.Array(_WORD, 1, "A", readonly=True)
+_CHANGED = types.Array(_WORD, 1, "A")
 
 
 def _word_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -51,32 +58,32 @@ def _fence(typing_context: Any) -> Any:
     return types.void(), generate
 
 
-@numba.njit(nogil=True, cache=True, inline="never")
+@njit(_WORD(_SEEN, _INDEX))
 def load_acquire(words: np.ndarray, index: int) -> int:
     """Return a word; what the writer wrote before it is visible afterwards."""
     return _load(words, index)
 
 
-@numba.njit(nogil=True, cache=True, inline="never")
+@njit(_NOTHING(_CHANGED, _INDEX, _WORD))
 def store_release(words: np.ndarray, index: int, value: int) -> None:
     """Write a word; all that was written before it is visible to whoever reads it."""
     _store(words, index, np.uint64(value))
 
 
-@numba.njit(nogil=True, cache=True, inline="never")
+@njit(_NOTHING(_CHANGED, _INDEX, _WORD))
 def publish(words: np.ndarray, index: int, value: int) -> None:
     """Write a word as `store_release` does, and before all that is written afterwards."""
     _store(words, index, np.uint64(value))
     _fence()
 
 
-@numba.njit(nogil=True, cache=True, inline="never")
+@njit(_NOTHING())
 def fence() -> None:
     """Keep reads and writes before this line before those after it."""
     _fence()
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(_WORD(_CHANGED, _INDEX))
 def begin_write(generations: np.ndarray, index: int) -> int:
     """Mark a slot as being written (odd) and return that generation; the slot's contents may be changed afterwards."""
     odd = (_load(generations, index) + np.uint64(1)) | np.uint64(1)
@@ -85,7 +92,7 @@ def begin_write(generations: np.ndarray, index: int) -> int:
     return odd
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(_WORD(_CHANGED, _INDEX))
 def end_write(generations: np.ndarray, index: int) -> int:
     """Mark a slot as whole (even) and return that generation."""
     even = (_load(generations, index) | np.uint64(1)) + np.uint64(1)
@@ -93,7 +100,7 @@ def end_write(generations: np.ndarray, index: int) -> int:
     return even
 
 
-@numba.njit(nogil=True, cache=True)
+@njit(types.boolean(_SEEN, _INDEX, _WORD))
 def is_unchanged(generations: np.ndarray, index: int, generation: int) -> bool:
     """Return whether a slot still has the even generation that was read before its contents were."""
     _fence()

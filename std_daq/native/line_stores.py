@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import extending, njit
+from numba import extending
 from numba.core import cgutils, types
 from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
+
+from std_daq.native.jit import njit
 
 LINE_BYTES = np.uint64(64)
 """Bytes of a cache line."""

@@ -1,13 +1,18 @@
-"""For which processors compiled code is made: for this very one, or for all of a level, as in an image.
+"""For which processors code is compiled: for this very one, or for all of a level, as in an image.
 
-numba compiles for the processor that it runs on and finds in its cache only what was compiled for just that. An image
-is built on one machine and runs on others, so its code is compiled for a level of the x86-64 psABI, which
-the environment's STD_DAQ_CPU names.
+Numba compiles for the processor that it runs on, and finds in its cache only what was compiled for that processor. An
+image is built on one machine and runs on others. So its code is compiled for a level of the x86-64 psABI, which the
+environment's STD_DAQ_CPU names: with ``x86-64-v3`` it runs on each processor that has AVX2.
 """
 
 import os
 import sys
 from pathlib import Path
+from typing import Any
+
+import numba
+
+numba_config: Any = numba.config  # whose names numba sets as it reads the environment
 
 VARIABLE = "STD_DAQ_CPU"
 HOST = "host"
@@ -23,8 +28,8 @@ LEVELS = {"x86-64-v2": frozenset[str](), "x86-64-v3": _V3, "x86-64-v4": _V3 | _V
 def use_processor_level(cpuinfo: Path = _CPUINFO) -> str:
     """Make numba compile for the level of the environment; returns what it compiles for.
 
-    On a processor that has less than the level asks for, code is compiled for that processor, which takes a while at
-    the first start but works.
+    A processor may have less than the level asks for. Then code is compiled for that processor: the first start takes
+    longer, and all works.
 
     Raises
     ------
@@ -41,10 +46,7 @@ def use_processor_level(cpuinfo: Path = _CPUINFO) -> str:
         sys.stderr.write(f"compiling for this processor: it is no {level}, it lacks {' '.join(sorted(missing))}\n")
         return HOST
     # Without features numba adds those of this very processor.
-    os.environ["NUMBA_CPU_NAME"], os.environ["NUMBA_CPU_FEATURES"] = level, ""
-    numba = sys.modules.get("numba")
-    if numba is not None:  # has already read the environment
-        numba.config.CPU_NAME, numba.config.CPU_FEATURES = level, ""
+    numba_config.CPU_NAME, numba_config.CPU_FEATURES = level, ""
     return level
 
 

@@ -15,8 +15,10 @@ libc is called through external functions, not ctypes pointers, so that the comp
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numpy.typing import NDArray
+
+from std_daq.native.jit import njit
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]
@@ -46,7 +48,7 @@ _recvmmsg: Any = types.ExternalFunction(
 _errno_location: Any = types.ExternalFunction("__errno_location", _POINTER_TO_INT())
 
 
-@njit(nogil=True, cache=True)
+@njit
 def segments_from(lengths: Places, first: int, max_segment_bytes: int) -> int:
     """Count the packets from `first` on that one message can carry as ``UDP_SEGMENT`` segments.
 
@@ -64,7 +66,7 @@ def segments_from(lengths: Places, first: int, max_segment_bytes: int) -> int:
     return stop - first
 
 
-@njit(nogil=True, cache=True)
+@njit
 def total_bytes(offsets: Places, lengths: Places, buffer_bytes: int) -> int:
     """Add up the lengths of packets; -1 if one does not lie within its buffer."""
     total = 0
@@ -76,7 +78,7 @@ def total_bytes(offsets: Places, lengths: Places, buffer_bytes: int) -> int:
     return total
 
 
-@njit(nogil=True, cache=True)
+@njit
 def send_packets(
     fd: int,
     address: int,
@@ -146,7 +148,7 @@ def send_packets(
     return sent, 0
 
 
-@njit(nogil=True, cache=True)
+@njit
 def receive_records(fd: int, packets: Bytes, messages: Words, iovecs: Words, records: Bytes) -> tuple[int, int, int]:
     """Take what waits in a socket and lay it out as capture records: u64 length, datagram, and so on.
 
@@ -190,7 +192,7 @@ def receive_records(fd: int, packets: Bytes, messages: Words, iovecs: Words, rec
     return taken, used, 0
 
 
-@njit(nogil=True, cache=True)
+@njit
 def index_records(data: Bytes, max_bytes: int, offsets: Places, lengths: Places) -> tuple[int, int]:
     """Walk over capture records and note where each datagram lies.
 
@@ -225,7 +227,7 @@ def index_records(data: Bytes, max_bytes: int, offsets: Places, lengths: Places)
     return n, at
 
 
-@njit(nogil=True, cache=True)
+@njit
 def follow_frames(keys: Words, restart_frames: int, highest: Words, epochs: Places) -> None:
     """Note for each packet the highest frame number so far, and how often the detector had been started again.
 

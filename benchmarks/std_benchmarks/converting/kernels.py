@@ -1,13 +1,15 @@
 """The plain correction of a JUNGFRAU frame once more, compiled by numba: the other reference."""
 
 import numpy as np
-from numba import float32, njit, types, uint16, void
+from numba import float32, types, uint16, void
 from numpy.typing import NDArray
+
+from std_daq.native.jit import njit
 
 _PLANES = types.Array(float32, 2, "C")
 
 
-@njit(void(types.Array(uint16, 1, "C"), _PLANES, _PLANES, float32[::1]), nogil=True, cache=True)
+@njit(void(types.Array(uint16, 1, "C"), _PLANES, _PLANES, float32[::1]))
 def three_branches(
     raw: NDArray[np.uint16],
     pedestals: NDArray[np.float32],

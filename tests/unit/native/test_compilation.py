@@ -8,8 +8,7 @@ from std_daq.native.compilation import compile_all
 PROJECT = Path(__file__).parents[3]
 
 COMPILE_AHEAD = """
-from std_daq.native.atomics_compilation import compile_atomics
-compile_atomics()
+import std_daq.native.atomics
 """
 
 # What services do with rings from Python, and how many functions had to be compiled for it.
@@ -37,7 +36,7 @@ for seen in (images, ImageBuffer.attach(folder / "images")):
 for seen in (frames, FrameBuffer.attach(folder / "frames")):
     assert seen.is_unchanged(0, seen.generation(0))
 dispatchers = [function for function in vars(atomics).values() if hasattr(function, "stats")]
-print(sum(sum(function.stats.cache_misses.values()) for function in dispatchers))
+print(len(dispatchers), sum(sum(function.stats.cache_misses.values()) for function in dispatchers))
 """
 
 
@@ -57,4 +56,4 @@ def test_no_kernels_are_forgotten() -> None:
 def test_rings_are_used_without_compiling_once_that_was_done_ahead(tmp_path: Path) -> None:
     (tmp_path / "rings").mkdir()
     run(COMPILE_AHEAD, tmp_path / "cache")
-    assert run(USE_RINGS, tmp_path / "cache", str(tmp_path / "rings")).strip() == "0"
+    assert run(USE_RINGS, tmp_path / "cache", str(tmp_path / "rings")).split() == ["7", "0"]

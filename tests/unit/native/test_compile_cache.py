@@ -1,19 +1,22 @@
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from std_daq.native.compile_cache import MARKER, MARKER_TEXT, MAX_FOLDERS, folder_name, sources
+
+PROJECT = Path(__file__).parents[3]
 PROGRAM = """
-import os
-import std_daq
-print(os.environ["NUMBA_CACHE_DIR"])
+import numba
 from std_daq.native.atomics import load_acquire
-import numpy as np
-load_acquire(np.zeros(1, np.uint64), 0)
+print(numba.config.CACHE_DIR)
 print(sum(load_acquire.stats.cache_hits.values()), sum(load_acquire.stats.cache_misses.values()))
 """
 # Root writes where nobody may; without its capabilities it does not.
@@ -22,7 +25,7 @@ MOUNT_READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && ex
 
 
 def start(cache: Path, temporary: Path, before: tuple[str, ...] = ()) -> tuple[Path, int, int]:
-    """Call one compiled function in a process of its own; returns its cache and how often that had the code or not."""
+    """Load a compiled function in a process of its own; returns its cache, and how often that had the code or not."""
     ended = subprocess.run(
         [*before, sys.executable, "-c", PROGRAM],
         env={**os.environ, "NUMBA_CACHE_DIR": str(cache), "TMPDIR": str(temporary)},
@@ -92,7 +95,7 @@ def test_code_in_a_folder_that_may_not_be_written_to_is_found_and_linked_not_cop
 ) -> None:
     cache, hits, misses = start(read_only, temporary, AS_ANYBODY)
     assert (hits, misses) == (1, 0)
-    files = [path for path in cache.rglob("*") if path.is_symlink() or path.is_file()]
+    files = [path for path in cache.rglob("*.nb?") if path.is_symlink() or path.is_file()]
     assert files
     assert all(file.readlink().is_relative_to(read_only) for file in files)
     assert cache.parent.stat().st_mode & 0o077 == 0
@@ -125,3 +128,106 @@ def test_a_folder_that_others_may_have_put_in_its_place_is_not_trusted(
     assert hits == 1
     assert not cache.resolve().is_relative_to(planted.resolve())
     assert list(planted.iterdir()) == []
+
+
+def make_folder(parent: Path, name: str, marker: str | None, age_s: int = 1000) -> Path:
+    folder = parent / name
+    folder.mkdir()
+    if marker is not None:
+        (folder / MARKER).write_text(marker)
+        os.utime(folder / MARKER, ns=(0, time.time_ns() - age_s * 10**9))
+    os.utime(folder, (0, 0))
+    return folder
+
+
+def test_folders_of_others_are_never_removed(tmp_path: Path, temporary: Path) -> None:
+    """As before a site, which keeps what it likes beside our folders, lost the oldest of what lay there."""
+    parent = tmp_path / "cache"
+    parent.mkdir()
+    foreign = [make_folder(parent, f"foreign-{i}", None) for i in range(10)]
+    foreign += [make_folder(parent, f"std-daq-{i:016x}", None) for i in range(10)]
+    foreign += [make_folder(parent, f"std-daq-{i:016x}", "of another program") for i in range(10, 20)]
+    foreign += [make_folder(parent, f"other-{i}", MARKER_TEXT) for i in range(10)]
+    cache, *_ = start(parent, temporary)
+    assert cache.is_dir()
+    assert all(folder.is_dir() for folder in foreign)
+    assert len(foreign) == 40
+
+
+def test_of_our_own_folders_those_go_that_were_used_longest_ago(tmp_path: Path, temporary: Path) -> None:
+    parent = tmp_path / "cache"
+    parent.mkdir()
+    ours = [make_folder(parent, f"std-daq-{i:016x}", MARKER_TEXT, age_s=100 - i) for i in range(MAX_FOLDERS + 3)]
+    linked = parent / f"std-daq-{99:016x}"
+    linked.symlink_to(make_folder(tmp_path, "elsewhere", MARKER_TEXT, age_s=10_000))
+    cache, *_ = start(parent, temporary)
+    assert sorted(parent.iterdir()) == sorted([*ours[4:], linked, cache])
+    assert (tmp_path / "elsewhere" / MARKER).exists()
+
+
+def test_a_folder_that_is_used_again_is_no_longer_the_oldest(compiled: Path, temporary: Path) -> None:
+    [cache] = compiled.iterdir()
+    os.utime(cache / MARKER, (0, 0))
+    began_at = time.time()
+    start(compiled, temporary)
+    assert (cache / MARKER).stat().st_mtime > began_at - 1
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Installed packages: kernels, a module with a constant of theirs, and one that has nothing to do with them."""
+    root = tmp_path / "packages"
+    (root / "std_x" / "placing").mkdir(parents=True)
+    (root / "std_x" / "placing" / "row_kernels.py").write_text("from std_x.limits import LARGEST\n")
+    (root / "std_x" / "limits.py").write_text("LARGEST = 1\n")
+    (root / "std_x" / "__main__.py").write_text("")
+    return root
+
+
+@pytest.mark.parametrize("file", ["placing/row_kernels.py", "limits.py"])
+def test_code_is_kept_elsewhere_once_a_kernel_or_a_constant_of_its_has_changed(tree: Path, file: str) -> None:
+    before = folder_name(tree)
+    with (tree / "std_x" / file).open("a") as source:
+        source.write("OTHER = 2\n")
+    assert folder_name(tree) != before
+
+
+def test_code_stays_where_it_is_when_another_module_changes(tree: Path) -> None:
+    before = folder_name(tree)
+    (tree / "std_x" / "__main__.py").write_text("import sys\n")
+    assert folder_name(tree) == before
+
+
+def own_modules() -> dict[str, Path]:
+    """Return all modules of ours, by name."""
+    roots = (PROJECT, PROJECT / "benchmarks", *PROJECT.glob("services/*"))
+    files = ((root, file) for root in roots for file in root.glob("std_*/**/*.py"))
+    return {
+        ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): file for root, file in files
+    }
+
+
+def test_every_module_that_compiles_is_among_the_sources() -> None:
+    compiling = {file for file in own_modules().values() if re.search(r"import (njit|compiled)\b", file.read_text())}
+    assert compiling
+    assert compiling - set(sources(PROJECT)) == set()
+
+
+def test_what_kernels_import_is_defined_where_they_import_it_from() -> None:
+    """Else a constant would come from a module that is not among the sources, and could change unseen."""
+    modules = own_modules()
+    passed_on = []
+    for file in sources(PROJECT):
+        if not file.name.endswith("kernels.py"):
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module in modules:
+                origin = ast.parse(modules[node.module].read_text())
+                imported = {
+                    alias.asname or alias.name
+                    for item in origin.body
+                    if isinstance(item, ast.ImportFrom)
+                    for alias in item.names
+                }
+                passed_on += [f"{file}: {alias.name}" for alias in node.names if alias.name in imported]
+    assert passed_on == []

@@ -1,7 +1,7 @@
 """The kernel for 4-bit EIGER frames; wider pixels are placed by `std_daq.imaging.detectors.kernels.place_chips`."""
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numpy.typing import NDArray
 
 from std_daq.imaging.detectors.kernels import (
@@ -13,6 +13,7 @@ from std_daq.imaging.detectors.kernels import (
     row_in_image,
     set_pixels,
 )
+from std_daq.native.jit import njit
 from std_daq.native.line_stores import order_stores, unpack_nibbles
 
 _PACKED = types.Array(types.uint8, 2, "C", readonly=True)
@@ -21,8 +22,6 @@ _NUMBER = types.int64
 
 @njit(
     types.void(_PACKED, BITMAP, *[_NUMBER] * 3, types.uint8[:, ::1], *[_NUMBER] * 4, types.uint8),
-    nogil=True,
-    cache=True,
 )
 def place_nibbles(
     packed: NDArray[np.uint8],

@@ -1,16 +1,15 @@
 """The kernel that unpacks GIGAFROST's 12-bit pixels straight into the rows of the image."""
 
 import numpy as np
-from numba import int64, njit, types, uint8, uint16, void
+from numba import int64, types, uint8, uint16, void
 from numpy.typing import NDArray
 
 from std_daq.imaging.detectors.kernels import BITMAP, index, is_received, set_pixels
+from std_daq.native.jit import njit
 
 
 @njit(
     void(types.Array(uint8, 2, "C", readonly=True), BITMAP, uint16[:, ::1], int64, int64, int64, uint16),
-    nogil=True,
-    cache=True,
 )
 def unpack_rows(
     packed: NDArray[np.uint8],

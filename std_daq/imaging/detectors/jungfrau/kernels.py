@@ -15,10 +15,11 @@ Placing is as in `std_daq.imaging.detectors.kernels`.
 from typing import Any
 
 import numpy as np
-from numba import boolean, float32, int32, int64, njit, types, uint16, uint32, uint64, void
+from numba import boolean, float32, int32, int64, types, uint16, uint32, uint64, void
 from numpy.typing import NDArray
 
 from std_daq.imaging.detectors.kernels import BITMAP, index, is_received, left_of_chip, row_in_image, set_pixels
+from std_daq.native.jit import njit
 
 N_CODES = 4
 NUMBERS_PER_PIXEL = 2 * N_CODES
@@ -116,8 +117,6 @@ def _correct(
 
 @njit(
     void(_RAW, BITMAP, *_NUMBERS[:3], _TABLE, _TABLE, float32[:, ::1], *_NUMBERS, float32),
-    nogil=True,
-    cache=True,
 )
 def correct_to_energy(
     raw: NDArray[np.uint16],
@@ -154,8 +153,6 @@ def correct_to_energy(
 
 @njit(
     void(_RAW, BITMAP, *_NUMBERS[:3], _TABLE, _TABLE, float32, int32[:, ::1], *_NUMBERS, int32),
-    nogil=True,
-    cache=True,
     error_model="numpy",  # Python's would look for a factor of 0 at each pixel, and no vector code would come of it
 )
 def correct_to_counts(
@@ -193,8 +190,6 @@ def _spread(image: NDArray[Any], y: int, x: int, y_gap: int, x_gap: int, is_shar
 
 @njit(
     [void(pixel[:, ::1], int64, *_NUMBERS, boolean, pixel) for pixel in (float32, int32)],
-    nogil=True,
-    cache=True,
 )
 def spread_double_pixels(
     image: NDArray[Any],
@@ -233,7 +228,7 @@ def spread_double_pixels(
         _spread(image, y + 3 * y_step, x, y + 2 * y_step, x, is_shared, fill)
 
 
-@njit(void(_RAW, int64[::1]), nogil=True, cache=True)
+@njit(void(_RAW, int64[::1]))
 def count_codes(raw: NDArray[np.uint16], n_pixels: NDArray[np.int64]) -> None:
     """Count the pixels of each gain code; ``n_pixels`` (4,) is set."""
     n_pixels[:] = 0
@@ -242,7 +237,7 @@ def count_codes(raw: NDArray[np.uint16], n_pixels: NDArray[np.int64]) -> None:
             n_pixels[raw[row, column] >> np.uint16(14)] += 1
 
 
-@njit(void(_RAW, int64, uint64[:, ::1], uint64[:, ::1], uint32[:, ::1]), nogil=True, cache=True)
+@njit(void(_RAW, int64, uint64[:, ::1], uint64[:, ::1], uint32[:, ::1]))
 def accumulate(
     raw: NDArray[np.uint16],
     code: int,

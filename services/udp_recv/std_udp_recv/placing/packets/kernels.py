@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 
+from std_daq.native.jit import njit
 from std_udp_recv.placing.indices import (
     FITS,
     FOREIGN_MODULE,
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 
 # Without numba's run-time (`_nrt`) nothing can be allocated here, and no references are counted. Counting them for all
 # arrays of a Port in every call took ten times as long as the work itself: 1.4 us a packet instead of 0.14.
-_OPTIONS: dict[str, Any] = {"nogil": True, "cache": True, "_nrt": False}
-compiled: Any = njit(**_OPTIONS)
+compiled: Any = njit(_nrt=False)
 
 
 @compiled
