@@ -78,7 +78,7 @@ def test_file_is_read_by_the_system_that_knows_its_keys(tmp_path: Path) -> None:
 def test_mistakes_are_told_as_those_of_the_system_that_was_meant(
     tmp_path: Path, document: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match="file.json") as caught:
+    with pytest.raises(ConfigError, match=r"file\.json") as caught:
         load_any_config(write(tmp_path, document))
     assert message in str(caught.value)
 
