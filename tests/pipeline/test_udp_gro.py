@@ -12,8 +12,7 @@ from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
 from std_daq.packets.sending import PacketSender
 from std_test_kit.wait import wait_until
-from std_udp_recv.placing import indices
-from std_udp_recv.placing.port import make_port
+from std_udp_recv.port import make_port
 from std_udp_recv.port_receiver import EndedFrame, PortReceiver, compile_receiver
 from std_udp_recv.udp_socket import UdpSocket
 
@@ -55,15 +54,15 @@ class Rig:
         self.receiver.start()
         self.ended: list[EndedFrame] = []
 
-    def count(self, counter: int) -> int:
+    def count(self, counter: str) -> int:
         return int(self.receiver.counters[counter])
 
     def wait_for_packets(self, n: int) -> None:
-        self._wait(lambda: self.count(indices.RECEIVED) >= n)
+        self._wait(lambda: self.count("received") >= n)
 
     def wait_for_frames(self, n: int) -> None:
         def has_ended() -> bool:
-            self.ended += self.receiver.take_ended()
+            self.ended += self.receiver.read_ended()
             return len(self.ended) >= n
 
         self._wait(has_ended)
@@ -119,8 +118,8 @@ def test_every_packet_is_placed_however_it_is_sent(open_rig, gro, senders):
     assert [frame.n_missing_packets for frame in rig.ended] == [0] * n_frames
     for key in range(n_frames):
         rig.assert_frame(key)
-    assert rig.count(indices.PLACED) == rig.count(indices.RECEIVED) == n_frames * N_UNITS
-    n_messages = rig.count(indices.MESSAGES)
+    assert rig.count("placed") == rig.count("received") == n_frames * N_UNITS
+    n_messages = rig.count("messages")
     assert (n_messages < n_frames * N_UNITS) == (gro and senders != "plain")
 
 

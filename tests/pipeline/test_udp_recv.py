@@ -25,9 +25,8 @@ from std_daq.imaging.detectors.registry import open_detector
 from std_daq.imaging.protocols.image_metadata import ImageStatus
 from std_daq.packets.sending import PacketSender
 from std_test_kit.services import free_tcp_port, service_context
-from std_udp_recv.__main__ import main
-from std_udp_recv.placing import kernels as k
-from std_udp_recv.receiver import Receiver
+from std_udp_recv.__main__ import _start, main
+from std_udp_recv.records import REASONS
 
 DEADLINE_S = 20.0
 
@@ -77,9 +76,9 @@ class Rig:
     def __init__(self, config: DetectorConfig, part: ModuleRange | None = None) -> None:
         self.config = config
         self.detector = open_detector(config)
-        self.context = service_context(config)
         part = part or config.receivers[0]
-        self.receiver = Receiver(self.context, part)
+        self.context = service_context(config, modules=str(part))
+        self.receiver = _start(self.context)
         self.ring = FrameBuffer.attach(frame_buffer_path(config))
         self.journal = self.ring.journals[part[0]]
         self._senders: dict[int, PacketSender] = {}
@@ -249,7 +248,7 @@ def test_metrics_name_every_reason_for_every_module(open_rig, shm_dir, runtime):
     rig = open_rig(parse_config(document(shm_dir, "eiger", 2)))
     text = generate_latest(rig.context.registry).decode()
     for module in (0, 1):
-        for reason in k.REASONS:
+        for reason in REASONS:
             assert f'daq_udp_packets_rejected_total{{module="{module}",reason="{reason}"}} 0.0' in text
     assert "daq_ring_slots 16.0" in text
 
@@ -270,14 +269,14 @@ def test_port_that_is_taken_is_named(shm_dir, runtime):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", config.start_udp_port + 1))
         with pytest.raises(PortError, match=str(config.start_udp_port + 1)):
-            Receiver(service_context(config), config.receivers[0])
+            _start(service_context(config, modules=None))
 
 
 def test_cpu_that_there_is_not_is_told_at_the_start(shm_dir, runtime):
     udp = {"address": "127.0.0.1", "cpus": [min(os.sched_getaffinity(0)), 4000]}
     config = parse_config(document(shm_dir, "eiger", 2, udp=udp))
     with pytest.raises(ConfigError, match=r"udp\.cpus.*may not run on CPU 4000"):
-        Receiver(service_context(config), config.receivers[0])
+        _start(service_context(config, modules=None))
 
 
 def test_receiver_whose_ring_was_removed_asks_to_be_started_again(open_rig, shm_dir, runtime):
@@ -353,7 +352,7 @@ def test_process_ends_on_sigterm_with_what_it_has_and_goes_on_after_kill(shm_dir
     send(3, 100)
     _until(lambda: int(ring.headers[index]["n_received_packets"]) == 100)
     with pytest.raises(SharedMemoryError, match="already writes"):
-        Receiver(service_context(config), config.receivers[0])
+        _start(service_context(config, modules=None))
     assert first.end(signal.SIGKILL) == -signal.SIGKILL
     assert ring.generation(index) % 2 == 1
 

@@ -10,8 +10,7 @@ from std_benchmarks.receiving.camera import ADDRESS, Frames, Sent
 from std_benchmarks.receiving.cpu_time import started_by, thread_s
 from std_daq.errors import ResourceError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
-from std_udp_recv.placing import indices as k
-from std_udp_recv.placing.port import make_port
+from std_udp_recv.port import make_port
 from std_udp_recv.port_receiver import PortReceiver, compile_receiver
 from std_udp_recv.udp_socket import UdpSocket
 
@@ -76,10 +75,10 @@ class PortDrain:
         """Receive what waits in the socket; returns the CPU seconds of the thread."""
         thread = started_by(self.receiver.start)
         deadline = time.monotonic() + _DEADLINE_S
-        while self.receiver.counters[k.RECEIVED] < n_packets:
+        while self.receiver.counters.received < n_packets:
             self.receiver.check()
             if time.monotonic() > deadline:
-                raise ResourceError(f"{self.receiver.counters[k.RECEIVED]} of {n_packets} packets came")
+                raise ResourceError(f"{self.receiver.counters.received} of {n_packets} packets came")
             time.sleep(_POLL_S)
         time.sleep(_POLL_S)  # they have been counted, and are placed by now
         cpu_s = thread_s(thread)
@@ -90,7 +89,7 @@ class PortDrain:
     def is_right(self, sent: Sent) -> bool:
         """Tell whether all packets were placed, and the ring holds every byte of the frames, marked as whole."""
         n_packets = sent.n_frames * self._frames.packets_per_frame
-        if self.receiver.counters[k.PLACED] != n_packets or len(self.receiver.take_ended()) != sent.n_frames:
+        if self.receiver.counters.placed != n_packets or len(self.receiver.read_ended()) != sent.n_frames:
             return False
         return all(self._holds(frame) for frame in range(sent.first, sent.first + sent.n_frames))
 

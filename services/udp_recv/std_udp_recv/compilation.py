@@ -8,7 +8,7 @@ from pathlib import Path
 
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
-from std_udp_recv.placing.port import make_port
+from std_udp_recv.port import make_port
 from std_udp_recv.port_receiver import compile_receiver
 
 _LAYOUT = PacketLayout(

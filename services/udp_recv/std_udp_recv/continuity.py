@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum, auto
 
-AHEAD = 64
+MAX_AHEAD = 64
 """How far a frame may be ahead of its module's others, if its port has not noticed the restart that they have."""
 
 
@@ -57,7 +57,7 @@ class ModuleContinuity:
             state.generation = self._generation
             self._highest = key
             return Continuity.RESTARTED
-        is_new = has_jumped or (key <= self._highest + AHEAD and first_arrival_ns >= self._began_ns)
+        is_new = has_jumped or (key <= self._highest + MAX_AHEAD and first_arrival_ns >= self._began_ns)
         if state.generation != self._generation and not is_new:
             return Continuity.STALE
         state.generation = self._generation

@@ -4,33 +4,35 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-from prometheus_client import Metric
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from std_udp_recv.announcer import FrameAnnouncer
-from std_udp_recv.placing import indices as k
+from std_udp_recv.port import total
 from std_udp_recv.port_receiver import PortReceiver
+from std_udp_recv.records import REASONS, Record
 
 _COUNTERS = (
-    ("daq_udp_packets_received", "Packets that the kernel delivered.", k.RECEIVED),
-    ("daq_udp_messages_received", "Messages in which the kernel delivered them, one packet or several.", k.MESSAGES),
-    ("daq_udp_packets_placed", "Packets whose pixels are in the FrameBuffer.", k.PLACED),
-    ("daq_udp_packets_displaced", "Placed packets that were not received right in their place.", k.DISPLACED),
-    ("daq_udp_packets_lost", "Packets that were missing when their frame ended.", k.LOST),
-    ("daq_udp_frames_complete", "Frames that ended with all packets.", k.FRAMES_COMPLETE),
-    ("daq_udp_frames_incomplete", "Frames that ended without some packets.", k.FRAMES_INCOMPLETE),
-    ("daq_udp_frames_unannounced", "Frames that were not told of since the queue was full.", k.FRAMES_UNANNOUNCED),
-    ("daq_udp_detector_restarts", "Jumps of the frame number, back or far ahead.", k.RESTARTS),
+    ("daq_udp_packets_received", "Packets that the kernel delivered.", "received"),
+    ("daq_udp_messages_received", "Messages in which the kernel delivered them, one packet or several.", "messages"),
+    ("daq_udp_packets_placed", "Packets whose pixels are in the FrameBuffer.", "placed"),
+    ("daq_udp_packets_displaced", "Placed packets that were not received right in their place.", "displaced"),
+    ("daq_udp_packets_lost", "Packets that were missing when their frame ended.", "lost"),
+    ("daq_udp_frames_complete", "Frames that ended with all packets.", "frames_complete"),
+    ("daq_udp_frames_incomplete", "Frames that ended without some packets.", "frames_incomplete"),
+    ("daq_udp_frames_unannounced", "Frames that were not told of since the queue was full.", "frames_unannounced"),
+    ("daq_udp_detector_restarts", "Jumps of the frame number, back or far ahead.", "restarts"),
 )
 
 
 class ReceiverCollector(Collector):
-    """All metrics of one receiver.
+    """All metrics of one receiver, in a registry until `close`.
 
     Parameters
     ----------
+    registry
+        Where they are read.
     ports
         Its ports.
     announcer
@@ -39,11 +41,19 @@ class ReceiverCollector(Collector):
         Slots of the FrameBuffer.
     """
 
-    def __init__(self, ports: Sequence[PortReceiver], announcer: FrameAnnouncer, n_slots: int) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, ports: Sequence[PortReceiver], announcer: FrameAnnouncer, n_slots: int
+    ) -> None:
         self._ports = ports
         self._announcer = announcer
         self._n_slots = n_slots
         self._lock = threading.Lock()
+        self._registry = registry
+        registry.register(self)
+
+    def close(self) -> None:
+        """Remove them from the registry: the ports are going to be closed."""
+        self._registry.unregister(self)
 
     def kernel_drops(self) -> dict[int, int]:
         """Return the packets that the kernel has dropped, by module."""
@@ -55,13 +65,14 @@ class ReceiverCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics as they are now."""
-        totals: dict[int, np.ndarray] = defaultdict(lambda: np.zeros(k.N_COUNTERS, np.int64))
+        by_module: dict[int, list[Record]] = defaultdict(list)
         for port in self._ports:
-            totals[port.module] += port.counters
-        for name, text, index in _COUNTERS:
+            by_module[port.module].append(port.counters)
+        totals = {module: total(counters) for module, counters in by_module.items()}
+        for name, text, counter in _COUNTERS:
             family = CounterMetricFamily(name, text, labels=["module"])
             for module, counters in totals.items():
-                family.add_metric([str(module)], int(counters[index]))
+                family.add_metric([str(module)], int(counters[counter]))
             yield family
         yield _rejected(totals)
         unused = CounterMetricFamily(
@@ -112,11 +123,11 @@ class ReceiverCollector(Collector):
         return family
 
 
-def _rejected(totals: dict[int, np.ndarray]) -> Metric:
+def _rejected(totals: dict[int, Record]) -> Metric:
     family = CounterMetricFamily(
         "daq_udp_packets_rejected", "Packets that were refused, by the reason.", labels=["module", "reason"]
     )
     for module, counters in totals.items():
-        for reason, index in k.REASONS.items():
-            family.add_metric([str(module), reason], int(counters[index]))
+        for reason, n in zip(REASONS, counters.rejected, strict=True):
+            family.add_metric([str(module), reason], int(n))
     return family

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from std_daq.errors import PortError
 from std_daq.native.atomics import load_acquire, store_release
 from std_daq.telemetry.logs import get_logger
-from std_udp_recv.kernels import make_wire, receive
-from std_udp_recv.placing.indices import TO_READ, TO_WRITE
-from std_udp_recv.placing.port import QUEUE_LENGTH, Port
+from std_udp_recv.loop_kernels import make_loop_state, receive
+from std_udp_recv.port import Port
+from std_udp_recv.records import QUEUE_LENGTH, Record
 from std_udp_recv.udp_socket import UdpSocket
 
 # The kernel's buffer must not fill up while the loop waits for a fuller batch. So the wait is limited to the time in
 # which a quarter of it fills at this rate, faster than any link of a single module.
-_FASTEST_BYTES_PER_US = 5_000
+_MAX_BYTES_PER_US = 5_000
 
 
 class EndedFrame(NamedTuple):  # a frozen dataclass takes four times as long to make
@@ -75,13 +75,15 @@ class PortReceiver:
         self._cpu = cpu
         self._drops = 0
         self._drops_word = 0
+        # As plain numbers these are read several times as fast as records are.
+        self._queue: NDArray[np.int64] = port.queue.view(np.int64, np.ndarray).reshape(QUEUE_LENGTH, -1)
         self._stop = np.zeros(1, np.uint64)
-        self._wire = make_wire(
+        self._loop = make_loop_state(
             self._stop,
             socket=udp_socket.fileno,
             wake_fd=wake_fd,
             idle_ns=int(idle_flush_s * 1e9),
-            budget_us=min(latency_budget_us, udp_socket.granted_bytes // 4 // _FASTEST_BYTES_PER_US),
+            budget_us=min(latency_budget_us, udp_socket.granted_bytes // 4 // _MAX_BYTES_PER_US),
         )
         self._thread = threading.Thread(target=self._run, name=f"udp-{udp_socket.port}", daemon=True)
 
@@ -101,23 +103,23 @@ class PortReceiver:
         if not self._thread.is_alive():
             raise PortError(f"UDP port {self.socket.port}: the thread that receives has ended")
 
-    def take_ended(self) -> list[EndedFrame]:
+    def read_ended(self) -> list[EndedFrame]:
         """Return the frames that have ended since the last call, in the order in which they did."""
-        cursors = self.port.cursors
-        first, end = int(cursors[TO_READ]), int(load_acquire(cursors, TO_WRITE))
+        port = self.port
+        first, end = int(port.n_dequeued[0]), int(load_acquire(port.n_queued, 0))
         if first == end:
             return []
         start = first % QUEUE_LENGTH
         stop = start + end - first
-        rows = self.port.records[start:stop].tolist()
+        ended = self._queue[start:stop].tolist()
         if stop > QUEUE_LENGTH:
-            rows += self.port.records[: stop - QUEUE_LENGTH].tolist()
-        store_release(cursors, TO_READ, end)
-        return [EndedFrame._make(row) for row in rows]
+            ended += self._queue[: stop - QUEUE_LENGTH].tolist()
+        store_release(port.n_dequeued, 0, end)
+        return [EndedFrame._make(values) for values in ended]
 
     @property
-    def counters(self) -> NDArray[np.int64]:
-        """What was counted so far, see `placing.indices.RECEIVED` and following."""
+    def counters(self) -> Record:
+        """What was counted so far, a `COUNTERS`."""
         return self.port.counters
 
     def kernel_drops(self) -> int:
@@ -137,16 +139,16 @@ class PortReceiver:
             self._thread.join()
 
     def close(self) -> None:
-        """Let go of the port and of the ring; the thread must have ended."""
+        """Release the port and the ring; the thread must have ended."""
         self.socket.close()
-        del self.port
+        del self.port, self._queue
 
     def _run(self) -> None:
         log = get_logger()
         try:
             if self._cpu is not None:
                 os.sched_setaffinity(0, {self._cpu})
-            self.failure = receive(self.port, self._wire)
+            self.failure = receive(self.port, self._loop)
         except Exception:
             log.exception("receiving_ended", udp_port=self.socket.port)
 
@@ -155,5 +157,5 @@ def compile_receiver(port: Port) -> None:
     """Compile the loop, or load it from the cache, so that no packet has to wait for it."""
     stopped = np.ones(1, np.uint64)
     wake_fd = os.eventfd(0, os.EFD_CLOEXEC)
-    receive(port, make_wire(stopped, socket=-1, wake_fd=wake_fd, idle_ns=0, budget_us=0))
+    receive(port, make_loop_state(stopped, socket=-1, wake_fd=wake_fd, idle_ns=0, budget_us=0))
     os.close(wake_fd)

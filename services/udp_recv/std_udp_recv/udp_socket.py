@@ -12,9 +12,9 @@ _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
 _MEMINFO_DROPS = 8
 _UDP_GRO = 104
-_LONGEST_MESSAGE_BYTES = 65536
+_MAX_MESSAGE_BYTES = 65536
 # In a buffer that holds fewer of the longest messages, too many packets would be dropped for want of a little room.
-_FEWEST_MESSAGES = 16
+_MIN_MESSAGES = 16
 _RECEIVE_TIMEOUT_S = 0.05
 _TIMEVAL = struct.Struct("ll")
 _MEMINFO = struct.Struct("9I")
@@ -80,11 +80,11 @@ class UdpSocket:
         return drops
 
     def close(self) -> None:
-        """Let go of the port."""
+        """Release the port."""
         self._socket.close()
 
     def _ask_for_gro(self) -> bool:
-        if self.granted_bytes < _FEWEST_MESSAGES * _LONGEST_MESSAGE_BYTES:
+        if self.granted_bytes < _MIN_MESSAGES * _MAX_MESSAGE_BYTES:
             return False
         try:
             self._socket.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)

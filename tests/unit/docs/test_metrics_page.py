@@ -49,7 +49,7 @@ def no_ring() -> ImageBuffer:
 
 def register(service: str, registry: CollectorRegistry) -> None:
     if service == "udp_recv":
-        registry.register(ReceiverCollector([], IdleAnnouncer(), n_slots=8))  # type: ignore[arg-type]
+        ReceiverCollector(registry, [], IdleAnnouncer(), n_slots=8)  # type: ignore[arg-type]
     elif service == "assembler":
         AssemblerMetrics(registry)
     elif service == "writer_agent":

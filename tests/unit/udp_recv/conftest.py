@@ -1,26 +1,46 @@
 """A small detector, its ring, and delivery of datagrams as the kernel scatters them."""
 
 import copy
+import ctypes
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.detectors.packet_layout import HeaderCheck, HeaderField, PacketLayout
-from std_udp_recv.placing import kernels as k
-from std_udp_recv.placing.port import Port, make_port
+from std_udp_recv import batch_kernels, frame_kernels, placement_kernels
+from std_udp_recv.libc_kernels import compiled
+from std_udp_recv.port import Port, make_port
+from std_udp_recv.records import BATCH_ROWS, REASONS
 
 HEADER = struct.Struct("<QIHBB")
 N_SLOTS = 64
 
 
+class Kernels(NamedTuple):
+    """What is called of the code under test."""
+
+    aim_batch: Callable[..., int]
+    place_batch: Callable[..., None]
+    end_acquisition: Callable[..., None]
+
+
+AS_PYTHON = Kernels(batch_kernels.aim_batch, batch_kernels.place_batch, batch_kernels.end_acquisition)
+COMPILED = Kernels(*(compiled(function) for function in AS_PYTHON))
+LIBC = ctypes.CDLL(None)
+
+
 class Rig:
     """A Port of module 1 of 2, and what feeds it: header = key, unit, identity, detector type, version."""
 
-    def __init__(self, path: Path, *, units_per_packet: int, n_units: int, key_step: int, window: int) -> None:
+    def __init__(
+        self, kernels: Kernels, path: Path, *, units_per_packet: int, n_units: int, key_step: int, window: int
+    ) -> None:
+        self._kernels = kernels
         self.layout = PacketLayout(
             header_bytes=HEADER.size,
             unit_bytes=24,
@@ -71,14 +91,22 @@ class Rig:
         payload = (fill * 0x9E3779B1 % 2**64).to_bytes(8, "little") * 3 * (count or self.layout.units_per_packet or 1)
         return HEADER.pack(key, unit, identity, detector, version) + payload
 
-    def deliver(self, datagrams: Sequence[bytes], batch: int = k.BATCH, now_ns: int = 1_000) -> None:
-        """Hand over datagrams in batches of at most ``batch``, scattered as the kernel would."""
+    def deliver(
+        self,
+        datagrams: Sequence[bytes],
+        batch: int = BATCH_ROWS,
+        now_ns: int = 1_000,
+        tell: Callable[[Sequence[bytes]], None] = lambda batch: None,
+    ) -> None:
+        """Hand over datagrams in batches of at most ``batch``, as Linux would; ``tell`` hears of each batch."""
         left = list(datagrams)
         while left:
-            n_rows = min(k.aim_batch(self.port), batch, len(left))
-            for row in range(n_rows):
-                self._scatter(row, left.pop(0))
-            k.place_batch(self.port, n_rows, now_ns)
+            n_rows = min(self.aim(), batch, len(left))
+            some, left = left[:n_rows], left[n_rows:]
+            tell(some)
+            for row, datagram in enumerate(some):
+                self._scatter(row, datagram)
+            self._kernels.place_batch(self.port, n_rows, now_ns)
 
     def _scatter(self, row: int, datagram: bytes) -> None:
         port = self.port
@@ -86,26 +114,32 @@ class Rig:
         raw = np.frombuffer(datagram[:capacity], np.uint8)
         header, payload = raw[: HEADER.size], raw[HEADER.size :]
         port.headers[row].view(np.uint8)[: len(header)] = header
-        n_direct = int(port.aims[row, 1]) * self.layout.unit_bytes
+        n_direct = int(port.rows[row].n_aimed) * self.layout.unit_bytes
         first, rest = payload[:n_direct], payload[n_direct:]
-        target = int(port.targets[row])
+        target = int(port.rows[row].target)
         place = port.data[target:] if target >= 0 else port.scratch[row]
         place[: len(first)] = first
         port.scratch[row, n_direct : n_direct + len(rest)] = rest
-        port.lengths[row] = len(raw)
+        port.rows[row].length = len(raw)
 
-    def count(self, counter: int) -> int:
+    def aim(self) -> int:
+        return self._kernels.aim_batch(self.port, BATCH_ROWS)
+
+    def count(self, counter: str) -> int:
         return int(self.port.counters[counter])
 
-    def refusals(self) -> dict[str, int]:
-        return {name: self.count(index) for name, index in k.REASONS.items() if self.count(index)}
+    def rejected(self) -> dict[str, int]:
+        return dict(zip(REASONS, self.port.counters.rejected.tolist(), strict=True))
 
-    def end(self) -> None:
-        k.end_acquisition(self.port, 2_000)
+    def refusals(self) -> dict[str, int]:
+        return {reason: n for reason, n in self.rejected().items() if n}
+
+    def end(self, now_ns: int = 2_000) -> None:
+        self._kernels.end_acquisition(self.port, now_ns)
 
     def ended(self) -> list[list[int]]:
         """The queue of ended frames so far."""
-        return self.port.records[: int(self.port.cursors[k.TO_WRITE])].tolist()
+        return [list(frame) for frame in self.port.queue[: int(self.port.n_queued[0])].tolist()]
 
 
 @pytest.fixture
@@ -115,17 +149,42 @@ def make_rig(tmp_path: Path) -> Iterator["RigMaker"]:
     maker.close()
 
 
+@pytest.fixture(params=["compiled", "as Python"])
+def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, make_rig: "RigMaker") -> None:
+    """Let what is made by `make_rig` run compiled, or all of it as plain Python."""
+    if request.param == "as Python":
+        make_rig.kernels = AS_PYTHON
+        for module in (batch_kernels, placement_kernels, frame_kernels):
+            for name in {"memcpy", "memset"} & vars(module).keys():
+                monkeypatch.setattr(module, name, in_python(name))
+
+
+def in_python(name: str) -> Callable[..., None]:
+    """Return a function of libc that takes addresses and numbers, of numpy's types too."""
+
+    def call(*arguments: int) -> None:
+        getattr(LIBC, name)(*(ctypes.c_size_t(int(argument)) for argument in arguments))
+
+    return call
+
+
 class RigMaker:
     """Makes rigs; each replaces the last one."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "ring"
         self._rig: Rig | None = None
+        self.kernels = COMPILED
 
     def __call__(self, *, units_per_packet: int = 1, n_units: int = 6, key_step: int = 1, window: int = 3) -> Rig:
         self.close()
         self._rig = Rig(
-            self._path, units_per_packet=units_per_packet, n_units=n_units, key_step=key_step, window=window
+            self.kernels,
+            self._path,
+            units_per_packet=units_per_packet,
+            n_units=n_units,
+            key_step=key_step,
+            window=window,
         )
         return self._rig
 

@@ -1,10 +1,9 @@
 """What a port's thread is told and tells, without a socket."""
 
-import numpy as np
 import pytest
 
-from std_udp_recv.kernels import BUDGET_US
 from std_udp_recv.port_receiver import PortReceiver
+from std_udp_recv.records import QUEUE_LENGTH
 
 
 class FakeSocket:
@@ -38,17 +37,17 @@ def test_kernels_count_of_drops_may_go_round(make_rig):
 @pytest.mark.parametrize(("granted_bytes", "budget_us"), [(2**30, 500), (2**20, 52), (65536, 3)])
 def test_wait_for_a_fuller_batch_is_too_short_to_fill_the_buffer(make_rig, granted_bytes, budget_us):
     receiver = make_receiver(make_rig(), FakeSocket(granted_bytes))
-    assert int(receiver._wire.settings[BUDGET_US]) == budget_us
+    assert int(receiver._loop.settings.budget_us) == budget_us
 
 
 def test_ended_frames_are_taken_once_in_order_also_round_the_end_of_the_queue(make_rig):
     rig = make_rig()
     receiver = make_receiver(rig, FakeSocket())
-    rig.port.cursors[:] = len(rig.port.records) - 2
+    rig.port.n_queued[:] = rig.port.n_dequeued[:] = QUEUE_LENGTH - 2
     taken = []
     for first in (0, 3):
         rig.deliver([rig.packet(key, unit) for key in range(first, first + 3) for unit in range(6)])
-        taken += [frame.key for frame in receiver.take_ended()]
+        taken += [frame.key for frame in receiver.read_ended()]
     assert taken == list(range(6))
-    assert receiver.take_ended() == []
-    assert np.array_equal(receiver.counters, rig.port.counters)
+    assert receiver.read_ended() == []
+    assert receiver.counters == rig.port.counters

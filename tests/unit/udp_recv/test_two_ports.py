@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from std_udp_recv.announcer import FrameAnnouncer
-from std_udp_recv.placing import kernels as k
-from std_udp_recv.port_receiver import QUEUE_LENGTH, EndedFrame
+from std_udp_recv.port_receiver import EndedFrame
 from std_udp_recv.receiver import in_order_of_arrival
+from std_udp_recv.records import QUEUE_LENGTH
 
 N_UNITS = 2
 
@@ -38,16 +38,16 @@ class Camera:
     def pause(self) -> None:
         self._now_ns += 10**6
         for rig in self._ports.values():
-            k.end_acquisition(rig.port, self._now_ns)
+            rig.end(self._now_ns)
         self.announce()
         self._note(self._announcer.poll(self._now_ns))
         self._note(self._announcer.flush())
 
     def _ended(self, rig) -> list[EndedFrame]:
-        cursors = rig.port.cursors
-        places = np.arange(cursors[k.TO_READ], cursors[k.TO_WRITE]) % QUEUE_LENGTH
-        cursors[k.TO_READ] = cursors[k.TO_WRITE]
-        return [EndedFrame(*row) for row in rig.port.records[places.astype(np.intp)].tolist()]
+        port = rig.port
+        places = np.arange(port.n_dequeued[0], port.n_queued[0]) % QUEUE_LENGTH
+        port.n_dequeued[0] = port.n_queued[0]
+        return [EndedFrame(*values) for values in port.queue[places.astype(np.intp)].tolist()]
 
     def _note(self, published) -> None:
         self.published += [(int(raw["epoch"][0]), int(raw["frame_index"][0])) for raw in published]
@@ -57,7 +57,7 @@ class Camera:
 
     def is_accounted(self) -> bool:
         counters = [rig.port.counters for rig in self._ports.values()]
-        return all(c[k.RECEIVED] == c[k.PLACED] + sum(c[index] for index in k.REASONS.values()) for c in counters)
+        return all(c.received == c.placed + c.rejected.sum() for c in counters)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,20 +1,13 @@
-"""One case for each thing that can happen to a packet; compiled, and the outer functions interpreted too."""
+"""One case for each thing that can happen to a packet; compiled, and as plain Python."""
 
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from std_udp_recv.placing import kernels as k
+from std_udp_recv.records import MAX_QUARANTINED, QUEUE_LENGTH
 
-
-@pytest.fixture(params=["compiled", "interpreted"])
-def how(request, monkeypatch):
-    if request.param == "interpreted":
-        for name in ("aim_batch", "place_batch", "end_acquisition"):
-            monkeypatch.setattr(k, name, getattr(k, name).py_func)
-    return SimpleNamespace(is_compiled=request.param == "compiled")
+pytestmark = pytest.mark.usefixtures("each_way")
 
 
 def keys(rig) -> list[int]:
@@ -29,13 +22,13 @@ def frame(rig, key: int) -> list[bytes]:
     return [rig.packet(key, unit, fill=10 * key + unit + 1) for unit in range(6)]
 
 
-def test_packets_in_order_are_received_in_their_place(make_rig, how):
+def test_packets_in_order_are_received_in_their_place(make_rig):
     rig = make_rig()
     rig.deliver(frame(rig, 0)[:1])
-    displaced = rig.count(k.DISPLACED)
+    displaced = rig.count("displaced")
     rig.deliver(frame(rig, 0)[1:] + frame(rig, 1) + frame(rig, 2))
     assert keys(rig) == [0, 1, 2]
-    assert rig.count(k.DISPLACED) == displaced
+    assert rig.count("displaced") == displaced
 
 
 @pytest.mark.parametrize(
@@ -49,7 +42,7 @@ def test_packets_in_order_are_received_in_their_place(make_rig, how):
         ("implausible", {"key": 2**63 - 1}),
     ],
 )
-def test_packet_that_is_refused_is_counted_and_places_nothing(make_rig, how, reason, changes):
+def test_packet_that_is_refused_is_counted_and_places_nothing(make_rig, reason, changes):
     rig = make_rig()
     rig.deliver(frame(rig, 0)[:2])
     before = rig.ring.headers[rig.ring.index(0, 1)].copy()
@@ -59,34 +52,34 @@ def test_packet_that_is_refused_is_counted_and_places_nothing(make_rig, how, rea
 
 
 @pytest.mark.parametrize("datagram", [b"", b"x", bytes(16), bytes(39), bytes(41), bytes(64), bytes(9000)])
-def test_datagram_of_another_length_is_counted(make_rig, how, datagram):
+def test_datagram_of_another_length_is_counted(make_rig, datagram):
     rig = make_rig()
     rig.deliver([datagram])
     assert rig.refusals() == {"wrong_length": 1}
 
 
-def test_missing_units_are_zero_and_known(make_rig, how):
+def test_missing_units_are_zero_and_known(make_rig):
     rig = make_rig()
     rig.deliver([frame(rig, 0)[unit] for unit in (0, 1, 3, 5)])
     rig.end()
     header = rig.ring.headers[rig.ring.index(0, 1)]
     pixels = rig.ring.frame(rig.ring.index(0, 1)).reshape(6, 24)
     assert int(header["received"][0]) == 0b101011
-    assert int(header["n_missing_packets"]) == rig.count(k.LOST) == 2
+    assert int(header["n_missing_packets"]) == rig.count("lost") == 2
     assert [bool(row.any()) for row in pixels] == [True, True, False, True, False, True]
 
 
-def test_frame_of_which_nothing_came_is_lost_and_its_slot_is_not_valid(make_rig, how):
+def test_frame_of_which_nothing_came_is_lost_and_its_slot_is_not_valid(make_rig):
     rig = make_rig()
     rig.deliver(frame(rig, 0) + frame(rig, 2) + frame(rig, 5))
     assert keys(rig) == [0, 2]
-    assert rig.count(k.LOST) == 6  # frame 1; 3 and 4 may still come
+    assert rig.count("lost") == 6  # frame 1; 3 and 4 may still come
     rig.end()
     assert keys(rig) == [0, 2, 5]
     assert int(rig.ring.headers[rig.ring.index(1, 1)]["frame_index"]) != 1
 
 
-def test_complete_frame_is_announced_after_an_earlier_one_that_is_not(make_rig, how):
+def test_complete_frame_is_announced_after_an_earlier_one_that_is_not(make_rig):
     rig = make_rig()
     rig.deliver(frame(rig, 0) + frame(rig, 1)[:5] + frame(rig, 2) + frame(rig, 3))
     assert keys(rig) == [0]
@@ -94,14 +87,14 @@ def test_complete_frame_is_announced_after_an_earlier_one_that_is_not(make_rig, 
     assert keys(rig) == [0, 1, 2, 3, 4]
 
 
-def test_frames_that_waited_are_announced_as_soon_as_the_earlier_one_is_complete(make_rig, how):
+def test_frames_that_waited_are_announced_as_soon_as_the_earlier_one_is_complete(make_rig):
     rig = make_rig()
     rig.deliver(frame(rig, 0) + frame(rig, 1)[:5] + frame(rig, 2))
     rig.deliver(frame(rig, 1)[5:])
     assert keys(rig) == [0, 1, 2]
 
 
-def test_one_foreign_sender_changes_nothing_and_a_new_board_is_learned(make_rig, how):
+def test_one_foreign_sender_changes_nothing_and_a_new_board_is_learned(make_rig):
     rig = make_rig()
     rig.deliver(frame(rig, 0))
     rig.deliver([rig.packet(1, unit, identity=9) for unit in range(5)])
@@ -115,17 +108,17 @@ def test_one_foreign_sender_changes_nothing_and_a_new_board_is_learned(make_rig,
     assert rig.refusals() == {"foreign_module": 11}
 
 
-def test_restart_loses_nothing(make_rig, how):
+def test_restart_loses_nothing(make_rig):
     rig = make_rig()
     rig.deliver(frame(rig, 500) + frame(rig, 501)[:3])
     rig.deliver([packet for key in range(4) for packet in frame(rig, key)])
     assert keys(rig) == [500, 501, 0, 1, 2, 3]
     assert epochs(rig) == [1, 1, 2, 2, 2, 2]
     assert rig.refusals() == {}
-    assert rig.count(k.RESTARTS) == 1
+    assert rig.count("restarts") == 1
 
 
-def test_fewer_packets_from_elsewhere_than_the_quarantine_holds_are_refused(make_rig, how):
+def test_fewer_packets_from_elsewhere_than_the_quarantine_holds_are_refused(make_rig):
     rig = make_rig()
     rig.deliver(frame(rig, 500))
     rig.deliver([packet for key in (3, 4) for packet in frame(rig, key)] + [rig.packet(9000, 0)])
@@ -134,38 +127,38 @@ def test_fewer_packets_from_elsewhere_than_the_quarantine_holds_are_refused(make
     assert rig.refusals() == {"late": 12, "implausible": 1}
 
 
-def test_packets_in_place_behind_the_end_of_their_frame_keep_their_pixels_in_quarantine(make_rig, how):
+def test_packets_in_place_behind_the_end_of_their_frame_keep_their_pixels_in_quarantine(make_rig):
     rig = make_rig()
     rig.deliver(frame(rig, 10)[:1])
     # The first ends frame 10, for which the rows are aimed; the others lie right in their places there.
     rig.deliver([rig.packet(13, 0), *frame(rig, 10)[2:]])
     rig.deliver(frame(rig, 9) + frame(rig, 10)[:2] + frame(rig, 9)[:4])
-    assert rig.count(k.RESTARTS) == 1
+    assert rig.count("restarts") == 1
     rig.end()
     assert list(zip(epochs(rig), keys(rig), strict=True)) == [(1, 10), (1, 13), (2, 9), (2, 10)]
     sent = b"".join(packet[16:] for packet in frame(rig, 10))
     assert rig.ring.frame(rig.ring.index(10, 1)).tobytes() == sent
 
 
-def test_one_packet_from_far_ahead_ends_no_frame(make_rig, how):
+def test_one_packet_from_far_ahead_ends_no_frame(make_rig):
     rig = make_rig()
     rig.deliver(frame(rig, 0) + frame(rig, 1)[:3] + [rig.packet(20, 0)] + frame(rig, 1)[3:] + frame(rig, 2))
     assert keys(rig) == [0, 1, 2]
     assert rig.refusals() == {"implausible": 1}
-    assert rig.count(k.LOST) == 0
+    assert rig.count("lost") == 0
 
 
-def test_frames_behind_a_gap_belong_to_the_same_epoch_and_the_gap_is_lost(make_rig, how):
+def test_frames_behind_a_gap_belong_to_the_same_epoch_and_the_gap_is_lost(make_rig):
     rig = make_rig()
     rig.deliver([packet for key in (0, 1, 50, 51, 52, 53) for packet in frame(rig, key)])
     rig.end()
     assert list(zip(epochs(rig), keys(rig), strict=True)) == [(1, key) for key in (0, 1, 50, 51, 52, 53)]
-    assert rig.count(k.LOST) == 48 * 6
+    assert rig.count("lost") == 48 * 6
     assert rig.refusals() == {}
-    assert rig.count(k.RESTARTS) == 0
+    assert rig.count("restarts") == 0
 
 
-def test_frames_with_a_gap_before_each_of_them_are_all_placed(make_rig, how):
+def test_frames_with_a_gap_before_each_of_them_are_all_placed(make_rig):
     rig = make_rig()
     numbers = [20 * i for i in range(20)]
     rig.deliver([packet for key in numbers for packet in frame(rig, key)[:2]])
@@ -175,17 +168,17 @@ def test_frames_with_a_gap_before_each_of_them_are_all_placed(make_rig, how):
     assert rig.refusals() == {}
 
 
-def test_gap_of_which_few_packets_tell_ends_with_the_pause(make_rig, how):
+def test_gap_of_which_few_packets_tell_ends_with_the_pause(make_rig):
     rig = make_rig()
     rig.deliver(frame(rig, 0) + frame(rig, 50)[:3])
     rig.end()
     rig.deliver(frame(rig, 90))
     rig.end()
     assert list(zip(epochs(rig), keys(rig), strict=True)) == [(1, 0), (1, 50), (1, 90)]
-    assert rig.count(k.LOST) == 49 * 6 + 3 + 39 * 6
+    assert rig.count("lost") == 49 * 6 + 3 + 39 * 6
 
 
-def test_senseless_first_number_costs_nothing_of_what_follows(make_rig, how):
+def test_senseless_first_number_costs_nothing_of_what_follows(make_rig):
     rig = make_rig()
     rig.deliver([rig.packet(2**63 - 1, 0), rig.packet(2**62, 0)])
     rig.deliver([packet for key in range(4) for packet in frame(rig, key)])
@@ -193,25 +186,25 @@ def test_senseless_first_number_costs_nothing_of_what_follows(make_rig, how):
     assert rig.refusals() == {"implausible": 1}
 
 
-def test_keys_that_have_nothing_to_do_with_each_other_are_no_restart(make_rig, how):
+def test_keys_that_have_nothing_to_do_with_each_other_are_no_restart(make_rig):
     rig = make_rig()
     rig.deliver(frame(rig, 500))
-    rig.deliver([rig.packet(10**6 * (i + 1), 0) for i in range(k.QUARANTINE)])
-    assert rig.refusals() == {"implausible": k.QUARANTINE}
-    assert rig.count(k.RESTARTS) == 0
+    rig.deliver([rig.packet(10**6 * (i + 1), 0) for i in range(MAX_QUARANTINED)])
+    assert rig.refusals() == {"implausible": MAX_QUARANTINED}
+    assert rig.count("restarts") == 0
 
 
-def test_no_slot_is_taken_in_advance_in_a_pause(make_rig, how):
+def test_no_slot_is_taken_in_advance_in_a_pause(make_rig):
     rig = make_rig()
     rig.deliver(frame(rig, 0))
-    k.aim_batch(rig.port)
+    rig.aim()
     assert (rig.ring.generations % 2).any()
     rig.end()
-    k.aim_batch(rig.port)
+    rig.aim()
     assert not (rig.ring.generations % 2).any()
 
 
-def test_same_number_after_a_pause_is_a_new_acquisition(make_rig, how):
+def test_same_number_after_a_pause_is_a_new_acquisition(make_rig):
     rig = make_rig()
     for _ in range(3):
         rig.deliver(frame(rig, 1))
@@ -221,7 +214,7 @@ def test_same_number_after_a_pause_is_a_new_acquisition(make_rig, how):
     assert rig.refusals() == {}
 
 
-def test_late_part_of_a_frame_is_no_new_acquisition(make_rig, how):
+def test_late_part_of_a_frame_is_no_new_acquisition(make_rig):
     rig = make_rig()
     rig.deliver(frame(rig, 1)[:4])
     rig.end()
@@ -230,14 +223,14 @@ def test_late_part_of_a_frame_is_no_new_acquisition(make_rig, how):
     assert rig.refusals() == {"late": 2}
 
 
-def test_ports_of_one_module_take_their_own_frames_only(make_rig, how):
+def test_ports_of_one_module_take_their_own_frames_only(make_rig):
     rig = make_rig(key_step=2)
     rig.deliver(frame(rig, 10) + frame(rig, 12) + frame(rig, 13)[:2] + frame(rig, 14))
     assert keys(rig) == [10, 12, 14]
     assert rig.refusals() == {"implausible": 2}
 
 
-def test_port_that_gets_the_other_ports_frames_for_good_goes_on_with_them(make_rig, how):
+def test_port_that_gets_the_other_ports_frames_for_good_goes_on_with_them(make_rig):
     rig = make_rig(key_step=2)
     rig.deliver([packet for key in (10, 12, 25, 27, 29, 31) for packet in frame(rig, key)])
     rig.end()
@@ -245,7 +238,7 @@ def test_port_that_gets_the_other_ports_frames_for_good_goes_on_with_them(make_r
     assert rig.refusals() == {}
 
 
-def test_slot_that_the_other_port_is_writing_is_left_alone(make_rig, how):
+def test_slot_that_the_other_port_is_writing_is_left_alone(make_rig):
     rig = make_rig(key_step=2)
     rig.deliver(frame(rig, 10)[:5])
     index = rig.ring.index(14, 1)
@@ -256,13 +249,13 @@ def test_slot_that_the_other_port_is_writing_is_left_alone(make_rig, how):
     rig.ring.end(index)
 
 
-def test_main_thread_that_does_not_read_holds_up_nothing(make_rig, how):
+def test_main_thread_that_does_not_read_holds_up_nothing(make_rig):
     rig = make_rig()
-    n = len(rig.port.records)
-    rig.port.cursors[k.TO_WRITE] = n
+    n = QUEUE_LENGTH
+    rig.port.n_queued[0] = n
     rig.deliver(frame(rig, 0))
-    assert rig.count(k.FRAMES_COMPLETE) == rig.count(k.FRAMES_UNANNOUNCED) == 1
-    assert int(rig.port.cursors[k.TO_WRITE]) == n
+    assert rig.count("frames_complete") == rig.count("frames_unannounced") == 1
+    assert int(rig.port.n_queued[0]) == n
 
 
 def test_calls_from_python_keep_no_references(make_rig):

@@ -13,27 +13,26 @@ little too soon and the true pace is measured again.
 
 from typing import Any
 
-import numpy as np
+from std_udp_recv.libc_kernels import compilable
+from std_udp_recv.records import Record, integers, make_record
 
-from std_udp_recv.placing.packets.kernels import compiled
-
-# What is noted: the frame that was open when the socket was first empty after its first packets or NO_FRAME, when that
-# was, how many of its units had come by then, and how long a whole frame takes.
-KEY, SEEN_NS, SEEN_UNITS, FRAME_NS, N_PACE = range(5)
+PACE = integers("key", "seen_ns", "seen_units", "frame_ns")
+"""What is noted: the frame that was open when the socket was first empty after its first packets, or `NO_FRAME`; when
+that was; how many of its units had come by then; how long a whole frame takes."""
 NO_FRAME = -1
 
-LEAST_SLEEP_US = 20
+MIN_SLEEP_US = 20
 """No sleep is shorter: falling asleep and waking up take as long."""
-_LONGEST_NS = 10**10
+_MAX_FRAME_NS = 10**10
 
 
-def make_pace() -> np.ndarray:
+def make_pace() -> Record:
     """Return the notes before the first frame."""
-    return np.array([NO_FRAME, 0, 0, _LONGEST_NS], np.int64)
+    return make_record(PACE, key=NO_FRAME, frame_ns=_MAX_FRAME_NS)
 
 
-@compiled
-def sleep_us(pace: np.ndarray, key: int, n_come: int, n_units: int, now_ns: int, budget_us: int) -> Any:
+@compilable
+def sleep_us(pace: Record, key: int, n_come: int, n_units: int, now_ns: int, budget_us: int) -> Any:
     """Return how long to sleep, now that the socket is empty after packets have come.
 
     Parameters
@@ -51,19 +50,19 @@ def sleep_us(pace: np.ndarray, key: int, n_come: int, n_units: int, now_ns: int,
     budget_us
         The longest sleep, in microseconds.
     """
-    is_same = pace[KEY] == key
-    if pace[KEY] != NO_FRAME:
-        n_new = (n_come if is_same else n_units) - pace[SEEN_UNITS]
+    is_same = pace.key == key
+    if pace.key != NO_FRAME:
+        n_new = (n_come if is_same else n_units) - pace.seen_units
         if n_new > 0:
-            frame_ns = min(_LONGEST_NS, (now_ns - pace[SEEN_NS]) * n_units // n_new)
+            frame_ns = min(_MAX_FRAME_NS, (now_ns - pace.seen_ns) * n_units // n_new)
             if is_same and n_come < n_units:
-                pace[FRAME_NS] = frame_ns
+                pace.frame_ns = frame_ns
             else:
-                pace[FRAME_NS] = min(pace[FRAME_NS], frame_ns) * 15 // 16
+                pace.frame_ns = min(pace.frame_ns, frame_ns) * 15 // 16
     if n_come >= n_units:
-        pace[KEY] = NO_FRAME
+        pace.key = NO_FRAME
         return budget_us
     if not is_same:
-        pace[KEY], pace[SEEN_NS], pace[SEEN_UNITS] = key, now_ns, n_come
-    rest_us = pace[FRAME_NS] * (n_units - n_come) // n_units // 1000
-    return min(budget_us, max(rest_us, LEAST_SLEEP_US))
+        pace.key, pace.seen_ns, pace.seen_units = key, now_ns, n_come
+    rest_us = pace.frame_ns * (n_units - n_come) // n_units // 1000
+    return min(budget_us, max(rest_us, MIN_SLEEP_US))

@@ -10,11 +10,15 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from std_udp_recv.messages import kernels as m
-from std_udp_recv.placing import indices
+from std_udp_recv import message_kernels as m
+from std_udp_recv.libc_kernels import compiled
+from std_udp_recv.records import COUNTERS
 
 N_UNITS = 10
-MOST_SEGMENTS = 64
+MAX_SEGMENTS = 64
+
+aim_messages = compiled(m.aim_messages)
+place_messages = compiled(m.place_messages)
 
 
 class Message(NamedTuple):
@@ -33,34 +37,34 @@ class Kernel:
 
     @property
     def is_segmented(self) -> bool:
-        return bool(self.inbox.flow[m.IS_SEGMENTED])
+        return bool(self.inbox.flow.is_segmented)
 
     def expect_single(self) -> None:
         """Let the next message of one packet be the last before batches of messages."""
-        self.inbox.flow[m.N_SINGLES] = m.SINGLES - 1
+        self.inbox.flow.n_singles = m.MAX_SINGLES - 1
 
     def deliver(self, messages: Sequence[Message], batch: int = 1000, now_ns: int = 1_000) -> None:
         left = list(messages)
         while left:
-            n_messages, n_rows = m.aim_messages(self._port, self.inbox)
+            n_messages, n_rows = aim_messages(self._port, self.inbox)
             n = min(n_messages, batch, len(left))
             for index in range(n):
                 self._fill(index, left.pop(0))
-            m.place_messages(self._port, self.inbox, n, n_rows, now_ns)
+            place_messages(self._port, self.inbox, n, n_rows, now_ns)
 
     def _fill(self, index: int, message: Message) -> None:
         header = self.inbox.messages[index]
-        address, n_iovecs = int(header[m.MESSAGE_IOVECS]), int(header[m.MESSAGE_N_IOVECS])
+        address, n_iovecs = int(header.iovecs), int(header.n_iovecs)
         iovecs = np.frombuffer((ctypes.c_char * (16 * n_iovecs)).from_address(address), np.uint64).reshape(-1, 2)
         data = message.data
         for base, n_bytes in iovecs.tolist():
             ctypes.memmove(base, data[:n_bytes], min(n_bytes, len(data)))
             data = data[n_bytes:]
         assert not data, "the message was cut"
-        header[m.MESSAGE_LENGTH] = len(message.data)
-        header[m.MESSAGE_CONTROL_BYTES] = 24 if message.packet_bytes else 0
+        header.length = len(message.data)
+        header.control_bytes = 24 if message.packet_bytes else 0
         if message.packet_bytes:
-            self.inbox.controls[index] = 20, m.UDP_GRO, message.packet_bytes
+            self.inbox.controls[index] = 20, m.SOL_UDP, m.UDP_GRO, message.packet_bytes
 
 
 def single(packet: bytes) -> Message:
@@ -83,14 +87,14 @@ def test_packets_of_a_message_are_received_in_their_place(make_rig):
     rig = make_rig(n_units=N_UNITS)
     kernel = Kernel(rig)
     kernel.deliver([several(frame(rig, 0)[:4])])
-    displaced = rig.count(indices.DISPLACED)
+    displaced = rig.count("displaced")
     sizes = (6, 4, 3, 2, 1, 10)
     packets = frame(rig, 0)[4:] + frame(rig, 1) + frame(rig, 2)
     for n in sizes:
         kernel.deliver([several(packets[:n]) if n > 1 else single(packets[0])])
         packets = packets[n:]
     assert not packets
-    assert rig.count(indices.DISPLACED) == displaced
+    assert rig.count("displaced") == displaced
     assert [record[0] for record in rig.ended()] == [0, 1, 2]
     assert pixels(rig, 2) == b"".join(packet[16:] for packet in frame(rig, 2))
 
@@ -111,10 +115,10 @@ def test_sender_without_segments_is_received_in_batches_after_a_while(make_rig):
     assert not kernel.is_segmented
     kernel.deliver([several(frame(rig, 1))])
     assert kernel.is_segmented
-    messages = [single(packet) for key in range(2, 2 + m.SINGLES // N_UNITS) for packet in frame(rig, key)]
+    messages = [single(packet) for key in range(2, 2 + m.MAX_SINGLES // N_UNITS) for packet in frame(rig, key)]
     kernel.deliver(messages)
     assert kernel.is_segmented
-    kernel.deliver([single(packet) for packet in frame(rig, 2 + m.SINGLES // N_UNITS)])
+    kernel.deliver([single(packet) for packet in frame(rig, 2 + m.MAX_SINGLES // N_UNITS)])
     assert not kernel.is_segmented
     assert rig.refusals() == {}
 
@@ -159,7 +163,7 @@ def _messages(chance: random.Random, packets: list[bytes], most: int) -> list[Me
             last = messages[-1] if messages else None
             n_last = -(-len(last.data) // last.packet_bytes) if last and last.packet_bytes else 0
             is_tail = length > 0 and n_last and length < last.packet_bytes and not len(last.data) % last.packet_bytes
-            if len(some) == 1 and is_tail and n_last < MOST_SEGMENTS and chance.random() < 0.5:
+            if len(some) == 1 and is_tail and n_last < MAX_SEGMENTS and chance.random() < 0.5:
                 messages[-1] = Message(last.data + some[0], last.packet_bytes)
             else:
                 messages.append(several(some) if len(some) > 1 else single(some[0]))
@@ -173,7 +177,7 @@ def _messages(chance: random.Random, packets: list[bytes], most: int) -> list[Me
     batch=st.sampled_from([1, 3, 1000]),
     units_per_packet=st.sampled_from([1, 2, 0]),
     parts=st.lists(
-        st.tuples(st.integers(0, 20), st.integers(1, 8), st.sampled_from([1, 2, 5, MOST_SEGMENTS]), st.booleans()),
+        st.tuples(st.integers(0, 20), st.integers(1, 8), st.sampled_from([1, 2, 5, MAX_SEGMENTS]), st.booleans()),
         min_size=1,
         max_size=4,
     ),
@@ -210,8 +214,9 @@ def test_messages_give_what_their_packets_give_one_by_one(
 
 
 def _assert_equal(rig: Any, plain: Any) -> None:
-    counted = [i for i in range(indices.N_COUNTERS) if i not in (indices.DISPLACED, indices.MESSAGES)]
-    assert rig.port.counters[counted].tolist() == plain.port.counters[counted].tolist()
+    counted = [name for name in COUNTERS.names if name not in ("displaced", "messages", "rejected")]
+    assert {name: rig.count(name) for name in counted} == {name: plain.count(name) for name in counted}
+    assert rig.rejected() == plain.rejected()
     assert rig.ended() == plain.ended()
     for key, epoch, *_ in rig.ended():
         index = rig.ring.index(key, 1)

@@ -1,0 +1,205 @@
+"""Placing packets batch by batch: from datagrams to frames in the FrameBuffer. Compiled, without sockets.
+
+How a batch goes. `aim_batch` points the rows of the next batch at the units that should come next: the rest of the
+newest frame, or the frame after it, whose slot is opened in advance for that. Linux copies the payloads there.
+`place_batch` then looks at what really came. A row is *in place* if it holds the very packet that was expected there.
+All others are displaced, by loss, reordering or a foreign sender, and have overwritten the area of another packet.
+
+An example. Units 4, 5 and 6 are expected, and 4, 6 and 7 come. Unit 4 is in place. Unit 6 lies where 5 belongs, and 7
+where 6 belongs: both are copied out first, and then to their places.
+
+Nothing is lost by that, because of three rules:
+
+1. Rows are aimed only at units that have not been received, each row at units of its own: those behind the highest
+   that has come of the newest frame.
+2. Before anything is placed, all displaced payloads of the batch are copied out to scratch.
+3. Then the packets are placed in the order of their arrival. A unit is written only while it is not marked as
+   received, and marked at once.
+
+So a marked unit holds the packet that marked it, and what lies in unmarked units does not matter: they are zeroed when
+the frame ends. A packet behind the first one of another frame is treated as displaced even if it is in place, because
+that first one may end the frame. So is a packet behind one of another size. Therefore, when a row in place has its
+turn, fewer units have come than are missing, and its frame is still open.
+
+All functions work on a `Port` (port.py). Keys are handled as signed numbers; those beyond are refused.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from std_udp_recv.frame_kernels import (
+    end_all,
+    end_complete,
+    is_complete,
+    is_known,
+    is_writing,
+    mark_units,
+    open_frame,
+    slot_of,
+)
+from std_udp_recv.libc_kernels import compilable, memcpy
+from std_udp_recv.packet_kernels import field, parse, reason_of_checks
+from std_udp_recv.placement_kernels import (
+    advance_to,
+    describe_frame,
+    is_quarantine_credible,
+    place_or_quarantine,
+    refuse_quarantined,
+    trust_quarantined,
+)
+from std_udp_recv.records import ABSENT, BATCH_ROWS, FITS
+
+if TYPE_CHECKING:
+    from std_udp_recv.port import Port
+
+
+@compilable
+def aim_batch(port: "Port", limit: int) -> int:
+    """Point the rows of the next batch at where their payloads should go.
+
+    Parameters
+    ----------
+    port
+        The port.
+    limit
+        The most rows to aim, at most `BATCH_ROWS`.
+
+    Returns
+    -------
+    How many rows to receive.
+    """
+    state, layout = port.state, port.layout
+    key, unit = state.newest, state.next_unit
+    if unit >= layout.n_units:
+        key, unit = key + layout.key_step, 0
+    if not state.has_newest or state.is_idle or not _is_ready_for(port, key):
+        for index in range(limit):
+            port.rows[index].target = -1
+            port.rows[index].n_aimed = 0
+        return limit
+    start = slot_of(port, key) * layout.frame_stride
+    n_rows = 0
+    while unit < layout.n_units and n_rows < limit:
+        row = port.rows[n_rows]
+        row.target = start + unit * layout.unit_bytes
+        row.aimed_unit = unit
+        row.n_aimed = min(state.units_in_packet, layout.n_units - unit)
+        unit += row.n_aimed
+        n_rows += 1
+    state.aimed_key = key
+    return n_rows
+
+
+@compilable
+def _is_ready_for(port: "Port", key: int) -> bool:
+    """Whether a frame is open, or could be opened in advance."""
+    if is_known(port, key):
+        return is_writing(port, key)
+    if key <= port.state.newest or is_writing(port, key):
+        return False
+    open_frame(port, key)
+    return True
+
+
+@compilable
+def place_batch(port: "Port", n_rows: int, now_ns: int) -> None:
+    """Place the datagrams that lie in the first rows of a batch, in the order of their arrival.
+
+    Parameters
+    ----------
+    port
+        The port; `rows`, `headers` and payloads hold the datagrams as `aim_batch` has directed them.
+    n_rows
+        Datagrams that came.
+    now_ns
+        Time of arrival, in nanoseconds since 1970.
+    """
+    first = _place_as_aimed(port, n_rows, now_ns)
+    aimed_key = port.state.aimed_key
+    is_regular = True
+    for index in range(first, n_rows):
+        parse(port, index)
+        row = port.rows[index]
+        if row.reason != FITS:
+            continue
+        is_regular &= row.key == aimed_key and row.n_units == row.n_aimed
+        if row.target >= 0 and not (is_regular and row.unit == row.aimed_unit):
+            n_bytes = row.n_aimed * port.layout.unit_bytes
+            memcpy(port.scratch[index].ctypes.data, port.data.ctypes.data + row.target, n_bytes)
+            row.target = -1
+    for index in range(first, n_rows):
+        port.counters.received += 1
+        if port.rows[index].reason == FITS:
+            place_or_quarantine(port, index, now_ns)
+        else:
+            port.counters.rejected[port.rows[index].reason] += 1
+
+
+@compilable
+def _place_as_aimed(port: "Port", n_rows: int, now_ns: int) -> int:
+    """Place the packets at the head of a batch that came as aimed, all at one go; returns how many.
+
+    They lie in place in the newest frame, or in one that the first of them begins: no pixel has to be moved.
+    """
+    state = port.state
+    if port.rows[0].target < 0 or state.n_quarantined:
+        return 0
+    n = 0
+    while n < n_rows and _is_as_aimed(port, n):
+        n += 1
+    if n == 0:
+        return 0
+    port.counters.received += n
+    state.n_mismatched = 0
+    port.counters.placed += n
+    key, slot_index = state.aimed_key, slot_of(port, state.aimed_key)
+    slot, last = port.slots[slot_index], port.rows[n - 1]
+    if slot.n_received_packets == 0:
+        state.is_idle = 0
+        advance_to(port, key)
+        describe_frame(port, slot, 0, now_ns)
+    slot.n_received_packets += np.uint32(n)
+    slot.last_arrival_ns = now_ns
+    state.next_unit = last.aimed_unit + last.n_aimed
+    mark_units(port, slot_index, port.rows[0].aimed_unit, state.next_unit)
+    if is_complete(port, key):
+        end_complete(port)
+    return n
+
+
+@compilable
+def _is_as_aimed(port: "Port", index: int) -> bool:
+    """Whether a row brought the very packet that was expected, and it is one that `parse` finds no fault with."""
+    layout, state, fields, row = port.layout, port.state, port.fields, port.rows[index]
+    padding = row.length - layout.header_bytes - row.n_aimed * layout.unit_bytes
+    if padding < 0 or padding > layout.max_padding_bytes or padding >= layout.unit_bytes:
+        return False
+    if layout.is_fixed_size and row.n_aimed != state.units_in_packet:
+        return False
+    if np.int64(field(port, fields.key, index)) != state.aimed_key:
+        return False
+    if np.int64(field(port, fields.unit, index)) != row.aimed_unit:
+        return False
+    if reason_of_checks(port, index) != FITS:
+        return False
+    return fields.identity.kind == ABSENT or (
+        state.has_identity == 1 and np.int64(field(port, fields.identity, index)) == state.identity
+    )
+
+
+@compilable
+def end_acquisition(port: "Port", now_ns: int) -> None:
+    """End all frames because nothing has come for a while, or because the service ends.
+
+    What is in quarantine is a restart that broke off, unless its frames are known.
+    """
+    state = port.state
+    is_new = False
+    for index in range(BATCH_ROWS, BATCH_ROWS + state.n_quarantined):
+        is_new |= not is_known(port, port.rows[index].key)
+    if is_new and is_quarantine_credible(port):
+        trust_quarantined(port, now_ns)
+    refuse_quarantined(port)
+    end_all(port)
+    state.is_idle = state.has_newest

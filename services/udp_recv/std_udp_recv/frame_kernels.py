@@ -1,0 +1,196 @@
+"""Frames in the slots of the ring: how they are opened, ended and put into the queue of the main thread. Compiled.
+
+A frame is open from its first packet until it and all frames before it are complete, until the window has moved past
+it, or until nothing has come for a while. The generation of its slot is odd for as long. `last_passed` is the highest
+key whose frame can no longer be open.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from std_daq.native.atomics import begin_write, end_write, load_acquire, store_release
+from std_udp_recv.libc_kernels import compilable, memset
+from std_udp_recv.packet_kernels import packets_in_frame
+from std_udp_recv.records import NO_FRAME
+
+if TYPE_CHECKING:
+    from std_udp_recv.port import Port
+
+_GENERATION_BYTES = 8
+
+
+@compilable
+def slot_of(port: "Port", key: int) -> int:
+    """Return the slot of this module's frame."""
+    layout = port.layout
+    return (key % layout.n_slots) * layout.n_modules + layout.module
+
+
+@compilable
+def is_known(port: "Port", key: int) -> bool:
+    """Whether the slot holds the frame of this key and epoch, open or ended."""
+    slot = port.slots[slot_of(port, key)]
+    return np.int64(slot.frame_index) == key and slot.epoch == port.state.epoch
+
+
+@compilable
+def is_writing(port: "Port", key: int) -> bool:
+    """Whether the slot of a frame is open, for this or another frame."""
+    return port.slots[slot_of(port, key)].generation % np.uint64(2) == 1
+
+
+@compilable
+def has_any(port: "Port", key: int, unit: int, n_units: int) -> bool:
+    """Whether any of some units has been received."""
+    slot = slot_of(port, key)
+    for i in range(unit, unit + n_units):  # noqa: SIM110 - a generator would not compile
+        if (port.bitmaps[slot, i >> 6] >> np.uint64(i & 63)) & np.uint64(1):
+            return True
+    return False
+
+
+@compilable
+def open_frame(port: "Port", key: int) -> None:
+    """Begin to write a frame: its slot is empty."""
+    slots, index = port.slots, slot_of(port, key)
+    begin_write(slots.generation, index)
+    stride = slots.strides[0]
+    memset(slots.ctypes.data + index * stride + _GENERATION_BYTES, np.int32(0), stride - _GENERATION_BYTES)
+    slots[index].frame_index = key
+    slots[index].epoch = port.state.epoch
+    port.open_keys[port.state.n_open] = key
+    port.state.n_open += 1
+
+
+@compilable
+def _end_frame(port: "Port", key: int) -> None:
+    """Close a frame: zero what is missing, make it whole, put it into the queue; a frame without packets vanishes."""
+    state, counters = port.state, port.counters
+    for i in range(state.n_open):
+        if port.open_keys[i] == key:
+            state.n_open -= 1
+            port.open_keys[i] = port.open_keys[state.n_open]
+            break
+    index = slot_of(port, key)
+    slot = port.slots[index]
+    if slot.n_received_packets == 0:
+        slot.frame_index = np.uint64(NO_FRAME)
+        end_write(port.slots.generation, index)
+        _count_lost(port, key)
+        return
+    if slot.n_received_units < port.layout.n_units:
+        n_missing = max(1, packets_in_frame(port) - np.int64(slot.n_received_packets))
+        _zero_missing(port, key)
+        slot.n_missing_packets = n_missing
+        counters.frames_incomplete += 1
+        counters.lost += n_missing
+    else:
+        counters.frames_complete += 1
+    end_write(port.slots.generation, index)
+    _announce(port, index)
+
+
+@compilable
+def _zero_missing(port: "Port", key: int) -> None:
+    """Zero the pixels of a frame that were not received."""
+    n_bytes = port.layout.unit_bytes
+    start = port.data.ctypes.data + slot_of(port, key) * port.layout.frame_stride
+    for unit in range(port.layout.n_units):
+        if not has_any(port, key, unit, 1):
+            memset(start + unit * n_bytes, np.int32(0), n_bytes)
+
+
+@compilable
+def _announce(port: "Port", index: int) -> None:
+    """Put the frame of a slot, which has ended, into the queue of the main thread; never waits for it."""
+    port.state.has_ended = 1
+    n_queued = port.n_queued[0]
+    if n_queued - load_acquire(port.n_dequeued, 0) >= np.uint64(port.queue.shape[0]):
+        port.counters.frames_unannounced += 1
+        return
+    slot, ended = port.slots[index], port.queue[np.int64(n_queued) % port.queue.shape[0]]
+    ended.key = slot.frame_index
+    ended.epoch = slot.epoch
+    ended.id = slot.id
+    ended.pulse_id = slot.pulse_id
+    ended.daq_rec = slot.daq_rec
+    ended.timestamp = slot.timestamp
+    ended.first_arrival_ns = slot.first_arrival_ns
+    ended.last_arrival_ns = slot.last_arrival_ns
+    ended.n_missing_packets = slot.n_missing_packets
+    store_release(port.n_queued, 0, n_queued + np.uint64(1))
+
+
+@compilable
+def _count_lost(port: "Port", key: int) -> None:
+    """Count a frame of which nothing came, if the detector has already begun and has gone on since."""
+    if port.state.first <= key <= port.state.newest:
+        port.counters.lost += packets_in_frame(port)
+
+
+@compilable
+def end_frames_up_to(port: "Port", last: int) -> None:
+    """End all frames up to ``last``, inclusive."""
+    step = port.layout.key_step
+    for key in range(port.state.last_passed + step, last + 1, step):
+        if not is_known(port, key):
+            _count_lost(port, key)
+        elif is_writing(port, key):
+            _end_frame(port, key)
+    port.state.last_passed = max(port.state.last_passed, last)
+
+
+@compilable
+def end_all(port: "Port") -> None:
+    """End all frames, also the one that was opened in advance."""
+    if port.state.has_newest:
+        end_frames_up_to(port, port.state.newest)
+    while port.state.n_open > 0:
+        _end_frame(port, port.open_keys[0])
+
+
+@compilable
+def begin_epoch(port: "Port", key: int) -> None:
+    """Begin with a frame that nothing came before."""
+    state = port.state
+    state.has_newest = 1
+    state.newest = key
+    state.first = key
+    state.last_passed = key - port.layout.window
+    state.next_unit = 0
+
+
+@compilable
+def is_complete(port: "Port", key: int) -> bool:
+    """Whether all units of a frame have been received."""
+    return port.slots[slot_of(port, key)].n_received_units == port.layout.n_units
+
+
+@compilable
+def end_complete(port: "Port") -> None:
+    """End complete frames, but none before older ones that may still become complete.
+
+    So frames are announced in ascending order.
+    """
+    state, step = port.state, port.layout.key_step
+    for key in range(state.last_passed + step, state.newest + 1, step):
+        if not is_known(port, key):
+            if key >= state.first:
+                return  # its first packet may still come
+        elif is_writing(port, key):
+            if not is_complete(port, key):
+                return
+            _end_frame(port, key)
+
+
+@compilable
+def mark_units(port: "Port", slot: int, first: int, end: int) -> None:
+    """Note in a slot header that the units from ``first`` on have arrived, ``end`` excluded; none had before."""
+    port.slots[slot].n_received_units += np.uint32(end - first)
+    while first < end:
+        bit = first & 63
+        n = min(64 - bit, end - first)
+        bits = (np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - n)) << np.uint64(bit)
+        port.bitmaps[slot, first >> 6] |= bits
+        first += n

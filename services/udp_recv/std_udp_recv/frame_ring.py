@@ -1,0 +1,85 @@
+"""The receiver's part of the FrameBuffer: how it is opened, claimed, and what a predecessor has left in it."""
+
+from std_daq.errors import ConfigError
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.config.model import DetectorConfig, ModuleRange
+from std_daq.imaging.config.paths import frame_buffer_path
+from std_daq.imaging.detectors.interface import Detector
+from std_daq.shm.journal import Journal
+from std_daq.telemetry.logs import get_logger
+
+
+def ports_per_module(detector: Detector) -> int:
+    """Return how many ports bring alternate frames of the same module."""
+    return detector.n_ports // detector.config.n_modules
+
+
+def open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
+    """Make the FrameBuffer, or attach to the one that there is.
+
+    Raises
+    ------
+    ConfigError
+        When it has too few slots for the window.
+    SharedMemoryError
+        When the memory cannot be had.
+    """
+    layout = detector.packet_layout(0)
+    memory = config.shared_memory
+    key_step = ports_per_module(detector)
+    ring, is_new = FrameBuffer.create(
+        frame_buffer_path(config),
+        n_modules=config.n_modules,
+        frame_bytes=layout.frame_bytes,
+        n_units=layout.n_units,
+        buffer_bytes=int(memory.frame_buffer_gb * 1e9),
+        n_slots=memory.frame_slots,
+        slots_multiple=key_step,
+    )
+    get_logger().info("ring_opened", path=str(ring.segment.path), slots=ring.n_slots, is_new=is_new)
+    needed = 2 * (config.udp.window_frames + 1) * key_step
+    if ring.n_slots < needed:
+        ring.close()
+        raise ConfigError(
+            f"a FrameBuffer of {ring.n_slots} slots is too small for this window, {needed} are needed",
+            key="udp.window_frames",
+            value=config.udp.window_frames,
+            remedy="make the window smaller or shared_memory.frame_buffer_gb larger",
+        )
+    return ring
+
+
+def claim_modules(ring: FrameBuffer, part: ModuleRange) -> int:
+    """Become the only writer of some modules, and mark what a predecessor left unfinished as empty.
+
+    Returns
+    -------
+    An epoch that is greater than that of every frame of these modules in the ring.
+
+    Raises
+    ------
+    SharedMemoryError
+        When another process writes one of the modules.
+    """
+    for module in part.modules:
+        ring.segment.lock(module, f"receiver of module {module}")
+    unfinished = ring.invalidate_unfinished(list(part.modules))
+    if unfinished:
+        get_logger().warning("unfinished_frames_invalidated", frames=unfinished)
+    epochs = ring.headers["epoch"].reshape(ring.n_slots, -1)[:, part[0] : part[1] + 1]
+    return int(epochs.max()) + 1
+
+
+def last_exposure(journal: Journal) -> tuple[int, int] | None:
+    """Return epoch and frame number of what was published last; None where nothing was."""
+    entries = journal.read(journal.next_sequence - 1, 1).entries
+    return (int(entries["epoch"][0]), int(entries["frame_index"][0])) if len(entries) else None
+
+
+def max_waiting_exposures(config: DetectorConfig, ring: FrameBuffer) -> int:
+    """Return how many exposures may wait for modules: so few that none is overwritten before it is used."""
+    asked = config.module_sync_queue_size
+    granted = min(asked, ring.n_slots * 3 // 4)
+    if granted < asked:
+        get_logger().info("sync_window_limited", module_sync_queue_size=asked, exposures=granted)
+    return granted

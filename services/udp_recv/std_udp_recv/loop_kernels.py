@@ -1,0 +1,129 @@
+"""The receive loop: packets from a socket into the rows of a Port. Compiled, with the GIL released.
+
+`receive` stays compiled until it is told to stop. Each turn it aims a batch of messages (message_kernels.py), receives
+with one ``recvmmsg`` what the socket holds, and places it.
+
+Waking up costs more than copying at moderate rates. So once the socket is empty the loop sleeps, so that packets gather
+in the socket, instead of receiving them one by one. Only if nothing has come by then, it waits for the next packet. The
+sleep ends when the newest frame should be whole, after the latency budget at the latest (pace_kernels.py).
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.native.atomics import load_acquire
+from std_udp_recv.batch_kernels import end_acquisition
+from std_udp_recv.libc_kernels import (
+    CLOCK_MONOTONIC,
+    CLOCK_REALTIME,
+    EAGAIN,
+    EINTR,
+    MSG_DONTWAIT,
+    MSG_WAITFORONE,
+    TIMESPEC,
+    compiled,
+    errno_location,
+    eventfd_write,
+    now_ns,
+    recvmmsg,
+    usleep,
+)
+from std_udp_recv.message_kernels import Inbox, aim_messages, make_inbox, place_messages
+from std_udp_recv.pace_kernels import make_pace, sleep_us
+from std_udp_recv.records import Record, Records, integers, make_record, make_records
+
+if TYPE_CHECKING:
+    from std_udp_recv.port import Port
+
+SETTINGS = integers("socket", "wake_fd", "idle_ns", "budget_us")
+
+
+class LoopState(NamedTuple):
+    """What the loop needs beside the Port.
+
+    Attributes
+    ----------
+    settings
+        Descriptors of the socket and of the eventfd that is written when frames have ended; after how long without
+        packets frames end; the longest sleep. A `SETTINGS`.
+    stop
+        One word, other than 0 when the loop has to end.
+    inbox
+        What Linux fills.
+    pace
+        How fast packets came, see `make_pace`.
+    timespec
+        For the clocks.
+    """
+
+    settings: Record
+    stop: NDArray[np.uint64]
+    inbox: Inbox
+    pace: Record
+    timespec: Records
+
+
+def make_loop_state(stop: NDArray[np.uint64], *, socket: int, wake_fd: int, idle_ns: int, budget_us: int) -> LoopState:
+    """Return a LoopState for a socket (its descriptor) and an eventfd that is written when frames have ended."""
+    return LoopState(
+        settings=make_record(SETTINGS, socket=socket, wake_fd=wake_fd, idle_ns=idle_ns, budget_us=budget_us),
+        stop=stop,
+        inbox=make_inbox(),
+        pace=make_pace(),
+        timespec=make_records(TIMESPEC, 1),
+    )
+
+
+@compiled
+def receive(port: "Port", loop: LoopState) -> int:
+    """Receive until told to stop, then end all frames.
+
+    Returns
+    -------
+    0, or the errno with which the socket failed.
+    """
+    settings, state, counters, inbox, timespec = loop.settings, port.state, port.counters, loop.inbox, loop.timespec
+    socket, wake_fd = np.int32(settings.socket), np.int32(settings.wake_fd)
+    failure: Any = np.int32(0)
+    n_placed = counters.placed
+    last_ns = now_ns(CLOCK_MONOTONIC, timespec)
+    flags = np.int32(MSG_WAITFORONE)
+    is_rested = True
+    while True:
+        is_stopped = failure != 0 or load_acquire(loop.stop, 0) != 0
+        is_empty = False
+        if not is_stopped:
+            n_messages, n_rows = aim_messages(port, inbox)
+            # As np.int64: otherwise all below would be compiled once more, for rows of 32 bits.
+            n: Any = np.int64(recvmmsg(socket, inbox.messages.ctypes.data, np.uint32(n_messages), flags, 0))
+            is_empty = n < n_messages
+            if n > 0:
+                counters.messages += n
+                place_messages(port, inbox, n, n_rows, now_ns(CLOCK_REALTIME, timespec))
+                is_rested = False
+            else:
+                errno = errno_location()[0]
+                if errno not in (EAGAIN, EINTR):
+                    failure = errno
+        steady_ns = now_ns(CLOCK_MONOTONIC, timespec)
+        # Only packets that are placed count: those of a foreign sender must not keep the last frames open.
+        if counters.placed != n_placed:
+            n_placed = counters.placed
+            last_ns = steady_ns
+        is_pause = steady_ns - last_ns >= settings.idle_ns and (not state.is_idle or state.n_quarantined)
+        if is_stopped or is_pause:
+            end_acquisition(port, now_ns(CLOCK_REALTIME, timespec))
+        if is_stopped or state.has_ended:
+            state.has_ended = 0
+            eventfd_write(wake_fd, np.uint64(1))
+        if is_stopped:
+            return failure
+        flags = np.int32(MSG_WAITFORONE if is_empty else MSG_DONTWAIT)
+        if is_empty and not is_rested and settings.budget_us > 0:
+            rest_us = sleep_us(
+                loop.pace, state.newest, state.next_unit, port.layout.n_units, steady_ns, settings.budget_us
+            )
+            usleep(np.uint32(rest_us))
+            is_rested = True

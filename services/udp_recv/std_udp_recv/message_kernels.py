@@ -1,0 +1,294 @@
+"""Messages: where Linux puts what it delivers, and how packets get from there to rows. Compiled, without sockets.
+
+With ``UDP_GRO`` one message may carry many packets. They are of equal length, the last one may be shorter, and all
+together have up to 64 KiB; a control message tells the length. For example, 7 packets of 8 KiB come as one message of
+56 KiB. There are two ways to receive, and the loop changes between them by what came:
+
+- *segmented*, at first: a call receives one message. All rows of the batch follow each other in it. Each is as long as
+  a packet was in the last message of several packets, so each packet is received in its place. One call for each
+  message costs little beside 64 KiB. However many packets a message carries, the next one is aimed behind them, so
+  there is nothing to guess.
+- *single*: a call receives a batch of messages. Each has one row, aimed at where the next packet belongs.
+
+Behind the rows, each message has an *overflow*: a buffer of its own with room for the longest message, so that nothing
+is ever cut. What does not fit the rows lies there, just where it would lie if the whole message had been received into
+the buffer. So to put a message together, only what the rows got has to be copied (`_gather`). The message is then
+divided by the length that the control message tells, and its packets are placed like any that are not in place. This
+happens
+
+- to a message of several packets that comes in the single way,
+- to a message with packets of another length than the last one had,
+- to the packets of a message that lie behind the end of a frame.
+
+It costs two more copies. It happens rarely: the first message of several packets changes to the segmented way, and
+only `MAX_SINGLES` messages of one packet in a row change back.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_udp_recv.batch_kernels import aim_batch, place_batch
+from std_udp_recv.libc_kernels import compilable, memcpy
+from std_udp_recv.records import BATCH_ROWS, Record, Records, integers, make_record, make_records, struct
+
+if TYPE_CHECKING:
+    from std_udp_recv.port import Port
+
+MAX_ROW_IOVECS = 3
+"""Of each row: its header; the place of its payload; the row's scratch, for what is longer than expected."""
+MAX_MESSAGE_BYTES = 65536
+"""No message is longer."""
+MAX_SINGLES = 1024
+"""Messages of one packet in a row, after which packets are received in batches of messages again."""
+MAX_FIRST_SINGLES = 8
+"""The same, before a message of several has come."""
+
+# The structs of recvmmsg on 64-bit Linux.
+MMSGHDR = struct(
+    64,
+    name=(0, "u8"),
+    name_bytes=(8, "u4"),
+    iovecs=(16, "u8"),
+    n_iovecs=(24, "u8"),
+    control=(32, "u8"),
+    control_bytes=(40, "u8"),
+    flags=(48, "i4"),
+    length=(56, "u4"),
+)
+CMSGHDR = struct(24, n_bytes=(0, "u8"), level=(8, "i4"), kind=(12, "i4"), value=(16, "i4"))
+IOVEC = struct(16, base=(0, "u8"), n_bytes=(8, "u8"))
+SOL_UDP, UDP_GRO = 17, 104
+"""Level and kind of the control message that tells the length of a message's packets."""
+
+FLOW = integers("is_segmented", "n_singles", "packet_bytes", "next_message", "next_byte")
+"""How packets come: whether the way is segmented; messages of one packet in a row; the length of the packets in the
+last message of several. And what is still to be placed: a message, and the first byte of it."""
+
+
+class Inbox(NamedTuple):
+    """What Linux fills.
+
+    Attributes
+    ----------
+    flow
+        How packets come, a `FLOW`.
+    messages, controls
+        ``struct mmsghdr`` of each message, and its control message.
+    iovecs
+        ``struct iovec`` of all messages, one behind the other.
+    overflow
+        For each message, as much of it as its rows do not get.
+    """
+
+    flow: Record
+    messages: Records
+    controls: Records
+    iovecs: Records
+    overflow: NDArray[np.uint8]
+
+
+def make_inbox() -> Inbox:
+    """Return an Inbox for a batch; of its 16 MiB only what is used takes memory."""
+    return Inbox(
+        flow=make_record(FLOW, is_segmented=1, n_singles=MAX_SINGLES - MAX_FIRST_SINGLES, packet_bytes=1),
+        messages=make_records(MMSGHDR, BATCH_ROWS),
+        controls=make_records(CMSGHDR, BATCH_ROWS),
+        iovecs=make_records(IOVEC, BATCH_ROWS * (MAX_ROW_IOVECS + 1)),
+        overflow=np.zeros((BATCH_ROWS, 2 * MAX_MESSAGE_BYTES), np.uint8),
+    )
+
+
+@compilable
+def aim_messages(port: "Port", inbox: Inbox) -> tuple[int, int]:
+    """Aim the next batch of messages; returns how many to receive, and how many rows each has."""
+    if inbox.flow.is_segmented:
+        n_messages, n_rows = 1, _aim_segments(port, inbox)
+    else:
+        n_messages, n_rows = aim_batch(port, BATCH_ROWS), 1
+    _write_iovecs(port, inbox, n_messages, n_rows)
+    return n_messages, n_rows
+
+
+@compilable
+def _aim_segments(port: "Port", inbox: Inbox) -> int:
+    """Aim the rows of one message; returns how many there are, 0 if it should be received in its overflow."""
+    row_bytes, header_bytes = inbox.flow.packet_bytes, port.layout.header_bytes
+    n_rows = aim_batch(port, min(BATCH_ROWS, MAX_MESSAGE_BYTES // row_bytes))
+    has_room = header_bytes + port.rows[0].n_aimed * port.layout.unit_bytes <= row_bytes
+    if port.rows[0].target < 0 or not has_room or row_bytes > header_bytes + port.scratch.shape[1]:
+        return 0
+    return n_rows
+
+
+@compilable
+def place_messages(port: "Port", inbox: Inbox, n_messages: int, n_rows: int, now_ns: int) -> None:
+    """Place the packets of the messages that have come, in the order of their arrival.
+
+    Parameters
+    ----------
+    port, inbox
+        As `aim_messages` has left them, and Linux has filled them.
+    n_messages
+        Messages that came.
+    n_rows
+        Rows of each, as `aim_messages` has returned.
+    now_ns
+        Time of arrival, in nanoseconds since 1970.
+    """
+    if inbox.flow.is_segmented:
+        n = _accept_segments(port, inbox, n_rows)
+    else:
+        n = _accept_singles(port, inbox, n_messages)
+    while True:
+        if n > 0:
+            place_batch(port, n, now_ns)
+        n = _fill_rows(port, inbox, n_messages)
+        if n == 0:
+            return
+
+
+@compilable
+def _row_bytes(port: "Port", inbox: Inbox) -> int:
+    """Return how many bytes of a message each row takes."""
+    if inbox.flow.is_segmented:
+        return inbox.flow.packet_bytes
+    # All of the longest packet: of what is longer nothing is needed.
+    return port.layout.header_bytes + port.scratch.shape[1] - 1
+
+
+@compilable
+def _write_iovecs(port: "Port", inbox: Inbox, n_messages: int, n_rows: int) -> None:
+    """Write messages and iovecs of an aimed batch: so many messages of so many rows each."""
+    iovecs, layout = inbox.iovecs, port.layout
+    row_bytes = _row_bytes(port, inbox)
+    header, header_stride = port.headers.ctypes.data, port.headers.strides[0]
+    scratch, scratch_stride = port.scratch.ctypes.data, port.scratch.strides[0]
+    overflow, overflow_stride = inbox.overflow.ctypes.data, inbox.overflow.strides[0]
+    ring = port.data.ctypes.data
+    first = row = 0
+    for index in range(n_messages):
+        at = first
+        for _ in range(n_rows):
+            target, n_bytes = port.rows[row].target, port.rows[row].n_aimed * layout.unit_bytes
+            iovecs[at].base = header
+            iovecs[at].n_bytes = layout.header_bytes
+            iovecs[at + 1].base = scratch if target < 0 else ring + target
+            iovecs[at + 1].n_bytes = n_bytes
+            at += 2
+            n_left = row_bytes - layout.header_bytes - n_bytes
+            if n_left > 0:
+                iovecs[at].base = scratch + n_bytes
+                iovecs[at].n_bytes = n_left
+                at += 1
+            header += header_stride
+            scratch += scratch_stride
+            row += 1
+        iovecs[at].base = overflow + n_rows * row_bytes
+        iovecs[at].n_bytes = MAX_MESSAGE_BYTES
+        overflow += overflow_stride
+        at += 1
+        message = inbox.messages[index]
+        message.iovecs = iovecs.ctypes.data + iovecs.itemsize * first
+        message.n_iovecs = at - first
+        message.control = inbox.controls.ctypes.data + inbox.controls.itemsize * index
+        message.control_bytes = inbox.controls.itemsize
+        first = at
+
+
+@compilable
+def _packet_bytes(inbox: Inbox, index: int) -> int:
+    """Return the length of all packets of a received message but the last."""
+    message, control = inbox.messages[index], inbox.controls[index]
+    length: Any = np.int64(message.length)
+    if message.control_bytes == 0 or control.level != SOL_UDP or control.kind != UDP_GRO:
+        return length
+    return max(1, min(length, np.int64(control.value)))
+
+
+@compilable
+def _gather(inbox: Inbox, index: int) -> None:
+    """Copy what the rows have received of a message to where it belongs in the overflow."""
+    message, iovecs = inbox.messages[index], inbox.iovecs
+    first = (np.int64(message.iovecs) - iovecs.ctypes.data) // iovecs.itemsize
+    whole = inbox.overflow.ctypes.data + index * inbox.overflow.strides[0]
+    n_left: Any = np.int64(message.length)
+    for at in range(first, first + np.int64(message.n_iovecs) - 1):
+        n_bytes = min(np.int64(iovecs[at].n_bytes), n_left)
+        memcpy(whole, np.int64(iovecs[at].base), n_bytes)
+        whole += n_bytes
+        n_left -= n_bytes
+
+
+@compilable
+def _accept_segments(port: "Port", inbox: Inbox, n_rows: int) -> int:
+    """Look at the one message for which `n_rows` were aimed; returns how many packets lie in their rows."""
+    flow = inbox.flow
+    length: Any = np.int64(inbox.messages[0].length)
+    row_bytes, packet_bytes = flow.packet_bytes, _packet_bytes(inbox, 0)
+    flow.n_singles += 1
+    if length > packet_bytes:
+        flow.n_singles = 0
+        flow.packet_bytes = packet_bytes
+    elif flow.n_singles >= MAX_SINGLES:
+        flow.is_segmented = 0
+    flow.next_message = flow.next_byte = 0
+    is_as_aimed = packet_bytes == row_bytes or length <= min(packet_bytes, row_bytes)
+    if not is_as_aimed or n_rows == 0:
+        _gather(inbox, 0)
+        return 0
+    n_left = length
+    n = 0
+    while True:
+        port.rows[n].length = min(n_left, row_bytes)
+        n_left -= row_bytes
+        n += 1
+        if n_left <= 0:
+            flow.next_message = 1
+            return n
+        if n == n_rows:
+            flow.next_byte = n * row_bytes
+            return n
+
+
+@compilable
+def _accept_singles(port: "Port", inbox: Inbox, n_messages: int) -> int:
+    """Look at messages for each of which one row was aimed; returns how many at the head are packets in their rows."""
+    flow = inbox.flow
+    n = 0
+    while n < n_messages and inbox.messages[n].length <= _packet_bytes(inbox, n):
+        port.rows[n].length = inbox.messages[n].length
+        n += 1
+    flow.next_message, flow.next_byte = n, 0
+    for index in range(n, n_messages):
+        _gather(inbox, index)
+        packet_bytes = _packet_bytes(inbox, index)
+        if inbox.messages[index].length > packet_bytes:
+            flow.is_segmented = 1
+            flow.n_singles = 0
+            flow.packet_bytes = packet_bytes
+    return n
+
+
+@compilable
+def _fill_rows(port: "Port", inbox: Inbox, n_messages: int) -> int:
+    """Copy the next packets that lie in the overflow to rows; returns how many, 0 when all have been placed."""
+    flow, header_bytes, capacity = inbox.flow, port.layout.header_bytes, port.scratch.shape[1]
+    n = 0
+    while n < BATCH_ROWS and flow.next_message < n_messages:
+        index = flow.next_message
+        n_left = np.int64(inbox.messages[index].length) - flow.next_byte
+        length = min(_packet_bytes(inbox, index), n_left)
+        packet = inbox.overflow.ctypes.data + index * inbox.overflow.strides[0] + flow.next_byte
+        payload_bytes = max(0, min(length - header_bytes, capacity))
+        memcpy(port.headers.ctypes.data + n * port.headers.strides[0], packet, min(length, header_bytes))
+        memcpy(port.scratch.ctypes.data + n * port.scratch.strides[0], packet + header_bytes, payload_bytes)
+        port.rows[n].length = length
+        port.rows[n].target = -1
+        n += 1
+        flow.next_byte += length
+        if length == n_left:
+            flow.next_message += 1
+            flow.next_byte = 0
+    return n

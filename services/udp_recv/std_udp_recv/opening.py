@@ -1,0 +1,109 @@
+"""Opening the ports of a receiver, as the configuration says."""
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+
+from std_daq.errors import ConfigError
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.config.model import DetectorConfig, ModuleRange
+from std_daq.imaging.detectors.interface import Detector
+from std_daq.telemetry.logs import get_logger
+from std_udp_recv.frame_ring import ports_per_module
+from std_udp_recv.port import make_port
+from std_udp_recv.port_receiver import PortReceiver, compile_receiver
+from std_udp_recv.udp_socket import UdpSocket
+
+
+def check_cpus(config: DetectorConfig) -> None:
+    """Raise ConfigError if this process may not run on a CPU that is configured for its threads."""
+    allowed = os.sched_getaffinity(0)
+    refused = sorted(set(config.udp.cpus or ()) - allowed)
+    if refused:
+        raise ConfigError(
+            f"this process may not run on CPU {', '.join(map(str, refused))}",
+            key="udp.cpus",
+            value=config.udp.cpus,
+            remedy=f"choose among {', '.join(map(str, sorted(allowed)))}",
+        )
+
+
+def ports_of_modules(config: DetectorConfig, detector: Detector, part: ModuleRange) -> dict[int, int]:
+    """Return the ports of a receiver's modules, each with its module; raises ConfigError if all modules are off."""
+    modules = [module for module in part.modules if module not in config.deactivate]
+    if not modules:
+        raise ConfigError(f"all modules of the receiver {part} are off", key="deactivate")
+    module_of_port = {port: detector.module_of_port(port) for port in range(detector.n_ports)}
+    return {port: module for port, module in module_of_port.items() if module in modules}
+
+
+def open_ports(
+    config: DetectorConfig,
+    detector: Detector,
+    ring: FrameBuffer,
+    module_of_port: Mapping[int, int],
+    *,
+    wake_fd: int,
+    epoch: int,
+) -> list[PortReceiver]:
+    """Open the sockets of some ports, and prepare a thread for each; compiles the loop.
+
+    Parameters
+    ----------
+    config, detector
+        What is received.
+    ring
+        Where the frames go.
+    module_of_port
+        The ports, and the module whose frames arrive there.
+    wake_fd
+        An eventfd, written when frames have ended.
+    epoch
+        Of the first frames.
+
+    Raises
+    ------
+    PortError
+        When a port is taken or not allowed.
+    """
+    udp = config.udp
+    log = get_logger()
+    started_s = time.monotonic()
+    receivers: list[PortReceiver] = []
+    with ExitStack() as opened:
+        for port, module in module_of_port.items():
+            state = make_port(
+                detector.packet_layout(module),
+                ring,
+                module,
+                window_frames=udp.window_frames,
+                key_step=ports_per_module(detector),
+                epoch=epoch,
+            )
+            if not receivers:
+                compile_receiver(state)
+                log.info("compiled", seconds=round(time.monotonic() - started_s, 2))
+            udp_socket = UdpSocket(udp.address, config.start_udp_port + port, udp.socket_buffer_bytes, gro=udp.gro)
+            receiver = PortReceiver(
+                state,
+                port,
+                module,
+                udp_socket,
+                wake_fd=wake_fd,
+                idle_flush_s=udp.idle_flush_s,
+                latency_budget_us=udp.latency_budget_us,
+                cpu=udp.cpus[port % len(udp.cpus)] if udp.cpus else None,
+            )
+            receivers.append(opened.enter_context(closing(receiver)))
+        udp_ports = [receiver.socket.port for receiver in receivers]
+        log.info(
+            "receiving",
+            udp_ports=udp_ports if len(udp_ports) <= 2 else f"{udp_ports[0]} to {udp_ports[-1]}",
+            socket_buffer_asked_bytes=udp.socket_buffer_bytes,
+            socket_buffer_granted_bytes=min(receiver.socket.granted_bytes for receiver in receivers),
+            frame_slots=ring.n_slots,
+            gro=all(receiver.socket.is_gro for receiver in receivers),
+        )
+        opened.pop_all()
+    return receivers

@@ -1,1 +1,0 @@
-"""How fast packets come."""

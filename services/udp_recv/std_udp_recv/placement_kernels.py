@@ -1,0 +1,212 @@
+"""Placing packets one by one: each is placed, refused, or put into quarantine. Compiled.
+
+A packet that fits in nowhere is not trusted at once. One foreign or very late packet must not end the open frames, and
+must not hide that the detector has started again. So such packets wait in a quarantine. If a packet that fits in comes
+first, those in quarantine are counted as refused. If the quarantine fills up, they are trusted: frames before them were
+lost, or the detector has restarted and a new epoch begins with them.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from std_udp_recv.frame_kernels import (
+    begin_epoch,
+    end_all,
+    end_complete,
+    end_frames_up_to,
+    has_any,
+    is_complete,
+    is_known,
+    is_writing,
+    mark_units,
+    open_frame,
+    slot_of,
+)
+from std_udp_recv.libc_kernels import compilable, memcpy
+from std_udp_recv.packet_kernels import field
+from std_udp_recv.records import (
+    BATCH_ROWS,
+    DUPLICATE,
+    FITS,
+    IMPLAUSIBLE,
+    LATE,
+    MAX_FRAMES_AHEAD,
+    MAX_QUARANTINED,
+    SLOT_TAKEN,
+)
+
+if TYPE_CHECKING:
+    from std_udp_recv.port import Port
+
+
+@compilable
+def _refusal(port: "Port", index: int) -> int:
+    """Return FITS for a packet of an open or new frame of this epoch, else the reason."""
+    state, row = port.state, port.rows[index]
+    key = row.key
+    if key > state.newest + port.layout.window or (key - state.last_passed) % port.layout.key_step != 0:
+        return IMPLAUSIBLE
+    if is_known(port, key):
+        if is_writing(port, key):
+            return FITS
+        return DUPLICATE if has_any(port, key, row.unit, row.n_units) else LATE
+    return LATE if key <= state.last_passed else FITS
+
+
+@compilable
+def _suggests_restart(port: "Port", index: int, reason: int) -> bool:
+    """Whether a refused packet speaks for a restart: anything but the missing part of a frame that has ended."""
+    return reason != LATE or not is_known(port, port.rows[index].key)
+
+
+@compilable
+def _place(port: "Port", index: int, now_ns: int) -> None:
+    """Place a packet that fits."""
+    state, layout, row = port.state, port.layout, port.rows[index]
+    key, unit, n_units = row.key, row.unit, row.n_units
+    if is_known(port, key) and has_any(port, key, unit, n_units):
+        port.counters.rejected[DUPLICATE] += 1
+        return
+    advance_to(port, key)
+    if not is_known(port, key):
+        if is_writing(port, key):
+            port.counters.rejected[SLOT_TAKEN] += 1
+            return
+        open_frame(port, key)
+    if row.target < 0:
+        start = slot_of(port, key) * layout.frame_stride + unit * layout.unit_bytes
+        memcpy(port.data.ctypes.data + start, port.scratch[index].ctypes.data, n_units * layout.unit_bytes)
+        port.counters.displaced += 1
+    port.counters.placed += 1
+    slot_index = slot_of(port, key)
+    slot = port.slots[slot_index]
+    if slot.n_received_packets == 0:
+        describe_frame(port, slot, index, now_ns)
+    slot.n_received_packets += np.uint32(1)
+    slot.last_arrival_ns = now_ns
+    mark_units(port, slot_index, unit, unit + n_units)
+    if key == state.newest:
+        state.next_unit = max(state.next_unit, unit + n_units)
+    if not layout.is_fixed_size and unit + n_units < layout.n_units:
+        state.units_in_packet = n_units
+    if is_complete(port, key):
+        end_complete(port)
+
+
+@compilable
+def advance_to(port: "Port", key: int) -> None:
+    """Let the window move on to a frame, if it is newer than all others."""
+    state = port.state
+    if key > state.newest:
+        state.newest = key
+        state.next_unit = 0
+        end_frames_up_to(port, key - port.layout.window)
+        end_complete(port)
+
+
+@compilable
+def describe_frame(port: "Port", slot: Any, index: int, now_ns: int) -> None:
+    """Write into a frame's slot header what its first packet, in a row, says of it."""
+    fields = port.fields
+    slot.id = field(port, fields.image_id, index)
+    slot.pulse_id = field(port, fields.pulse_id, index)
+    slot.daq_rec = field(port, fields.daq_rec, index)
+    slot.timestamp = field(port, fields.timestamp, index)
+    slot.first_arrival_ns = now_ns
+    slot.module_id = field(port, fields.module_id, index)
+    slot.pos_y = field(port, fields.row, index)
+    slot.pos_x = field(port, fields.column, index)
+
+
+@compilable
+def place_or_quarantine(port: "Port", index: int, now_ns: int) -> None:
+    """Place a packet, refuse it, or put it into quarantine."""
+    state = port.state
+    if not state.has_newest:
+        begin_epoch(port, port.rows[index].key)
+    reason = _refusal(port, index)
+    if reason == FITS:
+        refuse_quarantined(port)
+        state.is_idle = 0
+        _place(port, index, now_ns)
+        return
+    _quarantine(port, index)
+    is_full = state.n_quarantined == MAX_QUARANTINED
+    if (state.is_idle and _suggests_restart(port, index, reason)) or (is_full and is_quarantine_credible(port)):
+        trust_quarantined(port, now_ns)
+    elif is_full:
+        refuse_quarantined(port)
+
+
+@compilable
+def _quarantine(port: "Port", index: int) -> None:
+    """Copy a packet into the next row of the quarantine."""
+    kept = BATCH_ROWS + port.state.n_quarantined
+    port.state.n_quarantined += 1
+    memcpy(port.headers[kept].ctypes.data, port.headers[index].ctypes.data, port.headers.strides[0])
+    memcpy(port.scratch[kept].ctypes.data, port.scratch[index].ctypes.data, port.scratch.shape[1])
+    row, copy = port.rows[index], port.rows[kept]
+    copy.key, copy.unit, copy.n_units = row.key, row.unit, row.n_units
+
+
+@compilable
+def is_quarantine_credible(port: "Port") -> bool:
+    """Whether the packets in quarantine follow lost frames, or belong together and one suggests a restart."""
+    end = BATCH_ROWS + port.state.n_quarantined
+    lowest = highest = port.rows[BATCH_ROWS].key
+    for index in range(BATCH_ROWS, end):
+        lowest = min(lowest, port.rows[index].key)
+        highest = max(highest, port.rows[index].key)
+    if _may_follow(port, lowest) and _may_follow(port, highest):
+        return True
+    if highest - lowest > port.layout.window + MAX_QUARANTINED * port.layout.key_step:
+        return False
+    for index in range(BATCH_ROWS, end):  # noqa: SIM110 - a generator would not compile
+        if _suggests_restart(port, index, _refusal(port, index)):
+            return True
+    return False
+
+
+@compilable
+def refuse_quarantined(port: "Port") -> None:
+    """Count the packets in quarantine as refused."""
+    for index in range(BATCH_ROWS, BATCH_ROWS + port.state.n_quarantined):
+        reason = _refusal(port, index)
+        # By now it may fit, if newer frames have begun; but it was sent before them.
+        port.counters.rejected[IMPLAUSIBLE if reason == FITS else reason] += 1
+    port.state.n_quarantined = 0
+
+
+@compilable
+def trust_quarantined(port: "Port", now_ns: int) -> None:
+    """Place the packets in quarantine: after frames that were lost, or in a new epoch."""
+    state = port.state
+    n = state.n_quarantined
+    highest = port.rows[BATCH_ROWS].key
+    for index in range(BATCH_ROWS, BATCH_ROWS + n):
+        highest = max(highest, port.rows[index].key)
+    is_restart = not _may_follow(port, highest)
+    if is_restart:
+        end_all(port)
+        state.epoch += 1
+        port.counters.restarts += 1
+        begin_epoch(port, port.rows[BATCH_ROWS].key)
+    state.n_quarantined = 0
+    state.is_idle = 0
+    for index in range(BATCH_ROWS, BATCH_ROWS + n):
+        reason = _refusal(port, index)
+        if reason == IMPLAUSIBLE and not is_restart and _may_follow(port, port.rows[index].key):
+            reason = FITS
+        if reason == FITS:
+            _place(port, index, now_ns)
+        else:
+            port.counters.rejected[reason] += 1
+
+
+@compilable
+def _may_follow(port: "Port", key: int) -> bool:
+    """Whether a frame may follow the newest one after others were lost."""
+    ahead = key - port.state.newest
+    step = port.layout.key_step
+    return 0 < ahead <= MAX_FRAMES_AHEAD * step and ahead % step == 0

@@ -1,1 +1,0 @@
-"""Frames in the slots of the ring."""

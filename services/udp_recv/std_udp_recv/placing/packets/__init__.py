@@ -1,1 +1,0 @@
-"""One packet, by itself."""

@@ -1,0 +1,177 @@
+"""Port: everything that one port's compiled loop works on, and how it is made from a PacketLayout."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
+from std_udp_recv import records
+from std_udp_recv.records import Record, Records, make_record, make_records
+
+_WORD = 8
+_WORDS_IN_LINE = 8
+
+
+class Port(NamedTuple):
+    """State of one port.
+
+    A *row* is the place of one datagram in `rows`, `headers` and `scratch`: first come the rows of a batch, behind
+    them those of the quarantine.
+
+    Attributes
+    ----------
+    layout
+        Numbers of the PacketLayout and of the ring, a `LAYOUT`.
+    fields, checks
+        The header fields, a `FIELDS`; an array of `CHECK`.
+    state
+        What changes, a `STATE`.
+    counters
+        A `COUNTERS`; read by other threads.
+    rows
+        An array of `ROW`.
+    headers
+        Packet headers as 64-bit words, (rows, words).
+    scratch
+        Payloads that are not received in their place, and what is longer than expected, (rows, bytes).
+    open_keys
+        Keys of the open frames.
+    slots
+        Slot headers of all frames in the FrameBuffer, an array of `SLOT_HEADER`.
+    bitmaps
+        Their bitmaps, (frames, words): one bit for each unit that was received.
+    data
+        Pixels of the FrameBuffer.
+    queue
+        Frames that have ended, for the main thread: an array of `ENDED_FRAME`, used in turn.
+    n_queued, n_dequeued
+        One word each, on cache lines of their own: how many frames this thread has put into the queue, and how many
+        the main thread has taken out.
+    """
+
+    layout: Record
+    fields: Record
+    checks: Records
+    state: Record
+    counters: Record
+    rows: Records
+    headers: NDArray[np.uint64]
+    scratch: NDArray[np.uint8]
+    open_keys: NDArray[np.int64]
+    slots: Records
+    bitmaps: NDArray[np.uint64]
+    data: NDArray[np.uint8]
+    queue: Records
+    n_queued: NDArray[np.uint64]
+    n_dequeued: NDArray[np.uint64]
+
+
+def make_port(
+    layout: PacketLayout, ring: FrameBuffer, module: int, *, window_frames: int, key_step: int, epoch: int
+) -> Port:
+    """Make the state of a port.
+
+    Parameters
+    ----------
+    layout
+        How its packets look.
+    ring, module
+        Where its frames go.
+    window_frames
+        How many frames may be open at once.
+    key_step
+        Difference of the keys of consecutive frames on this port.
+    epoch
+        Of the first frames; greater than that of all frames of this module that lie in the ring.
+    """
+    n_rows = records.BATCH_ROWS + records.MAX_QUARANTINED
+    header_words = -(-layout.header_bytes // _WORD)
+    capacity = layout.max_packet_bytes - layout.header_bytes + 1  # the one more tells that a datagram is too long
+    state = make_record(records.STATE)
+    state.epoch = epoch
+    state.units_in_packet = layout.units_per_packet or layout.max_units_per_packet
+    rows = make_records(records.ROW, n_rows)
+    rows.target = -1
+    cursors = np.zeros(2 * _WORDS_IN_LINE, np.uint64)
+    return Port(
+        layout=_layout(layout, ring, module, window_frames, key_step),
+        fields=_fields(layout),
+        checks=_checks(layout),
+        state=state,
+        counters=make_record(records.COUNTERS),
+        rows=rows,
+        headers=np.zeros((n_rows, header_words), np.uint64),
+        scratch=np.zeros((n_rows, capacity), np.uint8),
+        open_keys=np.zeros(window_frames + 2, np.int64),
+        slots=_slots(ring),
+        bitmaps=ring.headers["received"],
+        data=ring.segment.bytes[ring.geometry.offsets()["data"] :],
+        queue=make_records(records.ENDED_FRAME, records.QUEUE_LENGTH),
+        n_queued=cursors[:1],
+        n_dequeued=cursors[_WORDS_IN_LINE : _WORDS_IN_LINE + 1],
+    )
+
+
+def total(counters: Iterable[Record]) -> Record:
+    """Return the sum of some ports' counters."""
+    result = np.zeros(1, records.COUNTERS)
+    for one in counters:
+        result.view(np.int64)[:] += np.frombuffer(one, np.int64)
+    return result.view(np.recarray)[0]
+
+
+def _layout(layout: PacketLayout, ring: FrameBuffer, module: int, window_frames: int, key_step: int) -> Record:
+    return make_record(
+        records.LAYOUT,
+        header_bytes=layout.header_bytes,
+        unit_bytes=layout.unit_bytes,
+        n_units=layout.n_units,
+        max_units=layout.max_units_per_packet,
+        max_padding_bytes=layout.max_padding_bytes,
+        is_fixed_size=layout.units_per_packet > 0,
+        window=window_frames * key_step,
+        key_step=key_step,
+        module=module,
+        n_modules=ring.n_modules,
+        n_slots=ring.n_slots,
+        frame_stride=ring.geometry.data_stride,
+    )
+
+
+def _fields(layout: PacketLayout) -> Record:
+    fields = make_record(records.FIELDS)
+    for name in records.FIELDS.names or ():
+        fields[name] = _compile(getattr(layout, name))
+    if layout.image_id is None:
+        fields.image_id = fields.key
+    return fields
+
+
+def _compile(field: HeaderField | None) -> tuple[int, int, int, int]:
+    """Return a field as a `FIELD`."""
+    if field is None:
+        return 0, 0, 0, records.ABSENT
+    word, byte = divmod(field.offset, _WORD)
+    if byte + field.width > _WORD:
+        raise ValueError(f"{field} crosses the border of two 64-bit words of the header")
+    mask = (2 ** (8 * field.width) - 1) >> field.shift & field.mask
+    return word, 8 * byte + field.shift, mask, records.DOUBLE if field.kind == "float64" else records.INTEGER
+
+
+def _checks(layout: PacketLayout) -> Records:
+    checks = [(_compile(check.field), check.expected, records.REASONS.index(check.reason)) for check in layout.checks]
+    return np.array(checks, records.CHECK).view(np.recarray)
+
+
+def _slots(ring: FrameBuffer) -> Records:
+    """Return the ring's slot headers without their bitmaps, where they lie."""
+    return np.ndarray(
+        ring.headers.shape,
+        records.SLOT_HEADER,
+        ring.segment.bytes,
+        ring.geometry.offsets()["headers"],
+        ring.headers.strides,
+    ).view(np.recarray)
