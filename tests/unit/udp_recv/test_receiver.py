@@ -1,0 +1,143 @@
+"""The Receiver made from parts: one module, whose packets come over loopback."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from std_daq.errors import PortError, SharedMemoryError
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
+from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.streams.doorbell import DoorbellPublisher
+from std_test_kit.wait import wait_until
+from std_udp_recv.announcer import FrameAnnouncer
+from std_udp_recv.ended_signal import EndedSignal
+from std_udp_recv.metrics import ReceiverCollector
+from std_udp_recv.port import make_port
+from std_udp_recv.port_receiver import PortReceiver
+from std_udp_recv.receiver import Receiver
+from std_udp_recv.udp_socket import UdpSocket
+
+DEADLINE_S = 20.0
+LAYOUT = PacketLayout(
+    header_bytes=16,
+    unit_bytes=64,
+    n_units=4,
+    units_per_packet=1,
+    max_units_per_packet=1,
+    key=HeaderField(0, 8),
+    unit=HeaderField(8, 8),
+)
+
+
+class Parts:
+    """A Receiver, and what it was made from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "frames"
+        ring, _ = FrameBuffer.create(
+            self.path, n_modules=1, frame_bytes=LAYOUT.frame_bytes, n_units=4, buffer_bytes=0, n_slots=16
+        )
+        self.seen = FrameBuffer.attach(self.path)
+        self.registry = CollectorRegistry()
+        signal = EndedSignal()
+        port = PortReceiver(
+            make_port(LAYOUT, ring, 0, window_frames=2, key_step=1, epoch=1),
+            0,
+            0,
+            UdpSocket("127.0.0.1", 0, 65536),
+            wake_fd=signal.fileno,
+            idle_flush_s=30.0,
+            latency_budget_us=0,
+            cpu=None,
+        )
+        self.ports = [port]
+        announcer = FrameAnnouncer({0: 0}, window=8, timeout_ns=10**9, last=None)
+        self.receiver = Receiver(
+            ring=ring,
+            journal=ring.journals[0],
+            doorbell=DoorbellPublisher(f"ipc://{folder}/frames.ipc"),
+            ports=self.ports,
+            signal=signal,
+            announcer=announcer,
+            metrics=ReceiverCollector(self.registry, self.ports, announcer, ring.n_slots),
+            stats_period_s=60.0,
+        )
+        self._is_open = True
+
+    def send(self, key: int, n_units: int = 4) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for unit in range(n_units):
+                packet = key.to_bytes(8, "little") + unit.to_bytes(8, "little") + bytes([unit + 1]) * 64
+                sender.sendto(packet, ("127.0.0.1", self.receiver.udp_ports[0]))
+
+    def step_until(self, is_done: Callable[[], bool]) -> None:
+        def step() -> bool:
+            self.receiver.step()
+            return is_done()
+
+        wait_until(step, DEADLINE_S, lambda: str(self.metric("daq_udp_packets_received_total", module="0")))
+
+    @property
+    def published(self) -> list[tuple[int, int]]:
+        """Frame number and status of the exposures."""
+        entries = self.seen.journals[0].read(0, 100).entries
+        return list(zip(entries["frame_index"].tolist(), entries["status"].tolist(), strict=True))
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+    def close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self.receiver.close()
+
+    def remove(self) -> None:
+        self.close()
+        self.path.unlink(missing_ok=True)
+        self.seen.close()
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    parts = Parts(tmp_path)
+    yield parts
+    parts.remove()
+
+
+def test_frame_that_is_whole_is_published_and_counted(parts):
+    parts.send(7)
+    parts.step_until(lambda: len(parts.published) == 1)
+    assert parts.published == [(7, ImageStatus.GOOD)]
+    assert bytes(parts.seen.frame(parts.seen.index(7, 0))) == b"".join(bytes([unit]) * 64 for unit in range(1, 5))
+    assert parts.metric("daq_udp_packets_placed_total", module="0") == 4
+    assert parts.metric("daq_udp_exposures_total", modules="all") == 1
+
+
+def test_close_publishes_what_is_there_and_removes_the_metrics(parts):
+    parts.send(7, n_units=3)
+    parts.step_until(lambda: parts.metric("daq_udp_packets_placed_total", module="0") == 3)
+    assert parts.published == []
+    parts.close()
+    assert parts.published == [(7, ImageStatus.MISSING_PACKETS)]
+    assert list(parts.registry.collect()) == []
+    assert parts.receiver.why_not_ready == "no UDP port is open"
+
+
+def test_it_is_ready_while_all_ports_are_received_on(parts):
+    assert parts.receiver.is_ready
+    parts.ports[0].request_stop()
+    parts.ports[0].join()
+    port = parts.receiver.udp_ports[0]
+    assert parts.receiver.why_not_ready == f"not receiving on UDP ports {port}"
+    with pytest.raises(PortError, match=f"{port}: the thread that receives has ended"):
+        parts.step_until(lambda: False)
+
+
+def test_ring_that_is_removed_ends_it(parts):
+    parts.path.unlink()
+    with pytest.raises(SharedMemoryError, match="was removed under this receiver"):
+        parts.step_until(lambda: False)
