@@ -1,0 +1,43 @@
+"""The page on troubleshooting quotes texts that the code really says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "how-to" / "troubleshooting.md"
+# In the first column, but said by other programs, or made of parts.
+OTHERS = {
+    "unhealthy",
+    "UDP … cannot be received on: Address already in use",
+    "file is already open for write",
+    "can't open directory",
+    "required filter … is not registered",
+    "ProbableAuthenticationError",
+    "ACCESS_REFUSED",
+    ".run.h5.1234.partial",
+}
+QUOTES = sorted(
+    {
+        quote
+        for line in PAGE.read_text().splitlines()
+        if line.startswith("| `") and not line.startswith("| `std-")
+        for quote in re.findall(r"`([^`]+)`", line.split(" | ")[0])
+    }
+    - OTHERS
+)
+
+
+@pytest.fixture(scope="module")
+def said() -> str:
+    """Return all that the code says, texts that go over several lines joined."""
+    files = [path for folder in ("std_daq", "services") for path in (ROOT / folder).rglob("*.py")]
+    return re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text() for path in files))
+
+
+@pytest.mark.parametrize("quote", QUOTES)
+def test_text_is_one_of_the_code(quote: str, said: str) -> None:
+    pieces = [re.escape(piece) for piece in re.split(r" ?… ?", quote) if piece]
+    assert pieces
+    assert re.search(r"[^\n]{0,120}?".join(pieces), said), quote
