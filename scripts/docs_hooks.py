@@ -19,6 +19,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PREFIX = "repository"
+DECISIONS = "explanations/decisions/README.md"
 CODE_OR_LINK = re.compile(
     r"^ *(`{3,}).*?^ *\1|`[^`\n]+`|(?P<text>!?\[(?:[^\]`]|`[^`]*`)*\])\((?P<link>[^)\s]+)\)", re.MULTILINE | re.DOTALL
 )
@@ -28,6 +29,12 @@ FETCHED = re.compile(
 )
 CELL = re.compile(r"<td[^>]*>.*?</td>", re.DOTALL)
 LANGUAGES = {".py": "python", ".json": "json", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".c": "c", "": "bash"}
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add each decision to the menu, after the list of them."""
+    _append_decisions(config.nav or [])
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -80,11 +87,21 @@ def on_post_page(output: str, page: Page, **_: Any) -> str:
     return output
 
 
+def _append_decisions(menu: list[Any]) -> None:
+    if DECISIONS in menu:
+        folder = (DOCS / DECISIONS).parent
+        menu += [path.relative_to(DOCS).as_posix() for path in sorted(folder.glob("[0-9]*.md"))]
+    for item in menu:
+        for entries in item.values() if isinstance(item, dict) else ():
+            if isinstance(entries, list):
+                _append_decisions(entries)
+
+
 def linked(document: Path) -> Iterator[Path]:
-    """Return the files of this repository that a document links to."""
+    """Return the files that a document links to; of others MkDocs says itself that they are not there."""
     for match in CODE_OR_LINK.finditer(document.read_text()):
         target = target_of(document, match["link"]) if match["link"] else None
-        if target is not None:
+        if target is not None and target.is_file():
             yield target
 
 
