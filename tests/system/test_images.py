@@ -44,7 +44,7 @@ def test_images_are_not_root_and_name_their_command_and_health_check(images: dic
         assert int(config["User"].split(":")[0]) > 0
         assert config["Entrypoint"] == [command_of(target)]
         if target != "tools":
-            assert config["Cmd"] == ["--config", "/etc/std-daq/detector.json"]
+            assert "STD_DAQ_CONFIG=/etc/std-daq/detector.json" in config["Env"]
             assert "std_daq.service.healthcheck" in config["Healthcheck"]["Test"]
 
 
