@@ -11,8 +11,8 @@ images of 1 MB and with those of 16 MB. Both move bytes from memory that is larg
 
 Each turn sends other pixels than the one before; then ids and bytes of the far ring are compared with the near ones.
 
-With images of 0.1 MB what is done for each image dominates: there the rate in images/s counts. With CURVE keys
-everything is encrypted; the reference still is the plain socket.
+With images of 0.1 MB what is done for each image dominates: there the rate in images/s counts. With TLS everything is
+encrypted; the reference still is the plain socket.
 """
 
 import statistics
@@ -54,7 +54,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
         case = Case(images, TURN_BYTES)
         yield from case.measure(setting, Target.at_least(0.8))
     yield from Case(SMALL, TURN_BYTES // 2, unit="images/s").measure(setting)
-    yield from Case(LARGE[1], ENCRYPTED_TURN_BYTES, has_keys=True).measure(setting)
+    yield from Case(LARGE[1], ENCRYPTED_TURN_BYTES, has_tls=True).measure(setting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +69,24 @@ class Case:
         How much of it in a turn.
     unit
         ``GB/s`` or ``images/s``.
-    has_keys
+    has_tls
         Whether it is encrypted.
     """
 
     images: Images
     turn_bytes: int
     unit: str = "GB/s"
-    has_keys: bool = False
+    has_tls: bool = False
 
     def measure(self, setting: Setting, target: Target | None = None) -> Iterator[Figure]:
         """Measure it."""
-        name = self.images.name + (", CURVE" if self.has_keys else "")
+        name = self.images.name + (", TLS" if self.has_tls else "")
         setting.progress(f"replicating images of {name}")
         key = name.replace(" ", "-").replace(",", "")
         n_images = self.turn_bytes // self.images.n_bytes
         amount = n_images if self.unit == "images/s" else n_images * self.images.n_bytes / 1e9
         shm = setting.shm / key
-        with closing(TwoServers(self.images, setting.folder / key, shm, has_keys=self.has_keys)) as servers:
+        with closing(TwoServers(self.images, setting.folder / key, shm, has_tls=self.has_tls)) as servers:
             spare = _spare_ring(servers.near, shm / "spare")
             plain = TcpCopy(servers.near.data, spare.data)
             cpu = _Cpu(servers, plain)

@@ -26,7 +26,7 @@ COMMANDS = {
     "config": "check, describe or import a configuration",
     "shm": "list or remove shared-memory rings",
     "broker-setup": "make users and rights for a RabbitMQ of one's own",
-    "keys": "make a pair of keys for the traffic between servers",
+    "certificates": "make certificates for TLS between servers",
     "pedestal": "make a pedestal file from dark images",
 }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from std_daq.errors import PortError
 
 _RECONNECT_S = 0.05
-_MOST_WAITING = 128
+_MAX_WAITING = 128
 _RUNG = b"\0"
 
 
@@ -35,7 +35,7 @@ class WakeLines:
         try:
             path.unlink(missing_ok=True)
             self._door.bind(str(path))
-            self._door.listen(_MOST_WAITING)
+            self._door.listen(_MAX_WAITING)
         except OSError as error:
             self._door.close()
             raise PortError(f"{path} cannot be bound: {error.strerror or error}") from None

@@ -18,11 +18,12 @@ from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import image_buffer_path
 from std_daq.recording.status_channel import StatusListener
 from std_daq.service.record import read_records
-from std_daq.streams.curve_keys import make_keys
+from std_daq.streams.tcp.authority import CA_FILE, Authority, Part
 from std_test_kit.beamline import Beamline, wait_accepted
 from std_test_kit.far_reader import FarReader
 from std_test_kit.store_driver import RingPublisher
 from std_test_kit.tcp_proxy import TcpProxy
+from std_test_kit.wait import wait_until
 
 SMALL, LARGE = (64, 128), (1008, 1040)
 N_MODULES = 8
@@ -56,6 +57,9 @@ class Server:
 
     def log(self, module: str) -> str:
         return (self.folder / f"{module}.log").read_text()
+
+    def log_of_all(self) -> str:
+        return "".join(log.read_text() for log in self.folder.glob("*.log"))
 
     def make_ring(self, n_slots: int) -> RingPublisher:
         publisher = RingPublisher(self.ring_path, shape=self.config.image_shape, n_slots=n_slots, n_modules=N_MODULES)
@@ -295,37 +299,70 @@ def test_sender_that_is_killed_is_replaced_by_another(make_server: MakeServer) -
     assert reader.whole == set(range(n_images))
 
 
-def test_only_receivers_with_a_known_key_are_let_in(make_server: MakeServer, tmp_path: Path) -> None:
-    (clients := tmp_path / "clients").mkdir()
-    near_public, near_secret = make_keys(tmp_path, "near")
-    _, known = make_keys(clients, "known")
-    _, unknown = make_keys(tmp_path, "unknown")
+def tls_of(folder: Path, name: str, part: Part) -> dict[str, str]:
+    """Make a certificate in a folder; returns what the configuration says of it."""
+    authority = Authority(folder)
+    authority.make()
+    cert_file, key_file = authority.issue(name, part, days=1)
+    return {"ca_file": str(folder / CA_FILE), "cert_file": str(cert_file), "key_file": str(key_file)}
+
+
+def test_only_receivers_with_a_certificate_that_is_trusted_are_let_in(make_server: MakeServer, tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    near_tls = tls_of(ours, "near", Part.SERVER)
     port = free_tcp_port()
-    near = make_server("near", send=send_at(port, curve={"secret_key_file": str(near_secret), "clients": str(clients)}))
+    near = make_server("near", send=send_at(port, tls=near_tls))
     publisher = near.make_ring(n_slots=100)
     for image_id in range(50):
         publisher.publish(image_id)
     near.start("std_stream_send")
 
-    def far_server(name: str, secret: Path) -> Server:
-        curve = {"secret_key_file": str(secret), "server_public_key_file": str(near_public)}
-        server = make_server(name, receive=receive_from(port, name=name, curve=curve))
+    def far_server(name: str, tls: dict[str, str]) -> Server:
+        server = make_server(name, receive=receive_from(port, name=name, tls={**tls, "server_name": "near"}))
         server.start("std_stream_recv")
         return server
 
-    stranger, friend = far_server("stranger", unknown), far_server("friend", known)
+    foreign = {**tls_of(theirs, "stranger", Part.CLIENT), "ca_file": near_tls["ca_file"]}
+    stranger, friend = far_server("stranger", foreign), far_server("friend", tls_of(ours, "friend", Part.CLIENT))
     reader = friend.read_ring()
     reader.read_until(50)
     assert reader.whole == set(range(50))
     assert stranger.read_ring().read() == 0
-    deadline = time.monotonic() + 20.0
-    while "client_refused" not in near.log("std_stream_send") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert "client_refused" in near.log("std_stream_send")
+    wait_until(lambda: "not from an authority in ca_file" in near.log("std_stream_send"), 20.0, near.log_of_all)
+    wait_until(lambda: "not from an authority in its ca_file" in stranger.log("std_stream_recv"), 20.0, near.log_of_all)
     (record,) = read_records(stranger.config)
     assert record.instance == "stream-recv"
-    # Who is let in later needs no restart.
-    (clients / "unknown.public").write_bytes((tmp_path / "unknown.public").read_bytes())
+    # Who is trusted later needs no restart.
+    with Path(near_tls["ca_file"]).open("ab") as trusted:
+        trusted.write((theirs / CA_FILE).read_bytes())
     late = stranger.read_ring()
     late.read_until(50)
     assert late.whole == set(range(50))
+
+
+def test_sender_and_receiver_of_which_one_has_tls_say_so(make_server: MakeServer, tmp_path: Path) -> None:
+    port = free_tcp_port()
+    near = make_server("near", send=send_at(port))
+    near.make_ring(n_slots=100)
+    near.start("std_stream_send")
+    far = make_server("far", receive=receive_from(port, tls=tls_of(tmp_path / "ours", "far", Part.CLIENT)))
+    far.start("std_stream_recv")
+    wait_until(lambda: "it speaks TLS" in near.log("std_stream_send"), 20.0, near.log_of_all)
+    wait_until(lambda: "it has no certificates" in far.log("std_stream_recv"), 20.0, far.log_of_all)
+
+
+@pytest.mark.parametrize("module", ["std_stream_send", "std_stream_recv"])
+def test_service_does_not_start_with_a_key_that_others_may_read(
+    make_server: MakeServer, tmp_path: Path, module: str
+) -> None:
+    part, side = (Part.SERVER, "send.0") if module == "std_stream_send" else (Part.CLIENT, "receive")
+    tls = tls_of(tmp_path / "ours", "here", part)
+    Path(tls["key_file"]).chmod(0o644)
+    port = free_tcp_port()
+    replication = {"send": send_at(port, tls=tls)} if part is Part.SERVER else {"receive": receive_from(port, tls=tls)}
+    server = make_server("here", **replication)
+    assert server.start(module).wait(20) == 2
+    said = server.log(module)
+    assert f"replication.{side}.tls.key_file" in said
+    assert tls["key_file"] in said
+    assert f"chmod o= {tls['key_file']}" in said

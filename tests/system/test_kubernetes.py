@@ -26,7 +26,8 @@ OVERLAYS = sorted(path.name for path in (ROOT / "docker/kubernetes/overlays").it
 # The oldest that Kubernetes itself still looked after when this was written, and the newest that the schemas know.
 VERSIONS = ["1.34", kubernetes_validate.latest_version()]
 OLDEST_KUSTOMIZE = (5, 0)
-SECRET_FILE = re.compile(r"(?:[\w.-]+=)?(secrets/[\w.-]+)")
+SECRET_FILE = re.compile(r"(?:[\w.-]+=)?(secrets/[\w./-]+)")
+PUBLIC_FILE = re.compile(r"ca\.pem|.*-cert\.pem")
 HARDENED = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -64,8 +65,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kustomization in tree.rglob("kustomization.yaml"):
         for secret in SECRET_FILE.findall(kustomization.read_text()):
             file = kustomization.parent / secret
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(f"{'public' if file.suffix == '.public' else 'secret of'} {file.name}")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"{'public' if PUBLIC_FILE.fullmatch(file.name) else 'secret of'} {file.name}")
     return tree
 
 

@@ -20,8 +20,8 @@ from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.config.paths import image_buffer_path, images_address
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code
-from std_daq.streams.curve_keys import make_keys
 from std_daq.streams.doorbell import DoorbellPublisher
+from std_daq.streams.tcp.authority import CA_FILE, Authority, Part
 
 RING_BYTES = 192 * 2**20
 LEAST_SLOTS = 16
@@ -60,7 +60,7 @@ class TwoServers:
         What is sent.
     folder, shm
         Where configurations and sockets lie, and where the rings do.
-    has_keys
+    has_tls
         Whether what is sent is encrypted.
 
     Attributes
@@ -69,9 +69,9 @@ class TwoServers:
         The rings.
     """
 
-    def __init__(self, images: Images, folder: Path, shm: Path, *, has_keys: bool = False) -> None:
+    def __init__(self, images: Images, folder: Path, shm: Path, *, has_tls: bool = False) -> None:
         self._n_slots = max(LEAST_SLOTS, RING_BYTES // images.n_bytes)
-        near, far = (load_config(file) for file in self._write(images, folder, shm, has_keys=has_keys))
+        near, far = (load_config(file) for file in self._write(images, folder, shm, has_tls=has_tls))
         self.near, _ = ImageBuffer.create(
             image_buffer_path(near),
             shape=near.image_shape,
@@ -155,18 +155,22 @@ class TwoServers:
         if not all(np.array_equal(self.near.data[slot], self.far.data[slot]) for slot in slots):
             raise AssertionError("images differ")
 
-    def _write(self, images: Images, folder: Path, shm: Path, *, has_keys: bool) -> list[Path]:
+    def _write(self, images: Images, folder: Path, shm: Path, *, has_tls: bool) -> list[Path]:
         """Write the configurations; returns their files, that of the sender first."""
         address = f"tcp://127.0.0.1:{_free_port()}"
         sender: dict[str, Any] = {"address": address}
         receiver: dict[str, Any] = {"sources": [address], "name": "far"}
         folder.mkdir()
-        if has_keys:
-            (clients := folder / "clients").mkdir()
-            near_public, near_secret = make_keys(folder, "near")
-            _, far_secret = make_keys(clients, "far")
-            sender["curve"] = {"secret_key_file": str(near_secret), "clients": str(clients)}
-            receiver["curve"] = {"secret_key_file": str(far_secret), "server_public_key_file": str(near_public)}
+        if has_tls:
+            authority = Authority(folder)
+            authority.make()
+            for side, name, part in ((sender, "127.0.0.1", Part.SERVER), (receiver, "far", Part.CLIENT)):
+                cert_file, key_file = authority.issue(name, part, days=1)
+                side["tls"] = {
+                    "ca_file": str(folder / CA_FILE),
+                    "cert_file": str(cert_file),
+                    "key_file": str(key_file),
+                }
         files = []
         for name, replication in (("near", {"send": [sender]}), ("far", {"receive": receiver})):
             (directory := shm / name).mkdir(parents=True)

@@ -1,7 +1,7 @@
 """The command ``std-stream-recv``."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from std_daq.imaging.config.model import DetectorConfig
@@ -24,13 +24,11 @@ def _start(context: ServiceContext[DetectorConfig]) -> Service:
 
     from std_daq.errors import ConfigError
     from std_daq.imaging.config.paths import images_address
-    from std_daq.imaging.protocols.replication import LARGEST_MESSAGE_BYTES
-    from std_daq.streams.curve_keys import read_client_keys
-    from std_daq.streams.dealer import Dealer
+    from std_daq.imaging.protocols.replication import MAX_MESSAGE_BYTES
     from std_daq.streams.doorbell import DoorbellPublisher
-    from std_daq.streams.message_memory import reuse_message_memory
-    from std_daq.streams.tcp_dealer import TcpDealer
-    from std_stream_recv.link import Connection, Link
+    from std_daq.streams.tcp.dealer import TcpDealer
+    from std_daq.streams.tcp.identity import TlsFiles, TlsIdentity
+    from std_stream_recv.link import Link
     from std_stream_recv.metrics import ReceiverMetrics
     from std_stream_recv.plan import make_plans
     from std_stream_recv.publisher import ImagePublisher
@@ -40,16 +38,12 @@ def _start(context: ServiceContext[DetectorConfig]) -> Service:
     wanted = config.replication.receive
     if wanted is None:
         raise ConfigError("it is not said where the images come from", key="replication.receive")
-    connect: Callable[[str], Connection] = partial(TcpDealer, largest_bytes=LARGEST_MESSAGE_BYTES)
-    if wanted.curve is not None:
-        reuse_message_memory()
-        connect = partial(
-            Dealer,
-            queue_messages=64,
-            largest_bytes=LARGEST_MESSAGE_BYTES,
-            timeout_s=config.replication.timeout_s,
-            keys=read_client_keys(wanted.curve.secret_key_file, wanted.curve.server_public_key_file),
-        )
+    connect = partial(TcpDealer, max_message_bytes=MAX_MESSAGE_BYTES)
+    tls = wanted.tls
+    if tls is not None:
+        files = TlsFiles(tls.ca_file, tls.cert_file, tls.key_file, key="replication.receive.tls")
+        identity = TlsIdentity(files, is_server=False)
+        connect = partial(connect, identity=identity, server_name=tls.server_name)
     metrics = ReceiverMetrics(context.registry)
     ring = _open_images(config, wanted)
     metrics.slots.set(ring.n_slots)

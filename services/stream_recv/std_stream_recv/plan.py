@@ -10,7 +10,7 @@ from std_daq.imaging.config.model import DetectorConfig, ReceiverConfig
 from std_daq.imaging.protocols.image_metadata import dtype_code
 from std_daq.imaging.protocols.replication import Hello, ImageForm, Point, Share, Start
 
-MOST_CREDIT = 1024
+MAX_CREDIT = 1024
 _STARTS = {"oldest": Start.OLDEST, "now": Start.NOW}
 
 
@@ -52,7 +52,7 @@ def make_plans(config: DetectorConfig, wanted: ReceiverConfig, ring: ImageBuffer
     """
     n_sources = len(wanted.sources)
     # What is on its way has its slots already; the other half of the ring is for the readers.
-    credit = min(wanted.credit_images or MOST_CREDIT, ring.n_slots // 2) // n_sources
+    credit = min(wanted.credit_images or MAX_CREDIT, ring.n_slots // 2) // n_sources
     if credit < 1:
         raise ConfigError(
             f"{n_sources} sources need as many images of credit, and twice as many slots in the ring",

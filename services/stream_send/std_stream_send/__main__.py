@@ -18,25 +18,25 @@ def _start(context: ServiceContext[DetectorConfig]) -> Service:
 
     from std_daq.imaging.buffers.image_buffer import ImageBuffer
     from std_daq.imaging.config.paths import image_buffer_path, images_address
-    from std_daq.streams.curve_keys import read_server_keys
     from std_daq.streams.doorbell import Doorbell
-    from std_daq.streams.router import Router
-    from std_daq.streams.tcp_router import TcpRouter
+    from std_daq.streams.tcp.identity import TlsFiles, TlsIdentity
+    from std_daq.streams.tcp.router import TcpRouter
     from std_stream_send.metrics import SenderMetrics
     from std_stream_send.sender import StreamSender
 
     config = context.config
     replication = config.replication
-    sender = replication.send[context.arguments.sender]
-    router: Router | TcpRouter
-    if sender.curve is None:
-        router = TcpRouter(sender.address, timeout_s=replication.timeout_s)
-    else:
-        keys = read_server_keys(sender.curve.secret_key_file, sender.curve.clients)
-        router = Router(sender.address, queue_messages=64, timeout_s=replication.timeout_s, keys=keys)
+    index = context.arguments.sender
+    sender = replication.send[index]
+    identity = None
+    if sender.tls is not None:
+        files = TlsFiles(
+            sender.tls.ca_file, sender.tls.cert_file, sender.tls.key_file, key=f"replication.send.{index}.tls"
+        )
+        identity = TlsIdentity(files, is_server=True)
     return StreamSender(
         detector_name=config.name,
-        router=router,
+        router=TcpRouter(sender.address, timeout_s=replication.timeout_s, identity=identity),
         doorbell=Doorbell(images_address(config)),
         attach=partial(ImageBuffer.attach, image_buffer_path(config)),
         metrics=SenderMetrics(context.registry, context.instance),

@@ -32,6 +32,12 @@ class SenderMetrics:
         )
         self.sessions = Counter("daq_replication_sessions", "Receivers that came, or came again.", registry=registry)
         self.refused = Counter("daq_replication_receivers_refused", "Receivers that were refused.", registry=registry)
+        self._connections_refused = Counter(
+            "daq_replication_connections_refused",
+            "Connections that were ended before the peer had proved to be a receiver.",
+            registry=registry,
+        )
+        self._n_refused = 0
         self._receivers = Gauge("daq_replication_receivers", "Receivers that are served.", registry=registry)
         self._lag_of = Gauge(
             "daq_replication_lag_images", "Images that wait to be sent.", ["receiver"], registry=registry
@@ -56,6 +62,11 @@ class SenderMetrics:
             self._credit_of.labels(label).set(session.credit)
         self._receivers.set(len(sessions))
         self._lag.set(max((session.lag for session in sessions), default=0))
+
+    def show_refused(self, n_refused: int) -> None:
+        """Show how many connections the router has refused so far."""
+        self._connections_refused.inc(n_refused - self._n_refused)
+        self._n_refused = n_refused
 
     def count(self, counters: SessionCounters) -> None:
         """Add what a session has done."""

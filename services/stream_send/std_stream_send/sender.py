@@ -30,6 +30,10 @@ class Router(Protocol):
     """Where receivers connect."""
 
     @property
+    def n_refused(self) -> int:
+        """Connections that were ended before the peer had proved to be a receiver."""
+
+    @property
     def sockets(self) -> Sequence[Any]:
         """What a poller waits for."""
 
@@ -208,6 +212,7 @@ class StreamSender:
         for session in sessions:
             self._count(session)
         self._metrics.show(sessions)
+        self._metrics.show_refused(self._router.n_refused)
 
     def _count(self, session: Session) -> None:
         counters = session.take_counters()

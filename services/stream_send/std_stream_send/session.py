@@ -15,7 +15,7 @@ from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code
 from std_daq.imaging.protocols.replication import (
     CHUNK_BYTES,
-    LARGEST_INLINE_BYTES,
+    MAX_INLINE_BYTES,
     MAX_LOST,
     Ack,
     Checked,
@@ -36,8 +36,8 @@ from std_stream_send.channel import Channel, Tracker
 READ_LIMIT = 256
 # Sequence and calibration in ImageMetadata.
 _HEADER_FIELDS = struct.Struct("<56xQ22xH")
-MOST_A_STEP = 1024
-MOST_BYTES_A_STEP = 64 * 2**20
+MAX_ENTRIES_A_STEP = 1024
+MAX_BYTES_A_STEP = 64 * 2**20
 """Images in one go, and about so many bytes of them, whatever the credit: other receivers wait meanwhile."""
 # Enough to keep the network busy until the next look, and little, because it may be overwritten while it waits.
 MAX_UNSENT_BYTES = 16 * 2**20
@@ -247,8 +247,8 @@ class Session:
 
     def _go_on_for_long(self) -> bool:
         """Send until nothing more can be sent, but no more than is fair to the others; returns whether more can be."""
-        enough = self._counters.n_bytes + MOST_BYTES_A_STEP
-        for _ in range(MOST_A_STEP):
+        enough = self._counters.n_bytes + MAX_BYTES_A_STEP
+        for _ in range(MAX_ENTRIES_A_STEP):
             if not (self._flush() and self._go_on()):
                 return False
             self._check()
@@ -329,7 +329,7 @@ class Session:
         metadata, missing_packets = ring.read_header(slot)
         there, calibration = _HEADER_FIELDS.unpack_from(metadata)
         pixels = ring.data[slot].data
-        is_small = len(pixels) <= LARGEST_INLINE_BYTES
+        is_small = len(pixels) <= MAX_INLINE_BYTES
         copy = bytes(pixels) if is_small else b""
         if there != sequence or generation == 0 or not ring.is_unchanged(slot, generation):
             return False

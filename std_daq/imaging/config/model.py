@@ -152,20 +152,22 @@ LiveStreamAddress = Annotated[str, Field(pattern=r"^(tcp://[^\s/]+:\d+|ipc://\S+
 NexusValue = float | int | str | list[float]
 
 
-class SenderCurveConfig(Section):
-    """Keys of a sender, made by `std-daq keys`."""
+class TlsConfig(Section):
+    """Certificates for TLS between servers, as `std-daq certificates` makes them; read again when they change."""
 
-    secret_key_file: Path = Field(description="File with the secret key of this sender; only its owner may read it.")
-    clients: Path = Field(
-        description="Folder with the public keys, NAME.public, of the receivers that are let in; it may change."
+    ca_file: Path = Field(
+        description="Certificates (PEM) that the other side's one must descend from, or be one of.",
     )
+    cert_file: Path = Field(description="Certificate (PEM) that is shown to the other side.")
+    key_file: Path = Field(description="Private key of cert_file (PEM, without passphrase), closed to others.")
 
 
-class ReceiverCurveConfig(Section):
-    """Keys of a receiver, made by `std-daq keys`."""
+class ReceiverTlsConfig(TlsConfig):
+    """Certificates of a receiver, and whose certificate the senders have to show."""
 
-    secret_key_file: Path = Field(description="File with the secret key of this receiver; only its owner may read it.")
-    server_public_key_file: Path = Field(description="File with the public key of the senders.")
+    server_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")] | None = Field(
+        None, description="Name that the senders' certificate must be for; by default the host in each address."
+    )
 
 
 class SenderConfig(Section):
@@ -176,8 +178,8 @@ class SenderConfig(Section):
         pattern=_TCP_ADDRESS,
         description="Where to listen, tcp://ADDRESS:PORT; tcp://*:PORT for all interfaces.",
     )
-    curve: SenderCurveConfig | None = Field(
-        None, description="CURVE keys; without them nothing is encrypted and everybody is let in."
+    tls: TlsConfig | None = Field(
+        None, description="Certificates for TLS; without them nothing is encrypted and everybody is let in."
     )
 
 
@@ -205,7 +207,7 @@ class ReceiverConfig(Section):
         ge=1,
         description="Images that may be on their way; by default, and at most, half of the ring, up to 1024.",
     )
-    curve: ReceiverCurveConfig | None = Field(None, description="CURVE keys, where the senders have them.")
+    tls: ReceiverTlsConfig | None = Field(None, description="Certificates for TLS, where the senders have some.")
 
     @model_validator(mode="after")
     def _share_exists(self) -> Self:

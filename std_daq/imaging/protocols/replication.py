@@ -49,9 +49,9 @@ REPLICATION_VERSION = 1
 KIND_BYTES = 8
 NAME_BYTES = 64
 CHUNK_BYTES = 2**20
-LARGEST_INLINE_BYTES = 2**16
+MAX_INLINE_BYTES = 2**16
 """Pixels of an image up to this size go in the message of their metadata; a copy costs less than another message."""
-LARGEST_MESSAGE_BYTES = 2 * CHUNK_BYTES
+MAX_MESSAGE_BYTES = 2 * CHUNK_BYTES
 LARGEST_NOTES_BYTES = 2**14
 MAX_LOST = 1024
 """Lost images in one message."""

@@ -49,7 +49,7 @@ class _Wire:
 
 
 class MemoryNetwork:
-    """Stands for a `Router` on one side, and for what makes a `Dealer` on the other.
+    """Stands for a `TcpRouter` on one side, and for what makes a `TcpDealer` on the other.
 
     Memory that is sent in place is read when it is delivered, not when it is sent.
 
@@ -58,6 +58,8 @@ class MemoryNetwork:
     queue_messages
         How many messages may wait for a dealer.
     """
+
+    n_refused = 0
 
     def __init__(self, queue_messages: int = 8) -> None:
         self._queue_messages = queue_messages

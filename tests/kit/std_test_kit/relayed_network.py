@@ -4,10 +4,11 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from std_daq.imaging.protocols.replication import LARGEST_MESSAGE_BYTES
-from std_daq.streams.framing import join_address, split_address
-from std_daq.streams.tcp_dealer import TcpDealer
-from std_daq.streams.tcp_router import TcpRouter
+from std_daq.imaging.protocols.replication import MAX_MESSAGE_BYTES
+from std_daq.streams.tcp.dealer import TcpDealer
+from std_daq.streams.tcp.framing import join_address, split_address
+from std_daq.streams.tcp.identity import TlsIdentity
+from std_daq.streams.tcp.router import TcpRouter
 from std_test_kit.memory_network import ReadableDescriptor
 
 _PIECE_BYTES = 2**18
@@ -22,6 +23,8 @@ class RelayedNetwork:
         Of the routers.
     clock
         Their clock.
+    identities
+        For TLS: of the router and of the dealers.
 
     Attributes
     ----------
@@ -31,7 +34,14 @@ class RelayedNetwork:
 
     router: TcpRouter
 
-    def __init__(self, timeout_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        timeout_s: float,
+        clock: Callable[[], float],
+        identities: tuple[TlsIdentity, TlsIdentity] | None = None,
+    ) -> None:
+        self._near = None if identities is None else identities[0]
+        self._far = None if identities is None else identities[1]
         self._timeout_s = timeout_s
         self._clock = clock
         self.readable = ReadableDescriptor()
@@ -41,12 +51,12 @@ class RelayedNetwork:
 
     def open(self) -> TcpRouter:
         """Return a new router; what connects from now on comes to it."""
-        self.router = TcpRouter("tcp://127.0.0.1:0", timeout_s=self._timeout_s, clock=self._clock)
+        self.router = TcpRouter("tcp://127.0.0.1:0", timeout_s=self._timeout_s, identity=self._near, clock=self._clock)
         return self.router
 
     def connect(self, address: str) -> TcpDealer:
         """Return a dealer."""
-        return _EagerDealer(self._listener.getsockname()[1], self.readable)
+        return _EagerDealer(self._listener.getsockname()[1], self.readable, self._far)
 
     def deliver(self, n_bytes: int = 10**9) -> None:
         """Let bytes come through, so many in each direction of each connection."""
@@ -117,8 +127,8 @@ class _Relay:
 class _EagerDealer(TcpDealer):
     """A dealer for whose messages nobody waits."""
 
-    def __init__(self, port: int, readable: ReadableDescriptor) -> None:
-        super().__init__(join_address("127.0.0.1", port), largest_bytes=LARGEST_MESSAGE_BYTES)
+    def __init__(self, port: int, readable: ReadableDescriptor, identity: TlsIdentity | None) -> None:
+        super().__init__(join_address("127.0.0.1", port), max_message_bytes=MAX_MESSAGE_BYTES, identity=identity)
         self._readable = readable
 
     @property

@@ -208,7 +208,7 @@ def test_servers_share_neither_memory_nor_secrets_nor_any_network_but_link_and_c
         return entry if isinstance(entry, str) else entry["source"]
 
     common = all_of("volumes", near, source) & all_of("volumes", far, source)
-    assert common == {environment(BEAMLINES / "two_servers")["DATA_DIR"]}
+    assert common == {environment(BEAMLINES / "two_servers")["DATA_DIR"], "./secrets/link/ca.pem"}
     assert not all_of("secrets", near, source) & all_of("secrets", far, source)
     assert all_of("networks", near, str) & all_of("networks", far, str) == {"link", "control"}
 

@@ -16,6 +16,8 @@ from prometheus_client import CollectorRegistry
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.protocols.image_metadata import dtype_code
 from std_daq.imaging.protocols.replication import Hello, ImageForm, Point, Share, Start
+from std_daq.streams.tcp.authority import CA_FILE, Authority, Part
+from std_daq.streams.tcp.identity import TlsFiles, TlsIdentity
 from std_stream_recv.link import Link
 from std_stream_recv.metrics import ReceiverMetrics
 from std_stream_recv.plan import LinkPlan
@@ -68,13 +70,16 @@ class TwoServers:
         start: Start = Start.OLDEST,
         queue_messages: int = 8,
         has_tcp: bool = False,
+        identities: tuple[TlsIdentity, TlsIdentity] | None = None,
     ) -> None:
         self.near_path, self.far_path = folder / "near", folder / "far"
         self.shape, self.near_slots, self.far_slots = shape, near_slots, far_slots
         self.credit, self.n_links, self.share, self.start = credit, n_links, share, start
         self.has_tcp = has_tcp
         self.clock = Clock()
-        self.network: Any = RelayedNetwork(TIMEOUT_S, self.clock) if has_tcp else MemoryNetwork(queue_messages)
+        self.network: Any = (
+            RelayedNetwork(TIMEOUT_S, self.clock, identities) if has_tcp else MemoryNetwork(queue_messages)
+        )
         self.publisher = self.make_near_ring()
         self.registry = CollectorRegistry()
         self.sender = self.make_sender()
@@ -186,6 +191,16 @@ class TwoServers:
 
 
 MakeServers = Callable[..., TwoServers]
+
+
+@pytest.fixture(scope="session")
+def identities(tmp_path_factory: pytest.TempPathFactory) -> tuple[TlsIdentity, TlsIdentity]:
+    """Return the identities of the near and of the far server."""
+    authority = Authority(folder := tmp_path_factory.mktemp("certificates"))
+    authority.make()
+    near = TlsFiles(folder / CA_FILE, *authority.issue("127.0.0.1", Part.SERVER, days=1), key="near")
+    far = TlsFiles(folder / CA_FILE, *authority.issue("far", Part.CLIENT, days=1), key="far")
+    return TlsIdentity(near, is_server=True), TlsIdentity(far, is_server=False)
 
 
 @pytest.fixture

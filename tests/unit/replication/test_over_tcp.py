@@ -1,19 +1,29 @@
-"""Two servers over real sockets: what the kernel holds, and peers that do not behave."""
+"""Two servers over real sockets, with TLS and without: what the kernel holds, and peers that do not behave."""
 
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
 
 from std_daq.imaging.protocols.replication import Hello, Point, Share, Start
-from std_daq.streams.framing import GREETING, LENGTH, split_address
+from std_daq.streams.tcp.framing import GREETING, LENGTH, split_address
+from std_daq.streams.tcp.identity import TlsIdentity
 
 MakeServers = Callable[..., Any]
 LARGE = (2048, 2048)
 """8 MiB: more than the kernel takes at once."""
 HELLO = Hello("EG", "other", Share(), Point(), Start.OLDEST, credit=2**32 - 1).encode()
+
+
+@pytest.fixture(params=["plain", "tls"])
+def make_servers_over_tcp(
+    request: pytest.FixtureRequest, make_servers: MakeServers, identities: tuple[TlsIdentity, TlsIdentity]
+) -> MakeServers:
+    """Makes servers with real sockets between them: ``make_servers_over_tcp(shape=...)``."""
+    return partial(make_servers, has_tcp=True, identities=identities if request.param == "tls" else None)
 
 
 @pytest.fixture
@@ -31,8 +41,10 @@ def stranger(make_servers: MakeServers) -> Iterator[Callable[[Any, bytes], socke
         one.close()
 
 
-def test_image_that_is_overwritten_while_half_of_it_is_sent_is_lost_and_never_shown(make_servers: MakeServers) -> None:
-    servers = make_servers(shape=LARGE, near_slots=4, far_slots=16, credit=8, has_tcp=True)
+def test_image_that_is_overwritten_while_half_of_it_is_sent_is_lost_and_never_shown(
+    make_servers_over_tcp: MakeServers,
+) -> None:
+    servers = make_servers_over_tcp(shape=LARGE, near_slots=4, far_slots=16, credit=8)
     servers.settle_until(lambda: servers.receiver.is_ready)
     servers.publish(1)
     for n_bytes in (2**20, 2**20, 0, 0):
@@ -48,8 +60,10 @@ def test_image_that_is_overwritten_while_half_of_it_is_sent_is_lost_and_never_sh
     assert servers.value("daq_replication_images_torn_total") == 1
 
 
-def test_connection_that_is_cut_within_an_image_leaves_nothing_of_it_to_be_read(make_servers: MakeServers) -> None:
-    servers = make_servers(shape=LARGE, near_slots=4, far_slots=16, credit=8, has_tcp=True)
+def test_connection_that_is_cut_within_an_image_leaves_nothing_of_it_to_be_read(
+    make_servers_over_tcp: MakeServers,
+) -> None:
+    servers = make_servers_over_tcp(shape=LARGE, near_slots=4, far_slots=16, credit=8)
     servers.settle_until(lambda: servers.receiver.is_ready)
     servers.publish(1)
     for n_bytes in (2**20, 2**20):
@@ -63,9 +77,9 @@ def test_connection_that_is_cut_within_an_image_leaves_nothing_of_it_to_be_read(
 
 
 def test_connection_over_which_nothing_gets_through_is_noticed_on_both_sides(
-    make_servers: MakeServers, capsys: pytest.CaptureFixture[str]
+    make_servers_over_tcp: MakeServers, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    servers = make_servers(has_tcp=True)
+    servers = make_servers_over_tcp()
     servers.publish(2)
     servers.settle()
     for _ in range(15):

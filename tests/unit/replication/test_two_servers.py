@@ -315,7 +315,7 @@ def test_lost_images_count_for_the_credit(make_servers: MakeServers) -> None:
 def test_receiver_with_credit_without_end_leaves_time_for_the_others(
     make_servers: MakeServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "MOST_A_STEP", 5)
+    monkeypatch.setattr(session_module, "MAX_ENTRIES_A_STEP", 5)
     servers = make_servers(credit=2**32 - 1, queue_messages=10**6)
     servers.publish(12)
     servers.sender.step()
@@ -330,7 +330,7 @@ def test_receiver_with_credit_without_end_leaves_time_for_the_others(
 def test_step_ends_when_enough_is_sent_and_the_next_one_does_not_wait(
     make_servers: MakeServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_module, "MOST_BYTES_A_STEP", 3 * CHUNKED[0] * CHUNKED[1] * 2)
+    monkeypatch.setattr(session_module, "MAX_BYTES_A_STEP", 3 * CHUNKED[0] * CHUNKED[1] * 2)
     servers = make_servers(shape=CHUNKED, credit=12, queue_messages=10**6)
     servers.publish(8)
     servers.sender.step()

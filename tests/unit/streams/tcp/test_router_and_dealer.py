@@ -1,23 +1,28 @@
-"""A TcpRouter and its TcpDealers over loopback."""
+"""A TcpRouter and its TcpDealers over loopback, with TLS and without."""
 
 import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from std_daq.errors import PortError
-from std_daq.streams.framing import GREETING, LENGTH, split_address
-from std_daq.streams.incoming import READ_BYTES, Incoming
-from std_daq.streams.outgoing import ENOUGH_BYTES, Outgoing
-from std_daq.streams.tcp_dealer import TcpDealer
-from std_daq.streams.tcp_router import LARGEST_REQUEST_BYTES, MAX_PEERS, NoPeer, TcpPeer, TcpRouter
+from std_daq.streams.tcp.dealer import TcpDealer
+from std_daq.streams.tcp.framing import GREETING, LENGTH, split_address
+from std_daq.streams.tcp.identity import TlsIdentity
+from std_daq.streams.tcp.incoming import READ_BYTES, Incoming
+from std_daq.streams.tcp.outgoing import MAX_WAITING_BYTES, Outgoing
+from std_daq.streams.tcp.peer import MAX_REQUEST_BYTES, NoPeer, TcpPeer
+from std_daq.streams.tcp.router import MAX_PEERS, TcpRouter
+from std_daq.streams.tcp.transport import PlainTransport
 
-LARGEST_BYTES = 2**20
+MAX_MESSAGE_BYTES = 2**20
+Connect = Callable[[], tuple[TcpDealer, TcpPeer]]
 
 
 class Clock:
@@ -35,10 +40,55 @@ def clock() -> Clock:
     return Clock()
 
 
+@dataclass
+class Identities:
+    """Of both sides: None where the connection is plain."""
+
+    near: TlsIdentity | None = None
+    far: TlsIdentity | None = None
+
+
+@pytest.fixture(params=["plain", "tls"])
+def identities(request: pytest.FixtureRequest) -> Identities:
+    if request.param == "plain":
+        return Identities()
+    return Identities(request.getfixturevalue("near"), request.getfixturevalue("far"))
+
+
 @pytest.fixture
-def router(clock: Clock) -> Iterator[TcpRouter]:
+def plain_router(clock: Clock) -> Iterator[TcpRouter]:
     with closing(TcpRouter("tcp://127.0.0.1:0", timeout_s=5.0, clock=clock)) as made:
         yield made
+
+
+@pytest.fixture
+def router(clock: Clock, identities: Identities) -> Iterator[TcpRouter]:
+    with closing(TcpRouter("tcp://127.0.0.1:0", timeout_s=5.0, identity=identities.near, clock=clock)) as made:
+        yield made
+
+
+@pytest.fixture
+def connect(router: TcpRouter, identities: Identities) -> Connect:
+    def make() -> tuple[TcpDealer, TcpPeer]:
+        dealer = TcpDealer(router.address, max_message_bytes=MAX_MESSAGE_BYTES, identity=identities.far)
+        dealer.send(b"hello")
+        received: list[tuple[bytes, bytes]] = []
+
+        def has_come() -> bool:
+            assert dealer.receive() is None
+            assert not dealer.failure
+            message = router.receive()
+            received.extend([message] if message is not None else [])
+            return bool(received)
+
+        wait_for(has_come)
+        identity, message = received[0]
+        assert message == b"hello"
+        peer = router.peer(identity)
+        assert isinstance(peer, TcpPeer)
+        return dealer, peer
+
+    return make
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -59,17 +109,6 @@ def receive(router: TcpRouter) -> tuple[bytes, bytes]:
     return received[0]
 
 
-def connect(router: TcpRouter) -> tuple[TcpDealer, TcpPeer]:
-    dealer = TcpDealer(router.address, largest_bytes=LARGEST_BYTES)
-    dealer.send(b"hello")
-    wait_for(lambda: dealer.receive() is None and bool(router.sockets[0].poll(0)))
-    identity, message = receive(router)
-    assert message == b"hello"
-    peer = router.peer(identity)
-    assert isinstance(peer, TcpPeer)
-    return dealer, peer
-
-
 def take(dealer: TcpDealer) -> bytes:
     taken: list[bytes] = []
 
@@ -82,8 +121,8 @@ def take(dealer: TcpDealer) -> bytes:
     return taken[0]
 
 
-def test_each_peer_is_answered_on_its_own(router: TcpRouter) -> None:
-    (first, to_first), (second, to_second) = connect(router), connect(router)
+def test_each_peer_is_answered_on_its_own(router: TcpRouter, connect: Connect) -> None:
+    (first, to_first), (second, to_second) = connect(), connect()
     assert to_first.send(b"one")
     assert to_second.send(b"two")
     for dealer, peer, message in ((first, to_first, b"one"), (second, to_second, b"two")):
@@ -93,8 +132,8 @@ def test_each_peer_is_answered_on_its_own(router: TcpRouter) -> None:
         dealer.close()
 
 
-def test_memory_is_sent_in_place_and_told_when_it_has_left(router: TcpRouter) -> None:
-    dealer, peer = connect(router)
+def test_memory_is_sent_in_place_and_told_when_it_has_left(router: TcpRouter, connect: Connect) -> None:
+    dealer, peer = connect()
     memory = bytearray(bytes(range(256)) * 40_000)
     target = bytearray(len(memory))
     tracker = peer.send_in_place(memoryview(memory))
@@ -113,9 +152,9 @@ def test_memory_is_sent_in_place_and_told_when_it_has_left(router: TcpRouter) ->
     dealer.close()
 
 
-def test_what_waits_is_enough_and_what_is_more_is_not_taken(router: TcpRouter) -> None:
-    dealer, peer = connect(router)
-    memory = memoryview(bytes(ENOUGH_BYTES))
+def test_what_waits_is_enough_and_what_is_more_is_not_taken(router: TcpRouter, connect: Connect) -> None:
+    dealer, peer = connect()
+    memory = memoryview(bytes(MAX_WAITING_BYTES))
     n_sent = 0
     while peer.send_in_place(memory) is not None:
         n_sent += 1
@@ -128,9 +167,9 @@ def test_what_waits_is_enough_and_what_is_more_is_not_taken(router: TcpRouter) -
     dealer.close()
 
 
-def test_router_wakes_up_when_a_peer_takes_more(router: TcpRouter) -> None:
-    dealer, peer = connect(router)
-    memory = memoryview(bytes(ENOUGH_BYTES))
+def test_router_wakes_up_when_a_peer_takes_more(router: TcpRouter, connect: Connect) -> None:
+    dealer, peer = connect()
+    memory = memoryview(bytes(MAX_WAITING_BYTES))
     while peer.send_in_place(memory) is not None:
         pass
     router.receive()
@@ -139,8 +178,8 @@ def test_router_wakes_up_when_a_peer_takes_more(router: TcpRouter) -> None:
     dealer.close()
 
 
-def test_dealer_that_has_left_is_gone(router: TcpRouter) -> None:
-    dealer, peer = connect(router)
+def test_dealer_that_has_left_is_gone(router: TcpRouter, connect: Connect) -> None:
+    dealer, peer = connect()
     tracker = peer.send_in_place(memoryview(bytes(2**23)))
     dealer.close()
     wait_for(lambda: router.receive() is None and peer.is_gone)
@@ -150,8 +189,8 @@ def test_dealer_that_has_left_is_gone(router: TcpRouter) -> None:
     assert isinstance(router.peer(peer.identity), NoPeer)
 
 
-def test_peer_that_is_silent_is_ended_and_others_are_not(router: TcpRouter, clock: Clock) -> None:
-    (silent, to_silent), (lively, to_lively) = connect(router), connect(router)
+def test_peer_that_is_silent_is_ended_and_others_are_not(router: TcpRouter, clock: Clock, connect: Connect) -> None:
+    (silent, to_silent), (lively, to_lively) = connect(), connect()
     clock.now += 4.0
     lively.send(b"still here")
     assert receive(router) == (to_lively.identity, b"still here")
@@ -164,8 +203,8 @@ def test_peer_that_is_silent_is_ended_and_others_are_not(router: TcpRouter, cloc
     lively.close()
 
 
-def test_peer_that_floods_keeps_nobody_waiting(router: TcpRouter) -> None:
-    (flooding, to_flooding), (other, to_other) = connect(router), connect(router)
+def test_peer_that_floods_keeps_nobody_waiting(router: TcpRouter, connect: Connect) -> None:
+    (flooding, to_flooding), (other, to_other) = connect(), connect()
     for _ in range(1000):
         flooding.send(b"x" * 1000)
     other.send(b"my turn")
@@ -176,22 +215,27 @@ def test_peer_that_floods_keeps_nobody_waiting(router: TcpRouter) -> None:
     other.close()
 
 
-def test_peers_beyond_the_most_are_not_let_in(router: TcpRouter) -> None:
+def test_peers_beyond_the_most_are_not_let_in_and_counted(router: TcpRouter) -> None:
     host, port = split_address(router.address)
     sockets = [socket.create_connection((host, port)) for _ in range(MAX_PEERS + 1)]
     wait_for(lambda: router.receive() is None and not router.sockets[0].poll(0))
     sockets[-1].settimeout(5.0)
     assert sockets[-1].recv(1) == b""
+    assert router.n_refused == 1
     for one in sockets:
         one.close()
 
 
 def test_who_comes_while_no_file_can_be_opened_is_let_in_later(
-    router: TcpRouter, clock: Clock, no_descriptor_left: Callable[[], AbstractContextManager[None]]
+    router: TcpRouter,
+    clock: Clock,
+    connect: Connect,
+    identities: Identities,
+    no_descriptor_left: Callable[[], AbstractContextManager[None]],
 ) -> None:
     (waiting,) = router.sockets
-    dealer, _ = connect(router)
-    late = TcpDealer(router.address, largest_bytes=LARGEST_BYTES)
+    dealer, _ = connect()
+    late = TcpDealer(router.address, max_message_bytes=MAX_MESSAGE_BYTES, identity=identities.far)
     late.send(b"late")
     wait_for(lambda: late.receive() is None and bool(waiting.poll(0)))
     with no_descriptor_left():
@@ -201,7 +245,15 @@ def test_who_comes_while_no_file_can_be_opened_is_let_in_later(
         assert receive(router)[1] == b"again"
     clock.now += 5.0
     dealer.send(b"and again")
-    assert {receive(router)[1], receive(router)[1]} == {b"late", b"and again"}
+    messages = set()
+
+    def have_come() -> bool:
+        assert late.receive() is None
+        message = router.receive()
+        messages.update([message[1]] if message is not None else [])
+        return messages == {b"late", b"and again"}
+
+    wait_for(have_come)
     for each in (dealer, late):
         each.close()
 
@@ -210,14 +262,14 @@ def test_who_comes_while_no_file_can_be_opened_is_let_in_later(
     "sent",
     [
         b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f",  # how ZMQ greets
-        GREETING + LENGTH.pack(LARGEST_REQUEST_BYTES + 1),
+        GREETING + LENGTH.pack(MAX_REQUEST_BYTES + 1),
         GREETING + LENGTH.pack(2**32 - 1),
     ],
 )
-def test_who_does_not_keep_to_the_protocol_is_disconnected(router: TcpRouter, sent: bytes) -> None:
-    with closing(socket.create_connection(split_address(router.address), timeout=5.0)) as stranger:
+def test_who_does_not_keep_to_the_protocol_is_disconnected(plain_router: TcpRouter, sent: bytes) -> None:
+    with closing(socket.create_connection(split_address(plain_router.address), timeout=5.0)) as stranger:
         stranger.sendall(sent)
-        wait_for(lambda: router.receive() is None and not router._peers)
+        wait_for(lambda: plain_router.receive() is None and not plain_router._peers)
         received = b""
         while chunk := stranger.recv(100):
             received += chunk
@@ -227,7 +279,7 @@ def test_who_does_not_keep_to_the_protocol_is_disconnected(router: TcpRouter, se
 def test_nobody_listens_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    dealer = TcpDealer(f"tcp://127.0.0.1:{port}", largest_bytes=LARGEST_BYTES)
+    dealer = TcpDealer(f"tcp://127.0.0.1:{port}", max_message_bytes=MAX_MESSAGE_BYTES)
     dealer.send(b"hello")
     wait_for(lambda: dealer.receive() is None and bool(dealer.failure))
     assert "refused" in dealer.failure
@@ -237,13 +289,13 @@ def test_nobody_listens_is_told() -> None:
 
 
 def test_host_that_has_no_address_is_told() -> None:
-    dealer = TcpDealer("tcp://nowhere.invalid:5000", largest_bytes=LARGEST_BYTES)
+    dealer = TcpDealer("tcp://nowhere.invalid:5000", max_message_bytes=MAX_MESSAGE_BYTES)
     wait_for(lambda: dealer.receive() is None and bool(dealer.failure))
     dealer.close()
 
 
-def test_what_was_said_at_last_is_heard(router: TcpRouter) -> None:
-    dealer, peer = connect(router)
+def test_what_was_said_at_last_is_heard(router: TcpRouter, connect: Connect) -> None:
+    dealer, peer = connect()
     peer.send(b"bye")
     peer.transmit()
     router.close()
@@ -295,7 +347,7 @@ def test_messages_come_out_as_they_were_put_in_however_the_network_cuts_them(
     near, far = socket.socketpair()
     with closing(near), closing(far):
         far.setblocking(False)
-        incoming = Incoming(far, LARGEST_BYTES)
+        incoming = Incoming(PlainTransport(far), MAX_MESSAGE_BYTES)
         targets = [bytearray(size) for size, _ in sizes]
         got: list[bytes] = []
         cuts = iter(pieces)
@@ -322,7 +374,7 @@ def test_what_is_sent_is_what_was_put_in_however_little_is_taken(sizes: list[int
     with closing(near), closing(far):
         near.setblocking(False)
         far.setblocking(False)
-        outgoing = Outgoing(near)
+        outgoing = Outgoing(PlainTransport(near))
         messages = [bytes([i % 256]) * size for i, size in enumerate(sizes)]
         expected = GREETING + b"".join(LENGTH.pack(len(message)) + message for message in messages)
         waiting, departures, received = list(messages), [], b""

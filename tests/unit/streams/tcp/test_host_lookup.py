@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from std_daq.streams.host_lookup import HostLookup
-from std_daq.streams.tcp_dealer import TcpDealer
-from std_daq.streams.tcp_router import TcpRouter
+from std_daq.streams.tcp.dealer import TcpDealer
+from std_daq.streams.tcp.host_lookup import HostLookup
+from std_daq.streams.tcp.router import TcpRouter
 
 LOOPBACK, NOWHERE = "127.0.0.1", "127.0.0.77"
 
@@ -76,7 +76,7 @@ def test_nobody_waits_for_the_resolver_and_what_was_sent_before_arrives(make_res
     with closing(TcpRouter("tcp://127.0.0.1:0", timeout_s=5.0)) as router:
         port = int(router.address.rpartition(":")[2])
         resolver = make_resolver(LOOPBACK)
-        with closing(TcpDealer(f"tcp://far.site:{port}", largest_bytes=100)) as dealer:
+        with closing(TcpDealer(f"tcp://far.site:{port}", max_message_bytes=100)) as dealer:
             dealer.send(b"hello")
             assert dealer.receive() is None
             assert not dealer.failure
@@ -95,7 +95,7 @@ def test_nobody_waits_for_the_resolver_and_what_was_sent_before_arrives(make_res
 
 def test_dealer_may_be_closed_while_the_resolver_is_asked(make_resolver: Callable[..., Resolver]) -> None:
     resolver = make_resolver(LOOPBACK)
-    TcpDealer("tcp://far.site:5", largest_bytes=100).close()
+    TcpDealer("tcp://far.site:5", max_message_bytes=100).close()
     resolver.may_answer.set()
 
 
@@ -103,7 +103,7 @@ def test_next_place_of_a_host_is_tried_where_the_first_does_not_answer(make_reso
     with closing(TcpRouter("tcp://127.0.0.1:0", timeout_s=5.0)) as router:
         port = int(router.address.rpartition(":")[2])
         make_resolver(NOWHERE, LOOPBACK).may_answer.set()
-        with closing(TcpDealer(f"tcp://far.site:{port}", largest_bytes=100)) as dealer:
+        with closing(TcpDealer(f"tcp://far.site:{port}", max_message_bytes=100)) as dealer:
             dealer.send(b"hello")
             wait_for(lambda: dealer.receive() is None and router.receive() is not None)
             assert not dealer.failure
@@ -113,7 +113,7 @@ def test_host_none_of_whose_places_answers_is_told(make_resolver: Callable[..., 
     with socket.create_server((LOOPBACK, 0)) as listener:
         port = listener.getsockname()[1]
     make_resolver(NOWHERE, LOOPBACK).may_answer.set()
-    with closing(TcpDealer(f"tcp://far.site:{port}", largest_bytes=100)) as dealer:
+    with closing(TcpDealer(f"tcp://far.site:{port}", max_message_bytes=100)) as dealer:
         dealer.send(b"hello")
         wait_for(lambda: dealer.receive() is None and bool(dealer.failure))
         assert "refused" in dealer.failure

@@ -1,51 +1,51 @@
-"""Outgoing: messages on their way into a TCP socket, from the memory that they lie in."""
+"""Outgoing: messages on their way into a connection, out of the memory that they lie in."""
 
-import socket
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
 
-from std_daq.streams.framing import GREETING, LENGTH
+from std_daq.streams.tcp.framing import GREETING, LENGTH
+from std_daq.streams.tcp.transport import Transport
 
 # Little, because memory that is sent in place may be overwritten while it waits; the kernel has a queue of its own.
-ENOUGH_BYTES = 2**18
-_MOST_PARTS = 64
+MAX_WAITING_BYTES = 2**18
 # A peer that asks and takes no answers costs no more, however short they are.
-_ENOUGH_PARTS = 1024
+_MAX_WAITING_PARTS = 1024
+_PARTS_A_CALL = 64
 
 
 class Outgoing:
-    """What one socket sends: several messages at once, as soon as it takes them.
+    """What one side sends: several messages at once, as soon as the connection takes them.
 
     Parameters
     ----------
-    connection
-        A socket that does not block; None where there is none yet.
+    transport
+        The connection; None where there is none yet.
 
     Attributes
     ----------
     n_waiting
-        Bytes that the socket has not taken yet.
+        Bytes that the connection has not taken yet.
     """
 
-    def __init__(self, connection: socket.socket | None = None) -> None:
-        self._socket = connection
+    def __init__(self, transport: Transport | None = None) -> None:
+        self._transport = transport
         self._parts: deque[bytes | memoryview] = deque([GREETING])
         self._n_taken = 0
         self.n_waiting = len(GREETING)
 
-    def begin(self, connection: socket.socket) -> None:
-        """Send what waits over a socket; over another one, where the one before has not taken anything."""
-        self._socket = connection
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether something is to be sent as soon as the network takes more."""
+        transport = self._transport
+        return transport is not None and (transport.has_unsent or (transport.is_open and self.n_waiting > 0))
+
+    def begin(self, transport: Transport) -> None:
+        """Send what waits over a connection; over another one, where the one before has not taken anything."""
+        self._transport = transport
 
     def put(self, message: bytes | memoryview) -> "Departure | None":
-        """Queue a message; None, and nothing is queued, where enough waits already.
-
-        Raises
-        ------
-        OSError
-            When the connection has ended.
-        """
+        """Queue a message; None, and nothing is queued, where enough waits already. Raises as `transmit`."""
         if self._has_enough:
             self.transmit()
             if self._has_enough:
@@ -57,11 +57,20 @@ class Outgoing:
         return Departure(self, self._n_taken + self.n_waiting)
 
     def transmit(self) -> None:
-        """Hand over to the socket what it takes; raises OSError when the connection has ended."""
-        parts = self._parts
-        while parts and self._socket is not None:
+        """Hand over what the connection takes.
+
+        Raises
+        ------
+        OSError
+            When the connection has ended.
+        ValueError
+            When the peer cannot be spoken with; the text says why.
+        """
+        parts, transport = self._parts, self._transport
+        # Once more where nothing is left: what was taken may not have been sent.
+        while transport is not None and (parts or transport.has_unsent):
             try:
-                n = self._socket.sendmsg(islice(parts, _MOST_PARTS))
+                n = transport.send(islice(parts, _PARTS_A_CALL))
             except BlockingIOError:
                 return
             self._n_taken += n
@@ -73,10 +82,10 @@ class Outgoing:
 
     @property
     def _has_enough(self) -> bool:
-        return self.n_waiting >= ENOUGH_BYTES or len(self._parts) >= _ENOUGH_PARTS
+        return self.n_waiting >= MAX_WAITING_BYTES or len(self._parts) >= _MAX_WAITING_PARTS
 
     def has_taken(self, n_bytes: int) -> bool:
-        """Return whether the socket has taken so many bytes in all, or takes no more."""
+        """Return whether the connection has taken so many bytes in all, or takes no more."""
         return self._n_taken >= n_bytes
 
     def end(self) -> None:

@@ -1,4 +1,4 @@
-"""Framing: how messages lie in a TCP stream. Each side greets, then sends messages, each after its length."""
+"""Framing: how messages lie in a stream of bytes. Each side greets, then sends messages, each after its length."""
 
 import struct
 
@@ -7,13 +7,14 @@ from std_daq.errors import PortError
 GREETING = b"std-daq\x01"
 LENGTH = struct.Struct("<I")
 _SCHEME = "tcp://"
-_ZMQ_GREETING = b"\xff\0\0\0\0\0\0\0"
+# How a TLS record begins that a peer sends before anything else: its type, then the major version.
+_TLS_HELLO, _TLS_ALERT = b"\x16\x03", b"\x15\x03"
 
 
 def what_is_wrong_with(greeting: bytes) -> str:
-    """Return what a greeting that is not ours tells of who sends it."""
-    if greeting == _ZMQ_GREETING:
-        return "it speaks ZMQ: it has keys and this side has none, or it is of an older version"
+    """Return what a greeting that is not ours, or the beginning of it, tells about who sends it."""
+    if greeting.startswith((_TLS_HELLO, _TLS_ALERT)):
+        return "it speaks TLS, and this side has no certificates: give it some (tls), or take away those of the other"
     if greeting[:-1] == GREETING[:-1]:
         return f"it speaks version {greeting[-1]} of this protocol, this side {GREETING[-1]}"
     return "it speaks another protocol"

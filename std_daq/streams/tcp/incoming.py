@@ -1,8 +1,7 @@
-"""Incoming: messages out of a TCP socket, the large ones straight into the memory where they are wanted."""
+"""Incoming: messages out of a connection, the large ones straight into the memory where they are wanted."""
 
-import socket
-
-from std_daq.streams.framing import GREETING, LENGTH, what_is_wrong_with
+from std_daq.streams.tcp.framing import GREETING, LENGTH, what_is_wrong_with
+from std_daq.streams.tcp.transport import Transport
 
 # So much is read where the next message is a small one, and what follows it is not known.
 READ_BYTES = 2**16
@@ -10,16 +9,17 @@ READ_BYTES = 2**16
 _READ_ON_BYTES = 2**12
 # So much of a large one is waited for, if it is not its end: waking up costs more than this takes to come.
 _WAKE_UP_BYTES = 2**20
+_NO_SPARE = memoryview(bytearray())
 
 
 class Incoming:
-    """What one socket receives.
+    """What one side receives.
 
     Parameters
     ----------
-    connection
-        A socket that does not block.
-    largest_bytes
+    transport
+        The connection.
+    max_message_bytes
         A larger message ends the connection, unless there is memory for it.
 
     Attributes
@@ -28,10 +28,10 @@ class Incoming:
         Whether the peer has said that it speaks the same.
     """
 
-    def __init__(self, connection: socket.socket, largest_bytes: int) -> None:
-        self._socket = connection
-        self._largest_bytes = largest_bytes
-        self._buffer = memoryview(bytearray(READ_BYTES + LENGTH.size + largest_bytes))
+    def __init__(self, transport: Transport, max_message_bytes: int) -> None:
+        self._transport = transport
+        self._max_message_bytes = max_message_bytes
+        self._buffer = memoryview(bytearray(READ_BYTES + LENGTH.size + max_message_bytes))
         self._start = self._end = 0
         self._length: int | None = None
         self._n_placed = 0
@@ -51,12 +51,12 @@ class Incoming:
         length = self._next_length()
         if length is None:
             return None
-        if length > self._largest_bytes:
-            raise ValueError(f"it sends a message of {length} bytes, {self._largest_bytes} at most are expected")
+        if length > self._max_message_bytes:
+            raise ValueError(f"it sends a message of {length} bytes, {self._max_message_bytes} at most are expected")
         if not self._read(length):
             return None
         self._length = None
-        return self._take(length)
+        return self._cut_off(length)
 
     def receive_into(self, memory: memoryview) -> int | None:
         """Put the next message into memory; to be called with the same memory until all of it has come.
@@ -84,7 +84,7 @@ class Incoming:
             self._n_placed += n_held
         while (n_wanted := length - self._n_placed) > 0:
             try:
-                n = self._socket.recvmsg_into([memory[self._n_placed : length], self._buffer[:_READ_ON_BYTES]])[0]
+                n = self._transport.receive_into(memory[self._n_placed : length], self._buffer[:_READ_ON_BYTES])
             except BlockingIOError:
                 self._wake_up_for(min(n_wanted, _WAKE_UP_BYTES))
                 return None
@@ -100,7 +100,7 @@ class Incoming:
         """Have the system wake up who polls for so many bytes, and not for each packet."""
         if n_bytes != self._wakes_up_for:
             self._wakes_up_for = n_bytes
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, n_bytes)
+            self._transport.wake_up_for(n_bytes)
 
     def _next_length(self) -> int | None:
         if self._length is None:
@@ -113,18 +113,25 @@ class Incoming:
         return self._length
 
     def _greet(self) -> bool:
-        if not self._read(len(GREETING)):
-            return False
-        greeting = self._take(len(GREETING))
+        try:
+            if not self._read(len(GREETING)):
+                return False
+        except ConnectionError:
+            # The alert of a side with TLS is shorter than a greeting.
+            if self._start == self._end:
+                raise
+            raise ValueError(what_is_wrong_with(self._cut_off(self._end - self._start))) from None
+        greeting = self._cut_off(len(GREETING))
         if greeting != GREETING:
             raise ValueError(what_is_wrong_with(greeting))
         self.is_greeted = True
         return True
 
-    def _take(self, n_bytes: int) -> bytes:
-        taken = bytes(self._buffer[self._start : self._start + n_bytes])
+    def _cut_off(self, n_bytes: int) -> bytes:
+        """Return what is next in the buffer, and leave it behind."""
+        cut_off = bytes(self._buffer[self._start : self._start + n_bytes])
         self._start += n_bytes
-        return taken
+        return cut_off
 
     def _read(self, n_bytes: int) -> bool:
         """Have at least so many bytes in the buffer; returns False where they have not come."""
@@ -133,7 +140,8 @@ class Incoming:
                 self._buffer[:n_held] = self._buffer[self._start : self._end]
                 self._start, self._end = 0, n_held
             try:
-                n = self._socket.recv_into(self._buffer[n_held : n_held + max(READ_BYTES, n_bytes - n_held)])
+                memory = self._buffer[n_held : n_held + max(READ_BYTES, n_bytes - n_held)]
+                n = self._transport.receive_into(memory, _NO_SPARE)
             except BlockingIOError:
                 self._wake_up_for(1)
                 return False

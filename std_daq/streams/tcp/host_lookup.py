@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HostAddress:
     """What a socket is made of, and connected to."""
 
     family: int
@@ -29,14 +29,14 @@ class HostLookup:
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
-        self._answer: list[Place] | OSError | None = None
+        self._answer: list[HostAddress] | OSError | None = None
         try:
             self._answer = self._ask(socket.AI_NUMERICHOST)
         except OSError:
             threading.Thread(target=self._run, name="host lookup", daemon=True).start()
 
-    def answer(self) -> list[Place] | None:
-        """Return where it is, the best place first; None where the answer has not come.
+    def answer(self) -> list[HostAddress] | None:
+        """Return its addresses, the best one first; None where the answer has not come.
 
         Raises
         ------
@@ -53,9 +53,9 @@ class HostLookup:
         except OSError as error:
             self._answer = error
 
-    def _ask(self, flags: int = 0) -> list[Place]:
+    def _ask(self, flags: int = 0) -> list[HostAddress]:
         try:
             found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=flags)
         except UnicodeError:
             raise OSError(f"'{self._host}' cannot be the name of a host") from None
-        return [Place(family, kind, protocol, address) for family, kind, protocol, _, address in found]
+        return [HostAddress(family, kind, protocol, address) for family, kind, protocol, _, address in found]

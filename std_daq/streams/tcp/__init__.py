@@ -1,0 +1,1 @@
+"""The connection between servers: messages over TCP, with or without TLS."""
