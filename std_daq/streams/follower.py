@@ -73,7 +73,7 @@ class RingFollower(Generic[Ring]):
 
     def read(self, limit: int = 1024) -> JournalPart | None:
         """Read what has been published since the last call, in order; None where there is nothing new."""
-        self._look()
+        self._attach_if_due()
         journal = self.journal
         if journal is None or journal.next_sequence == self.cursor:
             return None
@@ -93,7 +93,7 @@ class RingFollower(Generic[Ring]):
             self.ring.close()
             self.ring = None
 
-    def _look(self) -> None:
+    def _attach_if_due(self) -> None:
         if self.ring is not None and self.ring.is_live:
             return
         now = self._clock()

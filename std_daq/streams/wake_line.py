@@ -93,7 +93,7 @@ class WakeLine:
                 timeout_s = min(timeout_s, _RECONNECT_S)
         is_rung = False
         for descriptor, _ in self._poller.poll(timeout_s):
-            is_rung |= self._take(descriptor)
+            is_rung |= self._drain(descriptor)
         return is_rung
 
     def close(self) -> None:
@@ -102,7 +102,7 @@ class WakeLine:
             line.close()
         self._poller.close()
 
-    def _take(self, descriptor: int) -> bool:
+    def _drain(self, descriptor: int) -> bool:
         """Take all that has come over a line; returns whether anything had."""
         path, line = self._lines[descriptor]
         is_rung = False

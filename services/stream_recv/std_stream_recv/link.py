@@ -26,7 +26,7 @@ from std_daq.imaging.protocols.replication import (
     kind_of,
 )
 from std_daq.telemetry.logs import ConditionLog, get_logger
-from std_stream_recv.order import Place
+from std_stream_recv.order import SourceProgress
 from std_stream_recv.plan import LinkPlan
 from std_stream_recv.publisher import Item, ItemState
 
@@ -69,7 +69,7 @@ class Link:
         What does not change.
     connect
         Makes a connection to an address.
-    take_notes
+    write_notes
         Is given the notes of the sender's ring.
     clock
         Monotonic seconds.
@@ -94,7 +94,7 @@ class Link:
         self,
         plan: LinkPlan,
         connect: Callable[[str], Connection],
-        take_notes: Callable[[dict[str, Any]], None],
+        write_notes: Callable[[dict[str, Any]], None],
         clock: Callable[[], float],
     ) -> None:
         self.plan = plan
@@ -104,7 +104,7 @@ class Link:
         self.trouble = "not connected yet"
         self.n_sessions = self.n_unnamed = self.n_waiting = 0
         self._connect = connect
-        self._take_notes = take_notes
+        self._write_notes = write_notes
         self._clock = clock
         self._log = get_logger()
         self._conditions = ConditionLog(period_s=10.0, clock=clock)
@@ -138,9 +138,9 @@ class Link:
         return self._head is not None or bool(self._lost)
 
     @property
-    def place(self) -> Place | None:
+    def progress(self) -> SourceProgress | None:
         """Where it is in the order; None while nothing is known."""
-        return Place(self._ring, self._next_sequence, self.has_entry) if self.is_welcome else None
+        return SourceProgress(self._ring, self._next_sequence, self.has_entry) if self.is_welcome else None
 
     def begin(self, point: Point, *, pause_s: float = 0.0) -> None:
         """End the session, and have the next one begin from a point."""
@@ -158,15 +158,15 @@ class Link:
         while self.connection is not None and not (self.has_entry or self._n_chunks or self.failure):
             message = self.connection.receive()
             if message is None:
-                self._see_whether_it_ended(self.connection)
+                self._check_connection(self.connection)
                 break
             self._heard_at = self._clock()
             try:
-                self._take(message)
+                self._handle_message(message)
             except ValueError as error:
                 self._fail(f"not understood: {error}", pause_s=PAUSE_S)
 
-    def look_after(self) -> None:
+    def check_timeouts(self) -> None:
         """See what time brings: the sender may be silent, and is to know that this receiver is not."""
         now = self._clock()
         if self.connection is None:
@@ -178,7 +178,7 @@ class Link:
         if now - self._acknowledged_at > self.plan.timeout_s / KEEP_ALIVES_IN_TIMEOUT:
             self.acknowledge(self._acknowledged)
 
-    def take_entry(self) -> tuple[Item, ImageHead | None]:
+    def pop_entry(self) -> tuple[Item, ImageHead | None]:
         """Take the next entry: an item, and the head of its image, None where it is lost."""
         head, self._head = self._head, None
         if head is None:
@@ -197,11 +197,11 @@ class Link:
             return False
         n_bytes = self.connection.receive_into(memory)
         if n_bytes is None:
-            self._see_whether_it_ended(self.connection)
+            self._check_connection(self.connection)
             return False
         self._heard_at = self._clock()
         if n_bytes != len(memory):
-            self._take_end(bytes(memory[:n_bytes]), n_bytes)
+            self._handle_end(bytes(memory[:n_bytes]), n_bytes)
             return False
         self._n_chunks -= 1
         return True
@@ -253,16 +253,16 @@ class Link:
         if is_elsewhere:
             self._attempt += 1
 
-    def _see_whether_it_ended(self, connection: Connection) -> None:
+    def _check_connection(self, connection: Connection) -> None:
         if connection.failure and not self.failure:
             self._fail(connection.failure, pause_s=SHORT_PAUSE_S, is_elsewhere=not self.is_welcome)
 
-    def _take(self, message: bytes) -> None:
+    def _handle_message(self, message: bytes) -> None:
         """Take a message; raises ValueError for one that is not understood."""
         kind = kind_of(message)
         match kind:
             case Kind.WELCOME:
-                self._take_welcome(Welcome.decode(message))
+                self._handle_welcome(Welcome.decode(message))
             case Kind.REFUSED:
                 self._fail(f"refused: {decode_refusal(message)}", pause_s=PAUSE_S, is_elsewhere=True)
             case Kind.BYE:
@@ -270,39 +270,39 @@ class Link:
             case Kind.UNKNOWN:
                 self._fail("it does not know this session any more")
             case Kind.POSITION:
-                self._take_position(Position.decode(message))
+                self._handle_position(Position.decode(message))
             case Kind.NOTES | Kind.IMAGE | Kind.LOST | Kind.CHECKED if self.is_welcome:
-                self._take_data(kind, message)
+                self._handle_data(kind, message)
             case _:
                 raise ValueError(f"'{kind}' is out of place")
 
-    def _take_end(self, message: bytes, n_bytes: int) -> None:
+    def _handle_end(self, message: bytes, n_bytes: int) -> None:
         """Take what came in place of a chunk: only a word that ends the session can."""
         is_end = any(message.startswith(encode_kind(kind)) for kind in (Kind.BYE, Kind.UNKNOWN, Kind.REFUSED))
         if is_end:
-            self._take(message)
+            self._handle_message(message)
         else:
             self._fail(f"not understood: a chunk of {n_bytes} bytes", pause_s=PAUSE_S)
 
-    def _take_data(self, kind: Kind, message: bytes) -> None:
+    def _handle_data(self, kind: Kind, message: bytes) -> None:
         match kind:
             case Kind.NOTES:
-                self._take_notes(decode_notes(message))
+                self._write_notes(decode_notes(message))
             case Kind.CHECKED:
-                self._take_check(Checked.decode(message))
+                self._handle_checked(Checked.decode(message))
             case Kind.LOST:
                 entries = decode_lost(message)
                 sequences = entries["sequence"].astype(np.int64)
                 if (np.diff(sequences) <= 0).any():
                     raise ValueError("lost images out of order")
-                self._come_to(int(sequences[0]), len(entries))
+                self._advance_to(int(sequences[0]), len(entries))
                 self._lost.extend(entries[i : i + 1] for i in range(len(entries)))
             case _:
                 head = decode_image(message, self.plan.form, self._pixel_bytes)
-                self._come_to(head.sequence)
+                self._advance_to(head.sequence)
                 self._head = head
 
-    def _take_welcome(self, welcome: Welcome) -> None:
+    def _handle_welcome(self, welcome: Welcome) -> None:
         if self._unchecked:
             raise ValueError("another ring, before the images of the one before it are checked")
         if welcome.form != self.plan.form:
@@ -324,7 +324,7 @@ class Link:
         self._ring, self._next_sequence = welcome.point.ring, welcome.point.sequence
         self._log.info("source_answered", address=self.address, ring=self._ring, next_sequence=self._next_sequence)
 
-    def _take_position(self, position: Position) -> None:
+    def _handle_position(self, position: Position) -> None:
         self.n_waiting = position.n_waiting
         if not self.is_welcome:
             self.trouble = "it has no images yet"
@@ -338,12 +338,12 @@ class Link:
             self.n_unnamed += n_new
             self._conditions.warning("images_lost_unnamed", address=self.address, entries=n_new)
 
-    def _take_check(self, checked: Checked) -> None:
+    def _handle_checked(self, checked: Checked) -> None:
         while self._unchecked and self._unchecked[0].sequence < checked.next_sequence:
             item = self._unchecked.popleft()
             item.state = ItemState.LOST if item.sequence in checked.torn else ItemState.WHOLE
 
-    def _come_to(self, sequence: int, n_entries: int = 1) -> None:
+    def _advance_to(self, sequence: int, n_entries: int = 1) -> None:
         """Come to the next entries: each session goes forward only, and no further than there is credit."""
         self._n_told += n_entries
         if self._n_told - self._n_finished > self.plan.hello.credit:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class SourceProgress:
     """Where a source is in what all sources share.
 
     Parameters
@@ -23,27 +23,27 @@ class Place:
     has_entry: bool
 
 
-def first_in_order(places: Sequence[Place | None]) -> int | None:
+def first_in_order(progresses: Sequence[SourceProgress | None]) -> int | None:
     """Return the source whose entry comes next; None while one of another may still have to come before it.
 
     Parameters
     ----------
-    places
+    progresses
         Of all sources; None for one of which nothing is known.
     """
     least: int | None = None
-    for source, place in enumerate(places):
-        if place is None:
+    for source, progress in enumerate(progresses):
+        if progress is None:
             return None
-        if least is None or _precedes(place, places[least]):
+        if least is None or _precedes(progress, progresses[least]):
             least = source
     if least is None:
         return None
-    place = places[least]
-    return least if place is not None and place.has_entry else None
+    progress = progresses[least]
+    return least if progress is not None and progress.has_entry else None
 
 
-def _precedes(one: Place, other: Place | None) -> bool:
+def _precedes(one: SourceProgress, other: SourceProgress | None) -> bool:
     """Whether one comes before the other; of the same number, the entry before the one that is only promised."""
     if other is None:
         return True

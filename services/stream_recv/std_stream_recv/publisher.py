@@ -108,11 +108,11 @@ class ImagePublisher:
         """Note where it all begins."""
         self._resume.set(point)
 
-    def take_lost(self, item: Item) -> None:
+    def add_lost(self, item: Item) -> None:
         """Take an image that is lost: it is published as one that was overwritten."""
         self._items.append(item)
 
-    def take_image(self, item: Item) -> memoryview:
+    def add_image(self, item: Item) -> memoryview:
         """Take an image; returns the memory for its pixels."""
         ring = self._ring
         item.slot = ring.slot(ring.journal.next_sequence + len(self._items))

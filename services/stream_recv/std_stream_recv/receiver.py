@@ -19,7 +19,7 @@ WAIT_MS = 100
 ACKNOWLEDGE_MS = 5
 ACKNOWLEDGED_PARTS_OF_CREDIT = 8
 SHOW_S = 0.2
-ENTRIES_A_STEP = 64
+MAX_ENTRIES_A_STEP = 64
 
 
 @dataclass(slots=True)
@@ -104,15 +104,15 @@ class StreamReceiver:
         for link in self._links:
             link.advance()
         if self._publisher.published.ring == 0:
-            self._keep_beginning(self._links[0])
-        self._has_more = self._take_entries()
+            self._note_beginning(self._links[0])
+        self._has_more = self._receive_entries()
         now = self._clock()
         self._acknowledge(self._publish(), now)
         for link in self._links:
-            link.look_after()
+            link.check_timeouts()
             if link.failure:
-                self._begin_anew(link)
-        self._look_after_rings()
+                self._restart_session(link)
+        self._check_rings_agree()
         if now >= self._next_show:
             self._next_show = now + SHOW_S
             self._metrics.show(self._links)
@@ -136,34 +136,34 @@ class StreamReceiver:
         limit_ms = ACKNOWLEDGE_MS if self._n_unacknowledged else WAIT_MS
         zmq.zmq_poll(waited_for, 0 if self._has_more else limit_ms)
 
-    def _take_entries(self) -> bool:
+    def _receive_entries(self) -> bool:
         """Take and publish what is there, but not for long; returns whether there may be more."""
-        for _ in range(ENTRIES_A_STEP):
-            if not self._take_next():
+        for _ in range(MAX_ENTRIES_A_STEP):
+            if not self._receive_next():
                 return False
             self._acknowledge(self._publish(), self._clock())
         return True
 
-    def _take_next(self) -> bool:
+    def _receive_next(self) -> bool:
         """Take what comes next, as far as it is there; returns whether there may be more."""
         if self._coming is None:
             source = self._next_source()
             if source is None:
                 return False
-            self._take_entry(self._links[source])
-        return self._coming is None or self._take_pixels(self._coming)
+            self._begin_entry(self._links[source])
+        return self._coming is None or self._receive_pixels(self._coming)
 
     def _next_source(self) -> int | None:
         if len(self._links) == 1:
             return 0 if self._links[0].has_entry else None
-        return first_in_order([link.place for link in self._links])
+        return first_in_order([link.progress for link in self._links])
 
-    def _take_entry(self, link: Link) -> None:
-        item, head = link.take_entry()
+    def _begin_entry(self, link: Link) -> None:
+        item, head = link.pop_entry()
         if head is None:
-            self._publisher.take_lost(item)
+            self._publisher.add_lost(item)
         else:
-            pixels = self._publisher.take_image(item)
+            pixels = self._publisher.add_image(item)
             if head.is_checked:
                 pixels[:] = head.pixels
                 item.state = ItemState.WHOLE
@@ -172,7 +172,7 @@ class StreamReceiver:
                 return
         link.advance()
 
-    def _take_pixels(self, coming: _Coming) -> bool:
+    def _receive_pixels(self, coming: _Coming) -> bool:
         """Take the chunks of an image that are there; returns whether it has come."""
         link = self._links[coming.item.source]
         while coming.offset < len(coming.pixels):
@@ -213,7 +213,7 @@ class StreamReceiver:
         for link in self._links[: None if point.ring else 1]:
             link.begin(point)
 
-    def _keep_beginning(self, link: Link) -> None:
+    def _note_beginning(self, link: Link) -> None:
         """Remember where the first session has begun: from there on nothing is lost without a word."""
         if not link.is_welcome:
             return
@@ -221,7 +221,7 @@ class StreamReceiver:
         for other in self._links[1:]:
             other.begin(self._publisher.published)
 
-    def _begin_anew(self, link: Link) -> None:
+    def _restart_session(self, link: Link) -> None:
         """End a session, and all that waits for what it has not finished."""
         pause_s = link.pause_s
         sources = self._publisher.give_up(link.plan.source)
@@ -230,9 +230,9 @@ class StreamReceiver:
         for source in sources:
             self._links[source].begin(self._publisher.taken, pause_s=pause_s if source == link.plan.source else 0.0)
 
-    def _look_after_rings(self) -> None:
+    def _check_rings_agree(self) -> None:
         """Have all links begin anew that do not come to the same ring of the sender."""
-        rings = {link.place.ring for link in self._links if link.place is not None}
+        rings = {link.progress.ring for link in self._links if link.progress is not None}
         now = self._clock()
         if len(rings) <= 1:
             self._rings_agreed_at = now
@@ -240,4 +240,4 @@ class StreamReceiver:
             self._rings_agreed_at = now
             self._conditions.warning("sources_differ", rings=sorted(rings), remedy="give senders of one server only")
             for link in self._links:
-                self._begin_anew(link)
+                self._restart_session(link)

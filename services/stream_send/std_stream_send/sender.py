@@ -22,7 +22,7 @@ _WAIT_MS = 100
 _SENDING_WAIT_MS = 1
 _LOOK_AGAIN_S = 1.0
 _SHOW_S = 0.2
-_MESSAGES_A_STEP = 1000
+_MAX_MESSAGES_A_STEP = 1000
 _RECEIVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -109,7 +109,7 @@ class StreamSender:
         """Send what can be sent; wait at most 0.1 s for something to do."""
         self._poller.poll(self._wait_ms())
         self._doorbell.wait(0)
-        self._take_messages()
+        self._handle_messages()
         now = self._clock()
         for identity, session in list(self._sessions.items()):
             session.step()
@@ -122,7 +122,7 @@ class StreamSender:
             self._show()
         if now >= self._next_look:
             self._next_look = now + _LOOK_AGAIN_S
-            self._look_for_ring()
+            self._check_ring()
 
     def close(self) -> None:
         """Tell the receivers, and let go of everything."""
@@ -138,18 +138,18 @@ class StreamSender:
             return 0
         return _SENDING_WAIT_MS if any(session.is_sending for session in sessions) else _WAIT_MS
 
-    def _take_messages(self) -> None:
-        for _ in range(_MESSAGES_A_STEP):
+    def _handle_messages(self) -> None:
+        for _ in range(_MAX_MESSAGES_A_STEP):
             received = self._router.receive()
             if received is None:
                 break
             identity, message = received
             try:
-                self._take(identity, message)
+                self._handle_message(identity, message)
             except ValueError as error:
                 self._refuse(identity, str(error))
 
-    def _take(self, identity: bytes, message: bytes) -> None:
+    def _handle_message(self, identity: bytes, message: bytes) -> None:
         """Take a message; raises ValueError for one that is not understood."""
         match kind_of(message):
             case Kind.HELLO:
@@ -215,7 +215,7 @@ class StreamSender:
         self._metrics.show_refused(self._router.n_refused)
 
     def _count(self, session: Session) -> None:
-        counters = session.take_counters()
+        counters = session.pop_counters()
         self._metrics.count(counters)
         if counters.n_lost or counters.n_unnamed:
             self._conditions.warning(
@@ -238,7 +238,7 @@ class StreamSender:
         peer.send(message)
         peer.transmit()
 
-    def _look_for_ring(self) -> None:
+    def _check_ring(self) -> None:
         try:
             ring = self._attach()
         except SharedMemoryError:

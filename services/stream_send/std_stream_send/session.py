@@ -33,7 +33,7 @@ from std_daq.shm.journal import Journal
 from std_daq.streams.follower import RingFollower
 from std_stream_send.channel import Channel, Tracker
 
-READ_LIMIT = 256
+MAX_READ_ENTRIES = 256
 # Sequence and calibration in ImageMetadata.
 _HEADER_FIELDS = struct.Struct("<56xQ22xH")
 MAX_ENTRIES_A_STEP = 1024
@@ -175,7 +175,7 @@ class Session:
         """Entries of the ring that wait to be sent."""
         return self._follower.lag + len(self._entries)
 
-    def take_counters(self) -> SessionCounters:
+    def pop_counters(self) -> SessionCounters:
         """Return what was done since the last call."""
         counters, self._counters = self._counters, SessionCounters()
         return counters
@@ -188,12 +188,12 @@ class Session:
 
     def step(self) -> None:
         """Send what can be sent now; never waits."""
-        self._check()
-        self.has_more = self._go_on_for_long()
+        self._confirm_departed()
+        self.has_more = self._fill_channel()
         self._tell_position()
         self._flush()
         self._channel.transmit()
-        if self._check():
+        if self._confirm_departed():
             self._flush()
             self._channel.transmit()
 
@@ -210,7 +210,7 @@ class Session:
             raise SharedMemoryError("images of the ring before are still being sent")
         return self._attach()
 
-    def _check(self) -> bool:
+    def _confirm_departed(self) -> bool:
         """Find out whether the images that have left were whole up to then, and tell; returns whether any have."""
         if not (self._unchecked and self._unchecked[0].has_left):
             return False
@@ -225,7 +225,7 @@ class Session:
                 self._floor = sent.ring.journal.next_sequence - sent.ring.n_slots * 3 // 4
         self._counters.n_torn += len(torn)
         self._counters.n_lost += len(torn)
-        self._put(Checked(next_sequence, frozenset(torn)).encode())
+        self._queue(Checked(next_sequence, frozenset(torn)).encode())
         return True
 
     def _flush(self) -> bool:
@@ -245,21 +245,21 @@ class Session:
             self._told_at = self._clock()
         return True
 
-    def _go_on_for_long(self) -> bool:
+    def _fill_channel(self) -> bool:
         """Send until nothing more can be sent, but no more than is fair to the others; returns whether more can be."""
         enough = self._counters.n_bytes + MAX_BYTES_A_STEP
         for _ in range(MAX_ENTRIES_A_STEP):
-            if not (self._flush() and self._go_on()):
+            if not (self._flush() and self._prepare_next()):
                 return False
-            self._check()
+            self._confirm_departed()
             if self._counters.n_bytes >= enough:
                 return True
         return True
 
-    def _go_on(self) -> bool:
+    def _prepare_next(self) -> bool:
         """Prepare what comes next; returns whether there is anything."""
         if not len(self._entries):
-            return self._read()
+            return self._read_journal()
         ring = self._ring
         if ring is None or self.credit <= 0 or self._has_enough_unsent(ring):
             return False
@@ -271,10 +271,10 @@ class Session:
             self._passed = self._follower.cursor
         return True
 
-    def _read(self) -> bool:
+    def _read_journal(self) -> bool:
         """Read the journal on; returns whether there is anything to tell or to read."""
         follower = self._follower
-        part = follower.read(READ_LIMIT)
+        part = follower.read(MAX_READ_ENTRIES)
         n_read = 0 if part is None else part.n_lost + len(part.entries)
         if follower.ring is not None and follower.ring is not self._ring:
             self._welcome(follower.ring, follower.cursor - n_read)
@@ -294,13 +294,13 @@ class Session:
         self._told_position = None
         height, width = ring.shape
         form = ImageForm(height, width, dtype_code(ring.dtype), ring.n_modules)
-        self._put(Welcome(form, ring.n_slots, Point(ring.segment.created_ns, sequence)).encode())
+        self._queue(Welcome(form, ring.n_slots, Point(ring.segment.created_ns, sequence)).encode())
         self._calibration = None
         self._tell_notes(ring.read_notes())
 
     def _tell_notes(self, notes: dict[str, Any]) -> None:
         self._notes = notes
-        self._put(encode_notes(notes))
+        self._queue(encode_notes(notes))
 
     def _has_enough_unsent(self, ring: ImageBuffer) -> bool:
         n = len(self._unchecked)
@@ -315,7 +315,7 @@ class Session:
             if sequence >= self._floor and ring.holds(sequence):
                 break
             n += 1
-        self._put(encode_lost(self._entries[:n]))
+        self._queue(encode_lost(self._entries[:n]))
         self._counters.n_lost += n
         return n
 
@@ -335,11 +335,11 @@ class Session:
             return False
         self._follow_calibration(ring, calibration)
         if is_small:
-            self._put(join_image(metadata, missing_packets, pixels=copy))
+            self._queue(join_image(metadata, missing_packets, pixels=copy))
         else:
             sent = _Sent(ring, sequence, slot, generation)
             starts = range(0, len(pixels), CHUNK_BYTES)
-            self._put(join_image(metadata, missing_packets, n_chunks=len(starts)))
+            self._queue(join_image(metadata, missing_packets, n_chunks=len(starts)))
             for start in starts:
                 is_last = start == starts[-1]
                 self._outbox.append((pixels[start : start + CHUNK_BYTES], sent if is_last else None))
@@ -364,9 +364,9 @@ class Session:
         if (not is_new and self._clock() - self._told_at < self._keep_alive_s) or self._outbox:
             return
         self._told_position = self._passed
-        self._put(Position(self._passed, self.lag, self._n_unnamed).encode())
+        self._queue(Position(self._passed, self.lag, self._n_unnamed).encode())
 
-    def _put(self, message: bytes) -> None:
+    def _queue(self, message: bytes) -> None:
         self._outbox.append((message, None))
 
 

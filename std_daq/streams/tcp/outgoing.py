@@ -11,7 +11,7 @@ from std_daq.streams.tcp.transport import Transport
 MAX_WAITING_BYTES = 2**18
 # A peer that asks and takes no answers costs no more, however short they are.
 _MAX_WAITING_PARTS = 1024
-_PARTS_A_CALL = 64
+_MAX_PARTS_A_CALL = 64
 
 
 class Outgoing:
@@ -70,7 +70,7 @@ class Outgoing:
         # Once more where nothing is left: what was taken may not have been sent.
         while transport is not None and (parts or transport.has_unsent):
             try:
-                n = transport.send(islice(parts, _PARTS_A_CALL))
+                n = transport.send(islice(parts, _MAX_PARTS_A_CALL))
             except BlockingIOError:
                 return
             self._n_taken += n

@@ -270,7 +270,9 @@ def test_notes_that_could_not_be_read_at_first_come_with_the_next_image(
     servers.settle(1)
     if is_replaced:
         servers.replace_near_ring()
-        servers.settle_until(lambda: servers.receiver._links[0].place.ring == servers.publisher.ring.segment.created_ns)
+        servers.settle_until(
+            lambda: servers.receiver._links[0].progress.ring == servers.publisher.ring.segment.created_ns
+        )
     else:
         words = servers.publisher.ring._notes[:24].view(np.uint64)
         words[0] += 1  # as while they are written
