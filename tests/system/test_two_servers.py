@@ -1,4 +1,4 @@
-"""Images on two servers, with a bad network between them."""
+"""Images on two servers, with TLS and a bad network between them."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -14,6 +14,7 @@ from std_daq.imaging.config.paths import image_buffer_path
 from std_daq.imaging.protocols.image_metadata import ImageStatus
 from std_daq.rabbitmq.throwaway import ThrowawayBroker
 from std_daq.recording.requests import Action
+from std_daq.streams.tcp.authority import CA_FILE, Authority, Part
 from std_test_kit.beamline import Command
 from std_test_kit.network_lab import NEAR_ADDRESS, NetworkLab
 from std_test_kit.server import Server
@@ -48,7 +49,8 @@ def broker(network_lab: NetworkLab) -> Iterator[ThrowawayBroker]:
 def near(network_lab: NetworkLab, runtime: Path, shm_dir: Path, tmp_path: Path) -> Iterator[Server]:
     """The server with the detector."""
     services = {"udp-recv": "std_udp_recv", "assembler": "std_assembler", "stream-send-0": "std_stream_send"}
-    config = detector_of("near", runtime, shm_dir, tmp_path) | {"replication": {"send": [{"address": ADDRESS}]}}
+    sender = {"address": ADDRESS, "tls": tls_of(tmp_path, NEAR_ADDRESS, Part.SERVER)}
+    config = detector_of("near", runtime, shm_dir, tmp_path) | {"replication": {"send": [sender]}}
     with Server(network_lab.near, tmp_path, config, services) as server:
         yield server
 
@@ -59,11 +61,24 @@ def far(
 ) -> Iterator[Server]:
     """The server with the writer."""
     services = {"stream-recv": "std_stream_recv", "writer-agent": "std_writer_agent", "h5-writer-0": "std_h5_writer"}
-    config = detector_of("far", runtime, shm_dir, tmp_path) | {"replication": {"receive": {"sources": [ADDRESS]}}}
+    receiver = {"sources": [ADDRESS], "tls": tls_of(tmp_path, "far", Part.CLIENT)}
+    config = detector_of("far", runtime, shm_dir, tmp_path) | {"replication": {"receive": receiver}}
     # So many that no writer is too slow for the images that come at once after a cut.
     config["shared_memory"]["image_slots"] = 4 * N_SLOTS
     with Server(network_lab.far, tmp_path, config, services, {"STD_DAQ_BROKER_URL": broker.url}) as server:
         yield server
+
+
+def tls_of(folder: Path, name: str, part: Part) -> dict[str, str]:
+    """Make a certificate of one server; returns what its configuration says of it."""
+    authority = Authority(folder / "certificates")
+    authority.make()
+    cert_file, key_file = authority.issue(name, part, days=1)
+    return {
+        "ca_file": str(folder / "certificates" / CA_FILE),
+        "cert_file": str(cert_file),
+        "key_file": str(key_file),
+    }
 
 
 def detector_of(server: str, runtime: Path, shm_dir: Path, data: Path) -> dict[str, Any]:
