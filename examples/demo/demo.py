@@ -8,12 +8,12 @@ import argparse
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ import numpy as np
 from calibration import COLUMNS, ROWS, Calibration
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 from std_daq.client import DaqClient
@@ -47,6 +48,8 @@ ROWS_OF_A_PACKET = 4
 PACKETS_OF_A_FRAME = 128
 READY_TIMEOUT_S = 180.0
 RUN_TIMEOUT_S = 60.0
+LOOK_S = 0.2
+STARTING = "starting RabbitMQ and the services"
 
 
 @dataclass(frozen=True)
@@ -138,10 +141,10 @@ def free_ports(n: int) -> int:
 def services(config_file: Path, log: Path, console: Console) -> Iterator[None]:
     """Run all services with ``std-daq up``; their logs go to a file."""
     command = [sys.executable, "-m", "std_daq.cli", "up", "--config", str(config_file)]
-    with log.open("wb") as lines, console.status("starting RabbitMQ and the services") as status:
+    with log.open("wb") as lines, console.status(STARTING) as status:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=lines)
         try:
-            wait_until_ready(process, log)
+            wait_until_ready(process, log, status)
             status.stop()
             yield
         finally:
@@ -155,16 +158,32 @@ def services(config_file: Path, log: Path, console: Console) -> Iterator[None]:
         raise SystemExit(f"the services ended with exit code {process.returncode}; see {log}")
 
 
-def wait_until_ready(process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Wait for the line "ready"."""
+def wait_until_ready(process: "subprocess.Popen[bytes]", log: Path, status: Status) -> None:
+    """Wait for the line "ready"; shows meanwhile what the services compile."""
     assert process.stdout is not None
-    timer = threading.Timer(READY_TIMEOUT_S, process.terminate)
-    timer.start()
-    line = process.stdout.readline()
-    timer.cancel()
-    if line.strip() != b"ready":
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not select.select([process.stdout], [], [], LOOK_S)[0]:
+        compiling = compiled_now(log)
+        status.update(f"{STARTING}; compiling, once: {', '.join(compiling)}" if compiling else STARTING)
+        if time.monotonic() > deadline:
+            process.terminate()
+            break
+    if process.stdout.readline().strip() != b"ready":
         tail = log.read_text(errors="replace").splitlines()[-10:]
         raise SystemExit("the services did not start:\n" + "\n".join(tail))
+
+
+def compiled_now(log: Path) -> list[str]:
+    """Return the functions of which the log says that they are being compiled, not yet that they are."""
+    functions: dict[str, None] = {}
+    for line in log.read_text(errors="replace").splitlines():
+        with contextlib.suppress(ValueError, KeyError):  # not all lines are events, and the last one may be half a line
+            event = json.loads(line[line.index("{") :])
+            if event["event"] == "compiling":
+                functions[event["function"]] = None
+            elif event["event"] == "compiled":
+                functions.pop(event["function"], None)
+    return list(functions)
 
 
 def record(

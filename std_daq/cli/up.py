@@ -85,11 +85,11 @@ def _run_with_broker(
     from std_daq.amqp.broker_lookup import given_broker_address
     from std_daq.amqp.url_file import save_url_file
     from std_daq.config.paths import broker_url_file
-    from std_daq.rabbitmq.throwaway import start_broker
+    from std_daq.rabbitmq.throwaway import launch_broker
     from std_daq.telemetry.logs import get_logger
 
     given = given_broker_address(config, arguments.broker_url)
-    with start_broker(given) as broker:
+    with launch_broker(given) as broker:
         get_logger().info("broker", url=str(broker.address), is_throwaway=given is None)
         save_url_file(broker_url_file(config), broker.address.text)
         try:
@@ -117,6 +117,8 @@ def _supervise(
     is_ready = False
     try:
         supervisor.start()
+        if broker is not None:
+            broker.wait_until_ready()  # meanwhile the services start, and may have to compile
         while not stop.wait(_READY_LOOK_S):
             supervisor.step()
             if broker is not None:

@@ -14,7 +14,7 @@ from numba import extending
 from numba.core import cgutils, types
 from numba.np.arrayobj import make_array
 
-from std_daq.native.jit import njit
+from std_daq.native.jit import njit_now
 
 # numba's stubs describe an intrinsic as called by the compiler, not as called by compiled code.
 intrinsic: Any = extending.intrinsic
@@ -58,32 +58,32 @@ def _fence(typing_context: Any) -> Any:
     return types.void(), generate
 
 
-@njit(_WORD(_SEEN, _INDEX))
+@njit_now(_WORD(_SEEN, _INDEX))
 def load_acquire(words: np.ndarray, index: int) -> int:
     """Return a word; what the writer wrote before it is visible afterwards."""
     return _load(words, index)
 
 
-@njit(_NOTHING(_CHANGED, _INDEX, _WORD))
+@njit_now(_NOTHING(_CHANGED, _INDEX, _WORD))
 def store_release(words: np.ndarray, index: int, value: int) -> None:
     """Write a word; all that was written before it is visible to whoever reads it."""
     _store(words, index, np.uint64(value))
 
 
-@njit(_NOTHING(_CHANGED, _INDEX, _WORD))
+@njit_now(_NOTHING(_CHANGED, _INDEX, _WORD))
 def publish(words: np.ndarray, index: int, value: int) -> None:
     """Write a word as `store_release` does, and before all that is written afterwards."""
     _store(words, index, np.uint64(value))
     _fence()
 
 
-@njit(_NOTHING())
+@njit_now(_NOTHING())
 def fence() -> None:
     """Keep reads and writes before this line before those after it."""
     _fence()
 
 
-@njit(_WORD(_CHANGED, _INDEX))
+@njit_now(_WORD(_CHANGED, _INDEX))
 def begin_write(generations: np.ndarray, index: int) -> int:
     """Mark a slot as being written (odd) and return that generation; the slot's contents may be changed afterwards."""
     odd = (_load(generations, index) + np.uint64(1)) | np.uint64(1)
@@ -92,7 +92,7 @@ def begin_write(generations: np.ndarray, index: int) -> int:
     return odd
 
 
-@njit(_WORD(_CHANGED, _INDEX))
+@njit_now(_WORD(_CHANGED, _INDEX))
 def end_write(generations: np.ndarray, index: int) -> int:
     """Mark a slot as whole (even) and return that generation."""
     even = (_load(generations, index) | np.uint64(1)) + np.uint64(1)
@@ -100,7 +100,7 @@ def end_write(generations: np.ndarray, index: int) -> int:
     return even
 
 
-@njit(types.boolean(_SEEN, _INDEX, _WORD))
+@njit_now(types.boolean(_SEEN, _INDEX, _WORD))
 def is_unchanged(generations: np.ndarray, index: int, generation: int) -> bool:
     """Return whether a slot still has the even generation that was read before its contents were."""
     _fence()

@@ -1,34 +1,157 @@
-"""Compiles the hot loops into the cache on disk: ``python -m std_daq.native.compilation``, once after an installation.
+"""Compiles ahead, on all cores: ``python -m std_daq.native.compilation [--config FILE]``.
 
-Who has compiled code names it in the entry point group ``std_daq.compiled``: a module whose functions are compiled as
-it is imported, or a function that compiles those that are compiled at their first call. Services and detectors that a
-site has installed are found in the same way, and every start is as quick as any other.
+A service compiles what it needs as it starts, and keeps the machine code for its next start. Ahead, everything is
+compiled where the first start has to be as quick as any other: in images, and before tests.
+
+With ``--config`` only that is compiled which the services of this configuration need: for a JUNGFRAU whose images are
+in keV the receive loop, the correction to energies, and the compression of float32.
+
+Who has compiled code names it in the entry point group ``std_daq.compiled``. An entry is one of two things:
+
+- a module of kernels. Each kernel in it is compiled for each type of pixels that it is declared for. Where a
+  configuration is given, modules are left out.
+- a function that takes the path of the configuration, or None, and compiles what is needed for it.
+
+Detectors and services that a site has installed are found in the same way.
 """
 
+import argparse
+import hashlib
+import multiprocessing
+import os
 import sys
 import time
-from importlib.metadata import entry_points
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from types import ModuleType
+from typing import TextIO
+
+from std_daq.native.compiling import compiling, is_compiled
+from std_daq.native.jit import Kernel
 
 ENTRY_POINT_GROUP = "std_daq.compiled"
+_LOOK_S = 0.2
 
 
-def compile_all() -> list[str]:
-    """Compile everything, or find it in the cache; returns the names of what there is."""
-    entries = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name)
-    for entry in entries:
-        compiled = entry.load()
-        if not isinstance(compiled, ModuleType):
-            compiled()
-    return [entry.name for entry in entries]
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one process compiles at a stretch: all of a function's entry, or a kernel for one type of pixels."""
+
+    entry: EntryPoint
+    kernel: str = ""
+    pixel: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+        return ".".join(filter(None, (self.entry.name, self.kernel, self.pixel)))
+
+    def compile(self, config_file: Path | None) -> None:
+        """Compile it, or find it in the cache."""
+        loaded = self.entry.load()
+        if self.kernel:
+            getattr(loaded, self.kernel).compile(self.pixel)
+        else:
+            loaded(config_file)
 
 
-def main() -> int:
-    """Compile, and say what and how long it took; returns the exit code."""
+def units(config_file: Path | None) -> list[Unit]:
+    """Return what there is to compile, for a configuration or at all; what may take longest comes first."""
+    functions, kernels = [], []
+    for entry in _entries():
+        loaded = entry.load()
+        if not isinstance(loaded, ModuleType):
+            functions.append(Unit(entry))
+        elif config_file is None:
+            kernels += list(_units_of(entry, loaded))
+    return functions + kernels
+
+
+def compile_units(wanted: Sequence[Unit], config_file: Path | None, progress: Callable[[int, list[str]], None]) -> None:
+    """Compile in one process for each core.
+
+    Parameters
+    ----------
+    progress
+        Called now and then with the number of units that are done, and the names of those that are being compiled.
+    """
+    n_processes = min(len(os.sched_getaffinity(0)), len(wanted))
+    with ProcessPoolExecutor(n_processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        begun: dict[Future[None], str] = {pool.submit(unit.compile, config_file): unit.name for unit in wanted}
+        left = set(begun)
+        while left:
+            waiting = [name for future, name in begun.items() if future in left]
+            progress(len(begun) - len(left), waiting[:n_processes])
+            done, left = wait(left, _LOOK_S, return_when="FIRST_EXCEPTION")
+            for future in done:
+                future.result()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Compile, and say how long it took; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m std_daq.native.compilation", description="Compile ahead.")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="only what the services of this configuration need")
+    config_file: Path | None = parser.parse_args(argv).config
+    everything = _name_of_everything()
+    if is_compiled(everything):
+        return 0
     began_at = time.monotonic()
-    names = compile_all()
-    sys.stdout.write(f"compiled in {time.monotonic() - began_at:.0f} s: {', '.join(names)}\n")
+    if config_file is not None:
+        n_units = _compile(config_file)
+    else:
+        with compiling(everything, is_told=False):
+            n_units = _compile(None)
+    sys.stdout.write(f"compiled in {time.monotonic() - began_at:.0f} s: {n_units} units\n")
     return 0
+
+
+def _compile(config_file: Path | None) -> int:
+    wanted = units(config_file)
+    line = _ProgressLine(sys.stderr, len(wanted))
+    compile_units(wanted, config_file, line.show)
+    line.clear()
+    return len(wanted)
+
+
+class _ProgressLine:
+    """One line on a terminal that is written over; nothing where there is no terminal."""
+
+    def __init__(self, output: TextIO, n_units: int) -> None:
+        self._output = output
+        self._n_units = n_units
+        self._began_at = time.monotonic()
+
+    def show(self, n_done: int, names: list[str]) -> None:
+        if self._output.isatty():
+            seconds = time.monotonic() - self._began_at
+            text = f"compiling, once: {n_done} of {self._n_units}, {seconds:.0f} s, now {', '.join(names)}"
+            columns = os.get_terminal_size(self._output.fileno()).columns
+            self._output.write(f"\r\x1b[K{text[: columns - 1]}")
+            self._output.flush()
+
+    def clear(self) -> None:
+        if self._output.isatty():
+            self._output.write("\r\x1b[K")
+            self._output.flush()
+
+
+def _entries() -> list[EntryPoint]:
+    return sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: (entry.name, entry.value))
+
+
+def _units_of(entry: EntryPoint, module: ModuleType) -> Iterator[Unit]:
+    for name, value in vars(module).items():
+        if isinstance(value, Kernel) and value.__module__ == module.__name__:
+            yield from (Unit(entry, name, pixel) for pixel in value.pixels)
+
+
+def _name_of_everything() -> str:
+    """Return a name for all that is installed now."""
+    installed = "\n".join(f"{entry.name} {entry.value}" for entry in _entries())
+    return f"everything-{hashlib.sha256(installed.encode()).hexdigest()[:16]}"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
 """Compiles the loop that sends packets."""
 
+from pathlib import Path
+
+from std_daq.native.compiling import compiling
 from std_daq.packets.sending import PacketSender
 
 
-def compile_sending() -> None:
-    """Compile the loop, or find it in the cache; sends nothing."""
-    PacketSender("127.0.0.1", 9).close()
+def compile_sending(config_file: Path | None) -> None:
+    """Compile the loop, which is the same for all detectors; for a configuration nothing, as no service sends."""
+    if config_file is None:
+        with compiling("std_daq.packets.sending"):
+            PacketSender("127.0.0.1", 9).close()

@@ -69,15 +69,25 @@ class GivenBroker:
 
     address: BrokerAddress
 
+    def wait_until_ready(self) -> None:
+        """Do nothing."""
+
     def revive(self) -> None:
         """Do nothing."""
 
 
 @contextmanager
-def start_broker(given: BrokerAddress | None) -> Iterator[GivenBroker | ThrowawayBroker]:
-    """Yield a broker: the one at the address given, else a throwaway node that ends with the context."""
+def launch_broker(given: BrokerAddress | None) -> Iterator[GivenBroker | ThrowawayBroker]:
+    """Yield a broker: the one at the address given, else a throwaway node that ends with the context.
+
+    The node has begun to start, which takes some seconds: `wait_until_ready` waits for it.
+    """
     if given is not None:
         yield GivenBroker(given)
         return
-    with ThrowawayBroker() as broker:
+    broker = ThrowawayBroker()
+    try:
+        broker.launch()
         yield broker
+    finally:
+        broker.close()

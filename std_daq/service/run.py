@@ -19,6 +19,7 @@ from std_daq.config.load import read_config
 from std_daq.config.paths import make_runtime_dir
 from std_daq.config.platform import PlatformConfig
 from std_daq.errors import ConfigError, StdDaqError
+from std_daq.native.compiling import observed_by
 from std_daq.service.arguments import service_parser
 from std_daq.service.description import ServiceDescription
 from std_daq.service.end_with_supervisor import end_with_supervisor
@@ -101,7 +102,10 @@ def run_service(
     _stop_on_signals(stop)
     end_with_supervisor()
     try:
-        with Presence(arguments.metrics_port, Readiness(hold.last_reason or "it is starting")) as presence:
+        with (
+            observed_by(_log_compiling),
+            Presence(arguments.metrics_port, Readiness(hold.last_reason or "it is starting")) as presence,
+        ):
             try:
                 context = _prepare(description, arguments, hold.log_file, stop)
                 presence.appear(context.config, context.instance, context.registry)
@@ -155,6 +159,14 @@ def _live(service: Service, presence: Presence, stop: threading.Event) -> None:
         presence.readiness.end()
         service.close()
     log.info("ended")
+
+
+def _log_compiling(function: str, seconds: float | None) -> None:
+    """Say what takes the first start of a service so long."""
+    if seconds is None:
+        get_logger().info("compiling", function=function)
+    else:
+        get_logger().info("compiled", function=function, seconds=round(seconds, 2))
 
 
 def _in_words(error: StdDaqError, config: Path) -> str:

@@ -12,7 +12,7 @@ import pytest
 from std_daq.amqp.address import BrokerAddress
 from std_daq.errors import BrokerError
 from std_daq.rabbitmq import node as rabbit_node
-from std_daq.rabbitmq.throwaway import ThrowawayBroker, start_broker
+from std_daq.rabbitmq.throwaway import ThrowawayBroker, launch_broker
 
 PARENT = """
 import time
@@ -127,11 +127,13 @@ def test_server_that_ends_at_once_is_told_with_its_last_words(monkeypatch: pytes
 
 def test_given_url_starts_nothing() -> None:
     address = BrokerAddress.parse("amqp://elsewhere")
-    with start_broker(address) as broker:
+    with launch_broker(address) as broker:
+        broker.wait_until_ready()
         broker.revive()
         assert broker.address == address
 
 
 def test_throwaway_node_is_started_without_url() -> None:
-    with start_broker(None) as broker:
+    with launch_broker(None) as broker:
+        broker.wait_until_ready()
         connect(broker.address.text)

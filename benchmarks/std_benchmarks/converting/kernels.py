@@ -4,12 +4,12 @@ import numpy as np
 from numba import float32, types, uint16, void
 from numpy.typing import NDArray
 
-from std_daq.native.jit import njit
+from std_daq.native.jit import kernel
 
 _PLANES = types.Array(float32, 2, "C")
 
 
-@njit(void(types.Array(uint16, 1, "C"), _PLANES, _PLANES, float32[::1]))
+@kernel(void(types.Array(uint16, 1, "C"), _PLANES, _PLANES, float32[::1]))
 def three_branches(
     raw: NDArray[np.uint16],
     pedestals: NDArray[np.float32],

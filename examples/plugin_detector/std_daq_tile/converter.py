@@ -37,6 +37,7 @@ class TileConverter:
         self._max_counts = np.uint16(max_counts)
         self._fill = fill
         self._gaps = gap_pixels(shape, placements, MODULE)
+        place_chips.compile("uint16")  # now, not as the first image comes
 
     def convert(
         self,

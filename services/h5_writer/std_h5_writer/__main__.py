@@ -17,6 +17,7 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     """Build the parts of the service and put them together."""
     from std_daq.imaging.config.paths import image_buffer_path
     from std_daq.imaging.detectors.registry import open_detector
+    from std_daq.imaging.files import compression
     from std_daq.recording.addresses import store_address, store_reports_address
     from std_daq.recording.output_roots import check_output_roots
     from std_daq.streams.queue import PullQueue
@@ -33,7 +34,9 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     writer: int = context.arguments.writer
     owner = FileOwner(config.writer_user_id)
     check_output_roots(config, owner.identity())
-    describer = RunDescriber(config, open_detector(config))
+    detector = open_detector(config)
+    describer = RunDescriber(config, detector)
+    compression.compile_for(detector.image_dtype.itemsize)
     compressor = OrderedCompressor(config.writer.n_compression_threads)
     return H5Writer(
         inbox=PullQueue(store_address(config, writer), bind=False),

@@ -6,7 +6,9 @@ The loop is the same for all detectors.
 import tempfile
 from pathlib import Path
 
+from std_daq.config.system import load_any_config
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
 from std_udp_recv.port import make_port
 from std_udp_recv.port_receiver import compile_receiver
@@ -22,8 +24,12 @@ _LAYOUT = PacketLayout(
 )
 
 
-def compile_loop() -> None:
-    """Compile the loop, or find it in the cache."""
+def compile_loop(config_file: Path | None) -> None:
+    """Compile the loop; for a configuration without packets, as on a server that receives images, nothing."""
+    if config_file is not None:
+        config = load_any_config(config_file)
+        if not isinstance(config, DetectorConfig) or config.replication.receive is not None:
+            return
     with tempfile.TemporaryDirectory() as folder:
         ring, _ = FrameBuffer.create(
             Path(folder) / "ring",

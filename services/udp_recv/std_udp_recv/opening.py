@@ -83,7 +83,6 @@ def open_ports(
             )
             if not receivers:
                 compile_receiver(state)
-                log.info("compiled", seconds=round(time.monotonic() - started_s, 2))
             udp_socket = UdpSocket(udp.address, config.start_udp_port + port, udp.socket_buffer_bytes, gro=udp.gro)
             receiver = PortReceiver(
                 state,

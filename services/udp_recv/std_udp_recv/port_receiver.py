@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from std_daq.errors import PortError
 from std_daq.native.atomics import load_acquire, store_release
+from std_daq.native.compiling import compiling
 from std_daq.telemetry.logs import get_logger
 from std_udp_recv.loop_kernels import make_loop_state, receive
 from std_udp_recv.port import Port
@@ -157,5 +158,6 @@ def compile_receiver(port: Port) -> None:
     """Compile the loop, or load it from the cache, so that no packet has to wait for it."""
     stopped = np.ones(1, np.uint64)
     wake_fd = os.eventfd(0, os.EFD_CLOEXEC)
-    receive(port, make_loop_state(stopped, socket=-1, wake_fd=wake_fd, idle_ns=0, budget_us=0))
+    with compiling("std_udp_recv.receive"):
+        receive(port, make_loop_state(stopped, socket=-1, wake_fd=wake_fd, idle_ns=0, budget_us=0))
     os.close(wake_fd)

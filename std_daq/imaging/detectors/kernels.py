@@ -16,7 +16,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from std_daq.native.jit import njit
+from std_daq.native.jit import kernel, njit
 from std_daq.native.line_stores import copy_pixels, fetch_ends, order_stores
 
 # Signatures take read-only arrays, which writable ones convert to: readers of a ring may map it either way.
@@ -70,7 +70,7 @@ def fetch_row_ahead(
         fetch_ends(image, row_in_image(row + ROWS_AHEAD, chip, gap, y_first, y_step), x, chip)
 
 
-@njit([_place_chips_signature(pixel) for pixel in (types.uint8, types.uint16, types.uint32)])
+@kernel({str(pixel): _place_chips_signature(pixel) for pixel in (types.uint8, types.uint16, types.uint32)})
 def place_chips(
     pixels: NDArray[Any],
     received: NDArray[np.uint64],

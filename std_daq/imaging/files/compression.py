@@ -88,6 +88,12 @@ def library_path() -> Path:
     return _codec().path
 
 
+def compile_for(itemsize: int) -> None:
+    """Compile what compresses pixels of so many bytes, so that no image has to wait for it."""
+    if itemsize in ITEM_SIZES:
+        compress_blocks.compile(f"uint{8 * itemsize}")
+
+
 def bound(n_bytes: int, itemsize: int) -> int:
     """Return how many bytes the chunk of an image of `n_bytes` takes at most."""
     codec = _codec()

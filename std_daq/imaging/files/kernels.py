@@ -16,7 +16,7 @@ from numba import extending
 from numba.core import types
 from numpy.typing import NDArray
 
-from std_daq.native.jit import njit
+from std_daq.native.jit import kernel, njit
 
 ITEM_SIZES = (1, 2, 4, 8)
 """Of the elements that there is compiled code for."""
@@ -110,20 +110,20 @@ def _shuffle_at(image: NDArray[Any], source: Any, n: Any, target: Any) -> None:
         at += _FEWEST
 
 
-def _images(*others: Any) -> list[Any]:
+def _images(*others: Any) -> dict[str, Any]:
     """Return a signature for each size of the elements."""
     kinds = (types.uint8, types.uint16, types.uint32, types.uint64)
-    return [types.int64(types.Array(kind, 1, "C", readonly=True), *others) for kind in kinds]
+    return {str(kind): types.int64(types.Array(kind, 1, "C", readonly=True), *others) for kind in kinds}
 
 
-@njit(_images(types.uint8[::1]))
+@kernel(_images(types.uint8[::1]))
 def shuffle(image: NDArray[Any], out: NDArray[np.uint8]) -> int:
     """Shuffle one block, (n,) with n a multiple of 8, into as many bytes; returns how many."""
     _shuffle_at(image, np.uint64(image.ctypes.data), np.uint64(image.size), np.uint64(out.ctypes.data))
     return image.size * image.itemsize
 
 
-@njit(_images(types.int64, types.uint64, types.uint8[::1], types.uint8[::1]))
+@kernel(_images(types.int64, types.uint64, types.uint8[::1], types.uint8[::1]))
 def compress_blocks(
     image: NDArray[Any], block_size: int, compress: int, block: NDArray[np.uint8], out: NDArray[np.uint8]
 ) -> int:

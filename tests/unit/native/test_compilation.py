@@ -3,7 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from std_daq.native.compilation import compile_all
+from std_daq.native.compilation import units
+from std_daq.native.jit import Kernel
 
 PROJECT = Path(__file__).parents[3]
 
@@ -47,10 +48,18 @@ def run(program: str, cache: Path, *arguments: str) -> str:
 
 
 def test_no_kernels_are_forgotten() -> None:
-    compile_all()
+    for unit in units(None):
+        unit.compile(None)
     files = [*PROJECT.glob("std_daq/**/*kernels.py"), *PROJECT.glob("services/*/std_*/**/*kernels.py")]
-    loaded = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
-    assert set(files) - loaded == set()
+    loaded = {
+        Path(module.__file__): module for module in list(sys.modules.values()) if getattr(module, "__file__", None)
+    }
+    assert set(files) - loaded.keys() == set()
+    kernels = [value for file in files if file in loaded for value in vars(loaded[file]).values()]
+    not_compiled = {
+        kernel.__name__: kernel.pixels for kernel in kernels if isinstance(kernel, Kernel) and kernel.pixels
+    }
+    assert not_compiled == {}
 
 
 def test_rings_are_used_without_compiling_once_that_was_done_ahead(tmp_path: Path) -> None:

@@ -40,7 +40,12 @@ class EigerConverter:
         self._deactivated = frozenset(config.deactivate)
         self._fill = fill_value
         self._gaps = gap_pixels(config.image_shape, placements, QUARTER)
-        self._place = place_nibbles if config.bit_depth == 4 else place_chips
+        if config.bit_depth == 4:
+            self._place = place_nibbles
+            place_nibbles.compile()
+        else:
+            self._place = place_chips
+            place_chips.compile(image_dtype.name)
         # 4-bit pixels stay packed: half as many bytes as columns.
         self._raw_dtype = image_dtype
         self._rows_per_unit = PAYLOAD_BYTES * 8 // (QUARTER.columns * config.bit_depth)

@@ -13,14 +13,14 @@ from std_daq.imaging.detectors.kernels import (
     row_in_image,
     set_pixels,
 )
-from std_daq.native.jit import njit
+from std_daq.native.jit import kernel
 from std_daq.native.line_stores import order_stores, unpack_nibbles
 
 _PACKED = types.Array(types.uint8, 2, "C", readonly=True)
 _NUMBER = types.int64
 
 
-@njit(
+@kernel(
     types.void(_PACKED, BITMAP, *[_NUMBER] * 3, types.uint8[:, ::1], *[_NUMBER] * 4, types.uint8),
 )
 def place_nibbles(

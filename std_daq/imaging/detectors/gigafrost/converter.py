@@ -30,6 +30,7 @@ class GigafrostConverter:
         self._places = places
         self._deactivated = frozenset(deactivated)
         self._fill = fill_value
+        unpack_rows.compile()
 
     def convert(
         self,

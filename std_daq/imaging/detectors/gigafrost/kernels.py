@@ -5,10 +5,10 @@ from numba import int64, types, uint8, uint16, void
 from numpy.typing import NDArray
 
 from std_daq.imaging.detectors.kernels import BITMAP, index, is_received, set_pixels
-from std_daq.native.jit import njit
+from std_daq.native.jit import kernel
 
 
-@njit(
+@kernel(
     void(types.Array(uint8, 2, "C", readonly=True), BITMAP, uint16[:, ::1], int64, int64, int64, uint16),
 )
 def unpack_rows(

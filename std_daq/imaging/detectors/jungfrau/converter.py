@@ -46,6 +46,7 @@ class JungfrauConverter:
         self._are_gaps_spread = self._grid.gap > 0 and options.double_pixels != "keep"
         self._filled = WHOLE_RECTANGLE if self._are_gaps_spread else self._grid
         self._gaps = gap_pixels(config.image_shape, placements, self._filled)
+        self._compile()
 
     @property
     def calibration(self) -> tuple[CalibrationFile, ...]:
@@ -75,6 +76,10 @@ class JungfrauConverter:
     def reload(self) -> "JungfrauConverter | None":
         """Return None: there are no files."""
         return None
+
+    def _compile(self) -> None:
+        """Compile what `_place` calls, so that no image has to wait for it."""
+        place_chips.compile("uint16")
 
     def _place(
         self,
@@ -132,6 +137,12 @@ class CorrectingConverter(JungfrauConverter):
         if self._tables.is_current():
             return None
         return CorrectingConverter(self._config, self._options, self._placements, self._fill)
+
+    def _compile(self) -> None:
+        correct = correct_to_energy if self._options.factor is None else correct_to_counts
+        correct.compile()
+        if self._are_gaps_spread:
+            spread_double_pixels.compile("float32" if self._options.factor is None else "int32")
 
     def _place(
         self,

@@ -19,7 +19,7 @@ from numba import boolean, float32, int32, int64, types, uint16, uint32, uint64,
 from numpy.typing import NDArray
 
 from std_daq.imaging.detectors.kernels import BITMAP, index, is_received, left_of_chip, row_in_image, set_pixels
-from std_daq.native.jit import njit
+from std_daq.native.jit import kernel, njit
 
 N_CODES = 4
 NUMBERS_PER_PIXEL = 2 * N_CODES
@@ -115,7 +115,7 @@ def _correct(
                 _reverse(image, y, x, chip)
 
 
-@njit(
+@kernel(
     void(_RAW, BITMAP, *_NUMBERS[:3], _TABLE, _TABLE, float32[:, ::1], *_NUMBERS, float32),
 )
 def correct_to_energy(
@@ -151,7 +151,7 @@ def correct_to_energy(
     )  # fmt: skip
 
 
-@njit(
+@kernel(
     void(_RAW, BITMAP, *_NUMBERS[:3], _TABLE, _TABLE, float32, int32[:, ::1], *_NUMBERS, int32),
     error_model="numpy",  # Python's would look for a factor of 0 at each pixel, and no vector code would come of it
 )
@@ -188,9 +188,7 @@ def _spread(image: NDArray[Any], y: int, x: int, y_gap: int, x_gap: int, is_shar
         image[y_gap, x_gap] = value
 
 
-@njit(
-    [void(pixel[:, ::1], int64, *_NUMBERS, boolean, pixel) for pixel in (float32, int32)],
-)
+@kernel({str(pixel): void(pixel[:, ::1], int64, *_NUMBERS, boolean, pixel) for pixel in (float32, int32)})
 def spread_double_pixels(
     image: NDArray[Any],
     chip: int,
@@ -228,7 +226,7 @@ def spread_double_pixels(
         _spread(image, y + 3 * y_step, x, y + 2 * y_step, x, is_shared, fill)
 
 
-@njit(void(_RAW, int64[::1]))
+@kernel(void(_RAW, int64[::1]))
 def count_codes(raw: NDArray[np.uint16], n_pixels: NDArray[np.int64]) -> None:
     """Count the pixels of each gain code; ``n_pixels`` (4,) is set."""
     n_pixels[:] = 0
@@ -237,7 +235,7 @@ def count_codes(raw: NDArray[np.uint16], n_pixels: NDArray[np.int64]) -> None:
             n_pixels[raw[row, column] >> np.uint16(14)] += 1
 
 
-@njit(void(_RAW, int64, uint64[:, ::1], uint64[:, ::1], uint32[:, ::1]))
+@kernel(void(_RAW, int64, uint64[:, ::1], uint64[:, ::1], uint32[:, ::1]))
 def accumulate(
     raw: NDArray[np.uint16],
     code: int,
