@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from std_daq.native.compilation import units
 from std_daq.native.jit import Kernel
 
@@ -47,6 +49,7 @@ def run(program: str, cache: Path, *arguments: str) -> str:
     return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=110).stdout
 
 
+@pytest.mark.timeout(600)  # compiles all of them, where nobody has before
 def test_no_kernels_are_forgotten() -> None:
     for unit in units(None):
         unit.compile(None)
