@@ -1,7 +1,6 @@
 """Opening the ports of a receiver, as the configuration says."""
 
 import os
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 
@@ -69,7 +68,6 @@ def open_ports(
     """
     udp = config.udp
     log = get_logger()
-    started_s = time.monotonic()
     receivers: list[PortReceiver] = []
     with ExitStack() as opened:
         for port, module in module_of_port.items():
