@@ -1,5 +1,7 @@
 """Hooks of MkDocs: files outside docs/ that pages link to become pages, and no page fetches from elsewhere.
 
+What the site says of each service is taken from the service: its description and its README.md.
+
 The Markdown is written for a repository: a page links to `../../services/udp_recv/README.md` or to a test. A site has
 only what lies in docs/. So each linked file outside docs/ becomes a page `repository/<path>`, and links lead there.
 """
@@ -16,10 +18,16 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from std_daq.service.description import ServiceDescription
+from std_daq.service.registry import service_descriptions
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PREFIX = "repository"
 DECISIONS = "explanations/decisions/README.md"
+SERVICES = "reference/services.md"
+TABLE = "<!-- table of the services -->"
+METRICS = "<!-- metrics of the services -->"
 CODE_OR_LINK = re.compile(
     r"^ *(`{3,}).*?^ *\1|`[^`\n]+`|(?P<text>!?\[(?:[^\]`]|`[^`]*`)*\])\((?P<link>[^)\s]+)\)", re.MULTILINE | re.DOTALL
 )
@@ -32,8 +40,8 @@ LANGUAGES = {".py": "python", ".json": "json", ".toml": "toml", ".yaml": "yaml",
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Add each decision to the menu, after the list of them."""
-    _append_decisions(config.nav or [])
+    """Add each decision to the menu after the list of them, and each service after the page on all services."""
+    _fill_menu(config.nav or [])
     return config
 
 
@@ -41,6 +49,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add a page for each file outside docs/ that is linked to, also from one of these pages."""
     waiting = [Path(file.abs_src_path) for file in files.documentation_pages() if file.abs_src_path]
     seen = set(waiting)
+    for page in map(page_of, own_services()):
+        seen.add(page)
+        files.append(File.generated(config, place_of(page), content=content_of(page)))
+        waiting.append(page)
     while waiting:
         for target in linked(waiting.pop()):
             if target in seen or target.is_relative_to(DOCS):
@@ -53,7 +65,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Let each relative link lead to where its target is in the site."""
+    """Fill in what is said of each service, and let each relative link lead to where its target is in the site."""
+    markdown = markdown.replace(TABLE, _table_of_services()).replace(METRICS, _metrics_of_services())
     source = source_of(page.file.src_uri)
 
     def changed(match: re.Match[str]) -> str:
@@ -87,14 +100,46 @@ def on_post_page(output: str, page: Page, **_: Any) -> str:
     return output
 
 
-def _append_decisions(menu: list[Any]) -> None:
+def _fill_menu(menu: list[Any]) -> None:
     if DECISIONS in menu:
         folder = (DOCS / DECISIONS).parent
         menu += [path.relative_to(DOCS).as_posix() for path in sorted(folder.glob("[0-9]*.md"))]
+    if SERVICES in menu:
+        at = menu.index(SERVICES) + 1
+        menu[at:at] = [{service.name: place_of(page_of(service))} for service in own_services()]
     for item in menu:
         for entries in item.values() if isinstance(item, dict) else ():
             if isinstance(entries, list):
-                _append_decisions(entries)
+                _fill_menu(entries)
+
+
+def own_services() -> list[ServiceDescription[Any]]:
+    """Return the services of this repository; others may be installed beside them."""
+    return [service for service in service_descriptions() if page_of(service).is_file()]
+
+
+def page_of(service: ServiceDescription[Any]) -> Path:
+    """Return the README.md of a service."""
+    return ROOT / "services" / service.name.replace("-", "_") / "README.md"
+
+
+def _table_of_services() -> str:
+    rows = [f"| [{service.name}]({_from_reference(service)}) | {service.summary} |" for service in own_services()]
+    return "\n".join(["| service | what it does |", "|---|---|", *rows])
+
+
+def _metrics_of_services() -> str:
+    """Return the metrics of all services as one page has them: links lead from docs/reference/ now."""
+    parts = []
+    for service in own_services():
+        section = page_of(service).read_text().split("\n## Metrics\n")[1].split("\n## ")[0]
+        section = section.replace("](../../docs/reference/", "](").replace("](#", f"]({_from_reference(service)}#")
+        parts.append(f"### {service.name}\n{section}")
+    return "\n".join(parts)
+
+
+def _from_reference(service: ServiceDescription[Any]) -> str:
+    return posixpath.relpath(page_of(service), DOCS / "reference")
 
 
 def linked(document: Path) -> Iterator[Path]:

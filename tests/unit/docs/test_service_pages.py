@@ -16,8 +16,3 @@ def test_page_of_a_service_has_the_anatomy_of_all(service: str) -> None:
     assert text.startswith(f"# {service}\n\n`std-{service.replace('_', '-')} --config detector.json")
     headings = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
     assert [heading for heading in headings if heading in ANATOMY] == ANATOMY
-
-
-def test_index_names_all_services() -> None:
-    text = (ROOT / "docs" / "reference" / "services.md").read_text()
-    assert set(re.findall(r"\(\.\./\.\./services/(\w+)/README\.md\)", text)) == set(SERVICES)
