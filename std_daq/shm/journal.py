@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.native.atomics import fence, load_acquire, publish, store_release
+from std_daq.native.ordered_words import fence, load_acquire, publish, store_release
 
 # The words of a journal: next_sequence on a cache line of its own, then (ring, sequence) for each source of the writer.
 CONTROL_WORDS = 128

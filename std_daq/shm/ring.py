@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import SharedMemoryError
-from std_daq.native.atomics import begin_write, end_write, is_unchanged, load_acquire, store_release
+from std_daq.native.ordered_words import begin_write, end_write, is_unchanged, load_acquire, store_release
 from std_daq.shm.journal import CONTROL_WORDS, Journal
 from std_daq.shm.segment import PAGE, Segment
 
