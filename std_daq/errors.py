@@ -7,6 +7,7 @@
     │   └── CalibrationError   a pedestal, gain or mask file is missing or does not fit    exit 2
     ├── ResourceError          the machine does not give what was asked for                exit 1
     │   ├── SharedMemoryError  a ring cannot be made, found or attached
+    │   │   └── MissingRingError  nobody has made it yet
     │   └── PortError          an address or port is taken or not allowed
     ├── BrokerError            RabbitMQ is away or refuses
     │   └── MissingExchangeError  nobody has declared yet what others will
@@ -80,6 +81,10 @@ class ResourceError(StdDaqError):
 
 class SharedMemoryError(ResourceError):
     """A ring cannot be made, found or attached."""
+
+
+class MissingRingError(SharedMemoryError):
+    """There is no ring at this path; its owner makes one sooner or later."""
 
 
 class PortError(ResourceError):

@@ -1,4 +1,4 @@
-"""What a user's script or notebook imports: DaqClient.
+"""What a user's script or notebook imports: DaqClient for runs, ImageReader for images.
 
 ::
 
@@ -6,11 +6,46 @@
     run = client.write("/data/run1.h5", n_images=1000)
     report = run.wait()
     assert report.verdict == "complete"
+
+    with ImageReader("detector.json") as images:
+        for image in images:
+            print(image.id, image.pixels.mean())
 """
+
+from typing import TYPE_CHECKING, Any
 
 from std_daq.client.daq_client import DaqClient
 from std_daq.client.run import Run
 from std_daq.client.status import DetectorStatus
 from std_daq.recording.requests import RunReport, StatusMessage, Verdict
 
-__all__ = ["DaqClient", "DetectorStatus", "Run", "RunReport", "StatusMessage", "Verdict"]
+if TYPE_CHECKING:
+    from std_daq.imaging.buffers.image import Image
+    from std_daq.imaging.buffers.image_reader import ImageReader, MissingImage
+
+__all__ = [
+    "DaqClient",
+    "DetectorStatus",
+    "Image",
+    "ImageReader",
+    "MissingImage",
+    "Run",
+    "RunReport",
+    "StatusMessage",
+    "Verdict",
+]
+
+# Loaded when they are asked for: commands import this package, and must not wait for numpy and numba.
+_MODULES = {
+    "Image": "std_daq.imaging.buffers.image",
+    "ImageReader": "std_daq.imaging.buffers.image_reader",
+    "MissingImage": "std_daq.imaging.buffers.image_reader",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_MODULES[name]), name)

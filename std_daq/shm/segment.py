@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from std_daq.errors import SharedMemoryError
+from std_daq.errors import MissingRingError, SharedMemoryError
 from std_daq.shm.writer_lock import is_writer_locked, take_writer_lock
 from std_daq.telemetry.logs import get_logger
 
@@ -117,14 +117,19 @@ class Segment:
 
         Raises
         ------
+        MissingRingError
+            When there is none.
         SharedMemoryError
-            When there is none, or it is not one of ours.
+            When it may not be opened, or is not one of ours.
         """
         try:
             fd = os.open(path, os.O_RDWR if is_writable else os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise MissingRingError(
+                f"{path}: cannot be attached: {error.strerror} is the service that owns it running?"
+            ) from None
         except OSError as error:
-            remedy = "is the service that owns it running?" if isinstance(error, FileNotFoundError) else ""
-            raise SharedMemoryError(f"{path}: cannot be attached: {error.strerror} {remedy}".rstrip()) from None
+            raise SharedMemoryError(f"{path}: cannot be attached: {error.strerror}") from None
         _check_header(path, fd)
         return cls(path, fd, is_writable=is_writable)
 

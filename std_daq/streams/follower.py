@@ -73,7 +73,7 @@ class RingFollower(Generic[Ring]):
 
     def read(self, limit: int = 1024) -> JournalPart | None:
         """Read what has been published since the last call, in order; None where there is nothing new."""
-        self._attach_if_due()
+        self.attach_if_due()
         journal = self.journal
         if journal is None or journal.next_sequence == self.cursor:
             return None
@@ -87,13 +87,8 @@ class RingFollower(Generic[Ring]):
         self.cursor += n_skipped
         return n_skipped
 
-    def close(self) -> None:
-        """Let go of the ring."""
-        if self.ring is not None:
-            self.ring.close()
-            self.ring = None
-
-    def _attach_if_due(self) -> None:
+    def attach_if_due(self) -> None:
+        """Attach to a ring that has appeared or has replaced the one before; looks for one now and then."""
         if self.ring is not None and self.ring.is_live:
             return
         now = self._clock()
@@ -114,3 +109,9 @@ class RingFollower(Generic[Ring]):
         journal = ring.journals[self._journal_index]
         self.cursor = journal.oldest_sequence if self._had_ring else self._start(ring, journal)
         self._had_ring = True
+
+    def close(self) -> None:
+        """Let go of the ring."""
+        if self.ring is not None:
+            self.ring.close()
+            self.ring = None

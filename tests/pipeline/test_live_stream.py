@@ -20,7 +20,6 @@ from std_daq.errors import ConfigError, PortError
 from std_daq.imaging.config.load import parse_config
 from std_daq.imaging.config.paths import image_buffer_path
 from std_daq.imaging.protocols.array_stream import ArrayImage, decode
-from std_live_stream import live_stream
 from std_live_stream.live_stream import LiveStream
 from std_test_kit.services import free_tcp_port
 from std_test_kit.store_driver import RingPublisher, pixels_of
@@ -228,7 +227,7 @@ def test_where_nobody_looks_nothing_is_copied(shm_dir: Path, runtime: Path, monk
         viewer.leave()
         while line.stream.outputs[0].n_viewers:
             line.stream.step()
-        monkeypatch.setattr(live_stream, "_copy", lambda *_: pytest.fail("copied"))
+        monkeypatch.setattr(zmq, "Frame", lambda *_, **__: pytest.fail("copied"))
         line.show(*range(5))
         assert line.count("daq_live_images_sent_total", 0) == 0
         assert line.count("daq_live_viewers", 0) == 0
@@ -258,7 +257,7 @@ def test_service_that_was_behind_goes_on_with_new_images_and_sends_no_torn_one(s
         viewer = line.look()
         for image_id in range(100):
             line.publisher.publish(image_id)
-        while line.stream._follower.lag:
+        while line.stream._images.lag:
             line.stream.step()
         assert viewer.take_all(99) == [96, 97, 98, 99]
         assert line.count("daq_live_images_skipped_total") == 96
@@ -314,7 +313,7 @@ def test_ring_that_comes_later_and_is_replaced_is_followed(shm_dir: Path, runtim
         line.show(0, 1)
         line.publisher.close()
         line.publisher = RingPublisher(image_buffer_path(line.config), shape=(32, 64), dtype="f4")
-        while line.stream._follower.ring is None or line.stream._follower.ring.shape != (32, 64):
+        while line.stream._images.ring is None or line.stream._images.ring.shape != (32, 64):
             line.stream.step()
         line.show(2)
         assert [viewer.take().pixels.shape for _ in range(3)] == [SHAPE, SHAPE, (32, 64)]
@@ -322,7 +321,7 @@ def test_ring_that_comes_later_and_is_replaced_is_followed(shm_dir: Path, runtim
 
 def test_without_a_ring_it_says_what_it_waits_for(shm_dir: Path, runtime: Path) -> None:
     with running(shm_dir, FORWARD) as line:
-        line.stream._follower.close()
+        line.stream._images.close()
         assert not line.stream.is_ready
         assert line.stream.why_not_ready == "waiting for the ImageBuffer: is the assembler running?"
 

@@ -6,8 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.files import compression
-from std_h5_writer.ring_reader import RingImage
+from std_h5_writer.ring_reader import RunImage
 
 _PLACES_PER_THREAD = 2
 
@@ -29,7 +30,7 @@ class OrderedCompressor:
         self._n_places = _PLACES_PER_THREAD * n_threads
         self._buffers = [np.empty(0, np.uint8) for _ in range(self._n_places)]
         self._n_submitted = 0
-        self._in_flight: deque[tuple[RingImage, NDArray[np.uint8], Future[int]]] = deque()
+        self._in_flight: deque[tuple[RunImage, NDArray[np.uint8], Future[int]]] = deque()
 
     @property
     def n_in_flight(self) -> int:
@@ -41,21 +42,22 @@ class OrderedCompressor:
         """Whether one has to be taken before the next is submitted."""
         return len(self._in_flight) == self._n_places
 
-    def submit(self, image: RingImage) -> None:
+    def submit(self, run_image: RunImage) -> None:
         """Begin to compress an image; ends the use of the chunk that was taken last."""
-        n_bytes = compression.bound(image.pixels.nbytes, image.pixels.itemsize)
+        pixels = run_image.image.pixels
+        n_bytes = compression.bound(pixels.nbytes, pixels.itemsize)
         place = self._n_submitted % self._n_places
         if self._buffers[place].nbytes != n_bytes:
             self._buffers[place] = np.empty(n_bytes, np.uint8)
         buffer = self._buffers[place]
         self._n_submitted += 1
-        self._in_flight.append((image, buffer, self._threads.submit(_compress, image, buffer)))
+        self._in_flight.append((run_image, buffer, self._threads.submit(_compress, run_image.image, buffer)))
 
-    def take(self) -> tuple[RingImage, NDArray[np.uint8] | None]:
+    def take(self) -> tuple[RunImage, NDArray[np.uint8] | None]:
         """Wait for the oldest image; returns it with its chunk, or with None where it was overwritten meanwhile."""
-        image, buffer, future = self._in_flight.popleft()
+        run_image, buffer, future = self._in_flight.popleft()
         n_bytes = future.result()
-        return image, buffer[:n_bytes] if n_bytes else None
+        return run_image, buffer[:n_bytes] if n_bytes else None
 
     def close(self) -> None:
         """End the threads."""
@@ -63,7 +65,7 @@ class OrderedCompressor:
         self._in_flight.clear()
 
 
-def _compress(image: RingImage, buffer: NDArray[np.uint8]) -> int:
-    """Return the length of the chunk, 0 where the image did not stay whole."""
+def _compress(image: Image, buffer: NDArray[np.uint8]) -> int:
+    """Return the length of the chunk, 0 where the image did not stay intact."""
     n_bytes = compression.compress_into(image.pixels, buffer)
-    return n_bytes if image.is_whole() else 0
+    return n_bytes if image.is_intact() else 0

@@ -12,7 +12,7 @@ from std_daq.imaging.config.model import DetectorConfig, NexusConfig
 from std_daq.imaging.detectors.interface import Detector
 from std_daq.imaging.files.description import ImageFileDescription, NexusMetadata
 from std_daq.recording.store_stream import StartRun
-from std_h5_writer.ring_reader import RingImage
+from std_h5_writer.ring_reader import RunImage
 
 
 class RunDescriber:
@@ -40,14 +40,14 @@ class RunDescriber:
             "hdf5": h5py.version.hdf5_version,
         }
 
-    def describe(self, run: StartRun, image: RingImage) -> ImageFileDescription:
+    def describe(self, run: StartRun, run_image: RunImage) -> ImageFileDescription:
         """Return what is known of the file whose first image this is.
 
         Parameters
         ----------
         run
             The start of its run.
-        image
+        run_image
             Tells type and shape of the pixels.
 
         Raises
@@ -57,9 +57,9 @@ class RunDescriber:
         """
         return ImageFileDescription(
             detector_name=self._detector_name,
-            shape=image.ring.shape,
-            dtype=image.ring.dtype,
-            n_modules=image.ring.n_modules,
+            shape=run_image.ring.shape,
+            dtype=run_image.ring.dtype,
+            n_modules=run_image.ring.n_modules,
             compression=run.request.compression,
             nexus=self._nexus,
             bit_depth_readout=self._bit_depth_readout,

@@ -15,10 +15,10 @@ from std_daq.imaging.files.ending import finish_closed
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.recording.requests import RunReport
 from std_h5_writer.file_owner import FileOwner
-from std_h5_writer.ring_reader import RingImage
+from std_h5_writer.ring_reader import RunImage
 from std_h5_writer.run_description import calibration_checksums
 
-Describe = Callable[[RingImage], ImageFileDescription]
+Describe = Callable[[RunImage], ImageFileDescription]
 
 
 class RunFiles:
@@ -78,7 +78,7 @@ class RunFiles:
         """Ids of the images that a crash would take."""
         return list(self._unflushed_ids)
 
-    def append(self, image: RingImage, chunk: NDArray[Any], *, past_page_cache: bool) -> None:
+    def append(self, run_image: RunImage, chunk: NDArray[Any], *, past_page_cache: bool) -> None:
         """Write an image as the last of its file, past the page cache if that is asked for and possible.
 
         Raises
@@ -88,37 +88,36 @@ class RunFiles:
         OSError
             The file cannot be made or written.
         """
-        file = self._file_of(image)
-        metadata = image.metadata[0]
-        image_id, status = image.image_id, int(metadata["status"])
-        calibration = int(metadata["calibration"])
+        file = self._file_of(run_image)
+        metadata = run_image.image.metadata
+        calibration = metadata.calibration
         if not file.knows_calibration(calibration):
-            file.add_calibration(calibration, calibration_checksums(image.ring.read_notes(), calibration))
+            file.add_calibration(calibration, calibration_checksums(run_image.ring.read_notes(), calibration))
         file.append(
             chunk,
-            image_id=image_id,
-            pulse_id=int(metadata["pulse_id"]),
-            frame_index=int(metadata["frame_index"]),
-            timestamp_ns=int(metadata["first_arrival_ns"]),
-            status=status,
+            image_id=metadata.id,
+            pulse_id=metadata.pulse_id,
+            frame_index=metadata.frame_index,
+            timestamp_ns=metadata.first_arrival_ns,
+            status=metadata.status,
             calibration=calibration,
-            missing_packets=image.missing_packets,
+            missing_packets=run_image.image.missing_packets,
             past_page_cache=past_page_cache,
         )
         self._last_bytes = chunk.nbytes
         self.n_bytes += self._last_bytes
         self.n_written += 1
-        self.n_incomplete += status != 0
-        self._unflushed_ids.append(image_id)
+        self.n_incomplete += not run_image.image.is_good
+        self._unflushed_ids.append(metadata.id)
 
-    def drop_last(self, image: RingImage) -> None:
+    def drop_last(self, run_image: RunImage) -> None:
         """Take back the image that was appended just now, because it was overwritten in the ring meanwhile."""
         if self._file is None:
             raise FileFormatError(f"{self._output_file}: no file is open")
         self._file.drop_last()
         self.n_bytes -= self._last_bytes
         self.n_written -= 1
-        self.n_incomplete -= int(image.metadata["status"][0]) != 0
+        self.n_incomplete -= not run_image.image.is_good
         self._unflushed_ids.pop()
 
     def flush(self) -> None:
@@ -164,23 +163,23 @@ class RunFiles:
         if failure is not None:
             raise failure
 
-    def _file_of(self, image: RingImage) -> ImageFile:
-        index = 0 if self._images_per_file is None else image.i_image // self._images_per_file
+    def _file_of(self, run_image: RunImage) -> ImageFile:
+        index = 0 if self._images_per_file is None else run_image.i_image // self._images_per_file
         if self._file is not None and index == self._file_index:
-            self._check_looks(image.ring, self._file)
+            self._check_looks(run_image.ring, self._file)
             return self._file
         if index <= self._file_index:
-            raise FileFormatError(f"{self._output_file}: image {image.image_id} comes after its file was closed")
+            raise FileFormatError(f"{self._output_file}: image {run_image.image.id} comes after its file was closed")
         self._close_file()
         path = self._output_file
         if self._images_per_file is not None:
             path = layout.data_file_path(path, index + 1)
-        description = self._describe(image)
+        description = self._describe(run_image)
         with self._owner.identity():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = ImageFile.create(path, description)
         self._file_index = index
-        self._ring = image.ring
+        self._ring = run_image.ring
         self.paths.append(path)
         return self._file
 

@@ -19,7 +19,7 @@ from std_h5_writer.compressor import OrderedCompressor
 from std_h5_writer.file_owner import FileOwner
 from std_h5_writer.metrics import RunState, WriterMetrics
 from std_h5_writer.reporter import Reporter
-from std_h5_writer.ring_reader import RingImage, RingReader
+from std_h5_writer.ring_reader import RingReader, RunImage
 from std_h5_writer.run import MAX_LOST_IDS_A_REPORT, Run
 from std_h5_writer.run_description import RunDescriber
 from std_h5_writer.run_files import RunFiles
@@ -169,54 +169,54 @@ class H5Writer:
         if run.is_ending:
             run.deadline = self._clock() + MISSING_IMAGES_TIMEOUT_S
         run.last_sequence = int(store_image["metadata"]["sequence"][0])
-        image = None if run.failure else self._find(store_image)
-        if image is None:
+        run_image = None if run.failure else self._find(store_image)
+        if run_image is None:
             self._lose(run, int(store_image["metadata"]["id"][0]))
         elif run.is_compressed:
             if self._compressor.is_full:
                 self._write_oldest()
-            self._compressor.submit(image)
+            self._compressor.submit(run_image)
         else:
-            self._write(run, image, image.pixels)
+            self._write(run, run_image, run_image.image.pixels)
 
-    def _find(self, store_image: NDArray[Any]) -> RingImage | None:
-        image = self._ring.find(store_image)
-        if image is None and not self._ring.is_current:
+    def _find(self, store_image: NDArray[Any]) -> RunImage | None:
+        run_image = self._ring.find(store_image)
+        if run_image is None and not self._ring.is_current:
             self._write_all_in_flight()
             if self._ring.attach():
-                image = self._ring.find(store_image)
-        return image
+                run_image = self._ring.find(store_image)
+        return run_image
 
     def _write_oldest(self) -> None:
         """Write the image whose compression began first."""
-        image, chunk = self._compressor.take()
+        run_image, chunk = self._compressor.take()
         run = self._run
         if run is None:
             return
         if chunk is None or run.failure:
-            self._lose(run, image.image_id)
+            self._lose(run, run_image.image.id)
         else:
-            self._write(run, image, chunk)
+            self._write(run, run_image, chunk)
 
     def _write_all_in_flight(self) -> None:
         while self._compressor.n_in_flight:
             self._write_oldest()
 
-    def _write(self, run: Run, image: RingImage, chunk: NDArray[Any]) -> None:
+    def _write(self, run: Run, run_image: RunImage, chunk: NDArray[Any]) -> None:
         start = time.perf_counter()
         try:
-            is_plain = chunk is image.pixels
+            is_plain = chunk is run_image.image.pixels
             is_past_cache = is_plain and self._way_to_disk.is_past_page_cache(
-                self._ring.lag(image.sequence), image.ring.n_slots
+                self._ring.lag(run_image.image.sequence), run_image.ring.n_slots
             )
-            run.files.append(image, chunk, past_page_cache=is_past_cache)
-            if is_plain and not image.is_whole():
-                run.files.drop_last(image)
-                self._lose(run, image.image_id)
+            run.files.append(run_image, chunk, past_page_cache=is_past_cache)
+            if is_plain and not run_image.image.is_intact():
+                run.files.drop_last(run_image)
+                self._lose(run, run_image.image.id)
                 return
         except (OSError, StdDaqError) as error:
             self._fail(run, _explain(error))
-            self._lose(run, image.image_id)
+            self._lose(run, run_image.image.id)
             return
         seconds = time.perf_counter() - start
         self._way_to_disk.note(seconds, is_past_page_cache=is_past_cache)

@@ -1,6 +1,5 @@
 """Session: the images of one receiver's share, from the ring to the receiver."""
 
-import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import SharedMemoryError
+from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code
 from std_daq.imaging.protocols.replication import (
@@ -34,8 +34,6 @@ from std_daq.streams.follower import RingFollower
 from std_stream_send.channel import Channel, Tracker
 
 MAX_READ_ENTRIES = 256
-# Sequence and calibration in ImageMetadata.
-_HEADER_FIELDS = struct.Struct("<56xQ22xH")
 MAX_ENTRIES_A_STEP = 1024
 MAX_BYTES_A_STEP = 64 * 2**20
 """Images in one go, and about so many bytes of them, whatever the credit: other receivers wait meanwhile."""
@@ -72,18 +70,12 @@ class _Sent:
     """An image that is being sent in place."""
 
     ring: ImageBuffer
-    sequence: int
-    slot: int
-    generation: int
+    image: Image
     tracker: Tracker | None = None
 
     @property
     def has_left(self) -> bool:
         return self.tracker is not None and self.tracker.done
-
-    @property
-    def is_whole(self) -> bool:
-        return self.ring.is_unchanged(self.slot, self.generation)
 
 
 class Session:
@@ -218,9 +210,9 @@ class Session:
         next_sequence = 0
         while self._unchecked and self._unchecked[0].has_left:
             sent = self._unchecked.popleft()
-            next_sequence = sent.sequence + 1
-            if not sent.is_whole:
-                torn.add(sent.sequence)
+            next_sequence = sent.image.sequence + 1
+            if not sent.image.is_intact():
+                torn.add(sent.image.sequence)
                 # Whatever else is about to be overwritten would be torn as well, and nothing would ever get through.
                 self._floor = sent.ring.journal.next_sequence - sent.ring.n_slots * 3 // 4
         self._counters.n_torn += len(torn)
@@ -324,20 +316,20 @@ class Session:
         sequence = int(self._entries["sequence"][0])
         if sequence < self._floor:
             return False
-        slot = ring.slot(sequence)
-        generation = ring.generation(slot)
-        metadata, missing_packets = ring.read_header(slot)
-        there, calibration = _HEADER_FIELDS.unpack_from(metadata)
-        pixels = ring.data[slot].data
+        image = ring.view(sequence)
+        if image is None:
+            return False
+        pixels = ring.data[ring.slot(sequence)].data
         is_small = len(pixels) <= MAX_INLINE_BYTES
         copy = bytes(pixels) if is_small else b""
-        if there != sequence or generation == 0 or not ring.is_unchanged(slot, generation):
+        if is_small and not image.is_intact():
             return False
-        self._follow_calibration(ring, calibration)
+        self._follow_calibration(ring, image.metadata.calibration)
+        metadata, missing_packets = image.metadata_bytes, image.missing_packets_bytes
         if is_small:
             self._queue(join_image(metadata, missing_packets, pixels=copy))
         else:
-            sent = _Sent(ring, sequence, slot, generation)
+            sent = _Sent(ring, image)
             starts = range(0, len(pixels), CHUNK_BYTES)
             self._queue(join_image(metadata, missing_packets, n_chunks=len(starts)))
             for start in starts:

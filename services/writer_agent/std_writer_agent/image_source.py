@@ -5,13 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from std_daq.errors import RequestRefusedError
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.journal_search import Fate, find_in_journal
 from std_daq.shm.journal import JournalPart
 from std_daq.streams.follower import RingFollower, start_oldest
 
@@ -61,7 +58,7 @@ class ImageSource:
         if follower.journal is not None and not self.has_ring:
             follower.cursor = follower.journal.next_sequence  # nobody wants the rest of a ring that is gone
         if not self.has_ring:
-            follower.read(0)
+            follower.attach_if_due()
 
     def position(self) -> Position | None:
         """Return where the next image will be; None while there is no ring."""
@@ -116,27 +113,13 @@ class ImageSource:
 
     def _find(self, start_image_id: int) -> int | None:
         """Return the sequence number at which to look for the start image; None if it is still to come."""
-        follower = self._follower
-        if follower.ring is None or follower.journal is None:
+        ring = self._follower.ring
+        if ring is None:
             return None
-        n_slots = follower.ring.n_slots
-        entries = follower.journal.read(follower.journal.next_sequence - n_slots, n_slots).entries
-        # After a restart of the detector ids begin anew: only those since the last one can be meant.
-        newest = entries[entries["epoch"] == entries["epoch"][-1]] if len(entries) else entries
-        if not len(newest) or start_image_id > int(newest["id"][-1]):
-            return None
-        index = int(np.searchsorted(newest["id"], np.uint64(start_image_id)))
-        if int(newest["id"][index]) == start_image_id:
-            return int(newest["sequence"][index])
-        if index > 0:
-            return int(newest["sequence"][index - 1])  # it was lost: the image before it tells how many were
-        if _has_beginning(entries, newest):
-            return int(newest["sequence"][0])
-        raise RequestRefusedError(
-            f"image {start_image_id} is no longer in the ring, the oldest there is {int(newest['id'][0])}"
-        )
-
-
-def _has_beginning(entries: NDArray[Any], newest: NDArray[Any]) -> bool:
-    """Return whether the newest epoch's first image is among the entries."""
-    return len(newest) < len(entries) or int(newest["sequence"][0]) == 0
+        place = find_in_journal(ring.journal, start_image_id, ring.n_slots)
+        if place.fate is Fate.FORGOTTEN:
+            raise RequestRefusedError(
+                f"image {start_image_id} is no longer in the ring, the oldest there is {place.oldest_id}"
+            )
+        # Of one that never came, the image before it tells how many were lost.
+        return None if place.fate is Fate.TO_COME else place.sequence

@@ -1,5 +1,6 @@
 """ImageBuffer: whole images with their metadata; the generic camera that everything downstream reads."""
 
+import struct
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import ConfigError
+from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code, dtype_of_code
 from std_daq.shm.ring import RingBuffer, RingGeometry, attach_segment
 from std_daq.shm.segment import PAGE, Segment
@@ -17,6 +19,7 @@ LEAST_ENTRIES = 65536
 ENTRIES_PER_SLOT = 4
 SIZE_KEY = "ram_buffer_gb"
 _METADATA_AT = 64  # on another cache line than the generation
+_SEQUENCE = struct.Struct("<56xQ")  # of an ImageMetadata
 NO_IMAGE = 2**64 - 1
 """Sequence in the header of a slot that holds no image: it is being written, or its image was given up."""
 
@@ -155,6 +158,18 @@ class ImageBuffer(RingBuffer):
     def slot(self, sequence: int) -> int:
         """Return the slot of an image."""
         return sequence % self.geometry.n_slots
+
+    def view(self, sequence: int) -> Image | None:
+        """Return an image where it lies, to be asked after use whether it `is_intact`; None where it is not there."""
+        slot = self.slot(sequence)
+        generation = self.generation(slot)
+        if generation == 0 or generation % 2:
+            return None
+        metadata, missing_packets = self.read_header(slot)
+        if _SEQUENCE.unpack_from(metadata)[0] != sequence:
+            return None
+        image = Image(self.images[slot], metadata, missing_packets, self.generations, slot, generation)
+        return image if image.is_intact() else None
 
     def holds(self, sequence: int) -> bool:
         """Return whether the image is (still) in its slot; ask `is_unchanged` after use all the same."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.imaging.protocols.image_metadata import ImageStatus, dtype_of_code
+from std_daq.imaging.protocols.image_metadata import ImageMetadata, ImageStatus, dtype_of_code
 
 HTYPE = "array-1.0"
 _N_PARTS = 2
@@ -47,26 +47,26 @@ class ArrayImage:
         return bool(self.header.get("is_good_frame", True))
 
 
-def encode_header(metadata: np.void, more: Mapping[str, object]) -> bytes:
+def encode_header(metadata: ImageMetadata, more: Mapping[str, object]) -> bytes:
     """Return the first part of a message.
 
     Parameters
     ----------
     metadata
-        ImageMetadata of the image.
+        What is known of the image.
     more
         Further keys.
     """
     header = {
         "htype": HTYPE,
-        "shape": [int(metadata["height"]), int(metadata["width"])],
-        "type": dtype_of_code(int(metadata["dtype"])).name,
-        "frame": int(metadata["id"]),
-        "is_good_frame": int(metadata["status"]) == ImageStatus.GOOD,
-        "pulse_id": int(metadata["pulse_id"]),
-        "daq_rec": int(metadata["daq_rec"]),
-        "status": int(metadata["status"]),
-        "n_missing_packets": int(metadata["n_missing_packets"]),
+        "shape": [metadata.height, metadata.width],
+        "type": dtype_of_code(metadata.dtype).name,
+        "frame": metadata.id,
+        "is_good_frame": metadata.status == ImageStatus.GOOD,
+        "pulse_id": metadata.pulse_id,
+        "daq_rec": metadata.daq_rec,
+        "status": metadata.status,
+        "n_missing_packets": metadata.n_missing_packets,
         **more,
     }
     return json.dumps(header, separators=(",", ":")).encode()

@@ -4,6 +4,7 @@ The first 56 bytes are the std-daq protocol; what follows is ours. The same stru
 journal of the ImageBuffer and in the header of each slot.
 """
 
+import struct
 from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
@@ -70,6 +71,14 @@ class ImageMetadata(NamedTuple):
 
 
 assert ImageMetadata._fields == IMAGE_METADATA.names  # noqa: S101
+
+_STRUCT = struct.Struct("<4Q4H5QI2H2I4Q")
+assert _STRUCT.size == IMAGE_METADATA.itemsize  # noqa: S101
+
+
+def decode_image_metadata(metadata: bytes) -> ImageMetadata:
+    """Return the fields of 128 bytes; several times as fast as one after the other by numpy."""
+    return ImageMetadata._make(_STRUCT.unpack(metadata))
 
 
 class ImageStatus(IntFlag):

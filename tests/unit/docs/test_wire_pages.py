@@ -15,7 +15,7 @@ from std_daq.imaging.config.load import parse_config
 from std_daq.imaging.detectors.gigafrost.packets import GF_HEADER
 from std_daq.imaging.detectors.sls_packets import SLS_HEADER
 from std_daq.imaging.protocols.array_stream import encode_header
-from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, decode_image_metadata
 from std_daq.imaging.protocols.module_frame import module_frame_dtype
 from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
 from std_daq.imaging.protocols.replication import ACK, CHECKED, HELLO, IMAGE, POSITION, WELCOME
@@ -125,14 +125,13 @@ def test_table_has_the_keys_of_the_message(name: str) -> None:
 
 
 def test_header_of_a_live_stream_has_the_keys_that_the_page_says() -> None:
-    metadata = np.zeros((), IMAGE_METADATA)
-    metadata["dtype"] = 2
+    metadata = decode_image_metadata(bytes(IMAGE_METADATA.itemsize))._replace(dtype=2)
     description = Description(parse_config(DETECTOR))
     files = [{"role": role, "path": f"/{role}.h5"} for role in ("pedestal", "gain", "mask")]
     description.learn({"calibration": [{"index": 0, "files": files}]})
     text = dict(sections(PAGES / "array-1.0.md"))["First part: header"]
     described_keys = re.findall(r"`(\w+)`", " ".join(row[0] for row in rows(text, "| key | type | meaning |")))
-    assert described_keys == list(json.loads(encode_header(metadata[()], description.keys(0))))
+    assert described_keys == list(json.loads(encode_header(metadata, description.keys(0))))
 
 
 @pytest.mark.parametrize("n_units", [1, 16, 64, 65, 128, 504])

@@ -18,7 +18,7 @@ from std_daq.imaging.files.image_file import ImageFile
 from std_daq.imaging.files.validate import validate
 from std_daq.recording.requests import Verdict
 from std_daq.recording.store_stream import ReportKind
-from std_h5_writer.ring_reader import RingImage
+from std_h5_writer.ring_reader import RunImage
 from std_test_kit.store_driver import REQUEST_ID, missing_packets_of, pixels_of
 
 SHAPE = (64, 128)
@@ -505,17 +505,17 @@ def test_the_lag_behind_the_ring_is_told(bench: Any, tmp_path: Path) -> None:
         bench.writer.step()
 
 
-def test_an_image_knows_when_it_is_no_longer_whole(bench: Any) -> None:
+def test_an_image_knows_when_it_is_no_longer_intact(bench: Any) -> None:
     publisher = bench.make_ring(n_slots=4)
     assert bench.ring.attach()
     store_image = np.zeros(1, np.dtype([("metadata", publisher.publish(1).dtype), ("i_image", "<u4")]))
     store_image["metadata"]["id"] = 1
-    image = bench.ring.find(store_image)
-    assert isinstance(image, RingImage)
-    assert image.is_whole()
+    found = bench.ring.find(store_image)
+    assert isinstance(found, RunImage)
+    assert found.image.is_intact()
     for i in range(4):
         publisher.publish(i)
-    assert not image.is_whole()
+    assert not found.image.is_intact()
     assert bench.ring.find(store_image) is None
 
 

@@ -6,18 +6,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from std_daq.imaging.protocols.array_stream import decode, encode_header
-from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, ImageStatus, dtype_code
+from std_daq.imaging.protocols.image_metadata import (
+    IMAGE_METADATA,
+    ImageMetadata,
+    ImageStatus,
+    decode_image_metadata,
+    dtype_code,
+)
 
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8"]
 GOOD = {"htype": "array-1.0", "shape": [2, 3], "type": "uint16", "frame": 7}
 
 
-def metadata_of(dtype: str, **fields: int) -> np.void:
-    metadata = np.zeros((), IMAGE_METADATA)
-    metadata["height"], metadata["width"], metadata["dtype"] = 2, 3, dtype_code(np.dtype(dtype))
-    for name, value in fields.items():
-        metadata[name] = value
-    return metadata[()]
+NOTHING = decode_image_metadata(bytes(IMAGE_METADATA.itemsize))
+
+
+def metadata_of(dtype: str, **fields: int) -> ImageMetadata:
+    return NOTHING._replace(height=2, width=3, dtype=dtype_code(np.dtype(dtype)), **fields)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -1,0 +1,42 @@
+"""LostImages: which images a reader has lost, because they were overwritten before it had read them."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from std_daq.recording.id_ranges import format_id_ranges
+
+MAX_IDS = 65_536
+_MAX_CHARS = 200
+
+
+class LostImages:
+    """All losses of one reader.
+
+    Attributes
+    ----------
+    n
+        Images lost.
+    n_unnamed
+        Those of them whose ids are not known: the reader was so late that the journal had forgotten them, too.
+    ids
+        Ids of the others, in order; the newest 65536.
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.n_unnamed = 0
+        self.ids: deque[int] = deque(maxlen=MAX_IDS)
+
+    def add(self, ids: Iterable[int], n_unnamed: int = 0) -> None:
+        """Count images with these ids, and so many more."""
+        named = list(ids)
+        self.ids.extend(named)
+        self.n += len(named) + n_unnamed
+        self.n_unnamed += n_unnamed
+
+    def __str__(self) -> str:
+        if not self.n:
+            return "no image was lost"
+        text, n_left_out = format_id_ranges(self.ids, _MAX_CHARS)
+        n_others = n_left_out + self.n - len(self.ids)
+        return f"{self.n} lost: {text}" + (f" and {n_others} others" if n_others else "")
