@@ -32,7 +32,7 @@ from pathlib import Path
 
 from std_benchmarks.figure import Detail, Figure, Target
 from std_benchmarks.scaling.assembly import Assembly
-from std_benchmarks.scaling.image_ring import ImageReader, ImageWriter
+from std_benchmarks.scaling.image_ring import CopyingReader, ImageWriter
 from std_benchmarks.scaling.long_run import LongRun
 from std_benchmarks.scaling.reader_processes import ReaderProcesses
 from std_benchmarks.setting import Setting
@@ -95,7 +95,7 @@ def image_sizes(setting: Setting) -> Iterator[Figure]:
         for side in SIDES:
             path = setting.shm / f"side-{side}"
             writer = stack.enter_context(closing(ImageWriter(path, (side, side), 2 * RING_BYTES // (2 * side**2))))
-            reader = stack.enter_context(closing(ImageReader(path)))
+            reader = stack.enter_context(closing(CopyingReader(path)))
             reader.touch()
             n_images = writer.n_slots // 2
             gb = n_images * writer.image_bytes / 1e9
@@ -122,7 +122,7 @@ def ring_sizes(setting: Setting) -> Iterator[Figure]:
             writer = stack.enter_context(closing(ImageWriter(path, (SIDE, SIDE), size // image_bytes)))
             details[f"{gb} GB, made, CPU s/GB"] = (time.thread_time() - started) / gb
             started = time.thread_time()
-            reader = stack.enter_context(closing(ImageReader(path)))
+            reader = stack.enter_context(closing(CopyingReader(path)))
             details[f"{gb} GB, attached, CPU ms"] = 1e3 * (time.thread_time() - started)
             reader.touch()
             ways.append(partial(_write_and_read, writer, reader, RING_IMAGES, 1e-6 * RING_IMAGES))
@@ -266,7 +266,7 @@ def _write(writer: ImageWriter, n_images: int, per: float) -> float:
     return (time.thread_time() - started) / per
 
 
-def _read(reader: ImageReader, n_images: int, per: float) -> float:
+def _read(reader: CopyingReader, n_images: int, per: float) -> float:
     """Return the CPU seconds, divided by ``per``, of reading all images that are there."""
     before = reader.n_read
     started = time.thread_time()
@@ -277,7 +277,7 @@ def _read(reader: ImageReader, n_images: int, per: float) -> float:
     return elapsed_s / per
 
 
-def _write_and_read(writer: ImageWriter, reader: ImageReader, n_images: int, per: float) -> float:
+def _write_and_read(writer: ImageWriter, reader: CopyingReader, n_images: int, per: float) -> float:
     """Return the CPU seconds, divided by ``per``, of writing images and then reading them."""
     half = n_images // 2
     return sum(_write(writer, half, per) + _read(reader, half, per) for _ in range(2))

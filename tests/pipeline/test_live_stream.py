@@ -116,8 +116,8 @@ class Line:
         self.registry = CollectorRegistry()
         self.stream = LiveStream(self.config, self.registry)
         self.publisher = RingPublisher(image_buffer_path(self.config), **ring)
-        self.stream.step()
-        assert self.stream.is_ready
+        while not self.stream.is_ready:
+            self.stream.step()
         self._context = zmq.Context()
 
     def look(self, output: int = 0, queue: int = 1000) -> Viewer:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_reader import ImageReader
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
-from std_daq.streams.follower import RingFollower, start_oldest
 
 # Larger than the last level of any cache here, so that every image is read from memory, whatever its size.
 _SOURCE_BYTES = 96 * 2**20
@@ -70,7 +71,7 @@ class ImageWriter:
         self.ring.close()
 
 
-class ImageReader:
+class CopyingReader:
     """Copies each image out of the ring, in order.
 
     Parameters
@@ -85,9 +86,8 @@ class ImageReader:
     """
 
     def __init__(self, path: Path) -> None:
-        self._follower = RingFollower(lambda: ImageBuffer.attach(path), start=start_oldest)
-        self._follower.read(0)
-        ring = self._follower.ring
+        self._images = ImageReader(path, start="oldest", copy=False)
+        ring = self._images.ring
         if ring is None:
             raise AssertionError(f"{path} is not there")
         self._ring = ring
@@ -101,29 +101,25 @@ class ImageReader:
 
     def read(self) -> None:
         """Read what is there; raises AssertionError for an image that is not what its metadata say."""
-        while (part := self._follower.read()) is not None:
-            self.n_lost += part.n_lost
-            for sequence in part.entries["sequence"].tolist():
-                self._read_one(sequence)
+        n_before = self._images.lost.n
+        while (image := self._images.next(timeout_s=0.0)) is not None:
+            self._read_one(image)
+        self.n_lost += self._images.lost.n - n_before
 
     def skip(self) -> None:
         """Leave out what is there."""
-        self._follower.skip(0)
+        self._images.skip()
 
     def close(self) -> None:
         """Let go of the ring."""
         del self._ring
-        self._follower.close()
+        self._images.close()
 
-    def _read_one(self, sequence: int) -> None:
-        ring = self._ring
-        slot = ring.slot(sequence)
-        generation = ring.generation(slot)
-        is_there = int(ring.headers["metadata"]["sequence"][slot]) == sequence
-        np.copyto(self._copy, ring.images[slot])
-        if not is_there or not ring.is_unchanged(slot, generation):
+    def _read_one(self, image: Image) -> None:
+        if image.copy(self._copy) is None:
             self.n_lost += 1
             return
-        if self._copy[0, 0] != sequence % 2**16 or self._copy[-1, -1] != sequence % 2**16:
-            raise AssertionError(f"image {sequence} is torn")
+        corner = image.sequence % 2**16
+        if self._copy[0, 0] != corner or self._copy[-1, -1] != corner:
+            raise AssertionError(f"image {image.sequence} is torn")
         self.n_read += 1

@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from std_benchmarks.scaling.image_ring import ImageReader
+from std_benchmarks.scaling.image_ring import CopyingReader
 from std_daq.streams.doorbell import Doorbell
 
 _DEADLINE_S = 30.0
@@ -76,7 +76,7 @@ class ReaderProcesses:
 
 
 def _read(end: Connection, path: Path, address: str) -> None:
-    reader = ImageReader(path)
+    reader = CopyingReader(path)
     reader.touch()
     end.send((0.0, 0, 0))
     while True:

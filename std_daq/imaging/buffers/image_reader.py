@@ -140,8 +140,8 @@ class ImageReader:
     def next(self, timeout_s: float | None = None) -> Image | None:
         """Return the next image, in the order of publication; waits for it for at most ``timeout_s``, else None.
 
-        Images that have been overwritten are left out, and are in `lost`. When that has begun, everything that is
-        about to be overwritten is given up with them: a quarter of the ring is then free before the next one is lost.
+        Images that have been overwritten are left out, and are in `lost`. When the writer overtakes a reader, a quarter
+        of the ring is given up at once, so that the reader has some time before it happens again.
         """
         deadline = _deadline(timeout_s)
         while True:
@@ -223,9 +223,10 @@ class ImageReader:
         if not follower.lag:
             self._look()
         while follower.ring is not None and follower.lag:
-            image = self._checked(follower.ring.view(follower.cursor))
+            found = follower.ring.view(follower.cursor)
+            image = self._checked(found)
             if image is None:
-                self._lose(follower.ring)
+                self._lose(follower.ring, has_margin=found is not None or not self._copy)
                 continue
             follower.cursor += 1
             if self._first_id is None or image.id >= self._first_id:
@@ -257,14 +258,18 @@ class ImageReader:
         self._newest = (self._follower.ring, image.sequence + 1)
         return image
 
-    def _lose(self, ring: ImageBuffer) -> None:
-        """Give up the image that comes next, and with it what is about to be overwritten."""
+    def _lose(self, ring: ImageBuffer, *, has_margin: bool) -> None:
+        """Give up the image that comes next, and all that has been overwritten.
+
+        With a margin a quarter of the ring is given up in addition. Where the writer is just going over what would be
+        read next, each image would be overwritten while it is read, and none would ever be given.
+        """
         follower, journal = self._follower, ring.journal
         end = journal.next_sequence
         floor = follower.cursor + 1
-        # Else its slot was never filled: it had been lost on its way to this server.
+        # A newer image may still be there when this one is not: it was lost on its way to this server.
         if follower.cursor <= end - ring.n_slots:
-            floor = max(floor, end - ring.n_slots * 3 // 4)
+            floor = max(floor, end - (ring.n_slots * 3 // 4 if has_margin else ring.n_slots))
         n_unnamed = max(0, min(journal.oldest_sequence, floor) - follower.cursor)
         known = follower.cursor + n_unnamed
         part = journal.read(known, floor - known)
@@ -291,14 +296,14 @@ class ImageReader:
         """Return the sequence number with which to begin."""
         start = self._start
         if start == "now":
-            return journal.next_sequence if self._was_there else 0
+            return journal.next_sequence if self._was_there else journal.oldest_sequence
         if start == "oldest":
-            return _oldest(ring)
+            return _oldest(ring) if self._was_there else journal.oldest_sequence
         self._first_id = start
         place = find_in_journal(journal, start, ring.geometry.n_entries)
         match place.fate:
             case Fate.TO_COME:
-                return journal.next_sequence if self._was_there else 0
+                return journal.next_sequence
             case Fate.FORGOTTEN:
                 return journal.oldest_sequence
             case _:

@@ -1,13 +1,12 @@
 """FarReader: reads a ring as a user's program would, and compares it with what was published on another server."""
 
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from std_daq.imaging.buffers.image_buffer import ImageBuffer
-from std_daq.streams.follower import RingFollower, start_oldest
+from std_daq.imaging.buffers.image import Image
+from std_daq.imaging.buffers.image_reader import ImageReader
 from std_test_kit.store_driver import missing_packets_of, pixels_of
 
 
@@ -30,7 +29,7 @@ class FarReader:
     """
 
     def __init__(self, path: Path) -> None:
-        self._follower = RingFollower(partial(ImageBuffer.attach, path), start=start_oldest)
+        self._images = ImageReader(path, start=0)
         self.ids: list[int] = []
         self.whole: set[int] = set()
         self.lost: set[int] = set()
@@ -38,15 +37,13 @@ class FarReader:
 
     def read(self) -> int:
         """Take what is new; returns how many entries."""
-        part = self._follower.read()
-        ring = self._follower.ring
-        if part is None or ring is None:
-            return 0
-        if part.n_lost:
-            raise RuntimeError(f"this reader is {part.n_lost} entries too slow")
-        for entry in part.entries:
-            self._take(ring, int(entry["id"]), int(entry["sequence"]))
-        return len(part.entries)
+        n_before = len(self.ids)
+        while True:
+            image = self._images.next(timeout_s=0.0)
+            self._note_lost()
+            if image is None:
+                return len(self.ids) - n_before
+            self._compare(image)
 
     def read_until(self, n_entries: int, timeout_s: float = 30.0) -> None:
         """Read until there were so many entries in all; raises TimeoutError."""
@@ -59,20 +56,20 @@ class FarReader:
 
     def close(self) -> None:
         """Let go of the ring."""
-        self._follower.close()
+        self._images.close()
 
-    def _take(self, ring: ImageBuffer, image_id: int, sequence: int) -> None:
-        self.ids.append(image_id)
-        slot = ring.slot(sequence)
-        generation = ring.generation(slot)
-        header = ring.headers[slot : slot + 1].copy()
-        pixels = ring.images[slot].copy()
-        if int(header["metadata"]["sequence"][0]) != sequence or not ring.is_unchanged(slot, generation):
-            self.lost.add(image_id)
-            return
-        is_right = (
-            int(header["metadata"]["id"][0]) == image_id
-            and np.array_equal(pixels, pixels_of(image_id, ring.shape, ring.dtype))
-            and header["missing_packets"][0].tolist() == missing_packets_of(image_id, ring.n_modules)
+    def _note_lost(self) -> None:
+        lost = self._images.lost
+        if lost.n_unnamed:
+            raise RuntimeError(f"this reader is {lost.n_unnamed} entries too slow")
+        self.ids += lost.ids
+        self.lost.update(lost.ids)
+        lost.ids.clear()
+
+    def _compare(self, image: Image) -> None:
+        self.ids.append(image.id)
+        pixels = image.pixels
+        is_right = np.array_equal(pixels, pixels_of(image.id, pixels.shape, pixels.dtype)) and (
+            image.missing_packets.tolist() == missing_packets_of(image.id, len(image.missing_packets))
         )
-        (self.whole if is_right else self.wrong).add(image_id)
+        (self.whole if is_right else self.wrong).add(image.id)
