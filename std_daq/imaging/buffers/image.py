@@ -137,4 +137,4 @@ class Image:
 
     def __repr__(self) -> str:
         height, width = self.pixels.shape
-        return f"<Image {self.id}: {height} x {width} {self.pixels.dtype}, {self.status.name or self.status!r}>"
+        return f"<Image {self.id}: {height} x {width} {self.pixels.dtype}, {self.status.name}>"

@@ -1,0 +1,102 @@
+"""A writer that fills a small ring as fast as it can and a reader, two processes, each with and without numba."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Without numba, where the first argument says so; then `path` is that of the ring.
+BEGIN = """
+import json, sys, time
+if sys.argv[1] == "plain":
+    sys.modules["numba"] = sys.modules["llvmlite"] = None
+import numpy as np
+from pathlib import Path
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.buffers.image_reader import ImageReader
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.native import ordered_words
+words = ordered_words.fence.__module__.rpartition(".")[2]
+path = Path(sys.argv[2])
+"""
+
+# Every pixel of an image is its id.
+WRITER = (
+    BEGIN
+    + """
+ring, _ = ImageBuffer.create(path, shape=(256, 512), dtype=np.dtype("u4"), n_modules=1, buffer_bytes=0, n_slots=4)
+metadata = np.zeros(1, IMAGE_METADATA)
+print(words, flush=True)
+while True:
+    sequence = ring.journal.next_sequence
+    slot = ring.slot(sequence)
+    metadata["id"] = metadata["sequence"] = sequence
+    ring.begin(slot)
+    ring.images[slot] = sequence
+    ring.write_header(slot, metadata.tobytes(), np.uint32(sequence % 2**32).tobytes())
+    ring.end(slot)
+    ring.journal.append(metadata)
+"""
+)
+
+# Looks at what is just going to be overwritten, until enough has been torn under it, and reads in order, too.
+READER = (
+    BEGIN
+    + """
+def check(image, sequence):
+    pixels = image.pixels
+    assert image.id == image.sequence == image.missing_packets[0] == sequence
+    assert pixels.min() == pixels.max() == sequence, (sequence, pixels.min(), pixels.max())
+
+ring = ImageBuffer.attach(path)
+n_intact = n_torn = 0
+deadline = time.monotonic() + 60
+while (n_intact < 500 or n_torn < 200) and time.monotonic() < deadline:
+    sequence = ring.journal.next_sequence - (4 if n_intact > n_torn else 3)
+    found = ring.view(sequence) if sequence >= 0 else None
+    if found is None:
+        continue
+    image = found.copy()
+    if image is None:
+        n_torn += 1
+    else:
+        check(image, sequence)
+        n_intact += 1
+first = last = None
+n_read = 0
+with ImageReader(path) as images:
+    while n_read < 300:
+        image = images.next(timeout_s=10)
+        check(image, image.sequence)
+        assert last is None or image.sequence > last
+        first = image.sequence if first is None else first
+        last = image.sequence
+        n_read += 1
+    lost = [sequence for sequence in images.lost.ids if first < sequence <= last]
+    assert n_read + len(lost) == last - first + 1
+print(json.dumps([words, n_intact, n_torn]))
+"""
+)
+
+
+@pytest.mark.parametrize("writer_words", ["atomics", "plain_atomics"])
+@pytest.mark.parametrize("reader_words", ["atomics", "plain_atomics"])
+def test_no_torn_image_passes_for_intact(shm_dir: Path, reader_words: str, writer_words: str) -> None:
+    path = str(shm_dir / "ring")
+    kinds = {"atomics": "compiled", "plain_atomics": "plain"}
+    command = [sys.executable, "-c", WRITER, kinds[writer_words], path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        try:
+            assert writer.stdout is not None
+            assert writer.stdout.readline().strip() == writer_words
+            command = [sys.executable, "-c", READER, kinds[reader_words], path]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+        finally:
+            writer.kill()
+    assert done.returncode == 0, done.stderr
+    words, n_intact, n_torn = json.loads(done.stdout)
+    assert words == reader_words
+    assert n_intact >= 500
+    assert n_torn >= 200
