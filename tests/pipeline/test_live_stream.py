@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from std_daq.cli.__main__ import main
 from std_daq.config.paths import make_runtime_dir
-from std_daq.errors import ConfigError, PortError
+from std_daq.errors import ConfigError, PortError, SharedMemoryError
 from std_daq.imaging.config.load import parse_config
 from std_daq.imaging.config.paths import image_buffer_path
 from std_daq.imaging.protocols.array_stream import ArrayImage, decode
@@ -324,6 +324,12 @@ def test_without_a_ring_it_says_what_it_waits_for(shm_dir: Path, runtime: Path) 
         line.stream._images.close()
         assert not line.stream.is_ready
         assert line.stream.why_not_ready == "waiting for the ImageBuffer: is the assembler running?"
+
+
+def test_what_is_no_ring_is_told_at_the_start(shm_dir: Path, runtime: Path) -> None:
+    (shm_dir / "live-images").write_bytes(bytes(8192))
+    with pytest.raises(SharedMemoryError, match="is no shared memory of std-daq"):
+        Line(shm_dir, {"tcp://127.0.0.1:0": FORWARD})
 
 
 def test_no_stream_is_a_wrong_configuration(shm_dir: Path, runtime: Path) -> None:

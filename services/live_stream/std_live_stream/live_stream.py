@@ -124,7 +124,7 @@ class LiveStream:
         if not image.is_intact():
             self._metrics.torn.inc()
             return
-        header = encode_header(image.metadata, self._keys(image.metadata.calibration))
+        header = encode_header(image.metadata, self._keys(image.calibration))
         for output in looked_at:
             output.send(header, pixels)
             self._metrics.sent.labels(output.address).inc()

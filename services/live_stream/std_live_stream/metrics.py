@@ -18,10 +18,12 @@ class LiveStreamMetrics:
         )
         self.viewers = Gauge("daq_live_viewers", "Viewers that are there, by address.", ["stream"], registry=registry)
         self.torn = Counter(
-            "daq_live_images_torn", "Images overwritten before they had been copied, and not sent.", registry=registry
+            "daq_live_images_torn", "Images overwritten while they were being copied, and not sent.", registry=registry
         )
         self.skipped = Counter(
-            "daq_live_images_skipped", "Images left out because this service was behind.", registry=registry
+            "daq_live_images_skipped",
+            "Images left out or overwritten because this service was behind.",
+            registry=registry,
         )
         self.lag = Gauge(
             "daq_ring_lag_images", "Images published and not yet looked at.", ["reader"], registry=registry

@@ -324,7 +324,7 @@ class Session:
         copy = bytes(pixels) if is_small else b""
         if is_small and not image.is_intact():
             return False
-        self._follow_calibration(ring, image.metadata.calibration)
+        self._follow_calibration(ring, image.calibration)
         metadata, missing_packets = image.metadata_bytes, image.missing_packets_bytes
         if is_small:
             self._queue(join_image(metadata, missing_packets, pixels=copy))

@@ -1,5 +1,6 @@
 """Image: one image of a ring, where it lies or as a copy."""
 
+import struct
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,8 @@ from numpy.typing import NDArray
 
 from std_daq.imaging.protocols.image_metadata import ImageMetadata, ImageStatus, decode_image_metadata
 from std_daq.native.ordered_words import is_unchanged
+
+_CALIBRATION = struct.Struct("<86xH")  # of an ImageMetadata
 
 
 class Image:
@@ -19,6 +22,8 @@ class Image:
     ----------
     pixels
         Its pixels, (height, width).
+    sequence
+        Its place in the ring's journal; consecutive images have consecutive numbers.
     metadata_bytes, missing_packets_bytes
         Its ImageMetadata, and the packets that are missing of each module as u32s: copies.
     generations, slot, generation
@@ -26,7 +31,7 @@ class Image:
 
     Attributes
     ----------
-    pixels, metadata_bytes, missing_packets_bytes
+    pixels, sequence, metadata_bytes, missing_packets_bytes
         As given. The pixels of an image in place cannot be written.
     """
 
@@ -38,11 +43,13 @@ class Image:
         "metadata_bytes",
         "missing_packets_bytes",
         "pixels",
+        "sequence",
     )
 
     def __init__(
         self,
         pixels: NDArray[Any],
+        sequence: int,
         metadata_bytes: bytes,
         missing_packets_bytes: bytes,
         generations: NDArray[np.uint64] | None = None,
@@ -50,6 +57,7 @@ class Image:
         generation: int = 0,
     ) -> None:
         self.pixels = pixels
+        self.sequence = sequence
         self.metadata_bytes = metadata_bytes
         self.missing_packets_bytes = missing_packets_bytes
         # With the array itself the question can be answered also when the ring has been let go of.
@@ -71,11 +79,6 @@ class Image:
         return self.metadata.id
 
     @property
-    def sequence(self) -> int:
-        """Its place in the ring's journal; consecutive images have consecutive numbers."""
-        return self.metadata.sequence
-
-    @property
     def status(self) -> ImageStatus:
         """What is wrong with it; GOOD is 0."""
         return ImageStatus(self.metadata.status)
@@ -89,6 +92,12 @@ class Image:
     def missing_packets(self) -> NDArray[np.uint32]:
         """Packets that did not arrive, for each module, (n_modules,)."""
         return np.frombuffer(self.missing_packets_bytes, "<u4")
+
+    @property
+    def calibration(self) -> int:
+        """Which of the calibrations in the ring's notes was applied; costs less than to decode all metadata."""
+        calibration: int = _CALIBRATION.unpack_from(self.metadata_bytes)[0]
+        return calibration
 
     @property
     def pulse_id(self) -> int:
@@ -133,7 +142,8 @@ class Image:
             out = self.pixels.copy()
         else:
             np.copyto(out, self.pixels, casting="no")
-        return Image(out, self.metadata_bytes, self.missing_packets_bytes) if self.is_intact() else None
+        image = Image(out, self.sequence, self.metadata_bytes, self.missing_packets_bytes)
+        return image if self.is_intact() else None
 
     def __repr__(self) -> str:
         height, width = self.pixels.shape

@@ -58,6 +58,8 @@ class ImageBuffer(RingBuffer):
         self._sequences: NDArray[np.uint64] = self.headers["metadata"]["sequence"]
         self._empty_header["metadata"]["sequence"] = NO_IMAGE
         self._header_bytes: memoryview = self.headers.view(np.uint8).data
+        # Much faster than the names of fields.
+        self._header_struct = struct.Struct(f"<{IMAGE_METADATA.itemsize}s{4 * self.n_modules}s")
         self.images: NDArray[Any] = np.ndarray(
             (geometry.n_slots, height, width),
             self.dtype,
@@ -143,10 +145,9 @@ class ImageBuffer(RingBuffer):
 
     def read_header(self, index: int) -> tuple[bytes, bytes]:
         """Return the metadata of a slot and its missing packets, as the bytes of ImageMetadata and of u32s."""
-        # Much faster than by the names of fields.
         start = index * self.headers.itemsize + _METADATA_AT
-        end = start + IMAGE_METADATA.itemsize
-        return bytes(self._header_bytes[start:end]), bytes(self._header_bytes[end : end + 4 * self.n_modules])
+        metadata, missing_packets = self._header_struct.unpack_from(self._header_bytes, start)
+        return metadata, missing_packets
 
     def write_header(self, index: int, metadata: bytes, missing_packets: bytes) -> None:
         """Write what `read_header` returns; between `begin` and `end`."""
@@ -168,7 +169,7 @@ class ImageBuffer(RingBuffer):
         metadata, missing_packets = self.read_header(slot)
         if _SEQUENCE.unpack_from(metadata)[0] != sequence:
             return None
-        image = Image(self.images[slot], metadata, missing_packets, self.generations, slot, generation)
+        image = Image(self.images[slot], sequence, metadata, missing_packets, self.generations, slot, generation)
         return image if image.is_intact() else None
 
     def holds(self, sequence: int) -> bool:

@@ -120,6 +120,7 @@ class ImageReader:
         self._was_there = True  # what is not there when this reader begins comes after "now"
         self._first_id: int | None = None
         self._newest: tuple[ImageBuffer | None, int] = (None, 0)
+        self._end = 0  # what is published of the ring, as far as it was looked for
         self._conditions = ConditionLog()
         self.lost = LostImages()
         self.n_skipped = 0
@@ -220,9 +221,9 @@ class ImageReader:
 
     def _read_next(self) -> Image | None:
         follower = self._follower
-        if not follower.lag:
+        if follower.cursor >= self._end:
             self._look()
-        while follower.ring is not None and follower.lag:
+        while follower.ring is not None and follower.cursor < self._end:
             found = follower.ring.view(follower.cursor)
             image = self._checked(found)
             if image is None:
@@ -236,12 +237,11 @@ class ImageReader:
 
     def _read_newest(self) -> Image | None:
         follower = self._follower
-        if not follower.lag:
-            self._look()
+        self._look()
         ring = follower.ring
         if ring is None:
             return None
-        end = ring.journal.next_sequence
+        end = self._end
         first = self._newest[1] if ring is self._newest[0] else 0
         for sequence in range(end - 1, max(first, end - ring.n_slots) - 1, -1):
             image = self._checked(ring.view(sequence))
@@ -310,8 +310,11 @@ class ImageReader:
                 return place.sequence
 
     def _look(self) -> None:
-        """See whether the ring has appeared or been replaced."""
-        self._follower.attach_if_due()
+        """See what has been published, and whether the ring has appeared or been replaced."""
+        follower = self._follower
+        if not follower.lag:
+            follower.attach_if_due()
+        self._end = 0 if follower.journal is None else follower.journal.next_sequence
         if self._problem is not None:
             problem, self._problem = self._problem, None
             raise problem

@@ -78,7 +78,7 @@ assert _STRUCT.size == IMAGE_METADATA.itemsize  # noqa: S101
 
 def decode_image_metadata(metadata: bytes) -> ImageMetadata:
     """Return the fields of 128 bytes; several times as fast as one after the other by numpy."""
-    return ImageMetadata._make(_STRUCT.unpack(metadata))
+    return ImageMetadata(*_STRUCT.unpack(metadata))
 
 
 class ImageStatus(IntFlag):

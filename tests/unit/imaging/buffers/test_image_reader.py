@@ -111,6 +111,13 @@ def test_image_tells_what_is_known_of_it(publisher: RingPublisher, open_reader: 
     assert image.metadata.n_missing_packets == 3
 
 
+def test_calibration_is_that_of_the_metadata(publisher: RingPublisher, open_reader: Open) -> None:
+    publisher.publish(1, calibration=259)
+    image = open_reader().newest(0.0)
+    assert image is not None
+    assert image.calibration == image.metadata.calibration == 259
+
+
 def test_copy_stays_as_it_is_when_the_ring_is_written_and_removed(publisher: RingPublisher, open_reader: Open) -> None:
     publish(publisher, 1)
     reader = open_reader(start="oldest")
