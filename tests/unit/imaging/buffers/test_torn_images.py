@@ -64,18 +64,17 @@ while (n_intact < 500 or n_torn < 200) and time.monotonic() < deadline:
     else:
         check(image, sequence)
         n_intact += 1
-first = last = None
-n_read = 0
 with ImageReader(path) as images:
+    first = last = images.next(timeout_s=10).sequence
+    n_before = images.lost.n
+    n_read = 1
     while n_read < 300:
         image = images.next(timeout_s=10)
         check(image, image.sequence)
-        assert last is None or image.sequence > last
-        first = image.sequence if first is None else first
+        assert image.sequence > last
         last = image.sequence
         n_read += 1
-    lost = [sequence for sequence in images.lost.ids if first < sequence <= last]
-    assert n_read + len(lost) == last - first + 1
+    assert n_read + images.lost.n - n_before == last - first + 1
 print(json.dumps([words, n_intact, n_torn]))
 """
 )
