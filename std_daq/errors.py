@@ -5,24 +5,25 @@
     StdDaqError
     ├── ConfigError            the configuration, or a file that it names, is wrong        exit 2
     │   └── CalibrationError   a pedestal, gain or mask file is missing or does not fit    exit 2
-    ├── ResourceError          the machine does not give what was asked for                exit 1
-    │   ├── SharedMemoryError  a ring cannot be made, found or attached
-    │   │   └── MissingRingError  nobody has made it yet
-    │   └── PortError          an address or port is taken or not allowed
-    ├── BrokerError            RabbitMQ is away or refuses
-    │   └── MissingExchangeError  nobody has declared yet what others will
-    ├── RequestRefusedError    a write request that will not be carried out
-    ├── FileFormatError        an image file that is not what it should be
-    └── CaptureError           a packet capture that cannot be read or written
+    ├── ResourceError          the machine cannot provide what a service asked for         exit 1
+    │   ├── SharedMemoryError  a ring cannot be created, found or attached
+    │   │   └── MissingRingError  the owner of a ring has not created it yet
+    │   └── PortError          an address or port is in use or not allowed
+    ├── BrokerError            RabbitMQ is unreachable, or refuses the connection or the message
+    │   └── MissingExchangeError  the owner of an exchange has not declared it yet
+    ├── RequestRefusedError    a write request will not be carried out
+    ├── FileFormatError        an image file is damaged, or is not an image file
+    └── CaptureError           a packet capture cannot be read or written
 
-In the data plane nothing raises per packet or image: services count and go on.
+In the data plane nothing raises for a single packet or image: services count the fault and continue.
 """
 
 import re
 from pathlib import Path
 from typing import Self
 
-# Of a broker's URL, also where it stands for the path of a file.
+# User and password in a broker URL. Somebody may write the URL where a path belongs, and a path turns "//" into "/":
+# therefore "/+".
 _CREDENTIALS = re.compile(r"(amqps?:/+).*@", re.DOTALL | re.IGNORECASE)
 
 
@@ -33,9 +34,9 @@ class StdDaqError(Exception):
 
 
 class ConfigError(StdDaqError):
-    """The configuration is wrong: says in which file, at which key, with which value, and what to do.
+    """The configuration is wrong; the message names the file, the key, the value and the remedy.
 
-    Of a broker's URL user and password are left out, at whatever key it stands.
+    The message never shows the user and password of a broker URL, whichever key holds the URL.
     """
 
     exit_code = 2
@@ -63,7 +64,7 @@ class ConfigError(StdDaqError):
         super().__init__(text)
 
     def in_file(self, file: Path | str) -> Self:
-        """Return the same error with its file: models and detectors do not know where their values stood."""
+        """Return the same error with the file added; models and detectors do not know which file a value came from."""
         return type(self)(self.problem, file=file, key=self.key, value=self.value, remedy=self.remedy)
 
 
@@ -76,11 +77,11 @@ class CalibrationError(ConfigError):
 
 
 class ResourceError(StdDaqError):
-    """The machine does not give what was asked for."""
+    """The machine cannot provide what a service asked for."""
 
 
 class SharedMemoryError(ResourceError):
-    """A ring cannot be made, found or attached."""
+    """A ring cannot be created, found or attached."""
 
 
 class MissingRingError(SharedMemoryError):
@@ -88,23 +89,23 @@ class MissingRingError(SharedMemoryError):
 
 
 class PortError(ResourceError):
-    """An address or port is taken or not allowed."""
+    """An address or port is in use or not allowed."""
 
 
 class BrokerError(StdDaqError):
-    """RabbitMQ is away or refuses."""
+    """RabbitMQ is unreachable, or refuses the connection or the message."""
 
 
 class MissingExchangeError(BrokerError):
-    """An exchange is not there yet; its owner declares it sooner or later."""
+    """An exchange does not exist yet; retrying helps, because its owner declares it when it starts."""
 
 
 class RequestRefusedError(StdDaqError):
-    """A write request will not be carried out; the text is the reason."""
+    """A write request will not be carried out; the message is the reason that the client is told."""
 
 
 class FileFormatError(StdDaqError):
-    """An image file is not what it should be."""
+    """An image file is damaged, or is not an image file."""
 
 
 class CaptureError(StdDaqError):

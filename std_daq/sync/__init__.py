@@ -1,1 +1,1 @@
-"""Bringing together the pieces of one exposure."""
+"""Synchronisation: bringing together what several sources deliver for one key, such as the frames of an exposure."""

@@ -1,24 +1,32 @@
 """Bring together the pieces of one key that several sources deliver.
 
-A source delivers pieces, each of one key (a frame number or an image id), as a rule in ascending order. A
-key is *open* from its first piece until it is delivered. It is delivered as soon as every source that is
-awaited has brought its piece and no lower key is open. Otherwise it is *given up*, that is, delivered
-without the pieces that are missing: the lowest key when more than ``window`` keys are open, and each key
-``time_limit_ns`` after its first piece, along with the lower keys, which have to go before it.
+Example: the four modules of a detector each deliver a frame for frame number 17. The synchroniser collects the four
+frames and delivers them together.
 
-*Epochs.* A detector that restarts begins again with low keys, and its modules do not do so at the same
-moment. A source that jumps back opens a new epoch, or joins the newest one if it was in an older one. Keys
-are ordered by epoch first: a *place* is ``epoch << 64 | key``, one integer that compares, hashes and sorts,
-so that hardly anything below has to know about epochs. A source that has gone over to a newer epoch is not
-awaited in the older ones. A source that was off while the others restarted never jumps back: it joins the
-newest epoch with the first key that fits there (not yet delivered, at most ``window`` above the highest) and
-is not open in its own. After the first delivery from an epoch all pieces of older ones are late.
+A source delivers *pieces*. Each piece has a *key*: a frame number or an image id. Usually a source delivers its
+pieces in ascending order of their keys. A key is *open* from its first piece until the synchroniser delivers it. The
+synchroniser delivers a key as soon as two conditions hold: each awaited source has brought its piece, and no lower
+key is open. If pieces are still missing, the synchroniser *gives up* the key in two cases, that is, delivers it
+without them:
 
-*Silence.* A dead source would make every key wait for the whole time limit. So a source is no longer awaited
-once `SILENT_AFTER` keys, their first pieces at least the time limit apart, had to be given up without it
-while nothing at all was heard of it. Any piece, a late one too, makes it awaited again. A source that lags
-by less than the time limit is thus never left behind, and one that pauses for little more loses only what
-was due.
+- More than ``window`` keys are open. The synchroniser gives up the lowest key.
+- ``time_limit_ns`` have passed since the first piece of a key. The synchroniser gives up this key and, before it, all
+  lower keys, because keys leave in ascending order.
+
+*Epochs.* After a restart, a detector counts from a low number again, and its modules do not restart at the same
+moment. A source whose keys jump back opens a new epoch; if other sources are already in a newer epoch, it joins the
+newest one. Keys are ordered by epoch first. A *place* is ``epoch << 64 | key``: one integer that compares, hashes and
+sorts, so that most of the code below need not know about epochs. In the older epochs, the synchroniser does not await
+a source that has moved to a newer one. A source that was off while the others restarted never jumps back. It joins
+the newest epoch with its first key that fits there: a key that is not delivered yet, that is at most ``window`` above
+the highest one, and that is not open in the source's own epoch. After the first delivery from an epoch, all pieces
+of older epochs are late.
+
+*Silence.* A dead source would make every key wait for the whole time limit. The synchroniser therefore stops awaiting
+a source that is *silent*: `SILENT_AFTER` keys were given up without it, their first pieces at least the time limit
+apart, and no piece at all came from it in the meantime. Any later piece of the source, also one that is late, makes
+the source awaited again. So a source that lags by less than the time limit is never excluded, and a source that
+pauses for slightly longer loses only the keys whose time limit passed during the pause.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +36,7 @@ from operator import index
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 SILENT_AFTER = 3
-"""Keys given up without a source, a time limit apart, after which it is no longer awaited."""
+"""Number of keys, at least a time limit apart, that are given up without a source before the source is silent."""
 
 _EPOCH_BITS = 64
 _KEY_MASK = (1 << _EPOCH_BITS) - 1
@@ -36,22 +44,22 @@ _KEY_MASK = (1 << _EPOCH_BITS) - 1
 T = TypeVar("T")
 
 RefusalHook = Callable[[Literal["late", "duplicate"], int, int, T], None]
-"""Called with the reason, the source, the key and the payload of a piece that is not used."""
+"""Called for a piece that is not used, with the reason, the source, the key and the payload."""
 
 
-class Synchronised(NamedTuple, Generic[T]):  # a frozen dataclass takes four times as long to make
+class Synchronised(NamedTuple, Generic[T]):  # creating a frozen dataclass takes four times as long
     """The pieces of one key.
 
     Attributes
     ----------
     key
-        The key, as it was fed.
+        The key, as it was passed to `Synchroniser.feed`.
     payloads
-        What each source brought, in the order of the sources; ``None`` where it brought nothing.
+        The payload of each source, in the order of the sources; ``None`` for a source whose piece is missing.
     missing
-        The sources that brought nothing, ascending; empty if the key is complete.
+        Numbers of the sources whose pieces are missing, ascending; empty if the key is complete.
     epoch
-        How often the keys had jumped back before this one; starts at 0.
+        How often the keys had jumped back before this key; 0 at the start.
     """
 
     key: int
@@ -62,22 +70,23 @@ class Synchronised(NamedTuple, Generic[T]):  # a frozen dataclass takes four tim
 
 @dataclass(slots=True)
 class SynchroniserCounters:
-    """What became of the pieces and keys.
+    """Counts of what happened to the pieces and keys.
 
-    Every piece is in exactly one place: pieces fed = pieces delivered + late + duplicate + pieces still open.
+    Each piece is counted exactly once: pieces fed = pieces delivered + late + duplicate + pieces still open.
 
     Attributes
     ----------
     complete, incomplete
-        Keys delivered with the pieces of all sources; keys delivered without some.
+        Keys delivered with the pieces of all sources; keys delivered with pieces missing.
     timed_out, crowded_out
-        Keys given up while something was awaited: at a time limit; because too many keys were open.
+        Keys given up while they waited for a piece or a lower key: because of the time limit; because more than
+        ``window`` keys were open.
     missing
         Pieces that are missing in incomplete keys, by source.
     late
-        Pieces whose key was already delivered, by source.
+        Pieces whose key had already been delivered, by source.
     duplicate
-        Pieces of which the open key already had one, by source; the first is kept.
+        Pieces for which the open key already had a piece of the same source, by source; the first one is kept.
     epochs
         How often the keys jumped back.
     """
@@ -93,7 +102,7 @@ class SynchroniserCounters:
 
 
 class _OpenKey(Generic[T]):
-    """A key that is not delivered yet; ``missing`` has the bit ``1 << source`` for each missing piece."""
+    """A key that is not delivered yet; in ``missing``, bit ``1 << source`` is set if that source's piece is missing."""
 
     __slots__ = ("first_ns", "missing", "payloads")
 
@@ -104,26 +113,26 @@ class _OpenKey(Generic[T]):
 
 
 class Synchroniser(Generic[T]):
-    """Bring together what several sources deliver for one key; delivers in ascending order.
+    """Bring together the pieces of one key that several sources deliver.
 
-    Pure: no threads, no clock. Within an epoch keys are delivered in ascending order, each once, and epochs
-    one after the other. A key of which no piece was fed is never delivered.
+    The class is pure: it has no threads and reads no clock. It delivers each key once: the epochs one after the
+    other, and the keys of an epoch in ascending order. It never delivers a key of which no piece was fed.
 
     Parameters
     ----------
     n_sources
-        How many sources there are; they are numbered from 0.
+        Number of sources; they are numbered from 0.
     window
-        How many keys may be open at a time, the complete ones that wait for lower keys included. No more than
-        that is ever held.
+        Largest number of open keys, including complete keys that wait for lower ones. The synchroniser never holds
+        more.
     time_limit_ns
-        How long after its first piece a key is delivered at the latest, in nanoseconds.
+        Longest time from the first piece of a key to its delivery, in nanoseconds.
     consecutive
-        Keys count up by one, and sources may deliver them out of order, as one does that has two links which
-        carry alternate keys: a key waits for the one before it, even if nothing of that has come yet. Without
-        it, pieces are late if their key was first fed after a higher one was complete.
+        Whether the keys count up by one and a source may deliver them out of order. Example: a source has two links,
+        one for the odd keys and one for the even. If True, key 8 waits for key 7 even if no piece of key 7 has come
+        yet. If False, key 8 is delivered as soon as it is complete, and pieces of key 7 that come afterwards are late.
     on_refused
-        Called for each late or duplicate piece; they are counted with or without it.
+        Called for each late or duplicate piece. These pieces are counted whether or not it is given.
     """
 
     def __init__(
@@ -146,43 +155,43 @@ class Synchroniser(Generic[T]):
         self._all = (1 << n_sources) - 1
         self._bits = [1 << source for source in range(n_sources)]
         self._open: dict[int, _OpenKey[T]] = {}  # by place, in the order of the first pieces
-        self._order: list[int] = []  # the same places as a heap
+        self._order: list[int] = []  # the same places, as a heap
         self._delivered = -1  # the highest place delivered
         self._highest = -1  # the highest place opened
-        self._epoch_of = [0] * n_sources  # as places: the epoch's key 0
+        self._epoch_of = [0] * n_sources  # each epoch as the place of its key 0
         self._newest_epoch = 0
         self._awaited = self._all
-        self._n_missed = [0] * n_sources  # since the source was last heard
-        self._missed_ns = [0] * n_sources  # first piece of the key that was counted last
+        self._n_missed = [0] * n_sources  # keys given up without the source since its last piece
+        self._missed_ns = [0] * n_sources  # time of the first piece of the key that was counted last
 
     def __len__(self) -> int:
-        """Return how many keys are open."""
+        """Return the number of open keys."""
         return len(self._open)
 
     @property
     def silent(self) -> tuple[int, ...]:
-        """The sources that are not awaited at present, because nothing is heard of them."""
+        """Numbers of the silent sources, which are not awaited at present."""
         return _sources(self._all ^ self._awaited)
 
     def feed(
         self, source: int, key: int, payload: T, now_ns: int, restarted: bool = False
     ) -> Sequence[Synchronised[T]]:
-        """Take one piece; return what can be delivered now.
+        """Add one piece, and return the keys that can be delivered now.
 
         Parameters
         ----------
         source
             Number of the source.
         key
-            From 0 to 2**64 - 1.
+            Key of the piece, from 0 to 2**64 - 1.
         payload
-            What is handed on.
+            Content of the piece; returned in `Synchronised.payloads`.
         now_ns
             Monotonic time in nanoseconds, from the same clock as for `poll`.
         restarted
-            This is the first piece of the source after its keys jumped back.
+            Whether this is the first piece of the source after its keys jumped back.
         """
-        key = index(key)  # a numpy integer would overflow in the second epoch
+        key = index(key)  # in the second epoch, a place in a numpy integer would overflow
         place = self._epoch_of[source] + key
         moved = restarted or self._epoch_of[source] != self._newest_epoch
         if moved:
@@ -204,13 +213,14 @@ class Synchroniser(Generic[T]):
         pieces.payloads[source] = payload
         pieces.missing = missing = missing ^ bit
         if not moved and (missing & self._awaited or place != self._order[0]):
-            return ()  # the lowest key had to wait before, and waits for the same now
+            return ()  # the lowest key had to wait before this piece, and still waits for the same source or key
         return self._release()
 
     def poll(self, now_ns: int) -> Sequence[Synchronised[T]]:
-        """Return what has reached its time limit, and what waited for it.
+        """Return the keys that have reached their time limit, and the keys that waited for these.
 
-        Feed first what has already arrived, so that nothing is given up that lies in a queue.
+        Call `feed` first for all pieces that have already arrived; otherwise a key may be given up although its piece
+        waits in a queue.
         """
         due = -1
         for place, pieces in self._open.items():
@@ -225,11 +235,11 @@ class Synchroniser(Generic[T]):
         return results
 
     def flush(self) -> Sequence[Synchronised[T]]:
-        """Return everything that is open, complete or not; pieces of these keys are late from now on."""
+        """Return all open keys, complete or not; pieces of these keys that come later are late."""
         return [self._take() for _ in range(len(self._order))]
 
     def _choose_epoch(self, source: int, key: int, restarted: bool) -> int:
-        """Let the source go to the epoch that its key belongs to; return that epoch."""
+        """Move the source to the epoch that its key belongs to, and return this epoch."""
         epoch = self._epoch_of[source]
         if restarted:
             if epoch == self._newest_epoch:
@@ -254,7 +264,7 @@ class Synchroniser(Generic[T]):
         if len(self._open) <= self._window and not moved:
             is_awaited = missing & self._awaited and place >= self._newest_epoch
             if is_awaited or place != self._order[0]:
-                return ()  # as in `feed`
+                return ()  # for the same reason as in `feed`
         results = self._release()
         if len(self._open) > self._window:
             self.counters.crowded_out += 1
@@ -278,7 +288,7 @@ class Synchroniser(Generic[T]):
         return awaited
 
     def _has_to_wait(self, place: int) -> bool:
-        """Whether something is awaited before this key, the lowest one, may go."""
+        """Return whether this key, the lowest one, has to wait for a piece or for the key before it."""
         if self._awaited_for(place):
             return True
         if not self._consecutive or place == self._delivered + 1:
@@ -286,7 +296,7 @@ class Synchroniser(Generic[T]):
         return place >> _EPOCH_BITS == self._delivered >> _EPOCH_BITS
 
     def _release(self) -> list[Synchronised[T]]:
-        """Take out, from the lowest key on, what need not wait."""
+        """Remove and return, from the lowest key on, the keys that need not wait."""
         results = []
         order = self._order
         while order and not self._has_to_wait(order[0]):
@@ -294,7 +304,7 @@ class Synchroniser(Generic[T]):
         return results
 
     def _give_up(self) -> Synchronised[T]:
-        """Take out the lowest key, and hold it against the sources that it waited for."""
+        """Remove and return the lowest key, and count it as missed by the sources that it waited for."""
         place = self._order[0]
         first_ns = self._open[place].first_ns
         for source in _sources(self._awaited_for(place)):
@@ -306,7 +316,7 @@ class Synchroniser(Generic[T]):
         return self._take()
 
     def _take(self) -> Synchronised[T]:
-        """Take out the lowest key."""
+        """Remove and return the lowest key."""
         place = heappop(self._order)
         pieces = self._open.pop(place)
         self._delivered = place
@@ -322,7 +332,7 @@ class Synchroniser(Generic[T]):
 
 
 def _sources(bits: int) -> tuple[int, ...]:
-    """Return the numbers of the bits that are set, ascending."""
+    """Return the numbers of the sources whose bits are set, ascending."""
     sources = []
     while bits:
         sources.append((bits & -bits).bit_length() - 1)

@@ -1,4 +1,4 @@
-"""Servers that bound what askers may keep: a service must not run out of files or threads because of them."""
+"""Servers with an upper bound of connections, so that clients cannot use up a service's files and threads."""
 
 import socket
 from collections import OrderedDict
@@ -12,7 +12,7 @@ MAX_CONNECTIONS = 32
 
 
 class BoundedConnections(BaseServer):
-    """For servers of one thread a connection: where one comes too many, the one that has been there longest goes."""
+    """Mixin for servers with one thread per connection: above `MAX_CONNECTIONS` it ends the oldest connection."""
 
     request_queue_size = MAX_CONNECTIONS
 
@@ -22,31 +22,31 @@ class BoundedConnections(BaseServer):
         super().__init__(*arguments, **options)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Take a connection."""
+        """Serve a new connection, and end the oldest one if there are too many now."""
         with self._lock:
             self._connections[id(request)] = request
             oldest = self._connections.popitem(last=False)[1] if len(self._connections) > MAX_CONNECTIONS else None
         if oldest is not None:
             with suppress(OSError):
-                oldest.shutdown(socket.SHUT_RDWR)  # its thread finds that it has ended, and closes it
+                oldest.shutdown(socket.SHUT_RDWR)  # the connection's own thread then reads the end and closes it
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """End a connection."""
+        """Close a connection."""
         with self._lock:
             self._connections.pop(id(request), None)
         super().shutdown_request(request)
 
 
 class TcpServer(BoundedConnections, ThreadingTCPServer):
-    """Answers at an address of IPv4 or IPv6; unlike Python's own HTTP server it asks no name server at its start.
+    """HTTP server at an IPv4 or IPv6 address; unlike Python's own HTTP server, it starts without a DNS query.
 
     Parameters
     ----------
     address, port
-        Where to listen; port 0 takes any free one.
+        Where to listen; with port 0 the system chooses a free port.
     handler
-        Answers a request.
+        Class that answers a request.
     """
 
     allow_reuse_address = True

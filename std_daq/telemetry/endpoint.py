@@ -16,28 +16,28 @@ from std_daq.errors import PortError
 from std_daq.telemetry.bounded_server import TcpServer
 from std_daq.telemetry.unix_http import UnixServer
 
-# Who asks, or takes the answer, more slowly than that is not waited for.
+# The server ends a connection whose client takes longer than this to send its request or to read the answer.
 ASKER_TIMEOUT_S = 5.0
 
 
 class TelemetryEndpoint:
-    """Answers in threads of its own until it is closed.
+    """HTTP endpoint that answers in its own threads, from its creation until `close`.
 
     Parameters
     ----------
     address, port
-        Where to listen; port 0 takes any free one.
+        Where to listen; with port 0 the system chooses a free port.
     registry
-        The metrics.
+        The metrics to serve.
     why_not_ready
-        Asked for each /health/ready: the reason, or None when the service is ready.
+        Called for each ``/health/ready``; returns the reason, or None when the service is ready.
     socket
-        Unix socket at which it answers as well.
+        Path of a Unix socket at which the endpoint answers as well.
 
     Raises
     ------
     PortError
-        When the port is taken or not allowed, or the socket cannot be made.
+        The port is in use or not allowed, or the Unix socket cannot be created.
     """
 
     def __init__(
@@ -73,21 +73,21 @@ class TelemetryEndpoint:
 
     @property
     def address(self) -> str:
-        """Where it listens."""
+        """The address at which the endpoint listens."""
         return self._address
 
     @property
     def port(self) -> int:
-        """The TCP port."""
+        """The TCP port at which the endpoint listens."""
         return self._port
 
     @property
     def url(self) -> str:
-        """Where it answers, as ``http://address:port``."""
+        """The endpoint's address as ``http://address:port``."""
         return f"http://{url_host(self._address)}:{self._port}"
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop the servers and wait for their threads."""
         for server in self._servers:
             server.shutdown()
             server.server_close()
@@ -96,13 +96,17 @@ class TelemetryEndpoint:
 
 
 def url_host(address: str) -> str:
-    """Return an address as it stands in a URL."""
+    """Return an address as it is written in a URL: an IPv6 address in brackets."""
     return f"[{address}]" if ":" in address else address
 
 
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """Threads that are started herein take no signals: the main thread may wait with them for its next program."""
+    """Start threads that never receive SIGTERM or SIGINT.
+
+    The main thread may hold these signals back until it has become another program; a thread that could receive
+    them would take them away from it.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     try:
         yield
@@ -115,7 +119,7 @@ def _handler(registry: CollectorRegistry, why_not_ready: Callable[[], str | None
         timeout = ASKER_TIMEOUT_S
 
         def handle(self) -> None:
-            with suppress(ConnectionError):  # who asked has gone before the answer
+            with suppress(ConnectionError):  # the client left before it had its answer
                 super().handle()
 
         def do_GET(self) -> None:

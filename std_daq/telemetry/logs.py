@@ -1,4 +1,4 @@
-"""Structured logs: an event name and values; text on a terminal, JSON elsewhere, always to standard error."""
+"""Structured logs: each line has an event name and values. Lines are text on a terminal and JSON elsewhere."""
 
 import logging
 import sys
@@ -15,18 +15,18 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 def configure_logs(
     level: str = "info", *, service: str | None = None, json: bool | None = None, file: TextIO | None = None
 ) -> None:
-    """Send logs to standard error.
+    """Send logs to standard error, or to a file.
 
     Parameters
     ----------
     level
         One of ``debug``, ``info``, ``warning``, ``error``.
     service
-        Name put into every line.
+        Name of the service, added to every line.
     json
-        One JSON object a line; by default wherever standard error is not a terminal.
+        Whether a line is a JSON object; None: where standard error is not a terminal.
     file
-        Takes the lines in place of standard error.
+        Receives the lines instead of standard error.
     """
     as_json = not sys.stderr.isatty() if json is None else json
     renderer: structlog.typing.Processor
@@ -49,9 +49,9 @@ def configure_logs(
 
 
 def get_logger() -> FilteringBoundLogger:
-    """Return the logger: ``log.warning("ring_overrun", image_id=7, lag=3)``.
+    """Return the logger, to be used as in ``log.warning("ring_overrun", image_id=7, lag=3)``.
 
-    Where nobody has configured logs, as in a user's script, only warnings and errors are shown.
+    If nobody has called `configure_logs`, as in a user's script, the logger shows only warnings and errors.
     """
     if not structlog.is_configured():
         configure_logs("warning")
@@ -60,14 +60,17 @@ def get_logger() -> FilteringBoundLogger:
 
 
 class ConditionLog:
-    """At most one line a period for each condition; says how many were held back.
+    """Log that writes at most one line per condition and period.
+
+    Example: a ring is overrun 500 times within a second. The first time is logged at once; the next line, a second
+    later, has ``held_back=499``.
 
     Parameters
     ----------
     period_s
-        The least time between two lines of one condition, in seconds.
+        Shortest time between two lines of the same condition, in seconds.
     clock
-        Monotonic seconds.
+        Returns monotonic time in seconds.
     """
 
     def __init__(self, period_s: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -78,7 +81,7 @@ class ConditionLog:
         self._log = get_logger()
 
     def warning(self, condition: str, **values: object) -> None:
-        """Log a warning unless the same condition was logged within the period."""
+        """Log a warning, unless the same condition was logged less than a period ago."""
         now = self._clock()
         if now - self._last.get(condition, -self._period_s) < self._period_s:
             self._held[condition] = self._held.get(condition, 0) + 1

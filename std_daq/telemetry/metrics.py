@@ -1,4 +1,4 @@
-"""Metrics of one process, in Prometheus' terms; one registry a process, so that tests stay apart."""
+"""Prometheus metrics of one service; each service has a registry of its own, so that tests do not share metrics."""
 
 from importlib.metadata import version
 
@@ -8,7 +8,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 
 def make_registry(service: str) -> CollectorRegistry:
-    """Return a registry that already tells about the process and the build."""
+    """Return a registry that already holds the metrics of the process and of the build."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

@@ -1,4 +1,8 @@
-"""HTTP over a Unix socket: how services of one server are asked, whatever network each of them is in."""
+"""HTTP over a Unix socket.
+
+Commands ask the services of their server this way. It works also where a service is in a container with a network of
+its own.
+"""
 
 import http.client
 import socket
@@ -11,14 +15,14 @@ from std_daq.telemetry.bounded_server import BoundedConnections
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """The asking side.
+    """HTTP client at a Unix socket.
 
     Parameters
     ----------
     path
-        The socket.
+        Path of the socket.
     timeout_s
-        For the connection and for each answer, in seconds.
+        Longest wait for the connection, and for each answer, in seconds.
     """
 
     def __init__(self, path: Path, timeout_s: float) -> None:
@@ -33,28 +37,28 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class UnixServer(BoundedConnections, ThreadingUnixStreamServer):
-    """The answering side; takes the place of a socket that a predecessor has left.
+    """HTTP server at a Unix socket; it replaces a socket that an earlier process left at the same path.
 
     Parameters
     ----------
     path
-        The socket; its group may ask, too.
+        Path of the socket; the owner and the group of the socket may connect.
     handler
-        Answers a request.
+        Class that answers a request.
     """
 
     daemon_threads = True
 
     def __init__(self, path: Path, handler: type[BaseHTTPRequestHandler]) -> None:
         self._path = path
-        self._inode: int | None = None  # of a socket that could not be made
+        self._inode: int | None = None  # until the socket exists; `server_close` then removes nothing
         path.unlink(missing_ok=True)
         super().__init__(str(path), handler)
         path.chmod(0o660)
         self._inode = path.stat().st_ino
 
     def server_close(self) -> None:
-        """Let go of the socket, and remove it unless a successor has put its own there."""
+        """Close the socket, and remove its file unless a later process has put its own socket there."""
         super().server_close()
         with suppress(OSError):
             if self._path.stat().st_ino == self._inode:
