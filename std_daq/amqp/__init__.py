@@ -1,1 +1,1 @@
-"""AMQP: speaking to a message broker."""
+"""AMQP: the connection to a message broker, and what is declared there."""

@@ -1,4 +1,4 @@
-"""Where the broker is: the URLs of its nodes, the files of its TLS, and how it is told to others without password."""
+"""Address of the broker: the URLs of its nodes, its TLS files, and the form without password that logs show."""
 
 import argparse
 import re
@@ -20,14 +20,14 @@ _PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+)(?::\d+)?(?:/[A-Za-
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Files for ``amqps://``, all in PEM.
+    """Files for ``amqps://``, all in PEM format.
 
     Attributes
     ----------
     ca_file
-        Certificates that the broker's one must descend from; None: those of the system.
+        Certificates of the authorities that may sign the broker's certificate; None: the authorities of the system.
     cert_file, key_file
-        What is shown to a broker that wants to know who comes; None: nothing.
+        Client certificate and its private key, for a broker that asks for one; None: no client certificate.
     """
 
     ca_file: Path | None = None
@@ -37,14 +37,14 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """Where a broker is; its text tells no password.
+    """Address of a broker; ``str()`` and ``repr()`` of it show no password.
 
     Attributes
     ----------
     urls
-        One for each node of a cluster.
+        URLs of the nodes, one for each node of a cluster.
     tls
-        Files for those that are ``amqps://``.
+        Files for the URLs that begin with ``amqps://``.
     """
 
     urls: tuple[str, ...] = field(repr=False)
@@ -52,12 +52,12 @@ class BrokerAddress:
 
     @classmethod
     def parse(cls, text: str, tls: TlsFiles | None = None) -> Self:
-        """Read one URL, or several with white space between them.
+        """Parse one URL, or several URLs with white space between them.
 
         Raises
         ------
         BrokerError
-            There is none, or one is not the URL of a RabbitMQ.
+            The text holds no URL, or a URL that is not of RabbitMQ's form.
         """
         urls = tuple(text.split())
         if not urls:
@@ -68,7 +68,7 @@ class BrokerAddress:
 
     @property
     def text(self) -> str:
-        """The URLs with their passwords, one a line, as `parse` reads them."""
+        """The URLs with their passwords, one per line; `parse` reads this text."""
         return "\n".join(self.urls)
 
     def __str__(self) -> str:
@@ -78,7 +78,8 @@ class BrokerAddress:
 def redact_url(url: str) -> str:
     """Return the URL without user, password and query, for logs and errors.
 
-    Whatever does not end in a plain place is not shown at all: it may be a piece of a password.
+    If what follows the last ``@`` is not a plain host, port and virtual host, nothing of the URL is shown: the rest
+    may contain a part of the password.
     """
     scheme, _, rest = url.partition("://")
     place = rest.rpartition("@")[2].partition("?")[0]
@@ -88,11 +89,17 @@ def redact_url(url: str) -> str:
 
 
 def url_argument(text: str) -> str:
-    """Return the URL that was given on a command line, where it may hold no password."""
+    """Return a URL from the command line; reject a URL with a password.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        The URL contains a password.
+    """
     if has_password(text):
         raise argparse.ArgumentTypeError(
-            "a command line is seen by everybody on the machine: leave the password away, or set "
-            f"{VARIABLE}, or name a file with the URL by {FILE_VARIABLE} or broker.url_file"
+            "every user of this machine can read the command line: remove the password from the URL, or set "
+            f"{VARIABLE}, or put the URL into a file and name the file in {FILE_VARIABLE} or broker.url_file"
         )
     return text
 
@@ -100,17 +107,17 @@ def url_argument(text: str) -> str:
 def _check(url: str) -> None:
     try:
         parts = urlsplit(url)
-        # An '@' behind the host is one of a password with a '/' in it.
+        # An '@' in the path means that the password contains a '/', so that urlsplit took a part of it for the host.
         is_good = bool(parts.hostname) and parts.port != 0 and "@" not in parts.path and redact_url(url) != _NOT_SHOWN
-    except ValueError:  # its text may hold a piece of the password
+    except ValueError:  # not reported: its text may contain a part of the password
         is_good = False
     if is_good and (parts.query or parts.fragment):
         raise BrokerError(
-            f"broker URL {redact_url(url)!r} goes on after '?' or '#': give no options there, and write special "
-            "characters in user and password as %XX"
+            f"broker URL {redact_url(url)!r} has a '?' or '#': remove the options after it, or write the special "
+            "characters of user and password as %XX"
         )
     if not is_good:
         raise BrokerError(
             f"broker URL {redact_url(url)!r} does not look like {_EXAMPLE}; "
-            "special characters in user and password are written as %XX"
+            "write special characters in user and password as %XX"
         )

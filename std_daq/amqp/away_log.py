@@ -1,22 +1,22 @@
-"""Log lines of a broker that is away: few enough for an outage of a week, and each new reason at once."""
+"""Log lines about a broker that is unreachable: one per minute, and each new reason at once."""
 
 import time
 from collections.abc import Callable
 
 from std_daq.telemetry.logs import get_logger
 
-# Of a node that comes and goes.
+# Between two lines about a node that comes and goes; PERIOD_S is between two lines with the same reason.
 SHORTEST_PERIOD_S = 1.0
 PERIOD_S = 60.0
 
 
 class AwayLog:
-    """Tells of each node that it is away: a new reason at once, the same one each minute.
+    """Log for each node why it is unreachable: a new reason at once, the same reason once per minute.
 
     Parameters
     ----------
     clock
-        Monotonic seconds.
+        Returns monotonic time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -25,12 +25,12 @@ class AwayLog:
         self._log = get_logger()
 
     def note_connected(self, node: str) -> None:
-        """Note that a node serves, so that the next time that it is away is told whatever the reason."""
+        """Note that a node is connected; its next failure is then logged at once, even if the reason is the same."""
         if node in self._told:
             self._told[node] = (None, self._told[node][1])
 
     def note_away(self, node: str, reason: str) -> None:
-        """Note that a node does not serve."""
+        """Note that a node cannot be used, and log the reason if a line is due."""
         now = self._clock()
         last_reason, told_at = self._told.get(node, (None, -PERIOD_S))
         if now - told_at >= (PERIOD_S if reason == last_reason else SHORTEST_PERIOD_S):

@@ -1,4 +1,4 @@
-"""Which broker a detector uses: one order of looking for it, the same for services and commands."""
+"""Which broker a detector uses; services and commands look for its URL in the same places, in the same order."""
 
 import os
 from collections.abc import Mapping
@@ -14,16 +14,19 @@ from std_daq.errors import BrokerError, ConfigError
 def broker_address_of(
     config: PlatformConfig, url: str | None = None, *, environ: Mapping[str, str] = os.environ
 ) -> BrokerAddress:
-    """Return where a detector's broker is.
+    """Return the address of a detector's broker.
 
-    The URL that was given, else that of the environment (STD_DAQ_BROKER_URL, or in the file STD_DAQ_BROKER_URL_FILE),
-    else that which a running ``std-daq up`` has left, else that of the configuration, where ``broker.url_file`` goes
-    before ``broker.url``.
+    The first of these that exists is used:
+
+    1. the URL that is passed to this function;
+    2. the environment: the variable STD_DAQ_BROKER_URL, or the file that STD_DAQ_BROKER_URL_FILE names;
+    3. the file that a running ``std-daq up`` keeps in the runtime directory;
+    4. the configuration: the file that ``broker.url_file`` names, or ``broker.url``.
 
     Raises
     ------
     BrokerError
-        There is none; the text says all the ways to give one. Or it is no URL of a broker.
+        None of them gives a URL; the message lists all ways to give one. Or the URL is not a broker's.
     ConfigError
         A file cannot be read.
     """
@@ -35,7 +38,7 @@ def broker_address_of(
     if not found:
         raise BrokerError(
             f"no broker is known for {config.name}: start its services with 'std-daq up', give a URL, set "
-            f"{VARIABLE} or {FILE_VARIABLE}, or set broker.url or broker.url_file in its configuration (looked for "
+            f"{VARIABLE} or {FILE_VARIABLE}, or set broker.url or broker.url_file in its configuration (there is no "
             f"{left_by_up})"
         )
     return BrokerAddress.parse(found, _tls_files(config))
@@ -44,7 +47,10 @@ def broker_address_of(
 def given_broker_address(
     config: PlatformConfig, url: str | None = None, *, environ: Mapping[str, str] = os.environ
 ) -> BrokerAddress | None:
-    """Return where a broker is that others look after, None where nobody has given one; raises as above."""
+    """Return the address of a broker that is run outside std-daq; None if nobody has given one.
+
+    The places and the errors are those of `broker_address_of`, without the file of ``std-daq up``.
+    """
     found = _first_of(url, environ) or _configured(config)
     return BrokerAddress.parse(found, _tls_files(config)) if found else None
 
@@ -66,7 +72,7 @@ def _read(file: Path, key: str) -> str:
     try:
         text = read_url_file(file)
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"cannot be read: {reason}", key=key, value=str(file)) from None
     if not text:
         raise ConfigError("is empty", key=key, value=str(file), remedy="write the broker's URL into it")

@@ -1,12 +1,15 @@
-"""A connection to RabbitMQ that comes back by itself.
+"""A connection to RabbitMQ that reconnects by itself.
 
-Of the nodes of a cluster it takes one by chance, and the next when that one goes away (`NodeRotation`). Attempts go on
-for as long as it takes.
+The connection chooses a node of the cluster at random. If that node fails, it tries the next one (`NodeRotation`). It
+retries without a limit.
 
-One thread owns the connection, because pika's may not be shared. Others talk to it through queues: what is to
-be published waits there in order, also through an outage; what arrived waits to be taken. Messages are
-persistent and confirmed by the broker; a message that was on its way when the connection broke is sent again,
-so it may arrive twice: receivers tell by the request id.
+One thread owns the pika connection, because pika connections must not be shared between threads. Other threads
+exchange messages with it through queues. Messages to publish wait there in order, also during an outage; messages
+that arrived wait there until `receive` returns them.
+
+Messages are persistent, and the broker confirms each of them (publisher confirms). If the connection breaks before
+the confirmation of a message, the message is published again. A message may therefore arrive twice; the receiver
+recognises the second one by its request id.
 """
 
 import contextlib
@@ -35,7 +38,7 @@ from std_daq.amqp.topology import Topology, explain_missing_exchange
 from std_daq.errors import BrokerError, MissingExchangeError
 from std_daq.telemetry.logs import get_logger
 
-# pika reports each failed attempt in many lines; one of ours says it.
+# pika logs many lines for each failed attempt; AwayLog writes one instead.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 read_all_messages()
 
@@ -54,24 +57,24 @@ class _Outgoing:
     is_begun: bool = False
 
     def begin(self) -> bool:
-        """Return whether the message is still wanted; from now on it cannot be taken back."""
+        """Return whether the message is to be sent, that is, not cancelled; from now on it cannot be cancelled."""
         self.is_begun = self.is_begun or self.confirmation.set_running_or_notify_cancel()
         return self.is_begun
 
 
 class BrokerConnection:
-    """A connection that keeps trying, publishes in order and hands out what arrives; a context manager.
+    """Context manager: a connection that reconnects, publishes messages in order and returns those that arrive.
 
     Parameters
     ----------
     address
-        Where the broker is, or its URL.
+        Address of the broker, or its URL.
     topology
-        What to declare after each connect, and what to consume.
+        Declares exchanges and queues after each connect, and names the queues to consume.
     name
-        What the broker's lists show of this connection.
+        Name of this connection in the broker's list of connections.
     max_waiting
-        How many messages may wait to be published.
+        High-water mark: largest number of messages that wait to be published.
     """
 
     def __init__(
@@ -105,50 +108,51 @@ class BrokerConnection:
         self._thread = threading.Thread(target=self._run, name=f"broker-{name}", daemon=True)
 
     def start(self) -> None:
-        """Begin to connect, and return at once."""
+        """Start to connect in the background, and return at once."""
         self._thread.start()
 
     @property
     def is_connected(self) -> bool:
-        """Whether messages flow now."""
+        """Whether the connection is open and the declarations are done."""
         return self._connection is not None
 
     @property
     def connected_to(self) -> str | None:
-        """The node to which messages flow now, without password."""
+        """URL of the connected node, without user and password; None while there is no connection."""
         return self._connected_to
 
     @property
     def why_away(self) -> str | None:
-        """Why there is no connection now, None if there is one."""
+        """The reason why there is no connection now; None if there is a connection."""
         return None if self.is_connected else f"no connection to the broker at {self._place}: {self._trouble}"
 
     def wait_connected(self, timeout_s: float) -> None:
-        """Wait for the connection.
+        """Wait until the connection is open.
 
         Raises
         ------
         BrokerError
-            The broker refuses, or does not answer in time.
+            All nodes refuse the connection, or none is connected before the timeout.
         """
         with self._changed:
             self._changed.wait_for(lambda: self.is_connected or self._nodes.is_refused_by_all, timeout_s)
             if not self.is_connected:
-                raise BrokerError(self.why_away or "the connection to the broker comes and goes")
+                raise BrokerError(self.why_away or "the connection to the broker opens and breaks again and again")
 
     def publish(self, message: Message) -> Future[None]:
-        """Send a message as soon as there is a connection.
+        """Queue a message; it is published as soon as there is a connection.
 
         Returns
         -------
         Future
-            Done when the broker has confirmed; a `BrokerError` if it does not take the message, or if no
-            queue takes a mandatory one. Cancelling takes the message back if it was not begun to be sent.
+            Done when the broker has confirmed the message. It holds a `BrokerError` if the broker does not accept the
+            message, or if the message is mandatory and no queue receives it. Cancelling the future withdraws the
+            message, unless the thread has already begun to send it.
 
         Raises
         ------
         BrokerError
-            Too many messages wait already, the message cannot be sent at all, or the connection is closed.
+            ``max_waiting`` messages wait already, the message cannot be encoded, or the connection is closed.
         """
         outgoing = _Outgoing(message, encode_properties(message, self._name), Future())
         with self._changed:
@@ -162,7 +166,7 @@ class BrokerConnection:
         return outgoing.confirmation
 
     def receive(self, timeout_s: float = 0.0) -> Delivery | None:
-        """Return what arrived next, None if there is nothing in time.
+        """Return the next message that arrived; None if none arrives before the timeout.
 
         Raises
         ------
@@ -180,15 +184,15 @@ class BrokerConnection:
                 return delivery
 
     def acknowledge(self, delivery: Delivery) -> None:
-        """Tell the broker that a delivery is done with; without effect if its session is over."""
+        """Acknowledge a delivery; without effect if its session is over, because the broker delivers it again then."""
         self._settle(delivery, is_accepted=True)
 
     def reject(self, delivery: Delivery) -> None:
-        """Give a delivery to the dead letters; without effect if its session is over."""
+        """Reject a delivery, so that the broker moves it to the dead letters; without effect if its session is over."""
         self._settle(delivery, is_accepted=False)
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Send what waits if the broker is there, and end."""
+        """Send the messages that wait, if there is a connection, and end the thread."""
         self._closing.set()
         self._wake()
         with self._changed:
@@ -212,7 +216,7 @@ class BrokerConnection:
         self._wake()
 
     def _wake(self) -> None:
-        """Make the thread look at its queues."""
+        """Wake the thread, so that it looks at its queues."""
         connection = self._connection
         if connection is not None:
             with contextlib.suppress(pika.exceptions.AMQPError):
@@ -222,8 +226,8 @@ class BrokerConnection:
         try:
             while not self._closing.is_set():
                 self._run_session()
-        except Exception as error:  # noqa: BLE001 -- the top of this thread: whatever it is, nobody else sees it
-            self._trouble = f"it ended by {error!r}"
+        except Exception as error:  # noqa: BLE001 -- the top of this thread: nobody else would see the error
+            self._trouble = f"its thread ended with {error!r}"
             self._log.exception("broker_thread_failed", broker=self._place)
         finally:
             self._closing.set()
@@ -235,18 +239,18 @@ class BrokerConnection:
                 outgoing = self._outgoing.popleft()
                 if outgoing.begin():
                     outgoing.confirmation.set_exception(
-                        BrokerError(f"not confirmed by the broker at {self._place} before the end")
+                        BrokerError(f"not confirmed by the broker at {self._place} before the connection was closed")
                     )
             self._changed.notify_all()
 
     def _run_session(self) -> None:
-        """Connect to the next node and serve until the connection breaks or is to be closed."""
+        """Connect to the next node, and serve until the connection breaks or `close` is called."""
         url = self._nodes.current
         with contextlib.ExitStack() as stack:
             try:
                 connection = pika.BlockingConnection(connection_parameters(url, self._address, self._name))
                 stack.callback(_close_quietly, connection)
-                self._trouble = "connected, but it does not answer to the declaration of exchanges and queues"
+                self._trouble = "it is connected, but does not answer the declarations of exchanges and queues"
                 channel = self._open_channel(connection)
                 self._open_publisher(connection)
                 self._enter_session(connection, url)
@@ -272,12 +276,12 @@ class BrokerConnection:
         return channel
 
     def _open_publisher(self, connection: pika.BlockingConnection) -> None:
-        """Open the channel on which messages go out; deliveries have one of their own, which stays."""
+        """Open the channel for publishing; deliveries have a channel of their own, which stays open."""
         self._publisher = connection.channel()
         self._publisher.confirm_delivery()
 
     def _taker(self, name: str) -> Callable[..., None]:
-        """Return what pika calls for each message of a queue."""
+        """Return the callback that pika calls for each message of a queue."""
         session = self._session
 
         def take(
@@ -342,7 +346,7 @@ class BrokerConnection:
                 channel.basic_reject(delivery.tag, requeue=False)
 
     def _send_outgoing(self, connection: pika.BlockingConnection) -> None:
-        """Publish in order; a message leaves the queue when its fate is known."""
+        """Publish in order; a message leaves the queue once it is confirmed, refused or cancelled."""
         while self._outgoing:
             outgoing = self._outgoing[0]
             if outgoing.begin():
@@ -356,7 +360,7 @@ class BrokerConnection:
         except pika.exceptions.UnroutableError:
             outgoing.confirmation.set_exception(
                 BrokerError(
-                    f"nobody at the broker at {self._place} takes a {message.exchange} "
+                    f"no queue at the broker at {self._place} receives a {message.exchange} "
                     f"for '{message.routing_key}': start the writer with this tag, or check the tag"
                 )
             )
@@ -365,7 +369,7 @@ class BrokerConnection:
                 BrokerError(f"the broker at {self._place} did not take the {message.exchange}: its queue may be full")
             )
         except pika.exceptions.ChannelClosedByBroker as error:
-            # Sent again it would only close the next channel as well.
+            # Not sent again: the message would close the next channel as well.
             outgoing.confirmation.set_exception(BrokerError(_describe_refusal(error, message)))
             self._outgoing.popleft()
             raise
@@ -373,10 +377,11 @@ class BrokerConnection:
             outgoing.confirmation.set_result(None)
 
     def _publish_until_taken(self, connection: pika.BlockingConnection, outgoing: _Outgoing) -> None:
-        """Publish, and again for a while where the broker says no.
+        """Publish a message, and retry for a while if the broker does not confirm it (basic.nack).
 
-        A cluster says so while it loses a node, and a channel that was opened in that moment goes on to say so for
-        ever, because it asks the node that is gone (seen with RabbitMQ 3.10.8): so each attempt has a new channel.
+        A cluster refuses messages this way while it loses a node. A channel that was opened at that moment refuses all
+        later messages, too, because it asks the lost node (seen with RabbitMQ 3.10.8). Each retry therefore opens a
+        new channel.
         """
         message = outgoing.message
         for pause_s in (*PAUSES_OF_REFUSALS_S, None):
@@ -401,12 +406,12 @@ def _describe_refusal(error: pika.exceptions.ChannelClosedByBroker, message: Mes
 
 
 def _text(value: str | bytes | None) -> str | None:
-    """Return a short string as text; pika leaves one that is not UTF-8, of whoever sent it, as bytes."""
+    """Return a short string as text; pika returns a string that is not valid UTF-8 as bytes."""
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _stop_serving(_: object) -> None:
-    """End the session: the broker ended a consumer, because its queue was deleted or has moved."""
+    """End the session, because the broker cancelled a consumer: its queue was deleted or has moved."""
     raise pika.exceptions.ConsumerCancelled
 
 
@@ -417,4 +422,4 @@ def _close_quietly(connection: pika.BlockingConnection) -> None:
 
 
 def _nothing() -> None:
-    """Wake the connection's loop; it looks at the queues by itself."""
+    """Do nothing; the callback only makes ``process_data_events`` return, after which the loop looks at its queues."""

@@ -1,4 +1,4 @@
-"""What pika raises where a broker is not there, goes away, refuses or does not answer; and the same in words."""
+"""The errors that pika raises when a broker is unreachable, refuses or does not answer, and a text for each."""
 
 from collections.abc import Iterator
 
@@ -7,18 +7,21 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from std_daq.amqp.tls import explain_tls_failure
 
-# A handshake that is not answered in time ends in an error that does not descend from AMQPError.
+# AMQPConnectorException, the error of a handshake that times out, is not a subclass of AMQPError.
 CONNECTION_FAILURES = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
 
 ACCESS_REFUSED = 403
 NOT_FOUND = 404
 PRECONDITION_FAILED = 406
-# The answer for a virtual host that the broker does not have.
+# RabbitMQ's reply if the virtual host does not exist.
 NOT_ALLOWED = 530
 
 
 def is_refusal(error: Exception) -> bool:
-    """Return whether the broker does not let us in, or is not to be trusted, in contrast to not being there."""
+    """Return whether broker or client refuses the connection: wrong credentials, no rights, or no trust (TLS).
+
+    Waiting does not help against a refusal, in contrast to a broker that is unreachable.
+    """
     if isinstance(error, pika.exceptions.ConnectionClosedByBroker):
         return error.reply_code in {ACCESS_REFUSED, NOT_ALLOWED}
     if any(explain_tls_failure(cause) for cause in _causes(error)):
@@ -32,19 +35,19 @@ def is_refusal(error: Exception) -> bool:
 
 
 def describe_failure(error: Exception) -> str:
-    """Say what happened; pika's errors often have no text of their own but those that they wrap."""
+    """Return a text that says what failed; many of pika's errors have no text but wrap an error that has one."""
     for cause in _causes(error):
         explanation = explain_tls_failure(cause)
         if explanation is not None:
             return explanation
     if isinstance(error, pika.exceptions.IncompatibleProtocolError):
-        return "it hung up at the greeting: is it one for TLS (amqps://), or no RabbitMQ at all?"
+        return "it closed the connection at the greeting: is it one for TLS (amqps://), or no RabbitMQ at all?"
     causes = [str(getattr(cause, "exception", None) or cause or repr(cause)) for cause in error.args]
     return f"{type(error).__name__}: {'; '.join(causes)}" if causes else type(error).__name__
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those that it wraps, of which pika has several ways."""
+    """Yield an error and all errors that it wraps; pika wraps errors in several different attributes."""
     yield error
     for cause in (*error.args, getattr(error, "exception", None), *getattr(error, "exceptions", ())):
         if isinstance(cause, BaseException):

@@ -1,4 +1,4 @@
-"""What goes to the broker and comes from it."""
+"""Messages that are published to the broker, and deliveries that come from it."""
 
 import time
 import uuid
@@ -10,30 +10,30 @@ import pika.exceptions
 
 from std_daq.errors import BrokerError
 
-# Headers travel in one frame, of 131072 bytes in all unless the broker is set up otherwise.
+# All headers of a message must fit into one AMQP frame. RabbitMQ's default frame_max is 131072 bytes.
 MAX_HEADER_BYTES = 130_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What is published.
+    """A message to publish.
 
     Attributes
     ----------
     exchange
-        Where to.
+        Name of the exchange to publish to.
     routing_key
-        Who takes it.
+        Routing key, by which the exchange chooses the queues; for a request, the writer's tag.
     body
         The content.
     correlation_id
-        Id of the request that it belongs to.
+        Id of the request that the message belongs to.
     headers
-        Headers.
+        Headers of the message.
     is_mandatory
-        Whether it is an error if no queue takes it.
+        Whether it is an error if no queue receives the message.
     message_id
-        The same for each repetition of the message.
+        Id of the message; a repetition has the same id.
     """
 
     exchange: str
@@ -47,26 +47,27 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What arrived and has to be settled.
+    """A message that arrived and has to be acknowledged or rejected.
 
     Attributes
     ----------
     queue
-        From which queue.
+        Name of the queue from which it came.
     body
         The content.
     headers
-        Headers.
+        Headers of the message.
     correlation_id
-        Id of the request that it belongs to, if it has one.
+        Id of the request that the message belongs to, if it has one.
     message_id
-        Id of the message, if it has one: that of a repetition is the same.
+        Id of the message, if it has one; a repetition has the same id.
     is_redelivered
-        Whether somebody may have seen it before.
+        Whether the broker has delivered the message before, to this or another consumer.
     tag
-        Its number in its session.
+        Delivery tag: the number of the delivery in its session.
     session
-        In which session it came; later ones know nothing of it, and its message comes again.
+        Number of the session in which it arrived. A later session cannot acknowledge it; the broker delivers the
+        message again there.
     """
 
     queue: str
@@ -80,19 +81,20 @@ class Delivery:
 
 
 def encode_properties(message: Message, name: str) -> pika.BasicProperties:
-    """Return the properties of a message.
+    """Return the AMQP properties of a message.
 
     Parameters
     ----------
     message
-        What will be published.
+        The message to publish.
     name
-        Who publishes it.
+        Name of the publisher.
 
     Raises
     ------
     BrokerError
-        The message cannot be sent. Found out here, because it would break the connection, and each new one.
+        The message cannot be encoded or is too long. It is checked here, because sending it would break the
+        connection, and after each reconnect would break the new one.
     """
     properties = pika.BasicProperties(
         content_type="application/json",
@@ -109,5 +111,5 @@ def encode_properties(message: Message, name: str) -> pika.BasicProperties:
     except (pika.exceptions.AMQPError, AssertionError, ValueError) as error:
         raise BrokerError(f"a message to '{message.exchange}' cannot be encoded: {error!r}") from error
     if n_bytes > MAX_HEADER_BYTES:
-        raise BrokerError(f"headers of {n_bytes} bytes are more than the {MAX_HEADER_BYTES} that a message holds")
+        raise BrokerError(f"the headers have {n_bytes} bytes; a message can have at most {MAX_HEADER_BYTES}")
     return properties

@@ -1,4 +1,4 @@
-"""Which node of a cluster is tried next, and after what pause."""
+"""Which node of a cluster is tried next, and how long to wait before the attempt."""
 
 import random
 from collections import deque
@@ -9,14 +9,14 @@ LONGEST_PAUSE_S = 2.0
 
 
 class NodeRotation:
-    """The nodes, in an order by chance that stays; a single node is a cluster of one.
+    """The nodes of a cluster, which are tried in turn in a random order; a single broker is a cluster of one node.
 
     Parameters
     ----------
     urls
-        Of the nodes.
+        URLs of the nodes.
     chance
-        Gives the order and shortens the pauses.
+        Random numbers for the order, which is chosen once, and for the pauses.
     """
 
     def __init__(self, urls: Sequence[str], chance: random.Random | None = None) -> None:
@@ -32,24 +32,25 @@ class NodeRotation:
 
     @property
     def is_refused_by_all(self) -> bool:
-        """Whether each node has refused in the last round, so that waiting is of no use."""
+        """Whether every node has refused the connection in the last round, so that waiting does not help."""
         return self._n_refusals >= len(self._urls)
 
     def succeed(self) -> None:
-        """Note that the current node serves."""
+        """Note that the current node is connected."""
         self._n_failures = self._n_refusals = 0
 
     def fail(self, *, is_refused: bool) -> None:
-        """Note that the current node does not serve, or no longer; the next one has its turn."""
+        """Note that the attempt at the current node failed, or its connection broke; move on to the next node."""
         self._n_failures += 1
         self._n_refusals = self._n_refusals + 1 if is_refused else 0
         self._urls.rotate(-1)
 
     def pause_s(self) -> float:
-        """Return how long to wait before the next attempt.
+        """Return the pause before the next attempt, in seconds.
 
-        Each round through all nodes doubles the pause, up to `LONGEST_PAUSE_S`; chance shortens it by up to a half, so
-        that the many clients of a broker that comes back do not come at once.
+        The pause doubles with each round through all nodes, up to `LONGEST_PAUSE_S` (exponential back-off). A random
+        factor shortens it by up to a half, so that the clients of a broker that is up again do not all connect at the
+        same moment.
         """
         n_rounds = min(self._n_failures // len(self._urls), 10)
         return min(FIRST_PAUSE_S * float(2**n_rounds), LONGEST_PAUSE_S) * self._chance.uniform(0.5, 1.0)

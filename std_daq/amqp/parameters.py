@@ -1,4 +1,4 @@
-"""How pika is told to connect to one node."""
+"""Parameters with which pika connects to one node."""
 
 import pika
 
@@ -11,25 +11,25 @@ SOCKET_TIMEOUT_S = 5.0
 
 
 def connection_parameters(url: str, address: BrokerAddress, name: str) -> pika.URLParameters:
-    """Return the parameters of a connection; files of TLS are read anew, because they may have been replaced.
+    """Return the parameters of a connection; each call reads the TLS files anew, because they may have been replaced.
 
     Parameters
     ----------
     url
-        Of the node.
+        URL of the node.
     address
-        With the files of TLS.
+        Address of the broker, which names the TLS files.
     name
-        What the broker's lists show of the connection.
+        Name of the connection in the broker's list of connections.
 
     Raises
     ------
     BrokerError
-        The URL or a file cannot be used.
+        The URL is malformed, or a TLS file cannot be used.
     """
     try:
         parameters = pika.URLParameters(url)
-    except (ValueError, TypeError):  # its text may hold a piece of the password
+    except (ValueError, TypeError):  # not chained: its text may contain a part of the password
         raise BrokerError(f"broker URL {redact_url(url)!r}: pika cannot read it") from None
     if parameters.ssl_options is not None:
         parameters.ssl_options = tls_options(address.tls, parameters.host)

@@ -1,9 +1,9 @@
-"""Messages that pika cannot read: taken without their headers.
+"""Messages whose headers pika cannot decode; they are received without their headers.
 
-pika decodes the headers of a message before anybody else sees it. Some that RabbitMQ passes on make it raise in the
-middle of that: a date after the year 9999, lists in lists in lists. Such a message would end
-each connection that it comes to, for as long as it is in a queue; whoever may send one request could keep all others
-from a writer.
+pika decodes the headers of a message before any other code sees the message. Some headers that RabbitMQ accepts make
+pika raise an exception: a date after the year 9999, or deeply nested lists. Such a message would break every
+connection that consumes its queue, for as long as the message is in the queue. Whoever may send one request could
+thus block all other requests to a writer.
 """
 
 import struct
@@ -13,16 +13,16 @@ import pika.exceptions
 import pika.spec
 
 _UNREADABLE = (pika.exceptions.AMQPError, ArithmeticError, OSError, RecursionError, ValueError, struct.error)
-# Content type and encoding, short strings that come before the headers if their flags are set.
+# Content type and encoding: short strings that precede the headers if their flags are set.
 _BEFORE_HEADERS = (pika.BasicProperties.FLAG_CONTENT_TYPE, pika.BasicProperties.FLAG_CONTENT_ENCODING)
 _NO_HEADERS = bytes(4)
 
 
 class ReadableProperties(pika.BasicProperties):  # type: ignore[misc] # pika has no types
-    """Properties that lose headers which cannot be decoded."""
+    """AMQP properties that drop the headers if pika cannot decode them."""
 
     def decode(self, encoded: bytes, offset: int = 0) -> pika.BasicProperties:
-        """Read the properties of a frame."""
+        """Decode the properties of a frame, without its headers if these cannot be decoded."""
         try:
             return super().decode(encoded, offset)
         except _UNREADABLE:
@@ -30,7 +30,7 @@ class ReadableProperties(pika.BasicProperties):  # type: ignore[misc] # pika has
 
 
 def read_all_messages() -> None:
-    """Have pika take messages whatever their headers are, in this process."""
+    """Make pika accept messages whatever their headers are, in this whole process."""
     pika.spec.props[pika.BasicProperties.INDEX] = ReadableProperties
 
 

@@ -1,4 +1,4 @@
-"""TLS to the broker: what is checked, and what went wrong in words."""
+"""TLS to the broker: the checks of a connection, and a text for each failure."""
 
 import re
 import ssl
@@ -17,19 +17,19 @@ _REASON = re.compile(r"\[SSL: (\w+)\]")
 
 
 def tls_options(files: TlsFiles, host: str) -> pika.SSLOptions:
-    """Return what pika needs for a connection on which the broker proves to be the one it should be.
+    """Return pika's options for a TLS connection that verifies the broker's certificate and host name.
 
     Parameters
     ----------
     files
         Certificates and key.
     host
-        Name or address that the broker's certificate must be for.
+        Name or address that the broker's certificate must contain.
 
     Raises
     ------
     BrokerError
-        A file cannot be used; the text names it.
+        A file cannot be used; the message names it.
     """
     try:
         context = ssl.create_default_context(cafile=files.ca_file)
@@ -44,36 +44,36 @@ def tls_options(files: TlsFiles, host: str) -> pika.SSLOptions:
 def _load_certificate(context: ssl.SSLContext, cert_file: Path, key_file: Path) -> None:
     try:
         is_open = is_open_to_others(key_file)
-        # An empty passphrase, because OpenSSL would ask for one at the terminal.
+        # With an empty passphrase an encrypted key fails; without one OpenSSL would ask for it at the terminal.
         context.load_cert_chain(cert_file, key_file, password="")
     except (OSError, ssl.SSLError) as error:
         raise BrokerError(f"broker.cert_file {cert_file} with broker.key_file {key_file}: {_reason(error)}") from None
     if is_open:
-        raise BrokerError(f"broker.key_file {key_file}: others may read this private key; chmod o= {key_file}")
+        raise BrokerError(f"broker.key_file {key_file}: others may read this private key; run: chmod o= {key_file}")
 
 
 def explain_tls_failure(error: BaseException) -> str | None:
-    """Return what went wrong in the handshake and what to do; None if it was something else."""
+    """Return what failed in the TLS handshake and what to do; None if the error has nothing to do with TLS."""
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in _WRONG_HOST:
             return f"its certificate is for another host ({error.verify_message}): use the name in the certificate"
         if error.verify_code == _EXPIRED:
-            return "its certificate has expired: give the broker a new one"
+            return "its certificate has expired: install a new certificate at the broker"
         if error.verify_code == _NOT_YET_VALID:
-            return "its certificate is not valid yet: check the clocks"
-        return f"its certificate is not trusted ({error.verify_message}): set broker.ca_file to its authority's one"
+            return "its certificate is not valid yet: check the clocks of both machines"
+        return f"its certificate is not trusted ({error.verify_message}): set broker.ca_file to its authority's file"
     reason = _openssl_reason(error)
     if reason is None:
         return None
     if reason == "WRONG_VERSION_NUMBER":
-        return "it does not speak TLS at this port: use its TLS port (5671), or amqp:// for a plain one"
+        return "it does not speak TLS at this port: use its TLS port (5671), or amqp:// for plain TCP"
     if "ALERT" in reason:
-        return f"it refuses our side of TLS ({reason}): set broker.cert_file and broker.key_file to what it accepts"
+        return f"it refuses our side of TLS ({reason}): set broker.cert_file and broker.key_file to files it accepts"
     return f"TLS failed: {reason}"
 
 
 def _openssl_reason(error: BaseException) -> str | None:
-    """Return OpenSSL's name of what went wrong; pika keeps of some errors the text alone."""
+    """Return OpenSSL's name of the failure; for some errors, pika keeps only the text."""
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason
     found = _REASON.search(str(error))

@@ -1,18 +1,19 @@
-"""Exchanges and queues, and what each side of the conversation declares of them.
+"""Exchanges and queues, and which of them writers, clients and listeners declare.
 
 ================ ============== ==========================================================================
 exchange         type           carries
 ================ ============== ==========================================================================
 ``request``      topic          write requests; routing key = tag of the writer
 ``kill``         topic          kills of requests; routing key = tag of the writer
-``status``       fanout         what became of each request
-``refused``      topic          dead letters: requests that were refused, with their tag as routing key
+``status``       fanout         statuses of all requests: accepted, started, progress, end
+``refused``      topic          dead letters: requests that a writer refused; routing key = tag of the writer
 ================ ============== ==========================================================================
 
-Each writer has the durable queues ``<tag>.request``, ``<tag>.kill`` and ``<tag>.refused``. Who owns something declares
-it: the writer the exchanges and its queues, a listener its own queue; who only publishes declares nothing.
+Each writer has the durable queues ``<tag>.request``, ``<tag>.kill`` and ``<tag>.refused``. The owner of an exchange or
+queue declares it: the writer declares the exchanges and its own queues, a listener declares its own queue, and a
+client that only publishes declares nothing.
 
-Every declaration can be repeated, and is, after each connect.
+Declarations are idempotent; they are repeated after each connect.
 """
 
 import re
@@ -39,23 +40,23 @@ QueueType = Literal["default", "classic", "quorum"]
 
 LISTENER_PREFIX = "status.listener."
 MAX_REFUSED = 10_000
-# A listener's queue outlives a cut of its connection and a restart of the broker, but not for ever.
+# A listener's queue survives a broken connection and a restart of the broker; unused for 5 minutes, it is deleted.
 LISTENER_EXPIRES_MS = 300_000
-# From RabbitMQ 4 on, a quorum queue gives up a message that was taken and not settled 20 times, as by an agent that is
-# killed so often; a request must outlive that. "No limit" cannot be said to older ones.
+# From RabbitMQ 4 on, a quorum queue drops a message that was delivered 20 times without acknowledgement, for example
+# to an agent that was killed 20 times. A request must survive that. Older versions have no value for "no limit".
 MANY_DELIVERIES = 1_000_000
 
 _TAG = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 class Topology(Protocol):
-    """What a connection needs at the broker."""
+    """The exchanges and queues that a connection needs at the broker."""
 
     def declare(self, channel: BlockingChannel) -> list[str]:
-        """Declare it and return the queues to consume."""
+        """Declare them, and return the names of the queues to consume."""
 
     def remove(self, channel: BlockingChannel) -> None:
-        """Take away what nobody needs after this connection was closed on purpose."""
+        """Delete what nobody needs after this connection was closed on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,11 @@ class Queue:
     Attributes
     ----------
     name
-        Its name.
+        Name of the queue.
     exchange
-        What it is bound to.
+        Exchange that the queue is bound to.
     arguments
-        With what it is declared; whoever declares it with others is refused.
+        Arguments of the declaration; the broker refuses a declaration of the same queue with other arguments.
     """
 
     name: str
@@ -83,32 +84,33 @@ def check_tag(tag: str) -> str:
     Raises
     ------
     BrokerError
-        It has characters that mean something else in a topic, or none at all, or its queues would look like listeners'.
+        The tag is empty or too long, contains a character that is not allowed (``*`` and ``#`` are wildcards in a
+        topic), or begins like the name of a listener's queue.
     """
     if _TAG.fullmatch(tag) is None:
-        raise BrokerError(f"tag {tag!r}: letters, digits, '_', '.' and '-' only, at most 100 of them")
+        raise BrokerError(f"tag {tag!r}: a tag has 1 to 100 letters, digits, '_', '.' and '-'")
     if tag.startswith(LISTENER_PREFIX):
-        raise BrokerError(f"tag {tag!r}: names that begin with {LISTENER_PREFIX!r} are those of listeners' queues")
+        raise BrokerError(f"tag {tag!r}: names that begin with {LISTENER_PREFIX!r} are reserved for listeners' queues")
     return tag
 
 
 def request_queue(tag: str) -> str:
-    """Return the name of the queue of a writer's requests."""
+    """Return the name of the queue of requests for a writer."""
     return f"{tag}.{REQUEST}"
 
 
 def kill_queue(tag: str) -> str:
-    """Return the name of the queue of the kills for a writer."""
+    """Return the name of the queue of kills for a writer."""
     return f"{tag}.{KILL}"
 
 
 def refused_queue(tag: str) -> str:
-    """Return the name of the queue of what a writer refused."""
+    """Return the name of the queue of requests that a writer refused."""
     return f"{tag}.{REFUSED}"
 
 
 def writer_queues(tag: str, queue_type: QueueType = "default") -> tuple[Queue, ...]:
-    """Return the queues of the writer with a tag, in the order of their declaration."""
+    """Return the queues of a writer, in the order of their declaration."""
     of_type = _type_arguments(queue_type)
     kept = {"x-delivery-limit": MANY_DELIVERIES} if queue_type == "quorum" else {}
     return (
@@ -119,25 +121,25 @@ def writer_queues(tag: str, queue_type: QueueType = "default") -> tuple[Queue, .
 
 
 class NothingOwned:
-    """Topology of who only publishes."""
+    """Topology of a client that only publishes."""
 
-    def declare(self, channel: BlockingChannel) -> list[str]:  # noqa: ARG002 -- as the protocol has it
+    def declare(self, channel: BlockingChannel) -> list[str]:  # noqa: ARG002 -- the protocol has this parameter
         """Declare nothing: the writer owns the exchanges."""
         return []
 
     def remove(self, channel: BlockingChannel) -> None:
-        """Leave everything."""
+        """Delete nothing."""
 
 
 class WriterQueues:
-    """Topology of the writer with a tag.
+    """Topology of a writer.
 
     Parameters
     ----------
     tag
-        Routing key of its requests.
+        The writer's tag, the routing key of its requests.
     queue_type
-        Type of its queues; default: that of the virtual host.
+        Type of the queues; ``default`` is the default type of the virtual host.
     """
 
     def __init__(self, tag: str, queue_type: QueueType = "default") -> None:
@@ -145,7 +147,7 @@ class WriterQueues:
         self._queue_type = queue_type
 
     def declare(self, channel: BlockingChannel) -> list[str]:
-        """Declare exchanges and queues; requests and kills are consumed."""
+        """Declare the exchanges and the writer's queues; return the queues of requests and kills."""
         for exchange, kind in EXCHANGES.items():
             _declare_exchange(channel.connection, exchange, kind)
         for queue in writer_queues(self._tag, self._queue_type):
@@ -154,20 +156,21 @@ class WriterQueues:
         return [request_queue(self._tag), kill_queue(self._tag)]
 
     def remove(self, channel: BlockingChannel) -> None:
-        """Leave everything: requests wait in it for the next start."""
+        """Delete nothing: requests wait in the queues for the next start of the writer."""
 
 
 class ListenerQueue:
-    """Topology of who listens to the statuses.
+    """Topology of a listener, which receives the statuses of all requests.
 
-    The queue is not an exclusive one, because such a queue ends with its connection, and the statuses of an
-    outage with it: a client would wait for ever for the end of its request. For the same reason it has the type of
-    the writer's queues: on a cluster, a classic one is away with its node.
+    The queue is not exclusive. The broker deletes an exclusive queue when its connection breaks, and with it the
+    statuses that were published during the outage: a client could wait for ever for the end of its request. For the
+    same reason the queue has the same type as the writer's queues: in a cluster, a classic queue is unavailable while
+    its node is down.
 
     Parameters
     ----------
     queue_type
-        Type of the queue; default: that of the virtual host.
+        Type of the queue; ``default`` is the default type of the virtual host.
     """
 
     def __init__(self, queue_type: QueueType = "default") -> None:
@@ -175,7 +178,7 @@ class ListenerQueue:
         self._arguments = {**_type_arguments(queue_type), "x-expires": LISTENER_EXPIRES_MS}
 
     def declare(self, channel: BlockingChannel) -> list[str]:
-        """Declare a queue that gets every status from now on."""
+        """Declare the queue, which receives all statuses from now on; return its name."""
         queue = Queue(self.queue, STATUS, self._arguments)
         _declare_queue(channel, queue)
         _bind(channel, queue, routing_key="")
@@ -187,10 +190,10 @@ class ListenerQueue:
 
 
 def explain_missing_exchange(exchange: str) -> str:
-    """Return what to do where an exchange does not exist."""
+    """Return a message that says which exchange does not exist and what to do."""
     return (
-        f"there is no exchange '{exchange}' here yet: start the writer agent, which declares it, or have the broker "
-        "load the definitions of 'std-daq broker-setup'"
+        f"there is no exchange '{exchange}' at the broker yet: start the writer agent, which declares it, or load the "
+        "definitions of 'std-daq broker-setup' into the broker"
     )
 
 
@@ -199,7 +202,7 @@ def _type_arguments(queue_type: QueueType) -> dict[str, str | int]:
 
 
 def _declare_exchange(connection: pika.BlockingConnection, exchange: str, kind: str) -> None:
-    """Declare an exchange; a user who may not do so uses the one that is there."""
+    """Declare an exchange; if the user has no right to declare it, check that it exists."""
     try:
         _on_own_channel(connection, exchange, kind, is_passive=False)
     except pika.exceptions.ChannelClosedByBroker as refused:
@@ -216,7 +219,7 @@ def _declare_exchange(connection: pika.BlockingConnection, exchange: str, kind: 
 
 
 def _on_own_channel(connection: pika.BlockingConnection, exchange: str, kind: str, *, is_passive: bool) -> None:
-    # The broker closes the channel of a declaration that it refuses.
+    # The broker closes the channel if it refuses the declaration.
     with connection.channel() as channel:
         channel.exchange_declare(exchange, exchange_type=kind, durable=True, passive=is_passive)
 
@@ -229,11 +232,12 @@ def _declare_queue(channel: BlockingChannel, queue: Queue) -> None:
         if error.reply_code == PRECONDITION_FAILED:
             raise BrokerError(
                 f"{problem}: it exists with other properties ({error.reply_text}); set broker.queue_type to its type, "
-                f"or empty it, then delete it (rabbitmqctl delete_queue {queue.name}), or use another tag"
+                f"or empty the queue and delete it (rabbitmqctl delete_queue {queue.name}), or use another tag"
             ) from error
         if error.reply_code == ACCESS_REFUSED:
             raise BrokerError(
-                f"{problem}: {error.reply_text}; give the user rights to configure it (rabbitmqctl set_permissions)"
+                f"{problem}: {error.reply_text}; give the user rights to configure the queue "
+                "(rabbitmqctl set_permissions)"
             ) from error
         raise
 
@@ -252,6 +256,6 @@ def _exchange_needed(exchange: str) -> Iterator[None]:
             raise MissingExchangeError(explain_missing_exchange(exchange)) from error
         if error.reply_code == ACCESS_REFUSED:
             raise BrokerError(
-                f"{error.reply_text}; give the user the rights of its role (see the page on the broker)"
+                f"{error.reply_text}; give the user the rights of its role (see docs/reference/broker.md)"
             ) from error
         raise

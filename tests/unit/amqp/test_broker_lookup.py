@@ -76,7 +76,7 @@ def test_unknown_broker_is_told_with_all_ways_to_give_one(runtime: Path) -> None
         broker_address_of(config(), environ={})
 
 
-@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b"", "is empty"), (b"\xff", "no text")])
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b"", "is empty"), (b"\xff", "not UTF-8")])
 def test_url_file_that_cannot_be_used_is_named(
     runtime: Path, tmp_path: Path, content: bytes | None, reason: str
 ) -> None:

@@ -133,5 +133,5 @@ def test_files_that_cannot_be_used_are_named_at_once(tmp_path: Path, files: TlsF
 def test_private_key_that_others_may_read_is_refused(files: TlsFiles) -> None:
     assert files.key_file is not None
     files.key_file.chmod(0o644)
-    with pytest.raises(BrokerError, match=r"others may read this private key; chmod o="):
+    with pytest.raises(BrokerError, match=r"others may read this private key; run: chmod o="):
         BrokerConnection(BrokerAddress.parse("amqps://host/", files), NothingOwned())
