@@ -1,1 +1,1 @@
-"""RabbitMQ itself: users and rights, definitions, a node of one's own."""
+"""Administering RabbitMQ: users and rights, definitions, and nodes that std-daq starts itself."""

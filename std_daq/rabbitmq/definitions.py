@@ -1,4 +1,4 @@
-"""What RabbitMQ loads at its start: users, rights, exchanges and queues, as its ``load_definitions`` reads them."""
+"""The definitions that RabbitMQ loads at its start (``load_definitions``): users, rights, exchanges and queues."""
 
 import base64
 import binascii
@@ -13,26 +13,27 @@ from std_daq.rabbitmq.roles import Role, all_roles
 SALT_BYTES = 4
 MAX_WAITING_REQUESTS = 10_000
 MAX_WAITING_STATUSES = 100_000
-# A request may have 1 MiB, and each status repeats it: by their number alone these would fill a disk.
+# A request may have 1 MiB, and each status repeats it: a limit of their number alone would let them fill a disk.
 MAX_QUEUE_BYTES = 256 << 20
 
 
 def make_definitions(
     tags: Sequence[str], vhost: str, password_hashes: Mapping[str, str], queue_type: QueueType = "default"
 ) -> dict[str, Any]:
-    """Return the document.
+    """Return the definitions as a JSON document.
 
-    Queues are the same as those that the writer agents declare. Quorum queues are not among them: a node loads this
-    before the others have joined the cluster, and a queue that is declared then has one replica.
+    The queues are those that the writer agents declare, with the same arguments. Quorum queues are left out: a node
+    loads the definitions before the other nodes have joined the cluster, and a quorum queue that is declared at that
+    moment has one replica only.
 
     Parameters
     ----------
     tags
-        Of the detectors.
+        Tags of the detectors.
     vhost
-        Virtual host of all of it.
+        Virtual host of all exchanges, queues and rights.
     password_hashes
-        By name of the role.
+        Hash of each role's password, by name of the role.
     queue_type
         Type of the queues.
     """
@@ -88,13 +89,13 @@ def make_definitions(
 
 
 def hash_password(password: str, salt: bytes | None = None) -> str:
-    """Return what RabbitMQ keeps of a password: base64 of the salt and of the SHA-256 of salt and password."""
+    """Return RabbitMQ's hash of a password: base64 of the salt, followed by the SHA-256 of salt and password."""
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else salt
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 def is_hash_of(password: str, password_hash: str) -> bool:
-    """Return whether a hash was made of a password."""
+    """Return whether a hash is the hash of a password, whatever its salt."""
     try:
         salt = base64.b64decode(password_hash, validate=True)[:SALT_BYTES]
     except (binascii.Error, ValueError):
@@ -113,7 +114,7 @@ def _user(role: Role, password_hash: str) -> dict[str, Any]:
 
 
 def _policies(vhost: str) -> list[dict[str, Any]]:
-    """Return the limits that keep a client that floods, or a listener that sleeps, from filling the broker."""
+    """Return the limits of the queues, so that neither a flood of requests nor a stopped listener fills the broker."""
     return [
         {
             "vhost": vhost,

@@ -1,14 +1,13 @@
 """A RabbitMQ node that ends with this process.
 
-How the node is tied to its parent: its standard input is a pipe that only the parent holds open, and the
-first thing the Erlang machine does is to wait for the end of that input, upon which it removes its folder and
-halts. So it ends with its parent however that ends, ``kill -9`` included.
+How the node is tied to its parent: the standard input of the node is a pipe, and only the parent holds the other end
+open. The Erlang machine has a process that waits for the end of this input; then it removes the node's folder and
+halts. So the node ends with its parent, however the parent ends, ``kill -9`` included.
 
-How nothing else is left behind: Erlang nodes normally start a daemon, epmd, which outlives them.
-``-start_epmd false`` alone does not prevent it, because RabbitMQ starts it itself; ``-erl_epmd_port`` lets
-the node know its own port without asking, and ``ERL_ZFLAGS`` reaches also the helper with which RabbitMQ
-would start the daemon. The node takes that port for the one of all nodes; so those of a cluster have one port, and an
-address each.
+How nothing else is left behind: Erlang nodes normally start a daemon, epmd, which outlives them. ``-start_epmd false``
+alone does not prevent this, because RabbitMQ starts the daemon itself, with a helper process. ``ERL_ZFLAGS`` passes
+the option to this helper, too. With ``-erl_epmd_port`` the node knows its distribution port without asking epmd. A
+node assumes the same port for all other nodes; therefore the nodes of a cluster have one port and different addresses.
 """
 
 import os
@@ -27,14 +26,15 @@ from std_daq.amqp.failures import CONNECTION_FAILURES
 from std_daq.errors import BrokerError
 from std_daq.telemetry.logs import get_logger
 
-# The scripts that run as the present user. Debian's /usr/sbin/rabbitmq-server insists on the user rabbitmq.
+# Scripts that start the server as the present user. Debian's /usr/sbin/rabbitmq-server runs only as user rabbitmq.
 SERVERS = (
     Path("/usr/lib/rabbitmq/bin/rabbitmq-server"),
     Path("/usr/local/sbin/rabbitmq-server"),
     Path("/opt/rabbitmq/sbin/rabbitmq-server"),
 )
 HOST = "127.0.0.1"
-# Below those that Linux gives to whoever asks for any port: the node takes seconds to open its own.
+# Below Linux's ephemeral ports (from 32768 on): the node opens its port seconds after it was picked, and until then
+# Linux could give an ephemeral port to another program.
 PORTS = range(23_000, 32_000)
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
@@ -54,12 +54,18 @@ def find_server() -> Path:
         if server.is_file():
             return server
     raise BrokerError(
-        "no RabbitMQ here to start: install it (apt install rabbitmq-server), or give the URL of a broker"
+        "RabbitMQ is not installed: install it (apt install rabbitmq-server), or give the URL of a broker"
     )
 
 
 def pick_port(host: str = HOST) -> int:
-    """Return a port of this machine that nobody listens on."""
+    """Return a TCP port of this machine that is not in use.
+
+    Raises
+    ------
+    BrokerError
+        All ports of `PORTS` are in use.
+    """
     for port in secrets.SystemRandom().sample(PORTS, len(PORTS)):
         with socket.socket() as candidate:
             candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -72,24 +78,24 @@ def pick_port(host: str = HOST) -> int:
 
 
 class RabbitNode:
-    """A RabbitMQ node on loopback; a context manager.
+    """Context manager: a RabbitMQ node on loopback.
 
     Parameters
     ----------
     folder
-        Where it keeps its data and its log; removed at its end.
+        Folder of the node's data and log; removed when the node ends with its parent or is closed.
     configuration
-        Text of its rabbitmq.conf.
+        Text of the node's rabbitmq.conf.
     check
-        Raises one of `CONNECTION_FAILURES` while the node does not take connections.
+        Connects to the node; raises one of `CONNECTION_FAILURES` while the node does not accept connections.
     host
-        Address by which other nodes know it.
+        Address of the node for other nodes.
     distribution_port
-        Port at which other nodes find it; by default any free one.
+        Port of the node for other nodes; by default any free port.
     cookie
-        What the nodes of a cluster have in common; by default a new one.
+        Erlang cookie, the secret that all nodes of a cluster share; by default a new one.
     start_timeout_s
-        The longest wait for the node to take connections; about 5 s are normal.
+        Longest wait until the node accepts connections, in seconds; normally it takes about 5 s.
     """
 
     def __init__(
@@ -117,26 +123,26 @@ class RabbitNode:
 
     @property
     def name(self) -> str:
-        """What other nodes call it."""
+        """Name of the node in a cluster."""
         return self._name
 
     @property
     def folder(self) -> Path:
-        """Where the node keeps its data and its log."""
+        """Folder of the node's data and log."""
         return self._folder
 
     @property
     def pid(self) -> int | None:
-        """Process id of the node while it runs."""
+        """Process id of the node; None if it was not started, or was stopped."""
         return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
-        """Start the node, or start it again with the data it had; return when it takes connections.
+        """Start the node, with the data of its earlier run if there was one; return when it accepts connections.
 
         Raises
         ------
         BrokerError
-            It ended, or did not take connections in time; the text ends with its last words.
+            The node ended, or did not accept connections in time; the message ends with the last lines of its logs.
         """
         if self._process is None:
             started_at = time.monotonic()
@@ -145,7 +151,7 @@ class RabbitNode:
             self._log.info("broker_started", node=self._name, start_s=round(time.monotonic() - started_at, 1))
 
     def launch(self) -> None:
-        """Start the node and do not wait for it: those of a cluster wait for each other."""
+        """Start the node and return at once; the nodes of a cluster wait for each other, so start all of them first."""
         self._write_files()
         with (self._folder / "output.log").open("ab") as output:
             self._process = subprocess.Popen(
@@ -158,7 +164,7 @@ class RabbitNode:
             )
 
     def wait_until_ready(self) -> None:
-        """Wait until a node that was launched takes connections; raises as `start`."""
+        """Wait until a node that was launched accepts connections; raises the same errors as `start`."""
         deadline = time.monotonic() + self._start_timeout_s
         try:
             while self._process is not None and self._process.poll() is None and time.monotonic() < deadline:
@@ -166,29 +172,29 @@ class RabbitNode:
                     return
                 time.sleep(0.05)
             has_ended = self._process is None or self._process.poll() is not None
-            ending = "ended at its start" if has_ended else "did not take connections in time"
+            ending = "ended at its start" if has_ended else "did not accept connections in time"
             raise BrokerError(f"the RabbitMQ node {ending} ({self._server}):\n{self._last_words()}")
         except BaseException:
             self.halt()
             raise
 
     def halt(self) -> None:
-        """Kill the node; its data stays, and `start` brings it back at the same address."""
+        """Kill the node; its data stays, and `start` starts it again at the same address."""
         self._end(signal.SIGKILL, STOP_TIMEOUT_S)
 
     def stop(self) -> None:
-        """Have the node end in order, as an administrator does; its data stays."""
+        """Shut the node down in an orderly way, with SIGTERM; its data stays."""
         self._end(signal.SIGTERM, ORDERLY_STOP_TIMEOUT_S)
 
     def revive(self) -> None:
-        """Start the node again, with the data it had, if it has died; raises BrokerError if it does not come up."""
+        """Restart the node with its data if it has died; raises the same errors as `start`."""
         if self._process is not None and self._process.poll() is not None:
             self._log.warning("broker_restarted", node=self._name, ended_with=self._process.returncode)
             self.halt()
             self.start()
 
     def close(self) -> None:
-        """Kill the node and remove all that it had."""
+        """Kill the node and remove its folder."""
         self.halt()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -209,7 +215,7 @@ class RabbitNode:
         process, self._process = self._process, None
         if process is None:
             return
-        # Its end before that of its input: it would remove its folder otherwise.
+        # The process must end before its input does: at the end of its input it removes its folder.
         process.send_signal(number)
         process.wait(timeout_s)
         if process.stdin is not None:
@@ -238,10 +244,10 @@ class RabbitNode:
         return {
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",
-            "HOME": folder,  # where the Erlang cookie lies
+            "HOME": folder,  # Erlang looks for its cookie here
             "ERL_AFLAGS": f"-eval '{end_with_parent}'",
             "ERL_ZFLAGS": "-start_epmd false",
-            "RABBITMQ_ALLOW_INPUT": "1",  # and no shell in between: the process is the Erlang machine
+            "RABBITMQ_ALLOW_INPUT": "1",  # the script then replaces itself with the Erlang machine (exec)
             "RABBITMQ_NODENAME": self._name,
             "RABBITMQ_USE_LONGNAME": "true",
             "RABBITMQ_DIST_PORT": str(self._distribution_port),

@@ -1,8 +1,12 @@
-"""Who may do what at the broker: one user for each role, with the rights that its side of the conversation needs.
+"""Users of the broker and their rights: one user for each role, with the rights that the role needs.
 
-RabbitMQ's rights are three regular expressions over the names of exchanges and queues: what a user may configure
-(declare, delete), write (publish to, bind a queue) and read (consume, bind an exchange). On topic exchanges a second
-pair of expressions limits the routing keys with which it may publish and bind.
+A user's rights in RabbitMQ are three regular expressions for names of exchanges and queues:
+
+- *configure*: what the user may declare and delete;
+- *write*: the exchanges it may publish to, and the queues it may bind;
+- *read*: the queues it may consume, and the exchanges it may bind to.
+
+For topic exchanges, two more expressions limit the routing keys with which the user may publish and bind.
 """
 
 import re
@@ -27,7 +31,7 @@ EVERYTHING = ".*"
 
 @dataclass(frozen=True, slots=True)
 class TopicRights:
-    """Routing keys of one topic exchange, as regular expressions: to publish with, and to bind with."""
+    """Regular expressions for the routing keys of a topic exchange: to publish with (write), to bind with (read)."""
 
     write: str
     read: str
@@ -40,15 +44,15 @@ class Role:
     Attributes
     ----------
     name
-        Of the user.
+        Name of the user.
     purpose
-        Who it is.
+        What the user is for, as ``std-daq broker-setup`` prints it.
     configure, write, read
-        Its rights, as regular expressions.
+        Rights of the user, as regular expressions.
     topics
-        Its rights on topic exchanges, by exchange.
+        Rights on topic exchanges, by exchange.
     tags
-        What it may do with RabbitMQ's management.
+        RabbitMQ's tags of the user, which say what it may do with RabbitMQ's management.
     """
 
     name: str
@@ -61,7 +65,7 @@ class Role:
 
 
 def agent_role(tag: str) -> Role:
-    """Return the role of a writer agent: its own queues, the requests and kills of its tag, all statuses."""
+    """Return the role of a writer agent: it owns its queues, consumes requests and kills, publishes statuses."""
     own_key = _any_of(check_tag(tag))
     consumed = (request_queue(tag), kill_queue(tag))
     own = (*consumed, refused_queue(tag))
@@ -76,11 +80,11 @@ def agent_role(tag: str) -> Role:
 
 
 def client_role(tag: str) -> Role:
-    """Return the role of who has images written: requests and kills of one tag, and to hear statuses."""
+    """Return the role of a client, which sends requests and kills to one writer and receives statuses."""
     own_key = _any_of(check_tag(tag))
     return Role(
         f"{tag}-client",
-        f"who has images of {tag} written",
+        f"client that has images of {tag} written",
         configure=_listeners(),
         write=_listeners(REQUEST, KILL),
         read=_listeners(STATUS),
@@ -89,19 +93,23 @@ def client_role(tag: str) -> Role:
 
 
 def listener_role() -> Role:
-    """Return the role of who only hears statuses, those of all detectors."""
+    """Return the role of a listener, which only receives statuses, those of all detectors."""
     return Role(
-        "listener", "who only hears statuses", configure=_listeners(), write=_listeners(), read=_listeners(STATUS)
+        "listener",
+        "client that only receives statuses",
+        configure=_listeners(),
+        write=_listeners(),
+        read=_listeners(STATUS),
     )
 
 
 def monitor_role() -> Role:
-    """Return the role of who looks at the broker with RabbitMQ's management, and takes no part."""
-    return Role("monitor", "who looks at the broker", tags=("monitoring",))
+    """Return the role of a user who watches the broker with RabbitMQ's management and handles no messages."""
+    return Role("monitor", "person who watches the broker", tags=("monitoring",))
 
 
 def admin_role() -> Role:
-    """Return the role of the administrator."""
+    """Return the role of the broker's administrator, who has all rights."""
     return Role(
         "admin",
         "administrator of the broker",
@@ -113,7 +121,7 @@ def admin_role() -> Role:
 
 
 def all_roles(tags: Sequence[str]) -> list[Role]:
-    """Return the roles at a broker of the detectors with these tags."""
+    """Return all roles at a broker that serves the detectors with these tags."""
     of_tags = [role for tag in tags for role in (agent_role(tag), client_role(tag))]
     return [*of_tags, listener_role(), monitor_role(), admin_role()]
 
@@ -124,6 +132,6 @@ def _any_of(*names: str) -> str:
 
 
 def _listeners(*names: str) -> str:
-    """Return what matches the listeners' queues, and some names."""
+    """Return a regular expression for the names of listeners' queues, and for some other names."""
     listener = f"{re.escape(LISTENER_PREFIX)}.+"
     return f"^({'|'.join([*map(re.escape, names), listener])})$"

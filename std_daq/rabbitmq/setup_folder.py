@@ -1,11 +1,11 @@
-"""A folder with all that a broker and its users need: one URL file for each role, and what RabbitMQ reads.
+"""A folder with the files of a broker and its users: a URL file for each role, and the files that RabbitMQ reads.
 
 ::
 
     jungfrau-agent.url   jungfrau-client.url   listener.url   monitor.url   admin.url    secrets, mode 0600
     definitions.json     users with hashes of their passwords, rights, exchanges, queues
-    rabbitmq.conf        where RabbitMQ listens, its TLS, and that it loads the definitions
-    ca.pem  broker-cert.pem  broker-key.pem    with TLS; made by others
+    rabbitmq.conf        the address, TLS and definitions file of RabbitMQ
+    ca.pem  broker-cert.pem  broker-key.pem    with TLS only; the administrator puts them there
 """
 
 import json
@@ -28,32 +28,32 @@ CA_FILE = "ca.pem"
 CERT_FILE = "broker-cert.pem"
 KEY_FILE = "broker-key.pem"
 
-# A request has at most 1 MiB, and a status repeats it.
+# A request has at most 1 MiB, and a status repeats it; 4 MiB leave room for the rest of the status.
 MAX_MESSAGE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSetup:
-    """What a broker shall be.
+    """Settings of a broker.
 
     Attributes
     ----------
     tags
-        Of the detectors that use it.
+        Tags of the detectors that use the broker.
     hosts
-        Under which names its nodes are reached.
+        Host names under which clients reach the nodes.
     port
-        Where they listen.
+        Port on which the nodes listen.
     listen_on
-        Address on which they listen.
+        Address on which the nodes listen.
     vhost
-        Its virtual host.
+        Virtual host.
     has_tls
-        Whether it speaks TLS only.
+        Whether the broker accepts TLS only; False: plain TCP only.
     queue_type
         Type of the queues.
     mounted_at
-        Where the broker finds the files.
+        Folder in which the broker finds the files.
     """
 
     tags: Sequence[str]
@@ -67,14 +67,14 @@ class BrokerSetup:
 
 
 def write_setup(setup: BrokerSetup, directory: Path) -> list[tuple[Role, Path]]:
-    """Write the files and return the URL file of each role; passwords that are there stay.
+    """Write the files, and return the URL file of each role; existing passwords are kept.
 
     Raises
     ------
     ConfigError
-        With TLS: a certificate is missing. Or a file that is there is not what it should be.
+        The broker has TLS and a certificate is missing. Or an existing file was not written by this function.
     BrokerError
-        A tag cannot be one.
+        A tag is not allowed.
     """
     roles = all_roles(setup.tags)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ def write_setup(setup: BrokerSetup, directory: Path) -> list[tuple[Role, Path]]:
 
 
 def _write_public(file: Path, text: str) -> None:
-    """Write what RabbitMQ's own user reads, and is not secret: nobody finds a random password from its hash."""
+    """Write a file that RabbitMQ's user must read; it is not secret, as hashes do not reveal random passwords."""
     file.write_text(text)
     file.chmod(0o644)
 
@@ -139,9 +139,9 @@ def _check_certificates(directory: Path) -> None:
     for name in (CA_FILE, CERT_FILE, KEY_FILE):
         if not (directory / name).is_file():
             raise ConfigError(
-                "there is no such file, which a broker with TLS needs",
+                "does not exist; a broker with TLS needs it",
                 file=directory / name,
-                remedy="docs/how-to/secure-the-broker.md tells how to make it",
+                remedy="docs/how-to/secure-the-broker.md says how to make it",
             )
 
 
@@ -153,7 +153,7 @@ def _kept_password(file: Path, role: Role) -> str | None:
     except (BrokerError, UnicodeDecodeError):
         parts = urlsplit("")
     if unquote(parts.username or "") != role.name or not parts.password:
-        raise ConfigError(f"is not the URL of the user {role.name}", file=file, remedy="move it away")
+        raise ConfigError(f"is not the URL of the user {role.name}", file=file, remedy="move the file away")
     return unquote(parts.password)
 
 
@@ -163,4 +163,4 @@ def _kept_hashes(file: Path) -> dict[str, str]:
     try:
         return {user["name"]: user["password_hash"] for user in json.loads(file.read_text())["users"]}
     except (ValueError, KeyError, TypeError):
-        raise ConfigError("are no definitions that were made here", file=file, remedy="move it away") from None
+        raise ConfigError("was not written by 'std-daq broker-setup'", file=file, remedy="move the file away") from None

@@ -1,4 +1,4 @@
-"""A RabbitMQ of one's own: for the demo, for ``std-daq up`` without a broker URL, and for tests."""
+"""A throwaway RabbitMQ node for the demo, for ``std-daq up`` without a broker URL, and for tests."""
 
 import secrets
 import socket
@@ -27,12 +27,12 @@ disk_free_limit.absolute = 50MB
 
 
 class ThrowawayBroker(RabbitNode):
-    """A RabbitMQ node with its own ports, folder, user and password; a context manager.
+    """Context manager: a RabbitMQ node with its own ports, folder, user and password.
 
     Parameters
     ----------
     start_timeout_s
-        The longest wait for the node to take connections; about 5 s are normal.
+        Longest wait until the node accepts connections, in seconds; normally it takes about 5 s.
     """
 
     def __init__(self, start_timeout_s: float = START_TIMEOUT_S) -> None:
@@ -53,19 +53,22 @@ class ThrowawayBroker(RabbitNode):
 
     @property
     def address(self) -> BrokerAddress:
-        """The same as others use it."""
+        """Address of the node."""
         return BrokerAddress((self._url,))
 
 
 def check_node(url: str, port: int, host: str = HOST) -> None:
-    """Connect to a node; a plain connection first, because pika tries long and logs much."""
+    """Connect to a node; raises one of `CONNECTION_FAILURES` if this fails.
+
+    A plain TCP connection comes first, because it fails at once where pika retries and logs many lines.
+    """
     socket.create_connection((host, port), timeout=1.0).close()
     pika.BlockingConnection(pika.URLParameters(url)).close()
 
 
 @dataclass(frozen=True, slots=True)
 class GivenBroker:
-    """A broker that others look after."""
+    """A broker that is run outside std-daq."""
 
     address: BrokerAddress
 
@@ -73,14 +76,14 @@ class GivenBroker:
         """Do nothing."""
 
     def revive(self) -> None:
-        """Do nothing."""
+        """Do nothing: restarting this broker is not the task of std-daq."""
 
 
 @contextmanager
 def launch_broker(given: BrokerAddress | None) -> Iterator[GivenBroker | ThrowawayBroker]:
-    """Yield a broker: the one at the address given, else a throwaway node that ends with the context.
+    """Yield the broker at the given address, or a throwaway node that ends with the context.
 
-    The node has begun to start, which takes some seconds: `wait_until_ready` waits for it.
+    The node is launched but takes some seconds to start; `wait_until_ready` waits for it.
     """
     if given is not None:
         yield GivenBroker(given)
