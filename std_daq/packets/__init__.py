@@ -1,1 +1,1 @@
-"""UDP packets whatever they carry: captures, pacing, sending, faults."""
+"""UDP packets, whatever they carry: captures, pacing, sending, injected faults."""

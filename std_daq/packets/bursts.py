@@ -1,4 +1,4 @@
-"""Bursts: packets on their way from where they lie to a sender, without being copied."""
+"""Bursts: references to packets in a buffer, which a sender sends without copying them."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -9,22 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 BURST_PACKETS = 16
-"""Packets that one port sends in a row before the next port has its turn. A socket buffer as Linux grants it by default
-holds about 25 packets of 8 KB."""
+"""Largest number of packets that are sent to one port before packets are sent to the next port. The receiver's socket
+buffer, as Linux grants it by default, holds about 25 packets of 8 KB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Packets for one port that are sent in a row.
+    """Packets that are sent to one port one after the other.
 
     Attributes
     ----------
     port
         UDP port.
     buffer
-        Where they lie: u8, one dimension.
+        Buffer that contains the packets: u8, one dimension.
     offsets, lengths
-        Where each lies in `buffer`, in bytes: i64.
+        Offset and length of each packet in `buffer`, in bytes: i64.
     """
 
     port: int
@@ -34,26 +34,26 @@ class Burst:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of all packets."""
+        """Total length of the packets, in bytes."""
         return int(self.lengths.sum())
 
 
 class BurstSource(Protocol):
-    """Where the packets to send come from."""
+    """Source of the packets to send."""
 
     def frames(self) -> Iterator[list[Burst]]:
-        """Yield the bursts of one frame of all ports after the other, in the order to send them."""
+        """Yield, frame by frame, the bursts of all ports in the order in which to send them."""
 
 
 class BurstSink(Protocol):
-    """Where the packets of one port go; a PacketSender is one."""
+    """Receiver of the packets of one port, such as a PacketSender."""
 
     def send_from(self, buffer: NDArray[np.uint8], offsets: NDArray[np.int64], lengths: NDArray[np.int64]) -> int:
-        """Send packets that lie in a buffer; return how many."""
+        """Send packets that lie in a buffer; return the number of packets sent."""
 
 
 def cut(burst: Burst) -> list[Burst]:
-    """Cut a burst into such of at most BURST_PACKETS packets."""
+    """Cut a burst into bursts of at most BURST_PACKETS packets."""
     return [
         Burst(burst.port, burst.buffer, burst.offsets[i : i + BURST_PACKETS], burst.lengths[i : i + BURST_PACKETS])
         for i in range(0, len(burst.offsets), BURST_PACKETS)
@@ -61,6 +61,6 @@ def cut(burst: Burst) -> list[Burst]:
 
 
 def take_turns(ports: Iterable[Iterable[Burst]]) -> list[Burst]:
-    """Return the first bursts of all ports, then the second ones, and so on."""
+    """Return the first burst of each port, then the second burst of each port, and so on."""
     turns = itertools.zip_longest(*ports)
     return [burst for turn in turns for burst in turn if burst is not None]

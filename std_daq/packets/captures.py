@@ -1,4 +1,4 @@
-"""Captures with one file a port: ``<udp port>.dat``, records of u64 little-endian length and datagram."""
+"""Captures with one file per port, ``<udp port>.dat``; a record is a length (u64, little-endian) and a datagram."""
 
 import contextlib
 import mmap
@@ -19,12 +19,12 @@ _WRITE_BUFFER_BYTES = 1 << 20
 
 
 def capture_path(directory: Path, port: int) -> Path:
-    """Return the name of the capture file of a port."""
+    """Return the path of the capture file of a port."""
     return directory / f"{port}{SUFFIX}"
 
 
 def port_of(path: Path) -> int:
-    """Return the UDP port that a capture file is named after.
+    """Return the UDP port in the name of a capture file.
 
     Raises
     ------
@@ -38,12 +38,12 @@ def port_of(path: Path) -> int:
 
 
 def map_file(path: Path) -> mmap.mmap:
-    """Map a file into memory to read it.
+    """Map a file into memory for reading.
 
     Raises
     ------
     CaptureError
-        The file is not there, not readable or empty.
+        The file does not exist, is not readable or is empty.
     """
     try:
         with path.open("rb") as file:
@@ -55,27 +55,27 @@ def map_file(path: Path) -> mmap.mmap:
 
 
 class CaptureReader:
-    """The datagrams of one capture file, in the order in which they came; the file is mapped, not read.
+    """Sequence of the datagrams in a capture file, in the order of the capture; the file is mapped into memory.
 
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
 
     Attributes
     ----------
     path
-        The file.
+        Path of the file.
     data
         The whole file: u8.
     offsets, lengths
-        Where each datagram lies in `data`, in bytes: i64.
+        Offset and length of each datagram in `data`, in bytes: i64.
 
     Raises
     ------
     CaptureError
-        The file cannot be read, is empty, ends within a record, or has a length that no datagram can have;
-        names the file, the offset of the bad record, and what is wrong.
+        The file cannot be read, is empty, ends within a record, or contains a length that no datagram can have. The
+        message names the file, the offset of the bad record, and the fault.
     """
 
     def __init__(self, path: Path) -> None:
@@ -102,12 +102,12 @@ class CaptureReader:
         return self.data[start : start + self.lengths[index]].tobytes()
 
     def columns(self, first: int, n_bytes: int) -> NDArray[np.uint8]:
-        """Return some bytes of every datagram, zeros where it is shorter.
+        """Return the same range of bytes of every datagram, zeros where a datagram is shorter.
 
         Parameters
         ----------
         first, n_bytes
-            Which bytes, counted from the start of the datagram.
+            First byte of the range, counted from the start of the datagram, and number of bytes.
 
         Returns
         -------
@@ -117,15 +117,15 @@ class CaptureReader:
         columns = np.zeros((len(self), n_bytes), np.uint8)
         last = self.data.size - 1
         for i in range(n_bytes):
-            # beyond the end of a short datagram any valid place will do: the byte is not kept
+            # beyond the end of a short datagram any valid place will do: the next line replaces the byte by 0
             places = np.minimum(self.offsets + (first + i), last)
             columns[:, i] = np.where(self.lengths > first + i, self.data[places], 0)
         return columns
 
     def close(self) -> None:
-        """Let go of the file; its datagrams are no longer accessible."""
+        """Close the file; its datagrams are no longer accessible."""
         self.data = np.empty(0, np.uint8)
-        # a view that somebody else still holds keeps the mapping; it goes with the view
+        # if the caller still holds a view of the data, the mapping cannot be closed now; it ends with the view
         with contextlib.suppress(BufferError):
             self._map.close()
 
@@ -139,22 +139,22 @@ class CaptureReader:
 
 
 def _what_is_wrong(start: bytes, n_left: int) -> str:
-    """Say why a record that starts with these bytes, `n_left` bytes before the end of the file, is bad."""
+    """Return what is wrong with the record that starts with these bytes, `n_left` bytes before the end of the file."""
     if len(start) < _LENGTH.size:
         return f"the file ends within the length ({len(start)} of {_LENGTH.size} bytes)"
     (length,) = _LENGTH.unpack(start)
     if length > MAX_DATAGRAM_BYTES:
-        return f"a datagram of {length} bytes cannot be (at most {MAX_DATAGRAM_BYTES})"
+        return f"a datagram cannot have {length} bytes (at most {MAX_DATAGRAM_BYTES})"
     return f"the file ends within the datagram ({n_left - _LENGTH.size} of {length} bytes)"
 
 
 class CaptureWriter:
-    """Writes a new capture file.
+    """Writer of a new capture file.
 
     Parameters
     ----------
     path
-        The file, which must not exist yet.
+        Path of the file, which must not exist yet.
 
     Raises
     ------
@@ -167,7 +167,7 @@ class CaptureWriter:
         try:
             self._file = path.open("xb", buffering=_WRITE_BUFFER_BYTES)
         except OSError as error:
-            raise CaptureError(f"{path}: cannot be made: {error.strerror}") from error
+            raise CaptureError(f"{path}: cannot be created: {error.strerror}") from error
 
     def append(self, datagram: bytes | memoryview) -> None:
         """Write one datagram."""
@@ -175,21 +175,21 @@ class CaptureWriter:
         self.append_records(datagram)
 
     def append_records(self, records: bytes | memoryview) -> None:
-        """Write bytes that are records already."""
+        """Write bytes that are whole records, lengths included."""
         try:
             self._file.write(records)
         except OSError as error:
             raise CaptureError(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def flush(self) -> None:
-        """Give everything written to the system, so that readers see whole records."""
+        """Pass all records to the operating system, so that readers of the file see whole records."""
         try:
             self._file.flush()
         except OSError as error:
             raise CaptureError(f"{self.path}: cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
-        """Flush and close."""
+        """Flush and close the file."""
         try:
             self._file.close()
         except OSError as error:

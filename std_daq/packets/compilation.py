@@ -1,4 +1,4 @@
-"""Compiles the loop that sends packets."""
+"""Compilation of the loop that sends packets."""
 
 from pathlib import Path
 
@@ -7,7 +7,10 @@ from std_daq.packets.sending import PacketSender
 
 
 def compile_sending(config_file: Path | None) -> None:
-    """Compile the loop, which is the same for all detectors; for a configuration nothing, as no service sends."""
+    """Compile the loop, or load it from the cache; no packet is sent.
+
+    The loop is the same for all detectors. For a given configuration nothing is compiled, because no service sends.
+    """
     if config_file is None:
         with compiling("std_daq.packets.sending"):
             PacketSender("127.0.0.1", 9).close()

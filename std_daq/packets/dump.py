@@ -18,8 +18,8 @@ from std_daq.packets.captures import MAX_DATAGRAM_BYTES, CaptureWriter, capture_
 
 _BATCH = 64
 _RECEIVE_BUFFER_BYTES = 64 << 20
-# <asm-generic/socket.h>, <linux/sock_diag.h>: u32 values, the drops are the ninth. Unlike SO_RXQ_OVFL, which comes with
-# the next packet, they can be read when no packet follows.
+# <asm-generic/socket.h>, <linux/sock_diag.h>: nine u32 values, the last of which counts the drops. Unlike SO_RXQ_OVFL,
+# which is delivered with the next packet, it can be read when no packet follows.
 _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("9I")
 _I_DROPS = 8
@@ -28,16 +28,16 @@ _I_DROPS = 8
 class DumpedPort:
     """One port of a dump: its socket, its file and its counts.
 
-    The file is made with the first packet, so that a port that was silent leaves none.
+    The file is created with the first packet, so a port that receives nothing leaves no file.
 
     Attributes
     ----------
     port
         UDP port.
     path
-        The capture file.
+        Path of the capture file.
     n_packets, n_bytes
-        What was written.
+        Packets written; bytes written, including the lengths of the records.
     n_dropped
         Packets that the kernel dropped since the port was opened, because the socket's buffer was full.
     """
@@ -59,7 +59,7 @@ class DumpedPort:
         self.n_dropped = 0
 
     def drain(self, most: int) -> int:
-        """Write what waits in the socket, at most a batch and at most `most` packets; return how many.
+        """Write the packets that wait in the socket, up to `most` and up to one batch; return how many.
 
         Raises
         ------
@@ -84,11 +84,11 @@ class DumpedPort:
 
     def _count_drops(self) -> None:
         drops = _MEMINFO.unpack(self.socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[_I_DROPS]
-        # the kernel's count has 32 bits and wraps
+        # the kernel's count has 32 bits and wraps around
         self.n_dropped += (drops - self.n_dropped) % 2**32
 
     def close(self) -> None:
-        """Close socket and file."""
+        """Close the socket and the file."""
         if self.socket.fileno() >= 0:
             self._count_drops()
         self.socket.close()
@@ -97,36 +97,36 @@ class DumpedPort:
 
 
 class Dump:
-    """Receives UDP packets and writes one capture file a port.
+    """Receiver of UDP packets that writes one capture file per port.
 
     Parameters
     ----------
     directory
-        Where the files go; made if it is not there.
+        Folder of the files; created if it does not exist.
     host
         Address to listen on.
     ports
-        UDP ports; 0 takes a free one.
+        UDP ports; for port 0 the system chooses a free port.
     max_packets
-        Ends after so many packets, of all ports together.
+        The dump ends after this number of packets, of all ports together; None: no limit.
     duration_s
-        Ends after so many seconds.
+        The dump ends after this time, in seconds; None: no limit.
     progress
         Called with the dump after each step.
     clock
-        Monotonic seconds.
+        Returns monotonic time in seconds.
 
     Attributes
     ----------
     ports
-        What was received on each port.
+        Socket, file and counts of each port.
 
     Raises
     ------
     PortError
-        An address or port is taken or not allowed.
+        An address or port is in use or not allowed.
     CaptureError
-        A file exists, or the directory cannot be made.
+        A file exists already, or the directory cannot be created.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Dump:
                 self._open(host, port, directory)
         except OSError as error:
             self.close()
-            raise CaptureError(f"{directory}: cannot be made: {error.strerror}") from error
+            raise CaptureError(f"{directory}: cannot be created: {error.strerror}") from error
         except (CaptureError, PortError):
             self.close()
             raise
@@ -166,16 +166,16 @@ class Dump:
 
     @property
     def n_packets(self) -> int:
-        """Packets written, of all ports."""
+        """Number of packets written, of all ports together."""
         return sum(port.n_packets for port in self.ports)
 
     @property
     def n_dropped(self) -> int:
-        """Packets that the kernel dropped, of all ports."""
+        """Number of packets that the kernel dropped, of all ports together."""
         return sum(port.n_dropped for port in self.ports)
 
     def step(self, timeout_s: float = 0.1) -> bool:
-        """Wait for packets and write them; return whether the dump goes on.
+        """Wait for packets and write them; return whether the dump continues.
 
         Raises
         ------
@@ -197,7 +197,7 @@ class Dump:
         return self._ends_at is not None and self._clock() >= self._ends_at
 
     def run(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
-        """Go on until the end, or until `is_stopped` (such as ``threading.Event.is_set``) says so."""
+        """Step until the dump ends or `is_stopped` returns True; ``threading.Event.is_set`` can be passed for it."""
         while not is_stopped() and self.step():
             pass
 
@@ -217,7 +217,7 @@ class Dump:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """Return a UDP socket that receives on `host` and `port`."""
+    """Return a UDP socket bound to `host` and `port`."""
     sock = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]

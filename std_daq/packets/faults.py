@@ -1,4 +1,4 @@
-"""Faults of a network, injected on purpose and written down exactly."""
+"""Injection of network faults into a stream of packets: loss, duplicates, reordering; each fault is recorded."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 PACKET_DTYPE = np.dtype([("port", "<u4"), ("frame", "<u8"), ("packet", "<u4")])
-"""Which packet: index of the port, frame number, index of the packet in the frame."""
+"""Identifies a packet: index of the port, frame number, index of the packet in the frame."""
 
-# uniform random numbers drawn for each packet, whatever the probabilities: is it lost, is it sent twice, is it
-# held back, for how long, and for how long its second copy
+# Uniform random numbers, which are drawn for each packet whatever the probabilities are: is the packet lost, is it sent
+# twice, is it held back, how long is it held back, and how long is its second copy held back?
 _LOST, _TWICE, _HELD, _DELAY, _COPY_DELAY = range(5)
 _N_DRAWS = 5
 
@@ -18,7 +18,7 @@ _ENTRY_DTYPE = np.dtype([("due", "<i8"), ("place", "<i8"), ("frame", "<u8"), ("p
 
 @dataclass(frozen=True, slots=True)
 class SendOrder:
-    """The packets of one port to send next, in order.
+    """The packets that one port sends next, in this order.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class SendOrder:
 
 
 class _Port:
-    """What is remembered of one port's stream of packets."""
+    """State of one port's stream of packets."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -46,34 +46,34 @@ class _Port:
 
 
 class FaultInjector:
-    """Decides which packets get lost, are sent twice or come late; deterministic for each seed and port.
+    """Decide which packets are lost, sent twice or sent late; deterministic for each seed and port.
 
-    Packets have a place in the stream of their port, frame after frame. A packet that is held back is sent after at
-    most `window` packets that have later places; all others keep their order. The second copy of a packet comes after
-    the first, within the same bound. What happens to a packet depends on the seed, the port and its place only: not on
-    timing, on other ports, or on the probabilities of the other faults.
+    Each packet has a place in the stream of its port, counted over all frames. A packet that is held back is overtaken
+    by at most `window` packets with later places; the other packets keep their order. The second copy of a packet
+    follows the first one, within the same bound. What happens to a packet depends only on the seed, the port and the
+    packet's place. It does not depend on timing, on other ports, or on the probabilities of the other faults.
 
     Parameters
     ----------
     loss, reorder, duplicate
-        Probability for each packet of being not sent at all, held back, and sent twice; 0 to 1.
+        Probabilities, from 0 to 1, that a packet is never sent, held back, and sent twice.
     window
-        The most packets of the same port that overtake one, at least 1. It may reach across frames.
+        Largest number of packets of the same port that overtake a packet, at least 1. They may be of later frames.
     seed
-        Not negative.
+        Seed of the random numbers, not negative.
     keeps_ledger
-        Whether to write down the packets concerned (16 bytes each); they are counted in any case.
+        Whether to record each faulty packet (16 bytes each). Faults are counted in any case.
 
     Attributes
     ----------
     n_fed
-        Packets that went in.
+        Packets passed to `feed`.
     n_sent
-        Packets that came out, copies included: ``n_fed - n_lost + n_duplicated`` after the flush.
+        Packets returned to be sent, copies included: ``n_fed - n_lost + n_duplicated`` after the flush.
     n_lost, n_duplicated
-        Packets never sent, and sent twice.
+        Packets never sent; packets sent twice.
     n_reordered
-        Packets whose first copy came after a packet with a later place.
+        Packets whose first copy is sent after a packet with a later place.
     """
 
     def __init__(
@@ -88,9 +88,9 @@ class FaultInjector:
     ) -> None:
         for name, probability in (("loss", loss), ("reorder", reorder), ("duplicate", duplicate)):
             if not 0 <= probability <= 1:
-                raise ValueError(f"{name} is a probability between 0 and 1, not {probability}")
+                raise ValueError(f"{name} must be a probability from 0 to 1, not {probability}")
         if window < 1:
-            raise ValueError(f"window is at least 1 packet, not {window}")
+            raise ValueError(f"window must be at least 1 packet, not {window}")
         self._loss, self._reorder, self._duplicate = loss, reorder, duplicate
         self._has_faults = bool(loss or reorder or duplicate)
         self._window = window
@@ -107,7 +107,7 @@ class FaultInjector:
         self.n_reordered = 0
 
     def feed(self, port: int, frame: int, n_packets: int) -> SendOrder:
-        """Take the packets of a port's next frame.
+        """Add the packets of a port's next frame, and return the packets to send now.
 
         Parameters
         ----------
@@ -116,13 +116,13 @@ class FaultInjector:
         frame
             Number of the frame.
         n_packets
-            Packets of this frame.
+            Number of packets in this frame.
 
         Returns
         -------
         SendOrder
-            What to send now. Packets held back are in a later order, or in that of the flush: the packets of the
-            `held_frames` have to be kept.
+            The packets to send now. A packet that is held back is returned by a later call, or by `flush`; the caller
+            must keep the packets of the `held_frames` until then.
         """
         if not self._has_faults:
             self.n_fed += n_packets
@@ -138,7 +138,7 @@ class FaultInjector:
         return self._emit(state, port, waiting[is_due])
 
     def flush(self, port: int) -> SendOrder:
-        """Return the packets of a port that are still held back: its stream ends."""
+        """Return the packets of a port that are still held back, because its stream ends."""
         state = self._ports.get(port)
         if state is None:
             return SendOrder(np.empty(0, np.uint64), np.empty(0, np.int64))
@@ -146,7 +146,7 @@ class FaultInjector:
         return self._emit(state, port, held)
 
     def held_frames(self, port: int) -> set[int]:
-        """Return the frames that still have packets to send on a port; only these may be in later orders."""
+        """Return the frames of a port of which packets are held back; later calls return packets of these frames."""
         state = self._ports.get(port)
         return set() if state is None else set(state.held["frame"].tolist())
 
@@ -162,11 +162,11 @@ class FaultInjector:
 
     @property
     def reordered(self) -> NDArray[np.void]:
-        """Packets whose first copy came after a packet with a later place, as PACKET_DTYPE, sorted."""
+        """Packets whose first copy is sent after a packet with a later place, as PACKET_DTYPE, sorted."""
         return _sorted(self._reordered)
 
     def _entries(self, state: _Port, port: int, frame: int, n_packets: int) -> NDArray[np.void]:
-        """Return what is to be sent of a frame, each copy with the place that it is due after."""
+        """Return the copies of a frame's packets to send, each with the place after which it is due."""
         draws = state.rng.random((n_packets, _N_DRAWS))
         packets = np.arange(n_packets)
         is_lost = draws[:, _LOST] < self._loss
@@ -192,7 +192,11 @@ class FaultInjector:
         return np.concatenate([first[~is_lost], second])
 
     def _emit(self, state: _Port, port: int, due: NDArray[np.void]) -> SendOrder:
-        """Put entries in order: what is due after a place comes after the packet with that place, nearest first."""
+        """Put entries in the order to send them.
+
+        An entry that is due after a place follows the packet with that place. Of several such entries, the one with
+        the latest place goes first.
+        """
         due = due[np.lexsort((due["copy"], -due["place"], due["due"]))]
         latest = np.maximum.accumulate(np.concatenate([[state.last_place], due["place"]]))
         is_late = (due["place"] < latest[:-1]) & ~due["copy"]

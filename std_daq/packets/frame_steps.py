@@ -1,4 +1,4 @@
-"""Which packets of a capture are sent in one step: those of one frame."""
+"""Assignment of the packets of a capture to steps, in which they are sent: one step per frame."""
 
 from collections.abc import Sequence
 
@@ -6,28 +6,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESTART_FRAMES = 32
-"""A frame number this far below the highest one before it is no late packet: the detector was started again."""
+"""If a frame number is at least this much below the highest one before it, the detector has restarted; if it is less
+below, the packet is late."""
 
 
 def frame_steps(keys: Sequence[NDArray[np.uint64]]) -> tuple[list[NDArray[np.int64]], int]:
-    """Find the steps in which the packets of several ports are to be sent.
+    """Return the steps in which the packets of several ports are sent.
 
-    Each port's packets keep their order: a packet that was captured late goes with the frame during which it came. A
-    frame goes out in the same step on all ports, also if some of them have lost frames before.
+    The packets of a port keep their order: a packet that was captured late belongs to the step of the frame during
+    which it came. A frame has the same step on all ports, even if some ports have lost earlier frames.
 
     Parameters
     ----------
     keys
-        For each port, at least one, the frame numbers of its packets, in the order of the capture.
+        For each port, the frame numbers of its packets in the order of the capture. There is at least one port.
 
     Returns
     -------
     tuple
-        For each port the step of each packet, never decreasing, and the number of steps.
+        For each port the step of each packet, never decreasing; and the number of steps.
     """
     followed = [_follow(port_keys) for port_keys in keys]
     known = np.unique(np.concatenate([highest for highest, _ in followed]))
-    # all frames of one epoch before those of the next
+    # codes sort all frames of an epoch before those of the next
     codes = [epochs * len(known) + np.searchsorted(known, highest) for highest, epochs in followed]
     steps = np.unique(np.concatenate(codes))
     return [np.searchsorted(steps, port_codes) for port_codes in codes], len(steps)

@@ -1,15 +1,15 @@
-"""Compiled loops of the simulation: send and receive batches of datagrams, index captures.
+"""Compiled loops for packets: send and receive batches of datagrams, index captures.
 
-The C structures of ``sendmmsg(2)`` and ``recvmmsg(2)`` are plain arrays of u64 here, one row a structure
+The C structures of ``sendmmsg(2)`` and ``recvmmsg(2)`` are plain arrays of u64 here, one row per structure
 (64-bit Linux, little-endian):
 
 =============  =======================================================================================
 ``mmsghdr``    name, namelen, iov, iovlen, control, controllen, flags, msg_len: 8 words
 ``iovec``      base, len: 2 words
-``cmsghdr``    len, level | type << 32, data: 3 words, here always one ``UDP_SEGMENT`` of 2 bytes
+``cmsghdr``    len, level | type << 32, data: 3 words; the data is always one ``UDP_SEGMENT`` of 2 bytes
 =============  =======================================================================================
 
-libc is called through external functions, not ctypes pointers, so that the compiled code is cached on disk.
+libc is called through external functions, not through ctypes pointers: numba can cache only the former on disk.
 """
 
 from typing import Any
@@ -50,9 +50,9 @@ _errno_location: Any = types.ExternalFunction("__errno_location", _POINTER_TO_IN
 
 @njit
 def segments_from(lengths: Places, first: int, max_segment_bytes: int) -> int:
-    """Count the packets from `first` on that one message can carry as ``UDP_SEGMENT`` segments.
+    """Return how many packets, from `first` on, one message can carry as ``UDP_SEGMENT`` segments; at least 1.
 
-    All but the last have the same length; the last may be shorter. At least 1.
+    All segments have the same length, except that the last one may be shorter.
     """
     size = lengths[first]
     if size == 0 or size > max_segment_bytes:
@@ -68,10 +68,10 @@ def segments_from(lengths: Places, first: int, max_segment_bytes: int) -> int:
 
 @njit
 def total_bytes(offsets: Places, lengths: Places, buffer_bytes: int) -> int:
-    """Add up the lengths of packets; -1 if one does not lie within its buffer."""
+    """Return the sum of the lengths of packets; -1 if a packet does not lie within its buffer."""
     total = 0
     for i in range(lengths.size):
-        # not the sum of both, which may overflow
+        # compared without the sum of offset and length, which may overflow
         if offsets[i] < 0 or lengths[i] < 0 or offsets[i] > buffer_bytes - lengths[i]:
             return -1
         total += lengths[i]
@@ -89,25 +89,25 @@ def send_packets(
     iovecs: Words,
     controls: Words,
 ) -> tuple[int, int]:
-    """Send packets that lie anywhere in one buffer, in the order given.
+    """Send packets that lie anywhere in one buffer, in the given order.
 
     Parameters
     ----------
     fd
-        Connected UDP socket.
+        File descriptor of a connected UDP socket.
     address
-        Where the buffer starts in memory.
+        Address of the buffer in memory.
     offsets, lengths
-        Place and length of each packet in the buffer, in bytes (i64); not checked here.
+        Offset and length of each packet in the buffer, in bytes (i64); not checked here.
     max_segment_bytes
-        Longest packet that may be sent as a segment of a larger message; 0 sends each packet by itself.
+        Longest packet that may be sent as a segment of a larger message; with 0 each packet is a message of its own.
     messages, iovecs, controls
         Scratch: u64 arrays of shape (m, 8), (k, 2), (m, 3), C order, ``k >= MAX_SEGMENTS``.
 
     Returns
     -------
     tuple
-        How many packets the system took, and 0 or the errno that ended the call.
+        Number of packets that the system accepted, and 0 or the errno that ended the call.
     """
     n = lengths.size
     iovecs_at = np.int64(iovecs.ctypes.data)
@@ -150,18 +150,18 @@ def send_packets(
 
 @njit
 def receive_records(fd: int, packets: Bytes, messages: Words, iovecs: Words, records: Bytes) -> tuple[int, int, int]:
-    """Take what waits in a socket and lay it out as capture records: u64 length, datagram, and so on.
+    """Receive the datagrams that wait in a socket, and write them as capture records: u64 length, then datagram.
 
     Parameters
     ----------
     fd
-        UDP socket; the call never blocks.
+        File descriptor of a UDP socket; the call never blocks.
     packets
         Scratch for a batch: u8, shape (m, longest datagram), C order.
     messages, iovecs
         Scratch: u64 arrays of shape (m, 8) and (m, 2), C order.
     records
-        Where the records go: u8, at least ``m * (8 + longest datagram)`` bytes.
+        Filled with the records: u8, at least ``m * (8 + longest datagram)`` bytes.
 
     Returns
     -------
@@ -194,21 +194,22 @@ def receive_records(fd: int, packets: Bytes, messages: Words, iovecs: Words, rec
 
 @njit
 def index_records(data: Bytes, max_bytes: int, offsets: Places, lengths: Places) -> tuple[int, int]:
-    """Walk over capture records and note where each datagram lies.
+    """Find the offset and length of each datagram in a file of capture records.
 
     Parameters
     ----------
     data
         The file: u8.
     max_bytes
-        The longest datagram allowed.
+        Longest datagram allowed.
     offsets, lengths
-        Filled as far as they reach (i64); empty arrays only count.
+        Filled for the first records, as many as the arrays have room for (i64). With empty arrays, records are only
+        counted.
 
     Returns
     -------
     tuple
-        Number of good records, and the offset after the last of them: the end of the file if all are good.
+        Number of good records, and the offset behind the last of them: the end of the file if all records are good.
     """
     size = data.size
     n = 0
@@ -229,16 +230,16 @@ def index_records(data: Bytes, max_bytes: int, offsets: Places, lengths: Places)
 
 @njit
 def follow_frames(keys: Words, restart_frames: int, highest: Words, epochs: Places) -> None:
-    """Note for each packet the highest frame number so far, and how often the detector had been started again.
+    """Find for each packet the highest frame number so far, and how often the detector has restarted so far.
 
     Parameters
     ----------
     keys
         Frame numbers, in the order in which the packets came.
     restart_frames
-        A frame number this far below the highest one is a new start.
+        The detector has restarted if a frame number is at least this much below the highest one.
     highest, epochs
-        Filled.
+        Filled with the results, one value per packet.
     """
     top = np.uint64(0)
     epoch = 0

@@ -1,36 +1,37 @@
-"""Doing things at a rate."""
+"""Pacing: repeating an action at a fixed rate."""
 
 import time
 from collections.abc import Callable
 
 
 class Pacer:
-    """Waits for deadlines that lie on a grid fixed by the first wait, so that the rate does not drift.
+    """Wait for deadlines on a fixed time grid, so that the rate does not drift.
 
-    A caller that is late is not made to wait until it has caught up; a lag above the bound is forgotten instead, so
-    that a long stop is not followed by a long burst.
+    The first wait sets the origin of the grid. While the caller is late, `wait` returns at once until the caller has
+    caught up. Lag above `max_lag_s` is not caught up but forgotten: the grid moves, so that a long stop is not followed
+    by a long burst.
 
     Parameters
     ----------
     rate_hz
-        Periods a second.
+        Periods per second.
     max_lag_s
-        The most that is caught up, in seconds.
+        Largest lag that is caught up, in seconds.
     spin_s
-        The last part of each wait, in seconds, is spent looking at the clock: a sleep ends later than asked for, by the
-        kernel's timer slack (50 us) and a wake-up.
+        Last part of each wait, in seconds, during which the pacer polls the clock instead of sleeping. A sleep ends
+        later than asked for, because of the kernel's timer slack (50 us) and the wake-up.
     sleep
-        Sleeps for seconds; what it returns is true when waiting is to end at once, so
-        ``threading.Event.wait`` makes a pacer that can be stopped.
+        Sleeps for a number of seconds; a true result stops the wait at once. With ``threading.Event.wait`` the event
+        stops the pacer.
     clock_ns
-        Monotonic nanoseconds.
+        Returns monotonic time in nanoseconds.
 
     Attributes
     ----------
     lag_s
-        How late the last deadline was met, in seconds.
+        How late the last wait ended, in seconds.
     forgotten_s
-        All the lag that was given up, in seconds.
+        Sum of the lag that was forgotten, in seconds.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Pacer:
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         if not 0 < rate_hz < float("inf"):
-            raise ValueError(f"a rate is above 0 Hz and finite, not {rate_hz}")
+            raise ValueError(f"a rate must be above 0 Hz and finite, not {rate_hz}")
         self._period_ns = 1e9 / rate_hz
         self._max_lag_ns = round(max_lag_s * 1e9)
         self._spin_ns = round(spin_s * 1e9)
@@ -55,12 +56,12 @@ class Pacer:
         self.forgotten_s = 0.0
 
     def wait(self, n_periods: float = 1.0) -> bool:
-        """Wait for the deadline; the next one is `n_periods` later. The first wait returns at once.
+        """Wait for the deadline, and set the next one `n_periods` later. The first wait returns at once.
 
         Returns
         -------
         bool
-            Whether the deadline was waited for; false when `sleep` said to stop.
+            Whether the deadline has passed; False if `sleep` stopped the wait.
         """
         if self._origin_ns is None:
             self._origin_ns = self._clock_ns()
@@ -76,7 +77,7 @@ class Pacer:
         return True
 
     def _note_lag(self, lag_ns: int) -> None:
-        """Move the grid if the lag is above the bound."""
+        """Record the lag, and move the grid if the lag is above the bound."""
         self.lag_s = lag_ns / 1e9
         forgotten_ns = lag_ns - self._max_lag_ns
         if forgotten_ns > 0 and self._origin_ns is not None:

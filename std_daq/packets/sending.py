@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from std_daq.errors import PortError
 from std_daq.telemetry.logs import get_logger
 
-# <linux/udp.h>, <linux/in.h>, <linux/in6.h>; the socket module does not have them all
+# <linux/udp.h>, <linux/in.h>, <linux/in6.h>; the socket module lacks some of these constants
 _UDP_SEGMENT = 103
 _IP_MTU = 14
 _IPV6_MTU = 24
@@ -23,36 +23,37 @@ _MESSAGES_A_CALL = 64
 _PACKETS_A_CALL = 512
 _SEND_BUFFER_BYTES = 4 << 20
 
-# the message was not sent, and would be if it were not segmented: no checksum offload, larger than the path's MTU
+# The message was not sent, but can be sent without segments: the card has no checksum offload, or a segment is larger
+# than the path's MTU.
 _NO_SEGMENTS = {errno.EINVAL, errno.EIO, errno.EMSGSIZE, errno.EOPNOTSUPP}
-# the message was not sent, and will be when tried again; ECONNREFUSED tells of an earlier one that found no receiver
+# The message was not sent; a retry sends it. ECONNREFUSED is about an earlier message for which nobody listened.
 _TRY_AGAIN = {errno.EINTR, errno.ECONNREFUSED}
 _TRY_LATER = {errno.EAGAIN, errno.ENOBUFS}
 _LATER_S = 100e-6
 
 
 class PacketSender:
-    """Sends packets to one port as fast as the system takes them, in the order given.
+    """Sender of packets to one UDP port, in the given order and as fast as the system accepts them.
 
-    Like a detector it does not mind whether anybody listens. Packets of one length go out as segments of larger
-    messages (``UDP_SEGMENT``) where kernel and path allow that, which saves most of the cost of a packet; the
-    receiver sees the same datagrams either way.
+    Like a detector, it sends whether or not anybody listens. Where kernel and path allow it, packets of the same length
+    go out as segments of larger messages (``UDP_SEGMENT``), which saves most of the cost per packet. The receiver gets
+    the same datagrams in both cases.
 
     Parameters
     ----------
     host, port
-        Where to.
+        Destination.
     segments
         Whether to use ``UDP_SEGMENT`` where possible.
 
     Attributes
     ----------
     port
-        Where to.
+        Destination port.
     n_sent, n_bytes
-        Packets and bytes that the system took.
+        Packets and bytes that the system accepted.
     n_retries
-        How often the system had no room for more.
+        How often the sender had to wait because the system's buffer was full.
 
     Raises
     ------
@@ -94,9 +95,9 @@ class PacketSender:
         packets
             u8, shape (n, packet_bytes), C order.
         lengths
-            How many bytes of each row to send, shape (n,); all by default.
+            Number of bytes to send of each row, shape (n,); by default the whole row.
         order
-            Indices of the rows to send, in the order to send them: any subset, repeated at will.
+            Indices of the rows to send, in this order; rows may be left out and repeated. By default all rows.
 
         Returns
         -------
@@ -118,9 +119,9 @@ class PacketSender:
         Parameters
         ----------
         buffer
-            u8, one dimension, contiguous.
+            Buffer that contains the packets: u8, one dimension, contiguous.
         offsets, lengths
-            Where each packet lies, in bytes: i64.
+            Offset and length of each packet, in bytes: i64.
 
         Returns
         -------
@@ -128,7 +129,7 @@ class PacketSender:
             Number of packets sent, ``len(offsets)``.
         """
         if len(offsets) != len(lengths) or not buffer.flags.c_contiguous:
-            raise ValueError("one length for each offset, and a contiguous buffer")
+            raise ValueError("offsets and lengths must have the same length, and the buffer must be contiguous")
         offsets, lengths = np.ascontiguousarray(offsets), np.ascontiguousarray(lengths)
         n_bytes = self._kernels.total_bytes(offsets, lengths, buffer.size)
         if n_bytes < 0:
@@ -158,7 +159,7 @@ class PacketSender:
         return int(n), int(error)
 
     def _recover(self, error: int) -> None:
-        """Make another try worthwhile after an errno, or raise."""
+        """Prepare a retry after an errno: wait, or switch segments off; raise PortError if no retry helps."""
         if error in _TRY_AGAIN:
             return
         if error in _TRY_LATER:
@@ -172,7 +173,7 @@ class PacketSender:
             raise PortError(f"cannot send to {host} port {self.port}: {os.strerror(error)}")
 
     def _warm_up(self) -> None:
-        """Compile now, not while the first frame is due."""
+        """Compile the loop now, not when the first frame is due."""
         self.send(np.empty((0, 0), np.uint8))
 
     def close(self) -> None:
@@ -189,7 +190,7 @@ class PacketSender:
 
 
 def _connect(host: str, port: int) -> socket.socket:
-    """Return a UDP socket that sends to `host` and `port`."""
+    """Return a UDP socket connected to `host` and `port`."""
     sock = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
@@ -204,7 +205,7 @@ def _connect(host: str, port: int) -> socket.socket:
 
 
 def _max_segment_bytes(sock: socket.socket) -> int:
-    """Return the longest packet that kernel and path let go out as a segment, 0 if none."""
+    """Return the longest packet that can be sent as a segment on this path; 0 if the kernel has no ``UDP_SEGMENT``."""
     try:
         sock.setsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT, 0)
         if sock.family == socket.AF_INET6:

@@ -7,39 +7,39 @@ from std_daq.packets.bursts import BurstSink, BurstSource
 from std_daq.packets.pacing import Pacer
 
 DEFAULT_BYTES_PER_S = 100e6
-"""Pace without a rate: slow enough for a receiver on the same machine with the socket buffer that Linux grants by
-default: where four ports share the pace, such a buffer holds what one of them gets in 8 ms."""
+"""Pace if no rate is given. It is slow enough for a receiver on the same machine with the socket buffer that Linux
+grants by default: if four ports share this pace, the buffer holds the packets that one port receives in 8 ms."""
 
 
 def patient_pacer(rate_hz: float, sleep: Callable[[float], object] = time.sleep) -> Pacer:
-    """Return a pacer for senders that share the machine with the receiver.
+    """Return a pacer for a sender on the same machine as the receiver.
 
-    It never spins: a core that waits between bursts is of more use to the receiver. And it catches up little, because
-    what is caught up comes as a burst.
+    The pacer never spins, because the receiver can use the core while the sender sleeps. It catches up at most 5 ms of
+    lag, because packets that are caught up arrive as a burst.
     """
     return Pacer(rate_hz, max_lag_s=0.005, spin_s=0.0, sleep=sleep)
 
 
 class Transmission:
-    """Sends the frames of a source at a rate; the packets of a frame are spread evenly over its period.
+    """Send the frames of a source at a rate, with the packets of a frame spread evenly over its period.
 
     Parameters
     ----------
     source
-        Frames of packets.
+        Source of the frames.
     sinks
-        Where the packets of each port go.
+        Senders of the packets, by port.
     rate_hz
-        Frames a second. By default as many as the pace allows.
+        Frames per second; by default as many as `bytes_per_s` allows.
     bytes_per_s
-        The pace where no rate is given.
+        Pace if no rate is given, in bytes per second.
     make_pacer
-        Makes the pacer for a rate in Hz, such as one that can be stopped.
+        Makes the pacer for a rate in Hz; a pacer that can be stopped makes the transmission stoppable.
 
     Attributes
     ----------
     n_frames, n_packets, n_bytes
-        What was sent so far.
+        Frames, packets and bytes sent so far.
     """
 
     def __init__(
@@ -61,16 +61,19 @@ class Transmission:
 
     @property
     def forgotten_s(self) -> float:
-        """How much longer it took than the rate says, because the packets could not be had or sent in time."""
+        """Time in seconds by which the transmission took longer than its rate says.
+
+        It grows when the source or the sender is too slow.
+        """
         return self._pacer.forgotten_s
 
     def step(self) -> bool:
-        """Send the next frame; return whether there was one, and nobody stopped the pacer."""
+        """Send the next frame; return False if there is none or the pacer was stopped."""
         bursts = next(self._frames, None)
         if bursts is None:
             return False
         sizes = [burst.n_bytes for burst in bursts]
-        # what one period of the pacer stands for: a frame, or a byte
+        # one period of the pacer is a frame if a rate is given, otherwise a byte
         period_bytes = max(sum(sizes), 1) if self._is_timed else 1
         for burst, n_bytes in zip(bursts, sizes, strict=True):
             if not self._pacer.wait(n_bytes / period_bytes):
@@ -81,6 +84,6 @@ class Transmission:
         return True
 
     def run(self) -> None:
-        """Send everything."""
+        """Send all frames of the source."""
         while self.step():
             pass

@@ -1,1 +1,1 @@
-"""UDP datagrams out of pcap and pcapng files, whatever link they were captured on."""
+"""Reading UDP datagrams from pcap and pcapng files, for the usual link layers."""

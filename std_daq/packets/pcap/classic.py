@@ -16,19 +16,19 @@ _N_FILE_HEADER = 24
 _N_RECORD_HEADER = 16
 _WRITTEN_MAGIC = 0xA1B23C4D
 
-# first 4 bytes of the file: byte order, nanoseconds in a unit of the fraction
+# first 4 bytes of the file: byte order, and nanoseconds per unit of a time stamp's fraction
 _MAGICS = {
     bytes.fromhex("d4c3b2a1"): ("<", 1000),
     bytes.fromhex("a1b2c3d4"): (">", 1000),
     bytes.fromhex("4d3cb2a1"): ("<", 1),
     bytes.fromhex("a1b23c4d"): (">", 1),
 }
-# above these bits lies the length of a frame check sequence
+# the bits above these hold the length of a frame check sequence
 _LINK_TYPE_MASK = 0x0FFF_FFFF
 
 
 def is_classic(start: bytes) -> bool:
-    """Whether a file that starts with these bytes is a pcap file."""
+    """Return whether a file that starts with these bytes is a pcap file."""
     return start[:4] in _MAGICS
 
 
@@ -38,7 +38,7 @@ def read_classic(path: Path, data: mmap.mmap) -> Iterator[CapturedRecord]:
     Raises
     ------
     CaptureError
-        The file ends too early, or says something that cannot be.
+        The file ends too early, or contains a record that is too long.
     """
     order, fraction_ns = _MAGICS[data[:4]]
     header = take(path, data, 0, _N_FILE_HEADER, "file header")
@@ -48,7 +48,7 @@ def read_classic(path: Path, data: mmap.mmap) -> Iterator[CapturedRecord]:
     while at < len(data):
         seconds, fraction, n_captured, _ = unpack(take(path, data, at, _N_RECORD_HEADER, "record header"))
         if n_captured > MAX_RECORD_BYTES:
-            raise CaptureError(f"{path}: byte {at}: a record of {n_captured} bytes cannot be")
+            raise CaptureError(f"{path}: byte {at}: a record cannot have {n_captured} bytes")
         packet = take(path, data, at + _N_RECORD_HEADER, n_captured, "record")
         time_ns = seconds * 1_000_000_000 + fraction * fraction_ns
         yield CapturedRecord(at, time_ns, link_type, packet)
@@ -56,14 +56,14 @@ def read_classic(path: Path, data: mmap.mmap) -> Iterator[CapturedRecord]:
 
 
 class PcapWriter:
-    """Writes a new pcap file: little-endian, nanoseconds.
+    """Writer of a new pcap file, little-endian, with time stamps in nanoseconds.
 
     Parameters
     ----------
     path
-        The file, which must not exist yet.
+        Path of the file, which must not exist yet.
     link_type
-        Number of the link layer of all its packets.
+        Number of the link layer of all packets.
 
     Raises
     ------
@@ -75,18 +75,18 @@ class PcapWriter:
         try:
             self._file = path.open("xb")
         except OSError as error:
-            raise CaptureError(f"{path}: cannot be made: {error.strerror}") from error
+            raise CaptureError(f"{path}: cannot be created: {error.strerror}") from error
         header = struct.pack("<" + _FILE_HEADER, _WRITTEN_MAGIC, 2, 4, 0, 0, MAX_RECORD_BYTES, link_type)
         self._file.write(header)
 
     def append(self, time_ns: int, packet: bytes) -> None:
-        """Write one packet, link layer and all."""
+        """Write one packet, including its link layer header."""
         seconds, fraction = divmod(time_ns, 1_000_000_000)
         self._file.write(struct.pack("<" + _RECORD_HEADER, seconds, fraction, len(packet), len(packet)))
         self._file.write(packet)
 
     def close(self) -> None:
-        """Flush and close."""
+        """Flush and close the file."""
         self._file.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Joining IP fragments."""
+"""Reassembly of IP fragments."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ _MAX_BYTES = 65535
 
 @dataclass(slots=True)
 class _Unfinished:
-    """A transport packet of which some fragments are here."""
+    """A transport packet of which some fragments have come."""
 
     serial: int
     pieces: dict[int, IpPiece] = field(default_factory=dict)
@@ -19,19 +19,19 @@ class _Unfinished:
 
 
 class FragmentJoiner:
-    """Joins the fragments of transport packets, whatever the order in which they come.
+    """Join the fragments of transport packets, in whatever order the fragments come.
 
     Parameters
     ----------
     max_open
-        A packet that is still unfinished when so many younger ones have begun is given up. This bounds the memory, and
-        keeps the remains of one packet from meeting the fragments of another one with the same identification, which
-        has 16 bits only.
+        A packet is given up if it is still unfinished when this number of later packets has begun. The limit bounds the
+        memory. It also prevents that fragments of different packets are joined: the identification of a packet has only
+        16 bits and therefore repeats.
 
     Attributes
     ----------
     n_given_up
-        Packets that never became whole.
+        Packets that were given up.
     """
 
     def __init__(self, max_open: int = 1024) -> None:
@@ -42,16 +42,16 @@ class FragmentJoiner:
 
     @property
     def n_open(self) -> int:
-        """Packets of which fragments wait for the others."""
+        """Number of packets of which fragments are still missing."""
         return len(self._open)
 
     def join(self, piece: IpPiece) -> IpPiece | None:
-        """Take a fragment; return the whole packet if this was the last one missing.
+        """Add a fragment; return the whole packet if this was the last fragment that was missing.
 
         Raises
         ------
         MalformedError
-            The fragment does not fit the others, which are then given up.
+            The fragment contradicts the others; the packet is given up.
         """
         packet = self._open.get(piece.key) or self._begin(piece)
         known = packet.pieces.get(piece.offset)
@@ -90,7 +90,7 @@ class FragmentJoiner:
                 raise self._give_up(latest)
             end += piece.n_bytes
             if len(joined) == offset:
-                # else the capture cut an earlier piece short, and nothing can be placed behind it
+                # otherwise the capture cut an earlier piece short, so that this piece would be placed wrongly
                 joined += piece.data
         if end != packet.n_total:
             raise self._give_up(latest)

@@ -1,4 +1,4 @@
-"""IP headers: from an IP packet to the piece of a transport packet that it carries."""
+"""IP headers: extracting from an IP packet the transport packet, or the fragment of one, that it carries."""
 
 import struct
 from dataclasses import dataclass
@@ -7,32 +7,33 @@ UDP = 17
 
 _N_V4, _N_V6, _N_FRAGMENT = 20, 40, 8
 _V6_FRAGMENT = 44
-# hop-by-hop options, routing, destination options: next header, and length in 8 bytes after the first 8
+# hop-by-hop options, routing, destination options; each begins with the number of the next header and with its own
+# length, counted in units of 8 bytes behind the first 8
 _V6_EXTENSIONS = (0, 43, 60)
 
 
 class MalformedError(Exception):
-    """The bytes contradict the protocol."""
+    """A packet contradicts its protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class IpPiece:
-    """What one IP packet carries: a whole transport packet or a fragment of one.
+    """Payload of one IP packet: a whole transport packet or a fragment of one.
 
     Attributes
     ----------
     protocol
         Number of the transport protocol.
     key
-        Addresses and identification: the same for all the fragments of one transport packet.
+        Addresses and identification, which are the same for all fragments of a transport packet.
     offset
-        Place in the transport packet, in bytes.
+        Offset of the payload in the transport packet, in bytes.
     n_bytes
-        Length according to the header.
+        Length of the payload according to the header, in bytes.
     data
-        At most `n_bytes`; less if the capture cut the packet short.
+        The payload as it was captured; shorter than `n_bytes` if the capture cut the packet short.
     is_last
-        Whether no fragment follows.
+        Whether this is the last fragment of the transport packet.
     """
 
     protocol: int
@@ -44,17 +45,17 @@ class IpPiece:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is no fragment."""
+        """Whether the payload is a whole transport packet, not a fragment."""
         return self.is_last and self.offset == 0
 
 
 def ip_piece(packet: bytes) -> IpPiece:
-    """Read the headers of an IP packet, version 4 with options or 6 with extensions.
+    """Return the payload of an IP packet: version 4, also with options, or version 6, also with extensions.
 
     Raises
     ------
     MalformedError
-        It is none, or its headers are not all there.
+        The bytes are not an IP packet, or its headers are incomplete.
     """
     version = packet[0] >> 4 if packet else 0
     try:
@@ -63,14 +64,14 @@ def ip_piece(packet: bytes) -> IpPiece:
         if version == 6:
             return _v6(packet)
     except (struct.error, IndexError):
-        raise MalformedError("the IP header is not all there") from None
+        raise MalformedError("the IP header is incomplete") from None
     raise MalformedError(f"IP version {version}")
 
 
 def _v4(packet: bytes) -> IpPiece:
     first, _, n_total, ident, flags, _, protocol, _, source, target = struct.unpack_from(">BBHHHBBH4s4s", packet)
     n_header = 4 * (first & 15)
-    # 0 where the network card was to cut the packet into segments
+    # the length is 0 if the network card was to cut the packet into segments (segmentation offload)
     n_total = n_total or len(packet)
     if n_header < _N_V4 or n_total < n_header:
         raise MalformedError(f"{n_header} bytes of header in {n_total} bytes of packet")
@@ -95,7 +96,7 @@ def _v6(packet: bytes) -> IpPiece:
             offset, is_last = place & 0xFFF8, not place & 1
             at += _N_FRAGMENT
             if offset:
-                # what follows is the middle of a packet, not another header
+                # behind the header of a later fragment follows the middle of a packet, not another header
                 break
         else:
             protocol, n_eights = packet[at], packet[at + 1]

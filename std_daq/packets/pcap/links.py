@@ -1,10 +1,10 @@
-"""From a link layer to the IP packet in it. Numbers: https://www.tcpdump.org/linktypes.html."""
+"""Extraction of IP packets from link layers. Numbers of link layers: https://www.tcpdump.org/linktypes.html."""
 
 import struct
 from collections.abc import Callable
 
 NULL, ETHERNET, RAW, LOOP, COOKED, IPV4, IPV6, COOKED_2 = 0, 1, 101, 108, 113, 228, 229, 276
-# the raw link has other numbers in files of some systems
+# numbers of the raw link in files from some other systems
 _RAW_ELSEWHERE = (12, 14)
 
 _IP_TYPES = (0x0800, 0x86DD)
@@ -12,13 +12,13 @@ _VLAN_TYPES = (0x8100, 0x88A8, 0x9100)
 
 
 def ip_packet(link_type: int, packet: bytes) -> bytes | None:
-    """Return what a link layer's packet carries if that may be an IP packet."""
+    """Return the payload of a link layer's packet if it may be an IP packet, None otherwise."""
     strip = _LINKS.get(link_type)
     return None if strip is None else strip(packet)
 
 
 def _typed(type_at: int, payload_at: int) -> Callable[[bytes], bytes | None]:
-    """Make a reader of headers that hold an Ethernet type, after which VLAN tags may follow."""
+    """Return a function that strips a header with an Ethernet type, and the VLAN tags that may follow it."""
 
     def strip(packet: bytes) -> bytes | None:
         if len(packet) < payload_at:
@@ -34,7 +34,7 @@ def _typed(type_at: int, payload_at: int) -> Callable[[bytes], bytes | None]:
 
 
 def _after_family(packet: bytes) -> bytes | None:
-    """Strip an address family: its numbers differ between systems, and the IP version says the same."""
+    """Strip an address family; its numbers differ between systems, so the IP version in the packet is used instead."""
     return packet[4:] or None
 
 

@@ -15,18 +15,18 @@ _BYTE_ORDERS = {bytes.fromhex("4d3c2b1a"): "<", bytes.fromhex("1a2b3c4d"): ">"}
 
 _OPTION_END, _OPTION_TIME_RESOLUTION, _OPTION_TIME_OFFSET = 0, 9, 14
 
-# type and total length before a block's body, total length after it
+# a block's type and total length precede its body, and the total length is repeated behind it
 _N_BEFORE, _N_AFTER = 8, 4
 _N_LEAST_BLOCK = _N_BEFORE + _N_AFTER
 
 
 class _BadBlockError(Exception):
-    """A block's content contradicts itself."""
+    """The content of a block contradicts itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Interface:
-    """What one interface of a section says about its packets."""
+    """Description of an interface, which applies to all packets captured there."""
 
     link_type: int
     snap_length: int
@@ -38,17 +38,17 @@ class _Interface:
 
 
 def is_nextgen(start: bytes) -> bool:
-    """Whether a file that starts with these bytes is a pcapng file."""
+    """Return whether a file that starts with these bytes is a pcapng file."""
     return start[:4] == _SECTION_START
 
 
 def read_nextgen(path: Path, data: mmap.mmap) -> Iterator[CapturedRecord]:
-    """Yield the records of a pcapng file, of all its sections and interfaces.
+    """Yield the records of a pcapng file, from all its sections and interfaces.
 
     Raises
     ------
     CaptureError
-        The file ends too early, or says something that cannot be.
+        The file ends too early, or a block contradicts itself.
     """
     order = "<"
     interfaces: list[_Interface] = []
@@ -60,7 +60,7 @@ def read_nextgen(path: Path, data: mmap.mmap) -> Iterator[CapturedRecord]:
             interfaces = []
         kind, n_block = struct.unpack_from(order + "II", start)
         if n_block < _N_LEAST_BLOCK or n_block % 4:
-            raise CaptureError(f"{path}: byte {at}: a block of {n_block} bytes cannot be")
+            raise CaptureError(f"{path}: byte {at}: a block cannot have {n_block} bytes")
         block = take(path, data, at, n_block, "block")
         if struct.unpack_from(order + "I", block, n_block - _N_AFTER)[0] != n_block:
             raise CaptureError(f"{path}: byte {at}: a block's two lengths differ")
@@ -96,7 +96,7 @@ def _interface(order: str, body: bytes) -> _Interface:
             units_per_s = 2 ** (exponent & 0x7F) if exponent & 0x80 else 10**exponent
         elif code == _OPTION_TIME_OFFSET:
             (offset_s,) = struct.unpack_from(order + "q", body, at)
-        # options are padded to 4 bytes
+        # options are padded to a multiple of 4 bytes
         at += n_bytes + -n_bytes % 4
     return _Interface(link_type, snap_length, units_per_s, offset_s)
 
@@ -113,7 +113,7 @@ def _record(
 def _packet(body: bytes, at: int, n_captured: int) -> bytes:
     data = body[at : at + n_captured]
     if n_captured > MAX_RECORD_BYTES or len(data) < n_captured:
-        raise _BadBlockError(f"{n_captured} bytes of packet in {len(body)} bytes of block")
+        raise _BadBlockError(f"a packet of {n_captured} bytes does not fit into a block of {len(body)} bytes")
     return data
 
 

@@ -1,4 +1,4 @@
-"""UDP datagrams of a pcap or pcapng file."""
+"""Reader of the UDP datagrams in a pcap or pcapng file."""
 
 import struct
 from collections.abc import Collection, Iterator
@@ -24,11 +24,12 @@ class Datagram:
     Attributes
     ----------
     time_ns
-        When it was captured, since 1970; of a fragmented one, when the fragment that completed it was.
+        Time of the capture, in nanoseconds since 1970; for a fragmented datagram, the time of the fragment that
+        completed it.
     port
-        Where it went.
+        Destination port.
     payload
-        What it carried.
+        Payload of the datagram.
     """
 
     time_ns: int
@@ -38,20 +39,20 @@ class Datagram:
 
 @dataclass(slots=True)
 class PcapCounters:
-    """Where the records of a capture went: each is in exactly one of the first five counts.
+    """Counts of the records in a capture; each record is counted in exactly one of the first five.
 
     Attributes
     ----------
     n_datagrams
-        Datagrams delivered.
+        Records that completed a datagram which was delivered.
     n_other_ports
-        Datagrams to ports that were not asked for.
+        Records that completed a datagram to a port that was not asked for.
     n_fragments
         Fragments that did not complete a datagram.
     n_foreign
-        No UDP over IP.
+        Records that are not UDP over IP.
     n_malformed
-        Contradict their protocol.
+        Records that contradict their protocol.
     n_unfinished
         Datagrams of which fragments are missing.
     """
@@ -65,7 +66,7 @@ class PcapCounters:
 
 
 def is_pcap(path: Path) -> bool:
-    """Whether a file starts as a pcap or pcapng file does.
+    """Return whether a file starts like a pcap or pcapng file.
 
     Raises
     ------
@@ -81,30 +82,30 @@ def is_pcap(path: Path) -> bool:
 
 
 class PcapReader:
-    """Iterates over the UDP datagrams of a capture, in the order of the file; fragments are joined.
+    """Iterable of the UDP datagrams in a capture, in the order of the file; IP fragments are joined.
 
-    A datagram that was cut into several after the capture (``UDP_SEGMENT`` on the capturing machine itself) is one in
-    the file, and is delivered as one.
+    If the capturing machine is also the sender and uses ``UDP_SEGMENT``, the capture shows a message before it is cut
+    into datagrams. Such a message is one datagram in the file and is delivered as one.
 
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
     ports
-        Destination ports of interest; all by default.
+        Destination ports to deliver; by default all ports.
 
     Attributes
     ----------
     path
-        The file.
+        Path of the file.
     counters
-        Where the records went, so far.
+        Counts of the records read so far.
 
     Raises
     ------
     CaptureError
-        The file cannot be read or is none. While iterating: it ends too early, says something that cannot be, or
-        the capture cut a datagram of interest short.
+        The file cannot be read, or is not a capture. While iterating: the file ends too early, contradicts its format,
+        or the capture cut a datagram to one of the `ports` short.
     """
 
     def __init__(self, path: Path, ports: Collection[int] | None = None) -> None:
@@ -132,7 +133,7 @@ class PcapReader:
                     yield datagram
 
     def _datagram(self, record: CapturedRecord, joiner: FragmentJoiner) -> Datagram | None:
-        """Return the datagram that a record completes; if it does not, count it."""
+        """Return the datagram that a record completes; if it completes none, count the record and return None."""
         packet = ip_packet(record.link_type, record.data)
         piece = None if packet is None else ip_piece(packet)
         if piece is None or piece.protocol != UDP:
@@ -146,15 +147,15 @@ class PcapReader:
 
     def _deliver(self, record: CapturedRecord, udp: IpPiece) -> Datagram | None:
         if len(udp.data) < _N_UDP:
-            raise MalformedError("the UDP header is not all there")
+            raise MalformedError("the UDP header is incomplete")
         _, port, n_udp, _ = struct.unpack_from(">HHHH", udp.data)
         if self._ports is not None and port not in self._ports:
             self.counters.n_other_ports += 1
             return None
-        # 0 where the length is more than the field can say
+        # the length is 0 if it is too large for the field
         n_udp = n_udp or udp.n_bytes
         if not _N_UDP <= n_udp <= udp.n_bytes:
-            raise MalformedError(f"{n_udp} bytes of UDP in {udp.n_bytes} bytes of IP")
+            raise MalformedError(f"a UDP datagram of {n_udp} bytes in an IP payload of {udp.n_bytes} bytes")
         if len(udp.data) < n_udp:
             raise CaptureError(
                 f"{self.path}: byte {record.offset}: only {len(udp.data)} of the {n_udp} bytes of a datagram to port "

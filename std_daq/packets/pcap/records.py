@@ -1,4 +1,4 @@
-"""What pcap and pcapng files have in common."""
+"""Records of captured packets, which pcap and pcapng files have in common."""
 
 import mmap
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ MAX_RECORD_BYTES = 262144
 
 @dataclass(frozen=True, slots=True)
 class CapturedRecord:
-    """One packet as it was on a link.
+    """One packet as it was captured on a link.
 
     Attributes
     ----------
     offset
-        Where it lies in the file, in bytes.
+        Offset of the record in the file, in bytes.
     time_ns
-        When it was captured, since 1970.
+        Time of the capture, in nanoseconds since 1970.
     link_type
         Number of the link layer (``LINKTYPE_...``).
     data
-        The bytes that were captured; fewer than there were on the link if the capture cut the packet short.
+        The captured bytes; fewer than on the link if the capture cut the packet short.
     """
 
     offset: int
@@ -38,7 +38,7 @@ def take(path: Path, data: mmap.mmap, offset: int, n_bytes: int, what: str) -> b
     Raises
     ------
     CaptureError
-        The file ends before.
+        The file ends before this.
     """
     taken = data[offset : offset + n_bytes]
     if len(taken) < n_bytes:

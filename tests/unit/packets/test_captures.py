@@ -87,7 +87,7 @@ def test_a_capture_cut_anywhere_is_read_or_refused_with_file_and_offset(tmp_path
 def test_an_absurd_length_is_refused(tmp_path: Path, length: int) -> None:
     path = tmp_path / "50000.dat"
     path.write_bytes(records(b"good") + struct.pack("<Q", length) + bytes(100))
-    with pytest.raises(CaptureError, match=f"record 1 at byte 12: a datagram of {length} bytes"):
+    with pytest.raises(CaptureError, match=f"record 1 at byte 12: a datagram cannot have {length} bytes"):
         CaptureReader(path)
 
 

@@ -105,5 +105,5 @@ def test_a_taken_port_is_an_error(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(CaptureError, match="cannot be made"):
+    with pytest.raises(CaptureError, match="cannot be created"):
         Dump(tmp_path / "file" / "folder", host="127.0.0.1", ports=[0])
