@@ -1,1 +1,1 @@
-"""Write requests and runs of anything that has an id: messages, StoreStream, verdicts, names of files."""
+"""Recording by write request, for images or anything else with an id: messages, StoreStream, verdicts, file names."""

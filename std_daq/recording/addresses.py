@@ -1,4 +1,4 @@
-"""Where the writer agent and the writers of a system meet."""
+"""ZMQ addresses at which the writer agent and the writers of a system connect."""
 
 from std_daq.config.paths import runtime_dir
 from std_daq.config.platform import PlatformConfig
@@ -10,5 +10,5 @@ def store_address(config: PlatformConfig, writer: int) -> str:
 
 
 def store_reports_address(config: PlatformConfig) -> str:
-    """Return the address at which the agent takes the writers' acknowledgements."""
+    """Return the address at which the agent receives the writers' reports."""
     return f"ipc://{runtime_dir(config)}/store-reports.ipc"

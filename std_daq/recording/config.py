@@ -1,4 +1,4 @@
-"""RecordingConfig: what a system has in its configuration that writes files by request."""
+"""RecordingConfig: the configuration of a system that writes files by request."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class WriterConfig(Section):
 
 
 class RecordingConfig(PlatformConfig):
-    """A system whose data are written to files by request."""
+    """Configuration of a system that writes its data to files by request."""
 
     number_of_writers: int = Field(1, ge=1, le=64, description="Writer processes.")
     writer_user_id: int | None = Field(

@@ -1,4 +1,4 @@
-"""Lists of image ids as short text: ``"12-40,57"`` is 12 to 40, both included, and 57."""
+"""Lists of image ids as short text, such as ``"12-40,57"``: the ids 12 to 40, both included, and 57."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ _RANGE = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 
 
 def consecutive_ranges(ids: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Yield first and last (included) of each stretch of ids that rise by one, in the order given."""
+    """Yield the first and last id of each range in which ids rise by one; both belong to the range."""
     first = last = None
     for image_id in ids:
         if first is None or last is None:
@@ -22,12 +22,12 @@ def consecutive_ranges(ids: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def format_id_ranges(ids: Iterable[int], max_chars: int) -> tuple[str, int]:
-    """Write ids as ranges, as many as fit.
+    """Format ids as ranges, as many as fit into `max_chars` characters.
 
     Returns
     -------
     tuple
-        The text, at most `max_chars` long, and how many ids it leaves out. What is left out is at the end.
+        The text, at most `max_chars` long, and the number of ids that were left out. Ids are left out from the end.
     """
     parts: list[str] = []
     n_chars = 0
@@ -43,19 +43,19 @@ def format_id_ranges(ids: Iterable[int], max_chars: int) -> tuple[str, int]:
 
 
 def parse_id_ranges(text: str, max_ids: int) -> tuple[tuple[int, ...], int]:
-    """Read what `format_id_ranges` wrote.
+    """Parse the text that `format_id_ranges` returns.
 
     Parameters
     ----------
     text
         Ranges separated by commas; empty for no ids.
     max_ids
-        At most so many ids are expanded, because a few characters can name 2**64 of them.
+        Largest number of ids to return. The limit is needed because a few characters can name 2**64 ids.
 
     Returns
     -------
     tuple
-        The ids, and how many were not expanded.
+        The ids, and the number of ids beyond the limit.
 
     Raises
     ------

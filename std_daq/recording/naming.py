@@ -1,6 +1,7 @@
-"""Files that appear under their name at once, never in place of another.
+"""Files that appear under their final name in one step, and never replace another file.
 
-Until it can be read, or be recovered after a crash, a file has a name that begins with a dot and ends in ``.partial``.
+While a file is being made, its name begins with a dot and ends in ``.partial``. It gets its final name once it can be
+read, or could be recovered after a crash.
 """
 
 import ctypes
@@ -16,25 +17,25 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def partial_path(path: Path) -> Path:
-    """Return the name that a file has until it can appear at `path`, in the same folder."""
+    """Return the name, in the same folder, that a file has until it appears at `path`."""
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
 def check_is_free(path: Path) -> None:
-    """Raise FileExistsError if there is something at `path`, even a link that leads nowhere."""
+    """Raise FileExistsError if `path` exists, also if it is a broken symbolic link."""
     if os.path.lexists(path):
         raise _taken(path)
 
 
 def appear(partial: Path, path: Path) -> None:
-    """Give a file its name.
+    """Rename a partial file to its final name.
 
     Raises
     ------
     FileExistsError
-        There is something at `path` already; it is left as it is.
+        `path` exists already; it is left unchanged.
     OSError
-        The file system does not let it.
+        The file system refuses the rename.
     """
     if not _libc.renameat2(_AT_FDCWD, os.fsencode(partial), _AT_FDCWD, os.fsencode(path), _RENAME_NOREPLACE):
         return
@@ -44,7 +45,7 @@ def appear(partial: Path, path: Path) -> None:
     if number not in _NOT_THERE:
         raise OSError(number, os.strerror(number), str(path))
     try:
-        os.link(partial, path)  # such as on NFS; fails as well if the name is taken
+        os.link(partial, path)  # for NFS, which has no RENAME_NOREPLACE; this, too, fails if the name is taken
     except FileExistsError:
         raise _taken(path) from None
     partial.unlink()

@@ -1,4 +1,4 @@
-"""The folders for data: whether files can be written there, told before a run needs them."""
+"""Check at start-up that files can be written to the folders for data, before a run needs them."""
 
 import os
 import tempfile
@@ -10,19 +10,21 @@ from std_daq.recording.config import RecordingConfig
 
 
 def check_output_roots(config: RecordingConfig, identity: AbstractContextManager[object] | None = None) -> None:
-    """Make a file in each folder of ``writer.output_roots``; it has no name, or loses it at once.
+    """Create a file in each folder of ``writer.output_roots`` to check that this is possible.
+
+    The file has no name, or loses its name at once.
 
     Parameters
     ----------
     config
         The configuration.
     identity
-        Takes the identity of the user in whose name files are made; by default that of the process.
+        Context in which the process acts as the user who will own the files; by default it acts as its own user.
 
     Raises
     ------
     ConfigError
-        With the folder, its owner, who wanted to write, and what to do.
+        No file can be created. The message names the folder, its owner, the user who tried to write, and the remedy.
     """
     with identity or nullcontext():
         for root in config.writer.output_roots:
@@ -38,14 +40,14 @@ def _check(root: Path, user: int) -> None:
             "there is no such folder",
             key="writer.output_roots",
             value=str(root),
-            remedy="make it, or mount it if this is a container",
+            remedy="create the folder; in a container, mount it",
         ) from None
     except OSError as error:
         raise ConfigError(
             f"user {user} cannot write to this folder{_of_whom(root)}: {error.strerror}",
             key="writer.output_roots",
             value=str(root),
-            remedy=f"chown {user} {root}, or run the writers as its owner (DAQ_UID in a container)",
+            remedy=f"chown {user} {root}, or run the writers as the folder's owner (DAQ_UID in a container)",
         ) from None
 
 
@@ -53,5 +55,5 @@ def _of_whom(root: Path) -> str:
     try:
         status = root.stat()
     except OSError:
-        return ""  # nor may the user enter a folder above it
+        return ""  # the user may not enter a folder above it
     return f" of user {status.st_uid}, group {status.st_gid}, mode {status.st_mode & 0o7777:04o}"

@@ -1,4 +1,4 @@
-"""Write requests and kills: how a client sends them and how a writer takes them."""
+"""Write requests and kills: how a client sends them and how a writer receives them."""
 
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from std_daq.recording.requests import WriteRequest, check_request_id, new_reque
 
 
 class RequestPublisher:
-    """The client's side: sends requests and kills to the writer with a tag.
+    """The client's side: send requests and kills to a writer.
 
     Parameters
     ----------
     connection
-        Of any topology; that of a `StatusListener` makes sure that no status is missed.
+        Connection to the broker, with any topology. With the connection of a `StatusListener` no status is missed.
     tag
-        Routing key of the writer.
+        Tag of the writer, the routing key of the messages.
     """
 
     def __init__(self, connection: BrokerConnection, tag: str) -> None:
@@ -26,25 +26,25 @@ class RequestPublisher:
         self._tag = check_tag(tag)
 
     def publish(self, request: WriteRequest, *, request_id: str | None = None, timeout_s: float = 10.0) -> str:
-        """Send a request and return its id when the broker has it in safety.
+        """Send a request, and return its id once the broker has confirmed it.
 
         Raises
         ------
         BrokerError
-            There is no such writer, or no confirmation came in time. If the request had not left by then, it
-            never will; otherwise the text says that it may be carried out.
+            There is no writer with this tag, or the broker did not confirm in time. A request that had not been sent
+            at the timeout is withdrawn. If it had been sent, the message says that it may be carried out.
         """
         request_id = request_id or new_request_id()
         self._send(REQUEST, request_id, request.to_wire(), timeout_s)
         return request_id
 
     def kill(self, request_id: str, *, timeout_s: float = 10.0) -> None:
-        """Ask for the end of a request.
+        """Ask the writer to end a request.
 
         Raises
         ------
         BrokerError
-            As `publish`.
+            For the same reasons as in `publish`.
         """
         self._send(KILL, request_id, b"", timeout_s)
 
@@ -61,7 +61,7 @@ class RequestPublisher:
         try:
             confirmation.result(timeout_s)
         except TimeoutError:
-            fate = "was not sent" if confirmation.cancel() else "may have been sent, and be carried out"
+            fate = "was not sent" if confirmation.cancel() else "may have been sent and may be carried out"
             raise BrokerError(
                 f"no answer from the broker within {timeout_s} s: the {exchange} {request_id} {fate}"
             ) from None
@@ -74,13 +74,13 @@ class ReceivedRequest:
     Attributes
     ----------
     request_id
-        Correlation id of the message, whatever it is; empty if there is none.
+        Correlation id of the message, also if it is not a valid request id; empty if there is none.
     request
-        What is asked for; None if that cannot be understood.
+        The write request; None if the message is not a valid request.
     problem
-        Why not; empty if it can.
+        Why the message is not a valid request; empty if it is one.
     delivery
-        The message, with the request's own JSON as body.
+        The message; its body is the JSON of the request.
     """
 
     request_id: str
@@ -96,7 +96,7 @@ class ReceivedKill:
     Attributes
     ----------
     request_id
-        Request that shall end; empty if the message names none.
+        Id of the request to end; empty if the message names none.
     delivery
         The message.
     """
@@ -106,17 +106,18 @@ class ReceivedKill:
 
 
 class RequestConsumer:
-    """The writer's side: takes the requests and kills for its tag.
+    """The writer's side: receive the requests and kills for its tag.
 
-    Each has to be accepted or refused; else it comes again with the next connection. It may also come again
-    if the connection broke before the broker knew: the request id tells.
+    The writer must accept or refuse each of them; otherwise the broker delivers it again after the next connect. It
+    is also delivered again if the connection broke before the acknowledgement reached the broker. The writer
+    recognises such a repetition by the request id.
 
     Parameters
     ----------
     connection
-        With the topology `WriterQueues` of the tag.
+        Connection to the broker with the topology `WriterQueues` of the tag.
     tag
-        Routing key of this writer.
+        Tag of this writer.
     """
 
     def __init__(self, connection: BrokerConnection, tag: str) -> None:
@@ -124,7 +125,7 @@ class RequestConsumer:
         self._kill_queue = kill_queue(tag)
 
     def poll(self, timeout_s: float = 0.0) -> ReceivedRequest | ReceivedKill | None:
-        """Return what came next, None if there is nothing in time."""
+        """Return the next request or kill; None if none arrives before the timeout."""
         delivery = self._connection.receive(timeout_s)
         if delivery is None:
             return None
@@ -138,9 +139,9 @@ class RequestConsumer:
             return ReceivedRequest(request_id, None, str(error), delivery)
 
     def accept(self, received: ReceivedRequest | ReceivedKill) -> None:
-        """Take it off the broker: from now on only this service knows of it."""
+        """Acknowledge a request or kill: the broker forgets it, and from now on only this service knows of it."""
         self._connection.acknowledge(received.delivery)
 
     def refuse(self, received: ReceivedRequest | ReceivedKill) -> None:
-        """Give it to the dead letters, where people can look at it."""
+        """Reject a request or kill: the broker moves it to the dead letters, where people can look at it."""
         self._connection.reject(received.delivery)

@@ -1,9 +1,9 @@
-"""What is said about a run over the broker: the write request, its statuses, its verdict and report.
+"""Messages about a run that go over the broker: the write request, its statuses, its verdict and its report.
 
-These are the models of the messages only; `std_daq.amqp` carries them. The convention (correlation id =
-request id, headers ``action``, ``source`` and ``message``, body = the request's JSON) is that of std-daq; the
-headers ``verdict`` and ``report``, and the actions ``request_accepted``, ``request_progress`` and
-``request_killed`` are extensions, which listeners written for the convention do not mind.
+This module only models the messages; `std_daq.amqp` transports them. They follow the convention of std-daq: the
+correlation id is the request id, the headers are ``action``, ``source`` and ``message``, and the body is the JSON of
+the request. The headers ``verdict`` and ``report``, and the actions ``request_accepted``, ``request_progress`` and
+``request_killed`` are extensions; listeners written for the convention ignore them.
 """
 
 import difflib
@@ -23,7 +23,8 @@ from std_daq.recording.id_ranges import format_id_ranges, parse_id_ranges
 
 MAX_REQUEST_BYTES = 1 << 20
 MAX_IMAGE_ID = 2**64 - 1
-# The headers of an AMQP message travel in one frame, of 128 KiB by default: what may grow is cut to fit.
+# All headers of a message must fit into one AMQP frame, of 128 KiB by default. Texts and lists without a natural limit
+# are therefore cut to these lengths.
 MAX_MESSAGE_CHARS = 4_000
 MAX_FILES_CHARS = 30_000
 MAX_LOST_IDS_CHARS = 60_000
@@ -45,15 +46,15 @@ class Verdict(StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """Exit code of a command that waited for this verdict."""
+        """Exit code of a command that waits for the end of a run."""
         return _EXIT_CODES[self]
 
     @property
     def action(self) -> "Action":
-        """Action under which the verdict is published.
+        """Action with which the verdict is published.
 
-        Listeners of the convention know success and failure only, and a run that lost images must not look
-        like a success to them: whatever is neither complete nor killed is published as failed.
+        Listeners of the convention know only success and failure, and a run that lost images must not look like a
+        success to them. Therefore a verdict that is neither complete nor killed is published as a failure.
         """
         if self is Verdict.COMPLETE:
             return Action.SUCCESS
@@ -70,7 +71,7 @@ _EXIT_CODES = {
 
 
 class Action(StrEnum):
-    """What a status message tells; exactly one of the last three ends each request."""
+    """The event that a status message reports; exactly one of the last three ends each request."""
 
     ACCEPTED = "request_accepted"
     START = "request_start"
@@ -81,7 +82,7 @@ class Action(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing follows for the request."""
+        """Whether this is the last status of a request."""
         return self in {Action.SUCCESS, Action.FAIL, Action.KILLED}
 
 
@@ -145,19 +146,20 @@ class WriteRequest(BaseModel):
 
 
 def parse_write_request(source: bytes | Mapping[str, object]) -> WriteRequest:
-    """Make a write request from the body of a message or from its fields.
+    """Return the write request in the body of a message, or with the given fields.
 
     Raises
     ------
     RequestRefusedError
-        The text names each wrong key with its value, and the nearest known key for an unknown one.
+        The request is not valid. The message names each wrong key with its value, and for an unknown key the most
+        similar known key.
     """
     try:
         if not isinstance(source, bytes):
             return WriteRequest.model_validate(dict(source))
         if len(source) > MAX_REQUEST_BYTES:
             raise RequestRefusedError(
-                f"write request: {len(source)} bytes are more than the {MAX_REQUEST_BYTES} allowed"
+                f"write request: it has {len(source)} bytes; at most {MAX_REQUEST_BYTES} are allowed"
             )
         return WriteRequest.model_validate_json(source)
     except ValidationError as error:
@@ -166,7 +168,7 @@ def parse_write_request(source: bytes | Mapping[str, object]) -> WriteRequest:
 
 
 def _describe(detail: ErrorDetails) -> str:
-    """Say in one phrase what is wrong with one field."""
+    """Return one phrase that says what is wrong with a field."""
     key = ".".join(str(part) for part in detail["loc"])
     value = f"(got {_shorten(repr(detail['input']), 80)})"
     if detail["type"] == "extra_forbidden":
@@ -180,7 +182,7 @@ def _describe(detail: ErrorDetails) -> str:
 
 
 def _shorten(text: str, max_chars: int) -> str:
-    """Cut a text to a length and mark the cut."""
+    """Cut a text to a length, and mark the cut with dots."""
     return text if len(text) <= max_chars else f"{text[: max_chars - 3]}..."
 
 
@@ -190,12 +192,14 @@ def new_request_id() -> str:
 
 
 def check_request_id(text: str | None) -> str:
-    """Return the id of a request, which is the correlation id of its message, as it is: others compare it as text.
+    """Return a request id, the correlation id of a request's message, if it is the text of a UUID.
+
+    The text is returned unchanged, because clients compare request ids as text.
 
     Raises
     ------
     RequestRefusedError
-        There is none, or it is not the text of a UUID.
+        There is no id, or it is not the text of a UUID.
     """
     text = text or ""
     try:
@@ -203,13 +207,13 @@ def check_request_id(text: str | None) -> str:
     except ValueError:
         shown = _shorten(repr(text), 80)
         raise RequestRefusedError(
-            f"request id {shown} is not a UUID; set the message's correlation_id to a uuid4 text"
+            f"request id {shown} is not a UUID; set the message's correlation_id to the text of a UUID (uuid4)"
         ) from None
     return text
 
 
 class RunReport(BaseModel):
-    """What a run did; in the last status of its request, in the file and in the client's JSON."""
+    """Numbers and files of a run; part of the last status of its request, of the file and of the client's JSON."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -234,7 +238,7 @@ class RunReport(BaseModel):
     ended_at: datetime | None = Field(default=None, description="When the run ended (UTC).")
 
     def to_wire(self) -> str:
-        """Return the ``report`` header: JSON with the lost ids as ranges, cut to what a message holds."""
+        """Return the ``report`` header: JSON with the lost ids as ranges, and with lists cut to fit into a message."""
         lost, n_lost_left_out = format_id_ranges(self.lost_image_ids, MAX_LOST_IDS_CHARS)
         files: list[str] = []
         n_chars = 0
@@ -254,7 +258,7 @@ class RunReport(BaseModel):
 
     @classmethod
     def from_wire(cls, text: str) -> Self:
-        """Read a ``report`` header.
+        """Parse a ``report`` header.
 
         Raises
         ------
@@ -263,7 +267,7 @@ class RunReport(BaseModel):
         """
         fields = from_json(text)
         if not isinstance(fields, dict) or not isinstance(fields.get("lost_image_ids", ""), str):
-            raise ValueError("a report is a JSON object with ranges of ids as lost_image_ids")
+            raise ValueError("a report must be a JSON object, and its lost_image_ids a text with ranges of ids")
         ids, n_left_out = parse_id_ranges(fields.get("lost_image_ids", ""), MAX_LOST_IDS_EXPANDED)
         report = cls.model_validate(fields | {"lost_image_ids": ids})
         return report.model_copy(update={"lost_image_ids_truncated": report.lost_image_ids_truncated + n_left_out})
@@ -276,19 +280,19 @@ class StatusMessage:
     Attributes
     ----------
     request_id
-        Correlation id of the message.
+        Id of the request, the correlation id of the message.
     action
-        What happened.
+        The event that is reported.
     source
-        Name of the service that tells it.
+        Name of the service that reports it.
     message
-        The same for a person.
+        The event in words, for a person.
     body
-        The request's own JSON, as it came.
+        JSON of the request, as it was received.
     report
-        What the run did; with the action that ends a request.
+        Report of the run, in the status that ends a request; None in the others.
     details
-        Further headers, such as the numbers of a progress.
+        Further headers, such as the numbers in a progress status.
     """
 
     request_id: str
@@ -301,7 +305,7 @@ class StatusMessage:
 
     @classmethod
     def of_report(cls, report: RunReport, *, source: str, body: bytes) -> Self:
-        """Return the status that ends the request of a report."""
+        """Return the status that ends a request, with the report of its run."""
         return cls(
             request_id=report.request_id,
             action=report.verdict.action,
@@ -312,7 +316,7 @@ class StatusMessage:
         )
 
     def to_wire(self) -> tuple[bytes, dict[str, HeaderValue]]:
-        """Return body and headers of the message; the correlation id is the request id."""
+        """Return the body and the headers of the message; its correlation id is the request id."""
         headers: dict[str, HeaderValue] = {
             **self.details,
             "action": str(self.action),
@@ -325,12 +329,12 @@ class StatusMessage:
 
     @classmethod
     def from_wire(cls, request_id: str, body: bytes, headers: Mapping[str, object]) -> Self:
-        """Read a message of the status exchange.
+        """Parse a message of the status exchange.
 
         Raises
         ------
         ValueError
-            It is not a status of an action that is known here; other services may publish others.
+            The message is not a status, or its action is unknown; other services may publish further actions.
         """
         report = headers.get("report")
         return cls(

@@ -1,4 +1,4 @@
-"""Statuses: how a service tells what became of a request, and how clients hear it."""
+"""Statuses of requests: how a service publishes them and how clients receive them."""
 
 import time
 from concurrent.futures import Future
@@ -14,19 +14,19 @@ from std_daq.recording.requests import StatusMessage
 
 
 class StatusPublisher:
-    """Publishes statuses, in order, also through an outage of the broker.
+    """Publish statuses in order; during an outage of the broker they wait.
 
     Parameters
     ----------
     connection
-        Of any topology.
+        Connection to the broker, with any topology.
     """
 
     def __init__(self, connection: BrokerConnection) -> None:
         self._connection = connection
 
     def publish(self, status: StatusMessage) -> Future[None]:
-        """Send a status as soon as there is a connection; the future is done when the broker has it.
+        """Queue a status to be sent as soon as there is a connection; the future is done when the broker confirms it.
 
         Raises
         ------
@@ -36,22 +36,23 @@ class StatusPublisher:
         body, headers = status.to_wire()
         message = Message(exchange=STATUS, body=body, headers=headers, correlation_id=status.request_id)
         if status.action.is_final:
-            # It may be told once more, as by an agent that was killed before it heard that the broker has it.
+            # The status may be sent twice, for example if the agent is killed before the broker's confirmation reaches
+            # it. The second message has the same id.
             message = replace(message, message_id=f"{status.request_id}.end")
         return self._connection.publish(message)
 
 
 class StatusListener:
-    """Hears every status from the moment on at which it is connected; a context manager.
+    """Context manager: receive every status that is published from the first connect on.
 
     Parameters
     ----------
     address
-        Where the broker is, or its URL.
+        Address of the broker, or its URL.
     queue_type
-        Type of the listener's queue, as `std_daq.amqp.topology.ListenerQueue` has it.
+        Type of the listener's queue, as in `std_daq.amqp.topology.ListenerQueue`.
     name
-        What the broker's lists show of this connection.
+        Name of the connection in the broker's list of connections.
     """
 
     def __init__(
@@ -63,9 +64,9 @@ class StatusListener:
         self.n_foreign = 0
 
     def receive(self, timeout_s: float = 0.0) -> StatusMessage | None:
-        """Return the next status, None if there is none in time.
+        """Return the next status; None if none arrives before the timeout.
 
-        Messages that are no status of ours, which other services may publish, are skipped and counted in
+        Other services may publish messages that are not statuses of std-daq. These are skipped and counted in
         ``n_foreign``.
         """
         deadline = time.monotonic() + timeout_s

@@ -1,26 +1,33 @@
-"""StoreStream: what the writer agent tells the h5_writers, and what they report back.
+"""StoreStream: the messages of the writer agent to the h5_writers, and the writers' reports to the agent.
 
-Agent to writer, each message one ZMQ part that begins with a byte for its kind:
+Each message from the agent to a writer is one ZMQ part. Its first byte is its kind:
 
 ``I``
-    A struct of `store_entry_dtype`: one image of the run (or what else the ring holds), to be read from the ring.
+    A struct of `store_entry_dtype`, which names one image of the run (or whatever the ring holds). The writer reads
+    the image from the ring.
 ``J``
     JSON of `StartRun`, `EndRun`, `FinishRun` or `WriteMaster`.
 
-Writer to agent: JSON of a `WriterReport`, one ZMQ part each.
+Each message from a writer to the agent is one ZMQ part with the JSON of a `WriterReport`.
 
-A run goes: StartRun to every writer that may get a file; its images, file by file (file ``i_image //
-images_per_file`` belongs to writer ``file % n_writers``); EndRun with the number of images sent to that writer; each
-writer answers with a ``drained`` report; the agent decides the verdict and sends it as FinishRun; each writer closes
-its files and reports ``finished``; with several files, WriteMaster goes to writer 0 at last, which reports
-``master_written``.
+The messages of a run are, in this order:
 
-A run that is not known is nothing to a writer: messages for it are left aside. StartRun may come twice for a run of
-which no image was sent. After a restart the agent sends EndRun to the writers whose ``alive`` names the run that it
-finds unfinished, without knowing how much it has sent; a writer then tells all lost images again, from the first on.
+1. The agent sends StartRun to every writer that may get a file.
+2. The agent sends the images, file by file. File ``i_image // images_per_file`` belongs to writer
+   ``file % n_writers``.
+3. The agent sends EndRun to each writer, with the number of images that were sent to this writer. The writer writes
+   them and answers with a ``drained`` report.
+4. The agent decides the verdict and sends FinishRun. Each writer writes the verdict into its files, closes them and
+   reports ``finished``.
+5. If the run has several files, the agent sends WriteMaster to writer 0, which answers ``master_written``.
 
-``failed`` may come at any time in a run; EndRun and FinishRun are answered all the same (where the end cannot be
-written into the files, by ``failed`` before ``finished``), WriteMaster by ``master_written`` or ``failed`` alone.
+A writer ignores messages about a run that it does not know. StartRun may come twice for a run of which no image was
+sent. After a restart, the agent sends EndRun to the writers whose ``alive`` reports name the unfinished run, although
+the agent does not know how many images it had sent; a writer then reports all lost images of the run again.
+
+A writer may report ``failed`` at any time during a run. It answers EndRun and FinishRun also after that. If it cannot
+write the end into the files, it reports ``failed`` before ``finished``. It answers WriteMaster with
+``master_written`` or ``failed``.
 """
 
 from enum import StrEnum
@@ -41,7 +48,7 @@ class _Message(BaseModel):
 
 
 class StartRun(_Message):
-    """A run begins; files are opened when their first image comes."""
+    """Start of a run; the writer opens a file when the file's first image comes."""
 
     kind: Literal["start_run"] = "start_run"
     run_id: int
@@ -52,7 +59,7 @@ class StartRun(_Message):
 
 
 class EndRun(_Message):
-    """No further image follows; what was sent is to be written, then reported as drained."""
+    """End of the images: the writer writes what was sent, then reports ``drained``."""
 
     kind: Literal["end_run"] = "end_run"
     run_id: int
@@ -62,7 +69,7 @@ class EndRun(_Message):
 
 
 class FinishRun(_Message):
-    """The verdict is known: write it into the open files and close them."""
+    """Verdict of a run: the writer writes it into its open files and closes them."""
 
     kind: Literal["finish_run"] = "finish_run"
     run_id: int
@@ -70,7 +77,7 @@ class FinishRun(_Message):
 
 
 class WriteMaster(_Message):
-    """All data files are closed: write the master over them, in this order."""
+    """Request to write the master file over the data files, in the given order; all data files are closed."""
 
     kind: Literal["write_master"] = "write_master"
     run_id: int
@@ -84,7 +91,7 @@ _RUN_MESSAGE: TypeAdapter[StartRun | EndRun | FinishRun | WriteMaster] = TypeAda
 
 
 class ReportKind(StrEnum):
-    """What a writer reports."""
+    """Kind of a writer's report."""
 
     ALIVE = "alive"
     PROGRESS = "progress"
@@ -95,10 +102,10 @@ class ReportKind(StrEnum):
 
 
 class WriterReport(_Message):
-    """What a writer says of itself and of its part of a run; counts are of the whole run so far.
+    """Report of a writer about itself and its part of a run; counts cover the whole run so far.
 
-    ``alive`` is sent at least once a second also without a run. ``failed`` says that this writer cannot go on with
-    the run.
+    A writer sends ``alive`` at least once per second, also without a run. ``failed`` says that it cannot continue the
+    run.
     """
 
     kind: ReportKind
@@ -122,17 +129,17 @@ class WriterReport(_Message):
 
 
 def store_entry_dtype(metadata: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the struct that hands one image of a run to a writer.
+    """Return the struct that names one image of a run to a writer.
 
     Parameters
     ----------
     metadata
-        The entries of the ring's journal, as ImageMetadata.
+        Type of the entries in the ring's journal, such as ImageMetadata.
 
     Returns
     -------
-    A struct of the metadata, the run's id, the place of the image in the run from 0 on, and the images of the run
-    (0 where that is not known).
+    A struct of the metadata, the id of the run, the index of the image in the run (from 0), and the number of images
+    in the run (0 if it is unknown).
     """
     return np.dtype([("metadata", metadata), ("run_id", "<u8"), ("i_image", "<u4"), ("n_images", "<u4")])
 
@@ -144,28 +151,28 @@ def encode_entries(entries: NDArray[Any]) -> list[bytes]:
 
 
 def encode_run_message(message: StartRun | EndRun | FinishRun | WriteMaster) -> bytes:
-    """Return the message for the start or end of a run."""
+    """Return the message (kind ``J``) for a step of a run."""
     return _JSON + message.model_dump_json().encode()
 
 
 def decode(message: bytes, entry: np.dtype[Any]) -> NDArray[Any] | StartRun | EndRun | FinishRun | WriteMaster:
-    """Return what a message says.
+    """Decode a message from the agent.
 
     Parameters
     ----------
     message
         One ZMQ part.
     entry
-        The struct of an image, from `store_entry_dtype`.
+        Type of an image's struct, from `store_entry_dtype`.
 
     Returns
     -------
-    A struct of shape (1,), or the message of a run.
+    A struct of shape (1,) for an image, or the message about a run.
 
     Raises
     ------
     ValueError
-        It is neither.
+        The message is neither.
     """
     kind, body = message[:1], message[1:]
     if kind == _IMAGE and len(body) == entry.itemsize:
