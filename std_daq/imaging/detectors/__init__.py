@@ -1,1 +1,1 @@
-"""Detectors: packet layouts, geometry, conversion of frames to pixels."""
+"""Detectors: packet layouts, geometry, and conversion of frames to pixels."""

@@ -1,4 +1,4 @@
-"""What holds for every detector class: for the tests of ours and of those that a site adds."""
+"""Checks that every detector class must pass, for the tests of std-daq's detectors and of those that a site adds."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,12 +17,12 @@ _TOUCHED_NOT = 77
 def check_detector(detector: Detector) -> None:
     """Check that packets, layout, converter, mask and simulation of a detector fit together.
 
-    A converter that spreads values over neighbouring pixels cannot be checked so.
+    This check does not work for a converter that spreads values over neighbouring pixels.
 
     Raises
     ------
     AssertionError
-        Says what does not.
+        Something does not fit; the message says what.
     """
     modules = range(detector.config.n_modules)
     assert {detector.module_of_port(port) for port in range(detector.n_ports)} == set(modules), "a module has no port"
@@ -32,7 +32,9 @@ def check_detector(detector: Detector) -> None:
         _check_layout(detector.packet_layout(module))
     _check_simulation(detector)
     mask = detector.pixel_mask()
-    assert (mask.shape, mask.dtype) == (detector.config.image_shape, np.dtype(np.uint32)), "pixel_mask is no mask"
+    assert (mask.shape, mask.dtype) == (detector.config.image_shape, np.dtype(np.uint32)), (
+        "pixel_mask is not a uint32 image"
+    )
     raw = next(iter(detector.simulated_frames(detector.patterns[0], seed=5)))
     for frame_number in (1, 2):
         _check_conversion(detector, frame_number, raw)
@@ -42,7 +44,7 @@ def _check_layout(layout: PacketLayout) -> None:
     for name, field in _fields(layout):
         assert field.offset + field.width <= layout.header_bytes, f"{name} is not within the header"
         assert field.offset % _WORD + field.width <= _WORD, f"{name} crosses the border of two 64-bit words"
-    assert layout.units_per_packet <= layout.max_units_per_packet, "units_per_packet is more than the most"
+    assert layout.units_per_packet <= layout.max_units_per_packet, "units_per_packet exceeds max_units_per_packet"
     assert layout.max_padding_bytes < layout.unit_bytes, "padding cannot be told from a unit"
 
 
@@ -86,24 +88,24 @@ def _received_frame(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
     layout = detector.packet_layout(module)
     sent = detector.packets(module, frame_number, raw, pulse_id=7, timestamp=9)
-    assert detector.module_of_port(sent.port) == module, f"module {module} sends to the port of another"
+    assert detector.module_of_port(sent.port) == module, f"module {module} sends to the port of another module"
     datagrams = [bytes(packet[:length]) for packet, length in zip(sent.packets, sent.lengths, strict=True)]
     assert max(map(len, datagrams)) <= layout.max_packet_bytes, "a packet is longer than max_packet_bytes"
     if layout.units_per_packet:
-        assert len(datagrams) == layout.packets_per_frame, "a frame has not packets_per_frame packets"
+        assert len(datagrams) == layout.packets_per_frame, "a frame does not have packets_per_frame packets"
     assert {layout.key.read(datagram) for datagram in datagrams} == {frame_number}, "the key is not the frame number"
     if layout.identity is not None:
         assert len({layout.identity.read(datagram) for datagram in datagrams}) == 1, "the identity differs"
     frame, received = receive_frame(layout, datagrams)
     is_here = np.unpackbits(received.view(np.uint8), bitorder="little", count=layout.n_units)
-    assert is_here.all(), f"the packets of module {module} leave units out"
+    assert is_here.all(), f"the packets of module {module} do not carry all units"
     return frame, received
 
 
 def _check_missing_units(
     detector: Detector, converter: FrameConverter, module: int, frame: NDArray[np.uint8], whole: NDArray[Any]
 ) -> None:
-    """Of two images with complementary units missing, each pixel is right in one and filled in the other."""
+    """Convert a frame twice, with complementary units missing: each pixel must be right once and filled once."""
     filled = _empty_image(detector)
     converter.fill(module, filled)
 
@@ -116,7 +118,7 @@ def _check_missing_units(
     some, others, none = image_of(bits), image_of(~bits), image_of(np.zeros_like(bits))
     assert _equal(none, filled).all(), f"module {module} without any unit is not filled"
     is_right = _equal(some, whole) & _equal(others, filled) | _equal(others, whole) & _equal(some, filled)
-    assert is_right.all(), f"pixels of module {module} are wrong where others are missing"
+    assert is_right.all(), f"some pixels of module {module} are wrong when other units are missing"
 
 
 def _area(detector: Detector, converter: FrameConverter, module: int) -> NDArray[np.bool_]:

@@ -9,12 +9,12 @@ from std_daq.imaging.config.model import DetectorConfig
 
 
 def fill_value(config: DetectorConfig, dtype: np.dtype[Any]) -> Any:
-    """Return ``assembler.fill_value`` as a pixel of this type: by default 0 for integers and NaN for floats.
+    """Return ``assembler.fill_value`` as a pixel of this type; the default is 0 for integers and NaN for floats.
 
     Raises
     ------
     ConfigError
-        When pixels of this type cannot hold the value.
+        Pixels of this type cannot hold the value.
     """
     value = config.assembler.fill_value
     if value is None:

@@ -1,6 +1,6 @@
-"""What the platform asks of a detector; everything else about it stays in its own package.
+"""The interface that a detector class implements; everything else about a detector stays in its own package.
 
-A detector is a class behind the entry point group ``std_daq.detectors``; see docs/how-to/add-a-detector.md.
+A detector class is found by an entry point of the group ``std_daq.detectors``; see docs/how-to/add-a-detector.md.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from std_daq.imaging.detectors.packet_layout import PacketLayout
 
 @dataclass(frozen=True, slots=True)
 class CalibrationFile:
-    """A file that a converter has loaded: its role (``pedestal``, ``gain``, ``mask``), path and SHA-256 in hex."""
+    """A file that a converter has loaded: its role (``pedestal``, ``gain`` or ``mask``), path and SHA-256 in hex."""
 
     role: str
     path: Path
@@ -26,7 +26,10 @@ class CalibrationFile:
 
 
 class FrameConverter(Protocol):
-    """Turns frames into pixels of the image; called from several threads at once, on different modules."""
+    """Converter of frames into pixels of the image.
+
+    Several threads call it at the same time, each for a different module.
+    """
 
     def convert(
         self, module: int, frame: NDArray[np.uint8], received: NDArray[np.uint64], daq_rec: int, image: NDArray[Any]
@@ -38,10 +41,10 @@ class FrameConverter(Protocol):
         module
             Index of the module.
         frame
-            The frame's bytes as they lie in the FrameBuffer, (frame_bytes,).
+            Bytes of the frame as they lie in the FrameBuffer, (frame_bytes,).
         received
-            Bitmap of the units that arrived: bit ``i % 64`` of word ``i // 64``. Pixels of all other units get the
-            fill value.
+            Bitmap of the units that arrived: unit ``i`` is bit ``i % 64`` of word ``i // 64``. Pixels of the other
+            units get the fill value.
         daq_rec
             The detector's recording word of this frame.
         image
@@ -49,37 +52,37 @@ class FrameConverter(Protocol):
         """
 
     def fill(self, module: int, image: NDArray[Any]) -> None:
-        """Write the fill value to all pixels of a module that did not arrive or is off."""
+        """Write the fill value to all pixels of a module, because its frame is missing or the module is off."""
 
     def fill_gaps(self, image: NDArray[Any]) -> None:
-        """Write the pixels that belong to no module: once for each slot of the ring, they stay."""
+        """Write the pixels that belong to no module; called once for each slot of the ring, as these pixels stay."""
 
     @property
     def calibration(self) -> tuple[CalibrationFile, ...]:
         """The files whose contents are applied."""
 
     def reload(self) -> "FrameConverter | None":
-        """Return a converter with the files as they are now, checked, or None where none has changed.
+        """Return a converter that has read and checked the present files; None if no file has changed.
 
         Raises
         ------
         CalibrationError
-            When a changed file does not fit; this converter stays usable.
+            A changed file does not fit the detector; this converter stays usable.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFrame:
-    """One module's packets of one exposure.
+    """The packets of one module for one exposure.
 
     Parameters
     ----------
     port
         Index of the UDP port, counted from start_udp_port.
     packets
-        Datagrams in order, (n_packets, max_packet_bytes).
+        Datagrams in the order in which they are sent, (n_packets, max_packet_bytes).
     lengths
-        Bytes of each datagram, (n_packets,).
+        Length of each datagram in bytes, (n_packets,).
     """
 
     port: int
@@ -91,49 +94,49 @@ class Detector(Protocol):
     """A detector as its configuration describes it."""
 
     Options: ClassVar[type[BaseModel]]
-    """The model of the configuration's ``detector`` section."""
+    """Model of the ``detector`` section of the configuration."""
 
     config: DetectorConfig
     n_ports: int
-    """UDP ports, from start_udp_port on."""
+    """Number of UDP ports, counted from start_udp_port."""
     image_dtype: np.dtype[Any]
-    """Type of the pixels of an image."""
+    """Type of an image's pixels."""
     bit_depth_readout: int
-    """Bits of a pixel as NXmx readers use it."""
+    """Number of bits of a pixel, for the NXmx field ``bit_depth_readout``."""
     is_pixel_mask_applied: bool
-    """Whether the pixels of `pixel_mask` hold the fill value in images, but for virtual ones."""
+    """Whether pixels that are masked in `pixel_mask` hold the fill value in images; virtual pixels are excepted."""
 
     def __init__(self, config: DetectorConfig) -> None:
-        """Check the configuration's geometry and options; raises ConfigError."""
+        """Check the geometry and the options in the configuration; raises ConfigError."""
 
     def module_of_port(self, port: int) -> int:
-        """Return the module whose frames arrive on a port (indices, not UDP port numbers)."""
+        """Return the module whose frames arrive on a port; the port is an index, not a UDP port number."""
 
     def packet_layout(self, module: int) -> PacketLayout:
-        """Return how packets of a module look; all modules have the same frame size."""
+        """Return the layout of a module's packets; the frames of all modules have the same size."""
 
     def converter(self) -> FrameConverter:
-        """Load the calibration files and return the converter; raises CalibrationError."""
+        """Load the calibration files and return a converter; raises CalibrationError."""
 
     def pixel_mask(self) -> NDArray[np.uint32]:
         """Return the NXmx pixel mask of the image, (height, width)."""
 
     def raw_module_shape(self) -> tuple[int, int]:
-        """Return rows and columns of one module's raw pixels, as `packets` takes them."""
+        """Return the rows and columns of a module's raw pixels, the shape that `packets` expects."""
 
     def packets(
         self, module: int, frame_number: int, raw: NDArray[Any], *, pulse_id: int, timestamp: int, daq_rec: int = 0
     ) -> SimulatedFrame:
-        """Return the packets that carry one module's raw pixels, as the detector would send them.
+        """Return the packets in which the detector would send a module's raw pixels.
 
         Parameters
         ----------
         raw
-            Raw pixels of the module, `raw_module_shape`, unsigned.
+            Raw pixels of the module, unsigned, with the shape `raw_module_shape`.
         """
 
     patterns: ClassVar[tuple[str, ...]]
-    """Names of the simulated patterns, the default first."""
+    """Names of the patterns that can be simulated; the first one is the default."""
 
     def simulated_frames(self, pattern: str, seed: int) -> Iterator[NDArray[Any]]:
-        """Yield raw pixels of all modules, (n_modules, rows, columns), image after image, without end."""
+        """Yield the raw pixels of all modules, (n_modules, rows, columns), image by image and without end."""

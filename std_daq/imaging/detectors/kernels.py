@@ -1,13 +1,14 @@
-"""Kernels that place raw pixels into the image as they are.
+"""Kernels that place raw pixels into the image unchanged.
 
-All of them take one module's frame and write its rows into the image in one pass. The module's pixel (0, 0) goes to
-``(y_first, x_first)``, further ones in steps of ``y_step`` and ``x_step`` (1 or -1), with ``gap`` pixels between chips
-of ``chip`` x ``chip`` pixels. Rows of units whose bit in ``received`` is not set get the fill value.
+Each kernel gets the frame of one module and writes its rows into the image in one pass. The module's pixel (0, 0) goes
+to ``(y_first, x_first)``. The next rows and columns follow in steps of ``y_step`` and ``x_step`` (1 or -1). Between
+chips of ``chip`` x ``chip`` pixels lie ``gap`` pixels. Rows of units that have not arrived, whose bit in ``received``
+is 0, get the fill value.
 
-Loops take no slices of arrays and index with `index`. A slice is a reference that numba counts in memory, with a
-locked instruction that waits until all pixels written before have left the core: one for each chip's row costs more
-than the pixels' way through the processor. Unsigned indices cannot count from the end, so that loops are free of
-the check for that and become vector code.
+The loops use no slices of arrays, for speed. numba counts references to a slice in memory, with a locked instruction
+that waits until all earlier writes have left the core. One such instruction for each row of a chip costs more than
+moving its pixels. The loops index with `index`, an unsigned type. numba checks a signed index for negative values,
+which count from the end; without this check the loops become vector code.
 """
 
 from typing import Any
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from std_daq.native.jit import kernel, njit
 from std_daq.native.line_stores import copy_pixels, fetch_ends, order_stores
 
-# Signatures take read-only arrays, which writable ones convert to: readers of a ring may map it either way.
+# Signatures use read-only arrays, because numba converts writable arrays to them; readers may map a ring either way.
 BITMAP = types.Array(types.uint64, 1, "C", readonly=True)
 
 
@@ -32,31 +33,32 @@ def _place_chips_signature(pixel: Any) -> Any:
 
 index = np.uint64
 ROWS_AHEAD = 8
-"""So many rows before it is written the ends of a row are asked for: that is how long memory takes to answer."""
+"""Number of rows by which the prefetch of a row's ends precedes the writing of the row; memory takes that long to
+answer."""
 
 
 @njit(inline="always")
 def is_received(received: NDArray[np.uint64], unit: int) -> bool:
-    """Tell whether a unit's bit is set."""
+    """Return whether a unit has arrived, that is, whether its bit is set."""
     return bool((received[index(unit >> 6)] >> np.uint64(unit & 63)) & np.uint64(1))
 
 
 @njit(inline="always")
 def row_in_image(row: int, chip: int, gap: int, y_first: int, y_step: int) -> int:
-    """Return the row of the image that a row of the module lies in."""
+    """Return the row of the image in which a row of the module lies."""
     return y_first + y_step * (row + gap * (row // chip))
 
 
 @njit(inline="always")
 def left_of_chip(number: int, chip: int, gap: int, x_first: int, x_step: int) -> int:
-    """Return the leftmost column of the image that a chip covers; chips are counted along the module's rows."""
+    """Return the leftmost image column of a chip; chips are numbered along the rows of the module."""
     column = number * (chip + gap)
     return x_first + column if x_step > 0 else x_first - column - chip + 1
 
 
 @njit(inline="always")
 def set_pixels(image: NDArray[Any], y: int, x: int, n: int, value: Any) -> None:
-    """Set ``n`` pixels of a row of the image; a slice assignment is not compiled to vector code."""
+    """Set ``n`` pixels of an image row; this loop becomes vector code, whereas a slice assignment does not."""
     for i in range(n):
         image[index(y), index(x + i)] = value
 
@@ -65,7 +67,7 @@ def set_pixels(image: NDArray[Any], y: int, x: int, n: int, value: Any) -> None:
 def fetch_row_ahead(
     image: NDArray[Any], row: int, rows: int, chip: int, gap: int, y_first: int, y_step: int, x: int
 ) -> None:
-    """Ask for the ends of the chip's row that comes `ROWS_AHEAD` later, if there is one."""
+    """Prefetch the ends of the chip's row that is `ROWS_AHEAD` rows later, if there is one."""
     if row + ROWS_AHEAD < rows:
         fetch_ends(image, row_in_image(row + ROWS_AHEAD, chip, gap, y_first, y_step), x, chip)
 
@@ -84,9 +86,9 @@ def place_chips(
     x_step: int,
     fill: Any,
 ) -> None:
-    """Copy raw pixels (rows, columns) into the image, both C-contiguous and of the same type.
+    """Copy raw pixels (rows, columns) into the image; both arrays are C-contiguous and of the same type.
 
-    Rows that are not flipped in x go past the caches, see `std_daq.native.line_stores`.
+    Rows that are not flipped in x are written past the caches; see `std_daq.native.line_stores`.
     """
     rows, columns = pixels.shape
     for row in range(rows):

@@ -1,4 +1,4 @@
-"""Where the modules of a detector lie in its image, checked against the configuration's ``module_positions``."""
+"""Placement of a detector's modules in the image, from the ``module_positions`` of the configuration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from std_daq.imaging.config.model import DetectorConfig, ModulePosition
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """One module's rectangle in the image and its orientation.
+    """Rectangle and orientation of a module in the image.
 
     Parameters
     ----------
     y_first, x_first
-        Where the module's pixel (0, 0) lies in the image.
+        Row and column of the module's pixel (0, 0) in the image.
     y_step, x_step
-        1, or -1 where the module is flipped in that direction.
+        1, or -1 if the module is flipped in this direction.
     height, width
-        Size of the rectangle, with the gaps inside the module.
+        Size of the rectangle, including the gaps inside the module.
     """
 
     y_first: int
@@ -34,7 +34,7 @@ class Placement:
 
     @classmethod
     def from_position(cls, position: ModulePosition) -> "Placement":
-        """Read the inclusive corners [x0, y0, x1, y1]; the first is the one of pixel (0, 0)."""
+        """Return the placement for corners [x0, y0, x1, y1], both inclusive; the first is the module's pixel (0, 0)."""
         x0, y0, x1, y1 = position
         return cls(
             y_first=y0,
@@ -56,23 +56,23 @@ class Placement:
         return self.x_first if self.x_step > 0 else self.x_first - self.width + 1
 
     def view(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Return the module's rectangle of an image, turned so that the module's pixel (0, 0) is at [0, 0]."""
+        """Return a view of the module's rectangle, flipped such that the module's pixel (0, 0) is at [0, 0]."""
         rectangle = image[self.top : self.top + self.height, self.left : self.left + self.width]
         return rectangle[:: self.y_step, :: self.x_step]
 
 
 @dataclass(frozen=True, slots=True)
 class ChipGrid:
-    """How the chips of a module lie in its rectangle: in a grid, ``gap`` pixels apart in both directions.
+    """Grid of a module's chips in its rectangle, ``gap`` pixels apart in both directions.
 
     Parameters
     ----------
     rows, columns
-        Raw pixels of the module.
+        Number of rows and columns of the module's raw pixels.
     chip
-        Edge of the square chips, in pixels.
+        Edge length of the square chips, in pixels.
     gap
-        Pixels between two chips that have no raw pixel of their own.
+        Number of image pixels between two chips; there are no raw pixels for them.
     """
 
     rows: int
@@ -86,13 +86,13 @@ class ChipGrid:
         return self._placed(self.rows - 1) + 1, self._placed(self.columns - 1) + 1
 
     def place(self, raw: NDArray[Any], rectangle: NDArray[Any]) -> None:
-        """Copy raw pixels into a module's rectangle (see `Placement.view`); the gaps stay as they are."""
+        """Copy raw pixels into a module's rectangle (see `Placement.view`); the gaps stay unchanged."""
         for y in range(0, self.rows, self.chip):
             for x in range(0, self.columns, self.chip):
                 self._chip_of(rectangle, y, x)[:] = raw[y : y + self.chip, x : x + self.chip]
 
     def take(self, rectangle: NDArray[Any]) -> NDArray[Any]:
-        """Return the pixels of a rectangle that have a raw pixel, (rows, columns): the inverse of `place`."""
+        """Return the pixels of a rectangle without the gaps, (rows, columns); the inverse of `place`."""
         raw = np.empty((self.rows, self.columns), rectangle.dtype)
         for y in range(0, self.rows, self.chip):
             for x in range(0, self.columns, self.chip):
@@ -100,7 +100,7 @@ class ChipGrid:
         return raw
 
     def fill(self, rectangle: NDArray[Any], value: object) -> None:
-        """Set all pixels of a rectangle that have a raw pixel."""
+        """Set all pixels of a rectangle except the gaps."""
         self.place(np.full((self.rows, self.columns), value, rectangle.dtype), rectangle)
 
     def _placed(self, index: int) -> int:
@@ -117,21 +117,22 @@ def place_modules(config: DetectorConfig, sizes: Sequence[tuple[int, int]]) -> t
     Parameters
     ----------
     config
-        ``module_positions`` may be empty for a detector of one module: it then is the whole image.
+        Configuration of the detector. For a detector of one module, ``module_positions`` may be empty; the module is
+        then the whole image.
     sizes
-        Heights and widths that a module may have; all modules have the same.
+        Allowed heights and widths of a module; all modules have the same size.
 
     Raises
     ------
     ConfigError
-        When a module has no position or a wrong size, or two modules overlap.
+        A module has no position or a wrong size, or two modules overlap.
     """
     positions = dict(config.module_positions)
     if not positions and config.n_modules == 1:
         height, width = config.image_shape
         if (height, width) not in sizes:
             raise ConfigError(
-                f"a module without position is the whole image, but the image is {width} x {height} pixels",
+                f"a module without position covers the whole image, but the image has {width} x {height} pixels",
                 key="module_positions",
                 remedy=f"give its position, or make the image {_sizes_in_words(sizes)} (image_pixel_width x height)",
             )
@@ -180,7 +181,7 @@ def _check_overlaps(config: DetectorConfig, placements: tuple[Placement, ...]) -
                 f"the module overlaps module {int(np.argmax(is_overlapping))}",
                 key=f"module_positions.{module}",
                 value=list(config.module_positions[module]),
-                remedy="each pixel of the image belongs to one module at most",
+                remedy="change the positions: a pixel of the image can belong to one module only",
             )
 
 

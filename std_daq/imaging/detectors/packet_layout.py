@@ -7,18 +7,18 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class HeaderField:
-    """Where a number stands in the header: ``(little-endian integer at offset >> shift) & mask``.
+    """Position of a number in the header; its value is ``(little-endian integer at offset >> shift) & mask``.
 
     Parameters
     ----------
     offset
         First byte, counted from the start of the datagram.
     width
-        1, 2, 4 or 8 bytes.
+        Number of bytes: 1, 2, 4 or 8.
     shift, mask
-        Applied in this order; the mask keeps all bits by default.
+        Applied in this order; by default the mask keeps all bits.
     kind
-        ``float64`` for a number that is stored as a double (width 8), taken as an integer.
+        ``float64`` if the number is stored as a double (width 8), which is converted to an integer.
     """
 
     offset: int
@@ -28,7 +28,7 @@ class HeaderField:
     kind: Literal["uint", "float64"] = "uint"
 
     def read(self, datagram: bytes | memoryview) -> int:
-        """Read the number in plain Python: for tools, tests and as the reference of the kernel."""
+        """Return the number; plain Python for tools and tests, and the reference for the kernel."""
         raw = bytes(datagram[self.offset : self.offset + self.width])
         if self.kind == "float64":
             return int(struct.unpack("<d", raw)[0])
@@ -37,7 +37,7 @@ class HeaderField:
 
 @dataclass(frozen=True, slots=True)
 class HeaderCheck:
-    """A field that has one right value; a packet with another is refused and counted under ``reason``.
+    """A field that must have one value; a packet with another value is rejected and counted under ``reason``.
 
     ``reason`` is ``foreign_detector``, ``foreign_version`` or ``foreign_module``.
     """
@@ -49,36 +49,37 @@ class HeaderCheck:
 
 @dataclass(frozen=True, slots=True)
 class PacketLayout:
-    """How the packets of one module are read and placed.
+    """Description of one module's packets: how to read their headers and where to place their pixels.
 
-    A frame consists of ``n_units`` units of ``unit_bytes`` each; a packet carries one or more whole units, starts at
-    unit ``unit`` and is placed at ``unit * unit_bytes``. For most detectors a unit is the payload of a packet;
-    where the number of rows in a packet is the detector's choice (GIGAFROST), a unit is a row. A unit is always
-    whole rows.
+    A frame consists of ``n_units`` units of ``unit_bytes`` each, and a unit consists of whole rows. A packet carries
+    one or more whole units. The number of its first unit is in the field ``unit``, and its pixels are placed at
+    ``unit * unit_bytes``. For most detectors a unit is the payload of a packet. GIGAFROST chooses the number of rows in
+    a packet itself; there a unit is one row.
 
     Parameters
     ----------
     header_bytes
-        Bytes before the pixels.
+        Number of bytes before the pixels.
     unit_bytes, n_units
-        Size of a unit in bytes, and units of a frame.
+        Size of a unit in bytes, and number of units in a frame.
     units_per_packet
-        Units in a full packet; 0 where only the packets tell.
+        Number of units in a full packet; 0 if it is known only from the packets themselves.
     max_units_per_packet
-        The most units that a packet may carry.
+        Largest number of units in a packet.
     max_padding_bytes
-        Bytes that may follow the units and are dropped.
+        Largest number of bytes that may follow the units; they are dropped.
     key
-        The frame number: packets with the same key make a frame; consecutive.
+        Frame number. Packets with the same key belong to the same frame; keys are consecutive.
     unit
         Number of the packet's first unit.
     image_id, pulse_id, timestamp, daq_rec, module_id, row, column
-        Copied into the ModuleFrame from the first packet of a frame; None writes 0 (``image_id``: None takes the key).
+        Copied from the first packet of a frame into the ModuleFrame. If a field is None, 0 is written; for
+        ``image_id`` the key.
     checks
-        What has to hold before anything is placed.
+        Checks that a packet must pass before it is placed.
     identity
-        A field that is the same in all packets of a port (which board sent them): learned from the packets; a packet
-        with another one is refused as ``foreign_module``.
+        A field with the same value in all packets of a port, for example the number of the board. The receiver learns
+        the value from the packets; it rejects a packet with another value as ``foreign_module``.
     """
 
     header_bytes: int
@@ -101,15 +102,15 @@ class PacketLayout:
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of a frame's pixels."""
+        """Size of a frame's pixels, in bytes."""
         return self.unit_bytes * self.n_units
 
     @property
     def packets_per_frame(self) -> int:
-        """Packets of a whole frame; where only the packets tell, the fewest that are possible."""
+        """Number of packets in a whole frame; the smallest possible number if ``units_per_packet`` is 0."""
         return -(-self.n_units // (self.units_per_packet or self.max_units_per_packet))
 
     @property
     def max_packet_bytes(self) -> int:
-        """Bytes of the longest datagram."""
+        """Length of the longest datagram, in bytes."""
         return self.header_bytes + self.max_units_per_packet * self.unit_bytes + self.max_padding_bytes

@@ -1,4 +1,4 @@
-"""Simulated images, the same for all detectors: what differs is how a detector turns them into raw pixels."""
+"""Patterns of simulated images, which all detectors share; each detector converts them into its raw pixels."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# A sender takes images faster than they can be computed, so a few are computed and repeated.
+# A sender needs images faster than they can be computed; therefore a few images are computed and repeated.
 CYCLE_BYTES = 128 * 2**20
 LONGEST_CYCLE = 16
 
 
 def cycle_images(make: Callable[[int], NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """Repeat images 0 to n - 1 of a pattern without end; n is between 2 and 16, as large as memory allows.
+    """Repeat images 0 to n - 1 of a pattern without end.
+
+    n is from 2 to `LONGEST_CYCLE`; within these limits, the images fill at most `CYCLE_BYTES`.
 
     Parameters
     ----------
     make
-        Returns the image of an index; it is called once for each.
+        Returns the image with an index; called once for each index.
     """
     first = make(0)
     n_images = min(max(CYCLE_BYTES // max(first.nbytes, 1), 2), LONGEST_CYCLE)
@@ -29,41 +31,41 @@ def cycle_images(make: Callable[[int], NDArray[Any]]) -> Iterator[NDArray[Any]]:
 
 
 def counter_image(shape: tuple[int, int, int], index: int, seed: int) -> NDArray[np.uint32]:
-    """Return numbers that differ between neighbours, rows, modules and images, so that any misplacement shows.
+    """Return numbers that differ between neighbours, rows, modules and images, so that any misplaced pixel shows.
 
     Parameters
     ----------
     shape
-        Modules, rows, columns.
+        Number of modules, rows and columns.
     index, seed
-        Number of the image, and of the series.
+        Number of the image, and number of the series of images.
     """
     n_pixels = int(np.prod(shape))
     number: NDArray[np.uint32] = np.arange(n_pixels, dtype=np.uint32).reshape(shape)
     number += np.uint32((index * 0x85EBCA6B + seed * 0xC2B2AE35) & 0xFFFFFFFF)
-    number *= np.uint32(0x9E3779B1)  # odd, so no two pixels of an image share a number
+    number *= np.uint32(0x9E3779B1)  # an odd factor, so that no two pixels of an image have the same number
     number ^= number >> np.uint32(15)
     return number
 
 
 def gradient_image(shape: tuple[int, int, int], index: int) -> NDArray[np.uint32]:
-    """Return a smooth ramp along the columns and rows, shifted from module to module and image to image."""
+    """Return a smooth ramp along columns and rows, which shifts from module to module and from image to image."""
     module, row, column = np.ogrid[: shape[0], : shape[1], : shape[2]]
     ramp: NDArray[np.uint32] = (column + 2 * row + 64 * module + 16 * index).astype(np.uint32)
     return ramp
 
 
 class PhotonScene:
-    """Photons on a detector: a falling background with two powder rings, and Bragg-like spots.
+    """Photons on a detector: a background that falls off from the beam, two powder rings, and Bragg-like spots.
 
     Parameters
     ----------
     shape
         Height and width of the image.
     seed
-        Scenes of one seed are the same.
+        Seed of the random numbers; scenes with the same seed are equal.
     center
-        Beam centre x, y in pixels; by default the middle.
+        Beam centre x, y in pixels; by default the middle of the image.
     """
 
     def __init__(self, shape: tuple[int, int], seed: int, center: tuple[float, float] | None = None) -> None:
@@ -79,7 +81,7 @@ class PhotonScene:
         self._seed = seed
 
     def counts(self, index: int) -> NDArray[np.uint32]:
-        """Return the photons of one image, (height, width)."""
+        """Return the number of photons in each pixel of an image, (height, width)."""
         rng = np.random.default_rng([self._seed, index])
         counts = rng.poisson(self._expected).astype(np.uint32)
         height, width = counts.shape

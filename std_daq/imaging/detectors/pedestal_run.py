@@ -1,4 +1,4 @@
-"""What ``std-daq pedestal`` asks of a detector whose calibration comes from dark images."""
+"""Interface of a detector that is calibrated with dark images, as ``std-daq pedestal`` uses it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,31 +9,31 @@ from numpy.typing import NDArray
 
 
 class PedestalRun(Protocol):
-    """Takes dark frames and makes a calibration file of them."""
+    """Collector of dark frames, from which it makes a calibration file."""
 
     @property
     def n_frames(self) -> Mapping[str, int]:
-        """Frames taken in each gain stage, of the module that has the fewest."""
+        """Number of frames in each gain stage, for the module with the fewest frames."""
 
     def add(self, module: int, frame: NDArray[np.uint8], daq_rec: int) -> None:
-        """Take one whole frame as it lies in the FrameBuffer, (frame_bytes,)."""
+        """Add one whole frame as it lies in the FrameBuffer, (frame_bytes,)."""
 
     def write(self, path: Path, *, attributes: Mapping[str, Any], overwrite: bool) -> str:
-        """Write the file and say in one line what is in it.
+        """Write the file, and return one line that says what it contains.
 
         Raises
         ------
         ConfigError
-            When a gain stage has no frames, or the file exists or cannot be written.
+            A gain stage has no frames, or the file exists or cannot be written.
         """
 
 
 @runtime_checkable
 class HasPedestals(Protocol):
-    """A detector with gain stages whose pedestals are taken from dark images."""
+    """A detector with gain stages, whose pedestals are measured with dark images."""
 
     def pedestal_stages(self, *, with_high_gain: bool) -> tuple[str, ...]:
-        """Return the names of the stages that have to be taken, as in `PedestalRun.n_frames`."""
+        """Return the names of the stages that are needed; `PedestalRun.n_frames` has the same names."""
 
     def pedestal_run(self, *, n_skipped: int) -> PedestalRun:
-        """Begin a run; after each change of the stage ``n_skipped`` frames are left out."""
+        """Start a run; it ignores the first ``n_skipped`` frames after each change of the stage."""

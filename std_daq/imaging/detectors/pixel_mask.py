@@ -1,4 +1,4 @@
-"""The NXmx pixel mask, as far as the geometry tells it."""
+"""The NXmx pixel mask, as far as it follows from the geometry."""
 
 from collections.abc import Sequence
 from enum import IntFlag
@@ -11,7 +11,7 @@ from std_daq.imaging.detectors.module_map import ChipGrid, Placement
 
 
 class MaskBit(IntFlag):
-    """Bits of the NXmx pixel mask; 0 is a good pixel."""
+    """Bits of the NXmx pixel mask; the mask of a good pixel is 0."""
 
     GAP = 1 << 0
     DEAD = 1 << 1
@@ -23,7 +23,7 @@ class MaskBit(IntFlag):
 
 
 def gap_pixels(shape: tuple[int, int], placements: Sequence[Placement], grid: ChipGrid) -> NDArray[np.bool_]:
-    """Return which pixels of an image (height, width) belong to no chip."""
+    """Return for each pixel of an image (height, width) whether it belongs to no chip."""
     is_gap = np.ones(shape, np.bool_)
     for placement in placements:
         grid.fill(placement.view(is_gap), False)
@@ -31,7 +31,7 @@ def gap_pixels(shape: tuple[int, int], placements: Sequence[Placement], grid: Ch
 
 
 def geometric_pixel_mask(config: DetectorConfig, placements: Sequence[Placement], grid: ChipGrid) -> NDArray[np.uint32]:
-    """Return the mask with gaps, and modules that are off as dead, (height, width)."""
+    """Return the mask, (height, width), in which gaps are marked, and modules that are off are marked as dead."""
     mask = gap_pixels(config.image_shape, placements, grid).astype(np.uint32) * np.uint32(MaskBit.GAP)
     for module in config.deactivate:
         grid.fill(placements[module].view(mask), MaskBit.DEAD)

@@ -1,4 +1,4 @@
-"""What a receiver does with the packets of one frame, in plain Python: the reference for compiled receivers."""
+"""Receiver for the packets of one frame in plain Python, the reference for compiled receivers."""
 
 from collections.abc import Container, Iterable
 
@@ -10,20 +10,20 @@ from std_daq.imaging.detectors.packet_layout import PacketLayout
 
 
 def datagrams_of(frame: SimulatedFrame, lost: Container[int] = ()) -> list[bytes]:
-    """Return the datagrams of a simulated frame, without the packets that are lost on the way."""
+    """Return the datagrams of a simulated frame, except the packets whose numbers are in ``lost``."""
     packets = zip(frame.packets, frame.lengths, strict=True)
     return [packet[:length].tobytes() for number, (packet, length) in enumerate(packets) if number not in lost]
 
 
 def receive_frame(layout: PacketLayout, datagrams: Iterable[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.uint64]]:
-    """Place the packets of one frame and return its bytes and the bitmap of its units.
+    """Place the packets of one frame; return its bytes and the bitmap of its units.
 
-    Pixels that no packet carried hold 0xA5, so that a converter which takes them for data is found out.
+    Bytes that no packet carried are 0xA5, so that tests notice a converter that uses them as data.
 
     Raises
     ------
     ValueError
-        When a datagram does not fit the layout.
+        A datagram does not fit the layout.
     """
     frame = np.full(layout.frame_bytes, 0xA5, np.uint8)
     received = np.zeros((layout.n_units + 63) // 64, np.uint64)

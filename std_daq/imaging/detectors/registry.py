@@ -1,4 +1,4 @@
-"""Finding a detector's class by its type, among ours and those that a site has installed."""
+"""Registry of detector classes by detector type: those of std-daq and those that a site has installed."""
 
 from importlib.metadata import entry_points
 from typing import TypeVar
@@ -15,12 +15,12 @@ LAST_PORT = 65535
 
 
 def detector_types() -> list[str]:
-    """Return the names of all installed detector types."""
+    """Return the names of all installed detector types, sorted."""
     return sorted(entry.name for entry in entry_points(group=ENTRY_POINT_GROUP))
 
 
 def detector_class(detector_type: str) -> type[Detector]:
-    """Return the class of a detector type; raises ConfigError that lists the known types."""
+    """Return the class of a detector type; raises ConfigError if the type is unknown, with a list of known types."""
     for entry in entry_points(group=ENTRY_POINT_GROUP, name=detector_type):
         found: type[Detector] = entry.load()
         return found
@@ -29,11 +29,11 @@ def detector_class(detector_type: str) -> type[Detector]:
 
 
 def open_detector(config: DetectorConfig) -> Detector:
-    """Return the detector that a configuration describes; raises ConfigError where geometry or options are wrong."""
+    """Return the detector that a configuration describes; raises ConfigError if geometry or options are wrong."""
     detector = detector_class(config.detector_type)(config)
     if config.start_udp_port + detector.n_ports - 1 > LAST_PORT:
         raise ConfigError(
-            f"the detector has {detector.n_ports} ports, the last of which would be beyond {LAST_PORT}",
+            f"the detector has {detector.n_ports} ports; the last of them would be above {LAST_PORT}",
             key="start_udp_port",
             value=config.start_udp_port,
             remedy=f"give at most {LAST_PORT - detector.n_ports + 1}",
@@ -45,7 +45,7 @@ Options = TypeVar("Options", bound=BaseModel)
 
 
 def parse_options(config: DetectorConfig, model: type[Options]) -> Options:
-    """Check the ``detector`` section of a configuration against a detector's own model; raises ConfigError."""
+    """Validate the ``detector`` section of a configuration with a detector's own model; raises ConfigError."""
     try:
         return model.model_validate(config.detector)
     except ValidationError as error:

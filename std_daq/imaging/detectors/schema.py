@@ -1,4 +1,4 @@
-"""What the schema of ``detector.json`` says of the options of each detector type."""
+"""The options of each detector type in the JSON schema of ``detector.json``."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from std_daq.imaging.detectors.registry import detector_class
 
 
 def add_detector_options(schema: dict[str, Any], detector_types: Sequence[str]) -> dict[str, Any]:
-    """Return a schema of ``detector.json`` with the options of some detector types."""
+    """Return a schema of ``detector.json`` to which the options of the given detector types are added."""
     definitions = dict(schema["$defs"])
     rules = []
     for name in detector_types:

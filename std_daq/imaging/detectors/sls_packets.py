@@ -1,4 +1,4 @@
-"""Packets of detectors that the slsDetectorPackage drives: the 48-byte header, version 2."""
+"""Packets of detectors that are run by the slsDetectorPackage: the 48-byte header, version 2."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ HEADER_VERSION = 2
 SLS_HEADER = np.dtype(
     [
         ("frame_number", "<u8"),
-        ("exposure_length", "<u4"),  # EIGER, 32 bits: running number of the sub-frame
+        ("exposure_length", "<u4"),  # EIGER with 32 bits: running number of the sub-frame
         ("packet_number", "<u4"),
         ("bunch_id", "<u8"),  # JUNGFRAU: a double
         ("timestamp", "<u8"),
-        ("module_id", "<u2"),  # EIGER: number of the board, the same on two ports
+        ("module_id", "<u2"),  # EIGER: number of the board, which is the same on two ports
         ("row", "<u2"),
         ("column", "<u2"),
         ("det_spec_2", "<u2"),
@@ -36,12 +36,12 @@ MODULE_ID = HeaderField(offset=32, width=2)
 ROW = HeaderField(offset=34, width=2)
 COLUMN = HeaderField(offset=36, width=2)
 DET_SPEC_3 = HeaderField(offset=40, width=4)
-# Module id, row and column in one number: none of them alone tells the two ports of an EIGER board apart.
+# Module id, row and column as one number, because none of them alone distinguishes the two ports of an EIGER board.
 IDENTITY = HeaderField(offset=32, width=8, mask=2**48 - 1)
 
 
 def sls_checks(detector_type: int) -> tuple[HeaderCheck, ...]:
-    """Return what the headers of one detector type have in common."""
+    """Return the checks of the headers of a detector type: its number and the header version."""
     return (
         HeaderCheck(HeaderField(offset=46, width=1), detector_type, "foreign_detector"),
         HeaderCheck(HeaderField(offset=47, width=1), HEADER_VERSION, "foreign_version"),
@@ -54,16 +54,16 @@ def sls_packets(pixels: NDArray[np.uint8], payload_bytes: int, **header: Any) ->
     Parameters
     ----------
     pixels
-        The frame's bytes, a multiple of ``payload_bytes``.
+        Bytes of the frame; their number is a multiple of ``payload_bytes``.
     payload_bytes
-        Bytes of pixels in each packet.
+        Number of bytes of pixels in each packet.
     **header
-        Fields of `SLS_HEADER`; those left out are 0, the packet number and the header version are set here.
+        Fields of `SLS_HEADER`; a field that is not given is 0. Packet number and header version are set here.
 
     Returns
     -------
     :
-        (n_packets, 48 + payload_bytes).
+        Datagrams, (n_packets, 48 + payload_bytes).
     """
     payloads = pixels.reshape(-1, payload_bytes)
     packets = np.empty((len(payloads), SLS_HEADER.itemsize + payload_bytes), np.uint8)

@@ -1,4 +1,4 @@
-"""EigerConverter: quarters placed into the image, unpacked where pixels have 4 bits."""
+"""EigerConverter: places quarter modules into the image, and unpacks pixels of 4 bits."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,14 +17,14 @@ from std_daq.imaging.detectors.pixel_mask import gap_pixels
 
 
 class EigerConverter:
-    """Places quarters; see `std_daq.imaging.detectors.interface.FrameConverter`.
+    """Converter that places quarter modules; see `std_daq.imaging.detectors.interface.FrameConverter`.
 
     Parameters
     ----------
     config
-        The detector; its bit depth has been checked.
+        Configuration of the detector, whose bit depth has been checked.
     placements
-        Where each quarter lies in the image.
+        Placement of each quarter in the image.
     image_dtype
         Type of a pixel in the image.
     fill_value
@@ -46,7 +46,7 @@ class EigerConverter:
         else:
             self._place = place_chips
             place_chips.compile(image_dtype.name)
-        # 4-bit pixels stay packed: half as many bytes as columns.
+        # 4-bit pixels stay packed here: a row has half as many bytes as columns.
         self._raw_dtype = image_dtype
         self._rows_per_unit = PAYLOAD_BYTES * 8 // (QUARTER.columns * config.bit_depth)
 
@@ -83,8 +83,8 @@ class EigerConverter:
         QUARTER.fill(self._placements[module].view(image), self._fill)
 
     def fill_gaps(self, image: NDArray[Any]) -> None:
-        """Write the fill value to the pixels of no quarter and between the chips."""
+        """Write the fill value to the pixels that belong to no quarter or lie between chips."""
         image[self._gaps] = self._fill
 
     def reload(self) -> None:
-        """Return None: there are no files."""
+        """Return None, because an EIGER has no calibration files."""

@@ -1,4 +1,4 @@
-"""Eiger: what the platform asks of a detector, answered for EIGER."""
+"""Eiger: the detector interface for EIGER."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,13 +32,13 @@ class EigerOptions(BaseModel):
 
 
 class Eiger:
-    """An EIGER of any number of quarter modules.
+    """An EIGER with any number of quarter modules.
 
     Parameters
     ----------
     config
-        ``bit_depth`` is 4, 8, 16 or 32; a "module" is a quarter, 514 x 256 pixels with the gap between its two chips.
-        ``image_id`` is the frame number.
+        Configuration of the detector. ``bit_depth`` is 4, 8, 16 or 32, and ``image_id`` is the frame number. A module
+        is a quarter of 514 x 256 pixels, including the gap between its two chips.
     """
 
     Options: ClassVar[type[BaseModel]] = EigerOptions
@@ -48,7 +48,7 @@ class Eiger:
         parse_options(config, EigerOptions)
         if config.bit_depth not in PIXEL_TYPES:
             raise ConfigError(
-                "an EIGER has no such mode",
+                "an EIGER has no mode with this bit depth",
                 key="bit_depth",
                 value=config.bit_depth,
                 remedy="give 4, 8, 16 or 32",
@@ -66,11 +66,11 @@ class Eiger:
         self.fill_value = fill_value(config, self.image_dtype)
 
     def module_of_port(self, port: int) -> int:
-        """Return the quarter module of a port."""
+        """Return the quarter module that sends to a port."""
         return port
 
     def packet_layout(self, module: int) -> PacketLayout:  # noqa: ARG002 - all modules are alike
-        """Return how packets look."""
+        """Return the layout of the packets."""
         return eiger_layout(self.config.bit_depth)
 
     def converter(self) -> "EigerConverter":
@@ -80,7 +80,7 @@ class Eiger:
         return EigerConverter(self.config, self.placements, self.image_dtype, self.fill_value)
 
     def pixel_mask(self) -> NDArray[np.uint32]:
-        """Return the mask of gaps and modules that are off."""
+        """Return the mask, in which gaps and modules that are off are marked."""
         return geometric_pixel_mask(self.config, self.placements, QUARTER)
 
     def raw_module_shape(self) -> tuple[int, int]:
@@ -97,13 +97,13 @@ class Eiger:
         timestamp: int,
         daq_rec: int = 0,  # noqa: ARG002
     ) -> SimulatedFrame:
-        """Return the packets of one quarter; 4-bit pixels are given as u8, one a byte."""
+        """Return the packets of one quarter; ``raw`` has one pixel per byte for 4 bits, too (u8)."""
         packets = eiger_packets(module, frame_number, raw, self.config.bit_depth, timestamp)
         lengths = np.full(len(packets), packets.shape[1], np.int64)
         return SimulatedFrame(port=module, packets=packets, lengths=lengths)
 
     def simulated_frames(self, pattern: str, seed: int) -> Iterator[NDArray[Any]]:
-        """Yield raw pixels: ``photons`` are counts, ``counter`` and ``gradient`` wrap at the bit depth."""
+        """Yield raw pixels: ``photons`` are counts; ``counter`` and ``gradient`` wrap around at the bit depth."""
         shape = (self.config.n_modules, QUARTER.rows, QUARTER.columns)
         largest = np.uint32(2**self.config.bit_depth - 1)
         if pattern == "counter":
@@ -121,5 +121,5 @@ class Eiger:
         return cycle_images(photons)
 
 
-# Units are packets, and packets are whole rows.
+# A unit is a packet, and a unit must consist of whole rows.
 assert all(PAYLOAD_BYTES * 8 % (QUARTER.columns * bits) == 0 for bits in PIXEL_TYPES)  # noqa: S101

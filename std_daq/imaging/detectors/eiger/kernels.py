@@ -36,7 +36,7 @@ def place_nibbles(
     x_step: int,
     fill: int,
 ) -> None:
-    """As `place_chips`, for pixels packed two a byte, (rows, columns / 2), the low nibble first."""
+    """Copy pixels that are packed two per byte, low nibble first, (rows, columns / 2), like `place_chips`."""
     rows, pairs_per_chip = packed.shape[0], chip // 2
     for row in range(rows):
         y = row_in_image(row, chip, gap, y_first, y_step)

@@ -1,4 +1,4 @@
-"""EIGER packets: 4096 bytes of pixels after the slsDetector header."""
+"""EIGER packets: 4096 bytes of pixels behind the slsDetector header."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ QUARTER_PIXELS = 512 * 256
 
 
 def eiger_layout(bit_depth: int) -> PacketLayout:
-    """Return the layout: a unit is a packet, and frames of 4, 8, 16, 32 bits have 16, 32, 64, 128 of them."""
+    """Return the packet layout; a unit is a packet, and frames of 4, 8, 16 or 32 bits have 16, 32, 64 or 128 units."""
     return PacketLayout(
         header_bytes=sls.SLS_HEADER.itemsize,
         unit_bytes=PAYLOAD_BYTES,
@@ -35,7 +35,7 @@ def eiger_layout(bit_depth: int) -> PacketLayout:
 def eiger_packets(
     module: int, frame_number: int, raw: NDArray[Any], bit_depth: int, timestamp: int
 ) -> NDArray[np.uint8]:
-    """Return the datagrams of one quarter, (n_packets, 4144); a board serves two ports, as on a real detector."""
+    """Return the datagrams of one quarter, (n_packets, 4144); one board sends two quarters, as in a real detector."""
     return sls.sls_packets(
         packed_pixels(raw, bit_depth),
         PAYLOAD_BYTES,
@@ -49,7 +49,7 @@ def eiger_packets(
 
 
 def packed_pixels(raw: NDArray[Any], bit_depth: int) -> NDArray[np.uint8]:
-    """Return pixels as they lie in the packets: 4-bit ones two a byte, the low nibble first."""
+    """Return pixels as they lie in the packets; 4-bit pixels are packed two per byte, low nibble first."""
     if bit_depth == 4:
         return raw[:, 0::2] & np.uint8(15) | raw[:, 1::2] << np.uint8(4)
     return np.ascontiguousarray(raw, f"<u{bit_depth // 8}").view(np.uint8)

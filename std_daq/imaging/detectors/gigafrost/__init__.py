@@ -1,4 +1,4 @@
-"""GIGAFROST: four quadrants, each on two links, 12-bit pixels packed in rows."""
+"""GIGAFROST: four quadrants with two links each, and rows of packed 12-bit pixels."""
 
 from std_daq.imaging.detectors.gigafrost.detector import Gigafrost, GigafrostOptions
 

@@ -1,4 +1,4 @@
-"""GigafrostConverter: packed rows unpacked into the image."""
+"""GigafrostConverter: unpacks rows of pixels into the image."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from std_daq.imaging.detectors.interface import CalibrationFile
 
 
 class GigafrostConverter:
-    """Unpacks and places rows; see `std_daq.imaging.detectors.interface.FrameConverter`.
+    """Converter that unpacks and places rows; see `std_daq.imaging.detectors.interface.FrameConverter`.
 
     Parameters
     ----------
     places
-        Where the rows of each module lie in the image.
+        Place of each module's rows in the image.
     deactivated
         Modules that are off.
     fill_value
@@ -55,4 +55,4 @@ class GigafrostConverter:
         """Do nothing: every pixel belongs to a module."""
 
     def reload(self) -> None:
-        """Return None: there are no files."""
+        """Return None, because a GIGAFROST has no calibration files."""

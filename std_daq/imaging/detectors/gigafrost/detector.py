@@ -1,4 +1,4 @@
-"""Gigafrost: what the platform asks of a detector, answered for GIGAFROST."""
+"""Gigafrost: the detector interface for GIGAFROST."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,14 +32,15 @@ class GigafrostOptions(BaseModel):
 
 
 class Gigafrost:
-    """A GIGAFROST camera, of any region of interest.
+    """A GIGAFROST camera with any region of interest.
 
     Parameters
     ----------
     config
-        ``n_modules`` is 8: module ``2 * quadrant + link``. Ports i and i + 8 carry alternate images of module i.
-        Where modules lie follows from the size of the image; ``module_positions`` are not needed.
-        ``bit_depth`` is 12 as the camera sends, or 16 as pixels are delivered; both mean the same.
+        Configuration of the detector. ``n_modules`` is 8; a module is a link of a quadrant, with the number
+        ``2 * quadrant + link``. Ports i and i + 8 carry alternate images of module i. The places of the modules follow
+        from the size of the image, without ``module_positions``. ``bit_depth`` is 12, as the camera sends pixels, or
+        16, as they are delivered; both values mean the same.
     """
 
     Options: ClassVar[type[BaseModel]] = GigafrostOptions
@@ -69,11 +70,11 @@ class Gigafrost:
         self.fill_value = fill_value(config, self.image_dtype)
 
     def module_of_port(self, port: int) -> int:
-        """Return the module of a port."""
+        """Return the module that sends to a port."""
         return port % N_MODULES
 
     def packet_layout(self, module: int) -> PacketLayout:
-        """Return how a module's packets look: each is checked for its quadrant and link."""
+        """Return the layout of a module's packets, with a check of their quadrant and link."""
         return gigafrost_layout(module, self.raw_module_shape())
 
     def converter(self) -> "GigafrostConverter":
@@ -83,14 +84,14 @@ class Gigafrost:
         return GigafrostConverter(self.places, self.config.deactivate, self.fill_value)
 
     def pixel_mask(self) -> NDArray[np.uint32]:
-        """Return the mask of modules that are off."""
+        """Return the mask, in which modules that are off are marked."""
         mask = np.zeros(self.config.image_shape, np.uint32)
         for module in self.config.deactivate:
             self.places[module].view(mask)[:] = MaskBit.DEAD
         return mask
 
     def raw_module_shape(self) -> tuple[int, int]:
-        """Return rows and columns of a module: a quarter of the image's height, half of its width."""
+        """Return the rows and columns of a module: a quarter of the image's height and half of its width."""
         return self.places[0].height, self.places[0].width
 
     def packets(
@@ -103,12 +104,12 @@ class Gigafrost:
         timestamp: int,
         daq_rec: int = 0,
     ) -> SimulatedFrame:
-        """Return the packets of one module; even frames go to port ``module``, odd ones to ``module + 8``."""
+        """Return the packets of one module; even frames go to port ``module``, odd frames to port ``module + 8``."""
         packets, lengths = gigafrost_packets(module, frame_number, raw, timestamp=timestamp, daq_rec=daq_rec)
         return SimulatedFrame(port=module + N_MODULES * (frame_number % 2), packets=packets, lengths=lengths)
 
     def simulated_frames(self, pattern: str, seed: int) -> Iterator[NDArray[Any]]:
-        """Yield raw pixels: ``photons`` are 20 ADU each, ``counter`` and ``gradient`` wrap at 12 bits."""
+        """Yield raw pixels: a photon gives 20 ADU; ``counter`` and ``gradient`` wrap around at 12 bits."""
         shape = (N_MODULES, *self.raw_module_shape())
         largest = np.uint32(LARGEST_PIXEL)
         if pattern == "counter":

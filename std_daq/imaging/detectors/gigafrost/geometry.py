@@ -1,4 +1,4 @@
-"""How the rows of GIGAFROST's quadrants and links lie in the image."""
+"""Places of the rows of GIGAFROST's quadrants and links in the image."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,7 +12,8 @@ from std_daq.imaging.config.model import DetectorConfig
 
 N_MODULES = 8
 LARGEST_EDGE = 2016
-# Packets may end with 36 bytes of padding, which have to be told from a row: 24 pixels of a quadrant are 36 bytes.
+# A packet may end with 36 bytes of padding, and a row must be longer than that, so that padding is not mistaken for a
+# row. 36 bytes are 24 pixels of a quadrant, an image 48 pixels wide; the next multiple of 4 is 52.
 SMALLEST_WIDTH = 52
 
 
@@ -27,16 +28,16 @@ class Quadrant(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class LinkRows:
-    """Where the rows of one module, a quadrant's link, lie in the image.
+    """Place of a module's rows in the image; a module is a link of a quadrant.
 
     Parameters
     ----------
     y_first
-        Row of the image that holds the module's row 0.
+        Row of the image that holds row 0 of the module.
     y_step
-        2 or -2: the other link has the rows in between. Rows go from the middle line outwards.
+        2 or -2, as the rows in between belong to the other link. Rows count from the middle of the image outwards.
     left, width, height
-        First column in the image; pixels of a row; rows.
+        First column in the image, number of pixels in a row, number of rows.
     """
 
     y_first: int
@@ -46,7 +47,7 @@ class LinkRows:
     height: int
 
     def view(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Return the module's pixels of an image, row 0 first, (height, width)."""
+        """Return a view of the module's pixels in an image, row 0 first, (height, width)."""
         rows = self.y_first + self.y_step * np.arange(self.height)
         return image[min(rows[0], rows[-1]) : max(rows[0], rows[-1]) + 1 : 2, self.left : self.left + self.width][
             :: 1 if self.y_step > 0 else -1
@@ -54,7 +55,7 @@ class LinkRows:
 
 
 def quadrant_and_link(module: int) -> tuple[Quadrant, int]:
-    """Return the quadrant and link of a module."""
+    """Return the quadrant and the link of a module."""
     return Quadrant(module // 2), module % 2
 
 
@@ -74,7 +75,7 @@ def link_rows(module: int, image_shape: tuple[int, int]) -> LinkRows:
 
 
 def check_geometry(config: DetectorConfig) -> None:
-    """Check the numbers that the image is cut by; raises ConfigError."""
+    """Check the number of modules and the size of the image; raises ConfigError."""
     if config.n_modules != N_MODULES:
         raise ConfigError(
             "a GIGAFROST has four quadrants with two links each",
@@ -92,7 +93,7 @@ def check_geometry(config: DetectorConfig) -> None:
             )
     if config.image_pixel_width < SMALLEST_WIDTH:
         raise ConfigError(
-            "rows are not longer than the padding of packets",
+            "rows must be longer than the padding of packets",
             key="image_pixel_width",
             value=config.image_pixel_width,
             remedy=f"give at least {SMALLEST_WIDTH}",

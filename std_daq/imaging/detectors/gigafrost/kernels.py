@@ -1,4 +1,4 @@
-"""The kernel that unpacks GIGAFROST's 12-bit pixels straight into the rows of the image."""
+"""The kernel that unpacks GIGAFROST's 12-bit pixels directly into the rows of the image."""
 
 import numpy as np
 from numba import int64, types, uint8, uint16, void
@@ -20,16 +20,16 @@ def unpack_rows(
     left: int,
     fill: int,
 ) -> None:
-    """Unpack the rows of one module; three bytes hold two pixels, the first one's low bits first.
+    """Unpack the rows of one module; three bytes hold two pixels, beginning with the low bits of the first pixel.
 
     Parameters
     ----------
     packed
-        (rows, columns * 3 / 2), C-contiguous.
+        Packed pixels, (rows, columns * 3 / 2), C-contiguous.
     received
         Bitmap of the rows that arrived.
     image
-        (height, width); row i of the module goes to row ``y_first + i * y_step``, from column ``left`` on.
+        Image, (height, width). Row i of the module goes to row ``y_first + i * y_step``, from column ``left`` on.
     """
     rows, n_pairs = packed.shape[0], packed.shape[1] // 3
     for row in range(rows):
@@ -41,7 +41,8 @@ def unpack_rows(
             low = np.uint16(packed[index(row), index(3 * i)])
             middle = packed[index(row), index(3 * i + 1)]
             high = np.uint16(packed[index(row), index(3 * i + 2)])
-            # Each step is cut to its width: numba takes 64 bits for any integer, and a vector then holds a quarter.
+            # Each step is cut to 8 or 16 bits: numba would compute with 64 bits, and a vector of 64-bit numbers holds
+            # only a quarter as many pixels.
             low_of_middle = np.uint16(middle & np.uint8(15))
             image[index(y), index(left + 2 * i)] = np.uint16(low | np.uint16(low_of_middle << np.uint16(8)))
             high_of_middle = np.uint16(middle >> np.uint8(4))

@@ -1,4 +1,4 @@
-"""GIGAFROST packets: a 32-byte header, then as many rows of packed 12-bit pixels as the camera likes."""
+"""GIGAFROST packets: a 32-byte header, then rows of packed 12-bit pixels, whose number the camera chooses."""
 
 from typing import Any
 
@@ -35,19 +35,20 @@ CORRECTION_MODE = 5
 
 
 def row_bytes(module_width: int) -> int:
-    """Return the bytes of a row of 12-bit pixels."""
+    """Return the length of a row of 12-bit pixels, in bytes."""
     return module_width * 3 // 2
 
 
 def gigafrost_layout(module: int, module_shape: tuple[int, int]) -> PacketLayout:
     """Return the layout of one module's packets.
 
-    A unit is a row: how many rows a packet has follows from its length, since published formulas disagree.
+    A unit is a row. The number of rows in a packet is computed from the packet's length, because the published formulas
+    for it disagree.
 
     Parameters
     ----------
     module_shape
-        Rows and columns of a module.
+        Number of rows and columns of a module.
     """
     height, width = module_shape
     return PacketLayout(
@@ -69,9 +70,9 @@ def gigafrost_layout(module: int, module_shape: tuple[int, int]) -> PacketLayout
 
 
 def rows_per_packet(module_shape: tuple[int, int]) -> int:
-    """Return how many rows the camera puts into a packet, as far as is known: for simulated packets only.
+    """Return the number of rows that the camera puts into a packet, as far as it is known; for simulation only.
 
-    Matches the camera's packets for images of 2016 x 2016, 528 x 280 and 480 x 128 pixels.
+    The result agrees with the camera's packets for images of 2016 x 2016, 528 x 280 and 480 x 128 pixels.
     """
     height, width = module_shape
     n_blocks = width // 12
@@ -112,7 +113,7 @@ def gigafrost_packets(
 
 
 def packed_pixels(raw: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return pixels packed two in three bytes, (rows, columns * 3 / 2)."""
+    """Return pixels packed two per three bytes, (rows, columns * 3 / 2)."""
     even, odd = raw[:, 0::2].astype(np.uint16), raw[:, 1::2].astype(np.uint16)
     packed = np.empty((*even.shape, 3), np.uint8)
     packed[..., 0] = even & 0xFF

@@ -1,4 +1,4 @@
-"""JUNGFRAU: modules of 1024 x 512 pixels with three gain stages, raw or corrected to energies or photons."""
+"""JUNGFRAU: modules of 1024 x 512 pixels with three gain stages; raw pixels, energies or photons."""
 
 from std_daq.imaging.detectors.jungfrau.detector import Jungfrau
 from std_daq.imaging.detectors.jungfrau.options import JungfrauOptions

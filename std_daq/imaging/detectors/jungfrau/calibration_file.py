@@ -1,4 +1,4 @@
-"""Reading HDF5 calibration files: shapes, types and what is wrong with them, in words."""
+"""Reading of HDF5 calibration files, with checks of shapes and types."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ HASH_BLOCK_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class FileStamp:
-    """What tells that a file was changed or replaced."""
+    """Time, size and inode of a file, from which a change or replacement of the file is recognised."""
 
     path: Path
     mtime_ns: int
@@ -24,7 +24,7 @@ class FileStamp:
 
     @classmethod
     def of(cls, path: Path, role: str) -> "FileStamp":
-        """Look at a file; raises CalibrationError where there is none."""
+        """Return the stamp of a file; raises CalibrationError if the file cannot be read."""
         try:
             stat = path.stat()
         except OSError as error:
@@ -38,12 +38,12 @@ class FileStamp:
 
 @contextmanager
 def open_calibration(path: Path, role: str) -> Iterator[tuple[Any, CalibrationFile, FileStamp]]:
-    """Open a file for reading and yield its HDF5 root, its checksum, and its stamp.
+    """Open a file for reading; yield its HDF5 root, its checksum and its stamp.
 
     Raises
     ------
     CalibrationError
-        Where the file is missing or no HDF5 file, or was changed while it was read.
+        The file is missing, is not an HDF5 file, or was changed while it was read.
     """
     import h5py
     import hdf5plugin  # noqa: F401 - registers the filters that files may be compressed with
@@ -65,12 +65,12 @@ def open_calibration(path: Path, role: str) -> Iterator[tuple[Any, CalibrationFi
 
 
 def dataset(file: Any, name: str, shapes: list[tuple[int, ...]], kinds: str, path: Path) -> Any:
-    """Return a dataset whose shape is one of ``shapes`` and whose type is of one of numpy's ``kinds``.
+    """Return a dataset, whose shape must be one of ``shapes`` and whose type one of numpy's ``kinds``.
 
     Raises
     ------
     CalibrationError
-        With dataset, shape found and shapes expected.
+        The dataset is missing or does not fit. The message names the dataset, what was found and what was expected.
     """
     import h5py
 
@@ -82,7 +82,7 @@ def dataset(file: Any, name: str, shapes: list[tuple[int, ...]], kinds: str, pat
         expected = " or ".join(map(str, shapes))
         raise CalibrationError(f"the shape is {found.shape}", file=path, key=name, remedy=f"expected {expected}")
     if found.dtype.kind not in kinds:
-        raise CalibrationError(f"the type {found.dtype} holds no such numbers", file=path, key=name)
+        raise CalibrationError(f"the type {found.dtype} cannot be used for these numbers", file=path, key=name)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Converters of JUNGFRAU frames: raw, energies, photons."""
+"""Converters of JUNGFRAU frames to raw pixels, energies or photons."""
 
 from typing import Any
 
@@ -20,18 +20,18 @@ HIGH_GAIN_BIT = 1
 
 
 class JungfrauConverter:
-    """Places raw pixels; see `std_daq.imaging.detectors.interface.FrameConverter`.
+    """Converter that places raw pixels; see `std_daq.imaging.detectors.interface.FrameConverter`.
 
     Parameters
     ----------
     config
-        The detector's configuration.
+        Configuration of the detector.
     options
-        Its ``detector`` section.
+        The ``detector`` section of the configuration.
     placements
-        Where the modules lie.
+        Placement of each module in the image.
     fill
-        Value of pixels that did not arrive, of the image's type.
+        Value of pixels that did not arrive, in the type of the image.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class JungfrauConverter:
 
     @property
     def calibration(self) -> tuple[CalibrationFile, ...]:
-        """The files whose contents are applied: none."""
+        """The files whose contents are applied: none for raw pixels."""
         return ()
 
     def convert(
@@ -70,11 +70,11 @@ class JungfrauConverter:
         self._filled.fill(self._placements[module].view(image), self._fill)
 
     def fill_gaps(self, image: NDArray[Any]) -> None:
-        """Write the fill value to the pixels of no module, and between the chips where the gaps are kept."""
+        """Write the fill value to pixels that belong to no module, and to the gaps between chips if they are kept."""
         image[self._gaps] = self._fill
 
     def reload(self) -> "JungfrauConverter | None":
-        """Return None: there are no files."""
+        """Return None, because raw pixels need no calibration files."""
         return None
 
     def _compile(self) -> None:
@@ -86,7 +86,7 @@ class JungfrauConverter:
         module: int,  # noqa: ARG002 - all modules are alike
         raw: NDArray[np.uint16],
         received: NDArray[np.uint64],
-        daq_rec: int,  # noqa: ARG002 - raw pixels are the same in high gain
+        daq_rec: int,  # noqa: ARG002 - raw pixels are placed in the same way in high gain
         image: NDArray[Any],
         steps: tuple[int, int, int, int],
     ) -> None:
@@ -95,23 +95,25 @@ class JungfrauConverter:
 
 
 class CorrectingConverter(JungfrauConverter):
-    """Converts to energies (float32) or photons (int32).
+    """Converter to energies (float32) or photons (int32).
 
-    In detail: a pixel's energy in keV is ``(float32(adc) - pedestal) * float32(1 / gain)`` of its gain stage, computed
-    in float32; photons are that divided by ``factor``, rounded half to even, limited to int32. Gain code 2, masked
-    pixels, and frames in high gain where the files have no planes for it give the fill value. A saturated
-    pixel (0xC000, or 0x3FFF in high gain) keeps its value, the largest that it can have: it shows as an overload,
-    whereas the fill value would read as no signal.
+    The energy of a pixel in keV is ``(float32(adc) - pedestal) * float32(1 / gain)``, computed in float32, with the
+    pedestal and gain of the pixel's gain stage. The number of photons is the energy divided by ``factor``, rounded half
+    to even and limited to int32.
+
+    A pixel gets the fill value if its gain code is 2, if it is masked, or if the frame was taken in high gain and the
+    files have no planes for high gain. A saturated pixel (0xC000, or 0x3FFF in high gain) is converted like any other.
+    Its energy is the largest that it can have and shows the overload, whereas the fill value would look like no signal.
 
     Parameters
     ----------
     tables
-        The loaded files, by default read now.
+        Contents of the calibration files; by default the files are read now.
 
     Raises
     ------
     CalibrationError
-        Where the files do not fit.
+        A calibration file does not fit the detector.
     """
 
     def __init__(
@@ -133,7 +135,7 @@ class CorrectingConverter(JungfrauConverter):
         return self._tables.files
 
     def reload(self) -> "CorrectingConverter | None":
-        """Return a converter with the files as they are now, or None where none has changed."""
+        """Return a converter that has read the present files; None if no file has changed."""
         if self._tables.is_current():
             return None
         return CorrectingConverter(self._config, self._options, self._placements, self._fill)
@@ -175,7 +177,7 @@ class CorrectingConverter(JungfrauConverter):
 def _for_kernels(
     tables: tuple[NDArray[np.float32], ...] | None,
 ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]] | None:
-    """Return for each module the numbers of code 0 alone, and those of all codes, as the kernels take them."""
+    """Return for each module the table of code 0 and the table of all codes, in the layout of the kernels."""
     if tables is None:
         return None
     blocks = (table[:, :, 0].reshape(ROWS, -1, BLOCK, 2).swapaxes(2, 3) for table in tables)

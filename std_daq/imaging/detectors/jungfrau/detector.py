@@ -1,4 +1,4 @@
-"""Jungfrau: what the platform asks of a detector, answered for JUNGFRAU."""
+"""Jungfrau: the detector interface for JUNGFRAU."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -33,13 +33,13 @@ IMAGE_DTYPES: dict[str, np.dtype[Any]] = {
 
 
 class Jungfrau:
-    """A JUNGFRAU of any number of modules.
+    """A JUNGFRAU with any number of modules.
 
     Parameters
     ----------
     config
-        ``bit_depth`` is 16. The ``module_positions`` tell whether modules are placed with the gaps between their chips
-        (1030 x 514 pixels) or without (1024 x 512).
+        Configuration of the detector. ``bit_depth`` is 16. The sizes in ``module_positions`` decide whether modules are
+        placed with the gaps between their chips (1030 x 514 pixels) or without (1024 x 512 pixels).
     """
 
     Options: ClassVar[type[BaseModel]] = JungfrauOptions
@@ -74,24 +74,25 @@ class Jungfrau:
         self.fill_value = fill_value(config, self.image_dtype)
 
     def module_of_port(self, port: int) -> int:
-        """Return the module of a port."""
+        """Return the module that sends to a port."""
         return port
 
     def packet_layout(self, module: int) -> PacketLayout:  # noqa: ARG002 - all modules are alike
-        """Return how packets look."""
+        """Return the layout of the packets."""
         return jungfrau_layout(self.config.image_id)
 
     def converter(self) -> "JungfrauConverter":
-        """Load pedestals, gains and mask where they are needed; raises CalibrationError."""
+        """Return the converter; it loads pedestals, gains and mask if it needs them; raises CalibrationError."""
         from std_daq.imaging.detectors.jungfrau.converter import CorrectingConverter, JungfrauConverter
 
         kind = JungfrauConverter if self.options.conversion == "raw" else CorrectingConverter
         return kind(self.config, self.options, self.placements, self.fill_value)
 
     def pixel_mask(self) -> NDArray[np.uint32]:
-        """Return the mask: gaps, modules that are off, and bad pixels of the mask file.
+        """Return the mask, in which gaps, modules that are off, and bad pixels of the mask file are marked.
 
-        Gap pixels that hold values (``double_pixels``) are virtual ones, with the bits of the pixel that they repeat.
+        With ``double_pixels`` other than ``keep``, gap pixels hold values. They are then marked as virtual, and have
+        also the bits of the neighbour whose value they repeat.
         """
         from std_daq.imaging.detectors.jungfrau.tables import load_mask
 
@@ -121,9 +122,11 @@ class Jungfrau:
     def simulated_frames(self, pattern: str, seed: int) -> Iterator[NDArray[Any]]:
         """Yield raw pixels.
 
-        ``photons`` switch gains as the detector does, with the configured pedestals and gains where there are any;
-        ``counter`` uses all valid gain codes, ``gradient`` only stage 0; ``dark`` is ``dark_g0``; ``dark_g0`` to
-        ``dark_g2`` are dark images in forced gain and ``pedestal`` takes 100 of each in turn.
+        - ``photons``: pixels switch gains as in the detector, with the configured pedestals and gains if there are any.
+        - ``counter``: all valid gain codes occur.
+        - ``gradient``: all pixels are in gain stage 0.
+        - ``dark_g0``, ``dark_g1``, ``dark_g2``: dark images in forced gain; ``dark`` is the same as ``dark_g0``.
+        - ``pedestal``: 100 dark images of each gain stage in turn.
         """
         from std_daq.imaging.detectors.jungfrau.simulation import (
             GAIN_CODES,
@@ -169,7 +172,7 @@ class Jungfrau:
         return STAGE_NAMES if with_high_gain else STAGE_NAMES[:HIGH_GAIN_STAGE]
 
     def pedestal_run(self, *, n_skipped: int) -> "JungfrauPedestalRun":
-        """Begin a pedestal run."""
+        """Start a pedestal run."""
         from std_daq.imaging.detectors.jungfrau.pedestal_run import JungfrauPedestalRun
 
         return JungfrauPedestalRun(self.config, n_skipped)

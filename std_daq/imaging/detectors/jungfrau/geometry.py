@@ -1,4 +1,4 @@
-"""A JUNGFRAU module: 4 x 2 chips of 256 x 256 pixels, in the image with gaps or without."""
+"""Geometry of a JUNGFRAU module: 4 x 2 chips of 256 x 256 pixels, placed in the image with or without gaps."""
 
 from typing import Any
 
@@ -11,17 +11,17 @@ CHIP = 256
 WITHOUT_GAPS = ChipGrid(ROWS, COLUMNS, chip=CHIP, gap=0)
 WITH_GAPS = ChipGrid(ROWS, COLUMNS, chip=CHIP, gap=2)
 MODULE_SIZES = (WITHOUT_GAPS.size, WITH_GAPS.size)
-# A module whose gap pixels hold values, too: nothing of its rectangle is a gap.
+# For a module whose gap pixels hold values: no pixel of its rectangle counts as a gap.
 WHOLE_RECTANGLE = ChipGrid(*WITH_GAPS.size, chip=max(WITH_GAPS.size), gap=0)
 
 
 def grid_of(placement: Placement) -> ChipGrid:
-    """Return how chips lie in a module of this size."""
+    """Return the grid of chips for a module of this size."""
     return WITH_GAPS if (placement.height, placement.width) == WITH_GAPS.size else WITHOUT_GAPS
 
 
 def copy_into_gaps(rectangle: NDArray[Any]) -> None:
-    """Repeat the chips' inner edges in the gap pixels beside them; of a module with gaps, (514, 1030)."""
+    """Copy the pixels at the inner edges of chips into the gap pixels beside them; the module is (514, 1030)."""
     for axis_first in (rectangle.T, rectangle):
         for edge in range(CHIP - 1, len(axis_first) - 3, CHIP + 2):
             axis_first[edge + 1] = axis_first[edge]

@@ -1,15 +1,15 @@
-"""Kernels that turn raw JUNGFRAU pixels into energies or photons, straight into the image.
+"""Kernels that convert raw JUNGFRAU pixels to energies or photons and write them directly into the image.
 
-A raw pixel is a gain code (bits 14-15) and an ADC value (bits 0-13). Its energy is
-``(float32(adc) - pedestal) * inverse_gain``, in float32 and in this order. Where there is no valid energy (code 2,
-which does not exist, and masked pixels) the table holds NaN, and the pixel gets the fill value.
+A raw pixel consists of a gain code (bits 14-15) and an ADC value (bits 0-13). Its energy is
+``(float32(adc) - pedestal) * inverse_gain``, computed in float32 and in this order. If there is no valid energy, the
+table holds NaN and the pixel gets the fill value. This is so for code 2, which does not exist, and for masked pixels.
 
-The tables are far larger than the caches, so the time goes with the bytes read from them. Nearly all pixels have code
-0: each stretch of a row is first corrected as if all had, with pedestals and inverse gains of that code alone, in
-vector instructions (8 bytes of tables a pixel). Only where another code was seen are those pixels done again, from the
-table that holds all four codes of a pixel side by side (32 bytes).
+The tables are far larger than the caches, so the time is proportional to the bytes read from them. Nearly all pixels
+have code 0. Therefore each stretch of a row is first corrected as if all its pixels had code 0, from a table of this
+code alone: 8 bytes per pixel, in vector instructions. If some pixels of the stretch have another code, they are
+corrected again, from a table with all four codes of a pixel side by side: 32 bytes per pixel.
 
-Placing is as in `std_daq.imaging.detectors.kernels`.
+Pixels are placed as in `std_daq.imaging.detectors.kernels`.
 """
 
 from typing import Any
@@ -23,12 +23,13 @@ from std_daq.native.jit import kernel, njit
 
 N_CODES = 4
 NUMBERS_PER_PIXEL = 2 * N_CODES
-# Pixels whose pedestals of code 0 lie side by side, before their inverse gains.
+# Length of a block in the table of code 0: the pedestals of 64 pixels, then the inverse gains of these pixels.
 BLOCK = 64
-# Pixels of a stretch with another code that are done one by one.
+# Up to this number of pixels with another code in a stretch are corrected one by one; if there are more, the whole
+# stretch is.
 FEW = 8
 LARGEST_ADC = np.uint16(0x3FFF)
-# The float32 values nearest to the limits of int32 that convert back without overflow.
+# The largest and the smallest float32 that convert to int32 without overflow.
 LARGEST_COUNTS = np.float32(2**31 - 128)
 SMALLEST_COUNTS = np.float32(-(2**31))
 
@@ -44,7 +45,7 @@ def _energy(raw: Any, pedestal: Any, inverse_gain: Any) -> Any:
 
 @njit(inline="always")
 def pixel_energy(raw: Any, table: NDArray[np.float32], row: int, column: int) -> Any:
-    """Return the energy of a pixel in keV from the table of all codes, NaN where it has none."""
+    """Return the energy of a pixel in keV from the table of all codes; NaN if it has no valid energy."""
     at = column * NUMBERS_PER_PIXEL + 2 * np.int64(raw >> np.uint16(14))
     return _energy(raw, table[index(row), index(at)], table[index(row), index(at + 1)])
 
@@ -64,13 +65,13 @@ def _correct_stretch(
     raw: Any, row: Any, first: Any, n: Any, code_0: Any, block: Any, table: Any, factor: Any, image: Any, y: Any,
     x: Any, fill: Any, as_pixel: Any,
 ) -> None:  # fmt: skip
-    """Correct the ``n`` pixels of a row from column ``first`` on, which lie in one block of ``code_0``."""
+    """Correct ``n`` pixels of a row from column ``first`` on; all of them lie in the same block of ``code_0``."""
     pedestal = first + first // BLOCK * block
     inverse_gain = pedestal + block
     n_others = np.uint16(0)
     for i in range(n):
         pixel = raw[index(row), index(first + i)]
-        n_others = np.uint16(n_others + np.uint16(pixel > LARGEST_ADC))  # stays 16 bits wide, as the pixels
+        n_others = np.uint16(n_others + np.uint16(pixel > LARGEST_ADC))  # stays 16 bits wide, like the pixels
         energy = _energy(pixel, code_0[index(row), index(pedestal + i)], code_0[index(row), index(inverse_gain + i)])
         image[index(y), index(x + i)] = as_pixel(energy, factor, fill)
     if n_others > FEW:
@@ -138,12 +139,13 @@ def correct_to_energy(
     Parameters
     ----------
     raw
-        (rows, columns), C-contiguous; chips are as wide as some blocks of ``code_0``, or a part of one.
+        Raw pixels, (rows, columns), C-contiguous. The width of a chip is a multiple of a block of ``code_0``, or a
+        block is a multiple of it.
     code_0
-        (rows, 2 * columns): the pedestals of code 0 of `BLOCK` pixels, or of a row where that is shorter, their
-        inverse gains, those of the next block, and so on.
+        Table of code 0, (rows, 2 * columns), in blocks of `BLOCK` pixels, or of a whole row if that is shorter: the
+        pedestals of the block's pixels, then their inverse gains.
     table
-        (rows, columns * 8): pedestal and inverse gain of the four codes of each pixel.
+        Table of all codes, (rows, columns * 8): pedestal and inverse gain for each of the four codes of a pixel.
     """
     _correct(
         raw, received, rows_per_unit, chip, gap, code_0, table, None, image, y_first, x_first, y_step, x_step, fill,
@@ -153,7 +155,7 @@ def correct_to_energy(
 
 @kernel(
     void(_RAW, BITMAP, *_NUMBERS[:3], _TABLE, _TABLE, float32, int32[:, ::1], *_NUMBERS, int32),
-    error_model="numpy",  # Python's would look for a factor of 0 at each pixel, and no vector code would come of it
+    error_model="numpy",  # Python's would check each pixel for a factor of 0, which prevents vector code
 )
 def correct_to_counts(
     raw: NDArray[np.uint16],
@@ -171,7 +173,7 @@ def correct_to_counts(
     x_step: int,
     fill: int,
 ) -> None:
-    """Write photons: as `correct_to_energy`, divided by ``factor`` and rounded half to even, limited to int32."""
+    """Write photons: energies as in `correct_to_energy`, divided by ``factor``, rounded half to even, within int32."""
     _correct(
         raw, received, rows_per_unit, chip, gap, code_0, table, factor, image, y_first, x_first, y_step, x_step, fill,
         _as_photons,
@@ -182,7 +184,7 @@ def correct_to_counts(
 def _spread(image: NDArray[Any], y: int, x: int, y_gap: int, x_gap: int, is_shared: bool, fill: Any) -> None:
     value = image[y, x]
     if is_shared and value != fill:
-        image[y_gap, x_gap] = value / 2  # integers are cut towards zero
+        image[y_gap, x_gap] = value / 2  # integers are rounded towards zero
         image[y, x] = value - image[y_gap, x_gap]
     else:
         image[y_gap, x_gap] = value
@@ -199,17 +201,18 @@ def spread_double_pixels(
     is_shared: bool,
     fill: Any,
 ) -> None:
-    """Give the gap pixels of a module of 4 x 2 chips, 2 pixels apart, values of the double-size pixels beside them.
+    """Fill the gap pixels of a module from the double-size pixels beside them; its 4 x 2 chips are 2 pixels apart.
 
-    Columns first, then rows, so that a corner, double in both directions, is spread over four pixels. Sums are kept
-    when shared: an odd count leaves the larger part to the real pixel. A value equal to ``fill`` is copied, not shared.
+    Columns are done before rows, so that a pixel at a corner, which is double-size in both directions, is spread over
+    four pixels. Sharing keeps the sum: of an odd count, the real pixel keeps the larger part. A value equal to ``fill``
+    is copied, not shared.
 
     Parameters
     ----------
     image
-        Converted, see above.
+        Image with the converted pixels of the module.
     is_shared
-        Whether the value is divided between both pixels, or copied.
+        Whether the value is divided between both pixels; otherwise it is copied.
     """
     period = chip + 2
     height, width = 2 * period - 2, 4 * period - 2
@@ -228,7 +231,7 @@ def spread_double_pixels(
 
 @kernel(void(_RAW, int64[::1]))
 def count_codes(raw: NDArray[np.uint16], n_pixels: NDArray[np.int64]) -> None:
-    """Count the pixels of each gain code; ``n_pixels`` (4,) is set."""
+    """Count the pixels of each gain code into ``n_pixels``, (4,)."""
     n_pixels[:] = 0
     for row in range(raw.shape[0]):
         for column in range(raw.shape[1]):
@@ -243,7 +246,7 @@ def accumulate(
     squares: NDArray[np.uint64],
     n_samples: NDArray[np.uint32],
 ) -> None:
-    """Add the ADC values, and their squares, of the pixels that have this gain code; all arrays (rows, columns)."""
+    """Add up the ADC values and their squares for pixels with this gain code; all arrays are (rows, columns)."""
     for row in range(raw.shape[0]):
         source, sum_, square, n = raw[row], sums[row], squares[row], n_samples[row]
         for i in range(len(source)):

@@ -39,7 +39,7 @@ class JungfrauOptions(BaseModel):
 
     @property
     def has_mask(self) -> bool:
-        """Whether a file is named that should hold a mask."""
+        """Whether the options name a file that must contain a mask."""
         return self.mask_file is not None or (self.pedestal_file is not None and self.apply_mask)
 
     @model_validator(mode="after")
@@ -51,7 +51,7 @@ class JungfrauOptions(BaseModel):
         if self.conversion != "raw":
             for name in ("pedestal_file", "gain_file"):
                 if getattr(self, name) is None:
-                    raise ValueError(f"conversion '{self.conversion}' needs {name}; give it, or conversion 'raw'")
+                    raise ValueError(f"conversion '{self.conversion}' needs {name}; give the file, or use 'raw'")
         if self.conversion == "counts" and self.factor is None:
             raise ValueError("conversion 'counts' needs factor; give the energy of a photon in keV")
         if self.conversion != "counts" and self.factor is not None:

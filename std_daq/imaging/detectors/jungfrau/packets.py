@@ -1,4 +1,4 @@
-"""JUNGFRAU packets: 8192 bytes, four rows of pixels, after the slsDetector header."""
+"""JUNGFRAU packets: four rows of pixels, 8192 bytes, behind the slsDetector header."""
 
 from typing import Any, Literal
 
@@ -16,12 +16,14 @@ assert ROWS_PER_PACKET * COLUMNS * 2 == PAYLOAD_BYTES  # noqa: S101
 
 
 def jungfrau_layout(image_id: Literal["frame_number", "pulse_id"]) -> PacketLayout:
-    """Return the layout: a frame has 128 packets, each is a unit; packets are grouped by frame number.
+    """Return the packet layout; a frame has 128 packets, each of which is a unit.
+
+    Packets are grouped by frame number, whatever the image id is.
 
     Parameters
     ----------
     image_id
-        What names an image. The pulse id is the bunch id, which the header holds as a double.
+        Number that identifies an image. The pulse id is the bunch id, which the header holds as a double.
     """
     return PacketLayout(
         header_bytes=sls.SLS_HEADER.itemsize,

@@ -1,4 +1,4 @@
-"""Pedestals from dark images in forced gain: exact sums, and which pixels are bad."""
+"""Pedestals and bad pixels from dark images in forced gain; sums are exact integers."""
 
 from dataclasses import dataclass
 
@@ -15,26 +15,27 @@ STAGE_NAMES = ("gain 0", "gain 1", "gain 2", "high gain 0")
 HIGH_GAIN_STAGE = 3
 CODE_OF_STAGE = (*PLANE_OF_CODE, 0)
 HIGH_GAIN_BIT = 1
-# n * sum of squares fits into 64 bits: n^2 * 16383^2 < 2^64.
+# With this number of frames, n * (sum of squares) still fits into 64 bits: n^2 * 16383^2 < 2^64.
 MOST_FRAMES = 262_000
-# Median absolute deviations of a normal distribution in a standard deviation.
+# Standard deviation of a normal distribution, in units of its median absolute deviation.
 MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
 class BadPixelCriteria:
-    """When a pixel is bad; it is when it is in any stage.
+    """Criteria for bad pixels; a pixel is bad if it fulfils one of them in any gain stage.
 
     Parameters
     ----------
     n_sigmas
-        A mean or an rms is an outlier when it is further than this many robust standard deviations (1.4826 times the
-        median absolute deviation) from the median of the module in the stage. A mean that is one makes the pixel dead,
-        an rms above it noisy.
+        Largest distance of a pixel's mean or rms from the median of the module in the stage, in robust standard
+        deviations (1.4826 times the median absolute deviation). If the mean is further away, the pixel is dead. If the
+        rms is further above, the pixel is noisy.
     least_sigma_adu
-        The standard deviation is taken for at least this, so that a very even module loses no good pixels.
+        Smallest value that is used for the standard deviation, in ADU, so that no good pixels of a very even module
+        are lost.
     most_wrong_gain
-        A pixel is dead when a larger fraction of its frames has other gain bits than the forced ones.
+        A pixel is dead if a larger fraction of its frames has gain bits other than the forced ones.
     """
 
     n_sigmas: float = 10.0
@@ -44,19 +45,19 @@ class BadPixelCriteria:
 
 @dataclass(frozen=True, slots=True)
 class PedestalResult:
-    """Pedestals of all modules; planes are the stages 0, 1, 2 and, if taken, high gain 0.
+    """Pedestals of all modules; the planes are the gain stages 0, 1, 2 and, if it was measured, high gain 0.
 
     Parameters
     ----------
     mean, rms
-        In ADU, (3 or 4, n_modules * 512, 1024).
+        Mean and rms of each pixel in ADU, (3 or 4, n_modules * 512, 1024).
     n_samples
-        Frames in which each pixel had the forced gain, of the same shape.
+        Number of frames in which the pixel had the forced gain, of the same shape.
     pixel_mask
-        NXmx bits, (n_modules * 512, 1024); a pixel that was never in the forced gain, is stuck (rms 0), has wrong gain
-        bits or an outlying mean is dead.
+        NXmx bits, (n_modules * 512, 1024). A pixel is dead if it never had the forced gain, is stuck (rms 0), has wrong
+        gain bits too often, or has an outlying mean.
     n_frames
-        Frames of each module and plane, (n_modules, 3 or 4).
+        Number of frames of each module and plane, (n_modules, 3 or 4).
     """
 
     mean: NDArray[np.float32]
@@ -67,22 +68,24 @@ class PedestalResult:
 
 
 class PedestalAccumulator:
-    """Takes dark frames in any order of stages; the gain bits of most pixels tell which stage was forced.
+    """Accumulator of dark frames, in any order of gain stages.
+
+    The gain bits of most pixels show which stage was forced.
 
     Parameters
     ----------
     n_modules
-        Modules of the detector.
+        Number of modules.
     n_skipped
-        Frames of a module that are left out after each change of its stage, while the detector settles.
+        Number of frames of a module that are ignored after each change of its stage, while the detector settles.
     criteria
-        When a pixel is bad.
+        Criteria for bad pixels.
     """
 
     def __init__(self, n_modules: int, n_skipped: int = 0, criteria: BadPixelCriteria | None = None) -> None:
         n_stages = len(STAGE_NAMES)
         shape = (n_modules, n_stages, ROWS, COLUMNS)
-        # Pages of stages that never come are never touched.
+        # Memory of stages that never come is never touched, so the system never allocates it.
         self._sums = np.zeros(shape, np.uint64)
         self._squares = np.zeros(shape, np.uint64)
         self._n_samples = np.zeros(shape, np.uint32)
@@ -93,12 +96,13 @@ class PedestalAccumulator:
         self._n_since_change = [0] * n_modules
 
     def add(self, module: int, raw: NDArray[np.uint16], daq_rec: int = 0) -> int | None:
-        """Add one complete frame (512, 1024) and return its stage, or None where it was left out.
+        """Add one complete frame (512, 1024); return its stage, or None if the frame was ignored.
 
         Parameters
         ----------
         daq_rec
-            The detector's recording word: tells high gain. Frames in forced gain 1 and 2 are the same in both.
+            The detector's recording word, which says whether high gain is on. High gain makes no difference for frames
+            in forced gain 1 and 2.
         """
         stage = self._stage(raw, daq_rec)
         if stage != self._last_stage[module]:
@@ -118,12 +122,12 @@ class PedestalAccumulator:
         return stage
 
     def result(self) -> PedestalResult:
-        """Return pedestals and bad pixels of what was added so far.
+        """Return the pedestals and bad pixels from the frames added so far.
 
         Raises
         ------
         CalibrationError
-            When a module has no frames of a stage, or only some modules have frames in high gain.
+            A module has no frames of a stage, or only some modules have frames in high gain.
         """
         n_planes = len(STAGE_NAMES) if self.n_frames[:, HIGH_GAIN_STAGE].any() else HIGH_GAIN_STAGE
         for stage in range(n_planes):
@@ -157,7 +161,7 @@ class PedestalAccumulator:
     def _mean_and_rms(self, module: int, plane: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         sums, n = self._sums[module, plane], self._n_samples[module, plane].astype(np.uint64)
         divisor = np.maximum(n, np.uint64(1)).astype(np.float64)
-        # In whole numbers: the difference of two large squares would lose its digits in floating point.
+        # Computed in integers: in floating point, the difference of two large numbers would lose its digits.
         variance_n2 = n * self._squares[module, plane] - sums * sums
         return sums / divisor, np.sqrt(variance_n2.astype(np.float64)) / divisor
 
@@ -172,7 +176,7 @@ class PedestalAccumulator:
         return mask
 
     def _deviation(self, values: NDArray[np.float32], n_samples: NDArray[np.uint32]) -> NDArray[np.float64]:
-        """Return how far values are from the median of the pixels that were seen, 1 being the limit."""
+        """Return the distance of values from the median of all pixels with samples; 1 is the limit for a good pixel."""
         seen = values[n_samples > 0].astype(np.float64)
         if not len(seen):
             return np.zeros(values.shape)

@@ -1,4 +1,4 @@
-"""Writing a pedestal file as `std_daq.imaging.detectors.jungfrau.tables` reads it."""
+"""Writing of pedestal files, which `std_daq.imaging.detectors.jungfrau.tables` reads."""
 
 import os
 from pathlib import Path
@@ -14,19 +14,19 @@ def write_pedestal_file(
 ) -> None:
     """Write ``/gains`` (the pedestals), ``/pixel_mask``, ``/rms``, ``/n_samples`` and ``/n_frames``.
 
-    The file appears at once under its name when it is whole, so services that reload it never see a part.
+    The file gets its name only when it is complete, so a service that reloads it never reads an incomplete file.
 
     Parameters
     ----------
     attributes
-        Attributes of the file: where and when it was taken, for instance.
+        Attributes of the file, for example where and when it was measured.
     overwrite
-        Whether a file of this name is replaced.
+        Whether to replace an existing file.
 
     Raises
     ------
     ConfigError
-        When the file exists, or cannot be written.
+        The file exists, or cannot be written.
     """
     import h5py
 
@@ -46,7 +46,7 @@ def write_pedestal_file(
         if overwrite:
             part.replace(path)
         else:
-            # A link, not a rename: it fails where the name was taken in the meantime.
+            # A link, not a rename: a link fails if another file got the name in the meantime.
             path.hardlink_to(part)
     except FileExistsError:
         raise _exists(path) from None

@@ -1,4 +1,4 @@
-"""A pedestal run of a JUNGFRAU: dark frames of the modules that are on, to a pedestal file of all modules."""
+"""A pedestal run of a JUNGFRAU: makes a pedestal file of all modules from dark frames of the modules that are on."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,14 +15,14 @@ from std_daq.imaging.detectors.pixel_mask import MaskBit
 
 
 class JungfrauPedestalRun:
-    """See `std_daq.imaging.detectors.pedestal_run.PedestalRun`.
+    """Pedestal run of a JUNGFRAU; see `std_daq.imaging.detectors.pedestal_run.PedestalRun`.
 
     Parameters
     ----------
     config
-        The detector.
+        Configuration of the detector.
     n_skipped
-        Frames of a module that are left out after each change of its stage.
+        Number of frames of a module that are ignored after each change of its stage.
     """
 
     def __init__(self, config: DetectorConfig, n_skipped: int) -> None:
@@ -32,16 +32,16 @@ class JungfrauPedestalRun:
 
     @property
     def n_frames(self) -> Mapping[str, int]:
-        """Frames taken in each gain stage, of the module that has the fewest."""
+        """Number of frames in each gain stage, for the module with the fewest frames."""
         fewest = self._accumulator.n_frames.min(axis=0).tolist()
         return dict(zip(STAGE_NAMES, fewest, strict=True))
 
     def add(self, module: int, frame: NDArray[np.uint8], daq_rec: int) -> None:
-        """Take one whole frame."""
+        """Add one whole frame."""
         self._accumulator.add(self._modules.index(module), frame.view("<u2").reshape(ROWS, COLUMNS), daq_rec)
 
     def write(self, path: Path, *, attributes: Mapping[str, Any], overwrite: bool) -> str:
-        """Write the file; modules that are off are dead in it."""
+        """Write the file; the pixels of modules that are off are marked as dead."""
         result = self._accumulator.result()
         is_bad = result.pixel_mask != 0
         write_pedestal_file(

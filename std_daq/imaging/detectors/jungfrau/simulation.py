@@ -1,4 +1,4 @@
-"""Raw JUNGFRAU pixels from photons: gain switching, pedestals and noise."""
+"""Simulation of raw JUNGFRAU pixels from photons, with gain switching, pedestals and noise."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from std_daq.imaging.detectors.jungfrau.tables import PLANE_OF_CODE, load_tables
 GAIN_CODES = tuple(PLANE_OF_CODE)
 LARGEST_ADC = 0x3FFF
 SATURATED = 0xC000
-# Plausible figures of a module in the stages 0, 1 and 2, in ADU and ADU/keV.
+# Plausible values of a module in the gain stages 0, 1 and 2: pedestals and noises in ADU, gains in ADU/keV.
 PEDESTALS = (4000.0, 14500.0, 14800.0)
 GAINS = (41.0, -1.43, -0.11)
 NOISES = (4.0, 2.5, 2.0)
@@ -23,16 +23,16 @@ IMAGES_PER_STAGE = 100
 
 
 class JungfrauResponse:
-    """Pedestals and gains of simulated modules: those of the configured files, else plausible ones.
+    """Pedestals and gains of simulated modules: from the configured files, or plausible values.
 
     Parameters
     ----------
     options
-        Where pedestal and gain files are named, they are used.
+        Options of the detector; if they name a pedestal file and a gain file, these are used.
     n_modules
-        Modules of the detector.
+        Number of modules.
     seed
-        Detectors of one seed are the same.
+        Seed of the random numbers; detectors with the same seed are equal.
     """
 
     def __init__(self, options: JungfrauOptions, n_modules: int, seed: int) -> None:
@@ -54,7 +54,10 @@ class JungfrauResponse:
                 self.gains[stage][module][is_good] = 1 / table[:, :, code, 1][is_good]
 
     def raw_from_energy(self, energy: NDArray[np.float32], index: int) -> NDArray[np.uint16]:
-        """Return raw pixels of energies in keV, (n_modules, rows, columns), in the first stage that can hold them."""
+        """Return the raw pixels for energies in keV, (n_modules, rows, columns).
+
+        Each pixel is in the first gain stage that can represent its energy.
+        """
         rng = np.random.default_rng([self._seed, 2, index])
         noise = rng.standard_normal(energy.shape, np.float32)
         raw = np.full(energy.shape, SATURATED, np.uint16)
@@ -74,7 +77,7 @@ class JungfrauResponse:
 
 
 def pedestal_run(stages: list[Iterator[NDArray[Any]]]) -> Iterator[NDArray[Any]]:
-    """Yield 100 images of each stage in turn, without end."""
+    """Yield 100 images of each gain stage in turn, without end."""
     while True:
         for images in stages:
             for _ in range(IMAGES_PER_STAGE):

@@ -1,4 +1,4 @@
-"""Pedestals, gains and masks of a JUNGFRAU, loaded, checked, and laid out for the kernels."""
+"""Pedestals, gains and masks of a JUNGFRAU: loaded, checked, and arranged for the kernels."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from std_daq.imaging.detectors.jungfrau.options import JungfrauOptions
 from std_daq.imaging.detectors.pixel_mask import MaskBit
 
 N_CODES = 4
-# Planes of the files for the gain codes; code 2 does not exist.
+# Plane of the files for each gain code; code 2 does not exist.
 PLANE_OF_CODE = {0: 0, 1: 1, 3: 2}
 PLANE_OF_CODE_IN_HIGH_GAIN = {0: 3, 1: 1, 3: 2}
 MASK_CONVENTION = "NXmx"
@@ -22,18 +22,18 @@ MASK_CONVENTION = "NXmx"
 
 @dataclass(frozen=True, slots=True)
 class CalibrationTables:
-    """What a converter needs.
+    """Contents of the calibration files.
 
     Parameters
     ----------
     by_module
-        For each module (rows, columns, 4 gain codes, 2): pedestal and 1/gain. NaN where a pixel has no valid energy.
+        Pedestal and 1/gain of each module, (rows, columns, 4 gain codes, 2). NaN where a pixel has no valid energy.
     high_gain_by_module
-        The same for frames in high gain; None where the files have no planes for it.
+        The same for frames in high gain; None if the files have no planes for high gain.
     files
         The files that were read.
     stamps
-        How the files looked when they were read.
+        Stamps of the files when they were read.
     """
 
     by_module: tuple[NDArray[np.float32], ...]
@@ -42,7 +42,7 @@ class CalibrationTables:
     stamps: tuple[FileStamp, ...]
 
     def is_current(self) -> bool:
-        """Tell whether the files are still the ones that were read; raises CalibrationError where one is gone."""
+        """Return whether the files are unchanged since they were read; raises CalibrationError if a file is gone."""
         return all(
             FileStamp.of(stamp.path, file.role) == stamp for stamp, file in zip(self.stamps, self.files, strict=True)
         )
@@ -51,13 +51,13 @@ class CalibrationTables:
 def load_tables(options: JungfrauOptions, n_modules: int) -> CalibrationTables:
     """Read and check pedestal, gain and mask files.
 
-    Pixels that the mask calls bad may have any pedestal and gain; all others need finite pedestals and finite gains
-    other than 0.
+    Pixels that are bad in the mask may have any pedestal and gain. All other pixels must have a finite pedestal and a
+    finite gain other than 0.
 
     Raises
     ------
     CalibrationError
-        With file, dataset, and what was found and expected.
+        A file does not fit. The message names the file and dataset, what was found and what was expected.
     """
     if options.pedestal_file is None or options.gain_file is None:
         raise ConfigError("correction needs pedestal_file and gain_file", key="detector")
@@ -89,22 +89,22 @@ def load_tables(options: JungfrauOptions, n_modules: int) -> CalibrationTables:
 
 
 def inverse_gain(gain: NDArray[Any]) -> NDArray[np.float32]:
-    """Return 1/gain, divided in float64 and rounded to float32."""
+    """Return 1/gain, computed in float64 and rounded to float32."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         inverse: NDArray[np.float32] = (1 / gain.astype(np.float64)).astype(np.float32)
     return inverse
 
 
 def load_mask(options: JungfrauOptions, n_modules: int) -> NDArray[np.uint32]:
-    """Return the mask of the modules as NXmx bits, (n_modules, 512, 1024); 0 everywhere where no file has one.
+    """Return the mask of the modules as NXmx bits, (n_modules, 512, 1024); all zeros if no file contains a mask.
 
-    Values are taken as they are where the dataset's attribute ``convention`` is ``NXmx``; elsewhere files only agree
-    that 0 is good, so any other value means a dead pixel.
+    If the attribute ``convention`` of the dataset is ``NXmx``, its values are used unchanged. Other files agree only
+    that 0 is a good pixel; there, any other value means a dead pixel.
 
     Raises
     ------
     CalibrationError
-        Where the file that should hold it does not.
+        The file that must contain the mask does not contain it.
     """
     if not options.has_mask:
         return np.zeros((n_modules, ROWS, COLUMNS), np.uint32)
@@ -116,7 +116,7 @@ def _read_mask(
 ) -> tuple[NDArray[np.uint32], list[tuple[CalibrationFile, FileStamp]]]:
     role, path = ("mask", options.mask_file) if options.mask_file else ("pedestal", options.pedestal_file)
     if path is None:
-        raise ConfigError("no file holds a mask", key="detector.mask_file")
+        raise ConfigError("no file contains a mask", key="detector.mask_file")
     with open_calibration(path, role) as (file, calibration, stamp):
         found = dataset(file, "/pixel_mask", [(n_modules * ROWS, COLUMNS)], "iub", path)
         values = found[:].reshape(n_modules, ROWS, COLUMNS)
@@ -134,7 +134,7 @@ def _shapes(n_planes: tuple[int, ...], n_modules: int) -> list[tuple[int, ...]]:
 def _read_module(
     pedestals: Any, gains: Any, module: int, plane_of_code: dict[int, int], is_bad: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Read one module at a time: the files of a large detector fill gigabytes."""
+    """Read the tables of one module; modules are read one by one, as the files of a large detector fill gigabytes."""
     rows = slice(module * ROWS, (module + 1) * ROWS)
     table = np.full((ROWS, COLUMNS, N_CODES, 2), np.nan, np.float32)
     for code, plane in plane_of_code.items():
@@ -158,5 +158,5 @@ def _check(is_fine: NDArray[np.bool_], found: Any, plane: int, rows: slice) -> N
         file=found.file.filename,
         key=found.name,
         value=float(found[plane, rows.start + row, column]),
-        remedy="mask these pixels in /pixel_mask or mask_file, or mend the file",
+        remedy="mask these pixels in /pixel_mask or mask_file, or correct the file",
     )

@@ -75,7 +75,7 @@ class MixedUpEiger(Eiger):
     [
         (ForgetfulEiger, "without any unit is not filled"),
         (MisnumberedEiger, "the key is not the frame number"),
-        (MixedUpEiger, "sends to the port of another"),
+        (MixedUpEiger, "sends to the port of another module"),
     ],
 )
 def test_detector_that_breaks_a_rule_is_found_out(wrong: type[Eiger], told: str) -> None:
