@@ -1,1 +1,1 @@
-"""Image files: layout, validation, recovery."""
+"""Image files: layout, writing, reading, validation and recovery."""

@@ -1,21 +1,23 @@
-"""Pixels as colours, for people."""
+"""Conversion of pixel values to colours, for pictures that people look at."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Dark blue over green to yellow, even steps of brightness; pixels without a value are grey.
+# From dark blue over green to yellow, in even steps of brightness. Pixels without a value are grey.
 _COLOURS = ((0.0, 68, 1, 84), (0.25, 59, 82, 139), (0.5, 33, 145, 140), (0.75, 94, 201, 98), (1.0, 253, 231, 37))
 _NO_VALUE = (110, 110, 110)
-# Percentiles: a few hot pixels must not leave the rest black, and a few photons must be seen where all else is dark.
+# Percentiles of the pixel values that get the first and the last colour. With the 99th, a few hot pixels do not make
+# all others dark. The higher ones are for images in which nearly all pixels are 0: a few photons must be visible.
 _DARKEST, _BRIGHTEST = 1.0, (99.0, 99.9, 100.0)
 
 
 def colour(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return pixels as colours, (height, width, 3): from the 1st to the 99th percentile of those with a value.
+    """Return pixels as colours, (height, width, 3).
 
-    Where these are the same, to a higher percentile.
+    The colours range from the 1st to the 99th percentile of the pixels that have a value. If these two are equal, the
+    range ends at the 99.9th percentile, or at the largest value.
     """
     has_value = np.isfinite(pixels)
     shown = np.full((*pixels.shape, 3), _NO_VALUE, np.uint8)

@@ -1,12 +1,15 @@
-"""Bitshuffle/LZ4 of whole images as HDF5 filter 32008 stores them, outside HDF5 and without the GIL.
+"""Bitshuffle/LZ4 compression of whole images, in the format of HDF5 filter 32008 but outside HDF5.
 
-A chunk of that filter is ``>QI``, the number of bytes of the image and of a block, followed by the blocks as
-``bshuf_compress_lz4`` makes them. LZ4 is taken from the extension of the ``bitshuffle`` package, or else from the build
-in ``hdf5plugin``; the bit shuffle of elements of 1, 2, 4 and 8 bytes is our own
-(`std_daq.imaging.files.kernels`), that of others the library's. The GIL is released meanwhile, so threads compress in
-parallel, each its own image; the
-library's own threads (OpenMP) are switched off, because they wait for each other spinning, which makes them ten times
-slower than a single one where the cores have other work.
+A chunk of this filter begins with the sizes of the image and of a block in bytes (``>QI``). The blocks follow, in the
+format of ``bshuf_compress_lz4``.
+
+LZ4 comes from the extension module of the ``bitshuffle`` package, or, if that is not installed, from ``hdf5plugin``.
+The bit shuffle of elements of 1, 2, 4 and 8 bytes is compiled here (`std_daq.imaging.files.kernels`); for other sizes
+the library does it.
+
+Compression releases the GIL, so several threads compress in parallel, each its own image. The library's own threads
+(OpenMP) are switched off. They wait for each other in spin loops, and on cores that have other work they are ten times
+slower than a single thread.
 """
 
 import ctypes
@@ -29,7 +32,7 @@ _HEADER = struct.Struct(">QI")
 
 @dataclass(frozen=True, slots=True)
 class _Codec:
-    """Functions of a library that has bitshuffle in it."""
+    """Functions of a library that contains bitshuffle."""
 
     path: Path
     compress: Callable[..., int]
@@ -41,7 +44,7 @@ class _Codec:
 
 
 def _library_candidates() -> list[Path]:
-    """Return the files that have ``bshuf_compress_lz4``, the fastest first."""
+    """Return the library files that may contain ``bshuf_compress_lz4``, the fastest first."""
     candidates: list[Path] = []
     for package, pattern in (("bitshuffle", "ext.*.so"), ("hdf5plugin", "plugins/libh5bshuf.so")):
         spec = importlib.util.find_spec(package)
@@ -51,7 +54,7 @@ def _library_candidates() -> list[Path]:
 
 
 def _load(path: Path) -> _Codec:
-    """Declare the functions of one library; raises OSError or AttributeError if it has not got them."""
+    """Declare the functions of a library; raises OSError or AttributeError if it does not have them."""
     library = ctypes.CDLL(str(path))
     size_t, pointer = ctypes.c_size_t, ctypes.c_void_p
     compress, bound_of = library.bshuf_compress_lz4, library.bshuf_compress_lz4_bound
@@ -59,7 +62,7 @@ def _load(path: Path) -> _Codec:
     compress.argtypes, compress.restype = (pointer, pointer, size_t, size_t, size_t), ctypes.c_int64
     bound_of.argtypes, bound_of.restype = (size_t, size_t, size_t), size_t
     block_size_of.argtypes, block_size_of.restype = (size_t,), size_t
-    # Found in the OpenMP library that this one was linked with, if it was.
+    # The function belongs to the OpenMP library; it is found if this library was linked with OpenMP.
     set_n_threads = getattr(library, "omp_set_num_threads", None)
     lz4 = ctypes.cast(library.LZ4_compress_default, ctypes.c_void_p).value or 0
     return _Codec(path, compress, bound_of, block_size_of, set_n_threads, lz4)
@@ -78,7 +81,7 @@ def _codec() -> _Codec:
 
 
 def library_path() -> Path:
-    """Return the library that compresses.
+    """Return the path of the library that is used.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def compile_for(itemsize: int) -> None:
 
 
 def bound(n_bytes: int, itemsize: int) -> int:
-    """Return how many bytes the chunk of an image of `n_bytes` takes at most."""
+    """Return the largest possible size of the chunk for an image of `n_bytes`, in bytes."""
     codec = _codec()
     size = codec.bound(n_bytes // itemsize, itemsize, codec.default_block_size(itemsize))
     return _HEADER.size + size
@@ -104,29 +107,30 @@ def bound(n_bytes: int, itemsize: int) -> int:
 def compress_into(image: npt.NDArray[np.generic], out: npt.NDArray[np.uint8]) -> int:
     """Compress an image into a buffer, as a chunk that can be written directly.
 
+    Several threads may compress at the same time, each into its own buffer.
+
     Parameters
     ----------
     image
         C-contiguous pixels of any type.
     out
-        C-contiguous bytes, at least `bound` of the image's size; more than one thread may compress at a time,
-        each into its own.
+        C-contiguous bytes, at least `bound` of the image's size.
 
     Returns
     -------
     int
-        How many bytes of `out` the chunk takes.
+        Size of the chunk in `out`, in bytes.
 
     Raises
     ------
     ValueError
-        An array is not contiguous, or `out` too small.
+        An array is not contiguous, or `out` is too small.
     """
     if not (image.flags.c_contiguous and out.flags.c_contiguous and out.flags.writeable):
-        raise ValueError("image and buffer have to be contiguous, the buffer writeable")
+        raise ValueError("image and buffer must be contiguous, and the buffer writeable")
     if out.dtype != np.uint8 or out.nbytes < bound(image.nbytes, image.itemsize):
         raise ValueError(
-            f"buffer of {out.nbytes} bytes ({out.dtype}) for at most {bound(image.nbytes, image.itemsize)}"
+            f"buffer of {out.nbytes} bytes ({out.dtype}); a chunk may need {bound(image.nbytes, image.itemsize)}"
         )
     codec = _codec()
     block_size = codec.default_block_size(image.itemsize)
@@ -144,11 +148,11 @@ def compress_into(image: npt.NDArray[np.generic], out: npt.NDArray[np.uint8]) ->
 
 
 def _compress_blocks(codec: _Codec, image: npt.NDArray[Any], block_size: int, out: npt.NDArray[np.uint8]) -> int:
-    """Do what ``bshuf_compress_lz4`` does; returns what it does."""
+    """Compress the blocks of an image like ``bshuf_compress_lz4``; return their size, or a negative number."""
     elements = image.reshape(-1).view(f"u{image.itemsize}")
     block = np.empty(block_size * image.itemsize, np.uint8)
     n_bytes: int = compress_blocks(elements, block_size, codec.lz4, block, out)
-    rest = elements[len(elements) // 8 * 8 :].view(np.uint8)  # too few for a bit of each to fill a byte
+    rest = elements[len(elements) // 8 * 8 :].view(np.uint8)  # fewer than 8: one bit of each does not fill a byte
     if n_bytes >= 0 and len(rest):
         out[n_bytes : n_bytes + len(rest)] = rest
     return n_bytes if n_bytes < 0 else n_bytes + len(rest)

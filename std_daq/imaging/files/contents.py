@@ -1,4 +1,4 @@
-"""Reading image files: what is known of the run and of each image, and how many rows are really there."""
+"""Reading of image files: metadata of the run and of each image, and the number of rows that are really stored."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ from std_daq.imaging.protocols.image_metadata import ImageStatus
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
-# As h5py reports a file in which something is damaged or missing.
+# The errors that h5py raises if something in a file is damaged or missing.
 UNREADABLE = (OSError, FileFormatError, KeyError, RuntimeError, ValueError)
 
 
@@ -27,7 +27,7 @@ def read_superblock(path: Path) -> Superblock:
     Raises
     ------
     FileFormatError
-        It is not that of a file of ours.
+        The file was not written by std-daq.
     OSError
         The file cannot be read.
     """
@@ -40,12 +40,12 @@ def read_superblock(path: Path) -> Superblock:
 
 
 def check_layout(file: h5py.File) -> None:
-    """Check that a file is one of ours, with all datasets that go by the image.
+    """Check that a file was written by std-daq and has all datasets with one row per image.
 
     Raises
     ------
     FileFormatError
-        It is not; the text says what is missing.
+        The file does not fit; the message says what is missing.
     """
     if layout.LAYOUT_VERSION not in file:
         raise FileFormatError(f"{file.filename}: not an image file of std-daq ({layout.LAYOUT_VERSION} is missing)")
@@ -61,12 +61,12 @@ def check_layout(file: h5py.File) -> None:
 
 
 def read_text(file: h5py.File, path: str) -> str:
-    """Return a text of the file."""
+    """Return a text that is stored in the file."""
     return decode_text(file[path][()])
 
 
 def read_columns(file: h5py.File, n_rows: int | None = None) -> dict[str, npt.NDArray[Any]]:
-    """Return the per-image arrays, all of them or their first rows."""
+    """Return the arrays with one row per image, with all rows or with the first `n_rows`."""
     return {path: file[path][:n_rows] for path in layout.PER_IMAGE}
 
 
@@ -80,9 +80,9 @@ def is_incomplete(columns: Columns) -> npt.NDArray[np.bool_]:
 
 
 def count_stored_rows(dataset: h5py.Dataset) -> int:
-    """Return how many rows from the first on are stored within the file, whatever length the dataset claims.
+    """Return how many rows, from the first on, are stored in the file, whatever length the dataset claims.
 
-    A row of a chunk that was never written would be read as zeros without any error.
+    This is needed because HDF5 returns zeros, without any error, for a row whose chunk was never written.
     """
     rows_per_chunk: int = dataset.chunks[0]
     n_rows: int = dataset.shape[0]

@@ -1,4 +1,4 @@
-"""What is known about an image file before its first image."""
+"""Description of an image file: all that is known before its first image."""
 
 import math
 from collections.abc import Mapping
@@ -15,24 +15,24 @@ Compression = Literal["none", "bslz4"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NexusMetadata:
-    """Fields of the NXmx application definition; what is None stays out of the file.
+    """Fields of the NXmx application definition; a field that is None is not written.
 
     Attributes
     ----------
     description
-        Maker and model of the detector.
+        Manufacturer and model of the detector.
     sensor_material
-        Such as "Si".
+        Material of the sensor, such as "Si".
     sensor_thickness_m, x_pixel_size_m, y_pixel_size_m, distance_m
         Lengths in metres.
     count_time_s, frame_time_s
-        Exposure of an image, and time from one image to the next, in seconds.
+        Exposure time of an image, and time from one image to the next, in seconds.
     beam_center_x, beam_center_y
-        Where the direct beam hits the image, in pixels.
+        Position of the direct beam in the image, in pixels.
     saturation_value, underload_value
         Highest and lowest pixel value that can be trusted.
     incident_wavelength_angstrom
-        Wavelength of the beam.
+        Wavelength of the beam, in angstrom.
     instrument_name, source_name, sample_name
         Names as the facility uses them.
     """
@@ -57,36 +57,36 @@ class NexusMetadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFileDescription:
-    """What is known about an image file before its first image.
+    """Description of an image file: all that is known before its first image.
 
     Attributes
     ----------
     detector_name
-        Also the name of the group of links at the root of the file.
+        Name of the detector; also the name of a group of links at the root of the file.
     shape
-        Height and width of an image in pixels.
+        Height and width of an image, in pixels.
     dtype
         Type of a pixel.
     n_modules
-        Modules of the detector, the deactivated ones included.
+        Number of modules of the detector, including deactivated ones.
     compression
-        How the chunks that will be appended are encoded.
+        Compression of the chunks that will be appended.
     nexus
         Further fields of the NXmx definition.
     bit_depth_readout
-        Bits that the electronics record for a pixel.
+        Number of bits that the detector's electronics record for a pixel.
     pixel_mask
-        NXmx mask of the image's shape, unsigned 32 bit; 0 is a good pixel.
+        NXmx mask with the shape of the image, unsigned 32 bit; the mask of a good pixel is 0.
     is_pixel_mask_applied
         Whether masked pixels hold the fill value.
     request_id, n_requested
-        Which request is carried out, for how many images (None: until killed).
+        Id of the request that is carried out, and the number of images that it asks for (None: until killed).
     master_file
-        Name of the master of a run with several data files, in the same folder; empty without one.
+        Name of the master file of a run with several data files, in the same folder; empty if there is none.
     configuration_json, request_json
-        Both as they were read.
+        Configuration and request, unchanged as they were read.
     versions
-        Versions of the programs, by name.
+        Version of each program, by name.
     """
 
     detector_name: str
@@ -107,15 +107,15 @@ class ImageFileDescription:
 
     def __post_init__(self) -> None:
         if self.detector_name in {"", ".", "..", "entry"} or "/" in self.detector_name:
-            raise FileFormatError(f"detector name {self.detector_name!r} cannot name a group of the file")
+            raise FileFormatError(f"detector name {self.detector_name!r} cannot be the name of a group in the file")
         if self.pixel_mask is not None and self.pixel_mask.shape != self.shape:
             raise FileFormatError(
                 f"pixel mask of shape {self.pixel_mask.shape} does not fit images of shape {self.shape}"
             )
         if min(self.shape) < 1 or self.n_modules < 1:
-            raise FileFormatError(f"no file for {self.n_modules} modules, images of shape {self.shape}")
+            raise FileFormatError(f"a file cannot have {self.n_modules} modules and images of shape {self.shape}")
 
     @property
     def image_bytes(self) -> int:
-        """Bytes of an image that is not compressed."""
+        """Size of an uncompressed image, in bytes."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize

@@ -1,28 +1,30 @@
-"""Writing past the page cache: memory goes to the disk as it lies, without a copy and without a page of the cache."""
+"""Direct I/O: writing past the page cache, so that data go from memory to the disk without a copy."""
 
 import errno
 import os
 from pathlib import Path
 
 PAGE_BYTES = 4096
-"""What memory, place in the file and length are a multiple of: no logical block of a disk is larger."""
+"""Address in memory, offset in the file and length of a direct write are multiples of this size; no disk has larger
+logical blocks."""
 
-# What a file system says that cannot write past the page cache, or not this.
+# Errors of a file system that does not support direct I/O, or not for this write.
 _REFUSALS = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 class DirectFile:
-    """A file that exists, opened a second time for writing with ``O_DIRECT``.
+    """An existing file, opened a second time for writing with ``O_DIRECT``.
 
-    Whole pages go to the disk; the rest behind the last of them goes into the page cache. A file system that cannot do
-    so is found out, and refuses from then on.
+    Whole pages are written directly to the disk; the rest of the data, less than a page, goes into the page cache. If
+    the file system does not support direct I/O, `write` notices this at the first attempt and returns False from then
+    on.
 
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
     fd
-        The file, open for writing through the page cache; has to stay open.
+        File descriptor of the same file, open for writing through the page cache; it must stay open.
     """
 
     def __init__(self, path: Path, fd: int) -> None:
@@ -35,21 +37,23 @@ class DirectFile:
             self._fd = -1
 
     def write(self, offset: int, data: memoryview, address: int) -> bool:
-        """Write bytes; returns False, and has written nothing that counts, where they have to take the other way.
+        """Write bytes; return False if they cannot be written directly and must be written through the page cache.
+
+        If the result is False, the file may contain a part of the bytes; the caller writes all of them again.
 
         Parameters
         ----------
         offset
-            Where in the file.
+            Offset in the file.
         data
             Bytes, (n,).
         address
-            Of the first of them in memory.
+            Address of the first byte in memory.
 
         Raises
         ------
         OSError
-            The disk did not take them.
+            The write failed.
         """
         if self._fd < 0 or offset % PAGE_BYTES or address % PAGE_BYTES:
             return False
@@ -68,7 +72,7 @@ class DirectFile:
         return True
 
     def close(self) -> None:
-        """Let go of the file; nothing is written past the page cache any more."""
+        """Close the file; from now on `write` returns False."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

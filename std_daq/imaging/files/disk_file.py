@@ -1,13 +1,15 @@
-"""An image file as the file system sees it: space ahead of its end, its way to the disk, and who has it open.
+"""An image file at the level of the file system: allocation ahead of its end, direct I/O, write-back, and a lock.
 
-HDF5 writes a file; what is done here beside it changes no byte and no length.
+HDF5 writes the file. The measures here change neither its contents nor its length:
 
-- *Space ahead*: blocks that are set aside by the 64 MB take a quarter off the time of a write into the page cache,
-  where they would otherwise be found page by page. What is left over is given back when the file is closed.
-- *Direct*: pixels can be handed to the disk past the page cache.
-- *Write back*: pages that are handed to the disk while the file grows are not waited for at its end.
+- *Allocation ahead*: space behind the end is allocated in steps of 64 MB. A write into the page cache then takes a
+  quarter less time, because the file system need not allocate blocks page by page. Unused space is released when the
+  file is closed.
+- *Direct I/O*: pixels can be written to the disk past the page cache.
+- *Early write-back*: written pages are sent to the disk while the file grows, so that nobody has to wait for them at
+  its end.
 
-A file system that has none of it goes without.
+On a file system that does not support one of these, the file is written without it.
 """
 
 import ctypes
@@ -23,32 +25,32 @@ from threading import Thread
 from std_daq.imaging.files.direct_file import DirectFile
 
 _RESERVED_BYTES = 64 * 1024 * 1024
-_HANDED_BYTES = 8 * 1024 * 1024  # as many at least; fewer are soon written at the end
+_HANDED_BYTES = 8 * 1024 * 1024  # smallest amount to write back early; less than this is soon written at the end
 _SYNC_BYTES = 256 * 1024 * 1024
 
 # linux/falloc.h and linux/fs.h
 _FALLOC_FL_KEEP_SIZE = 1
 _SYNC_FILE_RANGE_WRITE = 2
-_SYNC_FILE_RANGE_ALL = 7  # wait for what is on its way, write, wait for it
+_SYNC_FILE_RANGE_ALL = 7  # WAIT_BEFORE | WRITE | WAIT_AFTER
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 _libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
-# What a file system or a system says that has no sync_file_range.
+# Errors of a system or file system without sync_file_range.
 _NOT_THERE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP})
 
 
 class DiskFile:
-    """One file that grows; used from one thread.
+    """A growing file; used from one thread only.
 
-    As long as it is open a lock tells `recover` that the writer is alive: HDF5 itself keeps none on a file that others
-    may follow.
+    While the file is open, a lock on it tells `recover` that the writer is alive. The lock is needed because HDF5 keeps
+    none on a file in SWMR mode.
 
     Parameters
     ----------
     path
-        The file, which exists.
+        Path of the file, which must exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,31 +69,31 @@ class DiskFile:
         return os.fstat(self._fd).st_size
 
     def reserve(self, end: int) -> None:
-        """Have space set aside up to `end` and beyond, as far as there is any; nothing is told where there is not."""
+        """Allocate space up to `end` and beyond; if the disk is full, do nothing."""
         if end <= self._reserved_end or not self._can_reserve:
             return
         n_bytes = max(end - self._reserved_end, _RESERVED_BYTES)
         if not _libc.fallocate(self._fd, _FALLOC_FL_KEEP_SIZE, self._reserved_end, n_bytes):
             self._reserved_end += n_bytes
         elif ctypes.get_errno() != errno.EINTR:
-            self._can_reserve = False  # what does not fit is told by the write that needs it
+            self._can_reserve = False  # if the disk is full, the write that needs the space reports it
 
     def write_direct(self, offset: int, data: memoryview, address: int) -> bool:
-        """Write past the page cache; see `DirectFile.write`."""
+        """Write bytes past the page cache; see `DirectFile.write`."""
         return self._direct.write(offset, data, address)
 
     def cut(self, n_bytes: int) -> None:
-        """Cut the file to this length, and give back the space behind it."""
+        """Truncate the file to this length, and release the space behind it."""
         os.ftruncate(self._fd, n_bytes)
         self._reserved_end = min(self._reserved_end, n_bytes)
 
     def begin_write_back(self) -> None:
-        """Have what was written since the last time taken to the disk; does not wait for it."""
+        """Start to write back what was written since the last call; return without waiting for the disk."""
         end = self.n_bytes
         if end - self._handed_end < _HANDED_BYTES:
             return
         if self._thread is None:
-            # A disk that is behind makes the call wait, so it is not made here.
+            # sync_file_range blocks while the disk is behind; therefore a thread of its own calls it.
             self._thread = Thread(
                 target=_write_back, args=(os.dup(self._fd), self._spans), name="write-back", daemon=True
             )
@@ -100,11 +102,11 @@ class DiskFile:
         self._handed_end = end
 
     def close(self) -> None:
-        """Give back the space behind the end, and let go of the file; its way to the disk goes on."""
-        with suppress(OSError):  # where even this fails, what has failed before is told
+        """Release the space behind the end, and close the file; the write-back continues."""
+        with suppress(OSError):  # if even this fails, an earlier write has already failed and was reported
             if self._reserved_end:
                 self.cut(self.n_bytes)
-            fcntl.flock(self._fd, fcntl.LOCK_UN)  # the thread still has the file, and the lock would stay with it
+            fcntl.flock(self._fd, fcntl.LOCK_UN)  # closing does not: the write-back thread has a duplicate of the fd
         self._direct.close()
         os.close(self._fd)
         self._spans.put(None)
@@ -118,19 +120,19 @@ class DiskFile:
 
 
 def sync_file(path: Path, after_each: Callable[[], None]) -> None:
-    """Wait until a file that was written and closed, and its name, are on the disk.
+    """Wait until the contents and the name of a closed file are on the disk.
 
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
     after_each
-        Called now and then: a slow disk is not a dead one.
+        Called after each 256 MB, so that the caller can show that it is alive while a slow disk writes.
 
     Raises
     ------
     OSError
-        The disk did not take all of it.
+        Not all of the file could be written to the disk.
     """
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -154,7 +156,7 @@ def _sync_range(fd: int, first: int, n_bytes: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names of a folder's files are on the disk; a folder that may not be listed is passed over."""
+    """Wait until the names of a folder's files are on the disk; do nothing if the folder may not be listed."""
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except PermissionError:
@@ -168,7 +170,7 @@ def sync_folder(folder: Path) -> None:
 def _write_back(fd: int, spans: "SimpleQueue[tuple[int, int] | None]") -> None:
     try:
         while (span := spans.get()) is not None:
-            # Begins only: what fails is told by the calls that wait for it.
+            # This only starts the write-back; a failure is reported by the calls that wait for it.
             _libc.sync_file_range(fd, *span, _SYNC_FILE_RANGE_WRITE)
     finally:
         os.close(fd)

@@ -1,4 +1,4 @@
-"""Writing into image files how their run ended."""
+"""Writing the end of a run, its verdict and its counts, into image files."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ def _now() -> datetime:
 
 
 def finish_closed(path: Path, report: RunReport, *, clock: Callable[[], datetime] = _now) -> None:
-    """Write how the run ended into a file that was closed before that was known.
+    """Write the end of a run into a file that was closed before the run ended.
 
     Raises
     ------
@@ -26,13 +26,13 @@ def finish_closed(path: Path, report: RunReport, *, clock: Callable[[], datetime
         The end could not be written.
     """
     try:
-        # Whoever looks at the images meanwhile may hold a lock; nothing that is read of them changes.
+        # Without a lock: a reader of the images may hold one, and nothing that it reads changes.
         file = h5py.File(path, "r+", libver=FORMAT_VERSION, locking=False)
     except OSError as error:
         raise explained_error(error, path, "cannot write the end of the run") from error
     try:
         keep_metadata_in_memory(file)
-        file.swmr_mode = True  # what a crash leaves can be recovered
+        file.swmr_mode = True  # after a crash, the file can be recovered
         write_report(file, report, n_images=file[layout.IMAGE_ID].shape[0], end=clock())
         file.close()
     except (OSError, RuntimeError) as error:
@@ -41,7 +41,7 @@ def finish_closed(path: Path, report: RunReport, *, clock: Callable[[], datetime
 
 
 def write_report(file: h5py.File, report: RunReport, *, n_images: int, end: datetime) -> None:
-    """Write how a run ended into the room that an image file has for it, and flush the file."""
+    """Write the end of a run into the datasets that an image file has for it, and flush the file."""
     file[layout.VERDICT][()] = encode_text(report.verdict, layout.MAX_VERDICT_BYTES)
     file[layout.REASON][()] = encode_text(report.reason, layout.MAX_REASON_BYTES)
     file[layout.N_REQUESTED][()] = layout.UNKNOWN_COUNT if report.n_requested is None else report.n_requested
@@ -52,4 +52,4 @@ def write_report(file: h5py.File, report: RunReport, *, n_images: int, end: date
     lost = file[layout.LOST_IMAGE_IDS]
     lost.resize((len(report.lost_image_ids),))
     lost[:] = np.array(report.lost_image_ids, "<u8")
-    file.flush()  # while the dataset is open: h5py passes over what fails when it is let go
+    file.flush()  # while the dataset is still open: h5py ignores errors that occur when it closes a dataset

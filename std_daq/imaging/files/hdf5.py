@@ -1,4 +1,4 @@
-"""Dealing with HDF5: version of the format, cache of metadata, errors, closing what cannot be written."""
+"""Use of HDF5: version of the format, metadata cache, errors, and closing files that cannot be written any more."""
 
 import errno
 import os
@@ -7,16 +7,16 @@ from pathlib import Path
 
 import h5py
 
-# Version 1.10 of the format is what SWMR needs; every reader of the last years knows it, unlike the latest.
+# SWMR needs version 1.10 of the format. Readers of the last years know this version, but not always the latest one.
 FORMAT_VERSION = ("v110", "v110")
 _METADATA_CACHE_BYTES = 16 * 1024 * 1024
 
 
 def keep_metadata_in_memory(file: h5py.File) -> None:
-    """Let HDF5 write metadata at a flush only, not in between to make room in its cache.
+    """Make HDF5 write metadata only at a flush, and not in between to make room in its cache.
 
-    The cache gets a fixed size that one flush interval never fills: what it throws out for new entries is what was
-    used longest ago, and that was written by an earlier flush.
+    The cache gets a fixed size, which the metadata of one flush interval never fill. If the cache needs room, it evicts
+    the entries that were used longest ago; an earlier flush has already written these.
     """
     settings = file.id.get_mdc_config()
     settings.set_initial_size = True
@@ -26,7 +26,7 @@ def keep_metadata_in_memory(file: h5py.File) -> None:
 
 
 def explained_error(error: Exception, path: Path, what: str) -> OSError:
-    """Return an OSError that says what could not be done, with the number that the system gave if known."""
+    """Return an OSError that says what could not be done, with the errno of the system if it is known."""
     number = error.errno if isinstance(error, OSError) else None
     cause = str(error)
     if number is None:
@@ -37,10 +37,10 @@ def explained_error(error: Exception, path: Path, what: str) -> OSError:
 
 
 def close_regardless(file: h5py.File) -> None:
-    """Close a file that can perhaps not be written any more, and leave it as it is.
+    """Close a file that can perhaps not be written any more, without changing it.
 
-    HDF5 crashes the process, at once or later, when the last writes of a file that is being closed fail. So they go
-    into memory that nobody reads, past any limit on the size of files.
+    If a write fails while HDF5 closes a file, HDF5 crashes the process, at once or later. Therefore the last writes are
+    redirected to memory that nobody reads, and the limit on the size of files is lifted for them.
     """
     void = os.memfd_create("unwritable", os.MFD_CLOEXEC)
     os.dup2(void, file.id.get_vfd_handle(), inheritable=False)

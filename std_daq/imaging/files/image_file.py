@@ -1,4 +1,4 @@
-"""The writer of one image file, which others may read while it grows and after the writer was killed."""
+"""The writer of an image file; others can read the file while it grows, and after the writer was killed."""
 
 import json
 import math
@@ -28,7 +28,7 @@ from std_daq.recording.requests import RunReport
 
 _ROWS_PER_CHUNK = 1024
 _CHUNK_BYTES = 64 * 1024
-_CHUNK_CACHE_BYTES = 4 * _CHUNK_BYTES  # for each array; only its last chunk is ever needed again
+_CHUNK_CACHE_BYTES = 4 * _CHUNK_BYTES  # for each array; only the last chunk of an array is needed again
 _PENDING_ROWS = 1024
 
 
@@ -37,23 +37,23 @@ def _now() -> datetime:
 
 
 class ImageFile:
-    """One HDF5 file of a run, open for writing; made by `create`, used from one thread.
+    """An HDF5 file of a run, open for writing; created by `create`, used from one thread only.
 
-    Pixels are written chunk by chunk, past HDF5's filters and chunk cache, straight from the caller's buffer.
-    What is known of each image is collected and written in blocks. All metadata stay in memory until `flush`, so
-    that readers of the growing file (``swmr=True``), and whoever recovers it after a crash, see whole images only:
-    those of the last flush.
+    Pixels are written chunk by chunk from the caller's buffer, past HDF5's filters and chunk cache. The metadata of
+    images are collected and written in blocks. All metadata of the file stay in memory until `flush`. Therefore readers
+    of the growing file (``swmr=True``) see only whole images, those of the last flush; so does a recovery after a
+    crash.
 
     Attributes
     ----------
     path
-        Where the file is.
+        Path of the file.
     n_images
-        Images appended so far.
+        Number of images appended so far.
     n_direct
-        How many of them went past the page cache.
+        Number of these images that were written past the page cache.
     n_flushed
-        How many of them a reader can see.
+        Number of these images that a reader can see.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class ImageFile:
         self._clock = clock
         self._raw_bytes = description.image_bytes if description.compression == "none" else None
         self._pixels = PixelRows(file, file[layout.PIXELS], disk, self._raw_bytes)
-        # Open for as long as the file: what fails when a dataset is let go, HDF5 does not survive.
+        # The datasets stay open as long as the file, because HDF5 crashes if a write fails while it closes a dataset.
         self._columns = {name: file[name] for name in layout.PER_IMAGE}
         self._calibrations = file[layout.CALIBRATIONS]
         self._known_calibrations: set[int] = set()
@@ -85,23 +85,23 @@ class ImageFile:
 
     @classmethod
     def create(cls, path: Path, description: ImageFileDescription, *, clock: Callable[[], datetime] = _now) -> Self:
-        """Create a file, which must not exist, complete but for its images.
+        """Create a file that is complete except for its images.
 
         Parameters
         ----------
         path
-            The file; its folder has to exist.
+            Path of the file, which must not exist; its folder must exist.
         description
-            What is known beforehand.
+            Description of the file.
         clock
-            Tells the time, for start and end of the run.
+            Returns the present time, for the start and the end of the run.
 
         Raises
         ------
         FileExistsError
-            There is something at `path` already; it is left as it is.
+            `path` exists already; it is left unchanged.
         OSError
-            The file cannot be made; nothing is left of it.
+            The file cannot be created; nothing of it is left behind.
         """
         check_is_free(path)
         unfinished = partial_path(path)
@@ -125,7 +125,7 @@ class ImageFile:
             file.swmr_mode = True
             disk = DiskFile(unfinished)
             image_file = cls(path, file, disk, description, clock)
-            appear(unfinished, path)  # whatever happens from here on, the file can be recovered
+            appear(unfinished, path)  # from here on, the file can be recovered whatever happens
         except BaseException as error:
             unfinished.unlink(missing_ok=True)
             close_regardless(file)
@@ -154,22 +154,23 @@ class ImageFile:
         Parameters
         ----------
         chunk
-            Contiguous pixels, or, of a compressed file, the chunk made of them. Not copied, not kept.
+            Contiguous pixels; for a compressed file, the compressed chunk. It is neither copied nor kept.
         image_id, pulse_id, frame_index, timestamp_ns, status, calibration
-            What is known of the image; the time in ns since 1970.
+            Metadata of the image; the time is in ns since 1970.
         missing_packets
             Number of missing packets of each module, (n_modules,).
         past_page_cache
-            Hand the pixels to the disk instead of the page cache, and wait until it has them. Done for plain pixels
-            that begin at a page of memory, where the file system can, and not for every image.
+            Whether to write the pixels past the page cache and wait for the disk. This is possible only for
+            uncompressed pixels that begin at a page of memory, and only if the file system supports it. Even then
+            some images go through the page cache.
 
         Raises
         ------
         OSError
-            The image could not be written. What was flushed is safe; only `salvage`, `finish` and `close` are left
-            to do.
+            The image could not be written. Flushed images are safe. After this error, only `salvage`, `finish` and
+            `close` may be called.
         FileFormatError
-            The chunk has the wrong size, or the file is closed, or failed before.
+            The chunk has the wrong size, the file is closed, or an earlier write failed.
         """
         self._check_open()
         n_bytes = chunk.nbytes if isinstance(chunk, np.ndarray | memoryview) else len(chunk)
@@ -184,7 +185,7 @@ class ImageFile:
         try:
             self._is_last_direct = self._pixels.write(row, chunk, past_page_cache=past_page_cache)
         except (OSError, RuntimeError) as error:
-            # The part of the chunk that still fitted on the disk makes room for how the run ended.
+            # The part of the chunk that still fitted on the disk is removed, to make room for the end of the run.
             self._disk.cut(size_before)
             raise self._failed(f"image {image_id}", error) from error
         # In the order of PER_IMAGE.
@@ -201,23 +202,23 @@ class ImageFile:
         self.n_direct += self._is_last_direct
 
     def knows_calibration(self, calibration: int) -> bool:
-        """Return whether `add_calibration` has told what a number stands for."""
+        """Return whether `add_calibration` was called for this number."""
         return calibration in self._known_calibrations
 
     def add_calibration(self, calibration: int, checksums: Mapping[str, str]) -> None:
-        """Tell once what a number given to `append` stands for.
+        """Store which calibration files belong to a calibration number; called once for each number.
 
         Parameters
         ----------
         calibration
-            The number.
+            Number of the calibration, as it is passed to `append`.
         checksums
-            Checksum of each calibration file by its path.
+            Checksum of each calibration file, by its path.
 
         Raises
         ------
         OSError
-            It could not be written.
+            The calibration could not be written.
         """
         self._check_open()
         text = json.dumps({"index": calibration, "files": dict(checksums)})
@@ -229,35 +230,35 @@ class ImageFile:
         self._known_calibrations.add(calibration)
 
     def drop_last(self) -> None:
-        """Take back the image that was appended last, because its pixels changed while they were written.
+        """Remove the image that was appended last, because its pixels changed while they were written.
 
-        The next image takes its row and its place in the file. Only possible before anything else is done.
+        The next image takes its row and its place in the file. This is possible only directly after `append`.
 
         Raises
         ------
         FileFormatError
-            Readers may already have seen the image, or there is none.
+            Readers may already have seen the image, or there is no image.
         """
         self._check_open()
         if self.n_images == self._n_in_columns:
-            raise FileFormatError(f"{self.path}: the last image is flushed and cannot be taken back")
+            raise FileFormatError(f"{self.path}: the last image is flushed and cannot be removed")
         self.n_images -= 1
         self.n_direct -= self._is_last_direct
 
     def flush(self) -> None:
         """Make all images appended so far visible to readers, and safe from a crash of this process.
 
-        The disk begins to take them; see `sync_file` for an end that waits for it.
+        This starts the write-back to the disk but does not wait for it; `sync_file` waits.
 
         Raises
         ------
         OSError
-            They could not be written.
+            The images could not be written.
         """
         self._flush(self._check_open())
 
     def salvage(self) -> bool:
-        """Flush after a failed write; returns whether all images that were appended are safe now."""
+        """Flush after a failed write; return whether all appended images are safe now."""
         file = self._check_open(even_failed=True)
         try:
             self._flush(file)
@@ -267,7 +268,7 @@ class ImageFile:
 
     def _flush(self, file: h5py.File) -> None:
         with self._writing("metadata of images"):
-            # Pixels first: who sees the id of an image has to find its pixels.
+            # Pixels first: a reader that sees the id of an image must find its pixels.
             self._pixels.cut(self.n_images)
             self._pixels.flush()
             self._write_pending()
@@ -276,10 +277,10 @@ class ImageFile:
         self.n_flushed = self.n_images
 
     def finish(self, report: RunReport) -> None:
-        """Write how the run ended, and close the file.
+        """Write the end of the run, and close the file.
 
-        After a failed write this still tries to save what was appended before; if even that is impossible, the
-        file stays as the last flush left it, for `std-daq recover`.
+        After a failed write, this method still tries to save the images that were appended before. If that fails, too,
+        the file stays as the last flush left it, and `std-daq recover` can repair it.
 
         Raises
         ------
@@ -293,12 +294,12 @@ class ImageFile:
                 self._pixels.cut(self.n_images)
                 write_report(file, report, n_images=self.n_images, end=self._clock())
             self.n_flushed = self.n_images
-            self._has_failed = False  # all is saved after all
+            self._has_failed = False  # everything is saved in spite of the earlier failure
         finally:
             self.close()
 
     def close(self) -> None:
-        """Close the file without a verdict; does nothing if it is closed."""
+        """Close the file without a verdict; do nothing if it is closed."""
         if self._file is None:
             return
         file, self._file = self._file, None
@@ -342,7 +343,7 @@ class ImageFile:
             raise self._failed(what, error) from error
 
     def _failed(self, what: str, error: Exception) -> OSError:
-        """Take note of a failure of HDF5, for some of which h5py knows no errno; returns what to raise."""
+        """Note that a write failed; return the OSError to raise, as h5py gives some failures no errno."""
         self._has_failed = True
         return explained_error(error, self.path, f"cannot write {what}")
 
@@ -357,7 +358,7 @@ class ImageFile:
 
 
 def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None:
-    """Create pixels and per-image arrays without a row."""
+    """Create the pixels and the arrays with one row per image, all without rows."""
     filters = dict(hdf5plugin.Bitshuffle(cname="lz4")) if description.compression == "bslz4" else {}
     pixels = create_pixels(file, layout.PIXELS, description.shape, description.dtype, filters)
     write_text_attribute(pixels, "interpretation", "image")

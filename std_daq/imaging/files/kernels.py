@@ -1,11 +1,12 @@
-"""The bit shuffle of bitshuffle/LZ4, compiled: the same bytes as the library's, in less time (decision 27).
+"""The bit shuffle of bitshuffle/LZ4, compiled; it gives the same bytes as the library in less time (decision 27).
 
-In a block of n elements, n a multiple of 8, of b bits each, the shuffle gathers bit 0 of all elements, then bit 1, and
-so on: b planes of n / 8 bytes, the first element in the lowest bit. LZ4 compresses each shuffled block by itself.
+A block has n elements of b bits each, where n is a multiple of 8. The shuffle gathers bit 0 of all elements, then bit 1
+of all elements, and so on. The result is b planes of n / 8 bytes; in each byte, the first element has the lowest bit.
+LZ4 compresses each shuffled block separately.
 
-The library moves bytes in one pass over the block and bits in a second one, in memory that it allocates for each block.
-Here a vector of elements is taken apart in registers: the sign bits of a vector of bytes, one byte of each element, are
-a piece of a plane, and one shift brings up the next plane.
+The library moves bytes in a first pass over the block and bits in a second pass, in memory that it allocates for each
+block. The code here shuffles a vector of elements in registers. It takes one byte of each element; the sign bits of
+these bytes are a piece of a plane. A shift by one bit then makes the next plane's bits the sign bits.
 """
 
 from typing import Any
@@ -19,19 +20,19 @@ from numpy.typing import NDArray
 from std_daq.native.jit import kernel, njit
 
 ITEM_SIZES = (1, 2, 4, 8)
-"""Of the elements that there is compiled code for."""
+"""Sizes of the elements for which there is compiled code, in bytes."""
 
-_LANES = np.uint64(64)  # elements that are taken apart at once
-_FEWEST = np.uint64(8)  # the rest of a block
+_LANES = np.uint64(64)  # number of elements that are shuffled at once
+_FEWEST = np.uint64(8)  # the same for the rest of a block
 _LENGTH_BYTES = np.uint64(4)
 _BYTE, _INT, _WORD = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
-# numba's stubs describe an intrinsic as called by the compiler, not as called by compiled code.
+# numba's stubs describe how the compiler calls an intrinsic, not how compiled code calls it.
 intrinsic: Any = extending.intrinsic
 
 
 def _take_apart(builder: Any, addresses: Any, item_size: int, lanes: int) -> None:
-    """Write one piece of each plane: one bit of each of ``lanes`` elements."""
+    """Write one piece of each plane; a piece has one bit of each of ``lanes`` elements."""
     source, target, plane_bytes = addresses
     elements = ir.VectorType(_BYTE, item_size * lanes)
     loaded = builder.load(builder.inttoptr(source, elements.as_pointer()), align=1)
@@ -67,7 +68,7 @@ def _take_few_apart(typing_context: Any, image: Any, source: Any, target: Any, p
 
 @intrinsic
 def _call_lz4(typing_context: Any, function: Any, source: Any, target: Any, n_bytes: Any, room: Any) -> Any:
-    """Call ``LZ4_compress_default``, which lies at an address that is known at run time only."""
+    """Call ``LZ4_compress_default``, whose address is known at run time only."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _BYTE.as_pointer()
@@ -86,7 +87,7 @@ def _call_lz4(typing_context: Any, function: Any, source: Any, target: Any, n_by
 
 @intrinsic
 def _write_length(typing_context: Any, target: Any, n_bytes: Any) -> Any:
-    """Write 32 bits, the highest byte first."""
+    """Write a length as 32 bits, highest byte first."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         swapped = builder.bswap(builder.trunc(arguments[1], _INT))
@@ -98,7 +99,7 @@ def _write_length(typing_context: Any, target: Any, n_bytes: Any) -> Any:
 
 @njit(inline="always")
 def _shuffle_at(image: NDArray[Any], source: Any, n: Any, target: Any) -> None:
-    """Shuffle ``n`` elements, a multiple of 8, of the type of ``image``."""
+    """Shuffle ``n`` elements of the type of ``image``; ``n`` is a multiple of 8."""
     item_size = np.uint64(image.itemsize)
     plane_bytes = n // _FEWEST
     at = np.uint64(0)
@@ -111,14 +112,14 @@ def _shuffle_at(image: NDArray[Any], source: Any, n: Any, target: Any) -> None:
 
 
 def _images(*others: Any) -> dict[str, Any]:
-    """Return a signature for each size of the elements."""
+    """Return a signature for each size of elements, by the name of the type."""
     kinds = (types.uint8, types.uint16, types.uint32, types.uint64)
     return {str(kind): types.int64(types.Array(kind, 1, "C", readonly=True), *others) for kind in kinds}
 
 
 @kernel(_images(types.uint8[::1]))
 def shuffle(image: NDArray[Any], out: NDArray[np.uint8]) -> int:
-    """Shuffle one block, (n,) with n a multiple of 8, into as many bytes; returns how many."""
+    """Shuffle one block, (n,) with n a multiple of 8, into as many bytes; return the number of bytes."""
     _shuffle_at(image, np.uint64(image.ctypes.data), np.uint64(image.size), np.uint64(out.ctypes.data))
     return image.size * image.itemsize
 
@@ -127,24 +128,26 @@ def shuffle(image: NDArray[Any], out: NDArray[np.uint8]) -> int:
 def compress_blocks(
     image: NDArray[Any], block_size: int, compress: int, block: NDArray[np.uint8], out: NDArray[np.uint8]
 ) -> int:
-    """Shuffle and compress block after block, each behind its length, as long as there are 8 elements.
+    """Shuffle and compress the blocks of an image; in ``out``, each block follows its length.
+
+    The last elements, fewer than 8, are left out.
 
     Parameters
     ----------
     image
-        The elements, (n,).
+        Elements, (n,).
     block_size
-        Elements of a block, a multiple of 8; of the last one fewer.
+        Number of elements in a block, a multiple of 8; the last block may have fewer.
     compress
         Address of ``LZ4_compress_default``.
     block
-        Memory for a shuffled block.
+        Scratch memory for a shuffled block.
     out
-        At least as many bytes as ``bshuf_compress_lz4_bound`` tells.
+        Filled with the result; at least as many bytes as ``bshuf_compress_lz4_bound`` returns.
 
     Returns
     -------
-    How many bytes were written; negative where LZ4 has failed.
+    Number of bytes written; negative if LZ4 failed.
     """
     source, target = np.uint64(image.ctypes.data), np.uint64(out.ctypes.data)
     shuffled = np.uint64(block.ctypes.data)

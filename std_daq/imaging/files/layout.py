@@ -1,11 +1,11 @@
-"""Where things lie in an image file: names and paths of the NXmx layout and of our own additions.
+"""Layout of an image file: names and paths of the NXmx definition and of std-daq's additions.
 
 ::
 
     /entry                                         NXentry
       data/data                                    pixels (n, height, width)
-      instrument/detector/detectorSpecific         one row an image in each of PER_IMAGE
-      std_daq                                      how the run was asked for, and how it ended
+      instrument/detector/detectorSpecific         the arrays of PER_IMAGE, with one row per image
+      std_daq                                      request, configuration and end of the run
     /<detector_name>/{data, image_id, status}      links
 """
 
@@ -33,7 +33,8 @@ STATUS = f"{DETECTOR_SPECIFIC}/status"
 CALIBRATION = f"{DETECTOR_SPECIFIC}/calibration"
 MISSING_PACKETS = f"{DETECTOR_SPECIFIC}/missing_packets"
 
-# The image id is last: whoever follows a growing file finds everything of the images that it counts.
+# The image id is written last. A reader of a growing file counts the image ids, and finds all other values of these
+# images.
 PER_IMAGE: dict[str, np.dtype[np.generic]] = {
     PULSE_ID: np.dtype("<u8"),
     FRAME_INDEX: np.dtype("<u8"),
@@ -64,9 +65,10 @@ LOST_IMAGE_IDS = f"{RUN}/lost_image_ids"
 DATA_FILES = f"{RUN}/data_files"
 
 CURRENT_LAYOUT_VERSION = 1
-UNKNOWN_COUNT = -1  # of N_REQUESTED: until killed; of the other counts: not known (yet)
+UNKNOWN_COUNT = -1  # N_REQUESTED: until killed; other counts: unknown, or not known yet
 
-# Room for text that is written when the run ends: nothing can be created once readers follow a file.
+# Space for text that is written at the end of the run. It is reserved at the start, because nothing can be created in a
+# file in SWMR mode.
 MAX_VERDICT_BYTES = 16
 MAX_REASON_BYTES = 2048
 MAX_TIME_BYTES = 40
@@ -74,7 +76,7 @@ MAX_CALIBRATION_BYTES = 8192
 
 
 def detector_links(detector_name: str) -> dict[str, str]:
-    """Return path and target of each link of the group that bears the detector's name."""
+    """Return path and target of each link in the group with the detector's name."""
     return {
         f"/{detector_name}/data": PIXELS,
         f"/{detector_name}/image_id": IMAGE_ID,
@@ -83,12 +85,12 @@ def detector_links(detector_name: str) -> dict[str, str]:
 
 
 def data_file_path(output_file: Path, number: int) -> Path:
-    """Return the path of a data file of a run with several; numbers begin at 1."""
+    """Return the path of a data file, for a run with several data files; numbers begin at 1."""
     return output_file.with_name(f"{output_file.stem}_data_{number:06d}{output_file.suffix}")
 
 
 def find_data_files(output_file: Path) -> list[Path]:
-    """Return the data files of a run that exist, in the order of their numbers."""
+    """Return the existing data files of a run, in the order of their numbers."""
     prefix, suffix = f"{output_file.stem}_data_", output_file.suffix
     numbers = [
         path.name[len(prefix) : len(path.name) - len(suffix)]

@@ -1,4 +1,4 @@
-"""The master file of a run with several data files: one pixel dataset over all of them, and all of their metadata."""
+"""The master file of a run with several data files: a virtual dataset of all their pixels, and all their metadata."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from std_daq.imaging.files.nexus import describe_status, write_text_attribute
 from std_daq.recording.naming import appear, check_is_free, partial_path
 from std_daq.recording.requests import RunReport
 
-# Readers look through all parts of a virtual dataset each time they open it.
+# HDF5 searches all parts of a virtual dataset each time a reader opens it, so their number is limited.
 _MAX_PARTS = 4096
 _RESTART_GAP_NS = 1_000_000_000
 
@@ -28,22 +28,22 @@ _RESTART_GAP_NS = 1_000_000_000
 def write_master(path: Path, data_files: Sequence[Path], report: RunReport) -> None:
     """Write the master file of finished data files, and check that it shows their pixels.
 
-    Images are put in the order in which the detector took them, whichever file they are in. The metadata are those
-    of the first data file. The master appears under its name when it is whole, or not at all.
+    The master shows the images in the order in which the detector took them, whichever file they are in. Its metadata
+    are those of the first data file. The master appears under its name only when it is complete.
 
     Parameters
     ----------
     path
-        The master; must not exist, and has to be in the folder of the data files.
+        Path of the master, which must not exist; it must be in the folder of the data files.
     data_files
         All data files of the run.
     report
-        How the run ended.
+        Report of the run.
 
     Raises
     ------
     FileExistsError
-        There is something at `path` already; it is left as it is.
+        `path` exists already; it is left unchanged.
     FileFormatError
         The data files do not belong together or are not readable.
     OSError
@@ -67,16 +67,16 @@ def write_master(path: Path, data_files: Sequence[Path], report: RunReport) -> N
 def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path], report: RunReport) -> None:
     shapes: list[tuple[int, ...]] = []
     tables: list[Columns] = []
-    calibrations: dict[bytes, None] = {}  # in the order in which they first come
+    calibrations: dict[bytes, None] = {}  # in the order of their first use
     for number, data_file in enumerate(data_files):
         if data_file.parent != folder:
-            raise FileFormatError(f"{data_file}: data files have to be in the folder of their master, {folder}")
+            raise FileFormatError(f"{data_file}: data files must be in the folder of their master, {folder}")
         with h5py.File(data_file, "r", locking="best-effort") as source:
             check_layout(source)
             pixels = source[layout.PIXELS]
             columns = read_columns(source)
             if any(len(column) != pixels.shape[0] for column in columns.values()):
-                raise FileFormatError(f"{data_file}: datasets of different lengths; run std-daq recover on it")
+                raise FileFormatError(f"{data_file}: its datasets have different lengths; run std-daq recover on it")
             if number == 0:
                 _copy_metadata(source, master)
                 dtype, n_modules = pixels.dtype, columns[layout.MISSING_PACKETS].shape[1]
@@ -85,7 +85,7 @@ def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path],
                 shapes[0][1:],
                 n_modules,
             ):
-                raise FileFormatError(f"{data_file}: images are of another shape or type than in {data_files[0]}")
+                raise FileFormatError(f"{data_file}: images have another shape or type than in {data_files[0]}")
             shapes.append(pixels.shape)
             calibrations |= dict.fromkeys(source[layout.CALIBRATIONS][:])
             tables.append(columns)
@@ -108,7 +108,7 @@ def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path],
 
 
 def _copy_metadata(source: h5py.Group, target: h5py.Group) -> None:
-    """Copy what is the same in all files of a run."""
+    """Copy the metadata that are the same in all files of a run."""
     for name, value in source.attrs.items():
         target.attrs[name] = value
     for name in source:
@@ -122,13 +122,13 @@ def _copy_metadata(source: h5py.Group, target: h5py.Group) -> None:
 
 
 def _places_of_rows(tables: Sequence[Columns]) -> list[npt.NDArray[np.int64]]:
-    """Return for each file the rows of the master at which its images stand."""
+    """Return for each file the rows of its images in the master."""
     lengths = [len(columns[layout.FRAME_INDEX]) for columns in tables]
     ends = np.cumsum(lengths)
     times = np.concatenate([columns[layout.TIMESTAMP_NS] for columns in tables]).astype(np.int64)
     order = np.argsort(np.concatenate([columns[layout.FRAME_INDEX] for columns in tables]), kind="stable")
     if (np.diff(times[order]) < -_RESTART_GAP_NS).any():
-        # The detector was restarted and counted from the beginning again: only the times tell the order.
+        # The detector was restarted and counts from the beginning again; therefore the images are ordered by time.
         order = np.argsort(times, kind="stable")
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
@@ -139,7 +139,7 @@ def _places_of_rows(tables: Sequence[Columns]) -> list[npt.NDArray[np.int64]]:
 
 
 def _stretches(rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
-    """Yield first, end (not included) and step of the stretches of rows that rise by the same step."""
+    """Yield the stretches of rows that rise by the same step: first, end (not included) and step."""
     steps = np.diff(rows)
     changes = np.flatnonzero(steps[1:] != steps[:-1]) + 1
     first = 0
@@ -164,7 +164,7 @@ def _write_columns(master: h5py.File, tables: Sequence[Columns], places: Sequenc
 
 
 def _check_pixels(partial: Path, data_files: Sequence[Path]) -> None:
-    """Compare the first and the last image of each data file with what the master shows for them."""
+    """Check that the master shows the first and the last image of each data file."""
     with h5py.File(partial, "r", locking="best-effort") as master:
         ids = master[layout.IMAGE_ID][:]
         for data_file in data_files:

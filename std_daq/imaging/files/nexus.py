@@ -1,4 +1,4 @@
-"""Everything of an image file but pixels and per-image arrays: groups, metadata, room for how the run ends."""
+"""The structure of an image file: groups, metadata, and space for the end of the run; not pixels and image arrays."""
 
 import json
 from dataclasses import fields
@@ -29,53 +29,53 @@ _MASK_BAND_BYTES = 1 << 20
 
 
 def iso_time(moment: datetime) -> str:
-    """Return a time as NeXus wants it: ISO 8601 in UTC, ending in Z."""
+    """Return a time in the format of NeXus: ISO 8601 in UTC, ending in Z."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def encode_text(text: str, max_bytes: int) -> bytes:
-    """Return UTF-8 that fits into so many bytes; characters are not cut in the middle."""
+    """Return a text as UTF-8, cut to at most `max_bytes` at the end of a character."""
     return text.replace("\0", "").encode()[:max_bytes].decode(errors="ignore").encode()
 
 
 def decode_text(value: bytes | str) -> str:
-    """Return text as read from a file."""
+    """Return text that was read from a file as a string."""
     return value if isinstance(value, str) else value.decode(errors="replace")
 
 
 def write_text(parent: h5py.Group, path: str, text: str, *, max_bytes: int | None = None) -> None:
-    """Store text of fixed length, because readers that follow a file cannot read any other."""
+    """Store text with a fixed length, because readers in SWMR mode cannot read text of variable length."""
     room = max(1, len(text.encode()) if max_bytes is None else max_bytes)
     parent.create_dataset(path, data=encode_text(text, room), dtype=h5py.string_dtype("utf-8", room))
 
 
 def write_text_attribute(item: h5py.HLObject, name: str, text: str) -> None:
-    """Store an attribute of fixed length."""
+    """Store a text attribute with a fixed length."""
     item.attrs.create(name, encode_text(text, 1 << 16), dtype=h5py.string_dtype("utf-8", max(1, len(text))))
 
 
 def describe_status(dataset: h5py.Dataset) -> None:
-    """Put the names of the status flags beside the numbers, as the CF conventions do."""
+    """Store the names of the status flags as attributes of the dataset, as in the CF conventions."""
     dataset.attrs["flag_masks"] = np.array(list(layout.STATUS_FLAGS), dataset.dtype)
     write_text_attribute(dataset, "flag_meanings", " ".join(layout.STATUS_FLAGS.values()))
 
 
 def create_group(parent: h5py.Group, path: str, nx_class: str) -> h5py.Group:
-    """Make a group of a NeXus class."""
+    """Create a group of a NeXus class."""
     group = parent.create_group(path)
     write_text_attribute(group, "NX_class", nx_class)
     return group
 
 
 def write_structure(file: h5py.File, description: ImageFileDescription, start: datetime) -> None:
-    """Write all groups, metadata and links; the links' targets come later."""
+    """Write all groups, metadata and links; the targets of the links are created later."""
     nexus = description.nexus
     write_text_attribute(file, "default", "entry")
     entry = create_group(file, layout.ENTRY, "NXentry")
     write_text_attribute(entry, "default", "data")
     write_text(entry, "definition", "NXmx")
     write_text(file, layout.START_TIME, iso_time(start), max_bytes=layout.MAX_TIME_BYTES)
-    # Readers parse the end as soon as it is there, so it is a time from the beginning on.
+    # Readers parse the end time if it exists; therefore it is a valid time from the start.
     for path in (layout.END_TIME, f"{layout.ENTRY}/end_time_estimated"):
         write_text(file, path, iso_time(start), max_bytes=layout.MAX_TIME_BYTES)
     data = create_group(entry, "data", "NXdata")
@@ -133,7 +133,10 @@ def _write_detector(detector: h5py.Group, description: ImageFileDescription) -> 
 
 
 def _write_geometry(detector: h5py.Group, description: ImageFileDescription) -> None:
-    """Place the image in space, as NXmx readers do: beam along z, x to the left seen along it, y upwards."""
+    """Write the position of the image in space in the coordinates of NXmx.
+
+    The beam is along z. Seen along the beam, x points to the left and y upwards.
+    """
     nexus = description.nexus
     pixel_x, pixel_y = nexus.x_pixel_size_m or 0.0, nexus.y_pixel_size_m or 0.0
     beam_x, beam_y = (nexus.beam_center_x or 0.0) * pixel_x, (nexus.beam_center_y or 0.0) * pixel_y

@@ -1,4 +1,4 @@
-"""A picture (PNG) of the images of a file, for people."""
+"""A picture (PNG) of the images in a file."""
 
 from pathlib import Path
 from typing import Literal
@@ -25,11 +25,12 @@ def write_picture(file: Path, png: Path, what: What | int = "mean") -> None:
     Parameters
     ----------
     file
-        The image file, or a master.
+        Path of an image file or a master file.
     png
-        Where to.
+        Path of the picture.
     what
-        The mean or the sum over the images (over at most 200 of them, evenly chosen), or the row of one image.
+        The mean or the sum of the images, or the row of one image. If there are more than 200 images, 200 of them are
+        used, evenly spread.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def write_picture(file: Path, png: Path, what: What | int = "mean") -> None:
 
 
 def read_pixels(file: Path, what: What | int = "mean") -> NDArray[np.float32]:
-    """Return the pixels that `write_picture` shows, (height, width); NaN where none has a value or the mask says so."""
+    """Return the pixels that `write_picture` shows, (height, width); NaN for masked pixels and those without value."""
     try:
         is_open = read_superblock(file).can_be_followed
         with h5py.File(file, "r", swmr=is_open, locking="best-effort") as opened:
@@ -58,11 +59,11 @@ def _reduce(dataset: h5py.Dataset, what: What | int, file: Path) -> NDArray[np.f
     n_images = dataset.shape[0]
     if isinstance(what, int):
         if not 0 <= what < n_images:
-            raise FileFormatError(f"{file}: there is no image {what}, the file has {n_images} (counted from 0)")
+            raise FileFormatError(f"{file}: there is no image {what}; the file has {n_images} images (counted from 0)")
         image: NDArray[np.float32] = dataset[what].astype(np.float32)
         return image
     if not n_images:
-        raise FileFormatError(f"{file}: there is no image in it to make a picture of")
+        raise FileFormatError(f"{file}: the file has no images, so there is nothing to show")
     total = np.zeros(dataset.shape[1:])
     n_values = np.zeros(dataset.shape[1:], np.uint32)
     for row in np.unique(np.linspace(0, n_images - 1, min(n_images, _MOST_AVERAGED)).astype(int)):

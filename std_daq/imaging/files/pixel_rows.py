@@ -1,4 +1,4 @@
-"""The pixels of an image file: one chunk an image, written past HDF5's filters and chunk cache."""
+"""The pixels of an image file: one chunk per image, written past HDF5's filters and chunk cache."""
 
 from typing import Any
 
@@ -12,19 +12,20 @@ from std_daq.imaging.files.disk_file import DiskFile
 Chunk = bytes | bytearray | memoryview | npt.NDArray[Any]
 
 ALIGN_FROM_BYTES = 64 * 1024
-"""Objects of a file that are at least as large begin at a page."""
+"""Objects in a file that have at least this size begin at a page."""
 
 LEAST_DIRECT_BYTES = 512 * 1024
-"""Images of less are sooner copied into the page cache than handed to a disk."""
+"""Smallest size of an image that is written past the page cache; copying a smaller one into the cache takes less time
+than a write to the disk."""
 
 
 def create_pixels(
     group: h5py.Group, name: str, shape: tuple[int, int], dtype: npt.DTypeLike, filters: dict[str, Any]
 ) -> h5py.Dataset:
-    """Create a dataset of images, without an image; `filters` are those of h5py, none for plain pixels.
+    """Create a dataset for images, without images; `filters` are h5py's options, empty for uncompressed pixels.
 
-    The space of pixels that may go past the page cache is allocated as soon as there is a row for them, and is not
-    filled: so their place in the file is known before they are written.
+    For pixels that may be written past the page cache, HDF5 allocates the space of a row when the row is created, and
+    does not fill it. So the offset of the pixels in the file is known before they are written.
     """
     height, width = shape
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -43,18 +44,18 @@ def create_pixels(
 
 
 class PixelRows:
-    """The images of a dataset made by `create_pixels`, as far as they are written; used from one thread.
+    """Writer of images into a dataset made by `create_pixels`; used from one thread only.
 
     Parameters
     ----------
     file
-        The file.
+        The HDF5 file.
     dataset
-        Its pixels.
+        Dataset of the pixels.
     disk
-        The file as the file system sees it.
+        The same file at the level of the file system.
     image_bytes
-        Bytes of plain pixels; None for compressed ones.
+        Size of an image in bytes; None for compressed pixels.
     """
 
     def __init__(self, file: h5py.File, dataset: h5py.Dataset, disk: DiskFile, image_bytes: int | None) -> None:
@@ -67,12 +68,12 @@ class PixelRows:
         self._last_offset: int | None = None
 
     def write(self, row: int, chunk: Chunk, *, past_page_cache: bool) -> bool:
-        """Write a row, the last one; returns whether the pixels went past the page cache, as was asked.
+        """Write the last row; return whether its pixels were written past the page cache.
 
         Raises
         ------
         OSError, RuntimeError
-            From the system, or from HDF5.
+            The system or HDF5 reports an error.
         """
         offset = self._make_room(row)
         if past_page_cache and offset is not None and isinstance(chunk, np.ndarray):
@@ -83,22 +84,22 @@ class PixelRows:
         return False
 
     def cut(self, n_rows: int) -> None:
-        """Have exactly so many rows, all of them written."""
+        """Set the number of rows, all of which must have been written."""
         self._dataset.set_extent((n_rows, *self._shape))
         self._last_row = -1
 
     def flush(self) -> None:
-        """Have HDF5 write what it knows of them."""
+        """Make HDF5 write the metadata of the dataset."""
         self._dataset.flush()
 
     def _make_room(self, row: int) -> int | None:
-        """Have `row` be the last one; returns where its pixels lie in the file if that is certain.
+        """Make `row` the last row; return the offset of its pixels in the file if it is certain, else None.
 
-        HDF5 tells the place of a chunk only after a walk through all of them. But if the file has grown by exactly one
-        image, behind its end and the rest of that page, then that is where it lies. Once in some hundred images HDF5
-        makes room for more than the pixels.
+        HDF5 finds the offset of a chunk only by a search through all chunks. But the offset is certain if the file has
+        grown by exactly one image from the next page boundary on: the new space is that of the image. Once in some
+        hundred images, HDF5 allocates space for its own data, too, and the offset is not certain.
         """
-        if row == self._last_row:  # taken back: the room is still there
+        if row == self._last_row:  # the image was removed by drop_last; its space is still there
             return self._last_offset
         self._last_row, self._last_offset = row, None
         if self._image_bytes is None or self._image_bytes < LEAST_DIRECT_BYTES:

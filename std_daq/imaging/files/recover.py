@@ -1,14 +1,16 @@
 """Repair of image files whose writer was killed.
 
-The writer leaves a file that HDF5 opens only for readers that follow a live writer: marked as open, with an
-end-of-file address of long ago. Both stand in the superblock, 48 bytes at the start of the file. The repair
+A killed writer leaves a file that is marked as open and whose end-of-file address is out of date. HDF5 opens such a
+file only in SWMR mode, for readers of a live writer. Mark and address are in the superblock, 48 bytes at the start of
+the file. The repair has three steps:
 
-1. makes sure that no process has the file open, and reads it as a follower would, changing nothing;
-2. replaces the superblock in a single write, opens the file in the plain way, and puts the old one back if that fails;
-3. cuts all datasets to the images that are whole and writes the verdict, *as a writer that others may follow*.
+1. It makes sure that no process has the file open, and reads the file in SWMR mode without changing it.
+2. It replaces the superblock in a single write and opens the file in normal mode. If that fails, it restores the old
+   superblock.
+3. It cuts all datasets to the images that are complete and writes the verdict, itself in SWMR mode.
 
-Killed at any time it leaves a file that it can repair when it is started again: before step 2 the file is as it was,
-after it the file is a readable one without a verdict, and in step 3 it is once more a file whose writer was killed.
+If the repair is killed at any time, a second repair succeeds. Before step 2, the file is unchanged. After step 2, the
+file is readable and only lacks a verdict. In step 3, it is again a file whose writer was killed.
 """
 
 import errno
@@ -42,16 +44,16 @@ RECOVERED = "writer was killed, recovered"
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What was done to a file.
+    """Result of the repair of a file.
 
     Attributes
     ----------
     path
-        The file.
+        Path of the file.
     n_images
-        Images in it now.
+        Number of images in the file after the repair.
     actions
-        What was changed, in words; empty if the file was healthy.
+        Changes in words; empty if the file needed no repair.
     """
 
     path: Path
@@ -60,27 +62,27 @@ class Recovery:
 
 
 def recover(path: Path) -> list[Recovery]:
-    """Repair a file, or, if it is the absent master of a run, its data files, and write the master.
+    """Repair a file. If it is the missing master of a run, repair the data files and write the master.
 
-    A healthy file stays as it is, to the byte.
+    A file that needs no repair is not changed.
 
     Returns
     -------
     list
-        One entry a file, the master last.
+        One entry per file; the master is last.
 
     Raises
     ------
     FileNotFoundError
-        There is neither the file nor a data file of its run.
+        Neither the file nor a data file of its run exists.
     FileFormatError
-        The file is not one of ours, damaged in a way that cannot be repaired, or open in another process.
+        The file was not written by std-daq, cannot be repaired, or is open in another process.
     """
     if path.exists():
         return [_recover_file(path)]
     data_files = layout.find_data_files(path) if path.parent.is_dir() else []
     if not data_files:
-        raise FileNotFoundError(errno.ENOENT, "no such file, and no data files of such a run", str(path))
+        raise FileNotFoundError(errno.ENOENT, "no such file, and no data files of a run with this name", str(path))
     recoveries = [_recover_file(data_file) for data_file in data_files]
     write_master(path, data_files, _report_of_run(data_files))
     n_images = sum(recovery.n_images for recovery in recoveries)
@@ -101,25 +103,28 @@ def _recover_file(path: Path) -> Recovery:
 
 
 def _lock_for_repair(fd: int, path: Path) -> None:
-    """Make sure that nobody has the file open: its writer and plain readers hold a lock."""
+    """Make sure that no process has the file open; its writer and readers in normal mode hold a lock."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise FileFormatError(
-            f"{path}: open in another process, perhaps it is still being written; end that process first"
+            f"{path}: the file is open in another process and perhaps still being written; end this process first"
         ) from None
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """Images of which pixels and all values are there, and whether nothing else is, and there is a verdict."""
+    """Number of complete images in a file, and whether the file needs no repair.
+
+    The file is whole if it has no incomplete images and has a verdict.
+    """
 
     n_images: int
     is_whole: bool
 
 
 def _examine(path: Path, *, is_following: bool = False) -> _State:
-    """Read a file without changing it; raises FileFormatError if it is not ours or unreadable."""
+    """Read a file without changing it; raises FileFormatError if it is not std-daq's or not readable."""
     try:
         with _opened(path, "r", is_following=is_following) as file:
             check_layout(file)
@@ -136,24 +141,24 @@ def _examine(path: Path, *, is_following: bool = False) -> _State:
 
 
 def _opened(path: Path, mode: str, *, is_following: bool = False) -> h5py.File:
-    # HDF5's own lock would be refused by ours.
+    # Without HDF5's own lock, which would fail because this process already holds a lock.
     return h5py.File(path, mode, libver=FORMAT_VERSION, locking=False, swmr=is_following)
 
 
 def _mark_closed(fd: int, path: Path) -> tuple[str, ...]:
-    """Set flags and end-of-file address in the superblock right, if the file is marked as open."""
+    """Correct the flags and the end-of-file address in the superblock, if the file is marked as open."""
     superblock = read_superblock(path)
     n_file_bytes = os.fstat(fd).st_size
     if not superblock.is_open:
         if superblock.end_of_file > n_file_bytes:
             raise FileFormatError(
-                f"{path}: cut off, {n_file_bytes} of {superblock.end_of_file} bytes are there; copy it again"
+                f"{path}: cut off, it has only {n_file_bytes} of {superblock.end_of_file} bytes; copy it again"
             )
         return ()
-    # A repair that was killed as it had just begun to write leaves a file that cannot be followed.
+    # A repair that was killed just after it began to write leaves a file that cannot be read in SWMR mode.
     if superblock.can_be_followed:
         _examine(path, is_following=True)
-    os.ftruncate(fd, n_file_bytes)  # gives back the space that the writer had set aside behind the end
+    os.ftruncate(fd, n_file_bytes)  # releases the space that the writer had allocated behind the end
     _write_superblock(fd, superblock.closed(n_file_bytes).to_bytes())
     try:
         _examine(path)
@@ -169,7 +174,7 @@ def _write_superblock(fd: int, data: bytes) -> None:
 
 
 def _write_end(path: Path, n_images: int) -> tuple[str, ...]:
-    """Cut the datasets to so many images, and write the verdict if there is none."""
+    """Cut the datasets to `n_images`, and write a verdict if there is none."""
     actions = [f"cut to {n_images} images"]
     with _opened(path, "r+") as file:
         keep_metadata_in_memory(file)
@@ -193,7 +198,7 @@ def _write_end(path: Path, n_images: int) -> tuple[str, ...]:
 
 
 def _report_of_run(data_files: list[Path]) -> RunReport:
-    """Make up the report of a run, whose own is lost, from its data files."""
+    """Return a report of a run, made from its data files because the run's own report is lost."""
     lost: set[int] = set()
     verdicts, reasons = set(), set()
     n_written = n_incomplete = n_lost = 0

@@ -1,4 +1,4 @@
-"""The first bytes of an HDF5 file: whether a writer left it open, and how to mark it as closed.
+"""The superblock of an HDF5 file, its first bytes: it shows whether a writer left the file open.
 
 Superblock versions 2 and 3, little-endian ("Disk Format: Level 0A" of the HDF5 file format specification): signature
 (8 bytes), version, size of offsets, size of lengths, consistency flags (1 each), base address, address of the
@@ -22,16 +22,16 @@ _WORD = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class Superblock:
-    """What the superblock of a file says.
+    """Fields of a superblock.
 
     Attributes
     ----------
     version
-        Of the superblock.
+        Version of the superblock.
     flags
-        Bit 0: open for writing; bit 2: open for writing while others read.
+        Bit 0: open for writing; bit 2: open for writing in SWMR mode, while others read.
     base_address, extension_address, end_of_file, root_address
-        Positions in the file.
+        Offsets in the file, in bytes.
     """
 
     version: int
@@ -43,18 +43,18 @@ class Superblock:
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Read a superblock.
+        """Parse a superblock.
 
         Raises
         ------
         FileFormatError
-            This is not HDF5, or of a version or with sizes that this program does not write, or damaged.
+            The bytes are not HDF5, are damaged, or have a version or sizes that std-daq does not write.
         """
         if len(data) < N_BYTES or not data.startswith(_SIGNATURE):
             raise FileFormatError("not an HDF5 file")
         _, version, n_offset, n_length, flags, base, extension, end, root = _FIELDS.unpack_from(data)
         if version != 3 or (n_offset, n_length) != (8, 8):
-            raise FileFormatError(f"an HDF5 file, but not one of std-daq (superblock version {version})")
+            raise FileFormatError(f"an HDF5 file, but not written by std-daq (superblock version {version})")
         superblock = cls(version, flags, base, extension, end, root)
         if superblock.to_bytes() != data[:N_BYTES]:
             raise FileFormatError("the checksum of the HDF5 superblock is wrong: the file is damaged")
@@ -62,20 +62,20 @@ class Superblock:
 
     @property
     def is_open(self) -> bool:
-        """Whether a writer has the file open, or had when it died."""
+        """Whether a writer has the file open, or had it open when it died."""
         return bool(self.flags & (_WRITE_OPEN | _SWMR_OPEN))
 
     @property
     def can_be_followed(self) -> bool:
-        """Whether the writer had allowed others to read meanwhile, as HDF5's single writer, multiple readers."""
+        """Whether the file can be read while it is written (SWMR: single writer, multiple readers)."""
         return bool(self.flags & _SWMR_OPEN)
 
     def closed(self, n_file_bytes: int) -> Self:
-        """Return the superblock as a writer that closes a file of this size leaves it."""
+        """Return the superblock that a writer leaves when it closes a file of this size."""
         return replace(self, flags=self.flags & ~(_WRITE_OPEN | _SWMR_OPEN), end_of_file=n_file_bytes)
 
     def to_bytes(self) -> bytes:
-        """Return the bytes as they stand in the file, with their checksum."""
+        """Return the bytes of the superblock in the file, including the checksum."""
         fields = _FIELDS.pack(
             _SIGNATURE,
             self.version,
@@ -120,5 +120,5 @@ def _finish(a: int, b: int, c: int) -> int:
     for n_bits in (14, 11, 25, 16, 4, 14, 24):
         c = ((c ^ b) - _rotate(b, n_bits)) & _WORD
         a, b, c = b, c, a
-    # Seven steps turn the three words once more than two rounds: the last result stands in b.
+    # Each step rotates the three words; after seven steps, the last result is in b.
     return b

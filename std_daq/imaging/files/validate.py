@@ -1,4 +1,4 @@
-"""Checks of image files: is everything there, does it belong together, can it be read."""
+"""Validation of image files: completeness, consistency and readability."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -22,7 +22,7 @@ from std_daq.imaging.files.contents import (
 )
 from std_daq.recording.requests import Verdict
 
-# What the NXmx definition asks for and readers such as DIALS need.
+# Fields that the NXmx definition requires and readers such as DIALS need.
 _NXMX_FIELDS = (
     "start_time",
     "end_time_estimated",
@@ -56,12 +56,13 @@ _NXMX_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is wrong with a file.
+    """A problem of a file.
 
     Attributes
     ----------
     severity
-        An error: data are missing, wrong or cannot be read. A warning: the file is whole, but look at this.
+        ``error``: data are missing, wrong or not readable. ``warning``: the file is complete, but somebody should look
+        at this.
     text
         What is wrong.
     remedy
@@ -75,16 +76,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ImageIdStatistics:
-    """Ids of the images of a file.
+    """Statistics of the image ids in a file.
 
     Attributes
     ----------
     first, last
-        As they stand in the file; None without images.
+        Ids of the first and last row; None if there are no images.
     n_duplicates
-        Rows whose id stands in an earlier row.
+        Number of rows whose id occurs in an earlier row.
     is_ascending
-        Whether each id is larger than the one before.
+        Whether each id is larger than the id before.
     """
 
     first: int | None = None
@@ -95,32 +96,32 @@ class ImageIdStatistics:
 
 @dataclass(slots=True)
 class ValidationReport:
-    """What `validate` found.
+    """Result of `validate`.
 
     Attributes
     ----------
     path
-        The file.
+        Path of the file.
     n_images
-        Images in it.
+        Number of images in the file.
     n_images_read
-        Images whose pixels were read.
+        Number of images whose pixels were read.
     verdict, reason
-        How the run ended; empty if the file does not say.
+        Verdict of the run and its reason; empty if the file has none.
     n_requested, n_incomplete, n_lost
-        Counts of the run; None where not known, n_requested also if it went on until killed.
+        Counts of the run; None if unknown. n_requested is also None if the run was to continue until killed.
     lost_image_ids
-        Ids of images that are not in the file, as far as known.
+        Ids of images of the run that are in no file, as far as they are known.
     image_ids
-        About the ids of the images.
+        Statistics of the image ids.
     status_counts
-        Number of images with each status flag, and of good ones.
+        Number of good images, and number of images with each status flag.
     missing_packets
-        Sum over the images for each module.
+        Number of missing packets of each module, summed over all images.
     data_files
-        Names of the files that hold the pixels of a master.
+        Names of the data files of a master.
     problems
-        What is wrong.
+        Problems that were found.
     """
 
     path: str
@@ -140,11 +141,11 @@ class ValidationReport:
 
     @property
     def is_valid(self) -> bool:
-        """Whether there is no error; an incomplete run, said to be so, is valid."""
+        """Whether there is no error; an incomplete run is valid if its verdict says that it is incomplete."""
         return not any(problem.severity == "error" for problem in self.problems)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON has it."""
+        """Return the report as an object that can be written as JSON."""
         return {"is_valid": self.is_valid, **asdict(self)}
 
     def error(self, text: str, remedy: str = "") -> None:
@@ -162,22 +163,22 @@ def validate(path: Path, *, max_images_read: int | None = None) -> ValidationRep
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
     max_images_read
-        Read the pixels of at most so many images of each file, evenly chosen, first and last among them; by default
-        of all.
+        Largest number of images of each file whose pixels are read. They are evenly spread, and the first and the last
+        image are among them. By default the pixels of all images are read.
 
     Returns
     -------
     ValidationReport
-        Whatever is wrong stands in it; nothing is raised.
+        The report, which contains all problems; no error is raised.
     """
     report = ValidationReport(str(path))
     if not path.exists():
         if path.parent.is_dir() and layout.find_data_files(path):
-            report.error("the master file is missing, its data files are there", f"std-daq recover {path}")
+            report.error("the master file is missing, but its data files exist", f"std-daq recover {path}")
         else:
-            report.error("no such file", "look for it under the name that the run's report gives")
+            report.error("no such file", "look for the name that the report of the run gives")
         return report
     try:
         is_open = _check_superblock(path, report)
@@ -194,7 +195,7 @@ def validate(path: Path, *, max_images_read: int | None = None) -> ValidationRep
 
 
 def _check_superblock(path: Path, report: ValidationReport) -> bool:
-    """Return whether the file is marked as open for a writer and its followers."""
+    """Check the superblock; return whether the file must be read in SWMR mode."""
     superblock = read_superblock(path)
     if superblock.is_open:
         report.error(
@@ -202,7 +203,7 @@ def _check_superblock(path: Path, report: ValidationReport) -> bool:
             f"when no writer is running: std-daq recover {path}",
         )
     elif superblock.end_of_file > path.stat().st_size:
-        report.error(f"cut off: only {path.stat().st_size} of {superblock.end_of_file} bytes", "copy it again")
+        report.error(f"cut off: it has only {path.stat().st_size} of {superblock.end_of_file} bytes", "copy it again")
     return superblock.can_be_followed
 
 
@@ -238,7 +239,7 @@ def _read_run(file: h5py.File, report: ValidationReport) -> None:
     report.n_lost = count(layout.N_LOST)
     report.lost_image_ids = file[layout.LOST_IMAGE_IDS][:].tolist()
     if report.verdict and int(file[layout.N_IMAGES][()]) != report.n_images:
-        report.error(f"{layout.N_IMAGES} says {file[layout.N_IMAGES][()]} images, {report.n_images} are there")
+        report.error(f"{layout.N_IMAGES} says {file[layout.N_IMAGES][()]} images, but the file has {report.n_images}")
 
 
 def _check_ids(ids: npt.NDArray[np.uint64], report: ValidationReport) -> None:
@@ -248,12 +249,12 @@ def _check_ids(ids: npt.NDArray[np.uint64], report: ValidationReport) -> None:
     n_duplicates = len(ids) - len(np.unique(ids))
     report.image_ids = ImageIdStatistics(int(ids[0]), int(ids[-1]), n_duplicates, is_ascending)
     if n_duplicates:
-        report.error(f"{n_duplicates} images have the id of another one")
+        report.error(f"{n_duplicates} images have the id of another image")
     elif not is_ascending:
-        report.warn("image ids do not ascend", "the detector was restarted in the run, or counts otherwise")
+        report.warn("image ids do not ascend", "perhaps the detector was restarted during the run")
     both = np.intersect1d(ids, np.array(report.lost_image_ids, np.uint64))
     if len(both):
-        report.error(f"{len(both)} images are listed as lost but are in the file, the first is {both[0]}")
+        report.error(f"{len(both)} images are listed as lost but are in the file; the first of them is {both[0]}")
 
 
 def _check_statuses(columns: Columns, report: ValidationReport) -> None:
@@ -265,7 +266,7 @@ def _check_statuses(columns: Columns, report: ValidationReport) -> None:
     n = min(len(status), len(missing))
     n_hidden = int(np.count_nonzero(missing[:n].any(axis=1) & (status[:n] == 0)))
     if n_hidden:
-        report.error(f"{n_hidden} images lack packets but have the status of good ones")
+        report.error(f"{n_hidden} images lack packets but have the status of a good image")
 
 
 def _check_verdict(columns: Columns, report: ValidationReport) -> None:
@@ -279,7 +280,7 @@ def _check_verdict(columns: Columns, report: ValidationReport) -> None:
     n_incomplete = int(np.count_nonzero(is_incomplete(columns))) if len(lengths) == 1 else 0
     if n_incomplete or report.n_lost or report.lost_image_ids:
         report.error(
-            f"said to be complete, but {n_incomplete} images lack packets and "
+            f"the verdict is complete, but {n_incomplete} images lack packets and "
             f"{max(report.n_lost or 0, len(report.lost_image_ids))} are lost"
         )
 
@@ -291,17 +292,17 @@ def _check_nexus(file: h5py.File, report: ValidationReport) -> None:
     missing = [name for name in _NXMX_FIELDS if f"{layout.ENTRY}/{name}" not in file]
     if missing:
         report.warn(
-            f"NXmx readers may miss, in {layout.ENTRY}: {', '.join(missing)}",
+            f"fields that NXmx readers may need are missing in {layout.ENTRY}: {', '.join(missing)}",
             "give these values in the configuration or the request",
         )
 
 
 def _check_data_files(file: h5py.File, report: ValidationReport, max_images_read: int | None) -> None:
-    """Check the sources of a virtual dataset: where one is missing or short, HDF5 shows zeros without a word."""
+    """Check the sources of a virtual dataset; HDF5 returns zeros, without an error, for missing or short sources."""
     pixels = file[layout.PIXELS]
     report.data_files = [name.decode() for name in file[layout.DATA_FILES][:].tolist()]
     if not pixels.is_virtual:
-        report.error(f"{layout.PIXELS} is not a virtual dataset, although there are data files")
+        report.error(f"{layout.PIXELS} is not a virtual dataset, although the file names data files")
         return
     n_rows_used: dict[str, int] = dict.fromkeys(report.data_files, 0)
     for source in pixels.virtual_sources():
@@ -316,13 +317,13 @@ def _check_data_files(file: h5py.File, report: ValidationReport, max_images_read
 def _check_data_file(
     path: Path, n_used: int, pixels: h5py.Dataset, report: ValidationReport, max_images_read: int | None
 ) -> int:
-    """Check one source of a master, return how many images were read."""
+    """Check one data file of a master; return how many images were read."""
 
     def error(text: str, remedy: str = "") -> None:
         report.error(f"data file {path.name}: {text}", remedy)
 
     if not path.exists():
-        error(f"missing; the master shows zeros for its {n_used} images", "put it beside the master")
+        error(f"missing; the master shows zeros for its {n_used} images", "put it into the folder of the master")
         return 0
     try:
         if read_superblock(path).is_open:
@@ -344,11 +345,11 @@ def _check_data_file(
 
 
 def _check_pixels(pixels: h5py.Dataset, error: Callable[[str], None], max_images_read: int | None) -> int:
-    """Check that every image is stored, and read some or all; return how many."""
+    """Check that every image is stored, and read some or all of them; return how many were read."""
     n_images = pixels.shape[0]
     n_stored = count_stored_rows(pixels)
     if n_stored < n_images:
-        error(f"pixels of image {n_stored} (counted from 0) were never written, or lie behind the end of the file")
+        error(f"pixels of image {n_stored} (counted from 0) were never written, or are behind the end of the file")
     buffer = np.empty(pixels.shape[1:], pixels.dtype)
     n_read = 0
     for row in _rows_to_read(n_stored, max_images_read):

@@ -292,7 +292,7 @@ def test_a_flushed_image_cannot_be_dropped(tmp_path: Path) -> None:
     with ImageFile.create(tmp_path / "a.h5", describe()) as file:
         append_images(file, [1], describe())
         file.flush()
-        with pytest.raises(FileFormatError, match="cannot be taken back"):
+        with pytest.raises(FileFormatError, match="cannot be removed"):
             file.drop_last()
 
 

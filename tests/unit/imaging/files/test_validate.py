@@ -114,12 +114,12 @@ def remove_the_pixels(file: h5py.File) -> None:
     ("damage", "text"),
     [
         (claim_more_rows, "pixels of image 7 (counted from 0) were never written"),
-        (repeat_an_id, "1 images have the id of another one"),
+        (repeat_an_id, "1 images have the id of another image"),
         (shorten_status, "status has 5 rows, but there are pixels of 7 images"),
-        (hide_a_loss, "1 images lack packets but have the status of good ones"),
-        (hide_a_loss, "said to be complete, but 1 images lack packets"),
-        (miscount, "says 8 images, 7 are there"),
-        (lose_an_image_that_is_there, "listed as lost but are in the file, the first is 5"),
+        (hide_a_loss, "1 images lack packets but have the status of a good image"),
+        (hide_a_loss, "the verdict is complete, but 1 images lack packets"),
+        (miscount, "says 8 images, but the file has 7"),
+        (lose_an_image_that_is_there, "listed as lost but are in the file; the first of them is 5"),
         (rename_the_definition, "is not NXmx"),
         (drop_the_verdict, "no verdict"),
         (remove_the_pixels, "/entry/data/data missing"),
@@ -214,7 +214,7 @@ def test_a_data_file_of_other_images_is_an_error(master: Path) -> None:
 
 def test_a_master_that_is_missing_is_told_from_a_file_that_never_was(master: Path) -> None:
     master.unlink()
-    assert "its data files are there" in errors_of(master)
+    assert "its data files exist" in errors_of(master)
 
 
 @given(data=st.data())
