@@ -1,1 +1,1 @@
-"""Simulated and recorded packets of image detectors."""
+"""Sources of simulated and of recorded packets of image detectors."""

@@ -1,4 +1,4 @@
-"""Reading and writing one header field of many packets at once."""
+"""Reading and writing of a header field in many packets at once."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,9 @@ def read_field(field: HeaderField, raw: NDArray[np.uint8]) -> NDArray[np.uint64]
     Parameters
     ----------
     field
-        Which one.
+        The header field.
     raw
-        Its bytes alone: u8, shape (n, field.width).
+        Bytes of the field alone: u8, shape (n, field.width).
     """
     raw = np.ascontiguousarray(raw)
     if field.kind == "float64":
@@ -25,16 +25,16 @@ def read_field(field: HeaderField, raw: NDArray[np.uint8]) -> NDArray[np.uint64]
 
 
 def write_field(field: HeaderField, packets: NDArray[np.uint8], number: int) -> None:
-    """Write the same number into a header field of all packets; other bits of the same bytes stay.
+    """Write the same number into a header field of all packets; other bits of the same bytes stay unchanged.
 
     Parameters
     ----------
     field
-        Which one; what does not fit its mask is cut off.
+        The header field; bits of the number that do not fit its mask are cut off.
     packets
-        u8, shape (n, packet_bytes).
+        Packets: u8, shape (n, packet_bytes).
     number
-        Not negative.
+        Number to write, not negative.
     """
     place = slice(field.offset, field.offset + field.width)
     if field.kind == "float64":

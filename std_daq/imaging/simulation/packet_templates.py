@@ -1,4 +1,4 @@
-"""Packets of images that repeat, made once and stamped anew for each exposure."""
+"""Templates of packets: the packets of an image are made once, and get new headers for each exposure."""
 
 from typing import Any
 
@@ -7,19 +7,19 @@ from numpy.typing import NDArray
 from std_daq.imaging.detectors.interface import Detector, SimulatedFrame
 from std_daq.imaging.simulation.header_fields import write_field
 
-# patterns repeat at most so many images; of others nothing is gained by keeping packets
+# Patterns repeat at most this number of images. Keeping packets of images that do not repeat would gain nothing.
 _MOST_IMAGES = 16
 
 
 class PacketTemplates:
-    """Makes a detector's packets; the same image again costs only the change of the headers.
+    """Maker of a detector's packets; if an image occurs again, only the headers change.
 
-    The packets of an exposure are valid until the same image is asked for again.
+    The packets of an exposure are valid until `exposure` is called with the same image again.
 
     Parameters
     ----------
     detector
-        Whose packets.
+        Detector whose packets are made.
     """
 
     def __init__(self, detector: Detector) -> None:
@@ -27,7 +27,8 @@ class PacketTemplates:
         layout = detector.packet_layout(0)
         self._frame_number, self._pulse_id, self._timestamp = layout.key, layout.pulse_id, layout.timestamp
         self._n_modules = detector.config.n_modules
-        # a module with several ports uses them in turn: its template holds for every so many frames
+        # A module with several ports uses them in turn, so there is a template for each port: with two ports, one for
+        # even and one for odd frames.
         self._n_turns = max(1, detector.n_ports // self._n_modules)
         self._templates: dict[tuple[int, int], tuple[NDArray[Any], list[SimulatedFrame]]] = {}
 
@@ -39,11 +40,12 @@ class PacketTemplates:
         Parameters
         ----------
         image
-            Raw pixels of all modules, as `Detector.simulated_frames` yields them; not to be changed afterwards.
+            Raw pixels of all modules, as `Detector.simulated_frames` yields them. The caller must not change them
+            afterwards.
         frame_number, pulse_id, timestamp
-            What the headers say.
+            Values for the headers.
         """
-        # the image is kept with its packets, so its identity is not given to another one
+        # The image is kept with its packets; while it is alive, no other image can have the same id.
         key = (id(image), frame_number % self._n_turns)
         if key not in self._templates:
             return self._make(key, image, frame_number, pulse_id, timestamp)

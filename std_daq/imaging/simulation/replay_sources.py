@@ -1,4 +1,4 @@
-"""What a replay reads: capture files of single ports, or pcap files."""
+"""Sources of a replay: capture files of single ports, or pcap files."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,24 +14,24 @@ from std_daq.packets.frame_steps import RESTART_FRAMES, frame_steps
 from std_daq.packets.pcap.reader import Datagram, PcapReader, is_pcap
 
 _STEPS_A_CHUNK = 1024
-# a frame of the largest detectors has tens of MB; this bounds the memory where the frame numbers make no sense
+# A frame of the largest detectors has tens of MB; this limit bounds the memory if the frame numbers make no sense.
 _MAX_FRAME_BYTES = 256 << 20
 
 
 class CaptureSource:
-    """Frames of several capture files: all ports send a frame before one sends the next, taking turns.
+    """Frames from several capture files; all ports send a frame, in turns, before any port sends the next frame.
 
     Parameters
     ----------
     captures
-        The file of each port.
+        Capture file of each port.
     key
-        Where the frame number is.
+        Header field of the frame number.
 
     Attributes
     ----------
     n_frames
-        Frames that it will yield.
+        Number of frames in the captures.
     """
 
     def __init__(self, captures: Mapping[int, CaptureReader], key: HeaderField) -> None:
@@ -40,7 +40,7 @@ class CaptureSource:
         self._steps, self.n_frames = frame_steps([read_field(key, raw) for raw in columns])
 
     def frames(self) -> Iterator[list[Burst]]:
-        """Yield the bursts of one frame after the other."""
+        """Yield the bursts of each frame, frame by frame."""
         for chunk in range(0, self.n_frames, _STEPS_A_CHUNK):
             wanted = np.arange(chunk, min(chunk + _STEPS_A_CHUNK, self.n_frames) + 1)
             edges = [np.searchsorted(steps, wanted) for steps in self._steps]
@@ -55,14 +55,14 @@ class CaptureSource:
 
 
 class PcapSource:
-    """Frames of pcap files, the datagrams in the order in which they were captured.
+    """Frames from pcap files, with the datagrams in the order in which they were captured.
 
     Parameters
     ----------
     readers
-        The files, one after the other.
+        Readers of the files, which are read one after the other.
     key
-        Where the frame number is.
+        Header field of the frame number.
     """
 
     def __init__(self, readers: Sequence[PcapReader], key: HeaderField) -> None:
@@ -70,12 +70,12 @@ class PcapSource:
         self._key = key
 
     def frames(self) -> Iterator[list[Burst]]:
-        """Yield the bursts of one frame after the other; a late packet goes with the frame during which it came.
+        """Yield the bursts of each frame, frame by frame; a late packet goes with the frame during which it came.
 
         Raises
         ------
         CaptureError
-            As PcapReader, or no file has a datagram of interest.
+            A file cannot be read (see `PcapReader`), or no file has a datagram to one of the detector's ports.
         """
         waiting: list[Datagram] = []
         n_waiting = 0
@@ -103,27 +103,27 @@ class PcapSource:
 
 
 def open_source(paths: Sequence[Path], ports: Collection[int], key: HeaderField) -> CaptureSource | PcapSource:
-    """Open captures for a replay: files of single ports, named after them, or pcap files.
+    """Open captures for a replay: either pcap files, or files of single ports with the port in their names.
 
     Parameters
     ----------
     paths
-        At least one file, all of one kind.
+        Paths of the files, at least one and all of the same kind.
     ports
-        The detector's UDP ports. What a pcap file has for others is left out.
+        UDP ports of the detector; datagrams to other ports in a pcap file are left out.
     key
-        Where the frame number is.
+        Header field of the frame number.
 
     Raises
     ------
     CaptureError
-        A file cannot be read, is named after no port of the detector, or does not go with the others.
+        A file cannot be read, its name is not a port of the detector, or the files are of different kinds.
     """
     are_pcap = {is_pcap(path) for path in paths}
     if are_pcap == {True}:
         return PcapSource([PcapReader(path, ports) for path in paths], key)
     if are_pcap != {False}:
-        raise CaptureError("replay either pcap files or files of single ports, not both at once")
+        raise CaptureError("the files are of two kinds: replay pcap files or files of single ports, not both at once")
     captures: dict[int, CaptureReader] = {}
     for path in sorted(paths, key=port_of):
         port = port_of(path)
@@ -136,7 +136,7 @@ def open_source(paths: Sequence[Path], ports: Collection[int], key: HeaderField)
 
 
 def _bursts_of(datagrams: list[Datagram]) -> list[Burst]:
-    """Join neighbours that go to one port."""
+    """Join consecutive datagrams to the same port into bursts."""
     bursts = []
     first = 0
     for i in range(1, len(datagrams) + 1):

@@ -1,4 +1,4 @@
-"""Frames of a simulated detector, with the faults of its network."""
+"""Source of the frames of a simulated detector, with faults of its network."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,26 +15,25 @@ from std_daq.packets.faults import FaultInjector, SendOrder
 class SimulationSource:
     """Exposures of a simulated detector, for a Transmission.
 
-    Exposure i (from 0) shows image i of the pattern, has frame number ``first_frame + i`` and pulse id
-    ``first_pulse_id + i``.
+    Exposure i, counted from 0, shows image i of the pattern. It has the frame number ``first_frame + i`` and the pulse
+    id ``first_pulse_id + i``.
 
     Parameters
     ----------
     detector
-        Which one.
+        Detector to simulate.
     injector
-        Faults; ports are counted from 0.
+        Injector of network faults; its ports are counted from 0.
     n_images
-        Exposures to make.
+        Number of exposures.
     pattern, seed
-        What to show, see `Detector.simulated_frames`.
+        Pattern of the images and seed of its random numbers; see `Detector.simulated_frames`.
     first_frame, first_pulse_id
-        Of the first exposure.
+        Frame number and pulse id of the first exposure.
     restart_at
-        The detector is started again before this exposure: its frame numbers begin anew at `first_frame`. Pulse ids go
-        on.
+        Exposure before which the detector restarts: frame numbers begin again at `first_frame`, pulse ids continue.
     period_ticks
-        How far the time stamps of two exposures are apart, in the detector's unit.
+        Difference between the time stamps of two exposures, in the unit of the detector.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class SimulationSource:
         return self._first_frame + exposure
 
     def frames(self) -> Iterator[list[Burst]]:
-        """Yield the bursts of one exposure after the other; last what the faults still hold back."""
+        """Yield the bursts of each exposure; at the end, the packets that the injector still holds back."""
         for exposure, image in enumerate(islice(self._images, self._n_images)):
             if exposure == self._restart_at:
                 yield from self._flush()
@@ -93,7 +92,7 @@ class SimulationSource:
         return {number: frame for (of_port, number), frame in self._held.items() if of_port == port}
 
     def _hold(self, frame: SimulatedFrame, number: int) -> None:
-        """Keep copies of frames that the faults hold back: their packets are templates, stamped again soon."""
+        """Copy frames of which the injector holds packets back, because the templates soon get new headers."""
         wanted = self._injector.held_frames(frame.port)
         for key in [key for key in self._held if key[0] == frame.port and key[1] not in wanted]:
             del self._held[key]
@@ -101,7 +100,7 @@ class SimulationSource:
             self._held[frame.port, number] = replace(frame, packets=frame.packets.copy())
 
     def _in_order(self, port: int, order: SendOrder, frames: dict[int, SimulatedFrame]) -> list[Burst]:
-        """Turn an order into bursts, each from the packets of one frame."""
+        """Convert a send order into bursts, each with packets of one frame."""
         edges = np.flatnonzero(np.diff(order.frames)) + 1
         bursts: list[Burst] = []
         for start, stop in zip([0, *edges], [*edges, len(order)], strict=True):
@@ -115,7 +114,7 @@ class SimulationSource:
         return bursts
 
     def _flush(self) -> Iterator[list[Burst]]:
-        """Yield what the faults still hold back, if anything."""
+        """Yield the packets that the injector still holds back, if there are any."""
         ports = sorted({port for port, _ in self._held})
         bursts = take_turns(self._in_order(port, self._injector.flush(port), self._held_of(port)) for port in ports)
         self._held.clear()
