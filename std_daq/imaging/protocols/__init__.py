@@ -1,1 +1,1 @@
-"""What is on the wire and in shared memory: dtypes and messages, no sockets."""
+"""Formats of messages on the wire and of structs in shared memory; this package opens no sockets."""

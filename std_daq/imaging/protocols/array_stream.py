@@ -1,7 +1,7 @@
-"""array-1.0: the public live stream, two parts a message: a header in JSON, and the pixels, little-endian.
+"""array-1.0, the format of the public live stream: each message has a JSON header and little-endian pixels.
 
-Viewers at synchrotrons read it; they know more keys than the four that must be there, and ignore those that they do
-not know.
+Viewers at synchrotrons read this format. The header must have four keys: ``htype``, ``shape``, ``type`` and ``frame``.
+Further keys are optional; viewers ignore keys that they do not know.
 """
 
 import json
@@ -25,16 +25,16 @@ _DTYPES = {
 
 @dataclass(frozen=True, slots=True)
 class ArrayImage:
-    """One message.
+    """An image, decoded from one message.
 
     Attributes
     ----------
     frame
         Id of the image.
     pixels
-        The image, (height, width).
+        Pixels, (height, width).
     header
-        All keys of its header.
+        The whole header, with all its keys.
     """
 
     frame: int
@@ -43,19 +43,19 @@ class ArrayImage:
 
     @property
     def is_good(self) -> bool:
-        """Whether the image is whole, as far as its sender tells."""
+        """Whether the image is complete according to its sender; True if the sender does not say."""
         return bool(self.header.get("is_good_frame", True))
 
 
 def encode_header(metadata: ImageMetadata, more: Mapping[str, object]) -> bytes:
-    """Return the first part of a message.
+    """Return the header, the first part of a message.
 
     Parameters
     ----------
     metadata
         What is known of the image.
     more
-        Further keys.
+        Further keys and their values.
     """
     header = {
         "htype": HTYPE,
@@ -73,30 +73,30 @@ def encode_header(metadata: ImageMetadata, more: Mapping[str, object]) -> bytes:
 
 
 def decode(parts: Sequence[bytes | memoryview]) -> ArrayImage:
-    """Read a message, of whatever sender; the pixels are a view of its second part.
+    """Decode a message from any sender; the pixels are a view of the second part.
 
     Raises
     ------
     ValueError
-        When it is none; says why.
+        The parts are not a valid message; the error says why.
     """
     if len(parts) != _N_PARTS:
-        raise ValueError(f"a message of {HTYPE} has {_N_PARTS} parts, this one {len(parts)}")
+        raise ValueError(f"a message of {HTYPE} has {_N_PARTS} parts, but this one has {len(parts)}")
     try:
         header = json.loads(bytes(parts[0]))
     except RecursionError:
         raise ValueError("the header is nested too deeply") from None
     if not isinstance(header, dict) or header.get("htype") != HTYPE:
-        raise ValueError(f"the header is not one of {HTYPE}")
+        raise ValueError(f"the header is not a header of {HTYPE}")
     dtype = _DTYPES.get(str(header.get("type")))
     if dtype is None:
-        raise ValueError(f"{header.get('type')!r} is no type of pixels")
+        raise ValueError(f"{header.get('type')!r} is not a type of pixels")
     height, width = _shape(header.get("shape"))
     if len(parts[1]) != height * width * dtype.itemsize:
         raise ValueError(f"{height} x {width} pixels of {dtype} do not have {len(parts[1])} bytes")
     frame = header.get("frame")
     if type(frame) is not int:
-        raise ValueError(f"frame {frame!r} is no number")
+        raise ValueError(f"frame {frame!r} is not an integer")
     return ArrayImage(frame, np.frombuffer(parts[1], dtype).reshape(height, width), header)
 
 
@@ -105,4 +105,4 @@ def _shape(shape: object) -> tuple[int, int]:
         height, width = shape
         if type(height) is int and type(width) is int and height > 0 and width > 0:
             return height, width
-    raise ValueError(f"{shape!r} is no height and width")
+    raise ValueError(f"{shape!r} is not a height and a width")

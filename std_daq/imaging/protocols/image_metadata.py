@@ -1,7 +1,7 @@
-"""ImageMetadata: what is known about one image, 128 bytes little-endian.
+"""ImageMetadata: the metadata of one image in a struct of 128 bytes, little-endian.
 
-The first 56 bytes are the std-daq protocol; what follows is ours. The same struct is sent over ZMQ, kept in the
-journal of the ImageBuffer and in the header of each slot.
+The first 56 bytes are the std-daq protocol; the other bytes are an extension. The same struct is sent over ZMQ, and is
+in the journal of the ImageBuffer and in the header of each slot.
 """
 
 import struct
@@ -24,17 +24,17 @@ IMAGE_METADATA = np.dtype(
         ("status", "<u2"),
         ("user_1", "<u8"),
         ("user_2", "<u8"),
-        # ours
+        # the extension
         ("sequence", "<u8"),  # link sequence number; slot = sequence % n_slots
         ("pulse_id", "<u8"),
-        ("frame_index", "<u8"),  # the detector's frame number: consecutive within an epoch
-        ("epoch", "<u4"),  # counts restarts of the detector
+        ("frame_index", "<u8"),  # the detector's frame number, which is consecutive within an epoch
+        ("epoch", "<u4"),  # number of restarts of the detector
         ("n_missing_modules", "<u2"),
-        ("calibration", "<u2"),  # which entry of the ring's calibration record was applied
+        ("calibration", "<u2"),  # index of the entry in the ring's calibration record that was applied
         ("n_missing_packets", "<u4"),
         ("daq_rec", "<u4"),
-        ("timestamp", "<u8"),  # the detector's own clock
-        ("first_arrival_ns", "<u8"),  # since the epoch 1970, this machine's clock
+        ("timestamp", "<u8"),  # clock of the detector
+        ("first_arrival_ns", "<u8"),  # clock of this machine, since 1970
         ("last_arrival_ns", "<u8"),
         ("assembled_ns", "<u8"),
     ]
@@ -44,7 +44,7 @@ assert IMAGE_METADATA.fields is not None and IMAGE_METADATA.fields["sequence"][1
 
 
 class ImageMetadata(NamedTuple):
-    """The fields of an IMAGE_METADATA struct as Python numbers, in their order: a struct takes all of them at once."""
+    """The fields of an IMAGE_METADATA struct as Python numbers, in their order, to set all fields in one assignment."""
 
     version: int
     id: int
@@ -82,7 +82,7 @@ def decode_image_metadata(metadata: bytes) -> ImageMetadata:
 
 
 class ImageStatus(IntFlag):
-    """What is wrong with an image; 0 is good."""
+    """Faults of an image, as flags; 0 is a good image."""
 
     GOOD = 0
     MISSING_PACKETS = 1
@@ -92,7 +92,7 @@ class ImageStatus(IntFlag):
 
 
 class Encoding(IntEnum):
-    """How pixels are encoded."""
+    """Encoding of the pixels."""
 
     RAW = 0
     BITSHUFFLE_LZ4 = 1
@@ -107,7 +107,7 @@ _DTYPES = {code: np.dtype(f"<{name}") for name, code in _DTYPE_CODES.items()}
 
 
 def dtype_code(dtype: np.dtype) -> int:
-    """Return the protocol's code of a pixel type; raises ValueError for types that it does not know."""
+    """Return the protocol's code of a pixel type; raises ValueError if the protocol has no code for it."""
     try:
         return _DTYPE_CODES[np.dtype(dtype).str[1:]]
     except KeyError:
@@ -115,8 +115,8 @@ def dtype_code(dtype: np.dtype) -> int:
 
 
 def dtype_of_code(code: int) -> np.dtype:
-    """Return the pixel type of a code; raises ValueError for an unknown one."""
+    """Return the pixel type of a code; raises ValueError if the code is unknown."""
     try:
         return _DTYPES[code]
     except KeyError:
-        raise ValueError(f"{code} is no code of a pixel type") from None
+        raise ValueError(f"{code} is not a code of a pixel type") from None

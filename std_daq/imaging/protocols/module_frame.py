@@ -6,10 +6,10 @@ CACHE_LINE = 64
 
 
 def module_frame_dtype(n_units: int) -> np.dtype:
-    """Return the header's type for frames of ``n_units`` units (see PacketLayout), a whole number of cache lines.
+    """Return the dtype of the header for frames of ``n_units`` units (see PacketLayout).
 
-    ``generation`` is odd while packets are being placed and even when the frame has ended; the bit ``i`` of
-    ``received`` says that unit ``i`` has arrived.
+    Its size is a whole number of cache lines. ``generation`` is odd while packets are being placed, and even when the
+    frame has ended. Bit ``i`` of ``received`` is set when unit ``i`` has arrived.
     """
     fields: list[tuple[str, object] | tuple[str, object, tuple[int]]] = [
         ("generation", "<u8"),
@@ -24,7 +24,7 @@ def module_frame_dtype(n_units: int) -> np.dtype:
         ("n_missing_packets", "<u4"),  # valid once the frame has ended
         ("n_received_units", "<u4"),
         ("epoch", "<u4"),
-        ("module_id", "<u2"),  # as the packets say it
+        ("module_id", "<u2"),  # as in the packets
         ("pos_y", "<u2"),
         ("pos_x", "<u2"),
         ("reserved", "<u2"),

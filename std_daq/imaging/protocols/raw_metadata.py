@@ -1,7 +1,7 @@
-"""RawMetadata: one exposure as one receiver has it, 80 bytes little-endian.
+"""RawMetadata: the metadata of one exposure at one receiver, in a struct of 80 bytes, little-endian.
 
-Sent once for each image when the receiver has its modules or has given them up. Pixels, bitmaps and
-per-module details lie in the FrameBuffer at slot ``frame_index % n_slots``.
+A receiver sends this struct once per exposure, when it has received the frames of all its modules or has given up the
+missing ones. Pixels, bitmaps and details of each module are in the FrameBuffer, in slot ``frame_index % n_slots``.
 """
 
 from typing import NamedTuple
@@ -16,18 +16,21 @@ RAW_METADATA = np.dtype(
         ("daq_rec", "<u8"),
         ("status", "<u8"),  # flags of ImageStatus
         ("sequence", "<u8"),  # link sequence number
-        ("timestamp", "<u8"),  # the detector's own clock
+        ("timestamp", "<u8"),  # clock of the detector
         ("first_arrival_ns", "<u8"),
         ("last_arrival_ns", "<u8"),
-        ("epoch", "<u4"),  # counts restarts of the detector
-        ("n_missing_modules", "<u4"),  # without those that are switched off
+        ("epoch", "<u4"),  # number of restarts of the detector
+        ("n_missing_modules", "<u4"),  # modules that are switched off are not counted
     ]
 )
 assert RAW_METADATA.itemsize == 80  # noqa: S101
 
 
 class RawMetadata(NamedTuple):
-    """The fields of a RAW_METADATA struct as Python numbers, in their order: to read one of a struct takes as long."""
+    """The fields of a RAW_METADATA struct as Python numbers, in their order.
+
+    Reading all of them this way takes as long as reading one field of a struct.
+    """
 
     id: int
     pulse_id: int

@@ -1,37 +1,39 @@
-"""Replication: what a sender of one server and a receiver on another tell each other about images.
+"""Replication: the messages between a sender on one server and a receiver on another, which copy images.
 
-Every message is one ZMQ part and begins with eight characters for its kind. The receiver speaks first:
+Each message is one ZMQ part and begins with its kind, eight characters. The receiver sends:
 
 ``hello``
-    `HELLO`: who it is, which share of the images it wants, where to begin, and how many it can take.
+    `HELLO`, the first message: the receiver's name, the share of the images that it wants, where to begin, and how
+    many images it can take.
 ``ack``
-    `ACK`: what it has published. Also sent without news, so that the sender knows that it lives.
+    `ACK`: how much the receiver has published. It is also sent regularly without news, as a sign of life.
 ``bye``
-    Nothing else; also sent by the sender: this session is over.
+    Only the kind: the session ends. The sender may send it, too.
 
 The sender answers:
 
 ``welcome``
-    `WELCOME`: what the images look like; once for each ring that it reads from.
+    `WELCOME`: shape and type of the images; sent once for each ring that the sender reads.
 ``notes``
-    The notes of its ring as JSON, behind the kind: before the first image that they are about.
+    The notes of the ring as JSON, after the kind; sent before the first image to which they apply.
 ``image``
-    `IMAGE`, then the missing packets of each module (u32), then the pixels; or, where ``n_chunks`` is not 0, only the
-    first two, and the pixels in the ``n_chunks`` messages that follow, which are nothing but pixels.
+    `IMAGE`, then the number of missing packets of each module (u32), then the pixels. If ``n_chunks`` is not 0, the
+    pixels are not in this message but in the next ``n_chunks`` messages, which contain nothing else.
 ``checked``
-    `CHECKED`, then the sequence numbers (u64) of those images that were overwritten while they were sent. Pixels go
-    out of the ring's memory as it is when the network takes them; only afterwards it is known whether they were whole.
+    `CHECKED`, then the sequence numbers (u64) of the images that were overwritten while they were sent. The network
+    reads the pixels directly from the ring's memory. Only when it has read them can the sender check that they were
+    not overwritten.
 ``lost``
-    ImageMetadata of images that had left the ring.
+    ImageMetadata of images that had left the ring before they were sent.
 ``position``
-    `POSITION`: how far the sender has come. Also sent without news, so that the receiver knows that it lives.
+    `POSITION`: how far the sender has come. It is also sent regularly without news, as a sign of life.
 ``refused``
-    The reason as text, behind the kind.
+    The reason as text, after the kind.
 ``unknown``
-    There is no such session (any more): say hello.
+    The sender does not know the session (any more); the receiver must send ``hello``.
 
-Entries of a session, images and lost ones, come in ascending order of their sequence. A receiver publishes an image
-when it has been checked, and everything before it is published.
+The images and lost images of a session come in ascending order of their sequence numbers. A receiver publishes an
+image when the image is checked and everything before it is published.
 """
 
 import json
@@ -50,12 +52,12 @@ KIND_BYTES = 8
 NAME_BYTES = 64
 CHUNK_BYTES = 2**20
 MAX_INLINE_BYTES = 2**16
-"""Pixels of an image up to this size go in the message of their metadata; a copy costs less than another message."""
+"""Pixels up to this size are sent in the message with the metadata; copying them costs less than another message."""
 MAX_MESSAGE_BYTES = 2 * CHUNK_BYTES
 LARGEST_NOTES_BYTES = 2**14
 MAX_LOST = 1024
-"""Lost images in one message."""
-_SEQUENCE_END = 2**63 - 1  # the number after the last one has to fit as well
+"""Largest number of lost images in one message."""
+_SEQUENCE_END = 2**63 - 1  # not included: the number after the last sequence number must fit, too
 
 _KIND = ("kind", f"S{KIND_BYTES}")
 HELLO = np.dtype(
@@ -93,7 +95,7 @@ CHECKED = np.dtype([_KIND, ("next_sequence", "<u8")])
 POSITION = np.dtype([_KIND, ("next_sequence", "<u8"), ("n_waiting", "<u8"), ("n_unnamed", "<u8")])
 SIZES = {HELLO: 176, ACK: 32, WELCOME: 56, IMAGE: 144, CHECKED: 16, POSITION: 32}
 assert all(layout.itemsize == size for layout, size in SIZES.items())  # noqa: S101
-# The same as IMAGE, for what is done for every image: height, width, dtype, sequence, n_chunks, chunk_bytes.
+# Some fields of IMAGE, which are decoded for every image: height, width, dtype, sequence, n_chunks, chunk_bytes.
 _IMAGE_FIELDS = struct.Struct("<24xQQH22xQ64xII")
 _CHUNKS = struct.Struct("<II")
 _METADATA_END = KIND_BYTES + IMAGE_METADATA.itemsize
@@ -101,7 +103,7 @@ assert _IMAGE_FIELDS.size == IMAGE.itemsize  # noqa: S101
 
 
 class Kind(StrEnum):
-    """What a message is."""
+    """Kind of a message."""
 
     HELLO = "hello"
     ACK = "ack"
@@ -117,7 +119,7 @@ class Kind(StrEnum):
 
 
 class Start(IntEnum):
-    """Where a receiver begins that has nothing of the sender's ring yet."""
+    """Where a receiver begins if it has nothing from the sender's ring yet."""
 
     OLDEST = 0
     NOW = 1
@@ -125,9 +127,10 @@ class Start(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The images with ``frame_index % of == index``.
+    """A share of the images: those with ``frame_index % of == index``.
 
-    By frame index, which is consecutive, not by id, which may have a stride.
+    The frame index is used because it is consecutive. Ids may have a stride: pulse ids may be all even, and then one of
+    two shares would get all images.
     """
 
     index: int = 0
@@ -138,7 +141,7 @@ class Share:
         return Share(self.index + self.of * index, self.of * of)
 
     def select(self, entries: NDArray[Any]) -> NDArray[Any]:
-        """Return the ImageMetadata that belong to the share."""
+        """Return those ImageMetadata that belong to the share."""
         return entries if self.of == 1 else entries[entries["frame_index"] % np.uint64(self.of) == self.index]
 
 
@@ -149,9 +152,9 @@ class Point:
     Parameters
     ----------
     ring
-        When that ring was made, in ns since 1970: which ring it is. 0: nothing is known.
+        Time at which the ring was created, in ns since 1970, which identifies the ring. 0: no ring is known.
     sequence
-        The sequence number that comes next.
+        Sequence number of the next entry.
     """
 
     ring: int = 0
@@ -160,20 +163,20 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """A receiver introduces itself.
+    """First message of a receiver, which opens a session.
 
     Parameters
     ----------
     detector_name, receiver_name
-        At most 64 bytes each. A receiver's new session takes the place of its older one for the same share.
+        Names of at most 64 bytes each. A new session of a receiver replaces its older session for the same share.
     share
-        Which images it wants.
+        Share of the images that the receiver wants.
     point
-        Where to go on.
+        Where the receiver continues.
     start
-        Where to begin if the point is in no ring that is there.
+        Where to begin if the ring of the point does not exist any more.
     credit
-        How many entries, images and lost ones, may be on their way to it.
+        Largest number of entries, images and lost images, that may be on their way to the receiver.
     """
 
     detector_name: str
@@ -197,16 +200,16 @@ class Hello:
 
     @classmethod
     def decode(cls, message: bytes) -> "Hello":
-        """Read the message; raises ValueError with what is wrong with it."""
+        """Decode the message; raises ValueError that says what is wrong."""
         version = int.from_bytes(message[KIND_BYTES : KIND_BYTES + 4], "little")
         if version != REPLICATION_VERSION:
-            raise ValueError(f"the receiver speaks version {version}, this sender {REPLICATION_VERSION}")
+            raise ValueError(f"the receiver speaks version {version}, this sender version {REPLICATION_VERSION}")
         hello = _parse(message, HELLO)
         share = Share(int(hello["share_index"]), int(hello["share_of"]))
         if not 0 <= share.index < share.of:
             raise ValueError(f"there is no share {share.index} of {share.of}")
         if not hello["credit"]:
-            raise ValueError("a receiver without credit takes nothing")
+            raise ValueError("a receiver must give credit for at least one entry")
         return cls(
             detector_name=_text(hello["detector_name"]),
             receiver_name=_text(hello["receiver_name"]),
@@ -219,14 +222,14 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """A receiver tells what it has published.
+    """Acknowledgement of a receiver.
 
     Parameters
     ----------
     n_finished
-        Entries of this session that are published; so many more may be sent.
+        Number of entries of this session that are published; this many further entries may be sent.
     point
-        Where it would go on after a restart.
+        Where the receiver would continue after a restart.
     """
 
     n_finished: int
@@ -248,7 +251,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class ImageForm:
-    """What all images of a ring have in common: shape, code of the pixels' type, modules."""
+    """Properties that all images of a ring have in common: shape, code of the pixel type, number of modules."""
 
     height: int
     width: int
@@ -258,16 +261,16 @@ class ImageForm:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """A sender tells of the ring that it reads from.
+    """Description of the ring that a sender reads.
 
     Parameters
     ----------
     form
-        What its images look like.
+        Form of the ring's images.
     n_slots
-        How many it holds.
+        Number of images that the ring holds.
     point
-        Where the session begins in it.
+        Where the session begins in the ring.
     """
 
     form: ImageForm
@@ -291,27 +294,28 @@ class Welcome:
         form = ImageForm(*(int(welcome[name]) for name in ("height", "width", "dtype", "n_modules")))
         point = Point(int(welcome["ring"]), int(welcome["next_sequence"]))
         if not point.ring:
-            raise ValueError("a ring that was never made")
+            raise ValueError("the message names no ring")
         _check_sequences(welcome["next_sequence"])
         return cls(form, int(welcome["n_slots"]), point)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageHead:
-    """What precedes the pixels of an image.
+    """First message of an image, which precedes its pixels or contains them.
 
     Parameters
     ----------
     metadata
         ImageMetadata with the sender's sequence number, (1,).
     sequence
-        That number.
+        The sender's sequence number.
     missing_packets
-        Of each module, (n_modules,).
+        Number of missing packets of each module, (n_modules,).
     n_chunks, chunk_bytes
-        Into how many messages the pixels are cut, and the size of all but the last; 0: they follow in this one.
+        Number of messages with pixels that follow, and the size of all of them but the last. 0: no messages follow,
+        because the pixels are in this message.
     pixels
-        The pixels where they follow in this one, else empty.
+        Pixels if they are in this message, otherwise empty.
     """
 
     metadata: NDArray[Any]
@@ -323,53 +327,53 @@ class ImageHead:
 
     @property
     def is_checked(self) -> bool:
-        """Whether the pixels are known to be whole: they were copied before they were sent."""
+        """Whether the pixels need no further check, because they were copied before they were sent."""
         return self.n_chunks == 0
 
 
 def encode_image(
     metadata: NDArray[Any], missing_packets: NDArray[np.uint32], n_chunks: int = 0, pixels: bytes = b""
 ) -> bytes:
-    """Return the message that begins an image; with its pixels, or with the number of messages that they follow in."""
+    """Return the first message of an image, with its pixels or with the number of messages in which they follow."""
     return join_image(metadata.tobytes(), missing_packets.astype("<u4").tobytes(), n_chunks, pixels)
 
 
 def join_image(metadata: bytes, missing_packets: bytes, n_chunks: int = 0, pixels: bytes = b"") -> bytes:
-    """Return what `encode_image` does, of metadata and missing packets as the bytes that lie in the ring."""
+    """Return the same message as `encode_image`, from metadata and missing packets in bytes as they are in the ring."""
     chunk_bytes = CHUNK_BYTES if n_chunks else 0
     return b"".join((_IMAGE_KIND, metadata, _CHUNKS.pack(n_chunks, chunk_bytes), missing_packets, pixels))
 
 
 def decode_image(message: bytes, form: ImageForm, pixel_bytes: int) -> ImageHead:
-    """Read the message that begins an image of ``pixel_bytes``; raises ValueError where it cannot be one."""
+    """Decode the first message of an image with ``pixel_bytes`` of pixels; raises ValueError if it is not valid."""
     start = IMAGE.itemsize + form.n_modules * 4
     if len(message) < start:
-        raise ValueError(f"a message of {len(message)} bytes is no image, {start} are expected")
+        raise ValueError(f"a message of {len(message)} bytes is too short for an image; at least {start} are expected")
     height, width, dtype, sequence, n_chunks, chunk_bytes = _IMAGE_FIELDS.unpack_from(message)
     pixels = memoryview(message)[start:]
     if len(pixels) != (0 if n_chunks else pixel_bytes):
-        raise ValueError(f"an image message with {len(pixels)} bytes of pixels")
+        raise ValueError(f"an image message must not have {len(pixels)} bytes of pixels")
     if n_chunks and not (n_chunks - 1) * chunk_bytes < pixel_bytes <= n_chunks * chunk_bytes:
-        raise ValueError(f"{n_chunks} chunks of {chunk_bytes} bytes are no image of {pixel_bytes} bytes")
+        raise ValueError(f"{n_chunks} chunks of {chunk_bytes} bytes do not make an image of {pixel_bytes} bytes")
     missing = np.frombuffer(message, "<u4", form.n_modules, IMAGE.itemsize)
     if (height, width, dtype) != (form.height, form.width, form.dtype):
-        raise ValueError("an image of another form than that of its ring")
+        raise ValueError("an image has another form than its ring")
     if sequence >= _SEQUENCE_END:
-        raise ValueError("a sequence number that no ring comes to")
+        raise ValueError("a sequence number is larger than any that a ring reaches")
     metadata = np.frombuffer(bytearray(message[KIND_BYTES:_METADATA_END]), IMAGE_METADATA)
     return ImageHead(metadata, sequence, missing, n_chunks, chunk_bytes, pixels)
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """All images before a sequence number have left the sender, and were whole but for the torn ones.
+    """Result of the sender's check: which images were overwritten while they were sent.
 
     Parameters
     ----------
     next_sequence
-        The first that is not known yet.
+        All images before this sequence number have been sent and checked.
     torn
-        Sequence numbers of those that were overwritten while they were sent.
+        Sequence numbers of the images before it that were overwritten while they were sent.
     """
 
     next_sequence: int
@@ -396,11 +400,11 @@ class Position:
     Parameters
     ----------
     next_sequence
-        All before it that belongs to the share has been sent or told.
+        All images of the share before this sequence number have been sent or reported as lost.
     n_waiting
-        Entries that wait to be sent.
+        Number of entries that wait to be sent.
     n_unnamed
-        Entries of the journal that were gone before they were read, in this session: nobody can name them.
+        Number of journal entries in this session that were gone before the sender read them; their ids are unknown.
     """
 
     next_sequence: int
@@ -423,34 +427,34 @@ class Position:
 
 
 def encode_lost(entries: NDArray[Any]) -> bytes:
-    """Return the message that names lost images, ImageMetadata of shape (n,)."""
+    """Return the message that names lost images, from their ImageMetadata of shape (n,)."""
     return encode_kind(Kind.LOST) + entries.tobytes()
 
 
 def decode_lost(message: bytes) -> NDArray[Any]:
-    """Read which images are lost, as ImageMetadata of shape (n,); raises ValueError."""
+    """Decode a message that names lost images, to ImageMetadata of shape (n,); raises ValueError."""
     entries = _array(message[KIND_BYTES:], IMAGE_METADATA).copy()
     if not 0 < len(entries) <= MAX_LOST:
-        raise ValueError(f"{len(entries)} lost images in one message")
+        raise ValueError(f"a message cannot name {len(entries)} lost images")
     _check_sequences(entries["sequence"])
     return entries
 
 
 def encode_notes(notes: dict[str, Any]) -> bytes:
-    """Return the message with a ring's notes."""
+    """Return the message with the notes of a ring."""
     return encode_kind(Kind.NOTES) + json.dumps(notes).encode()
 
 
 def decode_notes(message: bytes) -> dict[str, Any]:
-    """Read a ring's notes; raises ValueError."""
+    """Decode the notes of a ring; raises ValueError."""
     if len(message) > LARGEST_NOTES_BYTES:
-        raise ValueError(f"notes of {len(message)} bytes")
+        raise ValueError(f"notes of {len(message)} bytes are too long")
     try:
         notes = json.loads(message[KIND_BYTES:])
     except RecursionError:
-        raise ValueError("notes that are nested too deep") from None
+        raise ValueError("notes are nested too deeply") from None
     if not isinstance(notes, dict):
-        raise ValueError("notes that are no object")
+        raise ValueError("notes must be a JSON object")
     return notes
 
 
@@ -460,17 +464,17 @@ def encode_refusal(reason: str) -> bytes:
 
 
 def decode_refusal(message: bytes) -> str:
-    """Read why this receiver is refused."""
+    """Decode the reason why this receiver is refused."""
     return message[KIND_BYTES:].decode(errors="replace")
 
 
 def encode_kind(kind: Kind) -> bytes:
-    """Return a message that has nothing but a kind."""
+    """Return a message that consists of its kind only."""
     return kind.encode().ljust(KIND_BYTES, b"\0")
 
 
 def kind_of(message: bytes) -> Kind:
-    """Return what a message is; raises ValueError for none of ours."""
+    """Return the kind of a message; raises ValueError if it is unknown."""
     kind = _KINDS.get(message[:KIND_BYTES])
     return Kind(message[:KIND_BYTES].rstrip(b"\0").decode(errors="replace")) if kind is None else kind
 
@@ -486,23 +490,26 @@ def _new(layout: np.dtype[Any], kind: Kind) -> NDArray[Any]:
 
 
 def _parse(message: bytes, layout: np.dtype[Any], *, is_exact: bool = True) -> Any:
-    """Return the struct that a message begins with; raises ValueError where it is too short or, if so asked, longer."""
+    """Return the struct at the start of a message.
+
+    Raises ValueError if the message is too short, or longer although ``is_exact``.
+    """
     least = layout.itemsize
     if len(message) < least or (is_exact and len(message) > least):
-        raise ValueError(f"a message {kind_of(message)!r} of {len(message)} bytes, {least} are expected")
+        raise ValueError(f"a message {kind_of(message)!r} has {len(message)} bytes; {least} are expected")
     return np.frombuffer(message, layout, 1)[0]
 
 
 def _array(data: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
     if len(data) % dtype.itemsize:
-        raise ValueError(f"{len(data)} bytes are no multiple of {dtype.itemsize}")
+        raise ValueError(f"{len(data)} bytes are not a multiple of {dtype.itemsize}")
     return np.frombuffer(data, dtype)
 
 
 def _check_sequences(sequences: NDArray[np.uint64] | np.uint64) -> None:
-    """Raise ValueError for numbers that no ring comes to; there is none after the last of 64 bits."""
+    """Raise ValueError for sequence numbers that no ring reaches and that could overflow."""
     if (sequences >= _SEQUENCE_END).any():
-        raise ValueError("a sequence number that no ring comes to")
+        raise ValueError("a sequence number is larger than any that a ring reaches")
 
 
 def _text(name: bytes) -> str:

@@ -1,4 +1,4 @@
-"""StoreImage: an image of a run on its way from the writer agent to a writer, in the StoreStream."""
+"""StoreImage: the struct in the StoreStream with which the writer agent names an image of a run to a writer."""
 
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
 from std_daq.recording.store_stream import store_entry_dtype

@@ -129,12 +129,12 @@ def test_sequence_number_after_which_there_may_be_none_is_refused(sequence: int)
         lambda: Welcome.decode(Welcome(FORM, 40, Point(7, sequence)).encode()),
         lambda: Position.decode(Position(sequence, 2, 3).encode()),
     ):
-        with pytest.raises(ValueError, match="no ring comes to"):
+        with pytest.raises(ValueError, match="larger than any that a ring reaches"):
             decode()
 
 
 def test_welcome_of_no_ring_is_refused() -> None:
-    with pytest.raises(ValueError, match="never made"):
+    with pytest.raises(ValueError, match="names no ring"):
         Welcome.decode(Welcome(FORM, 40, Point(0, 8)).encode())
 
 
