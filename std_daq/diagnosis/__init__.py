@@ -1,4 +1,4 @@
-"""Diagnosis of a machine: does it give what the platform needs, and what to do where it does not."""
+"""Diagnosis of a machine: whether it provides what the platform needs, and what to do if it does not."""
 
 from std_daq.diagnosis.diagnose import diagnose
 from std_daq.diagnosis.finding import Finding, Level

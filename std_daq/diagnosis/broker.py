@@ -1,4 +1,4 @@
-"""The broker: is it known, is it there, does it let us in."""
+"""Check of the broker: whether it is known and reachable, and accepts the connection."""
 
 from std_daq.amqp.broker_lookup import broker_address_of
 from std_daq.amqp.connection import BrokerConnection
@@ -11,16 +11,16 @@ CONNECT_TIMEOUT_S = 5.0
 
 
 def broker(config: DetectorConfig) -> Finding:
-    """Judge whether a client of this detector gets a connection."""
+    """Check whether a client of this detector can connect to the broker."""
     try:
         address = broker_address_of(config)
     except BrokerError as error:
         return Finding(
-            "broker", Level.WARNING, str(error), "std-daq up starts a throwaway one where none is configured"
+            "broker", Level.WARNING, str(error), "if no broker is configured, std-daq up starts a throwaway one"
         )
     try:
         with BrokerConnection(address, NothingOwned(), name="std-daq-doctor") as connection:
             connection.wait_connected(CONNECT_TIMEOUT_S)
     except BrokerError as error:
         return Finding("broker", Level.PROBLEM, str(error), "start it, or correct its URL, user, password or rights")
-    return Finding("broker", Level.OK, f"{address} takes connections")
+    return Finding("broker", Level.OK, f"{address} accepts connections")

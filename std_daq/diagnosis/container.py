@@ -1,4 +1,4 @@
-"""Containers: what the control group of this process may use, whatever the machine has."""
+"""Containers: the limits of this process's control group, which may be below what the machine has."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,24 +10,24 @@ from std_daq.diagnosis.processor import wanted_cpus
 from std_daq.imaging.detectors.interface import Detector
 
 _MARKS = {".dockerenv": "Docker", "run/.containerenv": "Podman"}
-# Version 1 of control groups has no word for no limit, but a number that no machine reaches.
+# Version 1 of control groups has no value for "no limit"; it shows a number that no machine reaches.
 _NO_LIMIT_BYTES = 2**60
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What may be used; None where nothing limits it."""
+    """Limits of memory and CPUs; None where there is no limit."""
 
     memory_bytes: int | None
     cpus: float | None
 
 
 def container(machine: Machine, detector: Detector | None) -> Iterator[Finding]:
-    """Judge the limits of the container, if this is one, or of the control group, if it has any."""
+    """Check the limits of this container, or of the control group outside of containers."""
     kind = next((name for mark, name in _MARKS.items() if (machine.root / mark).exists()), None)
     limits = read_limits(machine)
     if kind is not None:
-        yield Finding("container", Level.OK, f"this is a container of {kind}; what follows is as it looks from inside")
+        yield Finding("container", Level.OK, f"this is a container of {kind}; all findings are as seen from inside it")
     if limits.memory_bytes is not None:
         yield _memory(limits.memory_bytes, detector)
     if limits.cpus is not None:
@@ -35,7 +35,7 @@ def container(machine: Machine, detector: Detector | None) -> Iterator[Finding]:
 
 
 def read_limits(machine: Machine) -> Limits:
-    """Return the limits of the control group, of version 2 or 1, that this process sees as the topmost."""
+    """Return the limits of the topmost control group, of version 2 or 1, that this process can see."""
     groups = machine.sys / "fs" / "cgroup"
     if (groups / "cgroup.controllers").exists():
         memory = read_number(groups / "memory.max")
@@ -56,8 +56,10 @@ def _memory(limit_bytes: int, detector: Detector | None) -> Finding:
     return judge(
         "memory limit",
         Level.OK if wanted <= limit_bytes else Level.WARNING,
-        f"{text}; rings of {wanted / GB:.2f} GB count for who makes them (udp_recv, assembler, stream_recv)",
-        "raise the memory limit of these (mem_limit, resources.limits.memory) above their ring, or take it away",
+        f"{text}; rings of {wanted / GB:.2f} GB count as memory of the services that make them (udp_recv, assembler, "
+        "stream_recv)",
+        "raise the memory limit of these services (mem_limit, resources.limits.memory) above the size of their ring, "
+        "or remove the limit",
     )
 
 
@@ -69,6 +71,7 @@ def _cpus(limit: float, detector: Detector | None) -> Finding:
     return judge(
         "CPU limit",
         Level.OK if limit >= wanted else Level.WARNING,
-        f"{text}; {detector.config.n_modules} modules at full rate take {wanted} or more in all containers together",
-        "pin receivers to CPUs (cpuset) in place of a quota: what is used up stops receiving until the next period",
+        f"{text}; {detector.config.n_modules} modules at full rate need {wanted} or more, in all containers together",
+        "pin receivers to CPUs (cpuset) instead of a quota: when a quota is used up, receiving stops until the next "
+        "period",
     )

@@ -1,4 +1,4 @@
-"""All checks, in the order of the data's way."""
+"""All checks of a machine, in the order in which data flow through it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +15,14 @@ DEFAULT_SHM = Path("/dev/shm")  # noqa: S108
 
 
 def diagnose(detector: Detector | None, machine: Machine | None = None) -> Iterator[Finding]:
-    """Yield what is found on this machine.
+    """Run all checks, and yield their findings.
 
     Parameters
     ----------
     detector
-        What the machine is for; without it, only what concerns any detector is looked at.
+        Detector for which the machine is used; without it, only the checks that apply to any detector are run.
     machine
-        Where to read from.
+        Files from which the checks read the state of the machine.
     """
     machine = machine or Machine()
     config: DetectorConfig | None = None if detector is None else detector.config

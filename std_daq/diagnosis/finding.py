@@ -1,11 +1,14 @@
-"""Finding: one thing that was looked at, and how it is."""
+"""Finding: the result of one check."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How bad it is: a problem keeps the platform from working as configured, a warning may cost data or speed."""
+    """Severity of a finding.
+
+    With a problem, the platform does not work as configured. A warning means that data or speed may be lost.
+    """
 
     OK = "ok"
     WARNING = "warning"
@@ -14,18 +17,18 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found.
+    """Result of one check.
 
     Parameters
     ----------
     subject
-        What was looked at, in two or three words.
+        What was checked, in two or three words.
     level
-        How bad it is.
+        Severity of the finding.
     text
-        What was found, with the numbers.
+        What was found, with numbers.
     remedy
-        The command or the setting that helps; empty where all is well.
+        Command or setting that helps; empty if the level is OK.
     """
 
     subject: str
@@ -35,5 +38,5 @@ class Finding:
 
 
 def judge(subject: str, level: Level, text: str, remedy: str) -> Finding:
-    """Return a finding that has its remedy only where one is needed."""
+    """Return a finding; its remedy is left out if the level is OK."""
     return Finding(subject, level, text, "" if level is Level.OK else remedy)

@@ -1,4 +1,4 @@
-"""Limits of the kernel: socket buffers, packet queues, processes."""
+"""Checks of the kernel's limits: socket buffers, packet queues, open files."""
 
 import resource
 from collections.abc import Iterator
@@ -12,25 +12,23 @@ DEFAULT_SOCKET_BYTES = 64 * 2**20
 
 
 def socket_buffer(machine: Machine, wanted_bytes: int) -> Iterator[Finding]:
-    """Judge whether receiving sockets get the buffer that is asked for."""
+    """Check whether receiving sockets get a buffer of the configured size."""
     limit = machine.sysctl("net.core.rmem_max")
     if limit is None:
-        yield Finding(
-            "socket buffers", Level.WARNING, "net.core.rmem_max cannot be read here", "look at it on the host"
-        )
+        yield Finding("socket buffers", Level.WARNING, "net.core.rmem_max cannot be read here", "check it on the host")
         return
     level = Level.OK if limit >= wanted_bytes else Level.WARNING
     yield judge(
         "socket buffers",
         level,
-        f"net.core.rmem_max is {limit}, {wanted_bytes} are asked for with udp.socket_buffer_bytes",
-        f"sudo sysctl -w net.core.rmem_max={wanted_bytes} (and in /etc/sysctl.d/); receivers with CAP_NET_ADMIN "
-        "need it not",
+        f"net.core.rmem_max is {limit}; udp.socket_buffer_bytes asks for {wanted_bytes}",
+        f"sudo sysctl -w net.core.rmem_max={wanted_bytes} (and in /etc/sysctl.d/); not needed for receivers with "
+        "CAP_NET_ADMIN",
     )
 
 
 def packet_queue(machine: Machine) -> Iterator[Finding]:
-    """Judge the queue between the network card's driver and the sockets."""
+    """Check the queue between the driver of the network card and the sockets."""
     backlog = machine.sysctl("net.core.netdev_max_backlog")
     if backlog is None:
         return
@@ -46,16 +44,16 @@ def packet_queue(machine: Machine) -> Iterator[Finding]:
         yield Finding(
             "packet queue",
             Level.WARNING,
-            f"{squeezed} packets were dropped there since the machine's start",
-            "raise net.core.netdev_max_backlog and net.core.netdev_budget, spread the card's interrupts over CPUs",
+            f"{squeezed} packets were dropped from this queue since the machine was started",
+            "raise net.core.netdev_max_backlog and net.core.netdev_budget, and spread the card's interrupts over CPUs",
         )
 
 
 def limits() -> Iterator[Finding]:
-    """Judge the limits of processes."""
+    """Check the limits of a process."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     level = Level.OK if files == resource.RLIM_INFINITY or files >= LEAST_FILES else Level.WARNING
-    yield judge("open files", level, f"a process may open {_limit(files)}", f"ulimit -n {4 * LEAST_FILES}")
+    yield judge("open files", level, f"a process may open {_limit(files)} files", f"ulimit -n {4 * LEAST_FILES}")
     locked, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     yield Finding("locked memory", Level.OK, f"a process may lock {_limit(locked)} bytes; rings need not be locked")
 

@@ -1,4 +1,4 @@
-"""Where the diagnosis reads from: /proc and /sys, which tests put elsewhere."""
+"""Access to /proc and /sys for the diagnosis; tests put these folders elsewhere."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Files by which the kernel tells about itself.
+    """Files in which the kernel shows its state.
 
     Parameters
     ----------
     proc, sys, root
-        Where these file systems are.
+        Paths at which these file systems are mounted.
     """
 
     proc: Path = Path("/proc")
@@ -20,11 +20,11 @@ class Machine:
     root: Path = Path("/")
 
     def sysctl(self, name: str) -> int | None:
-        """Return a kernel parameter such as ``net.core.rmem_max``; None where this kernel or container has none."""
+        """Return a kernel parameter such as ``net.core.rmem_max``; None if this kernel or container has none."""
         return read_number(self.proc / "sys" / name.replace(".", "/"))
 
     def memory_bytes(self, name: str) -> int | None:
-        """Return a line of /proc/meminfo, such as ``MemAvailable``, in bytes (or pages, where it counts those)."""
+        """Return a value of /proc/meminfo, such as ``MemAvailable``, in bytes; a ``HugePages_`` value is in pages."""
         with suppress(OSError):
             for line in (self.proc / "meminfo").read_text().splitlines():
                 key, _, value = line.partition(":")
@@ -35,7 +35,7 @@ class Machine:
 
 
 def read_number(path: Path) -> int | None:
-    """Return the number in a file, None where there is none."""
+    """Return the number in a file; None if the file does not exist or contains no number."""
     try:
         return int(path.read_text().split()[0])
     except (OSError, ValueError, IndexError):
@@ -43,7 +43,7 @@ def read_number(path: Path) -> int | None:
 
 
 def read_word(path: Path) -> str:
-    """Return the text of a file without white space around it; empty where there is none."""
+    """Return the text of a file without white space around it; empty if the file does not exist."""
     try:
         return path.read_text().strip()
     except OSError:

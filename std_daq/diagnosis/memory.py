@@ -1,4 +1,4 @@
-"""Shared memory and disks: do the rings fit, and is there room for files."""
+"""Checks of shared memory and disks: whether the rings fit into memory, and whether there is space for files."""
 
 import math
 import os
@@ -17,7 +17,7 @@ _LEAST_SHARE_FREE = 0.1
 
 
 def ring_bytes(detector: Detector) -> float:
-    """Return the memory for pixels of both rings; what they need beyond is small."""
+    """Return the memory for the pixels of both rings, in bytes; headers and journals are small in comparison."""
     config = detector.config
     memory = config.shared_memory
     frames, images = memory.frame_buffer_gb * GB, config.ram_buffer_gb * GB
@@ -29,7 +29,7 @@ def ring_bytes(detector: Detector) -> float:
 
 
 def shared_memory(machine: Machine, detector: Detector | None, directory: Path) -> Iterator[Finding]:
-    """Judge whether the rings fit into the directory, and into the memory."""
+    """Check whether the rings fit into the directory and into memory."""
     try:
         space = shutil.disk_usage(directory)
     except OSError as error:
@@ -41,15 +41,15 @@ def shared_memory(machine: Machine, detector: Detector | None, directory: Path) 
         yield Finding("shared memory", Level.OK, f"{directory}: {_of(space.free, space.total)} free")
         return
     paths = (frame_buffer_path(detector.config), image_buffer_path(detector.config))
-    # Rings that are there already are taken over, or replaced.
+    # Existing rings are reused or replaced, so their space counts as free.
     there = sum(path.stat().st_size for path in paths if path.is_file())
     wanted = ring_bytes(detector)
     room = space.free + there
     yield judge(
         "shared memory",
         Level.OK if wanted <= room else Level.PROBLEM,
-        f"{directory}: rings of {wanted / GB:.2f} GB, {_of(room, space.total)} free for them",
-        f"sudo mount -o remount,size={int(wanted * 1.2)} {directory} (in containers RINGS_SIZE of the .env), "
+        f"{directory}: the rings need {wanted / GB:.2f} GB; {_of(room, space.total)} are free for them",
+        f"sudo mount -o remount,size={int(wanted * 1.2)} {directory} (in containers: RINGS_SIZE in .env), "
         "or make ram_buffer_gb and shared_memory.frame_buffer_gb smaller",
     )
     available = machine.memory_bytes("MemAvailable")
@@ -57,36 +57,38 @@ def shared_memory(machine: Machine, detector: Detector | None, directory: Path) 
         yield judge(
             "memory",
             Level.OK if wanted <= available + there else Level.PROBLEM,
-            f"{available / GB:.2f} GB are available, the rings take {(wanted - there) / GB:.2f} GB more",
+            f"{available / GB:.2f} GB are available; the rings need {(wanted - there) / GB:.2f} GB more",
             "make ram_buffer_gb and shared_memory.frame_buffer_gb smaller, or end other programs",
         )
 
 
 def huge_pages(machine: Machine) -> Iterator[Finding]:
-    """Tell about huge pages: rings may lie on a hugetlbfs mount."""
+    """Report huge pages, because rings may be on a hugetlbfs mount."""
     pages, size = machine.memory_bytes("HugePages_Free"), machine.memory_bytes("Hugepagesize")
     if pages and size:
         yield Finding("huge pages", Level.OK, f"{pages} of {size // 2**20} MiB are free (see shared_memory.directory)")
     elif pages is not None:
-        yield Finding("huge pages", Level.OK, "none are set aside; rings use ordinary pages")
+        yield Finding("huge pages", Level.OK, "none are reserved; rings use ordinary pages")
 
 
 def disks(config: DetectorConfig) -> Iterator[Finding]:
-    """Judge room and rights in the output directories."""
+    """Check free space and rights in the output directories."""
     for root in config.writer.output_roots:
         if not root.is_dir():
-            yield Finding("disk", Level.PROBLEM, f"{root} is no directory", f"mkdir -p {root}, or change output_roots")
+            yield Finding(
+                "disk", Level.PROBLEM, f"{root} is not a directory", f"mkdir -p {root}, or change output_roots"
+            )
             continue
         if not os.access(root, os.W_OK | os.X_OK):
-            remedy = "the writer may run as another user (writer_user_id); else change owner or mode"
+            remedy = "change owner or mode, unless the writer runs as another user (writer_user_id)"
             yield Finding("disk", Level.WARNING, f"{root} is not writable for this user", remedy)
         space = shutil.disk_usage(root)
         if space.free < config.writer.min_free_gb * GB:
             level = Level.PROBLEM
         else:
             level = Level.WARNING if space.free < _LEAST_SHARE_FREE * space.total else Level.OK
-        text = f"{root}: {_of(space.free, space.total)} free, a run must leave {config.writer.min_free_gb} GB"
-        yield judge("disk", level, text, "make room; requests are refused when the disk is too full")
+        text = f"{root}: {_of(space.free, space.total)} free; a run must leave {config.writer.min_free_gb} GB free"
+        yield judge("disk", level, text, "delete files; the writer refuses requests if the disk is too full")
     if not config.writer.output_roots:
         yield Finding(
             "disk",

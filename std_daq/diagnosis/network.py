@@ -1,4 +1,4 @@
-"""Network cards: MTU, speed, and packets that they or their drivers dropped."""
+"""Checks of network cards: MTU, speed, and packets that the card or its driver dropped."""
 
 import socket
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ _LOOPBACK_TYPE = 772
 
 
 def cards(machine: Machine, max_packet_bytes: int | None) -> Iterator[Finding]:
-    """Judge each network card that is up.
+    """Check each network card that is up.
 
     Parameters
     ----------
     machine
-        Where to read.
+        Files from which the check reads.
     max_packet_bytes
-        Longest datagram of the detector; None where there is no detector.
+        Length of the detector's longest datagram in bytes; None if there is no detector.
     """
     for card in sorted((machine.sys / "class" / "net").glob("*")):
         if read_number(card / "type") == _LOOPBACK_TYPE or read_word(card / "operstate") not in {"up", "unknown"}:
@@ -40,9 +40,9 @@ def _mtu(card: Path, max_packet_bytes: int | None) -> Iterator[Finding]:
     if wanted is None or mtu >= wanted:
         yield Finding("network", Level.OK, text)
         return
-    # A warning only: the detector may be at another card.
-    text += f", the detector's packets need {wanted}"
-    yield Finding("network", Level.WARNING, text, f"if the detector is there: sudo ip link set {card.name} mtu 9000")
+    # Only a warning, because the detector may be connected to another card.
+    text += f"; the detector's packets need {wanted}"
+    yield Finding("network", Level.WARNING, text, f"if it is connected here: sudo ip link set {card.name} mtu 9000")
 
 
 def _drops(card: Path) -> Iterator[Finding]:
@@ -53,13 +53,14 @@ def _drops(card: Path) -> Iterator[Finding]:
         "network",
         Level.WARNING if dropped else Level.OK,
         f"{card.name}: {', '.join(f'{name} {n}' for name, n in dropped.items()) or 'nothing dropped'} "
-        f"of {received} packets since it came up",
-        f"look whether it grows; larger rings: sudo ethtool -G {card.name} rx 4096 (ethtool -g shows the most)",
+        f"of {received} packets since the card came up",
+        f"if the number grows, enlarge the card's ring: sudo ethtool -G {card.name} rx 4096 (ethtool -g shows the "
+        "maximum)",
     )
 
 
 def address(text: str) -> Finding:
-    """Judge whether the address to receive on is one of this machine."""
+    """Check whether the configured address for receiving belongs to this machine."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((text, 0))

@@ -1,4 +1,4 @@
-"""CPUs: how many, how clocked, and whether those that the configuration names are there."""
+"""Checks of the CPUs: their number, their clock, and whether the configured ones may be used."""
 
 import os
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from std_daq.imaging.config.model import DetectorConfig
 
 
 def cpus(config: DetectorConfig | None) -> Iterator[Finding]:
-    """Judge whether there are as many CPUs as receiving takes."""
+    """Check whether there are as many CPUs as the detector needs."""
     usable = os.sched_getaffinity(0)
     if config is None:
         yield Finding("CPUs", Level.OK, f"{len(usable)} may be used")
         return
     wanted = wanted_cpus(config)
     level = Level.OK if len(usable) >= wanted else Level.WARNING
-    text = f"{len(usable)} may be used; {config.n_modules} modules at full rate take {wanted} or more"
+    text = f"{len(usable)} may be used; {config.n_modules} modules at full rate need {wanted} or more"
     yield judge("CPUs", level, text, "lower the rate, or spread the receivers over several machines (udp.receivers)")
     missing = sorted(set(config.udp.cpus or ()) - usable)
     if missing:
@@ -24,16 +24,16 @@ def cpus(config: DetectorConfig | None) -> Iterator[Finding]:
 
 
 def wanted_cpus(config: DetectorConfig) -> int:
-    """Return how many CPUs the detector takes at full rate, at least."""
-    # One core takes two JUNGFRAU modules at 2 kHz; the assembler and the writer want theirs, too.
+    """Return the number of CPUs that the detector needs at full rate, at least."""
+    # One core can receive two JUNGFRAU modules at 2 kHz; one more is for the assembler and the writer.
     return max(config.n_modules // 2, 1) + 1
 
 
 def governor(machine: Machine) -> Iterator[Finding]:
-    """Judge whether the CPUs are held back between packets; virtual machines do not tell."""
+    """Check whether the governor lowers the CPU clock between packets; virtual machines show no governor."""
     folder = machine.sys / "devices" / "system" / "cpu"
     found = {read_word(path) for path in sorted(folder.glob("cpu[0-9]*/cpufreq/scaling_governor"))} - {""}
     if found:
         level = Level.OK if found == {"performance"} else Level.WARNING
-        text = f"the clock is governed by {', '.join(sorted(found))}"
+        text = f"the governor of the clock is {', '.join(sorted(found))}"
         yield judge("CPU clock", level, text, "sudo cpupower frequency-set -g performance")
