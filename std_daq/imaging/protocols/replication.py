@@ -1,6 +1,6 @@
 """Replication: the messages between a sender on one server and a receiver on another, which copy images.
 
-Each message is one ZMQ part and begins with its kind, eight characters. The receiver sends:
+Each message begins with its kind, eight characters. The receiver sends:
 
 ``hello``
     `HELLO`, the first message: the receiver's name, the share of the images that it wants, where to begin, and how
