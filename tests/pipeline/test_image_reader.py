@@ -25,9 +25,9 @@ for name in ("numba", "llvmlite", "h5py", "hdf5plugin", "bitshuffle", "PIL", "ps
 KEEP_IMAGES = """
 import numpy as np
 from std_daq.client import ImageReader
-with ImageReader("detector.json", timeout_s=15) as images:
+with ImageReader("detector.json") as images:
     print("begun", flush=True)
-    kept = [images.next() for _ in range(int(sys.argv[1]))]
+    kept = [images.next(timeout_s=60) for _ in range(int(sys.argv[1]))]
     assert not images.lost.n, images.lost
 np.savez("kept.npz", pixels=[image.pixels for image in kept], ids=[image.id for image in kept])
 assert all(image.is_good and image.first_arrival_ns <= image.last_arrival_ns for image in kept)
@@ -36,11 +36,13 @@ assert all(image.is_good and image.first_arrival_ns <= image.last_arrival_ns for
 SLOW = """
 import time
 from std_daq.client import ImageReader
-with ImageReader("detector.json", timeout_s=3) as images:
+with ImageReader("detector.json", timeout_s=60) as images:
     print("begun", flush=True)
     read = []
     for image in images:
         read.append(image.id)
+        if image.id == int(sys.argv[1]):
+            break  # nothing comes after it, so it stays in the ring
         time.sleep(0.2)
     print(sorted([*read, *images.lost.ids]) == list(range(read[0], read[-1] + 1)), images.lost.n > 0)
 """
@@ -112,9 +114,10 @@ def test_slow_notebook_is_told_what_it_lost_and_disturbs_no_file(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:
     beamline = open_beamline(beamline_config("eiger", shared_memory={"image_slots": 8}))
-    with notebook(beamline.folder, SLOW) as process:
+    n_images = "100"
+    with notebook(beamline.folder, SLOW, n_images) as process:
         wait_begun(process)
-        simulate = ["simulate", "--n-images", "100", "--rate-hz", "25"]
-        exit_code, report = beamline.record(tmp_path / "run.h5", ["--n-images", "100"], simulate)
+        simulate = ["simulate", "--n-images", n_images, "--rate-hz", "25"]
+        exit_code, report = beamline.record(tmp_path / "run.h5", ["--n-images", n_images], simulate)
         assert finish(process) == "True True\n"
     assert (exit_code, report["verdict"], report["n_written"]) == (0, "complete", 100)

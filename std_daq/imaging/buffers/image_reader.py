@@ -96,7 +96,8 @@ class ImageReader:
     ConfigError
         When the configuration cannot be read.
     SharedMemoryError
-        When there is a file, and it is no ring of images or may not be read; also from the methods that wait.
+        When there is a file, and it is no ring of images or may not be read; also from all methods that look for
+        images.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class ImageReader:
         self._first_id: int | None = None
         self._newest: tuple[ImageBuffer | None, int] = (None, 0)
         self._end = 0  # what is published of the ring, as far as it was looked for
+        self._is_closed = False
         self._conditions = ConditionLog()
         self.lost = LostImages()
         self.n_skipped = 0
@@ -203,6 +205,8 @@ class ImageReader:
         if self._doorbell is not None:
             self._doorbell.close()
             self._doorbell = None
+        self._is_closed = True
+        self._end = 0
         self._follower.close()
 
     def __enter__(self) -> Self:
@@ -277,9 +281,11 @@ class ImageReader:
         follower.cursor = known + part.n_lost + len(ids)
         if self._first_id is not None:
             ids = [image_id for image_id in ids if image_id >= self._first_id]
-        self.lost.add(ids, n_unnamed + part.n_lost)
-        if ids:
-            self._conditions.warning("images_lost", first_id=ids[0], last_id=ids[-1], n_lost=self.lost.n)
+        n_unnamed += part.n_lost
+        self.lost.add(ids, n_unnamed)
+        if ids or n_unnamed:
+            names = {"first_id": ids[0], "last_id": ids[-1]} if ids else {}
+            self._conditions.warning("images_lost", **names, n_unnamed=n_unnamed, n_lost=self.lost.n)
 
     # -- the ring
 
@@ -311,6 +317,8 @@ class ImageReader:
 
     def _look(self) -> None:
         """See what has been published, and whether the ring has appeared or been replaced."""
+        if self._is_closed:
+            raise ValueError("this ImageReader is closed")
         follower = self._follower
         if not follower.lag:
             follower.attach_if_due()

@@ -420,6 +420,15 @@ def test_by_id_looks_into_the_ring_that_is_there_also_before_the_old_one_is_read
 # -- waiting
 
 
+def test_closed_reader_reads_nothing_any_more(publisher: RingPublisher, open_reader: Open) -> None:
+    publish(publisher, 1)
+    reader = open_reader(start="oldest")
+    reader.close()
+    for use in (reader.next, reader.newest, reader.wait, lambda: reader.by_id(1)):
+        with pytest.raises(ValueError, match="this ImageReader is closed"):
+            use()
+
+
 def test_ring_that_is_none_is_told_at_once(path: Path) -> None:
     path.write_bytes(bytes(8192))
     with pytest.raises(SharedMemoryError, match="is no shared memory of std-daq"):
