@@ -1,17 +1,18 @@
-"""Every error that std-daq raises on purpose.
+"""Every error that std-daq raises on purpose, and the exit code of a command that an error ends.
 
 ::
 
-    StdDaqError
+    StdDaqError                                                                            exit 1
     ├── ConfigError            the configuration, or a file that it names, is wrong        exit 2
     │   └── CalibrationError   a pedestal, gain or mask file is missing or does not fit    exit 2
-    ├── ResourceError          the machine cannot provide what a service asked for         exit 1
+    ├── ArgumentError          an argument of the command line is wrong                    exit 2
+    ├── ResourceError          the machine cannot provide what a service asked for
     │   ├── SharedMemoryError  a ring cannot be created, found or attached
     │   │   └── MissingRingError  the owner of a ring has not created it yet
     │   └── PortError          an address or port is in use or not allowed
     ├── BrokerError            RabbitMQ is unreachable, or refuses the connection or the message
     │   └── MissingExchangeError  the owner of an exchange has not declared it yet
-    ├── RequestRefusedError    a write request will not be carried out
+    ├── RequestRefusedError    a write request will not be carried out                     exit 2
     ├── FileFormatError        an image file is damaged, or is not an image file
     └── CaptureError           a packet capture cannot be read or written
 
@@ -19,18 +20,47 @@ In the data plane nothing raises for a single packet or image: services count th
 """
 
 import re
+import signal
 from pathlib import Path
 from typing import Self
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_WRONG_CALL = 2
 
 # User and password in a broker URL. Somebody may write the URL where a path belongs, and a path turns "//" into "/":
 # therefore "/+".
 _CREDENTIALS = re.compile(r"(amqps?:/+).*@", re.DOTALL | re.IGNORECASE)
 
 
+# Whoever gave the path can mend these. A full disk, for example, is not among them.
+_PATH_MISTAKES = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
 class StdDaqError(Exception):
     """Root of all errors that std-daq raises on purpose."""
 
-    exit_code = 1
+    exit_code = EXIT_FAILED
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code of a command or a service that this error ends.
+
+    2 stands for what only another call can mend: a wrong argument, a wrong configuration, a path that is not there or
+    not allowed. 128 + N stands for signal N, as in shells. Everything else is 1.
+    """
+    if isinstance(error, StdDaqError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return exit_code_of_signal(signal.SIGINT)
+    if isinstance(error, _PATH_MISTAKES) and error.filename is not None:
+        return EXIT_WRONG_CALL
+    return EXIT_FAILED
+
+
+def exit_code_of_signal(number: int) -> int:
+    """Return the exit code of a command that a signal ended before its work was done."""
+    return 128 + number
 
 
 class ConfigError(StdDaqError):
@@ -39,7 +69,7 @@ class ConfigError(StdDaqError):
     The message never shows the user and password of a broker URL, whichever key holds the URL.
     """
 
-    exit_code = 2
+    exit_code = EXIT_WRONG_CALL
 
     def __init__(
         self,
@@ -76,6 +106,23 @@ class CalibrationError(ConfigError):
     """A pedestal, gain or mask file is missing, unreadable or does not fit the detector."""
 
 
+class ArgumentError(StdDaqError):
+    """An argument of the command line is wrong: says which one, with which value, and what to do.
+
+    The text begins as that of `argparse` does, which finds most wrong arguments.
+    """
+
+    exit_code = EXIT_WRONG_CALL
+
+    def __init__(self, argument: str, problem: str, *, value: object = None, remedy: str | None = None) -> None:
+        text = f"argument {argument}: {problem}"
+        if value is not None:
+            text += f" (got '{value}')"
+        if remedy:
+            text += f"; {remedy}"
+        super().__init__(text)
+
+
 class ResourceError(StdDaqError):
     """The machine cannot provide what a service asked for."""
 
@@ -102,6 +149,8 @@ class MissingExchangeError(BrokerError):
 
 class RequestRefusedError(StdDaqError):
     """A write request will not be carried out; the message is the reason that the client is told."""
+
+    exit_code = EXIT_WRONG_CALL
 
 
 class FileFormatError(StdDaqError):

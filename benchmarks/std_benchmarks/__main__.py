@@ -19,8 +19,8 @@ from std_benchmarks.suite import BENCHMARKS, select
 from std_benchmarks.tables import print_comparison, print_result, to_markdown
 from std_daq.cli.argument_types import positive_integer
 from std_daq.cli.console import table_console
-from std_daq.cli.output_file import check_output_file
-from std_daq.errors import StdDaqError
+from std_daq.cli.path_checks import check_output_file
+from std_daq.errors import StdDaqError, exit_code_of
 from std_daq.telemetry.logs import configure_logs
 
 
@@ -32,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except StdDaqError as error:
         print(f"bench: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+        return exit_code_of(error)
+    except KeyboardInterrupt as error:
+        return exit_code_of(error)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -101,6 +101,10 @@ def url_argument(text: str) -> str:
             "every user of this machine can read the command line: remove the password from the URL, or set "
             f"{VARIABLE}, or put the URL into a file and name the file in {FILE_VARIABLE} or broker.url_file"
         )
+    try:
+        BrokerAddress.parse(text)
+    except BrokerError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 

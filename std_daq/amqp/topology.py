@@ -28,7 +28,7 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
 from std_daq.amqp.failures import ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED
-from std_daq.errors import BrokerError, MissingExchangeError
+from std_daq.errors import BrokerError, ConfigError, MissingExchangeError
 
 REQUEST = "request"
 KILL = "kill"
@@ -83,14 +83,16 @@ def check_tag(tag: str) -> str:
 
     Raises
     ------
-    BrokerError
+    ConfigError
         The tag is empty or too long, contains a character that is not allowed (``*`` and ``#`` are wildcards in a
         topic), or begins like the name of a listener's queue.
     """
     if _TAG.fullmatch(tag) is None:
-        raise BrokerError(f"tag {tag!r}: a tag has 1 to 100 letters, digits, '_', '.' and '-'")
+        problem = "a tag has 1 to 100 letters, digits, '_', '.' and '-'"
+        raise ConfigError(problem, key="broker.tag", value=tag)
     if tag.startswith(LISTENER_PREFIX):
-        raise BrokerError(f"tag {tag!r}: names that begin with {LISTENER_PREFIX!r} are reserved for listeners' queues")
+        problem = f"names that begin with {LISTENER_PREFIX!r} are reserved for listeners' queues"
+        raise ConfigError(problem, key="broker.tag", value=tag)
     return tag
 
 

@@ -1,14 +1,13 @@
 """The ``std-daq`` command: finds the module of a subcommand and runs it; ``--help`` loads none of them."""
 
-import argparse
 import importlib
-import json
 import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from std_daq.errors import StdDaqError
+from std_daq.cli.command_parser import CommandParser, report_error
+from std_daq.errors import EXIT_DONE, EXIT_FAILED, StdDaqError, exit_code_of
 
 # Each is a module of this package with `add_arguments(parser)` and `run(arguments) -> exit code`.
 COMMANDS = {
@@ -34,12 +33,29 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit code."""
     arguments_given = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _run(arguments_given)
+        finally:  # also behind what --help and --version print
+            sys.stdout.flush()
+    except KeyboardInterrupt as error:
+        return exit_code_of(error)
+    except BrokenPipeError:
+        pass  # whoever read the output has gone, as in `| head`, and knows
+    except OSError as error:
+        report_error("std-daq", f"standard output: {error.strerror or error}", as_json=False)
+    # What could not be written must not be tried again at the end of the process.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return EXIT_FAILED
+
+
+def _run(arguments_given: Sequence[str]) -> int:
     name = arguments_given[0] if arguments_given else "--help"
     if name not in COMMANDS:
         _overview().parse_args(arguments_given or ["--help"])
-        return 0
+        return EXIT_DONE
     command = importlib.import_module(f"std_daq.cli.{name.replace('-', '_')}")
-    parser = argparse.ArgumentParser(prog=f"std-daq {name}", description=command.__doc__)
+    parser = CommandParser(prog=f"std-daq {name}", description=command.__doc__)
     command.add_arguments(parser)
     arguments = parser.parse_args(arguments_given[1:])
     from std_daq.telemetry.logs import configure_logs
@@ -47,30 +63,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logs("info")
     try:
         exit_code: int = command.run(arguments)
-        sys.stdout.flush()
     except StdDaqError as error:
-        return _fail(name, str(error), error.exit_code, arguments)
-    except KeyboardInterrupt:
-        return 130
+        return _fail(arguments_given, str(error), error)
     except BrokenPipeError:
-        # Who reads the output has gone, as in `| head`; what is left in the buffer must not fail again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        raise
     except OSError as error:
         where = "" if error.filename is None else f"{error.filename}: "
-        return _fail(name, f"{where}{error.strerror or error}", StdDaqError.exit_code, arguments)
+        return _fail(arguments_given, f"{where}{error.strerror or error}", error)
     return exit_code
 
 
-def _fail(name: str, text: str, exit_code: int, arguments: argparse.Namespace) -> int:
-    print(f"std-daq {name}: {text}", file=sys.stderr)
-    if getattr(arguments, "json", False):
-        print(json.dumps({"error": text}))
-    return exit_code
+def _fail(arguments_given: Sequence[str], text: str, error: Exception) -> int:
+    report_error(f"std-daq {arguments_given[0]}", text, as_json="--json" in arguments_given)
+    return exit_code_of(error)
 
 
-def _overview() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _overview() -> CommandParser:
+    parser = CommandParser(
         prog="std-daq",
         description="Data acquisition for fast detectors: UDP packets to NeXus files.",
         epilog="std-daq COMMAND --help tells more.",

@@ -1,7 +1,13 @@
 """Types of arguments, which say what is wrong with a value."""
 
 import argparse
+import json
 import math
+import re
+
+from std_daq.errors import ConfigError
+
+_MAX_PORT = 65535
 
 
 def positive_integer(text: str) -> int:
@@ -9,6 +15,22 @@ def positive_integer(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not at least 1")
+    return value
+
+
+def natural_number(text: str) -> int:
+    """Read a whole number from 0 on."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is less than 0")
+    return value
+
+
+def port_number(text: str) -> int:
+    """Read a port, from 1 to 65535."""
+    value = int(text)
+    if not 1 <= value <= _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{value} is not a port, 1 to {_MAX_PORT}")
     return value
 
 
@@ -33,3 +55,32 @@ def broker_url(text: str) -> str:
     from std_daq.amqp.address import url_argument
 
     return url_argument(text)
+
+
+def broker_tag(text: str) -> str:
+    """Read the tag of a system at a broker."""
+    from std_daq.amqp.topology import check_tag
+
+    try:
+        return check_tag(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(f"'{text}': {error.problem}") from None
+
+
+def stream_address(text: str) -> str:
+    """Read the address of a stream, as tcp://HOST:PORT or ipc://PATH."""
+    if not re.fullmatch(r"tcp://[^/]+:\d{1,5}|ipc://.+", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no address such as tcp://127.0.0.1:20000")
+    return text
+
+
+def metadata_item(text: str) -> tuple[str, str | int | float | bool]:
+    """Read KEY=VALUE; a value that is a JSON number or boolean is one, everything else is text."""
+    key, separator, value = text.partition("=")
+    if not (key and separator):
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form KEY=VALUE")
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return key, value
+    return key, parsed if isinstance(parsed, int | float | bool) else value

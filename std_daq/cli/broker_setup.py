@@ -5,11 +5,14 @@ for RabbitMQ. Passwords that are in it stay, so that it can be run again. Rabbit
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from std_daq.cli.argument_types import positive_integer
+from std_daq.cli.argument_types import broker_tag, port_number
+from std_daq.cli.path_checks import check_output_folder
+from std_daq.cli.shared_options import add_json_option
 from std_daq.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,14 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument(
-        "--config", nargs="+", type=Path, metavar="FILE", help="the detector.json of all detectors that use it"
+        "--config", nargs="+", type=Path, metavar="FILE", help="the configurations of all systems that use it"
     )
-    who.add_argument("--tag", nargs="+", metavar="TAG", help="or their tags, which are their names by default")
-    parser.add_argument("--directory", required=True, type=Path, metavar="DIR", help="the folder; made if need be")
+    who.add_argument(
+        "--tag", nargs="+", type=broker_tag, metavar="TAG", help="or their tags, which are their names by default"
+    )
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="the folder; made if need be")
     parser.add_argument(
         "--host", nargs="+", default=["rabbitmq"], metavar="HOST", help="names of its nodes; by default rabbitmq"
     )
-    parser.add_argument("--port", type=positive_integer, help=f"by default {PLAIN_PORT}, with TLS {TLS_PORT}")
+    parser.add_argument("--port", type=port_number, help=f"by default {PLAIN_PORT}, with TLS {TLS_PORT}")
     parser.add_argument(
         "--listen-on",
         default="0.0.0.0",  # noqa: S104 -- in a container there is no other way to be reached
@@ -44,22 +49,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--queue-type",
         choices=["default", "classic", "quorum"],
-        help="with --tag: as broker.queue_type of the detectors says",
+        help="with --tag: as broker.queue_type of the systems says",
     )
     parser.add_argument(
         "--mounted-at",
         type=Path,
         default=Path("/etc/rabbitmq"),
-        metavar="DIR",
+        metavar="FOLDER",
         help="where RabbitMQ finds the files; by default /etc/rabbitmq",
     )
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the folder; returns the exit code."""
     from std_daq.rabbitmq.setup_folder import CONFIGURATION, DEFINITIONS, BrokerSetup, write_setup
 
-    tags, queue_type = _detectors(arguments)
+    check_output_folder(arguments.output, "--output")
+    tags, queue_type = _tags_and_queue_type(arguments)
     setup = BrokerSetup(
         tags=tags,
         hosts=arguments.host,
@@ -70,12 +77,18 @@ def run(arguments: argparse.Namespace) -> int:
         queue_type=queue_type,
         mounted_at=arguments.mounted_at,
     )
-    written = write_setup(setup, arguments.directory)
-    for role, file in written:
-        print(f"{file}  {role.purpose}")
-    print(f"{arguments.directory / DEFINITIONS}  RabbitMQ's load_definitions")
-    print(f"{arguments.directory / CONFIGURATION}  RabbitMQ's configuration")
-    for file in sorted({*arguments.directory.glob("*.url")} - {file for _, file in written}):
+    folder: Path = arguments.output
+    url_files = {file: role.purpose for role, file in write_setup(setup, folder)}
+    purposes = url_files | {
+        folder / DEFINITIONS: "RabbitMQ's load_definitions",
+        folder / CONFIGURATION: "RabbitMQ's configuration",
+    }
+    if arguments.json:
+        print(json.dumps([{"file": str(file), "purpose": purpose} for file, purpose in purposes.items()], indent=2))
+    else:
+        for file, purpose in purposes.items():
+            print(f"{file}  {purpose}")
+    for file in sorted({*folder.glob("*.url")} - url_files.keys()):
         print(
             f"{file} is of nobody named here: name its tag as well, or remove it and the user "
             f"(rabbitmqctl delete_user {file.stem}), whom RabbitMQ knows still",
@@ -84,13 +97,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _detectors(arguments: argparse.Namespace) -> "tuple[list[str], QueueType]":
-    """Return the tags of the detectors, and the type of queues that they agree on."""
-    from std_daq.imaging.config.load import load_config
+def _tags_and_queue_type(arguments: argparse.Namespace) -> "tuple[list[str], QueueType]":
+    """Return the tags of the systems, and the type of queues that they agree on."""
+    from std_daq.config.system import load_any_config
 
     if arguments.tag is not None:
         return list(dict.fromkeys(arguments.tag)), arguments.queue_type or "default"
-    configs = {file: load_config(file) for file in arguments.config}
+    configs = {file: load_any_config(file) for file in arguments.config}
     queue_type: QueueType = arguments.queue_type or next(iter(configs.values())).broker.queue_type
     for file, config in configs.items():
         if config.broker.queue_type != queue_type:

@@ -6,16 +6,19 @@ there stay as they are.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 from std_daq.cli.argument_types import positive_integer
+from std_daq.cli.shared_options import add_json_option
+from std_daq.errors import ArgumentError
 
 _DAYS = 825
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--output", required=True, type=Path, metavar="DIR", help="the folder; made if need be")
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="the folder; made if need be")
     parser.add_argument(
         "--server",
         nargs="+",
@@ -27,21 +30,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--days", type=positive_integer, default=_DAYS, help=f"how long certificates are valid; by default {_DAYS} days"
     )
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the files; returns the exit code."""
-    from std_daq.errors import ConfigError
+    from std_daq.cli.path_checks import check_output_folder
     from std_daq.streams.tcp.authority import CA_FILE, Authority, Part
 
     wanted = [(name, Part.SERVER) for name in arguments.server] + [(name, Part.CLIENT) for name in arguments.client]
     if not wanted:
-        raise ConfigError("nobody to make a certificate for", remedy="give names with --server, --client or both")
+        raise ArgumentError("--server/--client", "at least one name is needed")
+    check_output_folder(arguments.output, "--output")
     authority = Authority(arguments.output)
     authority.check([name for name, _ in wanted])
     authority.make()
-    print(arguments.output / CA_FILE)
+    files = [arguments.output / CA_FILE]
     for name, part in wanted:
-        for file in authority.issue(name, part, arguments.days):
+        files += authority.issue(name, part, arguments.days)
+    if arguments.json:
+        print(json.dumps([str(file) for file in files], indent=2))
+    else:
+        for file in files:
             print(file)
     return 0

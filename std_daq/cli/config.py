@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from std_daq.errors import ConfigError
+from std_daq.cli.shared_options import add_json_option
+from std_daq.errors import EXIT_DONE, ArgumentError, ConfigError, exit_code_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="is a configuration right, with the files that it names?")
     check.add_argument("file", type=Path, metavar="FILE")
-    check.add_argument("--json", action="store_true", help="one JSON document")
+    add_json_option(check)
     for action, what in (("schema", "print the JSON schema"), ("reference", "print all keys, as Markdown")):
         describing = actions.add_parser(action, help=f"{what} of a system's configuration")
         describing.add_argument("--system", default="images", metavar="NAME", help="by default images: detector.json")
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     known = systems()
     if arguments.system not in known:
         remedy = f"known: {', '.join(known)}"
-        raise ConfigError("no such system is installed", key="--system", value=arguments.system, remedy=remedy)
+        raise ArgumentError("--system", "no such system is installed", value=arguments.system, remedy=remedy)
     system = known[arguments.system]
     schema = system.schema()
     print(json.dumps(schema, indent=2) if arguments.action == "schema" else reference_page(schema, system.file))
@@ -44,11 +45,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(file: Path, *, as_json: bool) -> int:
+    exit_code = EXIT_DONE
     try:
         summary = _summarise(file)
     except ConfigError as error:
         if not as_json:
             raise error if error.file else error.in_file(file) from None
+        exit_code = exit_code_of(error)
         summary = {
             "is_valid": False,
             "file": error.file or str(file),
@@ -59,7 +62,7 @@ def _check(file: Path, *, as_json: bool) -> int:
         }
     if as_json:
         print(json.dumps(summary, indent=2, default=str))
-        return 0 if summary["is_valid"] else ConfigError.exit_code
+        return exit_code
     for key, value in summary.items():
         if key != "is_valid":
             print(f"{key.replace('_', ' '):<18} {value}")
@@ -82,13 +85,15 @@ def _summarise(file: Path) -> dict[str, Any]:
 
 
 def _import(arguments: argparse.Namespace) -> int:
+    from std_daq.cli.path_checks import check_input_file
     from std_daq.imaging.config.sls_import import import_sls_config
 
     file: Path = arguments.file
+    check_input_file(file, "FILE")
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", file=file) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not text: {error}", file=file) from None
     try:
         imported = import_sls_config(
             text, detector_name=arguments.detector_name or file.stem, detector_type=arguments.detector_type

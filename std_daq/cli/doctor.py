@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from std_daq.cli.shared_options import add_json_option
+
 if TYPE_CHECKING:
     from std_daq.diagnosis import Finding
 
@@ -17,21 +19,22 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the detector.json of what the machine is for")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="the configuration of what the machine is for, of any system"
+    )
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Look at everything; returns the exit code."""
+    from std_daq.config.system import load_any_config
     from std_daq.diagnosis import Level, diagnose
-    from std_daq.imaging.config.load import load_config
-    from std_daq.imaging.detectors.registry import open_detector
     from std_daq.telemetry.logs import configure_logs
 
     # What the checks find is told once, by the findings.
     configure_logs("error")
-    detector = None if arguments.config is None else open_detector(load_config(arguments.config))
-    findings = list(diagnose(detector))
+    config = None if arguments.config is None else load_any_config(arguments.config)
+    findings = list(diagnose(config))
     has_problem = any(finding.level is Level.PROBLEM for finding in findings)
     if arguments.json:
         document = {"has_problem": has_problem, "findings": [asdict(finding) for finding in findings]}

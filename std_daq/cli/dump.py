@@ -2,13 +2,13 @@
 
 import argparse
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_integer, positive_number
-from std_daq.service.stop_event import StopEvent
+from std_daq.cli.interrupt import StopSignals
+from std_daq.cli.shared_options import add_images_config_option, add_json_option
 
 if TYPE_CHECKING:
     from std_daq.packets.dump import Dump
@@ -16,35 +16,40 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
+    add_images_config_option(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="DIRECTORY", help="where the files go")
     parser.add_argument(
         "--n-packets", type=positive_integer, metavar="N", help="end after so many packets of all ports together"
     )
-    parser.add_argument("--duration", type=positive_number, metavar="SECONDS", help="end after this time")
-    parser.add_argument("--json", action="store_true", help="print what was received as JSON")
+    parser.add_argument("--duration-s", type=positive_number, metavar="SECONDS", help="end after this time")
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Record; returns 0, or 1 if the kernel dropped packets."""
+    from std_daq.cli.path_checks import check_new_file, check_output_folder
     from std_daq.imaging.config.load import load_config
     from std_daq.imaging.detectors.registry import open_detector
+    from std_daq.packets.captures import capture_path
     from std_daq.packets.dump import Dump
 
     config = load_config(arguments.config)
-    n_ports = open_detector(config).n_ports
-    stop = StopEvent()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    ports = range(config.start_udp_port, config.start_udp_port + open_detector(config).n_ports)
+    output: Path = arguments.output
+    check_output_folder(output, "--output")
+    if output.exists():
+        for port in ports:
+            check_new_file(capture_path(output, port), "--output", "give another folder")
+    stop = StopSignals()
     with Dump(
-        arguments.output,
+        output,
         host=config.udp.address,
-        ports=range(config.start_udp_port, config.start_udp_port + n_ports),
+        ports=ports,
         max_packets=arguments.n_packets,
-        duration_s=arguments.duration,
+        duration_s=arguments.duration_s,
         progress=_show if sys.stderr.isatty() else None,
     ) as dump:
-        dump.run(stop.is_set)
+        dump.run(stop.event.is_set)
         counts = {"n_packets": dump.n_packets, "n_dropped": dump.n_dropped}
     if arguments.json:
         print(json.dumps(counts))

@@ -2,15 +2,15 @@
 
 The request is named by its id, or is the one that is carried out now.
 
-With --wait the exit code is that of the run: 4 killed, or 0, 3 or 5 if it ended otherwise meanwhile.
+With --wait-s the exit code is that of the run: 4 killed, or 0, 3 or 5 if it ended otherwise meanwhile.
 """
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from std_daq.cli.argument_types import broker_url, positive_number
+from std_daq.cli.argument_types import positive_number
+from std_daq.cli.shared_options import add_broker_url_option, add_config_option, add_json_option
 from std_daq.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -19,38 +19,38 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
-    parser.add_argument(
-        "--broker-url",
-        metavar="URL",
-        type=broker_url,
-        help="without password; by default that of std-daq up or of the configuration",
-    )
+    add_config_option(parser)
+    add_broker_url_option(parser, "that of std-daq up or of the configuration")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("request_id", nargs="?", metavar="REQUEST_ID", help="as std-daq write --detach prints it")
     which.add_argument("--current", action="store_true", help="the request that is carried out now")
-    parser.add_argument("--wait", type=positive_number, metavar="SECONDS", help="wait at most so long for the verdict")
+    parser.add_argument(
+        "--wait-s", type=positive_number, metavar="SECONDS", help="wait at most so long for the verdict"
+    )
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Send the kill; returns the exit code."""
+    from std_daq.cli.run_report import print_run_report
     from std_daq.client import DaqClient
 
     client = DaqClient(arguments.config, arguments.broker_url)
     request_id = _current_request(client) if arguments.current else arguments.request_id
-    if arguments.wait is None:
+    if arguments.wait_s is None:
         client.kill(request_id)
+        print(json.dumps({"request_id": request_id}) if arguments.json else request_id)
         return 0
     with client.follow(request_id) as run:
         run.kill()
         try:
-            report = run.wait(arguments.wait)
+            report = run.wait(arguments.wait_s)
         except TimeoutError:
             raise ResourceError(
-                f"no verdict of {run.request_id} within {arguments.wait:g} s: it may have ended before, or the writer "
-                "agent is not running"
+                f"no verdict of {run.request_id} within {arguments.wait_s:g} s: "
+                "it may have ended before, or the writer agent is not running"
             ) from None
-    print(json.dumps(report.model_dump(mode="json"), indent=2))
+    print_run_report(report, as_json=arguments.json)
     return report.verdict.exit_code
 
 

@@ -6,13 +6,15 @@ when it has enough of each. The services have to run (std-udp-recv at least); co
 
 import argparse
 import datetime as dt
+import json
 import sys
 import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from std_daq.cli.argument_types import positive_integer, positive_number
+from std_daq.cli.argument_types import natural_number, positive_integer, positive_number
+from std_daq.cli.shared_options import add_images_config_option, add_json_option
 from std_daq.errors import ConfigError, ResourceError
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ _WAIT_S = 0.1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
+    add_images_config_option(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="the pedestal file to write")
     parser.add_argument(
         "--n-images-per-gain",
@@ -35,22 +37,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whole images in each gain; default %(default)s",
     )
     parser.add_argument(
-        "--n-skipped", type=int, default=10, metavar="N", help="left out after a change of gain; default %(default)s"
+        "--n-skipped",
+        type=natural_number,
+        default=10,
+        metavar="N",
+        help="left out after a change of gain; default %(default)s",
     )
     parser.add_argument("--high-gain", action="store_true", help="take high gain 0, too")
     parser.add_argument(
-        "--timeout",
+        "--timeout-s",
         type=positive_number,
         default=60.0,
         metavar="SECONDS",
         help="longest wait for an image; default %(default)s",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Collect the images and write the file; returns the exit code."""
-    from std_daq.cli.output_file import check_output_file
+    from std_daq.cli.path_checks import check_new_file, check_output_file
     from std_daq.imaging.buffers.frame_follower import FrameFollower
     from std_daq.imaging.config.load import load_config
     from std_daq.imaging.detectors.pedestal_run import HasPedestals
@@ -62,9 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(
             "this detector has no pedestals", file=arguments.config, key="detector_type", value=config.detector_type
         )
-    check_output_file(arguments.output, "--output")
-    if arguments.output.exists() and not arguments.overwrite:
-        raise ConfigError("the file exists", file=arguments.output, remedy="give another name, or --overwrite")
+    if arguments.overwrite:
+        check_output_file(arguments.output, "--output")
+    else:
+        check_new_file(arguments.output, "--output", "give another name, or --overwrite")
     frames = FrameFollower(config)
     try:
         pedestals = _collect(frames, detector, arguments)
@@ -76,7 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
         "software_version": version("std-daq"),
     }
     summary = pedestals.write(arguments.output, attributes=attributes, overwrite=arguments.overwrite)
-    print(f"{arguments.output}: {summary}")
+    if arguments.json:
+        print(json.dumps({"file": str(arguments.output), "summary": summary, "n_frames": pedestals.n_frames}))
+    else:
+        print(f"{arguments.output}: {summary}")
     return 0
 
 
@@ -91,9 +102,9 @@ def _collect(frames: "FrameFollower", detector: "HasPedestals", arguments: argpa
                 last_s = time.monotonic()
                 pedestals.add(frame.module, frame.pixels, frame.daq_rec)
             progress.update(pedestals)
-            if time.monotonic() - last_s > arguments.timeout:
+            if time.monotonic() - last_s > arguments.timeout_s:
                 raise ResourceError(
-                    f"no whole image came for {arguments.timeout:g} s; taken so far: {progress.text}; "
+                    f"no whole image came for {arguments.timeout_s:g} s; taken so far: {progress.text}; "
                     f"{frames.n_incomplete} frames were incomplete, {frames.n_overwritten} overwritten"
                 )
     return pedestals

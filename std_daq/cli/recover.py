@@ -7,23 +7,22 @@ import argparse
 import json
 from pathlib import Path
 
-from std_daq.errors import FileFormatError
+from std_daq.cli.shared_options import add_json_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the image file, or the master file of the run")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Repair the file; returns the exit code."""
+    from std_daq.cli.path_checks import check_image_file
     from std_daq.imaging.files.recover import recover
 
-    try:
-        recoveries = recover(arguments.file)
-    except OSError as error:
-        raise FileFormatError(f"{arguments.file}: {error.strerror or error}") from None
+    check_image_file(arguments.file, "FILE")
+    recoveries = recover(arguments.file)
     if arguments.json:
         documents = [{"file": str(one.path), "n_images": one.n_images, "actions": one.actions} for one in recoveries]
         print(json.dumps(documents, indent=2))

@@ -1,17 +1,16 @@
 """What the commands that send packets have in common: senders of all ports, progress, an end on a signal."""
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+from std_daq.cli.interrupt import StopSignals
 from std_daq.packets.bursts import BurstSource
 from std_daq.packets.sending import PacketSender
 from std_daq.packets.transmission import Transmission, patient_pacer
-from std_daq.service.stop_event import StopEvent
 
 _REPORT_PERIOD_S = 0.5
 
@@ -25,22 +24,26 @@ def senders(host: str, ports: range) -> Iterator[dict[int, PacketSender]]:
 
 def transmit(
     source: BurstSource, sinks: dict[int, PacketSender], rate_hz: float | None, n_frames: int | None
-) -> Transmission:
-    """Send everything, or what was sent until a signal; shows progress on a terminal."""
-    stop = StopEvent()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    transmission = Transmission(source, sinks, rate_hz=rate_hz, make_pacer=partial(patient_pacer, sleep=stop.wait))
+) -> tuple[Transmission, int]:
+    """Send everything, or until a signal; shows progress on a terminal.
+
+    Returns
+    -------
+    What was sent, and the exit code: 0, or that of the signal which came before everything was sent.
+    """
+    stop = StopSignals()
+    make_pacer = partial(patient_pacer, sleep=stop.event.wait)
+    transmission = Transmission(source, sinks, rate_hz=rate_hz, make_pacer=make_pacer)
     show = _progress(n_frames)
     next_s = 0.0
-    while not stop.is_set() and transmission.step():
+    while not stop.event.is_set() and transmission.step():
         if time.monotonic() >= next_s:
             show(transmission)
             next_s = time.monotonic() + _REPORT_PERIOD_S
     show(transmission)
     if sys.stderr.isatty():
         sys.stderr.write("\n")
-    return transmission
+    return transmission, stop.exit_code
 
 
 def report(transmission: Transmission, more: dict[str, int], *, as_json: bool) -> None:

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from std_daq.cli.shared_options import add_json_option
+
 if TYPE_CHECKING:
     from std_daq.shm.inventory import RingUse
 
@@ -16,53 +18,73 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="show the rings and who uses them")
-    listing.add_argument("--json", action="store_true", help="one JSON document")
     cleaning = actions.add_parser("clean", help="remove the rings that nobody uses")
     cleaning.add_argument("--force", action="store_true", help="remove also rings in use: their readers are told")
     for action in (listing, cleaning):
         where = action.add_mutually_exclusive_group()
-        where.add_argument("--config", type=Path, metavar="FILE", help="only the rings of this detector.json")
+        where.add_argument(
+            "--config", type=Path, metavar="FILE", help="only the rings of a configuration of any system"
+        )
         where.add_argument("--directory", type=Path, default=DEFAULT_DIRECTORY, help="by default %(default)s")
+        add_json_option(action)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """List or clean; returns the exit code."""
-    directory, names = _scope(arguments)
+    from std_daq.cli.path_checks import check_input_folder
     from std_daq.shm.inventory import inspect_rings
 
-    rings = [ring for ring in inspect_rings(directory) if names is None or ring.info.path.name in names]
+    if arguments.config is None:
+        check_input_folder(arguments.directory, "--directory")
+    paths = _paths_asked_for(arguments)
+    directories = {arguments.directory} if paths is None else {path.parent for path in paths}
+    rings = [
+        ring
+        for directory in sorted(directories)
+        for ring in inspect_rings(directory)
+        if paths is None or ring.info.path in paths
+    ]
     if arguments.action == "clean":
-        return _clean(directory, rings, is_forced=arguments.force)
+        return _clean(sorted(directories), rings, is_forced=arguments.force, as_json=arguments.json)
     if arguments.json:
         print(json.dumps([_as_document(ring) for ring in rings], indent=2))
     else:
-        _print_table(directory, rings)
+        _print_table(sorted(directories), rings)
     return 0
 
 
-def _scope(arguments: argparse.Namespace) -> tuple[Path, set[str] | None]:
-    """Return the directory to look in, and the names to look for (None: all)."""
+def _paths_asked_for(arguments: argparse.Namespace) -> set[Path] | None:
+    """Return the files of the rings that the configuration tells; None: all of the directory."""
     if arguments.config is None:
-        return arguments.directory, None
-    from std_daq.imaging.config.load import load_config
-    from std_daq.imaging.config.paths import frame_buffer_path, image_buffer_path
+        return None
+    from std_daq.config.system import load_any_config
 
-    config = load_config(arguments.config)
-    return config.shared_memory.directory, {frame_buffer_path(config).name, image_buffer_path(config).name}
+    return set(load_any_config(arguments.config).ring_paths)
 
 
-def _clean(directory: Path, rings: "list[RingUse]", *, is_forced: bool) -> int:
+def _clean(directories: list[Path], rings: "list[RingUse]", *, is_forced: bool, as_json: bool) -> int:
     from std_daq.shm.inventory import remove_ring, remove_unfinished
 
-    n_bytes = 0
-    for ring in rings:
-        if ring.is_used and not is_forced:
-            print(f"kept     {ring.info.path}: used by {_users(ring)}")
-            continue
+    kept = [ring for ring in rings if ring.is_used and not is_forced]
+    removed = [ring for ring in rings if ring not in kept]
+    for ring in removed:
         remove_ring(ring.info.path)
-        n_bytes += ring.info.total_bytes
+    unfinished = [path for directory in directories for path in remove_unfinished(directory)]
+    n_bytes = sum(ring.info.total_bytes for ring in removed)
+    if as_json:
+        document = {
+            "removed": [str(ring.info.path) for ring in removed],
+            "unfinished": [str(path) for path in unfinished],
+            "kept": [str(ring.info.path) for ring in kept],
+            "n_bytes": n_bytes,
+        }
+        print(json.dumps(document, indent=2))
+        return 0
+    for ring in kept:
+        print(f"kept     {ring.info.path}: used by {_users(ring)}")
+    for ring in removed:
         print(f"removed  {ring.info.path}")
-    for path in remove_unfinished(directory):
+    for path in unfinished:
         print(f"removed  {path}, which was never finished")
     print(f"{n_bytes / 1e9:.3f} GB removed")
     return 0
@@ -74,13 +96,13 @@ def _as_document(ring: "RingUse") -> dict[str, Any]:
     return info | {"writers": ring.writers, "users": ring.users, "is_used": ring.is_used}
 
 
-def _print_table(directory: Path, rings: "list[RingUse]") -> None:
+def _print_table(directories: list[Path], rings: "list[RingUse]") -> None:
     from rich.table import Table
 
     from std_daq.cli.console import table_console
 
     if not rings:
-        print(f"no rings in {directory}")
+        print(f"no rings in {', '.join(map(str, directories))}")
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("ring", "kind", "slots", "GB", "state", "made by", "used by"):

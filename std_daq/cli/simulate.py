@@ -5,7 +5,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from std_daq.cli.argument_types import positive_integer, positive_number, probability
+from std_daq.cli.argument_types import natural_number, positive_integer, positive_number, probability
+from std_daq.cli.shared_options import add_images_config_option, add_json_option
+from std_daq.errors import ArgumentError
 
 if TYPE_CHECKING:
     from std_daq.packets.faults import FaultInjector
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
+    add_images_config_option(parser)
     parser.add_argument("--n-images", required=True, type=positive_integer, metavar="N", help="images to send")
     parser.add_argument(
         "--rate-hz", type=positive_number, metavar="R", help="images a second; by default about 100 MB/s"
@@ -24,21 +26,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reorder", type=probability, default=0.0, metavar="P", help="part to send late")
     parser.add_argument("--duplicate", type=probability, default=0.0, metavar="P", help="part to send twice")
     parser.add_argument("--window", type=positive_integer, default=32, metavar="PACKETS", help="how late at most")
-    parser.add_argument("--restart-at", type=int, metavar="I", help="restart the detector before image I (from 0)")
-    parser.add_argument("--first-frame", type=int, default=1, metavar="N", help="number of the first frame")
-    parser.add_argument("--first-pulse-id", type=int, default=1, metavar="N", help="pulse id of the first image")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of pattern and faults")
+    parser.add_argument(
+        "--restart-at", type=natural_number, metavar="I", help="restart the detector before image I (from 0)"
+    )
+    parser.add_argument("--first-frame", type=natural_number, default=1, metavar="N", help="number of the first frame")
+    parser.add_argument(
+        "--first-pulse-id", type=natural_number, default=1, metavar="N", help="pulse id of the first image"
+    )
+    parser.add_argument("--seed", type=natural_number, default=0, metavar="S", help="of pattern and faults")
     parser.add_argument(
         "--ledger", type=Path, metavar="FILE", help="write down each packet lost or sent twice, as JSON"
     )
-    parser.add_argument("--json", action="store_true", help="print what was sent as JSON")
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Send; returns the exit code."""
-    from std_daq.cli.output_file import check_output_file
+    from std_daq.cli.path_checks import check_output_file
     from std_daq.cli.sending import report, senders, transmit
-    from std_daq.errors import ConfigError
     from std_daq.imaging.config.load import load_config
     from std_daq.imaging.detectors.registry import open_detector
     from std_daq.imaging.simulation.simulation_source import SimulationSource
@@ -50,8 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     detector = open_detector(config)
     pattern = arguments.pattern or detector.patterns[0]
     if pattern not in detector.patterns:
-        known = ", ".join(detector.patterns)
-        raise ConfigError(f"{config.detector_type} has no such pattern", key="--pattern", value=pattern, remedy=known)
+        remedy = f"there are: {', '.join(detector.patterns)}"
+        raise ArgumentError("--pattern", f"{config.detector_type} has no such pattern", value=pattern, remedy=remedy)
     injector = FaultInjector(
         loss=arguments.loss,
         reorder=arguments.reorder,
@@ -72,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     first_port = config.start_udp_port
     with senders(arguments.host, range(first_port, first_port + detector.n_ports)) as sinks:
-        sent = transmit(source, sinks, arguments.rate_hz, arguments.n_images)
+        sent, exit_code = transmit(source, sinks, arguments.rate_hz, arguments.n_images)
     if arguments.ledger is not None:
         _write_ledger(arguments.ledger, injector)
     faults = {
@@ -81,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         "n_reordered": injector.n_reordered,
     }
     report(sent, faults, as_json=arguments.json)
-    return 0
+    return exit_code
 
 
 def _write_ledger(file: Path, injector: "FaultInjector") -> None:

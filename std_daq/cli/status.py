@@ -8,10 +8,9 @@ import argparse
 import json
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from std_daq.cli.argument_types import positive_number
+from std_daq.cli.shared_options import add_config_option, add_json_option, add_period_option
 
 if TYPE_CHECKING:
     from std_daq.client.status import DetectorStatus, StatusReader
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--config", required=True, type=Path, metavar="FILE", help="the detector.json")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_config_option(parser)
+    add_json_option(parser)
     parser.add_argument("--once", action="store_true", help="show it once")
-    parser.add_argument("--period", type=positive_number, default=1.0, metavar="SECONDS", help="by default 1")
+    add_period_option(parser, 1.0, "--period")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,10 +31,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     reader = StatusReader(load_any_config(arguments.config))
     if not (arguments.json or arguments.once) and sys.stdout.isatty():
-        return _live(reader, arguments.period)
+        return _live(reader, arguments.period_s)
     # Rates need two readings.
     reader.read()
-    time.sleep(arguments.period)
+    time.sleep(arguments.period_s)
     status = reader.read()
     if arguments.json:
         print(json.dumps(status.to_json(), indent=2))

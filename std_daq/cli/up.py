@@ -7,16 +7,16 @@ error, each line with the service's name in front. A service that dies is starte
 
 import argparse
 import fcntl
-import signal
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from std_daq.cli.argument_types import broker_url, positive_number
+from std_daq.cli.argument_types import positive_number
+from std_daq.cli.interrupt import StopSignals
+from std_daq.cli.shared_options import add_broker_url_option, add_config_option
 from std_daq.errors import ConfigError, ResourceError, SharedMemoryError
-from std_daq.service.stop_event import StopEvent
 
 if TYPE_CHECKING:
     from std_daq.config.platform import PlatformConfig
@@ -28,17 +28,15 @@ _READY_LOOK_S = 0.2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    add_config_option(parser)
+    add_broker_url_option(parser, "that of the environment or of the configuration, else a throwaway RabbitMQ")
     parser.add_argument(
-        "--config", required=True, type=Path, metavar="FILE", help="the configuration, as detector.json"
-    )
-    parser.add_argument(
-        "--broker-url",
-        metavar="URL",
-        type=broker_url,
-        help="amqp://... without password; by default a throwaway RabbitMQ",
-    )
-    parser.add_argument(
-        "--ready-timeout", type=positive_number, default=180.0, metavar="SECONDS", help="time to become ready"
+        "--ready-timeout-s",
+        "--ready-timeout",
+        type=positive_number,
+        default=180.0,
+        metavar="SECONDS",
+        help="time to become ready",
     )
     parser.add_argument("--keep-rings", action="store_true", help="leave the rings in shared memory at the end")
 
@@ -49,9 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.config.system import load_any_config
     from std_daq.telemetry.logs import configure_logs
 
-    stop = StopEvent()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignals().event
     config = load_any_config(arguments.config)
     wanted = _wanted(config, arguments.config)
     configure_logs(config.log_level, service="up")
@@ -113,7 +109,7 @@ def _supervise(
     environment = {} if broker is None else {VARIABLE: broker.address.text}
     log = ServiceLog(sys.stderr, [command.instance for command in commands])
     supervisor = Supervisor(config, commands, log.write, environment)
-    deadline = time.monotonic() + arguments.ready_timeout
+    deadline = time.monotonic() + arguments.ready_timeout_s
     is_ready = False
     try:
         supervisor.start()
@@ -131,7 +127,7 @@ def _supervise(
                 print("ready", flush=True)
             elif time.monotonic() > deadline:
                 raise ResourceError(
-                    f"not ready within {arguments.ready_timeout:g} s: {', '.join(not_ready)}; see the logs above"
+                    f"not ready within {arguments.ready_timeout_s:g} s: {', '.join(not_ready)}; see the logs above"
                 )
     finally:
         supervisor.stop()

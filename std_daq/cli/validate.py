@@ -8,7 +8,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from std_daq.cli.argument_types import positive_integer
+from std_daq.cli.argument_types import natural_number, positive_integer
+from std_daq.cli.shared_options import add_json_option
+from std_daq.errors import ArgumentError
 
 if TYPE_CHECKING:
     from std_daq.imaging.files.validate import ValidationReport
@@ -19,22 +21,27 @@ _MANY_IDS = 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the image file, or the master file")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    add_json_option(parser)
     parser.add_argument(
         "--max-images-read", type=positive_integer, metavar="N", help="read so many images, by default all"
     )
     parser.add_argument("--picture", type=Path, metavar="PNG", help="make a picture of the images of a sound file")
-    parser.add_argument("--image", type=int, metavar="ROW", help="of this image, by default of the mean of all")
+    parser.add_argument(
+        "--image", type=natural_number, metavar="ROW", help="of this image, by default of the mean of all"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the file; returns the exit code."""
-    from std_daq.cli.output_file import check_output_file
+    from std_daq.cli.path_checks import check_image_file, check_output_file
     from std_daq.imaging.files.validate import validate
 
+    check_image_file(arguments.file, "FILE")
     if arguments.picture is not None:
         check_output_file(arguments.picture, "--picture")
     report = validate(arguments.file, max_images_read=arguments.max_images_read)
+    if arguments.picture is not None and report.is_valid and (arguments.image or 0) >= report.n_images:
+        raise ArgumentError("--image", f"the file has {report.n_images} images, counted from 0", value=arguments.image)
     if arguments.picture is not None and report.is_valid:
         from std_daq.imaging.files.picture import write_picture
 

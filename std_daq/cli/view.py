@@ -1,6 +1,6 @@
 """Look at a live stream: the newest image, in a line or as a picture.
 
-On a terminal the picture is made of characters; --save makes a PNG. Ends with Ctrl-C, or after --images.
+On a terminal the picture is made of characters; --picture makes a PNG. Ends with Ctrl-C, or after --n-images.
 """
 
 import argparse
@@ -12,7 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from std_daq.cli.argument_types import positive_integer, positive_number
+from std_daq.cli.argument_types import positive_integer, positive_number, stream_address
+from std_daq.cli.shared_options import add_json_option, add_period_option
 from std_daq.errors import ConfigError, ResourceError
 
 if TYPE_CHECKING:
@@ -25,31 +26,29 @@ _LINES_BELOW = 2
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--address", metavar="ADDRESS", help="of the stream, as tcp://127.0.0.1:20000")
-    source.add_argument("--config", type=Path, metavar="FILE", help="the detector.json: its first live stream")
-    parser.add_argument("--images", type=positive_integer, metavar="N", help="end after so many images were shown")
-    parser.add_argument("--save", type=Path, metavar="PNG", help="make a picture of each image shown, in this file")
-    parser.add_argument(
-        "--period",
-        type=positive_number,
-        default=0.2,
-        metavar="SECONDS",
-        help="between images shown, by default 0.2",
+    source.add_argument(
+        "--address", type=stream_address, metavar="ADDRESS", help="of the stream, as tcp://127.0.0.1:20000"
     )
-    parser.add_argument(
-        "--timeout", type=positive_number, default=10.0, metavar="SECONDS", help="to wait for an image, by default 10"
+    source.add_argument(
+        "--config", type=Path, metavar="FILE", help="the detector.json of images: its first live stream"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON document a line for each image shown")
+    parser.add_argument("--n-images", type=positive_integer, metavar="N", help="end after so many images were shown")
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="make a picture of each image shown, in this file")
+    add_period_option(parser, 0.2)
+    parser.add_argument(
+        "--timeout-s", type=positive_number, default=10.0, metavar="SECONDS", help="to wait for an image, by default 10"
+    )
+    add_json_option(parser, "one JSON document a line for each image shown")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Show images; returns the exit code."""
-    from std_daq.cli.output_file import check_output_file
+    from std_daq.cli.path_checks import check_output_file
     from std_daq.client.live_view import LiveView
 
     address = arguments.address or _first_stream(arguments.config)
-    if arguments.save is not None:
-        check_output_file(arguments.save, "--save")
+    if arguments.picture is not None:
+        check_output_file(arguments.picture, "--picture")
     with closing(LiveView(address)) as view:
         images = _images(view, address, arguments)
         try:
@@ -73,17 +72,17 @@ def describe(image: "ArrayImage") -> str:
 
 def _images(view: "LiveView", address: str, arguments: argparse.Namespace) -> "Iterator[ArrayImage]":
     n_shown = 0
-    while arguments.images is None or n_shown < arguments.images:
-        image = view.newest(arguments.timeout)
+    while arguments.n_images is None or n_shown < arguments.n_images:
+        image = view.newest(arguments.timeout_s)
         if image is None:
             why = f": {view.last_problem}" if view.n_refused else ""
-            raise ResourceError(f"no image came from {address} within {arguments.timeout:g} s{why}")
-        if arguments.save is not None:
-            _save(image, arguments.save)
+            raise ResourceError(f"no image came from {address} within {arguments.timeout_s:g} s{why}")
+        if arguments.picture is not None:
+            _write_picture(image, arguments.picture)
         yield image
         n_shown += 1
-        if n_shown != arguments.images:
-            time.sleep(arguments.period)
+        if n_shown != arguments.n_images:
+            time.sleep(arguments.period_s)
 
 
 def _print(images: "Iterator[ArrayImage]", in_words: "Callable[[ArrayImage], str]") -> None:
@@ -119,7 +118,7 @@ def _facts(image: "ArrayImage") -> dict[str, Any]:
     return {"height": height, "width": width, "type": image.pixels.dtype.name, **facts}
 
 
-def _save(image: "ArrayImage", png: Path) -> None:
+def _write_picture(image: "ArrayImage", png: Path) -> None:
     from PIL import Image
 
     from std_daq.imaging.files.colours import colour

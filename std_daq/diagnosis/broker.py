@@ -3,15 +3,15 @@
 from std_daq.amqp.broker_lookup import broker_address_of
 from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.topology import NothingOwned
+from std_daq.config.platform import PlatformConfig
 from std_daq.diagnosis.finding import Finding, Level
 from std_daq.errors import BrokerError
-from std_daq.imaging.config.model import DetectorConfig
 
 CONNECT_TIMEOUT_S = 5.0
 
 
-def broker(config: DetectorConfig) -> Finding:
-    """Check whether a client of this detector can connect to the broker."""
+def broker(config: PlatformConfig) -> Finding:
+    """Check whether a client of this system can connect to the broker."""
     try:
         address = broker_address_of(config)
     except BrokerError as error:

@@ -72,9 +72,8 @@ def write_setup(setup: BrokerSetup, directory: Path) -> list[tuple[Role, Path]]:
     Raises
     ------
     ConfigError
-        The broker has TLS and a certificate is missing. Or an existing file was not written by this function.
-    BrokerError
-        A tag is not allowed.
+        The broker has TLS and a certificate is missing. Or an existing file was not written by this function, or a tag
+        is not allowed.
     """
     roles = all_roles(setup.tags)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)

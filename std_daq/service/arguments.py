@@ -18,7 +18,7 @@ CONFIG_VARIABLE = "STD_DAQ_CONFIG"
 
 def service_parser(description: ServiceDescription[Any]) -> argparse.ArgumentParser:
     """Return the parser of a service's command line: the options of every service, and its own."""
-    parser = argparse.ArgumentParser(prog=description.command, description=description.summary)
+    parser = argparse.ArgumentParser(prog=description.command, description=description.summary, allow_abbrev=False)
     configured = os.environ.get(CONFIG_VARIABLE)
     parser.add_argument(
         "--config",

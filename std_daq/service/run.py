@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from std_daq.config.load import read_config
 from std_daq.config.paths import make_runtime_dir
 from std_daq.config.platform import PlatformConfig
-from std_daq.errors import ConfigError, StdDaqError
+from std_daq.errors import EXIT_DONE, EXIT_FAILED, ConfigError, StdDaqError
 from std_daq.native.compiling import observed_by
 from std_daq.service.arguments import service_parser
 from std_daq.service.description import ServiceDescription
@@ -29,10 +29,6 @@ from std_daq.service.readiness import HasReadiness, Readiness
 from std_daq.service.stop_event import StopEvent
 from std_daq.telemetry.logs import configure_logs, get_logger
 from std_daq.telemetry.metrics import make_registry
-
-EXIT_OK = 0
-EXIT_AGAIN = 1
-EXIT_CONFIG = 2
 
 
 class Service(HasReadiness, Protocol):
@@ -117,20 +113,20 @@ def run_service(
             else:
                 hold.release_logs()
                 _live(service, presence, stop)
-                return EXIT_OK
+                return EXIT_DONE
             # Not in the handler: the error keeps alive what the refused start had opened.
             hold.wait(refusal, presence, stop)
             log.info("ended")
-            return EXIT_OK
+            return EXIT_DONE
     except ConfigError as error:
         log.error("configuration_wrong", error=_in_words(error, arguments.config))
-        return EXIT_CONFIG
+        return error.exit_code
     except StdDaqError as error:
         log.error("cannot_go_on", error=str(error), kind=type(error).__name__)
         return error.exit_code
     except Exception:
         log.exception("unexpected_error")
-        return EXIT_AGAIN
+        return EXIT_FAILED
     finally:
         hold.release_logs()
 

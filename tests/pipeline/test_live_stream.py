@@ -356,7 +356,7 @@ def view(line: Line, *arguments: str) -> int:
     showing = threading.Thread(target=show, name="showing")
     showing.start()
     try:
-        return main(["view", "--address", address, "--images", "3", "--period", "0.01", *arguments])
+        return main(["view", "--address", address, "--n-images", "3", "--period-s", "0.01", *arguments])
     finally:
         stop.set()
         showing.join()
@@ -376,7 +376,7 @@ def test_view_makes_a_picture_and_documents(
     from PIL import Image
 
     with running(shm_dir, {"type": "periodic", "config": [1, 50]}) as line:
-        assert view(line, "--json", "--save", str(tmp_path / "newest.png")) == 0
+        assert view(line, "--json", "--picture", str(tmp_path / "newest.png")) == 0
     documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(d["htype"], d["width"], d["min"] <= d["mean"] <= d["max"]) for d in documents] == [
         ("array-1.0", 128, True)
@@ -388,5 +388,5 @@ def test_view_makes_a_picture_and_documents(
 
 def test_view_of_a_stream_that_is_not_there_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     address = f"tcp://127.0.0.1:{free_tcp_port()}"
-    assert main(["view", "--address", address, "--timeout", "0.1"]) == 1
+    assert main(["view", "--address", address, "--timeout-s", "0.1"]) == 1
     assert f"no image came from {address} within 0.1 s" in capsys.readouterr().err

@@ -110,7 +110,7 @@ class NaiveChain:
         command = [
             *(sys.executable, naive_chain.__file__, "--port", str(module.config.start_udp_port)),
             *("--buffer-bytes", str(module.config.udp.socket_buffer_bytes), "--queue", str(N_SLOTS)),
-            *("--n-images", str(n_images), "--output-file", str(file)),
+            *("--n-images", str(n_images), "--output", str(file)),
             *("--pedestal-file", str(module.pedestal_file), "--gain-file", str(module.gain_file)),
         ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -124,7 +124,7 @@ def main() -> int:
     parser.add_argument("--n-images", type=int, required=True)
     parser.add_argument("--pedestal-file", type=Path, required=True)
     parser.add_argument("--gain-file", type=Path, required=True)
-    parser.add_argument("--output-file", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     calibration = Calibration.load(arguments.pedestal_file, arguments.gain_file)
     frames: Queue[Any] = multiprocessing.Queue(arguments.queue)
@@ -132,7 +132,7 @@ def main() -> int:
         target=receive, args=(arguments.port, arguments.buffer_bytes, arguments.n_images, frames)
     )
     receiver.start()
-    n_written = write(arguments.output_file, arguments.n_images, calibration, frames)
+    n_written = write(arguments.output, arguments.n_images, calibration, frames)
     receiver.join()
     sys.stdout.write(json.dumps({"n_written": n_written, "ended_s": time.monotonic()}) + "\n")
     return 0

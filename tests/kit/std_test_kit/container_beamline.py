@@ -87,7 +87,7 @@ class ContainerBeamline:
 
     def up(self, timeout_s: int = UP_TIMEOUT_S) -> None:
         """Start everything, and wait until all of it is healthy; raises EngineError with what is not."""
-        self.command("up", "--timeout", str(timeout_s), timeout_s=2 * timeout_s)
+        self.command("up", "--timeout-s", str(timeout_s), timeout_s=2 * timeout_s)
 
     def logs(self, n_lines: int = 25) -> str:
         """Return health and last lines of all containers."""

@@ -69,11 +69,11 @@ def test_write_with_a_wrong_configuration_tells_a_failed_run(
     assert json.loads(capsys.readouterr().out)["verdict"] == "failed"
 
 
-def test_write_that_is_no_request_is_refused(config_file: str, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["write", "--config", config_file, "--output-file", "a.h5", "--n-images", "0", "--json"]
-    assert main(command) == 6
+def test_write_that_is_no_request_is_not_sent(config_file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["write", "--config", config_file, "--output-file", "a.h5", "--n-images", f"{10**10}", "--json"]
+    assert main(command) == 2
     report = json.loads(capsys.readouterr().out)
-    assert report["verdict"] == "refused"
+    assert report["verdict"] == "failed"
     assert "n_images" in report["reason"]
 
 

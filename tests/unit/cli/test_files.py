@@ -49,8 +49,11 @@ def test_problem_is_told_with_the_remedy(unfinished: Path, capsys: pytest.Captur
 def test_report_is_one_document(tmp_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "--json", str(sound)]) == 0
     assert json.loads(capsys.readouterr().out)["is_valid"] is True
-    assert main(["validate", "--json", str(tmp_path / "no.h5")]) == 1
+    (tmp_path / "text.h5").write_text("no HDF5")
+    assert main(["validate", "--json", str(tmp_path / "text.h5")]) == 1
     assert json.loads(capsys.readouterr().out)["problems"]
+    assert main(["validate", "--json", str(tmp_path / "no.h5")]) == 2
+    assert "there is no such file" in json.loads(capsys.readouterr().out)["error"]
 
 
 def test_recovered_file_is_sound(unfinished: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +70,7 @@ def test_healthy_file_is_left_alone(sound: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_nothing_to_recover_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["recover", str(tmp_path / "no.h5")]) == 1
+    assert main(["recover", str(tmp_path / "no.h5")]) == 2
     assert "no such file" in capsys.readouterr().err
     (tmp_path / "text.h5").write_text("no HDF5")
     assert main(["recover", str(tmp_path / "text.h5")]) == 1
@@ -84,8 +87,8 @@ def test_picture_has_the_size_of_an_image(sound: Path, tmp_path: Path) -> None:
 def test_picture_of_an_image_that_is_not_there_is_an_error(
     sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["validate", str(sound), "--picture", str(tmp_path / "a.png"), "--image", "3"]) == 1
-    assert "no image 3" in capsys.readouterr().err
+    assert main(["validate", str(sound), "--picture", str(tmp_path / "a.png"), "--image", "3"]) == 2
+    assert "argument --image: the file has 3 images, counted from 0 (got '3')" in capsys.readouterr().err
 
 
 def test_pixels_are_those_of_one_image_the_mean_or_the_sum(sound: Path) -> None:

@@ -65,7 +65,7 @@ def dark_images(config: DetectorConfig, codes: tuple[int, ...] = (0, 1, 3)) -> I
 
 
 def pedestal(config_file: Path, output: Path, *more: str) -> int:
-    options = ("--n-images-per-gain", "4", "--n-skipped", "1", "--timeout", "20")
+    options = ("--n-images-per-gain", "4", "--n-skipped", "1", "--timeout-s", "20")
     return main(["pedestal", "--config", str(config_file), "--output", str(output), *options, *more])
 
 
@@ -102,7 +102,7 @@ def test_gain_that_never_comes_ends_with_what_was_taken(
     config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "pedestal.h5"
-    assert pedestal(config_file, output, "--timeout", "0.2") == 1
+    assert pedestal(config_file, output, "--timeout-s", "0.2") == 1
     assert "no whole image came" in capsys.readouterr().err
     assert not output.exists()
 

@@ -83,8 +83,8 @@ def test_forced_clean_tells_the_readers(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_missing_directory_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["shm", "list", "--directory", str(tmp_path / "nowhere")]) == 1
-    assert "nowhere: cannot be read: No such file" in capsys.readouterr().err
+    assert main(["shm", "list", "--directory", str(tmp_path / "nowhere")]) == 2
+    assert "argument --directory: there is no such folder" in capsys.readouterr().err
 
 
 def test_only_the_rings_of_a_detector_are_cleaned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

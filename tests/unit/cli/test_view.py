@@ -63,11 +63,13 @@ def test_every_address_of_a_machine_is_looked_at_from_itself(
 ) -> None:
     file = tmp_path / "detector.json"
     file.write_text(json.dumps(CONFIG | {"live_stream_configs": {"tcp://*:9": {"type": "forward"}}}))
-    assert main(["view", "--config", str(file), "--timeout", "0.05"]) == 1
+    assert main(["view", "--config", str(file), "--timeout-s", "0.05"]) == 1
     assert "no image came from tcp://127.0.0.1:9 " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://nowhere", "udp:/x"])
 def test_what_is_no_address_is_told(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["view", "--address", address]) == 1
-    assert f"{address} cannot be connected to" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["view", "--address", address])
+    assert ended.value.code == 2
+    assert f"argument --address: '{address}' is no address" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from std_daq.amqp.address import BrokerAddress
 from std_daq.amqp.topology import writer_queues
 from std_daq.cli.__main__ import main
-from std_daq.errors import BrokerError, ConfigError
+from std_daq.errors import ConfigError
 from std_daq.rabbitmq.definitions import hash_password, is_hash_of, make_definitions
 from std_daq.rabbitmq.roles import all_roles
 from std_daq.rabbitmq.setup_folder import BrokerSetup, write_setup
@@ -114,7 +114,7 @@ def test_file_that_is_something_else_is_not_overwritten(tmp_path: Path, text: st
 
 
 def test_tag_that_cannot_be_one_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(BrokerError, match="tag"):
+    with pytest.raises(ConfigError, match="tag"):
         write_setup(replace(SETUP, tags=["a*"]), tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -152,7 +152,7 @@ def test_nonsense_is_no_hash(text: str) -> None:
 def test_command_tells_where_the_secrets_are_and_not_what_they_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["broker-setup", "--tag", "jungfrau", "jungfrau", "--directory", str(tmp_path)]) == 0
+    assert main(["broker-setup", "--tag", "jungfrau", "jungfrau", "--output", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "jungfrau-agent.url" in said
     assert not [file for file in tmp_path.glob("*.url") if password(tmp_path, file.stem) in said]
@@ -161,9 +161,9 @@ def test_command_tells_where_the_secrets_are_and_not_what_they_are(
 def test_command_tells_of_users_that_were_named_before_and_are_not_now(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["broker-setup", "--tag", "jungfrau", "eiger", "--directory", str(tmp_path)]) == 0
+    assert main(["broker-setup", "--tag", "jungfrau", "eiger", "--output", str(tmp_path)]) == 0
     assert capsys.readouterr().err == ""
-    assert main(["broker-setup", "--tag", "jungfrau", "--directory", str(tmp_path)]) == 0
+    assert main(["broker-setup", "--tag", "jungfrau", "--output", str(tmp_path)]) == 0
     first, second = capsys.readouterr().err.splitlines()
     assert "eiger-agent.url" in first
     assert "rabbitmqctl delete_user eiger-client" in second
@@ -190,7 +190,7 @@ def detector(folder: Path, name: str, **broker: str) -> str:
 def test_detectors_tell_their_tags_and_the_type_of_their_queues(tmp_path: Path) -> None:
     files = [detector(tmp_path, "a", queue_type="classic", tag="x"), detector(tmp_path, "b", queue_type="classic")]
     folder = tmp_path / "secrets"
-    assert main(["broker-setup", "--config", *files, "--directory", str(folder)]) == 0
+    assert main(["broker-setup", "--config", *files, "--output", str(folder)]) == 0
     assert {file.stem for file in folder.glob("*-agent.url")} == {"x-agent", "b-agent"}
     queues = json.loads((folder / "definitions.json").read_text())["queues"]
     assert {queue["arguments"]["x-queue-type"] for queue in queues} == {"classic"}
@@ -198,6 +198,6 @@ def test_detectors_tell_their_tags_and_the_type_of_their_queues(tmp_path: Path) 
 
 def test_detectors_that_disagree_on_their_queues_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [detector(tmp_path, "a", queue_type="quorum"), detector(tmp_path, "b")]
-    assert main(["broker-setup", "--config", *files, "--directory", str(tmp_path / "secrets")]) == 2
+    assert main(["broker-setup", "--config", *files, "--output", str(tmp_path / "secrets")]) == 2
     assert "which is quorum elsewhere (got 'default')" in capsys.readouterr().err
     assert not (tmp_path / "secrets").exists()
