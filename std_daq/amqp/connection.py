@@ -48,7 +48,7 @@ PAUSES_OF_REFUSALS_S = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 @dataclass(slots=True)
-class _Outgoing:
+class _UnconfirmedMessage:
     """A message that waits for its confirmation."""
 
     message: Message
@@ -93,7 +93,7 @@ class BrokerConnection:
         self._topology = topology
         self._name = name
         self._max_waiting = max_waiting
-        self._outgoing: deque[_Outgoing] = deque()
+        self._outgoing: deque[_UnconfirmedMessage] = deque()
         self._settlements: deque[tuple[Delivery, bool]] = deque()
         self._arrived: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self._changed = threading.Condition()
@@ -154,7 +154,7 @@ class BrokerConnection:
         BrokerError
             ``max_waiting`` messages wait already, the message cannot be encoded, or the connection is closed.
         """
-        outgoing = _Outgoing(message, encode_properties(message, self._name), Future())
+        outgoing = _UnconfirmedMessage(message, encode_properties(message, self._name), Future())
         with self._changed:
             self._check_open()
             if len(self._outgoing) >= self._max_waiting:
@@ -353,7 +353,7 @@ class BrokerConnection:
                 self._send(connection, outgoing)
             self._outgoing.popleft()
 
-    def _send(self, connection: pika.BlockingConnection, outgoing: _Outgoing) -> None:
+    def _send(self, connection: pika.BlockingConnection, outgoing: _UnconfirmedMessage) -> None:
         message = outgoing.message
         try:
             self._publish_until_taken(connection, outgoing)
@@ -376,7 +376,7 @@ class BrokerConnection:
         else:
             outgoing.confirmation.set_result(None)
 
-    def _publish_until_taken(self, connection: pika.BlockingConnection, outgoing: _Outgoing) -> None:
+    def _publish_until_taken(self, connection: pika.BlockingConnection, outgoing: _UnconfirmedMessage) -> None:
         """Publish a message, and retry for a while if the broker does not confirm it (basic.nack).
 
         A cluster refuses messages this way while it loses a node. A channel that was opened at that moment refuses all

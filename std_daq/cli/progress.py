@@ -10,7 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from std_daq.client import Run, RunReport, StatusMessage
+from std_daq.client import RequestedRun, RunReport, StatusMessage
 from std_daq.telemetry.logs import get_logger
 
 FIRST_ANSWER_S = 3.0
@@ -29,7 +29,7 @@ class RunProgress:
         Images asked for; None: until killed.
     """
 
-    def __init__(self, run: Run, n_images: int | None) -> None:
+    def __init__(self, run: RequestedRun, n_images: int | None) -> None:
         self._run = run
         self._is_terminal = sys.stderr.isatty()
         self._log = get_logger()

@@ -7,7 +7,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from std_daq.client.status import DetectorStatus, ReplicationStatus, RunStatus, ServiceStatus
+from std_daq.client.status import DetectorStatus, ReplicationCounts, RunStatus, ServiceStatus
 
 _BUSY, _FULL = 0.5, 0.9
 
@@ -83,7 +83,7 @@ def _flow(status: DetectorStatus) -> Table:
     return table
 
 
-def _add_replication(table: Table, replication: ReplicationStatus) -> None:
+def _add_replication(table: Table, replication: ReplicationCounts) -> None:
     if replication.n_sources is not None:
         table.add_row("from other server", f"{replication.n_sources} sources", "", f"{replication.n_sessions} sessions")
     if not replication.sent and not replication.lag:

@@ -16,7 +16,7 @@ from std_daq.cli.shared_options import add_broker_url_option, add_config_option,
 from std_daq.errors import StdDaqError, exit_code_of
 
 if TYPE_CHECKING:
-    from std_daq.client import DaqClient, Run
+    from std_daq.client import DaqClient, RequestedRun
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     return report.verdict.exit_code
 
 
-def _submit(client: "DaqClient", arguments: argparse.Namespace) -> "Run":
+def _submit(client: "DaqClient", arguments: argparse.Namespace) -> "RequestedRun":
     return client.write(
         arguments.output_file,
         n_images=arguments.n_images,

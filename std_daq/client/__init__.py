@@ -15,7 +15,7 @@
 from typing import TYPE_CHECKING, Any
 
 from std_daq.client.daq_client import DaqClient
-from std_daq.client.run import Run
+from std_daq.client.run import RequestedRun
 from std_daq.client.status import DetectorStatus
 from std_daq.recording.requests import RunReport, StatusMessage, Verdict
 
@@ -29,7 +29,7 @@ __all__ = [
     "Image",
     "ImageReader",
     "MissingImage",
-    "Run",
+    "RequestedRun",
     "RunReport",
     "StatusMessage",
     "Verdict",

@@ -8,7 +8,7 @@ from std_daq.amqp.address import BrokerAddress
 from std_daq.amqp.broker_lookup import broker_address_of
 from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.topology import NothingOwned
-from std_daq.client.run import Run
+from std_daq.client.run import RequestedRun
 from std_daq.client.status import DetectorStatus, StatusReader
 from std_daq.config.platform import PlatformConfig
 from std_daq.config.system import load_any_config
@@ -49,14 +49,14 @@ class DaqClient:
         first_image_timeout_s: float | None = None,
         image_timeout_s: float | None = None,
         user_metadata: Mapping[str, HeaderValue] | None = None,
-    ) -> Run:
+    ) -> RequestedRun:
         """Have images written to a file; see `WriteRequest` for what each argument means.
 
         A relative path is one of this process's directory.
 
         Returns
         -------
-        Run
+        RequestedRun
             Wait for its end, or close it and let the run go on.
 
         Raises
@@ -80,7 +80,7 @@ class DaqClient:
         }
         return self.submit(parse_write_request(fields))
 
-    def submit(self, request: WriteRequest) -> Run:
+    def submit(self, request: WriteRequest) -> RequestedRun:
         """Send a request as it is; the path in it must mean something to the writer.
 
         Raises
@@ -90,7 +90,7 @@ class DaqClient:
         """
         return self._listening_run(new_request_id(), request)
 
-    def follow(self, request_id: str) -> Run:
+    def follow(self, request_id: str) -> RequestedRun:
         """Listen to a request that was sent before; what it told until now is not heard."""
         return self._listening_run(check_request_id(request_id), None)
 
@@ -113,7 +113,7 @@ class DaqClient:
         """Ask all running services how they are; rates are those since the last call."""
         return self._statuses.read()
 
-    def _listening_run(self, request_id: str, request: WriteRequest | None) -> Run:
+    def _listening_run(self, request_id: str, request: WriteRequest | None) -> RequestedRun:
         """Listen first and send afterwards, so that no status is missed."""
         listener = StatusListener(self._address(), queue_type=self.config.broker.queue_type, name="std-daq-client")
         listener.connection.start()
@@ -125,7 +125,7 @@ class DaqClient:
         except BaseException:
             listener.connection.close()
             raise
-        return Run(request_id, listener, publisher, None if request is None else request.n_images)
+        return RequestedRun(request_id, listener, publisher, None if request is None else request.n_images)
 
     def _address(self) -> BrokerAddress:
         return broker_address_of(self.config, self._broker_url)

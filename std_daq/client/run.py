@@ -1,4 +1,4 @@
-"""Run: a write request that was sent, and what becomes of it."""
+"""RequestedRun: a write request that was sent, and what becomes of it."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _LONGEST_WAIT_S = 0.5
 _VERDICTS = {Action.SUCCESS: Verdict.COMPLETE, Action.FAIL: Verdict.FAILED, Action.KILLED: Verdict.KILLED}
 
 
-class Run:
+class RequestedRun:
     """A request of which every status is heard; a context manager, which stops listening at its end.
 
     Parameters

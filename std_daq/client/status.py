@@ -74,11 +74,11 @@ class ServiceStatus:
     reason: str
     memory_bytes: int | None
     cpu_s: float | None
-    figures: "dict[str, FigureStatus]"
+    figures: "dict[str, FigureValue]"
 
 
 @dataclass(frozen=True, slots=True)
-class FigureStatus:
+class FigureValue:
     """A number that a service shows of itself; its rate where it is a count with an earlier reading to compare with."""
 
     value: float
@@ -86,7 +86,7 @@ class FigureStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class PacketStatus:
+class PacketCounts:
     """Packets since the receivers' start, and each second (None where there is no earlier reading to compare with)."""
 
     received: int
@@ -97,7 +97,7 @@ class PacketStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageStatus:
+class ImageCounts:
     """Images since the assembler's start, by status; those lost were overwritten before they became images."""
 
     total: int
@@ -151,7 +151,7 @@ class RunStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class WritingStatus:
+class WritingCounts:
     """What the writers did since their start, and the state of each, by instance."""
 
     images: int
@@ -163,7 +163,7 @@ class WritingStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplicationStatus:
+class ReplicationCounts:
     """Images between servers, since the start of the services.
 
     Parameters
@@ -193,12 +193,12 @@ class DetectorStatus:
     detector_name: str
     time_s: float
     services: tuple[ServiceStatus, ...]
-    packets: PacketStatus
-    images: ImageStatus
+    packets: PacketCounts
+    images: ImageCounts
     rings: tuple[RingStatus, ...]
     run: RunStatus
-    writing: WritingStatus
-    replication: ReplicationStatus
+    writing: WritingCounts
+    replication: ReplicationCounts
 
     @property
     def is_ready(self) -> bool:
@@ -260,11 +260,11 @@ class StatusReader:
 
     def _figures(
         self, instance: str, answer: Scrape, counters: "_Counters", before: "_Counters | None"
-    ) -> dict[str, FigureStatus]:
+    ) -> dict[str, FigureValue]:
         figures = {}
         for figure in self._shown(answer):
             per_s = counters.rate_of(instance, figure.metric, before) if figure.is_counter else None
-            figures[figure.title] = FigureStatus(answer.total(figure.metric), per_s)
+            figures[figure.title] = FigureValue(answer.total(figure.metric), per_s)
         return figures
 
 
@@ -314,14 +314,14 @@ def _summarise(
         detector_name=detector_name,
         time_s=now,
         services=services,
-        packets=PacketStatus(
+        packets=PacketCounts(
             received=total(RECEIVED),
             received_per_s=rates[RECEIVED],
             lost=total(LOST),
             kernel_drops=total(KERNEL_DROPS),
             rejected={reason: n for reason, n in by(REJECTED, "reason").items() if n},
         ),
-        images=ImageStatus(
+        images=ImageCounts(
             total=total(IMAGES),
             per_s=rates[IMAGES],
             by_status=by(IMAGES, "status"),
@@ -330,7 +330,7 @@ def _summarise(
         ),
         rings=_rings(scrapes),
         run=_run(scrapes),
-        writing=WritingStatus(
+        writing=WritingCounts(
             images=total(IMAGES_WRITTEN),
             images_per_s=rates[IMAGES_WRITTEN],
             bytes=total(WRITTEN_BYTES),
@@ -338,7 +338,7 @@ def _summarise(
             lost=total(WRITER_LOST),
             states={record.instance: state for record, answer in scrapes.items() if (state := _state(answer))},
         ),
-        replication=ReplicationStatus(
+        replication=ReplicationCounts(
             sent=total(SENT),
             sent_per_s=rates[SENT],
             lost=total(SENT_LOST),
@@ -381,7 +381,7 @@ def _state(answer: Scrape) -> str:
     return next((state for state, is_present in states.items() if is_present), "")
 
 
-def _service(record: ServiceRecord, answer: Scrape, now: float, figures: dict[str, FigureStatus]) -> ServiceStatus:
+def _service(record: ServiceRecord, answer: Scrape, now: float, figures: dict[str, FigureValue]) -> ServiceStatus:
     is_answering = answer.is_answering
     return ServiceStatus(
         instance=record.instance,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from std_daq.client import DaqClient, Run
+from std_daq.client import DaqClient, RequestedRun
 from std_daq.client.scrape import Scrape, scrape
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.config.paths import image_buffer_path
@@ -122,7 +122,7 @@ def losses(near: Server) -> dict[str, float]:
     }
 
 
-def wait_until_accepted(run: Run) -> None:
+def wait_until_accepted(run: RequestedRun) -> None:
     while (status := run.poll(20.0)) is not None:
         if status.action is Action.ACCEPTED:
             return

@@ -17,7 +17,7 @@ from std_benchmarks.image_path import naive_chain
 from std_benchmarks.image_path.jungfrau_module import N_PATTERNS, N_SLOTS, JungfrauModule
 from std_daq.amqp.address import VARIABLE
 from std_daq.client import DaqClient
-from std_daq.client.run import Run
+from std_daq.client.run import RequestedRun
 from std_daq.errors import ResourceError
 from std_daq.rabbitmq.throwaway import ThrowawayBroker
 from std_daq.recording.requests import Action, Verdict
@@ -155,7 +155,7 @@ def check_file(chain: Chain, module: JungfrauModule, file: Path, outcome: Outcom
                 raise AssertionError(f"{file}: frame {number} is not as it has to be")
 
 
-def _wait_accepted(run: Run) -> None:
+def _wait_accepted(run: RequestedRun) -> None:
     deadline = time.monotonic() + RUN_TIMEOUT_S
     while time.monotonic() < deadline:
         status = run.poll(0.5)

@@ -10,7 +10,7 @@ from std_writer_agent.effects import Effect, SendImages, SendMessage
 from std_writer_agent.image_source import ImageSource
 from std_writer_agent.plan import RunPlan
 from std_writer_agent.roster import WriterRoster
-from std_writer_agent.run import Run
+from std_writer_agent.run import AgentRun
 
 _SHAPE = (8, 8)
 _N_SLOTS = 4096
@@ -48,7 +48,7 @@ class LongRun:
             image_timeout_s=60.0,
             writer_timeout_s=60.0,
         )
-        self._run = Run(plan, self._roster, self._now, datetime.now(UTC))
+        self._run = AgentRun(plan, self._roster, self._now, datetime.now(UTC))
         self._do(self._run.poll(self._now))
         self.n_sent = 0
         self.is_ended = False

@@ -65,7 +65,7 @@ class FrameSource:
             raise ConfigError(f"{len(parts)} receivers; at most {MAX_SOURCES} are possible", key="udp.receivers")
         path = frame_buffer_path(config)
         self._followers = [
-            RingFollower(lambda: FrameBuffer.attach(path), journal=part[0], start=_Start(point))
+            RingFollower(lambda: FrameBuffer.attach(path), journal=part[0], start=_StartPoint(point))
             for part, point in zip(parts, resume_points, strict=True)
         ]
         self._doorbell = Doorbell(*(frames_address(config, part) for part in parts))
@@ -148,7 +148,7 @@ def _exposure(result: Synchronised[RawMetadata]) -> Exposure:
 
 
 @dataclass(frozen=True, slots=True)
-class _Start:
+class _StartPoint:
     """Where to begin in a FrameBuffer: where the last assembler stopped, else with what is not stale."""
 
     point: tuple[int, int]

@@ -5,7 +5,7 @@ from enum import StrEnum
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 
-class RunState(StrEnum):
+class WriterState(StrEnum):
     """Where a writer is in the life of a run."""
 
     IDLE = "idle"
@@ -49,9 +49,9 @@ class WriterMetrics:
             "daq_ring_lag_images", "Images published after the last one handled.", ["reader"], registry=registry
         ).labels(instance)
         self._state = Gauge("daq_run_state", "1 for the state of this writer.", ["state"], registry=registry)
-        self.set_state(RunState.IDLE)
+        self.set_state(WriterState.IDLE)
 
-    def set_state(self, state: RunState) -> None:
+    def set_state(self, state: WriterState) -> None:
         """Tell where the writer is."""
-        for known in RunState:
+        for known in WriterState:
             self._state.labels(known).set(known is state)

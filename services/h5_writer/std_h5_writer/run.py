@@ -1,4 +1,4 @@
-"""Run: what this writer knows of the run that it is in."""
+"""WriterRun: what this writer knows of the run that it is in."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,8 +11,8 @@ MAX_LOST_IDS_A_REPORT = 10_000
 
 
 @dataclass(slots=True)
-class Run:
-    """One run.
+class WriterRun:
+    """A run as its h5_writer sees it.
 
     Attributes
     ----------

@@ -17,10 +17,10 @@ from std_daq.streams.queue import PullQueue
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_h5_writer.compressor import OrderedCompressor
 from std_h5_writer.file_owner import FileOwner
-from std_h5_writer.metrics import RunState, WriterMetrics
+from std_h5_writer.metrics import WriterMetrics, WriterState
 from std_h5_writer.reporter import Reporter
 from std_h5_writer.ring_reader import RingReader, RunImage
-from std_h5_writer.run import MAX_LOST_IDS_A_REPORT, Run
+from std_h5_writer.run import MAX_LOST_IDS_A_REPORT, WriterRun
 from std_h5_writer.run_description import RunDescriber
 from std_h5_writer.run_files import RunFiles
 from std_h5_writer.way_to_disk import WayToDisk
@@ -91,7 +91,7 @@ class H5Writer:
         self._clock = clock
         self._log = get_logger()
         self._conditions = ConditionLog()
-        self._run: Run | None = None
+        self._run: WriterRun | None = None
         self._next_flush = 0.0
         self._next_progress = 0.0
 
@@ -202,7 +202,7 @@ class H5Writer:
         while self._compressor.n_in_flight:
             self._write_oldest()
 
-    def _write(self, run: Run, run_image: RunImage, chunk: NDArray[Any]) -> None:
+    def _write(self, run: WriterRun, run_image: RunImage, chunk: NDArray[Any]) -> None:
         start = time.perf_counter()
         try:
             is_plain = chunk is run_image.image.pixels
@@ -222,7 +222,7 @@ class H5Writer:
         self._way_to_disk.note(seconds, is_past_page_cache=is_past_cache)
         self._metrics.write_seconds.observe(seconds)
 
-    def _lose(self, run: Run, image_id: int) -> None:
+    def _lose(self, run: WriterRun, image_id: int) -> None:
         run.lost_ids.append(image_id)
         self._metrics.lost.inc()
         if not run.failure:
@@ -241,10 +241,10 @@ class H5Writer:
 
         describe = partial(self._describer.describe, start)
         files = RunFiles(Path(start.output_file), start.images_per_file, describe, self._owner)
-        self._run = Run(start, files)
+        self._run = WriterRun(start, files)
         self._reporter.run_id = start.run_id
         self._next_flush = self._clock() + self._flush_interval_s
-        self._metrics.set_state(RunState.WRITING)
+        self._metrics.set_state(WriterState.WRITING)
         self._log.info("run_started", run_id=start.run_id, request_id=start.request_id, file=start.output_file)
 
     def _end_run(self, end: EndRun) -> None:
@@ -295,7 +295,7 @@ class H5Writer:
             self._write_all_in_flight()
             self._drain(run)
 
-    def _count(self, run: Run) -> None:
+    def _count(self, run: WriterRun) -> None:
         """Bring the metrics up to date, once for all images of a step."""
         n_images, n_direct, n_bytes = run.uncounted()
         self._metrics.written.inc(n_images)
@@ -303,7 +303,7 @@ class H5Writer:
         self._metrics.written_bytes.inc(n_bytes)
         self._metrics.lag.set(0 if run.last_sequence is None else self._ring.lag(run.last_sequence))
 
-    def _drain(self, run: Run) -> None:
+    def _drain(self, run: WriterRun) -> None:
         run.is_drained = True
         if run.failure:
             run.files.salvage()  # before the verdict is decided: it lists what is in no file
@@ -312,10 +312,10 @@ class H5Writer:
         message = f"{n_missing} images were sent and never arrived" if n_missing > 0 else ""
         self._report(ReportKind.DRAINED, run, message=message)
         if not run.failure:
-            self._metrics.set_state(RunState.DRAINED)
+            self._metrics.set_state(WriterState.DRAINED)
         self._log.info("run_drained", run_id=run.run_id, n_written=run.files.n_written, n_lost=len(run.lost_ids))
 
-    def _flush(self, run: Run) -> None:
+    def _flush(self, run: WriterRun) -> None:
         if run.failure:
             return
         try:
@@ -323,7 +323,7 @@ class H5Writer:
         except OSError as error:
             self._fail(run, _explain(error))
 
-    def _finish(self, run: Run, report: RunReport) -> None:
+    def _finish(self, run: WriterRun, report: RunReport) -> None:
         """End the run with this report; its files are closed afterwards, come what may."""
         self._write_all_in_flight()
         self._count(run)
@@ -338,7 +338,7 @@ class H5Writer:
         self._run = None
         self._reporter.run_id = None
         self._metrics.lag.set(0)
-        self._metrics.set_state(RunState.IDLE)
+        self._metrics.set_state(WriterState.IDLE)
 
     def _abandon(self, reason: str) -> None:
         """Close the files of a run that nobody else will end."""
@@ -348,15 +348,15 @@ class H5Writer:
             self._fail(run, reason)
             self._finish(run, run.report_failed(reason))
 
-    def _fail(self, run: Run, reason: str) -> None:
+    def _fail(self, run: WriterRun, reason: str) -> None:
         if run.failure:
             return
         run.failure = reason
-        self._metrics.set_state(RunState.FAILED)
+        self._metrics.set_state(WriterState.FAILED)
         self._log.error("run_failed", run_id=run.run_id, error=reason)
         self._report(ReportKind.FAILED, run, message=reason)
 
-    def _report(self, kind: ReportKind, run: Run, *, message: str = "", n_written: int | None = None) -> None:
+    def _report(self, kind: ReportKind, run: WriterRun, *, message: str = "", n_written: int | None = None) -> None:
         """Send a report of a run; before one that ends something, all lost images are told."""
         if kind is not ReportKind.PROGRESS:
             while len(run.unreported_ids()) == MAX_LOST_IDS_A_REPORT:
@@ -364,7 +364,7 @@ class H5Writer:
                     break
         self._send(kind, run, message=message, n_written=n_written)
 
-    def _send(self, kind: ReportKind, run: Run, *, message: str = "", n_written: int | None = None) -> bool:
+    def _send(self, kind: ReportKind, run: WriterRun, *, message: str = "", n_written: int | None = None) -> bool:
         ids = run.unreported_ids()
         files = run.files
         # Reports of progress pile up while the agent is away, and a run may have a thousand files.

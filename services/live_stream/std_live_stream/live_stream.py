@@ -13,7 +13,7 @@ from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.buffers.image_reader import ImageReader
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.protocols.array_stream import encode_header
-from std_live_stream.description import Description
+from std_live_stream.header_keys import HeaderKeys
 from std_live_stream.metrics import LiveStreamMetrics
 from std_live_stream.output import Output
 
@@ -60,7 +60,7 @@ class LiveStream:
         image_bytes = height * width * _WIDEST_PIXEL_BYTES
         self._clock = clock
         self._metrics = LiveStreamMetrics(registry)
-        self._description = Description(config)
+        self._header_keys = HeaderKeys(config)
         self._ring: ImageBuffer | None = None
         self._images = ImageReader(config, copy=False)
         self._context = zmq.Context()
@@ -116,7 +116,7 @@ class LiveStream:
 
     def _deliver(self, image: Image) -> None:
         now_s = self._clock()
-        taking = [output for output in self.outputs if output.takes(image.sequence, now_s)]
+        taking = [output for output in self.outputs if output.selects(image.sequence, now_s)]
         looked_at = [output for output in taking if output.n_viewers > 0]
         if not looked_at:
             return
@@ -134,7 +134,7 @@ class LiveStream:
         ring = self._images.ring
         if ring is not self._ring:
             self._ring = ring
-            self._description.forget_calibrations()
-        if ring is not None and not self._description.knows(calibration):
-            self._description.learn(ring.read_notes())
-        return self._description.keys(calibration)
+            self._header_keys.forget_calibrations()
+        if ring is not None and not self._header_keys.knows(calibration):
+            self._header_keys.learn(ring.read_notes())
+        return self._header_keys.keys(calibration)

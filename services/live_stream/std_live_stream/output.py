@@ -9,7 +9,7 @@ from zmq.utils.monitor import parse_monitor_message
 
 from std_daq.errors import PortError
 from std_daq.imaging.config.model import LiveStreamConfig
-from std_live_stream.delivery import make_delivery
+from std_live_stream.selection import make_selection
 
 QUEUE_BYTES = 128 * 2**20
 _MOST_IN_QUEUE = 1000
@@ -52,8 +52,8 @@ class Output:
     ) -> None:
         self.address = address
         self.n_viewers = 0
-        self._delivery = make_delivery(config)
-        n_in_queue = self._delivery.n_in_queue or max(1, QUEUE_BYTES // image_bytes)
+        self._selection = make_selection(config)
+        n_in_queue = self._selection.n_in_queue or max(1, QUEUE_BYTES // image_bytes)
         self._socket = context.socket(zmq.XPUB)
         # An XPUB is a PUB for those who connect, and tells whether anybody is there.
         self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
@@ -94,9 +94,9 @@ class Output:
                 self._note_connection(parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT)))
         self.n_viewers = min(self.n_viewers + n_told, len(self._connections))
 
-    def takes(self, sequence: int, now_s: float) -> bool:
+    def selects(self, sequence: int, now_s: float) -> bool:
         """Return whether this stream sends the image; asked once for each, in order."""
-        return self._delivery.takes(sequence, now_s)
+        return self._selection.selects(sequence, now_s)
 
     def send(self, header: bytes, pixels: zmq.Frame) -> None:
         """Send an image; both parts, or none of it."""

@@ -20,7 +20,7 @@ from std_writer_agent.metrics import AgentMetrics
 from std_writer_agent.outbox import Outbox
 from std_writer_agent.plan import RunPlan
 from std_writer_agent.roster import WriterRoster
-from std_writer_agent.run import Run
+from std_writer_agent.run import AgentRun
 from std_writer_agent.status_sender import StatusSender
 
 WAIT_S = 0.05
@@ -84,7 +84,7 @@ class WriterAgent:
         self._clock = clock
         self._conditions = ConditionLog()
         self._roster = WriterRoster()
-        self._run: Run | None = None
+        self._run: AgentRun | None = None
         self._poller = zmq.Poller()
         self._poller.register(reports.socket, zmq.POLLIN)
         self._images.look()
@@ -186,7 +186,7 @@ class WriterAgent:
             return
         self._run = self._make_run(accepted)
 
-    def _make_run(self, accepted: AcceptedRequest) -> Run:
+    def _make_run(self, accepted: AcceptedRequest) -> AgentRun:
         entry = accepted.entry
         plan = RunPlan.of_request(
             self._config,
@@ -200,7 +200,7 @@ class WriterAgent:
             began_at = datetime.fromtimestamp(entry.accepted_at, UTC)
             nothing = RunReport(request_id=entry.request_id, verdict=Verdict.FAILED, started_at=began_at)
             found = entry.report or nothing
-        return Run(plan, self._roster, self._clock(), datetime.now(UTC), found=found)
+        return AgentRun(plan, self._roster, self._clock(), datetime.now(UTC), found=found)
 
     def _go_on(self) -> None:
         """Let time go by for the run, the writers' queues and the statuses."""

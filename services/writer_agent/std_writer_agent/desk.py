@@ -23,8 +23,8 @@ from std_daq.recording.requests import (
 )
 from std_daq.telemetry.logs import get_logger
 from std_writer_agent.effects import Announce
-from std_writer_agent.image_source import Position
-from std_writer_agent.journal import JournalEntry, RequestJournal, RequestState
+from std_writer_agent.image_source import JournalPoint
+from std_writer_agent.journal import JournalledRequest, RequestJournal, RequestState
 from std_writer_agent.status_sender import StatusSender
 
 REQUESTS_A_STEP = 20
@@ -43,10 +43,10 @@ class Consumer(Protocol):
         """Give it to the dead letters."""
 
 
-class Images(Protocol):
+class ImageLookup(Protocol):
     """What must be known of the images; `std_writer_agent.image_source.ImageSource` is one."""
 
-    def position(self) -> Position | None:
+    def position(self) -> JournalPoint | None:
         """Return where the next image will be."""
 
     def check_start(self, start_image_id: int) -> None:
@@ -74,9 +74,9 @@ class AcceptedRequest:
         Where the next image was when it came; None if there was no ring.
     """
 
-    entry: JournalEntry
+    entry: JournalledRequest
     request: WriteRequest
-    asked_at: Position | None
+    asked_at: JournalPoint | None
 
     @property
     def has_begun(self) -> bool:
@@ -117,7 +117,7 @@ class RequestDesk:
         journal: RequestJournal,
         statuses: StatusSender,
         admission: Admits,
-        images: Images,
+        images: ImageLookup,
         max_queued: int,
         on_end: Callable[[RunReport], None],
     ) -> None:
@@ -272,7 +272,7 @@ class RequestDesk:
         self._log.warning("request_refused", request_id=received.request_id, reason=reason)
         self._on_end(report)
 
-    def _repeat(self, known: JournalEntry, *, is_redelivered: bool) -> None:
+    def _repeat(self, known: JournalledRequest, *, is_redelivered: bool) -> None:
         """Answer a request that has come before: its end once more, if it has ended and somebody asks again."""
         self._log.info("request_came_again", request_id=known.request_id, state=known.state)
         # What the broker delivers again, because it has not heard that it was taken, nobody has asked again.
@@ -292,7 +292,7 @@ class RequestDesk:
                 return False
         return False
 
-    def _end(self, entry: JournalEntry, report: RunReport) -> None:
+    def _end(self, entry: JournalledRequest, report: RunReport) -> None:
         self._journal.end(entry.request_id, report)
         self._statuses.announce_end(report, entry.body)
         self._log.info(

@@ -1,4 +1,4 @@
-"""What a run wants to be done; `Run` returns these, the agent does them in order."""
+"""What a run wants to be done; `AgentRun` returns these, the agent does them in order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

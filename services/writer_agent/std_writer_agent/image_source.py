@@ -16,7 +16,7 @@ READ_LIMIT = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class JournalPoint:
     """A place in the journal of one ring: which ring, and the sequence number that comes next."""
 
     ring_created_ns: int
@@ -60,18 +60,18 @@ class ImageSource:
         if not self.has_ring:
             follower.attach_if_due()
 
-    def position(self) -> Position | None:
+    def position(self) -> JournalPoint | None:
         """Return where the next image will be; None while there is no ring."""
         follower = self._follower
         if follower.ring is None or follower.journal is None:
             return None
-        return Position(follower.ring.segment.created_ns, follower.journal.next_sequence)
+        return JournalPoint(follower.ring.segment.created_ns, follower.journal.next_sequence)
 
     def check_start(self, start_image_id: int) -> None:
         """Raise RequestRefusedError if the image has been in the ring and is no longer."""
         self._find(start_image_id)
 
-    def begin(self, asked_at: Position | None, start_image_id: int | None) -> None:
+    def begin(self, asked_at: JournalPoint | None, start_image_id: int | None) -> None:
         """Place the cursor for a run.
 
         It begins where the run before it has ended, but not before it was asked for, and not with images that are

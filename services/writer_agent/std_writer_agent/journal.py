@@ -46,7 +46,7 @@ class RequestState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class JournalEntry:
+class JournalledRequest:
     """One request.
 
     Attributes
@@ -112,15 +112,15 @@ class RequestJournal:
                 f"the journal cannot be opened: {error}", key="writer.journal", value=str(path), remedy=remedy
             ) from None
 
-    def add(self, request_id: str, body: bytes, output_file: str) -> JournalEntry:
+    def add(self, request_id: str, body: bytes, output_file: str) -> JournalledRequest:
         """Keep a request that was accepted."""
         return self._insert(request_id, body, output_file, RequestState.QUEUED, None)
 
-    def add_refused(self, request_id: str, body: bytes, report: RunReport) -> JournalEntry:
+    def add_refused(self, request_id: str, body: bytes, report: RunReport) -> JournalledRequest:
         """Keep a request that was refused, with its last report."""
         return self._insert(request_id, body, "", RequestState.ENDED, report)
 
-    def find(self, request_id: str) -> JournalEntry | None:
+    def find(self, request_id: str) -> JournalledRequest | None:
         """Return a request, None if it was never taken."""
         found = self._select("request_id = ?", request_id)
         return found[0] if found else None
@@ -151,11 +151,11 @@ class RequestJournal:
         found = self._database.execute("SELECT 1 FROM kills WHERE request_id = ?", (request_id,))
         return found.fetchone() is not None
 
-    def unfinished(self) -> list[JournalEntry]:
+    def unfinished(self) -> list[JournalledRequest]:
         """Return the requests that have not ended, oldest first."""
         return self._select("state != ?", RequestState.ENDED)
 
-    def unpublished(self) -> list[JournalEntry]:
+    def unpublished(self) -> list[JournalledRequest]:
         """Return the requests whose end the broker may not know, oldest first."""
         return self._select("state = ? AND NOT is_published", RequestState.ENDED)
 
@@ -165,7 +165,7 @@ class RequestJournal:
 
     def _insert(
         self, request_id: str, body: bytes, output_file: str, state: RequestState, report: RunReport | None
-    ) -> JournalEntry:
+    ) -> JournalledRequest:
         now_ns = self._time_ns()
         # The time as run id: it stays unique for the writers when the journal is lost.
         (last,) = self._database.execute("SELECT coalesce(max(run_id), 0) FROM requests").fetchone()
@@ -173,12 +173,12 @@ class RequestJournal:
         text = None if report is None else report.to_wire()
         values = (request_id, run_id, state, body, output_file, now_ns / 1e9, text)
         self._database.execute(f"INSERT INTO requests ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608
-        return JournalEntry(request_id, run_id, state, body, output_file, now_ns / 1e9, report)
+        return JournalledRequest(request_id, run_id, state, body, output_file, now_ns / 1e9, report)
 
     def _update(self, request_id: str, changes: str, *values: object) -> None:
         self._database.execute(f"UPDATE requests SET {changes} WHERE request_id = ?", (*values, request_id))  # noqa: S608
 
-    def _select(self, condition: str, *values: object) -> list[JournalEntry]:
+    def _select(self, condition: str, *values: object) -> list[JournalledRequest]:
         query = f"SELECT {_COLUMNS} FROM requests WHERE {condition} ORDER BY run_id"  # noqa: S608
         return [_entry_of_row(*row) for row in self._database.execute(query, values)]
 
@@ -189,9 +189,9 @@ class RequestJournal:
 
 def _entry_of_row(
     request_id: str, run_id: int, state: str, body: bytes, output_file: str, accepted_at: float, report: str | None
-) -> JournalEntry:
+) -> JournalledRequest:
     parsed = None
     if report is not None:
         with suppress(ValueError):
             parsed = RunReport.from_wire(report)
-    return JournalEntry(request_id, run_id, RequestState(state), body, output_file, accepted_at, parsed)
+    return JournalledRequest(request_id, run_id, RequestState(state), body, output_file, accepted_at, parsed)

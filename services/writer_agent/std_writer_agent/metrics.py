@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from std_daq.recording.requests import RunReport, Verdict
-from std_writer_agent.run import Run, RunState
+from std_writer_agent.run import AgentRun, RunState
 
 IDLE = "idle"
 
@@ -45,7 +45,7 @@ class AgentMetrics:
             self._requests.labels(verdict)
         self.show(None)
 
-    def show(self, run: Run | None) -> None:
+    def show(self, run: AgentRun | None) -> None:
         """Show the run, or that there is none; the numbers of the last one stay."""
         shown = IDLE if run is None else run.state
         if shown != self._shown_state:
@@ -59,7 +59,7 @@ class AgentMetrics:
             self._lost.set(run.counter.n_missed + sum(len(part.lost_ids) for part in parts))
         self._show_request(run)
 
-    def _show_request(self, run: Run | None) -> None:
+    def _show_request(self, run: AgentRun | None) -> None:
         request_id = "" if run is None else run.plan.request_id
         if request_id == self._shown_request:
             return

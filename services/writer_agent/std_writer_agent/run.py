@@ -1,4 +1,4 @@
-"""Run: the life of one run, from its first notice to its verdict. Pure: clock and events are passed in."""
+"""AgentRun: the life of one run, from its first notice to its verdict. Pure: clock and events are passed in."""
 
 import math
 from datetime import datetime, timedelta
@@ -45,8 +45,8 @@ class RunState(StrEnum):
     ENDED = "ended"
 
 
-class Run:
-    """One run.
+class AgentRun:
+    """A run as the agent conducts it.
 
     Each method takes what has happened and returns what is to be done about it, in order.
 

@@ -22,7 +22,7 @@ class Publisher(Protocol):
 
 
 class StatusSender:
-    """Publishes statuses in order, also through an outage of the broker.
+    """Tells who asked how a request goes, and publishes each end until the broker has it.
 
     Of the progress of a request only the newest waits. The end of a request is marked in the journal when the
     broker has confirmed it; until then it is tried again.

@@ -24,7 +24,7 @@ from std_daq.recording.store_stream import EndRun, FinishRun, StartRun, WriteMas
 from std_daq.shm.journal import CONTROL_WORDS
 from std_daq.shm.ring import RingGeometry
 from std_daq.shm.segment import HEADER
-from std_live_stream.description import Description
+from std_live_stream.header_keys import HeaderKeys
 
 PAGES = Path(__file__).parents[3] / "docs" / "reference" / "wire"
 N_MODULES, N_WORDS = 11, 5
@@ -126,7 +126,7 @@ def test_table_has_the_keys_of_the_message(name: str) -> None:
 
 def test_header_of_a_live_stream_has_the_keys_that_the_page_says() -> None:
     metadata = decode_image_metadata(bytes(IMAGE_METADATA.itemsize))._replace(dtype=2)
-    description = Description(parse_config(DETECTOR))
+    description = HeaderKeys(parse_config(DETECTOR))
     files = [{"role": role, "path": f"/{role}.h5"} for role in ("pedestal", "gain", "mask")]
     description.learn({"calibration": [{"index": 0, "files": files}]})
     text = dict(sections(PAGES / "array-1.0.md"))["First part: header"]

@@ -18,7 +18,7 @@ from std_daq.recording.requests import (
     parse_write_request,
 )
 from std_writer_agent.desk import RequestDesk
-from std_writer_agent.image_source import Position
+from std_writer_agent.image_source import JournalPoint
 from std_writer_agent.journal import RequestJournal, RequestState
 from std_writer_agent.status_sender import StatusSender
 
@@ -49,8 +49,8 @@ class FakeBroker:
 
 
 class FakeImages:
-    def position(self) -> Position | None:
-        return Position(1, 42)
+    def position(self) -> JournalPoint | None:
+        return JournalPoint(1, 42)
 
     def check_start(self, start_image_id: int) -> None:
         if start_image_id == 13:
@@ -124,7 +124,7 @@ def test_request_is_in_the_journal_before_the_broker_and_the_user_hear(journal: 
     assert stage.broker.events == ["accepted, known", "request_accepted"]
     accepted = stage.desk.begin_next()
     assert accepted is not None
-    assert (accepted.asked_at, accepted.entry.state) == (Position(1, 42), RequestState.QUEUED)
+    assert (accepted.asked_at, accepted.entry.state) == (JournalPoint(1, 42), RequestState.QUEUED)
 
 
 def test_refused_request_is_in_the_journal_before_it_is_a_dead_letter(journal: RequestJournal) -> None:

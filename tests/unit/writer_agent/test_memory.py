@@ -12,7 +12,7 @@ from std_daq.recording.requests import WriteRequest
 from std_daq.recording.store_stream import ReportKind, WriterReport
 from std_writer_agent.plan import RunPlan
 from std_writer_agent.roster import WriterRoster
-from std_writer_agent.run import Run, RunState
+from std_writer_agent.run import AgentRun, RunState
 
 AT_ONCE = 100
 FILE = "/data/run.h5"
@@ -38,7 +38,7 @@ class LongRun:
             image_timeout_s=60.0,
             writer_timeout_s=60.0,
         )
-        self.run = Run(plan, roster, self.now, datetime(2026, 3, 1, tzinfo=UTC))
+        self.run = AgentRun(plan, roster, self.now, datetime(2026, 3, 1, tzinfo=UTC))
         self.run.poll(self.now)
 
     def report(self, kind: ReportKind, lost_ids: list[int]) -> WriterReport:

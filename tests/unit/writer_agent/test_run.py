@@ -24,7 +24,7 @@ from std_test_kit.store_writer import FakeStoreWriter
 from std_writer_agent.effects import Announce, DropUnsent, Effect, End, KeepReport, SendImages, SendMessage
 from std_writer_agent.plan import RunPlan, images_per_file
 from std_writer_agent.roster import WriterRoster
-from std_writer_agent.run import Run, RunState
+from std_writer_agent.run import AgentRun, RunState
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RUN_ID = 7
@@ -64,7 +64,7 @@ class Stage:
         self.queues: dict[int, list[bytes]] = {writer: [] for writer in range(plan.n_writers)}
         self.roster = WriterRoster()
         self.effects: list[Effect] = []
-        self.run = Run(plan, self.roster, self.now, START, found=found)
+        self.run = AgentRun(plan, self.roster, self.now, START, found=found)
         self.tick(0)
 
     def feed(self, frames: Iterable[int], *, epoch: int = 0, n_unread: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""What a stream tells about the detector and the calibration of an image, beside its ImageMetadata."""
+"""HeaderKeys: what a stream tells about the detector and the calibration of an image, beside its ImageMetadata."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from std_daq.imaging.config.model import DetectorConfig
 _CALIBRATION_KEYS = {"pedestal": "pedestal_file", "gain": "gain_file"}
 
 
-class Description:
-    """The keys that are the same for many images.
+class HeaderKeys:
+    """The keys of an image header that are the same for many images.
 
     Parameters
     ----------

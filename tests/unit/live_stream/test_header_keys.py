@@ -1,5 +1,5 @@
 from std_daq.imaging.config.load import parse_config
-from std_live_stream.description import Description
+from std_live_stream.header_keys import HeaderKeys
 
 CONFIG = {
     "detector_name": "det",
@@ -29,11 +29,11 @@ NOTES = {
 
 
 def test_modules_that_are_off_are_told() -> None:
-    assert Description(parse_config(CONFIG)).keys(0) == OF_DETECTOR
+    assert HeaderKeys(parse_config(CONFIG)).keys(0) == OF_DETECTOR
 
 
 def test_files_are_those_that_were_applied_to_the_image() -> None:
-    description = Description(parse_config(CONFIG))
+    description = HeaderKeys(parse_config(CONFIG))
     description.learn(NOTES)
     assert description.keys(5) == OF_DETECTOR | {"pedestal_file": "/p.h5", "gain_file": "/g.h5"}
     assert description.keys(4) == OF_DETECTOR
@@ -41,7 +41,7 @@ def test_files_are_those_that_were_applied_to_the_image() -> None:
 
 
 def test_calibrations_of_a_ring_that_was_replaced_are_forgotten() -> None:
-    description = Description(parse_config(CONFIG))
+    description = HeaderKeys(parse_config(CONFIG))
     description.learn(NOTES)
     description.forget_calibrations()
     assert description.keys(5) == OF_DETECTOR

@@ -1,18 +1,18 @@
-"""Delivery: which images a stream sends. Pure: the clock is passed in."""
+"""ImageSelection: which images a stream sends. Pure: the clock is passed in."""
 
 from typing import Protocol
 
 from std_daq.imaging.config.model import LiveStreamConfig
 
 
-class Delivery(Protocol):
-    """One of the ways to choose images."""
+class ImageSelection(Protocol):
+    """Decides for one image after the other whether a stream sends it."""
 
     @property
     def n_in_queue(self) -> int | None:
         """Images that may wait for a viewer; None where a viewer wants all that are sent, also late."""
 
-    def takes(self, sequence: int, now_s: float) -> bool:
+    def selects(self, sequence: int, now_s: float) -> bool:
         """Return whether an image is sent; asked once for each image, in order.
 
         Parameters
@@ -29,7 +29,7 @@ class Forward:
 
     n_in_queue = None
 
-    def takes(self, sequence: int, now_s: float) -> bool:  # noqa: ARG002 - as all ways do
+    def selects(self, sequence: int, now_s: float) -> bool:  # noqa: ARG002 - as all selections do
         """Return True."""
         return True
 
@@ -49,7 +49,7 @@ class Batch:
         self._n = n
         self._m = m
 
-    def takes(self, sequence: int, now_s: float) -> bool:  # noqa: ARG002 - as all ways do
+    def selects(self, sequence: int, now_s: float) -> bool:  # noqa: ARG002 - as all selections do
         """Return whether the image is one of the first n of its m."""
         return sequence % self._m < self._n
 
@@ -73,7 +73,7 @@ class Periodic:
         self._next_s: float | None = None
         self._n_left = 0
 
-    def takes(self, sequence: int, now_s: float) -> bool:  # noqa: ARG002 - as all ways do
+    def selects(self, sequence: int, now_s: float) -> bool:  # noqa: ARG002 - as all selections do
         """Return whether the image begins a row that is due, or goes on with one."""
         if self._n_left:
             self._n_left -= 1
@@ -89,8 +89,8 @@ class Periodic:
         return True
 
 
-def make_delivery(config: LiveStreamConfig) -> Delivery:
-    """Return the delivery that a stream's configuration asks for."""
+def make_selection(config: LiveStreamConfig) -> ImageSelection:
+    """Return the selection that a stream's configuration asks for."""
     if config.type == "forward":
         return Forward()
     n, other = config.config
