@@ -31,7 +31,7 @@ from std_daq.errors import ResourceError
 
 BUFFER_BYTES = 512 * 2**20
 """What the kernel is asked for; where it grants less, less is drained in a turn."""
-MOST_BYTES = 48 * 2**20
+MAX_BYTES = 48 * 2**20
 N_DRAINS = 2
 # The kernel counts its own overhead, and rounds up to powers of two.
 USABLE = 0.75
@@ -87,13 +87,13 @@ class Drains:
     def __init__(self, setting: Setting, frames: Frames) -> None:
         self._frames = frames
         name = frames.config.name
-        n_slots = (MOST_BYTES // frames.bytes_per_frame + SPARE_SLOTS) | 1
+        n_slots = (MAX_BYTES // frames.bytes_per_frame + SPARE_SLOTS) | 1
         self._copying = CopyingReceiver(
             frames, setting.shm / f"{name}-copying", n_slots=n_slots, buffer_bytes=BUFFER_BYTES
         )
         self._ours = PortDrain(frames, setting.shm / f"{name}-frames", n_slots=n_slots, buffer_bytes=BUFFER_BYTES)
         granted = self._copying.granted_bytes
-        self._n_frames = min(MOST_BYTES, int(granted * USABLE)) // frames.bytes_per_frame
+        self._n_frames = min(MAX_BYTES, int(granted * USABLE)) // frames.bytes_per_frame
         if not self._n_frames:
             raise ResourceError(
                 f"the kernel grants a socket {granted} bytes, too few for a frame of {frames.bytes_per_frame}; "

@@ -34,10 +34,10 @@ PACKETS_PER_BURST = 4
 N_SLOTS = 65
 BUFFER_BYTES = 64 * 2**20
 PERCENTILE = 99
-LEAST_SHARE = 0.97
-MOST_TURNS = 5
+MIN_SHARE = 0.97
+MAX_TURNS = 5
 """Until the sender has kept its rate in one."""
-MOST_TRIES = 5
+MAX_TRIES = 5
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
@@ -131,7 +131,7 @@ class PacedReceivers:
 
     def make_heard(self) -> None:
         """Send single frames until the subscriber hears of one; raises ResourceError if it never does."""
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             self._camera.send(1)
             if self._announcements.wait_for(1):
                 self._announcements.take()
@@ -176,7 +176,7 @@ class PacedReceivers:
 
 
 def _is_at_rate(sent: Sent) -> bool:
-    return sent.bytes_per_s >= BYTES_PER_S * LEAST_SHARE
+    return sent.bytes_per_s >= BYTES_PER_S * MIN_SHARE
 
 
 def _at_rate(turn: Callable[[], tuple[Sent, float]]) -> float:
@@ -187,7 +187,7 @@ def _at_rate(turn: Callable[[], tuple[Sent, float]]) -> float:
     ResourceError
         None did.
     """
-    for _ in range(MOST_TURNS):
+    for _ in range(MAX_TURNS):
         sent, cpu_s = turn()
         if _is_at_rate(sent):
             return cpu_s / (sent.n_bytes / 1e9)

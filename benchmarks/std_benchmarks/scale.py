@@ -40,7 +40,7 @@ from std_benchmarks.turns import take_turns
 from std_daq.streams.doorbell import DoorbellPublisher
 
 CONSTANT = Target.at_most(1.3)
-MOST_REPEATS = 3
+MAX_REPEATS = 3
 RING_BYTES = 2**27
 
 N_MODULES = (1, 2, 4, 8, 16, 32)
@@ -321,4 +321,4 @@ def _memory_mb() -> float:
 
 
 def _repeats(setting: Setting) -> int:
-    return min(setting.repeats, MOST_REPEATS)
+    return min(setting.repeats, MAX_REPEATS)

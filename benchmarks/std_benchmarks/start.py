@@ -32,8 +32,8 @@ from std_daq.service.registry import wanted_instances
 from std_daq.service.supervisor import ServiceCommand
 from std_test_kit.services import free_tcp_port
 
-MOST_STARTS = 2
-LONGEST_START_S = 180.0  # the first one may have to compile
+MAX_STARTS = 2
+MAX_START_S = 180.0  # the first one may have to compile
 
 NEAR, FAR = "near.json", "far.json"
 _LOOK_S = 0.005
@@ -53,7 +53,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
         seconds: dict[str, list[float]] = {}
         cpu: dict[str, list[float]] = {}
         imports = []
-        for turn in range(min(setting.repeats, MOST_STARTS) + 1):
+        for turn in range(min(setting.repeats, MAX_STARTS) + 1):
             for service in services:
                 setting.progress(f"starting {service.instance}")
                 times = service.start()
@@ -88,7 +88,7 @@ class _Service:
         started = time.monotonic()
         process = self._process = subprocess.Popen(self._command, env=self._environment)
         while not self._is_ready():
-            if process.poll() is not None or time.monotonic() - started > LONGEST_START_S:
+            if process.poll() is not None or time.monotonic() - started > MAX_START_S:
                 raise ResourceError(f"{self.instance} did not become ready: exit code {process.poll()}")
             time.sleep(_LOOK_S)
         return time.monotonic() - started, process_s(process.pid)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from std_daq.telemetry.logs import get_logger
 
 # Between two lines about a node that comes and goes; PERIOD_S is between two lines with the same reason.
-SHORTEST_PERIOD_S = 1.0
+MIN_PERIOD_S = 1.0
 PERIOD_S = 60.0
 
 
@@ -33,6 +33,6 @@ class AwayLog:
         """Note that a node cannot be used, and log the reason if a line is due."""
         now = self._clock()
         last_reason, told_at = self._told.get(node, (None, -PERIOD_S))
-        if now - told_at >= (PERIOD_S if reason == last_reason else SHORTEST_PERIOD_S):
+        if now - told_at >= (PERIOD_S if reason == last_reason else MIN_PERIOD_S):
             self._told[node] = (reason, now)
             self._log.warning("broker_away", broker=node, reason=reason)

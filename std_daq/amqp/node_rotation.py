@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 
 FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 2.0
+MAX_PAUSE_S = 2.0
 
 
 class NodeRotation:
@@ -48,9 +48,9 @@ class NodeRotation:
     def pause_s(self) -> float:
         """Return the pause before the next attempt, in seconds.
 
-        The pause doubles with each round through all nodes, up to `LONGEST_PAUSE_S` (exponential back-off). A random
+        The pause doubles with each round through all nodes, up to `MAX_PAUSE_S` (exponential back-off). A random
         factor shortens it by up to a half, so that the clients of a broker that is up again do not all connect at the
         same moment.
         """
         n_rounds = min(self._n_failures // len(self._urls), 10)
-        return min(FIRST_PAUSE_S * float(2**n_rounds), LONGEST_PAUSE_S) * self._chance.uniform(0.5, 1.0)
+        return min(FIRST_PAUSE_S * float(2**n_rounds), MAX_PAUSE_S) * self._chance.uniform(0.5, 1.0)

@@ -9,7 +9,7 @@ from std_daq.recording.request_channel import RequestPublisher
 from std_daq.recording.requests import Action, RunReport, StatusMessage, Verdict
 from std_daq.recording.status_channel import StatusListener
 
-_LONGEST_WAIT_S = 0.5
+_MAX_WAIT_S = 0.5
 
 _VERDICTS = {Action.SUCCESS: Verdict.COMPLETE, Action.FAIL: Verdict.FAILED, Action.KILLED: Verdict.KILLED}
 
@@ -87,10 +87,10 @@ class RequestedRun:
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while self.report is None:
-            left_s = _LONGEST_WAIT_S if deadline is None else deadline - time.monotonic()
+            left_s = _MAX_WAIT_S if deadline is None else deadline - time.monotonic()
             if left_s <= 0:
                 raise TimeoutError(f"run {self.request_id} has not ended within {timeout_s} s")
-            status = self.poll(min(left_s, _LONGEST_WAIT_S))
+            status = self.poll(min(left_s, _MAX_WAIT_S))
             if status is not None and on_progress is not None:
                 on_progress(status)
         self.close()

@@ -9,7 +9,7 @@ from std_daq.config.platform import PlatformConfig
 from std_daq.errors import ConfigError
 
 # sockaddr_un.sun_path holds 108 bytes with the terminating zero.
-LONGEST_SOCKET_PATH = 107
+MAX_SOCKET_PATH_BYTES = 107
 
 
 def runtime_dir(config: PlatformConfig) -> Path:
@@ -33,9 +33,9 @@ def make_runtime_dir(config: PlatformConfig) -> Path:
     """Make the runtime directory, mode 0770, and check that it is ours and that socket paths in it fit."""
     path = runtime_dir(config)
     longest = len(os.fsencode(path / "services" / "udp-recv-1023-1023.sock"))
-    if longest > LONGEST_SOCKET_PATH:
+    if longest > MAX_SOCKET_PATH_BYTES:
         raise ConfigError(
-            f"socket paths in this directory have {longest} bytes, the system allows {LONGEST_SOCKET_PATH}",
+            f"socket paths in this directory have {longest} bytes, the system allows {MAX_SOCKET_PATH_BYTES}",
             key="runtime_dir",
             value=str(path),
             remedy="set runtime_dir or STD_DAQ_RUNTIME_DIR to a shorter path",

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from std_daq.diagnosis.finding import Finding, Level, judge
 from std_daq.diagnosis.machine import Machine
 
-LEAST_BACKLOG = 10_000
-LEAST_FILES = 1024
+MIN_BACKLOG = 10_000
+MIN_FILES = 1024
 DEFAULT_SOCKET_BYTES = 64 * 2**20
 
 
@@ -32,12 +32,12 @@ def packet_queue(machine: Machine) -> Iterator[Finding]:
     backlog = machine.sysctl("net.core.netdev_max_backlog")
     if backlog is None:
         return
-    level = Level.OK if backlog >= LEAST_BACKLOG else Level.WARNING
+    level = Level.OK if backlog >= MIN_BACKLOG else Level.WARNING
     yield judge(
         "packet queue",
         level,
         f"net.core.netdev_max_backlog is {backlog}",
-        f"sudo sysctl -w net.core.netdev_max_backlog={10 * LEAST_BACKLOG} (and in /etc/sysctl.d/)",
+        f"sudo sysctl -w net.core.netdev_max_backlog={10 * MIN_BACKLOG} (and in /etc/sysctl.d/)",
     )
     squeezed = _softnet_drops(machine)
     if squeezed:
@@ -52,8 +52,8 @@ def packet_queue(machine: Machine) -> Iterator[Finding]:
 def limits() -> Iterator[Finding]:
     """Check the limits of a process."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    level = Level.OK if files == resource.RLIM_INFINITY or files >= LEAST_FILES else Level.WARNING
-    yield judge("open files", level, f"a process may open {_limit(files)} files", f"ulimit -n {4 * LEAST_FILES}")
+    level = Level.OK if files == resource.RLIM_INFINITY or files >= MIN_FILES else Level.WARNING
+    yield judge("open files", level, f"a process may open {_limit(files)} files", f"ulimit -n {4 * MIN_FILES}")
     locked, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     yield Finding("locked memory", Level.OK, f"a process may lock {_limit(locked)} bytes; rings need not be locked")
 

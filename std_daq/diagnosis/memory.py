@@ -13,7 +13,7 @@ from std_daq.imaging.config.paths import frame_buffer_path, image_buffer_path
 from std_daq.imaging.detectors.interface import Detector
 
 GB = 1e9
-_LEAST_SHARE_FREE = 0.1
+_MIN_SHARE_FREE = 0.1
 
 
 def ring_bytes(detector: Detector) -> float:
@@ -86,7 +86,7 @@ def disks(config: DetectorConfig) -> Iterator[Finding]:
         if space.free < config.writer.min_free_gb * GB:
             level = Level.PROBLEM
         else:
-            level = Level.WARNING if space.free < _LEAST_SHARE_FREE * space.total else Level.OK
+            level = Level.WARNING if space.free < _MIN_SHARE_FREE * space.total else Level.OK
         text = f"{root}: {_of(space.free, space.total)} free; a run must leave {config.writer.min_free_gb} GB free"
         yield judge("disk", level, text, "delete files; the writer refuses requests if the disk is too full")
     if not config.writer.output_roots:

@@ -25,7 +25,7 @@ LOOK_AGAIN_S = 10.0
 SIGNALS = {signal.SIGTERM, signal.SIGINT}
 _REASON_VARIABLE = "STD_DAQ_HELD_FOR"
 # A wrong value is told whole, and may be a whole file; the environment takes 128 KiB.
-_LONGEST_REASON = 4000
+_MAX_REASON_CHARS = 4000
 
 
 class Hold:
@@ -63,7 +63,7 @@ class Hold:
         stop
             Set when the service has been told to end.
         """
-        refusal = refusal[:_LONGEST_REASON]
+        refusal = refusal[:_MAX_REASON_CHARS]
         presence.readiness.reason = refusal
         with suppress(PortError):  # that is a reason to hold, too
             presence.appear_unnamed()

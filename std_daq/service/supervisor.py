@@ -24,7 +24,7 @@ from std_daq.telemetry.unix_http import UnixConnection
 
 STOP_DEADLINE_S = 10.0
 _FIRST_PAUSE_S = 0.2
-_LONGEST_PAUSE_S = 5.0
+_MAX_PAUSE_S = 5.0
 _STEADY_AFTER_S = 10.0
 _ANSWER_TIMEOUT_S = 2.0
 # What a container sets for its one service: several cannot share a port, and what cannot start is to end.
@@ -159,7 +159,7 @@ class _Child:
         if exit_code is not None and self._ended_s is None:
             self._ended_s = time.monotonic()
             was_steady = self._ended_s - self._started_s > _STEADY_AFTER_S
-            self._pause_s = 0.0 if was_steady else min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self._pause_s))
+            self._pause_s = 0.0 if was_steady else min(_MAX_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self._pause_s))
         return exit_code
 
     def last_error(self) -> str:

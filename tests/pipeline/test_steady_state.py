@@ -12,7 +12,7 @@ from std_test_kit.beamline import Beamline
 INSTANCES = ("udp-recv", "assembler", "writer-agent", "h5-writer-0")
 N_IMAGES = 2000
 # Allocators keep some freed memory: a leak of 4 kB an image shows clearly above this.
-MOST_GROWTH_BYTES = 8_000_000
+MAX_GROWTH_BYTES = 8_000_000
 
 MakeConfig = Callable[..., dict[str, Any]]
 OpenBeamline = Callable[[dict[str, Any]], Beamline]
@@ -51,5 +51,5 @@ def test_memory_and_descriptors_do_not_grow_from_run_to_run(
     record(beamline, tmp_path / "second.h5", N_IMAGES + 1)
     after = usage(beamline)
     for name in INSTANCES:
-        assert after[name][0] - before[name][0] < MOST_GROWTH_BYTES, (name, before[name], after[name])
+        assert after[name][0] - before[name][0] < MAX_GROWTH_BYTES, (name, before[name], after[name])
         assert after[name][1] <= before[name][1], name

@@ -16,7 +16,7 @@ SHORT_S = 1.5
 LONG_S = 5.0
 
 _SHARE = 0.25  # of memory and disk that are free
-_LARGEST_DELAY = 0.05
+_MAX_RELATIVE_DELAY = 0.05
 _RESOLUTION = 1.1
 _STEP_DOWN = 1.2
 _N_STEPS = 5
@@ -110,4 +110,4 @@ class Trials:
 
 def _was_in_time(outcome: Outcome, seconds: float) -> bool:
     """Whether the rate was that asked for, and the file was complete soon after it, not caught up from buffers."""
-    return max(outcome.lag_s, outcome.finish_s) <= max(_LARGEST_DELAY * seconds, 0.2)
+    return max(outcome.lag_s, outcome.finish_s) <= max(_MAX_RELATIVE_DELAY * seconds, 0.2)

@@ -43,7 +43,7 @@ EIGER: dict[str, Any] = JUNGFRAU | {
 
 # An odd number of slots in a ring lets each slot see both, so that nothing left from before passes for new.
 _N_TEMPLATES = 2
-_LARGEST_MESSAGE = 65507
+_MAX_MESSAGE_BYTES = 65507
 _STAMP_BYTES = 8
 _STAMP_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # as in send.c
 _SEND_BUFFER_BYTES = 4 << 20
@@ -187,7 +187,7 @@ class Camera:
             packets_per_frame=frames.packets_per_frame,
             packet_bytes=frames.packet_bytes,
             header_bytes=frames.layout.header_bytes,
-            packets_per_message=_LARGEST_MESSAGE // frames.packet_bytes if segments else 1,
+            packets_per_message=_MAX_MESSAGE_BYTES // frames.packet_bytes if segments else 1,
             packets_per_burst=packets_per_burst or frames.packets_per_frame,
             fd=self._socket.fileno(),
         )

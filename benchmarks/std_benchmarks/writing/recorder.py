@@ -22,7 +22,7 @@ from std_daq.recording.store_stream import ReportKind, WriterReport
 from std_test_kit.store_driver import RingPublisher, StoreDriver
 
 # Enough that the writer never waits for a name, few enough that the queue takes all.
-_MOST_AHEAD = 10_000
+_MAX_IMAGES_AHEAD = 10_000
 _TIMEOUT_S = 120.0
 _N_WARM = 4
 _BATCH = 256
@@ -150,7 +150,7 @@ class Recorder:
         began = time.perf_counter()
         n_named = n_written = 0
         while n_named < n_images:
-            is_ahead = n_named - n_written >= _MOST_AHEAD
+            is_ahead = n_named - n_written >= _MAX_IMAGES_AHEAD
             if not is_ahead:
                 for i in range(n_named, min(n_named + _BATCH, n_images)):
                     self._name(_N_WARM + i)

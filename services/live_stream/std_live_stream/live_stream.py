@@ -19,7 +19,7 @@ from std_live_stream.output import Output
 
 _WAIT_S = 0.1
 _AT_ONCE = 64
-_WIDEST_PIXEL_BYTES = 4
+_MAX_PIXEL_BYTES = 4
 
 
 class LiveStream:
@@ -57,7 +57,7 @@ class LiveStream:
                 remedy='give one, as {"tcp://127.0.0.1:20000": {"type": "periodic", "config": [1, 10]}}',
             )
         height, width = config.image_shape
-        image_bytes = height * width * _WIDEST_PIXEL_BYTES
+        image_bytes = height * width * _MAX_PIXEL_BYTES
         self._clock = clock
         self._metrics = LiveStreamMetrics(registry)
         self._header_keys = HeaderKeys(config)

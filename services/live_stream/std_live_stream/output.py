@@ -12,9 +12,9 @@ from std_daq.imaging.config.model import LiveStreamConfig
 from std_live_stream.selection import make_selection
 
 QUEUE_BYTES = 128 * 2**20
-_MOST_IN_QUEUE = 1000
+_MAX_IN_QUEUE = 1000
 _SUBSCRIBED = b"\x01"
-_LARGEST_SUBSCRIPTION_BYTES = 1024
+_MAX_SUBSCRIPTION_BYTES = 1024
 
 
 class Output:
@@ -57,8 +57,8 @@ class Output:
         self._socket = context.socket(zmq.XPUB)
         # An XPUB is a PUB for those who connect, and tells whether anybody is there.
         self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, _LARGEST_SUBSCRIPTION_BYTES)
-        self._socket.setsockopt(zmq.SNDHWM, min(n_in_queue, _MOST_IN_QUEUE))
+        self._socket.setsockopt(zmq.MAXMSGSIZE, _MAX_SUBSCRIPTION_BYTES)
+        self._socket.setsockopt(zmq.SNDHWM, min(n_in_queue, _MAX_IN_QUEUE))
         self._socket.setsockopt(zmq.LINGER, 0)
         # A machine that was switched off is noticed within a minute; its images are freed then.
         self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)

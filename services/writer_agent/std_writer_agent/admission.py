@@ -11,8 +11,8 @@ from std_daq.imaging.files.layout import find_data_files
 from std_daq.recording.requests import WriteRequest
 from std_writer_agent.plan import images_per_file
 
-LONGEST_NAME = 240
-MOST_NAMES = 9999
+MAX_NAME_BYTES = 240
+MAX_NAMES = 9999
 
 
 class Admission:
@@ -77,8 +77,8 @@ class Admission:
             longest = max(len(os.fsencode(part)) for part in path.parts)
         except UnicodeEncodeError:
             raise RequestRefusedError(f"output_file {text!r} cannot be the name of a file") from None
-        if longest > LONGEST_NAME:
-            raise RequestRefusedError(f"output_file: a name in it has {longest} bytes, {LONGEST_NAME} are allowed")
+        if longest > MAX_NAME_BYTES:
+            raise RequestRefusedError(f"output_file: a name in it has {longest} bytes, {MAX_NAME_BYTES} are allowed")
         if text.endswith(("/", "/.")) or Path(path).is_dir():
             raise RequestRefusedError(f"output_file {text!r} is a folder")
         return Path(path)
@@ -103,11 +103,11 @@ class Admission:
             return path
         if request.conflict == "refuse":
             raise RequestRefusedError(f"{path} exists, or a running request writes to it")
-        for number in range(1, MOST_NAMES + 1):
+        for number in range(1, MAX_NAMES + 1):
             other = path.with_name(f"{path.stem}_{number:04d}{path.suffix}")
             if _is_free(other, taken, has_data_files=has_data_files):
                 return other
-        raise RequestRefusedError(f"{path} and {MOST_NAMES} names with a number added exist")
+        raise RequestRefusedError(f"{path} and {MAX_NAMES} names with a number added exist")
 
     def _check_disk(self, request: WriteRequest, folder: Path) -> None:
         # How far pixels can be compressed is not known before.

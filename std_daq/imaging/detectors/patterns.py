@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 # A sender needs images faster than they can be computed; therefore a few images are computed and repeated.
 CYCLE_BYTES = 128 * 2**20
-LONGEST_CYCLE = 16
+MAX_CYCLE_IMAGES = 16
 
 
 def cycle_images(make: Callable[[int], NDArray[Any]]) -> Iterator[NDArray[Any]]:
@@ -23,7 +23,7 @@ def cycle_images(make: Callable[[int], NDArray[Any]]) -> Iterator[NDArray[Any]]:
         Returns the image with an index; called once for each index.
     """
     first = make(0)
-    n_images = min(max(CYCLE_BYTES // max(first.nbytes, 1), 2), LONGEST_CYCLE)
+    n_images = min(max(CYCLE_BYTES // max(first.nbytes, 1), 2), MAX_CYCLE_IMAGES)
     images = [first, *(make(index) for index in range(1, n_images))]
     for image in images:
         image.flags.writeable = False

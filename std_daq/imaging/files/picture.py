@@ -14,7 +14,7 @@ from std_daq.imaging.files import layout
 from std_daq.imaging.files.colours import colour
 from std_daq.imaging.files.contents import check_layout, read_superblock
 
-_MOST_AVERAGED = 200
+_MAX_IMAGES_AVERAGED = 200
 
 What = Literal["mean", "sum"]
 
@@ -66,7 +66,7 @@ def _reduce(dataset: h5py.Dataset, what: What | int, file: Path) -> NDArray[np.f
         raise FileFormatError(f"{file}: the file has no images, so there is nothing to show")
     total = np.zeros(dataset.shape[1:])
     n_values = np.zeros(dataset.shape[1:], np.uint32)
-    for row in np.unique(np.linspace(0, n_images - 1, min(n_images, _MOST_AVERAGED)).astype(int)):
+    for row in np.unique(np.linspace(0, n_images - 1, min(n_images, _MAX_IMAGES_AVERAGED)).astype(int)):
         image = dataset[row]
         has_value = np.isfinite(image)
         total += np.where(has_value, image, 0)

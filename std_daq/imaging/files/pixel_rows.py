@@ -14,7 +14,7 @@ Chunk = bytes | bytearray | memoryview | npt.NDArray[Any]
 ALIGN_FROM_BYTES = 64 * 1024
 """Objects in a file that have at least this size begin at a page."""
 
-LEAST_DIRECT_BYTES = 512 * 1024
+MIN_DIRECT_BYTES = 512 * 1024
 """Smallest size of an image that is written past the page cache; copying a smaller one into the cache takes less time
 than a write to the disk."""
 
@@ -29,7 +29,7 @@ def create_pixels(
     """
     height, width = shape
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    if not filters and height * width * np.dtype(dtype).itemsize >= LEAST_DIRECT_BYTES:
+    if not filters and height * width * np.dtype(dtype).itemsize >= MIN_DIRECT_BYTES:
         properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     return group.create_dataset(
@@ -102,7 +102,7 @@ class PixelRows:
         if row == self._last_row:  # the image was removed by drop_last; its space is still there
             return self._last_offset
         self._last_row, self._last_offset = row, None
-        if self._image_bytes is None or self._image_bytes < LEAST_DIRECT_BYTES:
+        if self._image_bytes is None or self._image_bytes < MIN_DIRECT_BYTES:
             self._dataset.set_extent((row + 1, *self._shape))
             return None
         offset = -(-self._file.get_filesize() // PAGE_BYTES) * PAGE_BYTES

@@ -8,7 +8,7 @@ from std_daq.imaging.detectors.interface import Detector, SimulatedFrame
 from std_daq.imaging.simulation.header_fields import write_field
 
 # Patterns repeat at most this number of images. Keeping packets of images that do not repeat would gain nothing.
-_MOST_IMAGES = 16
+_MAX_IMAGES = 16
 
 
 class PacketTemplates:
@@ -65,7 +65,7 @@ class PacketTemplates:
             self._detector.packets(module, frame_number, image[module], pulse_id=pulse_id, timestamp=timestamp)
             for module in range(self._n_modules)
         ]
-        if len(self._templates) >= _MOST_IMAGES * self._n_turns:
+        if len(self._templates) >= _MAX_IMAGES * self._n_turns:
             del self._templates[next(iter(self._templates))]
         self._templates[key] = (image, frames)
         return frames

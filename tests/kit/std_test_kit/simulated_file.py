@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from std_daq.imaging.config.model import DetectorConfig
-from std_daq.imaging.detectors.patterns import LONGEST_CYCLE
+from std_daq.imaging.detectors.patterns import MAX_CYCLE_IMAGES
 from std_daq.imaging.detectors.registry import open_detector
 from std_test_kit.expected_images import expected_image
 
@@ -39,7 +39,7 @@ def check_counter_pixels(config: DetectorConfig, file: Path, first: int = 1) -> 
     """
     detector = open_detector(config)
     converter = detector.converter()
-    raw = itertools.islice(detector.simulated_frames("counter", 0), LONGEST_CYCLE)
+    raw = itertools.islice(detector.simulated_frames("counter", 0), MAX_CYCLE_IMAGES)
     expected = [expected_image(detector, converter, image, number, {}) for number, image in enumerate(raw, first)]
     ids = image_ids(file)
     with h5py.File(file) as opened:
@@ -47,6 +47,6 @@ def check_counter_pixels(config: DetectorConfig, file: Path, first: int = 1) -> 
         missing = opened[f"{_SPECIFIC}/missing_packets"][:].sum(axis=1)
         for row, image_id in enumerate(ids):
             if missing[row] == 0:
-                wanted = expected[(image_id - first) % LONGEST_CYCLE]
+                wanted = expected[(image_id - first) % MAX_CYCLE_IMAGES]
                 np.testing.assert_array_equal(images[row], wanted, f"image {image_id}")
     return ids

@@ -3,7 +3,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from std_daq.amqp.node_rotation import FIRST_PAUSE_S, LONGEST_PAUSE_S, NodeRotation
+from std_daq.amqp.node_rotation import FIRST_PAUSE_S, MAX_PAUSE_S, NodeRotation
 
 NODES = ("a", "b", "c")
 
@@ -58,7 +58,7 @@ def test_no_pause_is_longer_than_the_limit_or_less_than_half_of_the_first(
     rotation = NodeRotation([str(number) for number in range(n_nodes)], random.Random(seed))
     for _ in range(n_failures):
         rotation.fail(is_refused=False)
-    assert FIRST_PAUSE_S / 2 <= rotation.pause_s() <= LONGEST_PAUSE_S
+    assert FIRST_PAUSE_S / 2 <= rotation.pause_s() <= MAX_PAUSE_S
 
 
 def test_refusal_is_final_when_each_node_has_refused_in_one_round() -> None:

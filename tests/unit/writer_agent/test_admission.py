@@ -8,7 +8,7 @@ from std_daq.errors import RequestRefusedError
 from std_daq.imaging.config.load import parse_config
 from std_daq.imaging.files.layout import data_file_path
 from std_daq.recording.requests import WriteRequest
-from std_writer_agent.admission import LONGEST_NAME, Admission
+from std_writer_agent.admission import MAX_NAME_BYTES, Admission
 
 IMAGE_BYTES = 1_000_000
 FREE_BYTES = 5_000_000_000
@@ -60,8 +60,8 @@ def test_missing_folders_are_left_to_the_writer(tmp_path: Path) -> None:
         ("/", "is a folder"),
         ("/tmp/", "is a folder"),
         ("/tmp/x/.", "is a folder"),
-        (f"/tmp/{'x' * (LONGEST_NAME + 1)}.h5", "bytes, 240 are allowed"),
-        (f"/tmp/{'é' * LONGEST_NAME}", "bytes, 240 are allowed"),
+        (f"/tmp/{'x' * (MAX_NAME_BYTES + 1)}.h5", "bytes, 240 are allowed"),
+        (f"/tmp/{'é' * MAX_NAME_BYTES}", "bytes, 240 are allowed"),
     ],
 )
 def test_path_that_cannot_be_a_file_is_refused(path: str, reason: str) -> None:

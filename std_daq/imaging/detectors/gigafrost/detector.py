@@ -22,7 +22,7 @@ from std_daq.telemetry.logs import get_logger
 if TYPE_CHECKING:
     from std_daq.imaging.detectors.gigafrost.converter import GigafrostConverter
 
-LARGEST_PIXEL = 2**12 - 1
+MAX_PIXEL = 2**12 - 1
 
 
 class GigafrostOptions(BaseModel):
@@ -111,7 +111,7 @@ class Gigafrost:
     def simulated_frames(self, pattern: str, seed: int) -> Iterator[NDArray[Any]]:
         """Yield raw pixels: a photon gives 20 ADU; ``counter`` and ``gradient`` wrap around at 12 bits."""
         shape = (N_MODULES, *self.raw_module_shape())
-        largest = np.uint32(LARGEST_PIXEL)
+        largest = np.uint32(MAX_PIXEL)
         if pattern == "counter":
             return cycle_images(lambda index: (counter_image(shape, index, seed) & largest).astype(np.uint16))
         if pattern == "gradient":

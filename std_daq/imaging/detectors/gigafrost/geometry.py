@@ -11,10 +11,10 @@ from std_daq.errors import ConfigError
 from std_daq.imaging.config.model import DetectorConfig
 
 N_MODULES = 8
-LARGEST_EDGE = 2016
+MAX_EDGE = 2016
 # A packet may end with 36 bytes of padding, and a row must be longer than that, so that padding is not mistaken for a
 # row. 36 bytes are 24 pixels of a quadrant, an image 48 pixels wide; the next multiple of 4 is 52.
-SMALLEST_WIDTH = 52
+MIN_WIDTH = 52
 
 
 class Quadrant(IntEnum):
@@ -87,14 +87,14 @@ def check_geometry(config: DetectorConfig) -> None:
         ("image_pixel_height", config.image_pixel_height),
         ("image_pixel_width", config.image_pixel_width),
     ):
-        if edge % 4 or edge > LARGEST_EDGE:
+        if edge % 4 or edge > MAX_EDGE:
             raise ConfigError(
-                "no such region of interest", key=key, value=edge, remedy=f"give a multiple of 4 up to {LARGEST_EDGE}"
+                "no such region of interest", key=key, value=edge, remedy=f"give a multiple of 4 up to {MAX_EDGE}"
             )
-    if config.image_pixel_width < SMALLEST_WIDTH:
+    if config.image_pixel_width < MIN_WIDTH:
         raise ConfigError(
             "rows must be longer than the padding of packets",
             key="image_pixel_width",
             value=config.image_pixel_width,
-            remedy=f"give at least {SMALLEST_WIDTH}",
+            remedy=f"give at least {MIN_WIDTH}",
         )

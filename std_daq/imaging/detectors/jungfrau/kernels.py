@@ -28,10 +28,10 @@ BLOCK = 64
 # Up to this number of pixels with another code in a stretch are corrected one by one; if there are more, the whole
 # stretch is.
 FEW = 8
-LARGEST_ADC = np.uint16(0x3FFF)
+MAX_ADC = np.uint16(0x3FFF)
 # The largest and the smallest float32 that convert to int32 without overflow.
-LARGEST_COUNTS = np.float32(2**31 - 128)
-SMALLEST_COUNTS = np.float32(-(2**31))
+MAX_COUNTS = np.float32(2**31 - 128)
+MIN_COUNTS = np.float32(-(2**31))
 
 _RAW = types.Array(uint16, 2, "C", readonly=True)
 _TABLE = types.Array(float32, 2, "C", readonly=True)
@@ -40,7 +40,7 @@ _NUMBERS = [int64] * 4
 
 @njit(inline="always")
 def _energy(raw: Any, pedestal: Any, inverse_gain: Any) -> Any:
-    return (np.float32(np.int32(raw & LARGEST_ADC)) - pedestal) * inverse_gain
+    return (np.float32(np.int32(raw & MAX_ADC)) - pedestal) * inverse_gain
 
 
 @njit(inline="always")
@@ -57,7 +57,7 @@ def _as_energy(energy: Any, _factor: Any, fill: Any) -> Any:
 
 @njit(inline="always")
 def _as_photons(energy: Any, factor: Any, fill: Any) -> Any:
-    return fill if np.isnan(energy) else np.int32(min(max(np.rint(energy / factor), SMALLEST_COUNTS), LARGEST_COUNTS))
+    return fill if np.isnan(energy) else np.int32(min(max(np.rint(energy / factor), MIN_COUNTS), MAX_COUNTS))
 
 
 @njit(inline="always")
@@ -71,7 +71,7 @@ def _correct_stretch(
     n_others = np.uint16(0)
     for i in range(n):
         pixel = raw[index(row), index(first + i)]
-        n_others = np.uint16(n_others + np.uint16(pixel > LARGEST_ADC))  # stays 16 bits wide, like the pixels
+        n_others = np.uint16(n_others + np.uint16(pixel > MAX_ADC))  # stays 16 bits wide, like the pixels
         energy = _energy(pixel, code_0[index(row), index(pedestal + i)], code_0[index(row), index(inverse_gain + i)])
         image[index(y), index(x + i)] = as_pixel(energy, factor, fill)
     if n_others > FEW:
@@ -81,7 +81,7 @@ def _correct_stretch(
     elif n_others > 0:
         for i in range(n):
             pixel = raw[index(row), index(first + i)]
-            if pixel > LARGEST_ADC:
+            if pixel > MAX_ADC:
                 image[index(y), index(x + i)] = as_pixel(pixel_energy(pixel, table, row, first + i), factor, fill)
 
 

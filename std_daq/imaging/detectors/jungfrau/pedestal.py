@@ -16,7 +16,7 @@ HIGH_GAIN_STAGE = 3
 CODE_OF_STAGE = (*PLANE_OF_CODE, 0)
 HIGH_GAIN_BIT = 1
 # With this number of frames, n * (sum of squares) still fits into 64 bits: n^2 * 16383^2 < 2^64.
-MOST_FRAMES = 262_000
+MAX_FRAMES = 262_000
 # Standard deviation of a normal distribution, in units of its median absolute deviation.
 MAD_TO_SIGMA = 1.4826
 
@@ -31,16 +31,16 @@ class BadPixelCriteria:
         Largest distance of a pixel's mean or rms from the median of the module in the stage, in robust standard
         deviations (1.4826 times the median absolute deviation). If the mean is further away, the pixel is dead. If the
         rms is further above, the pixel is noisy.
-    least_sigma_adu
+    min_sigma_adu
         Smallest value that is used for the standard deviation, in ADU, so that no good pixels of a very even module
         are lost.
-    most_wrong_gain
+    max_wrong_gain
         A pixel is dead if a larger fraction of its frames has gain bits other than the forced ones.
     """
 
     n_sigmas: float = 10.0
-    least_sigma_adu: float = 1.0
-    most_wrong_gain: float = 0.01
+    min_sigma_adu: float = 1.0
+    max_wrong_gain: float = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class PedestalAccumulator:
             self._last_stage[module] = stage
             self._n_since_change[module] = 0
         self._n_since_change[module] += 1
-        if self._n_since_change[module] <= self._n_skipped or self.n_frames[module, stage] >= MOST_FRAMES:
+        if self._n_since_change[module] <= self._n_skipped or self.n_frames[module, stage] >= MAX_FRAMES:
             return None
         self.n_frames[module, stage] += 1
         accumulate(
@@ -168,7 +168,7 @@ class PedestalAccumulator:
     def _bad_pixels(
         self, mean: NDArray[np.float32], rms: NDArray[np.float32], n_samples: NDArray[np.uint32], n_frames: int
     ) -> NDArray[np.uint32]:
-        is_wrong_gain = n_samples < n_frames * (1 - self._criteria.most_wrong_gain)
+        is_wrong_gain = n_samples < n_frames * (1 - self._criteria.max_wrong_gain)
         is_stuck = (rms == 0) if n_frames > 1 else np.zeros_like(is_wrong_gain)
         is_dead = (n_samples == 0) | is_wrong_gain | is_stuck | (abs(self._deviation(mean, n_samples)) > 1)
         is_noisy = self._deviation(rms, n_samples) > 1
@@ -181,6 +181,6 @@ class PedestalAccumulator:
         if not len(seen):
             return np.zeros(values.shape)
         median = np.median(seen)
-        sigma = max(MAD_TO_SIGMA * float(np.median(abs(seen - median))), self._criteria.least_sigma_adu)
+        sigma = max(MAD_TO_SIGMA * float(np.median(abs(seen - median))), self._criteria.min_sigma_adu)
         deviation: NDArray[np.float64] = (values - median) / (self._criteria.n_sigmas * sigma)
         return deviation

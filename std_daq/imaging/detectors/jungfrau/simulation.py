@@ -11,7 +11,7 @@ from std_daq.imaging.detectors.jungfrau.options import JungfrauOptions
 from std_daq.imaging.detectors.jungfrau.tables import PLANE_OF_CODE, load_tables
 
 GAIN_CODES = tuple(PLANE_OF_CODE)
-LARGEST_ADC = 0x3FFF
+MAX_ADC = 0x3FFF
 SATURATED = 0xC000
 # Plausible values of a module in the gain stages 0, 1 and 2: pedestals and noises in ADU, gains in ADU/keV.
 PEDESTALS = (4000.0, 14500.0, 14800.0)
@@ -64,7 +64,7 @@ class JungfrauResponse:
         is_open = np.ones(energy.shape, np.bool_)
         for stage, code in enumerate(GAIN_CODES):
             adc = np.rint(self.pedestals[stage] + energy * self.gains[stage] + noise * np.float32(NOISES[stage]))
-            is_here = is_open & (adc > 0) & (adc < LARGEST_ADC)
+            is_here = is_open & (adc > 0) & (adc < MAX_ADC)
             raw[is_here] = adc[is_here].astype(np.uint16) | np.uint16(code << 14)
             is_open &= ~is_here
         return raw
@@ -73,7 +73,7 @@ class JungfrauResponse:
         """Return dark raw pixels in a forced gain stage, (n_modules, rows, columns)."""
         rng = np.random.default_rng([self._seed, 3, stage, index])
         adc = self.pedestals[stage] + rng.standard_normal(self.pedestals[stage].shape, np.float32) * NOISES[stage]
-        return np.clip(np.rint(adc), 0, LARGEST_ADC).astype(np.uint16) | np.uint16(GAIN_CODES[stage] << 14)
+        return np.clip(np.rint(adc), 0, MAX_ADC).astype(np.uint16) | np.uint16(GAIN_CODES[stage] << 14)
 
 
 def pedestal_run(stages: list[Iterator[NDArray[Any]]]) -> Iterator[NDArray[Any]]:
