@@ -162,7 +162,7 @@ class BrokerConnection:
                     f"{len(self._outgoing)} messages wait for the broker at {self._place}: {self._trouble}"
                 )
             self._outgoing.append(outgoing)
-        self._wake()
+        self._wake_thread()
         return outgoing.confirmation
 
     def receive(self, timeout_s: float = 0.0) -> Delivery | None:
@@ -194,7 +194,7 @@ class BrokerConnection:
     def close(self, timeout_s: float = 5.0) -> None:
         """Send the messages that wait, if there is a connection, and end the thread."""
         self._closing.set()
-        self._wake()
+        self._wake_thread()
         with self._changed:
             self._changed.notify_all()
         if self._thread.is_alive():
@@ -213,14 +213,14 @@ class BrokerConnection:
 
     def _settle(self, delivery: Delivery, *, is_accepted: bool) -> None:
         self._settlements.append((delivery, is_accepted))
-        self._wake()
+        self._wake_thread()
 
-    def _wake(self) -> None:
+    def _wake_thread(self) -> None:
         """Wake the thread, so that it looks at its queues."""
         connection = self._connection
         if connection is not None:
             with contextlib.suppress(pika.exceptions.AMQPError):
-                connection.add_callback_threadsafe(_nothing)
+                connection.add_callback_threadsafe(_do_nothing)
 
     def _run(self) -> None:
         try:
@@ -272,7 +272,7 @@ class BrokerConnection:
         channel.basic_qos(prefetch_count=PREFETCH)
         channel.add_on_cancel_callback(_stop_serving)
         for name in queues:
-            channel.basic_consume(name, self._taker(name))
+            channel.basic_consume(name, self._consumer_callback(name))
         return channel
 
     def _open_publisher(self, connection: pika.BlockingConnection) -> None:
@@ -280,7 +280,7 @@ class BrokerConnection:
         self._publisher = connection.channel()
         self._publisher.confirm_delivery()
 
-    def _taker(self, name: str) -> Callable[..., None]:
+    def _consumer_callback(self, name: str) -> Callable[..., None]:
         """Return the callback that pika calls for each message of a queue."""
         session = self._session
 
@@ -421,5 +421,5 @@ def _close_quietly(connection: pika.BlockingConnection) -> None:
             connection.close()
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """Do nothing; the callback only makes ``process_data_events`` return, after which the loop looks at its queues."""

@@ -15,7 +15,7 @@ from std_daq.telemetry.logs import get_logger
 
 FIRST_ANSWER_S = 3.0
 LOG_PERIOD_S = 5.0
-_LOOK_S = 0.2
+_POLL_S = 0.2
 
 
 class RunProgress:
@@ -60,17 +60,17 @@ class RunProgress:
         while run.report is None:
             if is_kill_asked() and not is_killed:
                 is_killed = True
-                self._say("kill sent, waiting for the verdict; Ctrl-C again leaves at once")
+                self._print_or_log("kill sent, waiting for the verdict; Ctrl-C again leaves at once")
                 run.kill()
-            status = run.poll(_LOOK_S)
+            status = run.poll(_POLL_S)
             if status is not None:
                 self._show(status)
             elif run.last_status is None and time.monotonic() > answer_due:
                 answer_due = math.inf
-                self._say("no writer agent has taken the request yet; it waits in the queue")
+                self._print_or_log("no writer agent has taken the request yet; it waits in the queue")
         return run.report
 
-    def _say(self, message: str) -> None:
+    def _print_or_log(self, message: str) -> None:
         if self._is_terminal:
             self._progress.console.print(message)
         else:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from std_daq.rabbitmq.throwaway import GivenBroker, ThrowawayBroker
     from std_daq.service.registry import WantedInstance
 
-_READY_LOOK_S = 0.2
+_READY_POLL_S = 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +115,7 @@ def _supervise(
         supervisor.start()
         if broker is not None:
             broker.wait_until_ready()  # meanwhile the services start, and may have to compile
-        while not stop.wait(_READY_LOOK_S):
+        while not stop.wait(_READY_POLL_S):
             supervisor.step()
             if broker is not None:
                 broker.revive()

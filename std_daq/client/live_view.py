@@ -54,14 +54,14 @@ class LiveView:
         if self._socket.poll(int(timeout_s * 1000)):
             with suppress(zmq.Again):
                 while True:
-                    image = self._take() or image
+                    image = self._receive() or image
         return image
 
     def close(self) -> None:
         """Let go of the stream."""
         self._context.destroy(linger=0)
 
-    def _take(self) -> ArrayImage | None:
+    def _receive(self) -> ArrayImage | None:
         parts = self._socket.recv_multipart(zmq.DONTWAIT, copy=False)
         try:
             image = decode([part.buffer for part in parts])

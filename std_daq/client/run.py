@@ -60,7 +60,7 @@ class RequestedRun:
             if status is None:
                 return None
             if status.request_id == self.request_id:
-                self._take(status)
+                self._apply_status(status)
                 return status
 
     def wait(
@@ -118,7 +118,7 @@ class RequestedRun:
     ) -> None:
         self.close()
 
-    def _take(self, status: StatusMessage) -> None:
+    def _apply_status(self, status: StatusMessage) -> None:
         self.last_status = status
         if status.action.is_final and self.report is None:
             self.report = status.report or self._report_without_details(status)

@@ -214,7 +214,7 @@ class Synchroniser(Generic[T]):
         pieces.missing = missing = missing ^ bit
         if not moved and (missing & self._awaited or place != self._order[0]):
             return ()  # the lowest key had to wait before this piece, and still waits for the same source or key
-        return self._release()
+        return self._deliver_ready()
 
     def poll(self, now_ns: int) -> Sequence[Synchronised[T]]:
         """Return the keys that have reached their time limit, and the keys that waited for these.
@@ -230,13 +230,13 @@ class Synchroniser(Generic[T]):
         results = []
         while self._order and self._order[0] <= due:
             self.counters.timed_out += self._has_to_wait(self._order[0])
-            results.append(self._give_up())
-        results += self._release()
+            results.append(self._give_up_lowest())
+        results += self._deliver_ready()
         return results
 
     def flush(self) -> Sequence[Synchronised[T]]:
         """Return all open keys, complete or not; pieces of these keys that come later are late."""
-        return [self._take() for _ in range(len(self._order))]
+        return [self._deliver_lowest() for _ in range(len(self._order))]
 
     def _choose_epoch(self, source: int, key: int, restarted: bool) -> int:
         """Move the source to the epoch that its key belongs to, and return this epoch."""
@@ -265,11 +265,11 @@ class Synchroniser(Generic[T]):
             is_awaited = missing & self._awaited and place >= self._newest_epoch
             if is_awaited or place != self._order[0]:
                 return ()  # for the same reason as in `feed`
-        results = self._release()
+        results = self._deliver_ready()
         if len(self._open) > self._window:
             self.counters.crowded_out += 1
-            results.append(self._give_up())
-            results += self._release()
+            results.append(self._give_up_lowest())
+            results += self._deliver_ready()
         return results
 
     def _refuse(self, reason: Literal["late", "duplicate"], source: int, key: int, payload: T) -> None:
@@ -295,15 +295,15 @@ class Synchroniser(Generic[T]):
             return False
         return place >> _EPOCH_BITS == self._delivered >> _EPOCH_BITS
 
-    def _release(self) -> list[Synchronised[T]]:
+    def _deliver_ready(self) -> list[Synchronised[T]]:
         """Remove and return, from the lowest key on, the keys that need not wait."""
         results = []
         order = self._order
         while order and not self._has_to_wait(order[0]):
-            results.append(self._take())
+            results.append(self._deliver_lowest())
         return results
 
-    def _give_up(self) -> Synchronised[T]:
+    def _give_up_lowest(self) -> Synchronised[T]:
         """Remove and return the lowest key, and count it as missed by the sources that it waited for."""
         place = self._order[0]
         first_ns = self._open[place].first_ns
@@ -313,9 +313,9 @@ class Synchroniser(Generic[T]):
                 self._missed_ns[source] = first_ns
                 if self._n_missed[source] == SILENT_AFTER:
                     self._awaited &= ~(1 << source)
-        return self._take()
+        return self._deliver_lowest()
 
-    def _take(self) -> Synchronised[T]:
+    def _deliver_lowest(self) -> Synchronised[T]:
         """Remove and return the lowest key."""
         place = heappop(self._order)
         pieces = self._open.pop(place)

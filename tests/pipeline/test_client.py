@@ -211,7 +211,9 @@ def test_request_that_nobody_takes_is_told(
     with BrokerConnection(broker_url, WriterQueues(tag)) as queues:
         queues.wait_connected(WAIT_S)
     waiting = threading.Event()
-    monkeypatch.setattr(progress.RunProgress, "_say", lambda self, message: (said.append(message), waiting.set()))
+    monkeypatch.setattr(
+        progress.RunProgress, "_print_or_log", lambda self, message: (said.append(message), waiting.set())
+    )
     said: list[str] = []
 
     def serve() -> None:

@@ -49,7 +49,7 @@ class LongRun:
             writer_timeout_s=60.0,
         )
         self._run = AgentRun(plan, self._roster, self._now, datetime.now(UTC))
-        self._do(self._run.poll(self._now))
+        self._apply_effects(self._run.poll(self._now))
         self.n_sent = 0
         self.is_ended = False
 
@@ -61,16 +61,16 @@ class LongRun:
             part = self._source.read()
             if part is None or part.n_lost:
                 raise AssertionError("images are lost in the ring")
-            self._do(self._run.feed_images(part.entries, part.n_lost, self._now))
-            self._do(self._run.feed_report(self._report(ReportKind.PROGRESS, self.n_sent), self._now))
-            self._do(self._run.poll(self._now))
+            self._apply_effects(self._run.feed_images(part.entries, part.n_lost, self._now))
+            self._apply_effects(self._run.feed_report(self._report(ReportKind.PROGRESS, self.n_sent), self._now))
+            self._apply_effects(self._run.poll(self._now))
 
     def close(self) -> None:
         """Let go of the ring."""
         self._source.close()
         self._writer.close()
 
-    def _do(self, effects: list[Effect]) -> None:
+    def _apply_effects(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
                 case SendImages(images=images):

@@ -79,7 +79,7 @@ class Assembler:
         self._calibrations: list[dict[str, Any]] = images.read_notes().get("calibration", [])
         if self._calibrations:
             self._calibration = (self._calibrations[-1]["index"] + 1) % 2**16
-        self._note_calibration()
+        self._publish_calibration()
         self._watch = CalibrationWatch(converter)
 
     @property
@@ -108,7 +108,7 @@ class Assembler:
         for exposure in self._source.read():
             self._replace_converter()
             if self._is_published_already(exposure):
-                self._remember(exposure)
+                self._save_resume_points(exposure)
                 continue
             if not self._publish(exposure):
                 self._count_lost(1, "overwritten in the FrameBuffer", image_id=exposure.arrived[0].id)
@@ -150,17 +150,17 @@ class Assembler:
         if built.n_overwritten_modules and built.n_overwritten_modules + built.n_missing_modules == self._n_active:
             images.end(slot)
             return False
-        metadata = self._describe(exposure, built, sequence)
+        metadata = self._make_metadata(exposure, built, sequence)
         self._entry[0] = metadata
         images.write_header(slot, self._entry.tobytes(), built.missing_packets.tobytes())
         images.end(slot)
         images.journal.append(self._entry)
         self._doorbell.ring(self._entry)
-        self._remember(exposure)
-        self._count(metadata, built)
+        self._save_resume_points(exposure)
+        self._count_image(metadata, built)
         return True
 
-    def _describe(self, exposure: Exposure, built: BuiltImage, sequence: int) -> ImageMetadata:
+    def _make_metadata(self, exposure: Exposure, built: BuiltImage, sequence: int) -> ImageMetadata:
         arrived = exposure.arrived
         first = arrived[0]
         height, width = self._images.shape
@@ -189,12 +189,12 @@ class Assembler:
             assembled_ns=time.time_ns(),
         )
 
-    def _remember(self, exposure: Exposure) -> None:
+    def _save_resume_points(self, exposure: Exposure) -> None:
         for source, (raw, ring) in enumerate(zip(exposure.raw, self._source.frames, strict=True)):
             if raw is not None and ring is not None:
                 self._images.journal.set_resume_point(source, ring.segment.created_ns, raw.sequence + 1)
 
-    def _count(self, metadata: ImageMetadata, built: BuiltImage) -> None:
+    def _count_image(self, metadata: ImageMetadata, built: BuiltImage) -> None:
         self._metrics.latency.observe(max(0, metadata.assembled_ns - metadata.last_arrival_ns) / 1e9)
         self._metrics.count_image(built.status, metadata.assembled_ns / 1e9)
         if built.status is not ImageStatus.GOOD:
@@ -219,10 +219,10 @@ class Assembler:
             return
         self._converter = replacement
         self._calibration = (self._calibration + 1) % 2**16
-        self._note_calibration()
+        self._publish_calibration()
         self._log.info("calibration_replaced", files=[str(file.path) for file in replacement.calibration])
 
-    def _note_calibration(self) -> None:
+    def _publish_calibration(self) -> None:
         files = [
             {"role": file.role, "path": str(file.path), "sha256": file.sha256} for file in self._converter.calibration
         ]

@@ -104,7 +104,7 @@ class FrameSource:
                 continue
             self.n_lost += part.n_lost
             for fields in part.entries.tolist():
-                yield from self._feed(source, RawMetadata._make(fields))
+                yield from self._synchronise(source, RawMetadata._make(fields))
         if self._synchroniser is not None:
             yield from map(_exposure, self._synchroniser.poll(time.monotonic_ns()))
 
@@ -125,7 +125,7 @@ class FrameSource:
         for follower in self._followers:
             follower.close()
 
-    def _feed(self, source: int, raw: RawMetadata) -> Iterator[Exposure]:
+    def _synchronise(self, source: int, raw: RawMetadata) -> Iterator[Exposure]:
         key, epoch = raw.frame_index, raw.epoch
         last_epoch = self._last_epoch[source]
         is_restart = last_epoch is not None and (epoch != last_epoch or key <= self._last_key[source])

@@ -115,11 +115,11 @@ class H5Writer:
         for _ in range(MESSAGES_A_STEP):
             if message is None:
                 break
-            self._take(message)
+            self._handle_message(message)
             message = self._inbox.pull()
         if message is not None:
-            self._take(message)
-        self._tend()
+            self._handle_message(message)
+        self._do_what_is_due()
 
     def close(self) -> None:
         """Write what was already sent, as far as there is time, and close the files as failed."""
@@ -128,19 +128,19 @@ class H5Writer:
             message = self._inbox.pull(LAST_MESSAGE_S)
             if message is None:
                 break
-            self._take(message)
+            self._handle_message(message)
         if self._run is not None:
-            self._abandon("the writer was stopped")
+            self._abandon_run("the writer was stopped")
         self._compressor.close()
         self._reporter.close()
         self._inbox.close()
         self._ring.close()
 
-    def _take(self, message: bytes) -> None:
+    def _handle_message(self, message: bytes) -> None:
         try:
             content = decode(message, STORE_IMAGE)
         except ValueError as error:
-            self._ignore("message_not_understood", error=str(error))
+            self._count_ignored("message_not_understood", error=str(error))
             return
         match content:
             case StartRun():
@@ -152,34 +152,34 @@ class H5Writer:
             case WriteMaster():
                 self._write_master(content)
             case _:
-                self._take_image(content)
+                self._handle_image(content)
 
-    def _ignore(self, condition: str, **values: object) -> None:
+    def _count_ignored(self, condition: str, **values: object) -> None:
         self._metrics.ignored.inc()
         self._conditions.warning(condition, **values)
 
     # -- images
 
-    def _take_image(self, store_image: NDArray[Any]) -> None:
+    def _handle_image(self, store_image: NDArray[Any]) -> None:
         run = self._run
         run_id = int(store_image["run_id"][0])
         if run is None or run.run_id != run_id or run.is_drained:
-            self._ignore("image_of_unknown_run", run_id=run_id)
+            self._count_ignored("image_of_unknown_run", run_id=run_id)
             return
         if run.is_ending:
             run.deadline = self._clock() + MISSING_IMAGES_TIMEOUT_S
         run.last_sequence = int(store_image["metadata"]["sequence"][0])
-        run_image = None if run.failure else self._find(store_image)
+        run_image = None if run.failure else self._find_in_ring(store_image)
         if run_image is None:
-            self._lose(run, int(store_image["metadata"]["id"][0]))
+            self._record_lost(run, int(store_image["metadata"]["id"][0]))
         elif run.is_compressed:
             if self._compressor.is_full:
                 self._write_oldest()
             self._compressor.submit(run_image)
         else:
-            self._write(run, run_image, run_image.image.pixels)
+            self._write_image(run, run_image, run_image.image.pixels)
 
-    def _find(self, store_image: NDArray[Any]) -> RunImage | None:
+    def _find_in_ring(self, store_image: NDArray[Any]) -> RunImage | None:
         run_image = self._ring.find(store_image)
         if run_image is None and not self._ring.is_current:
             self._write_all_in_flight()
@@ -194,15 +194,15 @@ class H5Writer:
         if run is None:
             return
         if chunk is None or run.failure:
-            self._lose(run, run_image.image.id)
+            self._record_lost(run, run_image.image.id)
         else:
-            self._write(run, run_image, chunk)
+            self._write_image(run, run_image, chunk)
 
     def _write_all_in_flight(self) -> None:
         while self._compressor.n_in_flight:
             self._write_oldest()
 
-    def _write(self, run: WriterRun, run_image: RunImage, chunk: NDArray[Any]) -> None:
+    def _write_image(self, run: WriterRun, run_image: RunImage, chunk: NDArray[Any]) -> None:
         start = time.perf_counter()
         try:
             is_plain = chunk is run_image.image.pixels
@@ -212,17 +212,17 @@ class H5Writer:
             run.files.append(run_image, chunk, past_page_cache=is_past_cache)
             if is_plain and not run_image.image.is_intact():
                 run.files.drop_last(run_image)
-                self._lose(run, run_image.image.id)
+                self._record_lost(run, run_image.image.id)
                 return
         except (OSError, StdDaqError) as error:
-            self._fail(run, _explain(error))
-            self._lose(run, run_image.image.id)
+            self._fail_run(run, _explain(error))
+            self._record_lost(run, run_image.image.id)
             return
         seconds = time.perf_counter() - start
         self._way_to_disk.note(seconds, is_past_page_cache=is_past_cache)
         self._metrics.write_seconds.observe(seconds)
 
-    def _lose(self, run: WriterRun, image_id: int) -> None:
+    def _record_lost(self, run: WriterRun, image_id: int) -> None:
         run.lost_ids.append(image_id)
         self._metrics.lost.inc()
         if not run.failure:
@@ -233,9 +233,9 @@ class H5Writer:
     def _start_run(self, start: StartRun) -> None:
         if self._run is not None:
             if self._run.run_id == start.run_id:
-                self._ignore("run_started_twice", run_id=start.run_id)
+                self._count_ignored("run_started_twice", run_id=start.run_id)
                 return
-            self._abandon("the writer agent began another run")
+            self._abandon_run("the writer agent began another run")
         if not self._ring.is_current:
             self._ring.attach()
 
@@ -250,7 +250,7 @@ class H5Writer:
     def _end_run(self, end: EndRun) -> None:
         run = self._run
         if run is None or run.run_id != end.run_id:
-            self._ignore("end_of_unknown_run", run_id=end.run_id)
+            self._count_ignored("end_of_unknown_run", run_id=end.run_id)
             return
         self._write_all_in_flight()
         if end.n_sent is None:
@@ -262,9 +262,9 @@ class H5Writer:
     def _finish_run(self, finish: FinishRun) -> None:
         run = self._run
         if run is None or run.run_id != finish.run_id:
-            self._ignore("finish_of_unknown_run", run_id=finish.run_id)
+            self._count_ignored("finish_of_unknown_run", run_id=finish.run_id)
             return
-        self._finish(run, finish.report)
+        self._finish_files(run, finish.report)
 
     def _write_master(self, master: WriteMaster) -> None:
         path = Path(master.output_file)
@@ -278,24 +278,24 @@ class H5Writer:
         self._log.info("master_written", run_id=master.run_id, file=str(path))
         self._reporter.send(ReportKind.MASTER_WRITTEN, run_id=master.run_id, files=[str(path)])
 
-    def _tend(self) -> None:
-        """Do what is due: flush, report, end."""
+    def _do_what_is_due(self) -> None:
+        """Flush, report progress and drain the run, each when its time has come."""
         run = self._run
         if run is None:
             return
-        self._count(run)
+        self._update_metrics(run)
         now = self._clock()
         if now >= self._next_flush:
             self._next_flush = now + self._flush_interval_s
-            self._flush(run)
+            self._flush_files(run)
         if now >= self._next_progress:
             self._next_progress = now + PROGRESS_PERIOD_S
-            self._report(ReportKind.PROGRESS, run)
+            self._send_report(ReportKind.PROGRESS, run)
         if run.is_ending and not run.is_drained and (run.has_all or now >= run.deadline):
             self._write_all_in_flight()
-            self._drain(run)
+            self._drain_run(run)
 
-    def _count(self, run: WriterRun) -> None:
+    def _update_metrics(self, run: WriterRun) -> None:
         """Bring the metrics up to date, once for all images of a step."""
         n_images, n_direct, n_bytes = run.uncounted()
         self._metrics.written.inc(n_images)
@@ -303,68 +303,72 @@ class H5Writer:
         self._metrics.written_bytes.inc(n_bytes)
         self._metrics.lag.set(0 if run.last_sequence is None else self._ring.lag(run.last_sequence))
 
-    def _drain(self, run: WriterRun) -> None:
+    def _drain_run(self, run: WriterRun) -> None:
         run.is_drained = True
         if run.failure:
             run.files.salvage()  # before the verdict is decided: it lists what is in no file
-        self._flush(run)
+        self._flush_files(run)
         n_missing = 0 if run.n_sent is None else run.n_sent - run.n_handled
         message = f"{n_missing} images were sent and never arrived" if n_missing > 0 else ""
-        self._report(ReportKind.DRAINED, run, message=message)
+        self._send_report(ReportKind.DRAINED, run, message=message)
         if not run.failure:
             self._metrics.set_state(WriterState.DRAINED)
         self._log.info("run_drained", run_id=run.run_id, n_written=run.files.n_written, n_lost=len(run.lost_ids))
 
-    def _flush(self, run: WriterRun) -> None:
+    def _flush_files(self, run: WriterRun) -> None:
         if run.failure:
             return
         try:
             run.files.flush()
         except OSError as error:
-            self._fail(run, _explain(error))
+            self._fail_run(run, _explain(error))
 
-    def _finish(self, run: WriterRun, report: RunReport) -> None:
+    def _finish_files(self, run: WriterRun, report: RunReport) -> None:
         """End the run with this report; its files are closed afterwards, come what may."""
         self._write_all_in_flight()
-        self._count(run)
+        self._update_metrics(run)
         try:
             run.files.finish(report, self._reporter.touch)
         except (OSError, StdDaqError) as error:
-            self._fail(run, _explain(error))
+            self._fail_run(run, _explain(error))
             for image_id in run.files.unflushed_ids:
-                self._lose(run, image_id)
-        self._report(ReportKind.FINISHED, run, message=run.failure, n_written=run.files.n_flushed)
+                self._record_lost(run, image_id)
+        self._send_report(ReportKind.FINISHED, run, message=run.failure, n_written=run.files.n_flushed)
         self._log.info("run_finished", run_id=run.run_id, verdict=report.verdict, n_written=run.files.n_flushed)
         self._run = None
         self._reporter.run_id = None
         self._metrics.lag.set(0)
         self._metrics.set_state(WriterState.IDLE)
 
-    def _abandon(self, reason: str) -> None:
+    def _abandon_run(self, reason: str) -> None:
         """Close the files of a run that nobody else will end."""
         run = self._run
         if run is not None:
             self._write_all_in_flight()
-            self._fail(run, reason)
-            self._finish(run, run.report_failed(reason))
+            self._fail_run(run, reason)
+            self._finish_files(run, run.report_failed(reason))
 
-    def _fail(self, run: WriterRun, reason: str) -> None:
+    def _fail_run(self, run: WriterRun, reason: str) -> None:
         if run.failure:
             return
         run.failure = reason
         self._metrics.set_state(WriterState.FAILED)
         self._log.error("run_failed", run_id=run.run_id, error=reason)
-        self._report(ReportKind.FAILED, run, message=reason)
+        self._send_report(ReportKind.FAILED, run, message=reason)
 
-    def _report(self, kind: ReportKind, run: WriterRun, *, message: str = "", n_written: int | None = None) -> None:
+    def _send_report(
+        self, kind: ReportKind, run: WriterRun, *, message: str = "", n_written: int | None = None
+    ) -> None:
         """Send a report of a run; before one that ends something, all lost images are told."""
         if kind is not ReportKind.PROGRESS:
             while len(run.unreported_ids()) == MAX_LOST_IDS_A_REPORT:
-                if not self._send(ReportKind.PROGRESS, run):
+                if not self._send_one_report(ReportKind.PROGRESS, run):
                     break
-        self._send(kind, run, message=message, n_written=n_written)
+        self._send_one_report(kind, run, message=message, n_written=n_written)
 
-    def _send(self, kind: ReportKind, run: WriterRun, *, message: str = "", n_written: int | None = None) -> bool:
+    def _send_one_report(
+        self, kind: ReportKind, run: WriterRun, *, message: str = "", n_written: int | None = None
+    ) -> bool:
         ids = run.unreported_ids()
         files = run.files
         # Reports of progress pile up while the agent is away, and a run may have a thousand files.

@@ -90,7 +90,7 @@ class LiveStream:
         """Send what has come; wait at most 0.1 s for it."""
         self._images.wait(_WAIT_S)
         for output in self.outputs:
-            output.look_for_viewers()
+            output.update_viewers()
             self._metrics.viewers.labels(output.address).set(output.n_viewers)
         n_left_out = self._images.lost.n + self._images.n_skipped
         self._catch_up()
@@ -98,7 +98,7 @@ class LiveStream:
             image = self._images.next(timeout_s=0.0)
             if image is None:
                 break
-            self._deliver(image)
+            self._send_image(image)
         self._metrics.skipped.inc(self._images.lost.n + self._images.n_skipped - n_left_out)
         self._metrics.lag.set(self._images.lag)
 
@@ -114,7 +114,7 @@ class LiveStream:
         if ring is not None and self._images.lag > ring.n_slots // 2:
             self._images.skip(ring.n_slots // 4)
 
-    def _deliver(self, image: Image) -> None:
+    def _send_image(self, image: Image) -> None:
         now_s = self._clock()
         taking = [output for output in self.outputs if output.selects(image.sequence, now_s)]
         looked_at = [output for output in taking if output.n_viewers > 0]

@@ -79,7 +79,7 @@ class Output:
         """Where it is bound, with the port where any was to be taken."""
         return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
-    def look_for_viewers(self) -> None:
+    def update_viewers(self) -> None:
         """Take note of who has come and gone.
 
         What one viewer says shall end nothing for the others. So only the end of a connection makes them fewer.
@@ -91,7 +91,7 @@ class Output:
         # Afterwards: a connection is told before its subscription.
         with suppress(zmq.Again):
             while True:
-                self._note_connection(parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT)))
+                self._update_connections(parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT)))
         self.n_viewers = min(self.n_viewers + n_told, len(self._connections))
 
     def selects(self, sequence: int, now_s: float) -> bool:
@@ -104,7 +104,7 @@ class Output:
             self._socket.send(header, zmq.DONTWAIT | zmq.SNDMORE)
             self._socket.send(pixels, zmq.DONTWAIT, copy=False)
 
-    def _note_connection(self, told: Mapping[str, Any]) -> None:
+    def _update_connections(self, told: Mapping[str, Any]) -> None:
         if told["event"] == zmq.EVENT_ACCEPTED:
             self._connections.add(told["value"])
         else:

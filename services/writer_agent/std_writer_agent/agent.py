@@ -108,24 +108,24 @@ class WriterAgent:
         self._wait()
         # In this order: what is published goes to the run before a kill ends it, and a writer that has reported is
         # not silent, however long this process was stopped.
-        self._take_images()
-        self._take_reports()
-        if self._desk.take() and self._run is not None:
-            self._do(self._run.kill(self._clock()))
-        self._begin_next()
-        self._go_on()
+        self._feed_images()
+        self._handle_reports()
+        if self._desk.handle_messages() and self._run is not None:
+            self._apply_effects(self._run.kill(self._clock()))
+        self._begin_next_run()
+        self._poll_run_and_queues()
 
     def close(self) -> None:
         """End the run as failed, within 5 s; requests that have not begun wait for the next start."""
         if self._run is not None and self._desk.has_started:
-            self._do(self._run.fail("the writer agent was stopped", self._clock()))
+            self._apply_effects(self._run.fail("the writer agent was stopped", self._clock()))
             deadline = self._clock() + DRAIN_DEADLINE_S
             while self._run is not None and self._clock() < deadline:
                 self._wait()
-                self._take_reports()
-                self._go_on()
+                self._handle_reports()
+                self._poll_run_and_queues()
             if self._run is not None:
-                self._do(self._run.give_up("the writers did not finish before that", self._clock()))
+                self._apply_effects(self._run.give_up("the writers did not finish before that", self._clock()))
         self._statuses.step()
         self._close_connections()
         self._statuses.step()
@@ -145,7 +145,7 @@ class WriterAgent:
         while not self._images.lag and self._clock() < deadline:
             time.sleep(BATCH_S)
 
-    def _take_images(self) -> None:
+    def _feed_images(self) -> None:
         if self._run is None or not self._run.has_writers:
             self._images.look()
             return
@@ -156,9 +156,9 @@ class WriterAgent:
                 break
             effects = run.feed_images(part.entries, part.n_lost, self._clock(), self._images.frame_index_step)
             self._images.put_back(run.counter.n_left_over)
-            self._do(effects)
+            self._apply_effects(effects)
 
-    def _take_reports(self) -> None:
+    def _handle_reports(self) -> None:
         for _ in range(REPORTS_A_STEP):
             message = self._reports.pull()
             if message is None:
@@ -171,9 +171,9 @@ class WriterAgent:
             now = self._clock()
             self._roster.feed(report, now)
             if self._run is not None:
-                self._do(self._run.feed_report(report, now))
+                self._apply_effects(self._run.feed_report(report, now))
 
-    def _begin_next(self) -> None:
+    def _begin_next_run(self) -> None:
         if self._run is not None:
             return
         accepted = self._desk.begin_next()
@@ -202,10 +202,10 @@ class WriterAgent:
             found = entry.report or nothing
         return AgentRun(plan, self._roster, self._clock(), datetime.now(UTC), found=found)
 
-    def _go_on(self) -> None:
-        """Let time go by for the run, the writers' queues and the statuses."""
+    def _poll_run_and_queues(self) -> None:
+        """Step whatever depends on the time: the run, the queues to the writers, the statuses; show the metrics."""
         if self._run is not None:
-            self._do(self._run.poll(self._clock()))
+            self._apply_effects(self._run.poll(self._clock()))
         for outbox in self._outboxes:
             outbox.flush()
         self._statuses.step()
@@ -215,7 +215,7 @@ class WriterAgent:
         self._metrics.lag.set(self._images.lag if self._run is not None and self._run.is_taking_images else 0)
         self._metrics.is_connected.set(self._why_away() is None)
 
-    def _do(self, effects: Sequence[Effect]) -> None:
+    def _apply_effects(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
                 case SendImages(writer=writer, images=images):
@@ -228,14 +228,14 @@ class WriterAgent:
                 case Announce(action=action):
                     if action is Action.START:
                         self._desk.start()
-                    self._desk.announce(self._with_note(effect))
+                    self._desk.announce(self._with_reason(effect))
                 case KeepReport(report=report):
                     self._desk.keep_report(report)
                 case End(report=report):
                     self._run = None
                     self._desk.end(report)
 
-    def _with_note(self, what: Announce) -> Announce:
+    def _with_reason(self, what: Announce) -> Announce:
         if what.action is Action.PROGRESS and not self._images.has_ring:
             return Announce(what.action, f"{what.message}; there is no ImageBuffer yet, is the assembler running?")
         return what

@@ -98,7 +98,7 @@ class ImageCounter:
             if self._is_before_start(image):
                 self._last, self._n_skipped = image, 0
                 continue
-            self._miss(image)
+            self._count_missed(image)
             self._last, self._n_skipped = image, 0
             if self.is_full:
                 self.n_left_over = len(entries) - index
@@ -111,7 +111,7 @@ class ImageCounter:
         start = self._start_image_id
         return not self.has_begun and start is not None and image.image_id < start
 
-    def _miss(self, image: _Seen) -> None:
+    def _count_missed(self, image: _Seen) -> None:
         """Count what is missing between the last image and this one."""
         last, gap, has_ids = self._last, self._n_skipped, False
         if last is not None and last.epoch == image.epoch:

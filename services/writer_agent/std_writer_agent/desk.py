@@ -153,12 +153,12 @@ class RequestDesk:
             try:
                 request = parse_write_request(entry.body)
             except RequestRefusedError as error:  # an older version of the platform has accepted it
-                self._end(entry, _make_report(entry.request_id, Verdict.FAILED, str(error), None))
+                self._end_request(entry, _make_report(entry.request_id, Verdict.FAILED, str(error), None))
             else:
-                self._take_up(AcceptedRequest(entry, request, self._images.position()))
+                self._enqueue_unless_killed(AcceptedRequest(entry, request, self._images.position()))
 
-    def take(self) -> bool:
-        """Take what the broker has; returns whether the active request is to be killed."""
+    def handle_messages(self) -> bool:
+        """Handle the requests and kills that the broker has; returns whether the active request is to be killed."""
         is_killed = False
         for _ in range(REQUESTS_A_STEP):
             received = self._consumer.poll()
@@ -166,9 +166,9 @@ class RequestDesk:
                 case None:
                     break
                 case ReceivedRequest():
-                    self._take_request(received)
+                    self._handle_request(received)
                 case ReceivedKill():
-                    is_killed = self._take_kill(received) or is_killed
+                    is_killed = self._handle_kill(received) or is_killed
         return is_killed
 
     def begin_next(self) -> AcceptedRequest | None:
@@ -193,7 +193,7 @@ class RequestDesk:
     def end(self, report: RunReport) -> None:
         """Note that the active request has ended."""
         if self.active is not None:
-            self._end(self.active.entry, report)
+            self._end_request(self.active.entry, report)
             self.active = None
 
     def fail(self, reason: str) -> None:
@@ -205,35 +205,35 @@ class RequestDesk:
         """Let go of the journal."""
         self._journal.close()
 
-    def _take_request(self, received: ReceivedRequest) -> None:
+    def _handle_request(self, received: ReceivedRequest) -> None:
         request_id, body = received.request_id, received.delivery.body
         try:
             check_request_id(request_id)
         except RequestRefusedError as error:
-            self._refuse_unknown(received, str(error))
+            self._refuse_without_id(received, str(error))
             return
         known = self._journal.find(request_id)
         if known is not None:
             self._consumer.accept(received)
-            self._repeat(known, is_redelivered=received.delivery.is_redelivered)
+            self._answer_repetition(known, is_redelivered=received.delivery.is_redelivered)
             return
         try:
             if received.request is None:
                 raise RequestRefusedError(received.problem)
             accepted = self._accept(request_id, body, received.request)
         except RequestRefusedError as error:
-            self._refuse(received, str(error))
+            self._refuse_request(received, str(error))
             return
         self._consumer.accept(received)
         waits = f"; {self.n_queued} before it" if self.n_queued or self.active else ""
         self._statuses.announce(request_id, body, Announce(Action.ACCEPTED, f"to {accepted.entry.output_file}{waits}"))
         self._log.info("request_accepted", request_id=request_id, file=accepted.entry.output_file)
-        self._take_up(accepted)
+        self._enqueue_unless_killed(accepted)
 
-    def _take_up(self, accepted: AcceptedRequest) -> None:
+    def _enqueue_unless_killed(self, accepted: AcceptedRequest) -> None:
         """Queue a request, unless it was killed: kills come by another queue than requests, and may be faster."""
         if self._journal.is_killed(accepted.entry.request_id) and not accepted.has_begun:
-            self._end(accepted.entry, _report_killed(accepted))
+            self._end_request(accepted.entry, _report_killed(accepted))
         else:
             self._queue.append(accepted)
 
@@ -252,7 +252,7 @@ class RequestDesk:
         running = "none runs" if self.active is None else f"request {self.active.entry.request_id} runs"
         return f"{running}, {self.n_queued} of at most {self._max_queued} wait"
 
-    def _refuse(self, received: ReceivedRequest, reason: str) -> None:
+    def _refuse_request(self, received: ReceivedRequest, reason: str) -> None:
         body = received.delivery.body if len(received.delivery.body) <= MAX_REQUEST_BYTES else b""
         report = _make_report(received.request_id, Verdict.REFUSED, reason, received.request)
         self._journal.add_refused(received.request_id, body, report)
@@ -264,7 +264,7 @@ class RequestDesk:
         self._log.warning("request_refused", request_id=received.request_id, reason=reason)
         self._on_end(report)
 
-    def _refuse_unknown(self, received: ReceivedRequest, reason: str) -> None:
+    def _refuse_without_id(self, received: ReceivedRequest, reason: str) -> None:
         """Refuse a request without a usable id: it cannot be remembered, but told."""
         self._consumer.refuse(received)
         report = _make_report(received.request_id, Verdict.REFUSED, reason, received.request)
@@ -272,14 +272,14 @@ class RequestDesk:
         self._log.warning("request_refused", request_id=received.request_id, reason=reason)
         self._on_end(report)
 
-    def _repeat(self, known: JournalledRequest, *, is_redelivered: bool) -> None:
+    def _answer_repetition(self, known: JournalledRequest, *, is_redelivered: bool) -> None:
         """Answer a request that has come before: its end once more, if it has ended and somebody asks again."""
         self._log.info("request_came_again", request_id=known.request_id, state=known.state)
         # What the broker delivers again, because it has not heard that it was taken, nobody has asked again.
         if known.report is not None and known.state is RequestState.ENDED and not is_redelivered:
             self._statuses.announce_end(known.report, known.body)
 
-    def _take_kill(self, received: ReceivedKill) -> bool:
+    def _handle_kill(self, received: ReceivedKill) -> bool:
         request_id = received.request_id
         self._journal.add_kill(request_id)
         self._consumer.accept(received)
@@ -288,11 +288,11 @@ class RequestDesk:
         for accepted in self._queue:
             if accepted.entry.request_id == request_id and not accepted.has_begun:
                 self._queue.remove(accepted)
-                self._end(accepted.entry, _report_killed(accepted))
+                self._end_request(accepted.entry, _report_killed(accepted))
                 return False
         return False
 
-    def _end(self, entry: JournalledRequest, report: RunReport) -> None:
+    def _end_request(self, entry: JournalledRequest, report: RunReport) -> None:
         self._journal.end(entry.request_id, report)
         self._statuses.announce_end(report, entry.body)
         self._log.info(

@@ -80,7 +80,7 @@ class WriterPart:
     def _is_broken(self) -> bool:
         return self.has_failed or self.state is PartState.LOST
 
-    def give(self, ids: Iterable[int], now: float) -> None:
+    def assign(self, ids: Iterable[int], now: float) -> None:
         """Note that images are sent to it."""
         before = len(self._unflushed)
         if not self.n_sent:

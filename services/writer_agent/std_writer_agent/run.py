@@ -112,36 +112,36 @@ class AgentRun:
             if self.counter.has_begun:
                 self._last_image = now
                 if self.state is RunState.WAITING:
-                    self._enter(RunState.RUNNING, now)
+                    self._enter_state(RunState.RUNNING, now)
                     self._effects.append(Announce(Action.START, "the first image came"))
             self._distribute(taken, now)
             if self.counter.is_full:
                 self._end_images(now)
-        return self._advance(now)
+        return self._advance_state(now)
 
     def feed_report(self, report: WriterReport, now: float) -> list[Effect]:
         """Take what a writer has reported."""
         part = self.parts.get(report.writer)
         if part is not None and part.state is not PartState.LOST:
             if report.instance != part.instance:
-                self._meet_successor(part, report.instance, now)
+                self._handle_successor(part, report.instance, now)
             else:
                 part.seen_at = now
                 if report.run_id == self.plan.run_id:
-                    self._feed_part(part, report, now)
-        return self._advance(now)
+                    self._apply_report(part, report, now)
+        return self._advance_state(now)
 
     def kill(self, now: float) -> list[Effect]:
         """End the run because the user says so: what came is written."""
         if self.is_taking_images:
             self._ending.is_killed = True
             self._end_images(now)
-        return self._advance(now)
+        return self._advance_state(now)
 
     def fail(self, reason: str, now: float) -> list[Effect]:
         """End the run as failed: what came is written."""
-        self._fail(reason, now)
-        return self._advance(now)
+        self._fail_run(reason, now)
+        return self._advance_state(now)
 
     def give_up(self, reason: str, now: float) -> list[Effect]:
         """End the run as failed now, with what is known."""
@@ -149,49 +149,49 @@ class AgentRun:
         for part in self.parts.values():
             if part.state in {PartState.OPEN, PartState.DRAINED}:
                 part.state = PartState.LOST
-        self._end(now)
-        return self._take_effects()
+        self._end_run(now)
+        return self._pop_effects()
 
     def poll(self, now: float) -> list[Effect]:
-        """See what time brings."""
+        """Do what the time asks for: time limits, silent writers, progress."""
         match self.state:
             case RunState.STARTING:
-                self._start(now)
+                self._start_parts(now)
             case RunState.RECOVERING:
-                self._recover(now)
+                self._recover_parts(now)
             case RunState.WAITING if now - self._entered >= self.plan.first_image_timeout_s:
-                self._fail(f"no image came within {self.plan.first_image_timeout_s:g} s", now)
+                self._fail_run(f"no image came within {self.plan.first_image_timeout_s:g} s", now)
             case RunState.RUNNING if now - self._last_image >= self.plan.image_timeout_s:
                 rest = (
                     "" if self.counter.n_left is None else f"; {self.counter.n_left} of {self._n_images} did not come"
                 )
                 self._ending.shortfall = f"no image for {self.plan.image_timeout_s:g} s{rest}"
                 self._end_images(now)
-        self._look_after_writers(now)
+        self._check_writers(now)
         if now >= self._next_progress and self.state in {RunState.RUNNING, RunState.DRAINING}:
             self._next_progress = now + PROGRESS_PERIOD_S
             self._announce_progress(now)
-            self._keep_missed()
-        return self._advance(now)
+            self._save_missed()
+        return self._advance_state(now)
 
     @property
     def _n_images(self) -> int | None:
         return self.plan.request.n_images
 
-    def _start(self, now: float) -> None:
+    def _start_parts(self, now: float) -> None:
         instances = {writer: self._roster.instance(writer, now) for writer in range(self.plan.n_writers)}
         missing = [writer for writer, instance in instances.items() if instance is None]
         if not missing:
             for writer, instance in instances.items():
                 self._open_part(writer, instance or "", now)
-            self._enter(RunState.WAITING, now)
+            self._enter_state(RunState.WAITING, now)
             start = self.plan.request.start_image_id
             wanted = "the first image" if start is None else f"image {start}"
             self._effects.append(Announce(Action.PROGRESS, f"waiting for {wanted}"))
         elif now - self._entered >= START_TIMEOUT_S:
-            self._fail("; ".join(f"h5_writer {writer} is not there" for writer in missing), now)
+            self._fail_run("; ".join(f"h5_writer {writer} is not there" for writer in missing), now)
 
-    def _recover(self, now: float) -> None:
+    def _recover_parts(self, now: float) -> None:
         """Find out, writer by writer, who still has the run open."""
         is_late = now - self._entered >= START_TIMEOUT_S
         for writer in range(self.plan.n_writers):
@@ -204,9 +204,9 @@ class AgentRun:
             elif self._found is not None and self._found.ended_at is not None:
                 part.state = PartState.FINISHED  # it had been told the verdict
             else:
-                self._lose(part, "does not know the run any more" if instance else "is not there", now)
+                self._lose_part(part, "does not know the run any more" if instance else "is not there", now)
         if len(self.parts) == self.plan.n_writers:
-            self._enter(RunState.DRAINING, now)
+            self._enter_state(RunState.DRAINING, now)
 
     def _open_part(self, writer: int, instance: str, now: float) -> None:
         self.parts[writer] = WriterPart(writer, instance, now)
@@ -230,30 +230,30 @@ class AgentRun:
         images["i_image"] = numbers
         files = numbers // (self.plan.images_per_file or _ALL_IN_ONE)
         if files[0] == files[-1]:
-            self._give(int(files[0]) % self.plan.n_writers, images, now)
+            self._assign_images(int(files[0]) % self.plan.n_writers, images, now)
             return
         writers = files % self.plan.n_writers
         for writer in np.unique(writers).tolist():
-            self._give(writer, images[writers == writer], now)
+            self._assign_images(writer, images[writers == writer], now)
 
-    def _give(self, writer: int, images: NDArray[Any], now: float) -> None:
-        self.parts[writer].give(images["metadata"]["id"].tolist(), now)
+    def _assign_images(self, writer: int, images: NDArray[Any], now: float) -> None:
+        self.parts[writer].assign(images["metadata"]["id"].tolist(), now)
         self._effects.append(SendImages(writer, images))
 
-    def _feed_part(self, part: WriterPart, report: WriterReport, now: float) -> None:
+    def _apply_report(self, part: WriterPart, report: WriterReport, now: float) -> None:
         if report.kind is ReportKind.MASTER_WRITTEN:
             if self.state is RunState.WRITING_MASTER:
                 self._ending.has_master = True
-                self._end(now)
+                self._end_run(now)
             return
         had_failed = part.has_failed
         part.feed(report, now)
         if self._found is not None:
             part.n_sent = max(part.n_sent, part.n_written + len(part.lost_ids))
         if report.kind is ReportKind.FAILED and not had_failed:
-            self._fail(f"{part.name}: {report.message or 'it cannot go on'}", now)
+            self._fail_run(f"{part.name}: {report.message or 'it cannot go on'}", now)
 
-    def _meet_successor(self, part: WriterPart, instance: str, now: float) -> None:
+    def _handle_successor(self, part: WriterPart, instance: str, now: float) -> None:
         """Another process reports as the writer of a part: it may begin the part, but not go on with it."""
         if part.n_sent == 0 and self._found is None:
             self._effects.append(DropUnsent(part.writer))
@@ -262,17 +262,17 @@ class AgentRun:
             else:
                 part.instance, part.state = instance, PartState.FINISHED
         elif part in self._awaited_parts():
-            self._lose(part, "was restarted during the run", now)
+            self._lose_part(part, "was restarted during the run", now)
 
-    def _look_after_writers(self, now: float) -> None:
+    def _check_writers(self, now: float) -> None:
         limit = self.plan.writer_timeout_s
         for part in self._awaited_parts():
             # Who has no images may have been silent before the end.
             seen_at = part.seen_at if self.is_taking_images else max(part.seen_at, self._entered)
             if now - seen_at >= limit:
-                self._lose(part, f"was silent for {limit:g} s", now)
+                self._lose_part(part, f"was silent for {limit:g} s", now)
             elif now - max(part.moved_at, self._entered) >= self._patience_s(part):
-                self._lose(part, f"did not get on for {self._patience_s(part):g} s", now)
+                self._lose_part(part, f"did not get on for {self._patience_s(part):g} s", now)
 
     def _patience_s(self, part: WriterPart) -> float:
         """How long a writer that lives may do nothing that can be seen."""
@@ -296,20 +296,20 @@ class AgentRun:
                 return [self.parts[0]]
         return []
 
-    def _lose(self, part: WriterPart, what: str, now: float) -> None:
+    def _lose_part(self, part: WriterPart, what: str, now: float) -> None:
         self._effects.append(DropUnsent(part.writer))
         if self.state is RunState.WRITING_MASTER:
             what += " and has not written the master file"
         else:
             part.state = PartState.LOST
-        self._fail(f"{part.name} {what}", now)
+        self._fail_run(f"{part.name} {what}", now)
 
-    def _fail(self, reason: str, now: float) -> None:
+    def _fail_run(self, reason: str, now: float) -> None:
         self._ending.failures.append(reason)
         if self.is_taking_images:
             self._end_images(now)
         elif self.state is RunState.WRITING_MASTER:
-            self._end(now)
+            self._end_run(now)
 
     def _end_images(self, now: float) -> None:
         """No further image joins the run."""
@@ -317,17 +317,17 @@ class AgentRun:
             if part.state is PartState.OPEN:
                 message = EndRun(run_id=self.plan.run_id, n_sent=part.n_sent)
                 self._effects.append(SendMessage(part.writer, message))
-        self._enter(RunState.DRAINING, now)
+        self._enter_state(RunState.DRAINING, now)
 
-    def _advance(self, now: float) -> list[Effect]:
-        """Go on to the next state when all writers are there."""
+    def _advance_state(self, now: float) -> list[Effect]:
+        """Enter the next state once all writers have done their part of this one; return what is to be done."""
         states = {part.state for part in self.parts.values()}
         if self.state is RunState.DRAINING and PartState.OPEN not in states:
-            self._enter(RunState.FINISHING, now)
+            self._enter_state(RunState.FINISHING, now)
             self._finish_parts(now)
         if self.state is RunState.FINISHING and PartState.DRAINED not in states:
             if states == {PartState.FINISHED} and self.plan.images_per_file and data_files([*self.parts.values()]):
-                self._enter(RunState.WRITING_MASTER, now)
+                self._enter_state(RunState.WRITING_MASTER, now)
                 report = self.report(now)
                 files = list(report.files)
                 master = report.model_copy(update={"files": (self.plan.output_file, *files)})
@@ -336,8 +336,8 @@ class AgentRun:
                 )
                 self._effects.append(SendMessage(0, message))
             else:
-                self._end(now)
-        return self._take_effects()
+                self._end_run(now)
+        return self._pop_effects()
 
     def _finish_parts(self, now: float) -> None:
         report = self.report(now)
@@ -358,7 +358,7 @@ class AgentRun:
         message = f"{report.n_written}{wanted} images written{lost}"
         self._effects.append(Announce(Action.PROGRESS, message, details))
 
-    def _keep_missed(self) -> None:
+    def _save_missed(self) -> None:
         """Have the images that never came remembered: the writers, who know the others, cannot tell of them."""
         if self.counter.n_missed == self._n_missed_kept or self._found is not None:
             return
@@ -372,16 +372,16 @@ class AgentRun:
         )
         self._effects.append(KeepReport(report))
 
-    def _end(self, now: float) -> None:
+    def _end_run(self, now: float) -> None:
         if self.plan.images_per_file and not self._ending.has_master and self.report(now).files:
             self._ending.failures.append("there is no master file")
-        self._enter(RunState.ENDED, now)
+        self._enter_state(RunState.ENDED, now)
         self._effects.append(End(self.report(now)))
 
-    def _enter(self, state: RunState, now: float) -> None:
+    def _enter_state(self, state: RunState, now: float) -> None:
         self.state = state
         self._entered = now
 
-    def _take_effects(self) -> list[Effect]:
+    def _pop_effects(self) -> list[Effect]:
         effects, self._effects = self._effects, []
         return effects

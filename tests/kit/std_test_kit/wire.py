@@ -86,7 +86,7 @@ class Wire:
                 return
             for fd in ready:
                 for frame in _frames_of(by_fd[fd]):
-                    self._take(by_fd[fd], frame)
+                    self._forward_or_drop(by_fd[fd], frame)
             self._deliver()
 
     def _wait_ms(self) -> float | None:
@@ -94,7 +94,7 @@ class Wire:
             return None
         return max(0.0, (self._on_way[0][0] - time.monotonic()) * 1e3)
 
-    def _take(self, source: socket.socket, frame: bytes) -> None:
+    def _forward_or_drop(self, source: socket.socket, frame: bytes) -> None:
         """Let a frame vanish, or say when it arrives."""
         now = time.monotonic()
         starts = max(now, self._free_at[source])

@@ -488,7 +488,7 @@ def test_more_lost_images_than_fit_into_a_report_are_all_told(
 def test_garbage_is_counted_and_harmless(bench: Any, tmp_path: Path) -> None:
     bench.make_ring()
     for message in (b"", b"I", b"I" + bytes(143), b"J{}", b"J{", b"X" * 1000):
-        bench.writer._take(message)
+        bench.writer._handle_message(message)
     assert bench.value("daq_writer_messages_ignored_total") == 6
     write_run(bench, tmp_path / "a.h5", range(3))
 

@@ -87,12 +87,12 @@ class Stage:
         except RequestRefusedError as error:
             received = ReceivedRequest(request_id, None, str(error), delivery)
         self.broker.waiting.append(received)
-        self.desk.take()
+        self.desk.handle_messages()
         return request_id
 
     def kill(self, request_id: str) -> bool:
         self.broker.waiting.append(ReceivedKill(request_id, make_delivery(request_id, b"")))
-        return self.desk.take()
+        return self.desk.handle_messages()
 
     def verdicts(self) -> list[Verdict]:
         return [report.verdict for report in self.ended]

@@ -42,10 +42,10 @@ class JungfrauResponse:
         self.pedestals = [np.float32(pedestal) + pattern for pedestal in PEDESTALS]
         self.gains = [np.full(shape, gain, np.float32) for gain in GAINS]
         if options.pedestal_file is not None and options.gain_file is not None:
-            self._take(options, n_modules)
+            self._load_tables(options, n_modules)
         self._seed = seed
 
-    def _take(self, options: JungfrauOptions, n_modules: int) -> None:
+    def _load_tables(self, options: JungfrauOptions, n_modules: int) -> None:
         tables = load_tables(options, n_modules).by_module
         for module, table in enumerate(tables):
             for stage, code in enumerate(GAIN_CODES):
