@@ -19,7 +19,7 @@ _PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+)(?::\d+)?(?:/[A-Za-
 
 
 @dataclass(frozen=True, slots=True)
-class TlsFiles:
+class BrokerTlsFiles:
     """Files for ``amqps://``, all in PEM format.
 
     Attributes
@@ -48,10 +48,10 @@ class BrokerAddress:
     """
 
     urls: tuple[str, ...] = field(repr=False)
-    tls: TlsFiles = TlsFiles()
+    tls: BrokerTlsFiles = BrokerTlsFiles()
 
     @classmethod
-    def parse(cls, text: str, tls: TlsFiles | None = None) -> Self:
+    def parse(cls, text: str, tls: BrokerTlsFiles | None = None) -> Self:
         """Parse one URL, or several URLs with white space between them.
 
         Raises
@@ -64,7 +64,7 @@ class BrokerAddress:
             raise BrokerError(f"no broker URL where one is expected, such as {_EXAMPLE}")
         for url in urls:
             _check(url)
-        return cls(urls, tls or TlsFiles())
+        return cls(urls, tls or BrokerTlsFiles())
 
     @property
     def text(self) -> str:

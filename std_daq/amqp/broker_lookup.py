@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from std_daq.amqp.address import FILE_VARIABLE, VARIABLE, BrokerAddress, TlsFiles
+from std_daq.amqp.address import FILE_VARIABLE, VARIABLE, BrokerAddress, BrokerTlsFiles
 from std_daq.amqp.url_file import read_url_file
 from std_daq.config.paths import broker_url_file
 from std_daq.config.platform import PlatformConfig
@@ -79,5 +79,5 @@ def _read(file: Path, key: str) -> str:
     return text
 
 
-def _tls_files(config: PlatformConfig) -> TlsFiles:
-    return TlsFiles(config.broker.ca_file, config.broker.cert_file, config.broker.key_file)
+def _tls_files(config: PlatformConfig) -> BrokerTlsFiles:
+    return BrokerTlsFiles(config.broker.ca_file, config.broker.cert_file, config.broker.key_file)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pika
 
-from std_daq.amqp.address import TlsFiles
+from std_daq.amqp.address import BrokerTlsFiles
 from std_daq.amqp.url_file import is_open_to_others
 from std_daq.errors import BrokerError
 
@@ -16,7 +16,7 @@ _WRONG_HOST = (62, 64)
 _REASON = re.compile(r"\[SSL: (\w+)\]")
 
 
-def tls_options(files: TlsFiles, host: str) -> pika.SSLOptions:
+def tls_options(files: BrokerTlsFiles, host: str) -> pika.SSLOptions:
     """Return pika's options for a TLS connection that verifies the broker's certificate and host name.
 
     Parameters

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     wanted = [(name, Part.SERVER) for name in arguments.server] + [(name, Part.CLIENT) for name in arguments.client]
     if not wanted:
-        raise ArgumentError("--server/--client", "at least one name is needed")
+        raise ArgumentError("--server/--client", "nobody to make a certificate for", remedy="give names")
     check_output_folder(arguments.output, "--output")
     authority = Authority(arguments.output)
     authority.check([name for name, _ in wanted])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from std_daq.amqp.address import BrokerAddress, TlsFiles
+from std_daq.amqp.address import BrokerAddress, BrokerTlsFiles
 from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.topology import NothingOwned, WriterQueues
 from std_daq.errors import BrokerError
@@ -62,7 +62,7 @@ def complaint(address: BrokerAddress, timeout_s: float = LIMIT_S) -> str:
 
 def test_broker_that_is_not_the_one_it_should_be_is_refused(broker: SetUpBroker, tmp_path: Path) -> None:
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
-    assert "certificate is not trusted" in complaint(broker.address("listener", TlsFiles(tmp_path / "other.pem")))
+    assert "certificate is not trusted" in complaint(broker.address("listener", BrokerTlsFiles(tmp_path / "other.pem")))
     at_address = broker.address("listener").text.replace("localhost", HOST)
     assert "for another host" in complaint(BrokerAddress.parse(at_address, broker.tls))
 
@@ -75,7 +75,7 @@ def test_certificate_that_the_broker_does_not_know_is_refused_and_its_own_taken(
         (tmp_path / "own.pem").write_bytes(own.cert_chain_pems[0].bytes())
         (tmp_path / "own-key.pem").write_bytes(own.private_key_pem.bytes())
         (tmp_path / "own-key.pem").chmod(0o600)
-        tls = TlsFiles(broker.tls.ca_file, tmp_path / "own.pem", tmp_path / "own-key.pem")
+        tls = BrokerTlsFiles(broker.tls.ca_file, tmp_path / "own.pem", tmp_path / "own-key.pem")
         if is_taken:
             with BrokerConnection(broker.address("listener", tls), NothingOwned()) as connection:
                 connection.wait_connected(LIMIT_S)

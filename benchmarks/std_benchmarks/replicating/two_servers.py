@@ -24,7 +24,7 @@ from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.streams.tcp.authority import CA_FILE, Authority, Part
 
 RING_BYTES = 192 * 2**20
-LEAST_SLOTS = 16
+MIN_SLOTS = 16
 PARTS_OF_RING = 4
 LIMIT_S = 30.0
 _LOOK_S = 0.0005
@@ -70,7 +70,7 @@ class TwoServers:
     """
 
     def __init__(self, images: Images, folder: Path, shm: Path, *, has_tls: bool = False) -> None:
-        self._n_slots = max(LEAST_SLOTS, RING_BYTES // images.n_bytes)
+        self._n_slots = max(MIN_SLOTS, RING_BYTES // images.n_bytes)
         near, far = (load_config(file) for file in self._write(images, folder, shm, has_tls=has_tls))
         self.near, _ = ImageBuffer.create(
             image_buffer_path(near),

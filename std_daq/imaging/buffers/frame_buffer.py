@@ -12,7 +12,7 @@ from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
 from std_daq.shm.ring import RingBuffer, RingGeometry, attach_segment
 from std_daq.shm.segment import PAGE, Segment
 
-LEAST_SLOTS = 8
+MIN_SLOTS = 8
 ENTRIES_PER_SLOT = 4
 SIZE_KEY = "shared_memory.frame_buffer_gb"
 
@@ -65,12 +65,12 @@ class FrameBuffer(RingBuffer):
         slot_bytes = n_modules * (-(-frame_bytes // PAGE) * PAGE)
         n_slots = n_slots or buffer_bytes // slot_bytes
         n_slots -= n_slots % slots_multiple
-        if n_slots < LEAST_SLOTS:
+        if n_slots < MIN_SLOTS:
             raise ConfigError(
-                f"this holds {n_slots} frames of {n_modules} modules, at least {LEAST_SLOTS} are needed",
+                f"this holds {n_slots} frames of {n_modules} modules, at least {MIN_SLOTS} are needed",
                 key=SIZE_KEY,
                 value=buffer_bytes / 1e9,
-                remedy=f"set it to {LEAST_SLOTS * slot_bytes / 1e9:.3f} or more",
+                remedy=f"set it to {MIN_SLOTS * slot_bytes / 1e9:.3f} or more",
             )
         geometry = RingGeometry(
             kind="frames",

@@ -14,8 +14,8 @@ from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code,
 from std_daq.shm.ring import RingBuffer, RingGeometry, attach_segment
 from std_daq.shm.segment import PAGE, Segment
 
-LEAST_SLOTS = 4
-LEAST_ENTRIES = 65536
+MIN_SLOTS = 4
+MIN_ENTRIES = 65536
 ENTRIES_PER_SLOT = 4
 SIZE_KEY = "ram_buffer_gb"
 _METADATA_AT = 64  # on another cache line than the generation
@@ -103,12 +103,12 @@ class ImageBuffer(RingBuffer):
         image_bytes = shape[0] * shape[1] * np.dtype(dtype).itemsize
         slot_bytes = -(-image_bytes // PAGE) * PAGE
         n_slots = n_slots or buffer_bytes // slot_bytes
-        if n_slots < LEAST_SLOTS:
+        if n_slots < MIN_SLOTS:
             raise ConfigError(
-                f"this holds {n_slots} images of {image_bytes / 1e6:.1f} MB, at least {LEAST_SLOTS} are needed",
+                f"this holds {n_slots} images of {image_bytes / 1e6:.1f} MB, at least {MIN_SLOTS} are needed",
                 key=SIZE_KEY,
                 value=buffer_bytes / 1e9,
-                remedy=f"set it to {LEAST_SLOTS * slot_bytes / 1e9:.3f} or more",
+                remedy=f"set it to {MIN_SLOTS * slot_bytes / 1e9:.3f} or more",
             )
         geometry = RingGeometry(
             kind="images",
@@ -117,7 +117,7 @@ class ImageBuffer(RingBuffer):
             data_bytes=image_bytes,
             header_bytes=image_slot_dtype(n_modules).itemsize,
             n_journals=1,
-            n_entries=max(LEAST_ENTRIES, n_slots * ENTRIES_PER_SLOT),
+            n_entries=max(MIN_ENTRIES, n_slots * ENTRIES_PER_SLOT),
             entry_bytes=IMAGE_METADATA.itemsize,
             attributes={
                 "shape": list(shape),

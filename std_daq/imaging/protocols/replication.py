@@ -54,7 +54,7 @@ CHUNK_BYTES = 2**20
 MAX_INLINE_BYTES = 2**16
 """Pixels up to this size are sent in the message with the metadata; copying them costs less than another message."""
 MAX_MESSAGE_BYTES = 2 * CHUNK_BYTES
-LARGEST_NOTES_BYTES = 2**14
+MAX_NOTES_BYTES = 2**14
 MAX_LOST = 1024
 """Largest number of lost images in one message."""
 _SEQUENCE_END = 2**63 - 1  # not included: the number after the last sequence number must fit, too
@@ -447,7 +447,7 @@ def encode_notes(notes: dict[str, Any]) -> bytes:
 
 def decode_notes(message: bytes) -> dict[str, Any]:
     """Decode the notes of a ring; raises ValueError."""
-    if len(message) > LARGEST_NOTES_BYTES:
+    if len(message) > MAX_NOTES_BYTES:
         raise ValueError(f"notes of {len(message)} bytes are too long")
     try:
         notes = json.loads(message[KIND_BYTES:])

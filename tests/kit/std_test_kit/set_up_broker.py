@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from std_daq.amqp.address import BrokerAddress, TlsFiles
+from std_daq.amqp.address import BrokerAddress, BrokerTlsFiles
 from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.topology import NothingOwned
 from std_daq.amqp.url_file import read_url_file
@@ -33,13 +33,13 @@ class SetUpBroker:
 
     folder: Path
     node: RabbitNode
-    tls: TlsFiles
+    tls: BrokerTlsFiles
 
     def url(self, role: str) -> str:
         """Return the URL of a role, with its password."""
         return read_url_file(self.folder / f"{role}.url")
 
-    def address(self, role: str, tls: TlsFiles | None = None) -> BrokerAddress:
+    def address(self, role: str, tls: BrokerTlsFiles | None = None) -> BrokerAddress:
         """Return the same with the files of TLS."""
         return BrokerAddress.parse(self.url(role), tls or self.tls)
 
@@ -76,7 +76,7 @@ def set_up_broker(
             mounted_at=folder,
         )
         write_setup(setup, folder)
-        tls = TlsFiles() if certify is None else TlsFiles(folder / CA_FILE)
+        tls = BrokerTlsFiles() if certify is None else BrokerTlsFiles(folder / CA_FILE)
         admin = BrokerAddress.parse(read_url_file(folder / "admin.url"), tls)
         configuration = f"{(folder / CONFIGURATION).read_text()}log.file = rabbit.log\n"
         with RabbitNode(data, configuration, lambda: _check(admin)) as node:

@@ -4,7 +4,7 @@ import logging
 import pika
 import pytest
 
-from std_daq.amqp.address import BrokerAddress, TlsFiles, redact_url, url_argument
+from std_daq.amqp.address import BrokerAddress, BrokerTlsFiles, redact_url, url_argument
 from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.topology import NothingOwned
 from std_daq.errors import BrokerError
@@ -98,5 +98,5 @@ def test_url_with_password_is_refused_on_the_command_line() -> None:
 
 
 def test_plain_url_gets_no_tls() -> None:
-    address = BrokerAddress.parse("amqp://host", TlsFiles())
+    address = BrokerAddress.parse("amqp://host", BrokerTlsFiles())
     assert pika.URLParameters(address.urls[0]).ssl_options is None

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from std_daq.amqp.address import FILE_VARIABLE, TlsFiles
+from std_daq.amqp.address import FILE_VARIABLE, BrokerTlsFiles
 from std_daq.amqp.broker_lookup import broker_address_of, given_broker_address
 from std_daq.errors import BrokerError, ConfigError
 from std_daq.imaging.config.load import parse_config
@@ -68,7 +68,7 @@ def test_broker_that_up_has_left_is_none_that_was_given(runtime: Path) -> None:
 
 def test_files_of_tls_go_with_the_url(tmp_path: Path) -> None:
     address = broker_address_of(config(ca_file="/ca.pem", cert_file="/c.pem", key_file="/k.pem"), GIVEN, environ={})
-    assert address.tls == TlsFiles(Path("/ca.pem"), Path("/c.pem"), Path("/k.pem"))
+    assert address.tls == BrokerTlsFiles(Path("/ca.pem"), Path("/c.pem"), Path("/k.pem"))
 
 
 def test_unknown_broker_is_told_with_all_ways_to_give_one(runtime: Path) -> None:

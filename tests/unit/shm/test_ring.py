@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from std_daq.errors import ConfigError, SharedMemoryError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
-from std_daq.imaging.buffers.image_buffer import LEAST_ENTRIES, ImageBuffer
+from std_daq.imaging.buffers.image_buffer import MIN_ENTRIES, ImageBuffer
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
 from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
 from std_daq.shm.journal import Journal
@@ -458,7 +458,7 @@ def test_journal_remembers_more_images_than_the_ring_holds(shm_dir: Path) -> Non
     part = ring.journal.read(0, 100)
     assert part.entries["id"].tolist() == list(range(50))
     assert [ring.holds(sequence) for sequence in range(50)] == [False] * 46 + [True] * 4
-    assert ring.geometry.n_entries >= LEAST_ENTRIES
+    assert ring.geometry.n_entries >= MIN_ENTRIES
     ring.close()
 
 
