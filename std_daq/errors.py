@@ -132,7 +132,7 @@ class SharedMemoryError(ResourceError):
 
 
 class MissingRingError(SharedMemoryError):
-    """There is no ring at this path; its owner makes one sooner or later."""
+    """There is no ring at this path yet; retrying helps, because its owner creates it when it starts."""
 
 
 class PortError(ResourceError):
