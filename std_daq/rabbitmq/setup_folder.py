@@ -126,7 +126,7 @@ def _configuration(setup: BrokerSetup) -> str:
             f"ssl_options.keyfile = {setup.mounted_at / KEY_FILE}",
             "ssl_options.versions.1 = tlsv1.3",
             "ssl_options.versions.2 = tlsv1.2",
-            "# A client may show a certificate; one that is not ours is refused.",
+            "# Clients need no certificate; a certificate from another authority is refused.",
             "ssl_options.verify = verify_peer",
             "ssl_options.fail_if_no_peer_cert = false",
             "",

@@ -13,27 +13,31 @@ class WriterConfig(Section):
 
     output_roots: list[Path] = Field(
         default_factory=list,
-        description="Directories below which files may be written; by default any that the service may write to.",
+        description="Folders below which files may be written; by default all to which the service has write access.",
     )
     first_image_timeout_s: float = Field(
-        3600.0, gt=0, description="A run fails when its first image has not come by then, in seconds."
+        3600.0, gt=0, description="A run fails if its first image has not come after this time, in seconds."
     )
     image_timeout_s: float = Field(
-        10.0, gt=0, description="A run ends when no further image came for this time, in seconds."
+        10.0, gt=0, description="A run ends if no further image has come for this time, in seconds."
     )
     writer_timeout_s: float = Field(
-        30.0, gt=0, description="A writer that is silent for this time is taken for lost, in seconds."
+        30.0, gt=0, description="A writer that reports nothing for this time counts as dead, in seconds."
     )
     flush_interval_s: float = Field(
-        1.0, gt=0, description="At most this much is lost when a writer is killed, in seconds."
+        1.0,
+        gt=0,
+        description="Time between two flushes, in seconds. If a writer is killed, at most this much is lost.",
     )
     direct_io: bool = Field(
         True,
-        description="Whether uncompressed images go to the disk past the page cache, as long as the disk keeps up.",
+        description="Whether uncompressed images are written past the page cache (direct I/O) while the disk keeps up.",
     )
-    n_compression_threads: int = Field(2, ge=1, le=256, description="Threads that compress, for each writer.")
+    n_compression_threads: int = Field(2, ge=1, le=256, description="Compression threads of each writer.")
     max_queued_requests: int = Field(
-        0, ge=0, description="Requests that may wait while one is written; 0 refuses them."
+        0,
+        ge=0,
+        description="Largest number of requests that wait while another one is written; with 0 they are refused.",
     )
     min_free_gb: float = Field(1.0, ge=0, description="Disk space that a run must leave free, in GB (10^9 bytes).")
     journal: Path | None = Field(

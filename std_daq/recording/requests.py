@@ -103,13 +103,13 @@ class WriteRequest(BaseModel):
         default=None,
         ge=0,
         le=MAX_IMAGE_ID,
-        description="Id of the first image, also in the past if still in the ring; absent: the next image.",
+        description="Id of the first image; it may be in the past if it is still in the ring. Absent: the next image.",
     )
     compression: Literal["none", "bslz4"] = Field(
         default="none", description="Compression of the pixels: none, or bitshuffle with LZ4."
     )
     images_per_file: int | None = Field(
-        default=None, ge=1, description="A data file for each so many images; excludes n_files."
+        default=None, ge=1, description="Number of images in each data file; excludes n_files."
     )
     n_files: int | None = Field(
         default=None,
@@ -123,15 +123,15 @@ class WriteRequest(BaseModel):
     first_image_timeout_s: float | None = Field(
         default=None,
         gt=0,
-        description="Longest wait for the first image in seconds; absent: as the writer is configured.",
+        description="Longest wait for the first image, in seconds; absent: as in the writer's configuration.",
     )
     image_timeout_s: float | None = Field(
         default=None,
         gt=0,
-        description="Longest wait for each further image in seconds; absent: as the writer is configured.",
+        description="Longest wait for each further image, in seconds; absent: as in the writer's configuration.",
     )
     user_metadata: dict[Text, MetadataValue] = Field(
-        default_factory=dict, description="Names and values that are stored in the file as they are."
+        default_factory=dict, description="Names and values that are stored in the file unchanged."
     )
 
     @model_validator(mode="after")
@@ -219,20 +219,20 @@ class RunReport(BaseModel):
 
     request_id: str = Field(description="Id of the request, the text of a UUID.")
     verdict: Verdict = Field(description="How the run ended.")
-    reason: str = Field(default="", description="Why it ended so; empty if all that was asked for is written.")
+    reason: str = Field(default="", description="Reason for the verdict; empty if all requested images are written.")
     n_requested: int | None = Field(default=None, ge=0, description="Images asked for; null: until killed.")
-    n_written: int = Field(default=0, ge=0, description="Images in the files, incomplete ones among them.")
+    n_written: int = Field(default=0, ge=0, description="Images in the files, including incomplete images.")
     n_incomplete: int = Field(default=0, ge=0, description="Images written with missing packets or modules.")
     n_lost: int = Field(default=0, ge=0, description="Images of the run that are in no file.")
     lost_image_ids: tuple[int, ...] = Field(default=(), description="Ids of the lost images, as far as known.")
     lost_image_ids_truncated: int = Field(
         default=0,
         ge=0,
-        description="How many known ids lost_image_ids leaves out, because the message is full.",
+        description="Number of known ids that lost_image_ids leaves out, because the message is full.",
     )
     files: tuple[str, ...] = Field(default=(), description="Files of the run, the master first.")
     files_truncated: int = Field(
-        default=0, ge=0, description="How many files the list leaves out, because the message is full."
+        default=0, ge=0, description="Number of files that the list leaves out, because the message is full."
     )
     started_at: datetime | None = Field(default=None, description="When the run began (UTC).")
     ended_at: datetime | None = Field(default=None, description="When the run ended (UTC).")

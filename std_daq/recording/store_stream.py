@@ -113,18 +113,18 @@ class WriterReport(_Message):
     instance: str = Field(description="New at each start of the process.")
     run_id: int | None = None
     n_written: int = Field(0, description="Images written.")
-    n_flushed: int = Field(0, description="Images that a crash of the writer would leave readable.")
+    n_flushed: int = Field(0, description="Images that stay readable if the writer crashes.")
     n_incomplete: int = Field(0, description="Images written with a status other than good.")
     lost_image_ids: list[int] = Field(
         default_factory=list,
-        description="Images that were overwritten before they were written; those that were not told before.",
+        description="Images that were overwritten in the ring before they were written, and are not yet reported.",
     )
-    n_lost_before: int = Field(0, description="How many lost images earlier reports of the run have told.")
+    n_lost_before: int = Field(0, description="Number of lost images in earlier reports of the run.")
     files: list[str] = Field(
         default_factory=list,
-        description="Its data files, in the order of their images; empty in a report of progress if nothing is new.",
+        description="Data files of the writer, in the order of their images; empty in a progress report without news.",
     )
-    n_bytes: int = Field(0, description="Bytes of pixels written, as they are in the file.")
+    n_bytes: int = Field(0, description="Bytes of pixels in the files, after compression.")
     message: str = ""
 
 

@@ -145,7 +145,7 @@ class Synchroniser(Generic[T]):
         on_refused: RefusalHook[T] | None = None,
     ) -> None:
         if n_sources < 1 or window < 1 or time_limit_ns < 1:
-            raise ValueError(f"{n_sources=}, {window=} and {time_limit_ns=} have to be at least 1")
+            raise ValueError(f"{n_sources=}, {window=} and {time_limit_ns=} must be at least 1")
         self.counters = SynchroniserCounters([0] * n_sources, [0] * n_sources, [0] * n_sources)
         self._n_sources = n_sources
         self._window = window

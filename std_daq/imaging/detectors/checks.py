@@ -45,7 +45,7 @@ def _check_layout(layout: PacketLayout) -> None:
         assert field.offset + field.width <= layout.header_bytes, f"{name} is not within the header"
         assert field.offset % _WORD + field.width <= _WORD, f"{name} crosses the border of two 64-bit words"
     assert layout.units_per_packet <= layout.max_units_per_packet, "units_per_packet exceeds max_units_per_packet"
-    assert layout.max_padding_bytes < layout.unit_bytes, "padding cannot be told from a unit"
+    assert layout.max_padding_bytes < layout.unit_bytes, "padding must be shorter than a unit"
 
 
 def _fields(layout: PacketLayout) -> Iterator[tuple[str, HeaderField]]:

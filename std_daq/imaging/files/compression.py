@@ -92,7 +92,7 @@ def library_path() -> Path:
 
 
 def compile_for(itemsize: int) -> None:
-    """Compile what compresses pixels of so many bytes, so that no image has to wait for it."""
+    """Compile the kernel for pixels of this size, so that no image has to wait for the compiler."""
     if itemsize in ITEM_SIZES:
         compress_blocks.compile(f"uint{8 * itemsize}")
 

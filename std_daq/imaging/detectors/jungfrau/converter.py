@@ -78,7 +78,7 @@ class JungfrauConverter:
         return None
 
     def _compile(self) -> None:
-        """Compile what `_place` calls, so that no image has to wait for it."""
+        """Compile the kernels that `_place` calls, so that no image has to wait for the compiler."""
         place_chips.compile("uint16")
 
     def _place(

@@ -29,12 +29,13 @@ class JungfrauOptions(BaseModel):
         None,
         description="HDF5 file with /pixel_mask, (n_modules * 512, 1024), 0 is good; by default the pedestal file.",
     )
-    apply_mask: bool = Field(True, description="Give masked pixels the fill value; not done to raw pixels.")
+    apply_mask: bool = Field(True, description="Whether masked pixels get the fill value; raw pixels never do.")
     double_pixels: Literal["keep", "copy", "share"] = Field(
         "keep",
-        description="With gaps, the pixels at the chips' inner edges are twice as large and the gap pixels beside them "
-        "have no data: keep (gap pixels hold the fill value), copy (gap pixels repeat their neighbour) or "
-        "share (the neighbour's value is divided between both; by four at the corners of chips).",
+        description="Values of gap pixels if modules are placed with gaps. The pixels at the inner edges of chips are "
+        "twice as large as others, and the gap pixels beside them have no data of their own. keep: gap pixels hold the "
+        "fill value. copy: gap pixels repeat their neighbour. share: the neighbour's value is divided between both, at "
+        "the corners of chips between four.",
     )
 
     @property
