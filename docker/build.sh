@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the images of std-daq, std-daq/TARGET:VERSION.
+# Builds the images of std-daq, std-daq/TARGET:TAG; docker/image-tag prints the tag.
 #
 #   docker/build.sh [--offline|--online] [--cpu LEVEL] [TARGET...]
 #
@@ -14,10 +14,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 PYTHON=3.11
-VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+TAG=$(docker/image-tag)
 RABBITMQ=rabbitmq:3-management
 PULL_TIMEOUT_S=600
-BASE=std-daq/service-base:$VERSION
+BASE=std-daq/service-base:$TAG
 BUILD=docker/.build
 
 say() { printf '%s\n' "$*" >&2; }
@@ -71,7 +71,7 @@ make_tools() { # : a small environment that builds wheels, from the wheels that 
 
 build_wheels() { # FOLDER : of std-daq and of what a site adds
     local folder=$1 wanted plug_in
-    wanted=$(digest_of pyproject.toml hatch_build.py README.md LICENSE std_daq services docker/plug-ins docker/requirements-build.txt)
+    wanted=$TAG$(digest_of pyproject.toml hatch_build.py README.md LICENSE std_daq services docker/plug-ins docker/requirements-build.txt)
     ! is_made "$folder" "$wanted" || return 0
     say "building the wheel of std-daq ..."
     rm -rf "$folder"
@@ -85,10 +85,10 @@ build_wheels() { # FOLDER : of std-daq and of what a site adds
 }
 
 build_image() { # TARGET SOURCES OPTION... CONTEXT : SOURCES is a digest of what is in the context
-    local target=$1 sources=$2 image=std-daq/$1:$VERSION log=$BUILD/$1.log options made_from wanted
+    local target=$1 sources=$2 image=std-daq/$1:$TAG log=$BUILD/$1.log options made_from wanted
     shift 2
     options=(--build-arg BASE="$BASE" --label org.opencontainers.image.title="std-daq $target"
-        --label org.opencontainers.image.version="$VERSION" "$@")
+        --label org.opencontainers.image.version="$TAG" "$@")
     wanted=$(docker image inspect --format '{{.Id}}' "$BASE"; printf '%s\n' "$sources" "${options[@]}")
     wanted=$(sha256sum <<<"$wanted" | cut -d' ' -f1)
     made_from=$(docker image inspect --format '{{index .Config.Labels "org.std-daq.made-from"}}' "$image" 2>/dev/null) || true
@@ -99,7 +99,7 @@ build_image() { # TARGET SOURCES OPTION... CONTEXT : SOURCES is a digest of what
 }
 
 build_rabbitmq() { # the registry is asked once: a broker that runs is not to become another one by the way
-    local image=std-daq/rabbitmq:$VERSION made_from=none
+    local image=std-daq/rabbitmq:$TAG made_from=none
     if [ "$mode" != offline ]; then
         made_from=$(docker image inspect --format '{{index .Config.Labels "org.std-daq.made-from"}}' "$image" 2>/dev/null) || made_from=none
         [ -n "$made_from" ] || return 0 # it is the registry's
@@ -135,4 +135,4 @@ for target in "${wanted[@]}"; do
         *) build_image "$target" "$sources" --target "$target" --build-arg CPU="$cpu" --file "$BUILD/Dockerfile" "$BUILD/wheels" ;;
     esac
 done
-say "std-daq's images of version $VERSION are there: ${wanted[*]}"
+say "std-daq's images with the tag $TAG are there: ${wanted[*]}"

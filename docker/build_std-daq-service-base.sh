@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds std-daq/service-base:VERSION, what all images of std-daq begin with: Debian and Python 3.11, nothing else.
+# Builds std-daq/service-base:TAG, what all images of std-daq begin with: Debian and Python 3.11, nothing else.
 #
 #   docker/build_std-daq-service-base.sh [--from IMAGE] [--online] [--fresh]
 #   docker/build_std-daq-service-base.sh --offline [--mirror URL [--security URL]] [--keyring FILE] [--fresh]
@@ -15,8 +15,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 PYTHON=3.11
 SUITE=bookworm # the Debian with this Python
-VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-IMAGE=std-daq/service-base:$VERSION
+IMAGE=std-daq/service-base:$(docker/image-tag)
 
 say() { printf '%s\n' "$*" >&2; }
 usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2; exit 2; }

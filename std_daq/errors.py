@@ -6,6 +6,7 @@
     ├── ConfigError            the configuration, or a file that it names, is wrong        exit 2
     │   └── CalibrationError   a pedestal, gain or mask file is missing or does not fit    exit 2
     ├── ArgumentError          an argument of the command line is wrong                    exit 2
+    ├── MissingExtraError      a library of an extra is not installed                      exit 2
     ├── ResourceError          the machine cannot provide what a service asked for
     │   ├── SharedMemoryError  a ring cannot be created, found or attached
     │   │   └── MissingRingError  the owner of a ring has not created it yet
@@ -121,6 +122,12 @@ class ArgumentError(StdDaqError):
         if remedy:
             text += f"; {remedy}"
         super().__init__(text)
+
+
+class MissingExtraError(StdDaqError):
+    """A library of an extra of std-daq is not installed; the message says how to install it."""
+
+    exit_code = EXIT_WRONG_CALL
 
 
 class ResourceError(StdDaqError):

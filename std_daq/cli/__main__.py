@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from std_daq.cli.command_parser import CommandParser, report_error
 from std_daq.errors import EXIT_DONE, EXIT_FAILED, StdDaqError, exit_code_of
+from std_daq.extras import extras_explained
 
 # Each is a module of this package with `add_arguments(parser)` and `run(arguments) -> exit code`.
 COMMANDS = {
@@ -62,7 +63,8 @@ def _run(arguments_given: Sequence[str]) -> int:
 
     configure_logs("info")
     try:
-        exit_code: int = command.run(arguments)
+        with extras_explained():
+            exit_code: int = command.run(arguments)
     except StdDaqError as error:
         return _fail(arguments_given, str(error), error)
     except BrokenPipeError:

@@ -4,10 +4,13 @@ How the node is tied to its parent: the standard input of the node is a pipe, an
 open. The Erlang machine has a process that waits for the end of this input; then it removes the node's folder and
 halts. So the node ends with its parent, however the parent ends, ``kill -9`` included.
 
-How nothing else is left behind: Erlang nodes normally start a daemon, epmd, which outlives them. ``-start_epmd false``
-alone does not prevent this, because RabbitMQ starts the daemon itself, with a helper process. ``ERL_ZFLAGS`` passes
-the option to this helper, too. With ``-erl_epmd_port`` the node knows its distribution port without asking epmd. A
-node assumes the same port for all other nodes; therefore the nodes of a cluster have one port and different addresses.
+How nothing else is left behind: Erlang nodes normally start a daemon, epmd, which tells the ports of nodes and outlives
+them. ``-start_epmd false`` alone does not prevent this, because RabbitMQ starts the daemon itself, with a helper process.
+``ERL_ZFLAGS`` passes the option to this helper, too. With ``-erl_epmd_port`` the node knows its distribution port without
+asking epmd. The nodes of a cluster ask an epmd that the maker of the cluster has started, and ends.
+
+The environment reaches every Erlang machine that the node starts. One of these, with which RabbitMQ 4 looks for the other
+nodes of a cluster, speaks over its standard input. Therefore only the node itself waits for the end of its input.
 """
 
 import os
@@ -88,10 +91,10 @@ class RabbitNode:
         Text of the node's rabbitmq.conf.
     check
         Connects to the node; raises one of `CONNECTION_FAILURES` while the node does not accept connections.
-    host
-        Address of the node for other nodes.
-    distribution_port
-        Port of the node for other nodes; by default any free port.
+    name, host
+        Name of the node for other nodes: ``name@host``.
+    epmd_port
+        Port of the epmd by which the nodes of a cluster find each other; by default there is none.
     cookie
         Erlang cookie, the secret that all nodes of a cluster share; by default a new one.
     start_timeout_s
@@ -104,8 +107,9 @@ class RabbitNode:
         configuration: str,
         check: Callable[[], None],
         *,
+        name: str = "throwaway",
         host: str = HOST,
-        distribution_port: int | None = None,
+        epmd_port: int | None = None,
         cookie: str | None = None,
         start_timeout_s: float = START_TIMEOUT_S,
     ) -> None:
@@ -114,8 +118,9 @@ class RabbitNode:
         self._configuration = configuration
         self._check = check
         self._host = host
-        self._name = f"throwaway@{host}"
-        self._distribution_port = distribution_port or pick_port(host)
+        self._name = f"{name}@{host}"
+        self._distribution_port = pick_port(host)
+        self._epmd_port = epmd_port
         self._cookie = cookie or secrets.token_hex(20)
         self._start_timeout_s = start_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -234,18 +239,19 @@ class RabbitNode:
         return [
             str(self._server),
             *("-noshell", "-name", self._name),
-            *("-erl_epmd_port", str(self._distribution_port)),
+            *(() if self._epmd_port else ("-erl_epmd_port", str(self._distribution_port))),
             *("-kernel", "inet_dist_use_interface", address),
         ]
 
     def _environment(self) -> dict[str, str]:
         folder = str(self._folder)
-        end_with_parent = f'spawn(fun() -> io:get_line([]), file:del_dir_r("{folder}"), erlang:halt(0) end).'
-        return {
+        end_with_parent = f'spawn(fun() -> io:get_line([]), file:del_dir_r("{folder}"), erlang:halt(0) end)'
+        epmd = {"ERL_EPMD_PORT": str(self._epmd_port)} if self._epmd_port else {}
+        return epmd | {
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",
             "HOME": folder,  # Erlang looks for its cookie here
-            "ERL_AFLAGS": f"-eval '{end_with_parent}'",
+            "ERL_AFLAGS": f"-eval 'node() =:= list_to_atom(\"{self._name}\") andalso {end_with_parent}.'",
             "ERL_ZFLAGS": "-start_epmd false",
             "RABBITMQ_ALLOW_INPUT": "1",  # the script then replaces itself with the Erlang machine (exec)
             "RABBITMQ_NODENAME": self._name,

@@ -1,7 +1,7 @@
 """The life of a service, the same for all: start, ready, step by step until a signal, drain, end.
 
-Exit codes: 0 ended as told, 1 start me again, 2 the configuration is wrong. A service that is to hold (`Hold`) does not
-end where it cannot start.
+Exit codes: 0 ended as told, 1 start me again, 2 the configuration is wrong, or a library is missing. A service that is
+to hold (`Hold`) does not end where it cannot start.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from std_daq.config.load import read_config
 from std_daq.config.paths import make_runtime_dir
 from std_daq.config.platform import PlatformConfig
 from std_daq.errors import EXIT_DONE, EXIT_FAILED, ConfigError, StdDaqError
+from std_daq.extras import extras_explained
 from std_daq.native.compiling import observed_by
 from std_daq.service.arguments import service_parser
 from std_daq.service.description import ServiceDescription
@@ -105,7 +106,8 @@ def run_service(
             try:
                 context = _prepare(description, arguments, hold.log_file, stop)
                 presence.appear(context.config, context.instance, context.registry)
-                service = start(context)
+                with extras_explained():
+                    service = start(context)
             except StdDaqError as error:
                 if not hold.is_wanted:
                     raise

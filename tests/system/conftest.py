@@ -3,13 +3,12 @@
 import os
 import shutil
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from std_test_kit.container_beamline import ContainerBeamline
-from std_test_kit.engine import EngineError, docker, why_no_engine
+from std_test_kit.engine import EngineError, docker, image_tag, why_no_engine
 from std_test_kit.network_lab import NetworkLab
 
 PROJECT = Path(__file__).parents[2]
@@ -36,7 +35,7 @@ def engine(pytestconfig: pytest.Config) -> None:
 def images(engine: None, pytestconfig: pytest.Config) -> dict[str, str]:
     """The names of all images by target; they are made by docker/build.sh, which scripts/test-containers runs."""
     targets = [folder.name.replace("_", "-") for folder in (PROJECT / "services").iterdir()] + ["tools"]
-    names = {target: f"std-daq/{target}:{version('std-daq')}" for target in sorted(targets)}
+    names = {target: f"std-daq/{target}:{image_tag()}" for target in sorted(targets)}
     try:
         docker("image", "inspect", *names.values())
     except EngineError:

@@ -12,7 +12,8 @@ import pytest
 
 from std_daq.imaging.files.recover import recover
 from std_daq.imaging.files.validate import validate
-from std_test_kit.container_beamline import PROJECT, ContainerBeamline
+from std_test_kit.container_beamline import ContainerBeamline
+from std_test_kit.engine import PROJECT
 from std_test_kit.simulated_file import check_counter_pixels, image_ids
 from std_test_kit.wait import wait_until
 

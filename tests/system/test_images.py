@@ -4,11 +4,10 @@ import json
 import re
 import subprocess
 from collections.abc import Sequence
-from importlib.metadata import version
 
 import pytest
 
-from std_test_kit.engine import docker, inspect
+from std_test_kit.engine import PROJECT, docker, inspect
 
 HARDENED = (
     *("--rm", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"),
@@ -28,14 +27,20 @@ def run(image: str, *arguments: str, options: Sequence[str] = ()) -> str:
     return docker("run", *HARDENED, "--user", ANY_USER, *options, image, *arguments).strip()
 
 
+def version() -> str:
+    """Return the version of the wheel that the images are made from."""
+    (wheel,) = PROJECT.glob("docker/.build/wheels/packages/std_daq-*.whl")
+    return wheel.name.split("-")[1]
+
+
 def test_commands_run_as_any_user_without_capabilities_on_a_read_only_root(images: dict[str, str]) -> None:
     for target, image in images.items():
-        assert run(image, "--version") == f"{command_of(target)} {version('std-daq')}"
+        assert run(image, "--version") == f"{command_of(target)} {version()}"
 
 
 def test_the_command_of_users_is_in_every_image(images: dict[str, str]) -> None:
     for image in images.values():
-        assert run(image, "--version", options=["--entrypoint", "std-daq"]) == f"std-daq {version('std-daq')}"
+        assert run(image, "--version", options=["--entrypoint", "std-daq"]) == f"std-daq {version()}"
 
 
 def test_images_are_not_root_and_name_their_command_and_health_check(images: dict[str, str]) -> None:

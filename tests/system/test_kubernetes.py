@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import subprocess
-import tomllib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -20,6 +19,7 @@ import yaml
 
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.config.model import DetectorConfig
+from std_test_kit.engine import image_tag
 
 ROOT = Path(__file__).parents[2]
 OVERLAYS = sorted(path.name for path in (ROOT / "docker/kubernetes/overlays").iterdir())
@@ -183,13 +183,12 @@ def test_namespace_forbids_what_is_not_restricted_unless_receivers_need_the_netw
         assert pod["dnsPolicy"] == "ClusterFirstWithHostNet"
 
 
-def test_images_are_targets_of_the_dockerfile_in_the_version_of_the_project(documents: list[Document]) -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+def test_images_are_targets_of_the_dockerfile_with_the_tag_of_the_checkout(documents: list[Document]) -> None:
     targets = {entry.name for entry in entry_points(group="std_daq.services")} | {"tools"}
     for template in pod_templates(documents).values():
         for container in containers(template):
             name, _, tag = container["image"].removeprefix("std-daq/").partition(":")
-            assert tag == version, container["name"]
+            assert tag == image_tag(), container["name"]
             assert name in targets | {"rabbitmq"}, container["name"]
 
 

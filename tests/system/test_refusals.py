@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from std_test_kit.container_beamline import PROJECT, ContainerBeamline
-from std_test_kit.engine import Container, EngineError, Health, docker
+from std_test_kit.container_beamline import ContainerBeamline
+from std_test_kit.engine import PROJECT, Container, EngineError, Health, docker
 
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "none")
 # Checked more often than in operation.

@@ -2,6 +2,8 @@
 
 import secrets
 import shutil
+import socket
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ import pika
 from std_daq.errors import BrokerError
 from std_daq.rabbitmq.node import RabbitNode, pick_port
 from std_daq.rabbitmq.throwaway import CONFIGURATION, USER, check_node
+from std_test_kit.wait import wait_until
 
 CLUSTER_CONFIGURATION = """\
 cluster_formation.peer_discovery_backend = classic_config
@@ -20,10 +23,13 @@ cluster_formation.peer_discovery_backend = classic_config
 cluster_partition_handling = pause_minority
 """
 FORM_TIMEOUT_S = 120.0
+EPMD_TIMEOUT_S = 10.0
 
 
 class BrokerCluster:
-    """Nodes with an address of loopback each, from 127.0.0.1 on; a context manager.
+    """Nodes with an address of loopback each, from 127.0.0.1 on, and the epmd by which they find each other.
+
+    A context manager. The epmd is of this cluster alone: it has a port of its own, and ends with this process.
 
     Parameters
     ----------
@@ -34,9 +40,12 @@ class BrokerCluster:
     def __init__(self, n_nodes: int = 3) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="std-daq-cluster-"))
         self._hosts = [f"127.0.0.{index + 1}" for index in range(n_nodes)]
-        self._port, distribution_port = (pick_port(self._hosts[-1]) for _ in range(2))
+        self._port = pick_port(self._hosts[-1])
+        self._epmd_port = pick_port()
+        self._epmd: subprocess.Popen[bytes] | None = None
         self._password, cookie = secrets.token_urlsafe(16), secrets.token_hex(20)
-        self.nodes = [self._make_node(host, distribution_port, cookie) for host in self._hosts]
+        self._names = [f"throwaway-{number}" for number in range(1, n_nodes + 1)]
+        self.nodes = [self._make_node(name, host, cookie) for name, host in zip(self._names, self._hosts, strict=True)]
 
     @property
     def urls(self) -> str:
@@ -53,6 +62,7 @@ class BrokerCluster:
 
     def __enter__(self) -> Self:
         try:
+            self._start_epmd()
             for node in self.nodes:
                 node.launch()
             for node in self.nodes:
@@ -72,22 +82,36 @@ class BrokerCluster:
         """Kill the nodes and remove all that they had."""
         for node in self.nodes:
             node.close()
+        if self._epmd is not None:
+            self._epmd.kill()
+            self._epmd.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _make_node(self, host: str, distribution_port: int, cookie: str) -> RabbitNode:
+    def _start_epmd(self) -> None:
+        command = ["setpriv", "--pdeathsig", "KILL", "epmd", "-port", str(self._epmd_port)]
+        command += ["-address", ",".join(self._hosts)]
+        self._epmd = subprocess.Popen(command)
+        wait_until(self._epmd_answers, EPMD_TIMEOUT_S, lambda: "epmd does not answer")
+
+    def _epmd_answers(self) -> bool:
+        with socket.socket() as asking:
+            return asking.connect_ex((self._hosts[0], self._epmd_port)) == 0
+
+    def _make_node(self, name: str, host: str, cookie: str) -> RabbitNode:
         folder = self._folder / host
         folder.mkdir()
         peers = "\n".join(
-            f"cluster_formation.classic_config.nodes.{number} = throwaway@{peer}"
-            for number, peer in enumerate(self._hosts, start=1)
+            f"cluster_formation.classic_config.nodes.{number} = {peer}@{place}"
+            for number, (peer, place) in enumerate(zip(self._names, self._hosts, strict=True), start=1)
         )
         return RabbitNode(
             folder,
             CONFIGURATION.format(host=host, port=self._port, user=USER, password=self._password)
             + CLUSTER_CONFIGURATION.format(nodes=peers),
             lambda: check_node(self._url(host), self._port, host),
+            name=name,
             host=host,
-            distribution_port=distribution_port,
+            epmd_port=self._epmd_port,
             cookie=cookie,
             start_timeout_s=FORM_TIMEOUT_S,
         )

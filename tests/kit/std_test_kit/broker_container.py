@@ -5,7 +5,6 @@ import secrets
 import shutil
 import subprocess
 import time
-from importlib.metadata import version
 from types import TracebackType
 from typing import Self
 
@@ -13,9 +12,10 @@ import pika
 
 from std_daq.amqp.failures import CONNECTION_FAILURES
 from std_daq.errors import BrokerError
+from std_test_kit.engine import image_tag
 
 # Our own, and the registry's where somebody has fetched it.
-IMAGES = (f"std-daq/rabbitmq:{version('std-daq')}", "rabbitmq:4", "rabbitmq:3")
+IMAGES = (f"std-daq/rabbitmq:{image_tag()}", "rabbitmq:4", "rabbitmq:3")
 PORT = 5672
 USER = "std-daq"
 CONFIGURATION_FILE = "/etc/rabbitmq/conf.d/90-throwaway.conf"

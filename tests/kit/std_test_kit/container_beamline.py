@@ -17,9 +17,8 @@ from std_daq.rabbitmq.node import pick_port
 from std_daq.recording.requests import Action
 from std_daq.recording.status_channel import StatusListener
 from std_test_kit.beamline import wait_accepted, wait_for_action
-from std_test_kit.engine import Container, docker, run_command
+from std_test_kit.engine import PROJECT, Container, docker, run_command
 
-PROJECT = Path(__file__).parents[3]
 COMMAND = PROJECT / "docker" / "beamline"
 CONFIGURATION = "/etc/std-daq/detector.json"
 UP_TIMEOUT_S = 180

@@ -6,10 +6,12 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from std_test_kit.wait import wait_until
 
+PROJECT = Path(__file__).parents[3]
 COMMAND_TIMEOUT_S = 60.0
 PROBE_TIMEOUT_S = 10.0
 
@@ -49,6 +51,11 @@ def run_command(
 def docker(*arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
     """Run a ``docker`` command; returns its standard output, raises EngineError."""
     return run_command("docker", *arguments, timeout_s=timeout_s)
+
+
+def image_tag() -> str:
+    """Return the tag of the images that this checkout makes."""
+    return run_command(str(PROJECT / "docker" / "image-tag")).strip()
 
 
 def why_no_engine() -> str | None:

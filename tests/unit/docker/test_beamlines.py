@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import yaml
 
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.detectors.registry import open_detector
+from std_test_kit.engine import image_tag
 
 ROOT = Path(__file__).parents[3]
 BEAMLINES = ROOT / "docker" / "beamlines"
@@ -215,13 +215,7 @@ def test_servers_share_neither_memory_nor_secrets_nor_any_network_but_link_and_c
 
 @pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
 def test_images_are_those_that_are_built(folder: Path, name: str, service: Service) -> None:
-    image, _, version = service["image"].rpartition(":")
+    image, _, tag = service["image"].rpartition(":")
     services = {entry.name for entry in entry_points(group="std_daq.services")}
     assert image.removeprefix("std-daq/") in services | {"tools", "rabbitmq"}
-    assert version == project_version()
-
-
-def project_version() -> str:
-    """Return the version in pyproject.toml."""
-    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    return str(document["project"]["version"])
+    assert tag == image_tag()

@@ -67,7 +67,9 @@ def test_images_have_the_versions_that_are_tested(file: str) -> None:
 
 def test_images_have_every_dependency() -> None:
     locked = {line.partition("==")[0] for line in lines_of_lock("docker/requirements.txt")}
-    needed = {re.match(r"[\w-]+", line)[0] for line in PYPROJECT["project"]["dependencies"]}  # type: ignore[index]
+    project = PYPROJECT["project"]
+    lines = project["dependencies"] + project["optional-dependencies"]["images"]
+    needed = {re.match(r"[\w-]+", line)[0] for line in lines}  # type: ignore[index]
     assert needed <= locked
 
 
