@@ -91,6 +91,7 @@ class Kernel:
     def __init__(self, function: Callable[..., Any], signatures: Any, options: Mapping[str, Any]) -> None:
         functools.update_wrapper(self, function)
         self.py_func = function
+        self._options = dict(options)
         self._dispatcher = njit(function, **options)
         self._waiting: dict[str, Any] = dict(signatures) if isinstance(signatures, Mapping) else {"": signatures}
         self._lock = threading.Lock()
@@ -117,10 +118,15 @@ class Kernel:
             signature = self._waiting.get(pixel)
             if signature is None:
                 return
-            self._dispatcher.disable_compile(False)
+            # Another thread may call the function meanwhile. It goes on with the dispatcher that it has, which never
+            # compiles for the types that it happens to be called with; this one takes its place when it is complete.
+            dispatcher = njit(self.py_func, **self._options)
+            for known in self._dispatcher.nopython_signatures:
+                dispatcher.compile(known)
             with compiling(".".join(filter(None, (_name(self.py_func), pixel)))):
-                self._dispatcher.compile(signature)
-            self._dispatcher.disable_compile()
+                dispatcher.compile(signature)
+            dispatcher.disable_compile()
+            self._dispatcher = dispatcher
             del self._waiting[pixel]
 
     def _pixel_of(self, arguments: tuple[Any, ...]) -> str:

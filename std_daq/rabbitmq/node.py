@@ -5,12 +5,12 @@ open. The Erlang machine has a process that waits for the end of this input; the
 halts. So the node ends with its parent, however the parent ends, ``kill -9`` included.
 
 How nothing else is left behind: Erlang nodes normally start a daemon, epmd, which tells the ports of nodes and outlives
-them. ``-start_epmd false`` alone does not prevent this, because RabbitMQ starts the daemon itself, with a helper process.
-``ERL_ZFLAGS`` passes the option to this helper, too. With ``-erl_epmd_port`` the node knows its distribution port without
-asking epmd. The nodes of a cluster ask an epmd that the maker of the cluster has started, and ends.
+them. ``-start_epmd false`` alone does not prevent this, because RabbitMQ starts the daemon itself, with a helper
+process. ``ERL_ZFLAGS`` passes the option to this helper, too. With ``-erl_epmd_port`` the node knows its distribution
+port without asking epmd. The nodes of a cluster ask an epmd that the maker of the cluster has started, and ends.
 
-The environment reaches every Erlang machine that the node starts. One of these, with which RabbitMQ 4 looks for the other
-nodes of a cluster, speaks over its standard input. Therefore only the node itself waits for the end of its input.
+The environment reaches every Erlang machine that the node starts. One of these, with which RabbitMQ 4 looks for the
+other nodes of a cluster, speaks over its standard input. Therefore only the node itself waits for the end of its input.
 """
 
 import os

@@ -95,6 +95,17 @@ def test_threads_that_call_it_at_once_compile_it_once() -> None:
     assert told[0][0].endswith("total.uint8")
 
 
+def test_call_that_comes_while_it_is_compiled_for_other_pixels_compiles_nothing() -> None:
+    total = make_sum()
+    total.compile("uint8")
+    sums: list[int] = []
+    # An array that may be written to is not of the declared type; it is taken as one that is only read.
+    with observed_by(lambda name, seconds: sums.append(total(np.ones(4, np.uint8)))):
+        total.compile("uint16")
+    assert sums == [4, 4]
+    assert [signature.args[0] for signature in total._dispatcher.nopython_signatures] == list(PIXELS.values())
+
+
 def test_njit_runs_without_python_s_lock_and_keeps_its_code_unless_it_becomes_part_of_its_callers() -> None:
     def function():
         pass
