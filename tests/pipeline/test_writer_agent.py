@@ -26,7 +26,7 @@ from std_daq.recording.status_channel import StatusListener
 from std_test_kit.services import service_context
 from std_test_kit.store_driver import RingPublisher
 from std_test_kit.store_writer import FakeStoreWriter, StoreWriterThread
-from std_writer_agent.__main__ import _start
+from std_writer_agent.__main__ import start
 from std_writer_agent.agent import WriterAgent
 
 POSITIONS = {0: (0, 258, 513, 513), 1: (516, 258, 1029, 513), 2: (0, 255, 513, 0), 3: (516, 255, 1029, 0)}
@@ -77,7 +77,7 @@ class AgentThread:
 
     def _run(self) -> None:
         try:
-            agent = _start(self._context)
+            agent = start(self._context)
             assert isinstance(agent, WriterAgent)
             self.agent = agent
             while not self._context.stop.is_set():
