@@ -5,6 +5,9 @@ function. But the receive loop calls functions of other modules and uses constan
 changes, numba would find the old loop and run it. So the name of our folder contains a digest of all these sources.
 When any of them differs, everything is compiled anew.
 
+The digest contains the versions of numba and llvmlite as well. Two environments of one user may have the same std-daq
+with different ones; in one folder each would replace the files of the other, and may read what it cannot understand.
+
 An image carries its compiled code in a folder that nobody may write to. Numba refuses such a folder. So numba gets a
 folder of our own in which each file is a link into the one of the image.
 
@@ -22,6 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import llvmlite
 import numba
 
 numba_config: Any = numba.config  # whose names numba sets as it reads the environment
@@ -65,7 +69,7 @@ def use_own_cache() -> Path:
 
 def folder_name(root: Path) -> str:
     """Return the name of the folder for the sources below ``root``, a clone or the folder of installed packages."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"numba {numba.__version__} llvmlite {llvmlite.__version__}".encode())
     for file in sources(root):
         digest.update(str(file.relative_to(root)).encode())
         digest.update(file.read_bytes())

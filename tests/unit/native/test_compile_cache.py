@@ -231,3 +231,10 @@ def test_what_kernels_import_is_defined_where_they_import_it_from() -> None:
                 }
                 passed_on += [f"{file}: {alias.name}" for alias in node.names if alias.name in imported]
     assert passed_on == []
+
+
+@pytest.mark.parametrize("compiler", ["numba", "llvmlite"])
+def test_another_compiler_has_a_folder_of_its_own(tree: Path, monkeypatch: pytest.MonkeyPatch, compiler: str) -> None:
+    before = folder_name(tree)
+    monkeypatch.setattr(f"{compiler}.__version__", "0.1")
+    assert folder_name(tree) != before
