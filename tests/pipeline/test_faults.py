@@ -168,7 +168,7 @@ def _kill(beamline: Beamline, instance: str) -> None:
 def test_run_until_killed_ends_as_killed_with_all_that_came(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:
-    beamline = open_beamline(beamline_config("eiger"))
+    beamline = open_beamline(beamline_config("eiger", writer={"image_timeout_s": 60.0}))
     with StatusListener(beamline.broker_url) as listener:
         listener.connection.wait_connected(10.0)
         with beamline.write(tmp_path / "run.h5") as writing:

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from std_daq.errors import ConfigError, PortError, SharedMemoryError
 from std_daq.imaging.config.load import parse_config
 from std_daq.imaging.config.paths import image_buffer_path
 from std_daq.imaging.protocols.array_stream import ArrayImage, decode
-from std_live_stream.live_stream import LiveStream
-from std_test_kit.services import free_tcp_port
+from std_live_stream.__main__ import start
+from std_test_kit.services import free_tcp_port, service_context
 from std_test_kit.store_driver import RingPublisher, pixels_of
 
 FORWARD = {"type": "forward", "config": []}
@@ -114,7 +115,7 @@ class Line:
         make_runtime_dir(self.config)
         self._ring = ring
         self.registry = CollectorRegistry()
-        self.stream = LiveStream(self.config, self.registry)
+        self.stream = start(replace(service_context(self.config), registry=self.registry))
         self.publisher = RingPublisher(image_buffer_path(self.config), **ring)
         while not self.stream.is_ready:
             self.stream.step()
@@ -339,7 +340,7 @@ def test_no_stream_is_a_wrong_configuration(shm_dir: Path, runtime: Path) -> Non
 
 def test_address_that_is_taken_is_told(shm_dir: Path, runtime: Path) -> None:
     with running(shm_dir, FORWARD) as line, pytest.raises(PortError, match="cannot be bound: Address already in use"):
-        LiveStream(line.config, CollectorRegistry())
+        start(service_context(line.config))
 
 
 def view(line: Line, *arguments: str) -> int:

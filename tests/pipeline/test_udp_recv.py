@@ -25,7 +25,7 @@ from std_daq.imaging.detectors.registry import open_detector
 from std_daq.imaging.protocols.image_metadata import ImageStatus
 from std_daq.packets.sending import PacketSender
 from std_test_kit.services import free_tcp_port, service_context
-from std_udp_recv.__main__ import _start, main
+from std_udp_recv.__main__ import main, start
 from std_udp_recv.records import REASONS
 
 DEADLINE_S = 20.0
@@ -33,10 +33,10 @@ DEADLINE_S = 20.0
 
 def free_port_range(n: int) -> int:
     """Return the first of ``n`` consecutive UDP ports that nobody uses."""
-    for start in range(20000 + os.getpid() % 500 * 80, 64000, n):
+    for first in range(20000 + os.getpid() % 500 * 80, 64000, n):
         sockets = []
         try:
-            for port in range(start, start + n):
+            for port in range(first, first + n):
                 sockets.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
                 sockets[-1].bind(("127.0.0.1", port))
         except OSError:
@@ -44,7 +44,7 @@ def free_port_range(n: int) -> int:
         finally:
             for one in sockets:
                 one.close()
-        return start
+        return first
     raise AssertionError("no free ports")
 
 
@@ -78,7 +78,7 @@ class Rig:
         self.detector = open_detector(config)
         part = part or config.receivers[0]
         self.context = service_context(config, modules=str(part))
-        self.receiver = _start(self.context)
+        self.receiver = start(self.context)
         self.ring = FrameBuffer.attach(frame_buffer_path(config))
         self.journal = self.ring.journals[part[0]]
         self._senders: dict[int, PacketSender] = {}
@@ -269,14 +269,14 @@ def test_port_that_is_taken_is_named(shm_dir, runtime):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", config.start_udp_port + 1))
         with pytest.raises(PortError, match=str(config.start_udp_port + 1)):
-            _start(service_context(config, modules=None))
+            start(service_context(config, modules=None))
 
 
 def test_cpu_that_there_is_not_is_told_at_the_start(shm_dir, runtime):
     udp = {"address": "127.0.0.1", "cpus": [min(os.sched_getaffinity(0)), 4000]}
     config = parse_config(document(shm_dir, "eiger", 2, udp=udp))
     with pytest.raises(ConfigError, match=r"udp\.cpus.*may not run on CPU 4000"):
-        _start(service_context(config, modules=None))
+        start(service_context(config, modules=None))
 
 
 def test_receiver_whose_ring_was_removed_asks_to_be_started_again(open_rig, shm_dir, runtime):
@@ -352,7 +352,7 @@ def test_process_ends_on_sigterm_with_what_it_has_and_goes_on_after_kill(shm_dir
     send(3, 100)
     _until(lambda: int(ring.headers[index]["n_received_packets"]) == 100)
     with pytest.raises(SharedMemoryError, match="already writes"):
-        _start(service_context(config, modules=None))
+        start(service_context(config, modules=None))
     assert first.end(signal.SIGKILL) == -signal.SIGKILL
     assert ring.generation(index) % 2 == 1
 

@@ -5,76 +5,56 @@ from collections.abc import Callable
 from typing import Any
 
 import zmq
-from prometheus_client import CollectorRegistry
 
-from std_daq.errors import ConfigError
 from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.buffers.image_reader import ImageReader
-from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.protocols.array_stream import encode_header
 from std_live_stream.header_keys import HeaderKeys
 from std_live_stream.metrics import LiveStreamMetrics
-from std_live_stream.output import Output
+from std_live_stream.output import Outputs
 
 _WAIT_S = 0.1
 _AT_ONCE = 64
-_MAX_PIXEL_BYTES = 4
 
 
 class LiveStream:
-    """The service: reads the ring as any other reader, and is never waited for.
+    """The service: it reads the ring as any other reader does, and nobody waits for it.
 
-    An image is copied once, checked to be whole, and the copy is sent to the viewers of all streams that take it. Where
-    nobody looks nothing is copied.
+    It copies an image once, checks that the copy is whole, and sends the copy to the viewers of all streams that select
+    the image. An image that no viewer looks at is not copied.
 
     Parameters
     ----------
-    config
-        The detector, and its streams.
-    registry
-        For the metrics.
+    images
+        Gives the images where they lie in the ring.
+    outputs
+        The streams; closed with the service.
+    header_keys
+        What the headers tell beside the metadata of an image.
+    metrics
+        Of this process.
     clock
         Monotonic seconds.
-
-    Raises
-    ------
-    ConfigError
-        When no stream is configured.
-    PortError
-        When an address cannot be bound.
-    SharedMemoryError
-        When what lies in the place of the ring is none, or may not be read.
     """
 
     def __init__(
-        self, config: DetectorConfig, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        images: ImageReader,
+        outputs: Outputs,
+        header_keys: HeaderKeys,
+        metrics: LiveStreamMetrics,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not config.live_stream_configs:
-            raise ConfigError(
-                "no stream is configured",
-                key="live_stream_configs",
-                remedy='give one, as {"tcp://127.0.0.1:20000": {"type": "periodic", "config": [1, 10]}}',
-            )
-        height, width = config.image_shape
-        image_bytes = height * width * _MAX_PIXEL_BYTES
+        self._images = images
+        self.outputs = outputs
+        self._header_keys = header_keys
+        self._metrics = metrics
         self._clock = clock
-        self._metrics = LiveStreamMetrics(registry)
-        self._header_keys = HeaderKeys(config)
         self._ring: ImageBuffer | None = None
-        self._images = ImageReader(config, copy=False)
-        self._context = zmq.Context()
-        try:
-            self.outputs = [
-                Output(self._context, address, stream, image_bytes)
-                for address, stream in config.live_stream_configs.items()
-            ]
-        except BaseException:
-            self._context.destroy(linger=0)
-            self._images.close()
-            raise
-        for output in self.outputs:
-            self._metrics.sent.labels(output.address)
+        for output in outputs:
+            metrics.sent.labels(output.address)
 
     @property
     def is_ready(self) -> bool:
@@ -104,7 +84,7 @@ class LiveStream:
 
     def close(self) -> None:
         """Let go of the ring and the addresses."""
-        self._context.destroy(linger=0)
+        self.outputs.close()
         self._ring = None
         self._images.close()
 

@@ -1,8 +1,8 @@
-"""Output: one stream at one address."""
+"""Output: one stream at one address; Outputs: all streams of a configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, overload
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -109,3 +109,44 @@ class Output:
             self._connections.add(told["value"])
         else:
             self._connections.discard(told["value"])
+
+
+class Outputs(Sequence[Output]):
+    """All streams of a configuration, in its order.
+
+    Parameters
+    ----------
+    streams
+        The streams, by the addresses to bind.
+    image_bytes
+        About the size of an image.
+
+    Raises
+    ------
+    PortError
+        When an address cannot be bound.
+    """
+
+    def __init__(self, streams: Mapping[str, LiveStreamConfig], image_bytes: int) -> None:
+        self._context = zmq.Context()
+        try:
+            self._outputs = [Output(self._context, address, config, image_bytes) for address, config in streams.items()]
+        except BaseException:
+            self.close()
+            raise
+
+    @overload
+    def __getitem__(self, index: int) -> Output: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Output]: ...
+
+    def __getitem__(self, index: int | slice) -> Output | Sequence[Output]:
+        return self._outputs[index]
+
+    def __len__(self) -> int:
+        return len(self._outputs)
+
+    def close(self) -> None:
+        """Let go of all addresses; what waits for viewers is not sent."""
+        self._context.destroy(linger=0)

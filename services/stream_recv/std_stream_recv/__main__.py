@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit code."""
-    return run_service(SERVICE, argv, _start)
+    return run_service(SERVICE, argv, start)
 
 
-def _start(context: ServiceContext[DetectorConfig]) -> Service:
+def start(context: ServiceContext[DetectorConfig]) -> Service:
+    """Build the parts of the service and put them together."""
     import time
     from functools import partial
 

@@ -10,10 +10,11 @@ from std_stream_send.service import SERVICE
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit code."""
-    return run_service(SERVICE, argv, _start)
+    return run_service(SERVICE, argv, start)
 
 
-def _start(context: ServiceContext[DetectorConfig]) -> Service:
+def start(context: ServiceContext[DetectorConfig]) -> Service:
+    """Build the parts of the service and put them together."""
     from functools import partial
 
     from std_daq.imaging.buffers.image_buffer import ImageBuffer

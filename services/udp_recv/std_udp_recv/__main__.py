@@ -11,10 +11,11 @@ from std_udp_recv.service import SERVICE, module_range
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the service; returns its exit code."""
-    return run_service(SERVICE, argv, _start)
+    return run_service(SERVICE, argv, start)
 
 
-def _start(context: ServiceContext[DetectorConfig]) -> Service:
+def start(context: ServiceContext[DetectorConfig]) -> Service:
+    """Build the parts of the service and put them together."""
     from std_daq.imaging.config.paths import frames_address
     from std_daq.imaging.detectors.registry import open_detector
     from std_daq.streams.doorbell import DoorbellPublisher
