@@ -1,1 +1,1 @@
-"""Corrects and places frames into the ImageBuffer."""
+"""assembler: corrects frames, and places them into the ImageBuffer as images."""

@@ -1,4 +1,4 @@
-"""Assembler: takes each exposure from the FrameBuffer and publishes it as an image."""
+"""Assembler: the service that publishes each exposure of the FrameBuffer as an image."""
 
 import time
 from typing import Any
@@ -27,27 +27,27 @@ REMEMBERED_CALIBRATIONS = 8
 
 
 class Assembler:
-    """The service: one exposure after the other, in order, each published once.
+    """The service: publishes one exposure after another, in order, and each once.
 
-    A restarted assembler takes the ImageBuffer over and goes on with the exposure after the last that it published,
-    as far as that is still in the FrameBuffer.
+    A restarted assembler takes over the ImageBuffer. It goes on after the last published exposure, as far as the
+    frames are still in the FrameBuffer.
 
     Parameters
     ----------
     images
-        The ImageBuffer, of which this process is the only writer.
+        ImageBuffer, of which this process is the only writer.
     source
-        The exposures.
+        Yields the exposures.
     builder
-        Puts an image together.
+        Builds images from exposures.
     converter
-        Corrects and places frames, until one of its calibration files changes.
+        Corrects and places frames; it is replaced when its calibration files change.
     doorbell
-        Tells the readers of each image.
+        Wakes up the readers for each image.
     metrics
-        Of this process.
+        Metrics of the assembler.
     n_active_modules
-        Modules that are not switched off.
+        Number of modules that are not deactivated.
     """
 
     def __init__(
@@ -89,19 +89,21 @@ class Assembler:
 
     @property
     def why_not_ready(self) -> str | None:
-        """What is waited for."""
+        """What the assembler waits for; None if it is ready."""
         return None if self._source.is_attached else "waiting for the FrameBuffer: is each receiver running?"
 
     def step(self) -> None:
-        """Publish what has come; wait at most 0.1 s for it.
+        """Publish the exposures that have come; wait at most 0.1 s for them.
 
         Raises
         ------
         SharedMemoryError
-            When the ImageBuffer was removed.
+            The ImageBuffer was removed.
         """
         if not self._images.is_live:
-            raise SharedMemoryError(f"{self._images.segment.path} was removed; it is made anew when the service starts")
+            raise SharedMemoryError(
+                f"{self._images.segment.path} was removed; the service creates a new one when it starts again"
+            )
         self._source.wait(0.1)
         n_lost = self._source.n_lost
         has_overrun = False
@@ -114,14 +116,14 @@ class Assembler:
                 self._count_lost(1, "overwritten in the FrameBuffer", image_id=exposure.arrived[0].id)
                 has_overrun = True
         if has_overrun:
-            self._count_lost(self._source.skip_to_safety(), "left out to catch up")
+            self._count_lost(self._source.skip_to_safety(), "skipped to catch up")
         if self._source.n_lost > n_lost:
             self._count_lost(self._source.n_lost - n_lost, "overwritten in the journal")
         self._metrics.lag.set(self._source.lag)
         self._metrics.calibration_refused.set(self._watch.n_refused)
 
     def close(self) -> None:
-        """Publish what has already been received, and let go of everything."""
+        """Publish the exposures that have already come, within 1 s, and release all resources."""
         deadline = time.monotonic() + 1.0
         while self._source.lag and time.monotonic() < deadline:
             self.step()
@@ -132,12 +134,12 @@ class Assembler:
         self._images.close()
 
     def _is_published_already(self, exposure: Exposure) -> bool:
-        """Whether a predecessor was killed after it had published this exposure, before it noted that."""
+        """Return whether a predecessor was killed after it published this exposure and before it recorded that."""
         last, self._last_published = self._last_published, None
         return last == (exposure.epoch, exposure.frame_index)
 
     def _publish(self, exposure: Exposure) -> bool:
-        """Publish an exposure; returns False where nothing of it is there any more."""
+        """Publish an exposure; return False if all its frames are overwritten."""
         images = self._images
         sequence = images.journal.next_sequence
         slot = images.slot(sequence)

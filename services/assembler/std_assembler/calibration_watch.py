@@ -1,4 +1,4 @@
-"""CalibrationWatch: notices changed calibration files and has them checked while images go on."""
+"""CalibrationWatch: notices changed calibration files, and checks them while images are published."""
 
 import threading
 
@@ -8,14 +8,14 @@ from std_daq.telemetry.logs import get_logger
 
 
 class CalibrationWatch:
-    """Looks at the files of a converter in a thread of its own.
+    """Watches the calibration files of a converter, in a thread of its own.
 
     Parameters
     ----------
     converter
-        The converter that is in use.
+        Converter that is in use.
     period_s
-        How often to look, in seconds.
+        Time between two checks, in seconds.
     """
 
     def __init__(self, converter: FrameConverter, period_s: float = 1.0) -> None:
@@ -28,14 +28,14 @@ class CalibrationWatch:
         self._thread.start()
 
     def take_replacement(self) -> FrameConverter | None:
-        """Return a checked converter with the changed files, once; None where nothing has changed."""
+        """Return a checked converter for changed files, once for each change; None if nothing has changed."""
         replacement = self._replacement
         if replacement is not None:
             self._replacement = None
         return replacement
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop watching."""
         self._stop.set()
         self._thread.join()
 
@@ -49,7 +49,9 @@ class CalibrationWatch:
                 if str(error) != refused:
                     self.n_refused += 1
                     log.error(
-                        "calibration_refused", error=str(error), instead="the files as they were are still applied"
+                        "calibration_refused",
+                        error=str(error),
+                        instead="the calibration from before the change is still applied",
                     )
                 refused = str(error)
                 continue

@@ -1,4 +1,4 @@
-"""FrameSource: the exposures of all receivers, synchronised, in order."""
+"""FrameSource: yields the exposures of all receivers, synchronised and in order."""
 
 import time
 from collections.abc import Iterator
@@ -17,9 +17,10 @@ from std_daq.streams.doorbell import Doorbell
 from std_daq.streams.follower import RingFollower
 from std_daq.sync.synchroniser import Synchronised, Synchroniser
 
-# Frames that arrived longer ago than this before the first start of an assembler belong to an earlier measurement.
+# At the first start of an assembler, frames that are older than this belong to an earlier measurement.
 STALE_NS = 10 * 10**9
-# So few entries are read at once that there is still something to skip when frames turn out to be overwritten.
+# The entries that are read cannot be skipped any more. Few are read at once, so that after an overrun most of the
+# entries that are about to be overwritten are still unread, and can be skipped.
 ENTRIES_AT_ONCE = 16
 
 
@@ -29,9 +30,9 @@ class Exposure(NamedTuple):
     Attributes
     ----------
     frame_index
-        The detector's frame number.
+        Frame number of the detector.
     raw
-        What each receiver tells of it, None where it has none.
+        Metadata from each receiver; None if the receiver has nothing of this exposure.
     """
 
     frame_index: int
@@ -39,12 +40,12 @@ class Exposure(NamedTuple):
 
     @property
     def arrived(self) -> list[RawMetadata]:
-        """What the receivers tell that have it; at least one."""
+        """Metadata from the receivers that have something of this exposure; at least one."""
         return [raw for raw in self.raw if raw is not None]
 
     @property
     def epoch(self) -> int:
-        """How often the detector had restarted."""
+        """Epoch of the exposure: the number of restarts of the detector before it."""
         return max(raw.epoch for raw in self.arrived)
 
 
@@ -54,15 +55,15 @@ class FrameSource:
     Parameters
     ----------
     config
-        The detector.
+        Configuration of the detector.
     resume_points
-        For each receiver, how far a previous assembler had come: see `Journal.resume_point`.
+        For each receiver, how far a previous assembler has used its journal: see `Journal.resume_point`.
     """
 
     def __init__(self, config: DetectorConfig, resume_points: list[tuple[int, int]]) -> None:
         parts = config.receivers
         if len(parts) > MAX_SOURCES:
-            raise ConfigError(f"{len(parts)} receivers; at most {MAX_SOURCES} are possible", key="udp.receivers")
+            raise ConfigError(f"{len(parts)} receivers are configured; the limit is {MAX_SOURCES}", key="udp.receivers")
         path = frame_buffer_path(config)
         self._followers = [
             RingFollower(lambda: FrameBuffer.attach(path), journal=part[0], start=_StartPoint(point))
@@ -78,17 +79,17 @@ class FrameSource:
 
     @property
     def frames(self) -> list[FrameBuffer | None]:
-        """The FrameBuffer as each receiver's follower has it; None while it is not there."""
+        """FrameBuffer to which each receiver's follower is attached; None while there is none."""
         return [follower.ring for follower in self._followers]
 
     @property
     def is_attached(self) -> bool:
-        """Whether the rings of all receivers are there."""
+        """Whether the followers of all receivers are attached to a ring."""
         return all(follower.ring is not None for follower in self._followers)
 
     @property
     def lag(self) -> int:
-        """Exposures that have been published and not been taken, of the receiver that is furthest ahead."""
+        """Exposures that are published and not yet read, of the receiver with the most."""
         return max(follower.lag for follower in self._followers)
 
     def wait(self, timeout_s: float) -> None:
@@ -109,9 +110,9 @@ class FrameSource:
             yield from map(_exposure, self._synchroniser.poll(time.monotonic_ns()))
 
     def skip_to_safety(self) -> int:
-        """After an overrun: leave out the exposures that are about to be overwritten; returns how many.
+        """Skip the exposures that are about to be overwritten, and return how many; to be called after an overrun.
 
-        Without this each exposure would be overwritten while it is converted, and none would ever be whole.
+        Otherwise each exposure would be overwritten while it is converted, and no image would ever be whole.
         """
         n_skipped = 0
         for follower in self._followers:
@@ -120,7 +121,7 @@ class FrameSource:
         return n_skipped
 
     def close(self) -> None:
-        """Let go of the rings."""
+        """Detach from the rings."""
         self._doorbell.close()
         for follower in self._followers:
             follower.close()
@@ -137,7 +138,7 @@ class FrameSource:
         yield from map(_exposure, done)
 
     def _make_synchroniser(self, source: int) -> Synchroniser[RawMetadata]:
-        """Return one whose window leaves the frames of the exposures that wait in the ring."""
+        """Return a synchroniser; its window is smaller than the ring, so waiting frames are not overwritten."""
         ring = self._followers[source].ring
         window = self._window if ring is None else min(self._window, ring.n_slots * 3 // 4)
         return Synchroniser(len(self._followers), window=window, time_limit_ns=self._time_limit_ns)
@@ -149,7 +150,7 @@ def _exposure(result: Synchronised[RawMetadata]) -> Exposure:
 
 @dataclass(frozen=True, slots=True)
 class _StartPoint:
-    """Where to begin in a FrameBuffer: where the last assembler stopped, else with what is not stale."""
+    """Start in a FrameBuffer: where the last assembler stopped; in a new ring, the first entry that is not stale."""
 
     point: tuple[int, int]
 

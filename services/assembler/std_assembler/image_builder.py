@@ -1,4 +1,4 @@
-"""ImageBuilder: puts the modules of one exposure into a slot of the ImageBuffer."""
+"""ImageBuilder: builds an image in a slot of the ImageBuffer, from the frames of one exposure."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,25 +14,26 @@ from std_daq.imaging.detectors.interface import Detector, FrameConverter
 from std_daq.imaging.protocols.image_metadata import ImageStatus
 from std_daq.imaging.protocols.raw_metadata import RawMetadata
 
-_ID_MISMATCH = int(ImageStatus.ID_MISMATCH)  # flags are slow to work out
+_ID_MISMATCH = int(ImageStatus.ID_MISMATCH)  # operations on IntFlag members are slow
 
 
 @dataclass(slots=True)
 class BuiltImage:
-    """What is known after an image was built.
+    """Result of building an image.
 
     Parameters
     ----------
     missing_packets
-        Packets that are missing, for each module, (n_modules,).
+        Number of missing packets of each module, (n_modules,).
     n_missing_packets
-        Their sum.
+        Sum of ``missing_packets``.
     status
-        What is wrong with the image.
+        Status of the image.
     n_missing_modules
-        Modules of which nothing came, without those that are off.
+        Number of modules of which nothing came; deactivated modules do not count.
     n_overwritten_modules
-        Modules whose frames were overwritten in the FrameBuffer before they were used: this service was too slow.
+        Number of modules whose frames were overwritten in the FrameBuffer before they were used, because the assembler
+        was too slow.
     """
 
     missing_packets: NDArray[np.uint32]
@@ -48,7 +49,7 @@ class ImageBuilder:
     Parameters
     ----------
     config, detector
-        The detector.
+        Configuration of the detector, and the detector.
     """
 
     def __init__(self, config: DetectorConfig, detector: Detector) -> None:
@@ -62,24 +63,24 @@ class ImageBuilder:
         jobs = [(source, module) for source, modules in enumerate(parts) for module in modules]
         n_threads = max(1, min(config.assembler.n_threads, len(jobs)))
         self._shares = [jobs[i::n_threads] for i in range(n_threads)]
-        # The calling thread takes a share itself.
+        # The calling thread converts a share itself.
         self._pool = ThreadPoolExecutor(n_threads - 1, "convert") if n_threads > 1 else None
 
     def build(
         self, exposure: Exposure, frames: list[FrameBuffer | None], converter: FrameConverter, image: NDArray[Any]
     ) -> BuiltImage:
-        """Build an image; what did not arrive gets the fill value.
+        """Build an image; pixels that did not arrive get the fill value.
 
         Parameters
         ----------
         exposure
-            What to build.
+            Exposure to build.
         frames
             For each receiver, the FrameBuffer that it writes to.
         converter
-            The detector's converter.
+            Converter of the detector.
         image
-            Where to write, (height, width).
+            Memory of the image, (height, width).
         """
         missing_packets = np.zeros(self._n_modules, np.uint32)
         work = _Work(exposure.raw, frames, converter, image, missing_packets)
@@ -93,7 +94,7 @@ class ImageBuilder:
             n_overwritten += more_overwritten
         for module in self._off:
             converter.fill(module, image)
-        # What the receiver had and is not there any more was overwritten.
+        # A frame that the receiver had, and that is no longer in the ring, was overwritten.
         n_missing_modules = min(n_missing, self._n_never_received(exposure))
         built = BuiltImage(
             missing_packets=missing_packets,
@@ -106,12 +107,12 @@ class ImageBuilder:
         return built
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         if self._pool is not None:
             self._pool.shutdown()
 
     def _convert(self, share: list[tuple[int, int]], work: "_Work") -> tuple[int, int]:
-        """Convert some modules, each given with its receiver; returns how many are missing and overwritten."""
+        """Convert a share of (receiver, module) pairs; return the numbers of missing and of overwritten modules."""
         n_missing = n_overwritten = 0
         for source, module in share:
             raw, ring = work.raw[source], work.frames[source]
@@ -142,7 +143,7 @@ class ImageBuilder:
 
 
 class _Work(NamedTuple):
-    """What has to be done for one image."""
+    """Arguments of the conversion of one image, the same for all threads."""
 
     raw: list[RawMetadata | None]
     frames: list[FrameBuffer | None]

@@ -6,12 +6,12 @@ from std_daq.imaging.metrics import ImageMetrics
 
 
 class AssemblerMetrics(ImageMetrics):
-    """What the assembler counts.
+    """Metrics of the assembler.
 
     Parameters
     ----------
     registry
-        The registry of the process.
+        Registry of the process.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -24,7 +24,7 @@ class AssemblerMetrics(ImageMetrics):
         )
         self.latency = Histogram(
             "daq_image_latency_seconds",
-            "From the last packet of an image to its publication.",
+            "Time from the last packet of an image to its publication.",
             registry=registry,
             buckets=(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0),
         )
@@ -35,5 +35,5 @@ class AssemblerMetrics(ImageMetrics):
             "daq_calibration_index", "How often the calibration files were replaced.", registry=registry
         )
         self.calibration_refused = Gauge(
-            "daq_calibration_refused", "Changed calibration files that did not fit.", registry=registry
+            "daq_calibration_refused", "Number of changed calibrations that were refused.", registry=registry
         )

@@ -1,4 +1,4 @@
-"""What the platform has to know of assembler: its processes, options, and the figures that its status shows."""
+"""Description of assembler for the platform: its processes and its options."""
 
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.registry import open_detector
