@@ -225,7 +225,7 @@ def test_run_begins_at_an_image_in_the_past(
     writer = FakeStoreWriter()
     with Client(broker_url, tag) as client, StoreWriterThread(config, writer), AgentThread(config, broker_url):
         gone = client.write(tmp_path / "gone.h5", n_images=5, start_image_id=110)
-        assert "image 110 is no longer in the ring, the oldest there is 124" in client.wait_for_end(gone).message
+        assert "image 110 is no longer in the ring; the oldest image there is 124" in client.wait_for_end(gone).message
         past = client.write(tmp_path / "past.h5", n_images=5, start_image_id=130)
         assert client.wait_for_end(past).action is Action.SUCCESS
         future = client.write(tmp_path / "future.h5", n_images=3, start_image_id=142)
@@ -312,7 +312,7 @@ def test_paused_writer_goes_on_and_a_dead_one_ends_the_run(
         end = client.wait_for_end(dead)
         assert end.report is not None
         assert (end.report.verdict, end.report.lost_image_ids) == (Verdict.FAILED, (10, 11))
-        assert "h5_writer 0 was silent for 3 s" in end.report.reason
+        assert "h5_writer 0 reported nothing for 3 s" in end.report.reason
         assert "std-daq recover" in end.report.reason
 
 
@@ -355,9 +355,9 @@ def test_bad_requests_are_refused_and_kept_as_dead_letters(
         client.send(b'{"output_file": "/x"}', "no uuid")
         assert "is not a UUID" in client.wait_for_end("no uuid").message
         for path, reason in [
-            ("relative.h5", "is not an absolute path"),
+            ("relative.h5", "must be an absolute path"),
             (f"{tmp_path}/../x.h5", "'..' is not allowed"),
-            ("/elsewhere/x.h5", "outside of the allowed folders"),
+            ("/elsewhere/x.h5", "outside the allowed folders"),
             (tmp_path / "there.h5", "exists"),
         ]:
             assert reason in client.wait_for_end(client.write(path, n_images=1)).message

@@ -1,1 +1,1 @@
-"""Turns write requests into StoreStreams."""
+"""Writer agent: carries out write requests with the h5_writers."""

@@ -9,7 +9,7 @@ from std_writer_agent.service import SERVICE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the service; returns its exit code."""
+    """Run the service, and return its exit code."""
     return run_service(SERVICE, argv, start)
 
 
@@ -39,7 +39,8 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
 
     config = context.config
     if config.writer_user_id in {None, os.geteuid()}:
-        check_output_roots(config)  # where files are made by another user only the writers can tell
+        # If files belong to another user, only the writers, which act as that user, can check the folders.
+        check_output_roots(config)
     height, width = config.image_shape
     admission = Admission(config, height * width * open_detector(config).image_dtype.itemsize)
     journal = RequestJournal(config.writer.journal or runtime_dir(config) / "writer-journal.sqlite")

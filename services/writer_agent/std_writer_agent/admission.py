@@ -1,4 +1,4 @@
-"""Admission: whether a request can be carried out, and where its file will be, before anything is written."""
+"""Admission: checks whether a request can be carried out, and chooses the path of its file."""
 
 import os
 import shutil
@@ -16,16 +16,16 @@ MAX_NAMES = 9999
 
 
 class Admission:
-    """Checks write requests against the configuration and this machine's disks.
+    """Checks write requests against the configuration and the disks of this machine.
 
     Parameters
     ----------
     config
-        Tells where may be written, and by whom.
+        Configuration; it names the allowed folders and the user who owns the files.
     image_bytes
         Size of an image without compression.
     free_bytes
-        Tells how much a directory's disk still holds.
+        Returns the free space of the disk that holds a folder, in bytes.
     """
 
     def __init__(
@@ -36,28 +36,29 @@ class Admission:
     ) -> None:
         self._roots = [Path(os.path.realpath(root)) for root in config.writer.output_roots]
         self._min_free_bytes = int(config.writer.min_free_gb * 1e9)
-        # Whether another user may write somewhere cannot be asked without being that user: the writer will tell.
+        # The access rights of another user cannot be checked from here. The h5_writer, which acts as that user,
+        # reports a failure.
         self._is_own_user = config.writer_user_id in {None, os.geteuid()}
         self._image_bytes = image_bytes
         self._free_bytes = free_bytes
 
     def admit(self, request: WriteRequest, taken: Collection[str]) -> str:
-        """Return the path that the run will write to.
+        """Check a request, and return the path of the file that its run will write.
 
         Parameters
         ----------
         request
-            What is asked for.
+            The request.
         taken
-            Paths that other requests will write to.
+            Paths of the files of other requests that have not ended.
 
         Raises
         ------
         RequestRefusedError
-            The text is the reason.
+            The request cannot be carried out; the text is the reason.
         """
         if request.n_files is not None and request.n_images is None:
-            raise RequestRefusedError("n_files shares out n_images, which is not given: give images_per_file instead")
+            raise RequestRefusedError("n_files needs n_images: without it, give images_per_file instead")
         path = self._check_path(request.output_file)
         folder = self._nearest_folder(path)
         try:
@@ -70,31 +71,33 @@ class Admission:
     def _check_path(self, text: str) -> Path:
         path = PurePosixPath(text)
         if not path.is_absolute():
-            raise RequestRefusedError(f"output_file {text!r} is not an absolute path")
+            raise RequestRefusedError(f"output_file {text!r} must be an absolute path")
         if ".." in path.parts:
-            raise RequestRefusedError(f"output_file {text!r}: '..' is not allowed in it")
+            raise RequestRefusedError(f"output_file {text!r} must not contain '..'")
         try:
             longest = max(len(os.fsencode(part)) for part in path.parts)
         except UnicodeEncodeError:
-            raise RequestRefusedError(f"output_file {text!r} cannot be the name of a file") from None
+            raise RequestRefusedError(f"output_file {text!r} cannot be encoded as a file name") from None
         if longest > MAX_NAME_BYTES:
-            raise RequestRefusedError(f"output_file: a name in it has {longest} bytes, {MAX_NAME_BYTES} are allowed")
+            raise RequestRefusedError(
+                f"output_file: a name in the path has {longest} bytes; the limit is {MAX_NAME_BYTES}"
+            )
         if text.endswith(("/", "/.")) or Path(path).is_dir():
             raise RequestRefusedError(f"output_file {text!r} is a folder")
         return Path(path)
 
     def _nearest_folder(self, path: Path) -> Path:
-        """Return the folder, or the nearest above it that exists, after a look at where it really is."""
+        """Return the nearest existing folder above a path, with links resolved; refuse it if it is not allowed."""
         folder = next(parent for parent in path.parents if os.path.lexists(parent))
         real = Path(os.path.realpath(folder))
         if self._roots and not any(real.is_relative_to(root) for root in self._roots):
             allowed = ", ".join(map(str, self._roots))
             where = "" if real == folder else f" lies in {real}, which"
-            raise RequestRefusedError(f"output_file {str(path)!r}{where} is outside of the allowed folders: {allowed}")
+            raise RequestRefusedError(f"output_file {str(path)!r}{where} is outside the allowed folders: {allowed}")
         if not real.is_dir():
             raise RequestRefusedError(f"{folder} is not a folder")
         if self._is_own_user and not os.access(real, os.W_OK | os.X_OK):
-            raise RequestRefusedError(f"the writer may not write to the folder {folder}")
+            raise RequestRefusedError(f"the writer has no permission to write to the folder {folder}")
         return real
 
     def _free_path(self, path: Path, request: WriteRequest, taken: Collection[str]) -> Path:
@@ -102,22 +105,22 @@ class Admission:
         if _is_free(path, taken, has_data_files=has_data_files):
             return path
         if request.conflict == "refuse":
-            raise RequestRefusedError(f"{path} exists, or a running request writes to it")
+            raise RequestRefusedError(f"{path} exists, or belongs to a request that has not ended")
         for number in range(1, MAX_NAMES + 1):
             other = path.with_name(f"{path.stem}_{number:04d}{path.suffix}")
             if _is_free(other, taken, has_data_files=has_data_files):
                 return other
-        raise RequestRefusedError(f"{path} and {MAX_NAMES} names with a number added exist")
+        raise RequestRefusedError(f"{path} exists, and so do all {MAX_NAMES} names with a number appended")
 
     def _check_disk(self, request: WriteRequest, folder: Path) -> None:
-        # How far pixels can be compressed is not known before.
+        # The size of compressed images is not known in advance, so no space is demanded for them.
         n_images = request.n_images if request.compression == "none" else None
         needed = (n_images or 0) * self._image_bytes + self._min_free_bytes
         free = self._free_bytes(folder)
         if free < needed:
             raise RequestRefusedError(
-                f"the disk of {folder} has {free / 1e9:.3f} GB free, {needed / 1e9:.3f} GB are needed "
-                f"({self._min_free_bytes / 1e9:.3f} GB of it must stay free)"
+                f"the disk of {folder} has {free / 1e9:.3f} GB free, the run needs {needed / 1e9:.3f} GB "
+                f"(including {self._min_free_bytes / 1e9:.3f} GB that must stay free)"
             )
 
 

@@ -1,4 +1,4 @@
-"""WriterAgent: carries out write requests, one run at a time, with the h5_writers."""
+"""WriterAgent: the service that carries out write requests with the h5_writers, one run at a time."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +24,8 @@ from std_writer_agent.run import AgentRun
 from std_writer_agent.status_sender import StatusSender
 
 WAIT_S = 0.05
-# A wake-up costs more than ten images do: the journal is looked at so often, and nobody rings for each image.
+# A wake-up costs more than the handling of ten images. During a run the agent therefore reads the journal at this
+# period, and is not woken up for each image.
 BATCH_S = 0.01
 READS_A_STEP = 16
 REPORTS_A_STEP = 1000
@@ -32,30 +33,30 @@ DRAIN_DEADLINE_S = 5.0
 
 
 class WriterAgent:
-    """The service.
+    """The service: passes images, reports and messages between the current run and the other parts.
 
     Parameters
     ----------
     config
-        The configuration.
+        Configuration of the detector.
     desk
-        The requests.
+        Takes requests and kills from the broker.
     statuses
-        Tells who asked; needs to be stepped.
+        Publishes the statuses of requests; the agent calls its `step`.
     images
-        The images that are published.
+        Follows the published images.
     reports
-        What the writers say.
+        Queue of the writers' reports.
     outboxes
-        One for each writer.
+        Messages to the writers, one outbox for each writer.
     metrics
-        What is counted.
+        Metrics of the agent.
     why_away
-        Tells why the broker is away; None while it is there.
+        Returns why the broker is not reachable; None while it is connected.
     close_connections
-        Called at last; statuses that wait are sent first if possible.
+        Closes the connection to the broker, after waiting statuses have been sent if possible.
     clock
-        Monotonic seconds.
+        Returns the monotonic time in seconds.
     """
 
     def __init__(
@@ -92,22 +93,24 @@ class WriterAgent:
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests are taken, or one is carried out."""
+        """Whether the agent takes requests, or carries one out."""
         return self.why_not_ready is None
 
     @property
     def why_not_ready(self) -> str | None:
-        """Why not, in a few words.
+        """Reason why the agent is not ready, in a few words; None if it is ready.
 
-        A run goes on without the broker: an orchestrator that replaces what is not ready must not end it.
+        During a run the agent is always ready. A run goes on without the broker, and an orchestrator that restarts
+        services that are not ready would end it.
         """
         return None if self._run is not None else self._why_away()
 
     def step(self) -> None:
-        """Do what has come up; wait at most 0.05 s for it."""
+        """Handle new images, reports and messages; wait at most 0.05 s for them."""
         self._wait()
-        # In this order: what is published goes to the run before a kill ends it, and a writer that has reported is
-        # not silent, however long this process was stopped.
+        # The order matters. Images that are published already belong to the run, so they come before a kill. Reports
+        # come before the check for silent writers: if this process was stopped for a while, the reports are in its
+        # queue, and no writer counts as silent.
         self._feed_images()
         self._handle_reports()
         if self._desk.handle_messages() and self._run is not None:
@@ -116,7 +119,7 @@ class WriterAgent:
         self._poll_run_and_queues()
 
     def close(self) -> None:
-        """End the run as failed, within 5 s; requests that have not begun wait for the next start."""
+        """End the run as failed, within 5 s; requests that have not started stay in the journal for the next start."""
         if self._run is not None and self._desk.has_started:
             self._apply_effects(self._run.fail("the writer agent was stopped", self._clock()))
             deadline = self._clock() + DRAIN_DEADLINE_S
@@ -125,7 +128,7 @@ class WriterAgent:
                 self._handle_reports()
                 self._poll_run_and_queues()
             if self._run is not None:
-                self._apply_effects(self._run.give_up("the writers did not finish before that", self._clock()))
+                self._apply_effects(self._run.give_up("the writers did not finish in time", self._clock()))
         self._statuses.step()
         self._close_connections()
         self._statuses.step()
@@ -136,7 +139,7 @@ class WriterAgent:
         self._desk.close()
 
     def _wait(self) -> None:
-        """Wait for something to do; images are nothing to do unless a run takes them."""
+        """Wait for something to do; images count only while a run takes them."""
         if self._run is None or not self._run.has_writers:
             self._poller.poll(int(WAIT_S * 1000))
             return
@@ -203,7 +206,7 @@ class WriterAgent:
         return AgentRun(plan, self._roster, self._clock(), datetime.now(UTC), found=found)
 
     def _poll_run_and_queues(self) -> None:
-        """Step whatever depends on the time: the run, the queues to the writers, the statuses; show the metrics."""
+        """Step everything that depends on the time (the run, the outboxes, the statuses), and update the metrics."""
         if self._run is not None:
             self._apply_effects(self._run.poll(self._clock()))
         for outbox in self._outboxes:
@@ -237,5 +240,5 @@ class WriterAgent:
 
     def _with_reason(self, what: Announce) -> Announce:
         if what.action is Action.PROGRESS and not self._images.has_ring:
-            return Announce(what.action, f"{what.message}; there is no ImageBuffer yet, is the assembler running?")
+            return Announce(what.action, f"{what.message}; there is no ImageBuffer yet: is the assembler running?")
         return what

@@ -1,4 +1,4 @@
-"""ImageCounter: which images belong to a run, and which of its images never came. Pure."""
+"""ImageCounter: decides which images belong to a run, and counts those that never came. Pure."""
 
 from itertools import chain
 from typing import Any, NamedTuple
@@ -16,27 +16,29 @@ class _Seen(NamedTuple):
 
 
 class ImageCounter:
-    """Counts the images of one run by their frame index, which goes up by one step an image within an epoch.
+    """Counts the images of one run by their frame index.
 
-    The step is 1, or more in a ring that has a share of the images. A gap in the frame index are images that never
-    came; they count as images of the run. Where the ids go along with the frame index, they are known as well. Across
-    a restart of the detector, which begins a new epoch, nothing is known to be missing.
+    Within an epoch the frame index rises by the same step from image to image. The step is 1, or more in a ring that
+    holds a share of the images. A gap in the frame index means that images are missing. For example, with step 1,
+    frame indices 7 and 10 mean that two images never came. Missing images count as images of the run. Their ids are
+    known if the image id rises together with the frame index. After a restart of the detector a new epoch begins; the
+    counter cannot tell whether images are missing between two epochs.
 
     Parameters
     ----------
     n_images
-        Images of the run, None where that is open.
+        Number of images of the run; None if it is open.
     start_image_id
-        The run begins with the first image of this id or a higher one; None: with the first that is fed.
+        The run begins with the first image that has this id or a higher one. None: with the first image that is fed.
 
     Attributes
     ----------
     n_taken
-        Images that came.
+        Images of the run that came.
     n_missed
-        Images that did not come, although later ones did.
+        Images of the run that did not come, although later ones did.
     n_left_over
-        Images at the end of what was fed last that came after the run was full.
+        Images at the end of the last call of `feed` that do not belong to the run, because the run was full.
     """
 
     def __init__(self, n_images: int | None, start_image_id: int | None) -> None:
@@ -58,12 +60,12 @@ class ImageCounter:
 
     @property
     def n_left(self) -> int | None:
-        """Images that are still to come, None where that is open."""
+        """Images that are still to come; None if the number of images is open."""
         return None if self._n_images is None else self._n_images - self.n_taken - self.n_missed
 
     @property
     def is_full(self) -> bool:
-        """Whether all images of the run have come or been missed."""
+        """Whether each image of the run has come or is missed."""
         return self.n_left == 0
 
     def missed_ids(self) -> list[int]:
@@ -71,16 +73,16 @@ class ImageCounter:
         return list(chain.from_iterable(self._missed_ids))
 
     def feed(self, entries: NDArray[Any], n_unread: int = 0, frame_index_step: int = 1) -> NDArray[Any]:
-        """Take what belongs to the run.
+        """Count published images, and return those that belong to the run.
 
         Parameters
         ----------
         entries
             ImageMetadata structs in the order of their publication, shape (n,).
         n_unread
-            Images that were published just before them and that nobody can name any more.
+            Images that were published just before these, and whose journal entries are overwritten.
         frame_index_step
-            Distance of the frame indices of consecutive images.
+            Difference between the frame indices of consecutive images.
 
         Returns
         -------
@@ -112,7 +114,7 @@ class ImageCounter:
         return not self.has_begun and start is not None and image.image_id < start
 
     def _count_missed(self, image: _Seen) -> None:
-        """Count what is missing between the last image and this one."""
+        """Count the images that are missing between the last image and this one."""
         last, gap, has_ids = self._last, self._n_skipped, False
         if last is not None and last.epoch == image.epoch:
             gap = max(gap, (image.frame_index - last.frame_index) // self._step - 1)

@@ -1,7 +1,7 @@
-"""RequestDesk: takes requests and kills from the broker, refuses or queues them, and remembers how they ended.
+"""RequestDesk: takes requests and kills from the broker, refuses or queues requests, and records how they ended.
 
-The order is what makes a request survive: it is committed to the journal, then the broker is told that it was taken,
-then whoever asked is told.
+The order of steps makes sure that no request is lost in a crash. First the request is committed to the journal, then
+it is acknowledged to the broker, then a status tells the client.
 """
 
 from collections import deque
@@ -31,47 +31,47 @@ REQUESTS_A_STEP = 20
 
 
 class Consumer(Protocol):
-    """Where requests come from; `std_daq.recording.request_channel.RequestConsumer` is one."""
+    """Source of requests and kills, such as `std_daq.recording.request_channel.RequestConsumer`."""
 
     def poll(self, timeout_s: float = ...) -> ReceivedRequest | ReceivedKill | None:
-        """Return what came next."""
+        """Return the next request or kill; None if there is none."""
 
     def accept(self, received: ReceivedRequest | ReceivedKill) -> None:
-        """Take it off the broker."""
+        """Acknowledge it to the broker, which then deletes it."""
 
     def refuse(self, received: ReceivedRequest | ReceivedKill) -> None:
-        """Give it to the dead letters."""
+        """Reject it, so that the broker moves it to the dead letters."""
 
 
 class ImageLookup(Protocol):
-    """What must be known of the images; `std_writer_agent.image_source.ImageSource` is one."""
+    """The questions that the desk asks about images; `std_writer_agent.image_source.ImageSource` answers them."""
 
     def position(self) -> JournalPoint | None:
-        """Return where the next image will be."""
+        """Return the place of the next image in the journal; None if there is no ring."""
 
     def check_start(self, start_image_id: int) -> None:
-        """Raise RequestRefusedError if the image has been there and is gone."""
+        """Raise RequestRefusedError if the image was in the ring and is overwritten."""
 
 
 class Admits(Protocol):
-    """Who decides on paths; `std_writer_agent.admission.Admission` is one."""
+    """Checks requests and chooses their paths, such as `std_writer_agent.admission.Admission`."""
 
     def admit(self, request: WriteRequest, taken: set[str]) -> str:
-        """Return the path to write to; raise RequestRefusedError."""
+        """Return the path of the file to write; raise RequestRefusedError if the request cannot be carried out."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRequest:
-    """A request that is to be carried out.
+    """A request that the desk has accepted.
 
     Attributes
     ----------
     entry
-        As it is in the journal.
+        Its entry in the journal.
     request
-        What is asked for.
+        The request itself.
     asked_at
-        Where the next image was when it came; None if there was no ring.
+        Place of the next image when the request came; None if there was no ring.
     """
 
     entry: JournalledRequest
@@ -80,34 +80,34 @@ class AcceptedRequest:
 
     @property
     def has_begun(self) -> bool:
-        """Whether an earlier process of the agent has begun to write it."""
+        """Whether an earlier process of the agent has started the run of this request."""
         return self.entry.state is RequestState.STARTED
 
 
 class RequestDesk:
-    """Knows all requests that have not ended.
+    """Holds all requests that have not ended: the active request, and the queue of those that wait.
 
     Parameters
     ----------
     consumer
-        Where requests and kills come from.
+        Source of requests and kills.
     journal
-        Remembers them.
+        Stores requests and kills on disk.
     statuses
-        Tells who asked.
+        Publishes the statuses of requests.
     admission
-        Decides on paths.
+        Checks requests, and chooses their paths.
     images
-        Tells where the images are.
+        Finds images in the ring.
     max_queued
-        Requests that may wait while one is carried out.
+        Largest number of requests that wait while another one is carried out.
     on_end
         Called with the report of each request that ends.
 
     Attributes
     ----------
     active
-        The request that is being carried out.
+        The request that is carried out now; None if there is none.
     """
 
     def __init__(
@@ -146,19 +146,19 @@ class RequestDesk:
         return entry is not None and entry.state is RequestState.STARTED
 
     def restore(self) -> None:
-        """Take up what an earlier process has left; what it had begun to write comes first."""
+        """Queue the unfinished requests of an earlier process; a request that had started comes first."""
         entries = sorted(self._journal.unfinished(), key=lambda entry: entry.state is not RequestState.STARTED)
         for entry in entries:
             self._log.info("request_found", request_id=entry.request_id, state=entry.state)
             try:
                 request = parse_write_request(entry.body)
-            except RequestRefusedError as error:  # an older version of the platform has accepted it
+            except RequestRefusedError as error:  # another version of the platform has accepted it
                 self._end_request(entry, _make_report(entry.request_id, Verdict.FAILED, str(error), None))
             else:
                 self._enqueue_unless_killed(AcceptedRequest(entry, request, self._images.position()))
 
     def handle_messages(self) -> bool:
-        """Handle the requests and kills that the broker has; returns whether the active request is to be killed."""
+        """Handle the requests and kills that have come, and return whether the active request was killed."""
         is_killed = False
         for _ in range(REQUESTS_A_STEP):
             received = self._consumer.poll()
@@ -172,37 +172,37 @@ class RequestDesk:
         return is_killed
 
     def begin_next(self) -> AcceptedRequest | None:
-        """Make the next request the active one."""
+        """Make the next request of the queue the active one, and return it; None if the queue is empty."""
         self.active = self._queue.popleft() if self._queue else None
         return self.active
 
     def start(self) -> None:
-        """Note that the first image of the active request goes to the writers."""
+        """Record in the journal that the active request has started: its first image goes to the writers."""
         if self.active is not None:
             self._journal.start(self.active.entry.request_id)
 
     def keep_report(self, report: RunReport) -> None:
-        """Keep what is known of the active request."""
+        """Store what is known about the active request in the journal."""
         self._journal.keep_report(report.request_id, report)
 
     def announce(self, what: Announce) -> None:
-        """Tell how the active request goes."""
+        """Publish a status of the active request."""
         if self.active is not None:
             self._statuses.announce(self.active.entry.request_id, self.active.entry.body, what)
 
     def end(self, report: RunReport) -> None:
-        """Note that the active request has ended."""
+        """Record and publish the end of the active request."""
         if self.active is not None:
             self._end_request(self.active.entry, report)
             self.active = None
 
     def fail(self, reason: str) -> None:
-        """End the active request, which could not begin."""
+        """End the active request as failed, because its run could not begin."""
         if self.active is not None:
             self.end(_make_report(self.active.entry.request_id, Verdict.FAILED, reason, self.active.request))
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Close the journal."""
         self._journal.close()
 
     def _handle_request(self, received: ReceivedRequest) -> None:
@@ -231,7 +231,7 @@ class RequestDesk:
         self._enqueue_unless_killed(accepted)
 
     def _enqueue_unless_killed(self, accepted: AcceptedRequest) -> None:
-        """Queue a request, unless it was killed: kills come by another queue than requests, and may be faster."""
+        """Queue a request, or end it if its kill came first: kills have a queue of their own and can overtake it."""
         if self._journal.is_killed(accepted.entry.request_id) and not accepted.has_begun:
             self._end_request(accepted.entry, _report_killed(accepted))
         else:
@@ -265,7 +265,7 @@ class RequestDesk:
         self._on_end(report)
 
     def _refuse_without_id(self, received: ReceivedRequest, reason: str) -> None:
-        """Refuse a request without a usable id: it cannot be remembered, but told."""
+        """Refuse a request without a usable id; the journal cannot hold it, so only a status is published."""
         self._consumer.refuse(received)
         report = _make_report(received.request_id, Verdict.REFUSED, reason, received.request)
         self._statuses.announce_foreign(report, received.delivery.body[:MAX_REQUEST_BYTES])
@@ -273,9 +273,9 @@ class RequestDesk:
         self._on_end(report)
 
     def _answer_repetition(self, known: JournalledRequest, *, is_redelivered: bool) -> None:
-        """Answer a request that has come before: its end once more, if it has ended and somebody asks again."""
+        """Answer a request that has come before: if it has ended and the client repeats it, publish its end again."""
         self._log.info("request_came_again", request_id=known.request_id, state=known.state)
-        # What the broker delivers again, because it has not heard that it was taken, nobody has asked again.
+        # The broker redelivers a request that was not acknowledged. In that case no client has asked again.
         if known.report is not None and known.state is RequestState.ENDED and not is_redelivered:
             self._statuses.announce_end(known.report, known.body)
 

@@ -1,4 +1,4 @@
-"""What a run wants to be done; `AgentRun` returns these, the agent does them in order."""
+"""Effects: actions that `AgentRun` returns, and that the agent carries out in order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from std_daq.recording.store_stream import EndRun, FinishRun, StartRun, WriteMas
 
 @dataclass(frozen=True, slots=True)
 class SendImages:
-    """Give images to a writer, STORE_IMAGE structs of shape (n,)."""
+    """Send images to a writer: STORE_IMAGE structs of shape (n,)."""
 
     writer: int
     images: NDArray[Any]
@@ -20,7 +20,7 @@ class SendImages:
 
 @dataclass(frozen=True, slots=True)
 class SendMessage:
-    """Tell a writer of the start or end of a run."""
+    """Send a writer a message about the start or the end of a run."""
 
     writer: int
     message: StartRun | EndRun | FinishRun | WriteMaster
@@ -28,14 +28,14 @@ class SendMessage:
 
 @dataclass(frozen=True, slots=True)
 class DropUnsent:
-    """Forget what still waits to be sent to a writer: the process that it was meant for is gone."""
+    """Discard the messages that wait to be sent to a writer, because the process for which they were meant is gone."""
 
     writer: int
 
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Tell who asked how it goes."""
+    """Publish a status of the request."""
 
     action: Action
     message: str
@@ -44,14 +44,17 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class KeepReport:
-    """Keep what is known, for the case that this process is killed: which images never came, at last what is done."""
+    """Store a report in the journal, for the case that this process is killed.
+
+    During the run the report holds the images that never came; before the files are closed, the final result.
+    """
 
     report: RunReport
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The run is over."""
+    """The run has ended, with this report."""
 
     report: RunReport
 

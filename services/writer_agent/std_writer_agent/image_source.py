@@ -1,4 +1,4 @@
-"""ImageSource: the images that are published, from a place that may lie in the past."""
+"""ImageSource: reads published images from the ImageBuffer, also from a place in the past."""
 
 import time
 from collections.abc import Callable
@@ -17,21 +17,21 @@ READ_LIMIT = 1024
 
 @dataclass(frozen=True, slots=True)
 class JournalPoint:
-    """A place in the journal of one ring: which ring, and the sequence number that comes next."""
+    """A place in the journal of one ring: when the ring was created, and the next sequence number."""
 
     ring_created_ns: int
     sequence: int
 
 
 class ImageSource:
-    """Follows the ImageBuffer for one run after the other.
+    """Follows the ImageBuffer, for one run after another.
 
     Parameters
     ----------
     path
-        Of the ImageBuffer.
+        Path of the ImageBuffer.
     clock
-        Monotonic seconds.
+        Returns the monotonic time in seconds.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,50 +44,51 @@ class ImageSource:
 
     @property
     def frame_index_step(self) -> int:
-        """Distance of the frame indices of consecutive images."""
+        """Difference between the frame indices of consecutive images."""
         return 1 if self._follower.ring is None else self._follower.ring.frame_index_step
 
     @property
     def lag(self) -> int:
-        """Images that have been published and not been read."""
+        """Images that are published and not yet read."""
         return self._follower.lag
 
     def look(self) -> None:
-        """While nothing is read: see whether the ring has appeared or been replaced."""
+        """Attach to the ring if it has appeared or was replaced; call this regularly while nothing is read."""
         follower = self._follower
         if follower.journal is not None and not self.has_ring:
-            follower.cursor = follower.journal.next_sequence  # nobody wants the rest of a ring that is gone
+            follower.cursor = follower.journal.next_sequence  # no run needs the rest of a replaced ring
         if not self.has_ring:
             follower.attach_if_due()
 
     def position(self) -> JournalPoint | None:
-        """Return where the next image will be; None while there is no ring."""
+        """Return the place of the next image in the journal; None if there is no ring."""
         follower = self._follower
         if follower.ring is None or follower.journal is None:
             return None
         return JournalPoint(follower.ring.segment.created_ns, follower.journal.next_sequence)
 
     def check_start(self, start_image_id: int) -> None:
-        """Raise RequestRefusedError if the image has been in the ring and is no longer."""
+        """Raise RequestRefusedError if the image was in the ring and is overwritten."""
         self._find(start_image_id)
 
     def begin(self, asked_at: JournalPoint | None, start_image_id: int | None) -> None:
-        """Place the cursor for a run.
+        """Place the cursor at the first image of a run.
 
-        It begins where the run before it has ended, but not before it was asked for, and not with images that are
-        just being overwritten; or at its start image if that is in the ring.
+        If the run has a start image and that image is in the ring, the cursor is placed there. Otherwise the run
+        begins where the run before it ended, with two limits. It does not begin before it was requested. It also does
+        not begin with the oldest quarter of the ring, which is about to be overwritten.
 
         Parameters
         ----------
         asked_at
-            The position when the run was asked for; None if there was no ring.
+            Place of the next image when the run was requested; None if there was no ring.
         start_image_id
-            First image of the run, if that is given.
+            Id of the first image of the run; None if the request gives none.
 
         Raises
         ------
         RequestRefusedError
-            The start image is no longer in the ring.
+            The start image was in the ring and is overwritten.
         """
         follower = self._follower
         if follower.ring is None or follower.journal is None:
@@ -100,26 +101,27 @@ class ImageSource:
         follower.cursor = first if found is None else found
 
     def read(self) -> JournalPart | None:
-        """Return what came, a bounded number of entries; None if there is nothing new."""
+        """Return the next entries of the journal, a bounded number; None if there is nothing new."""
         return self._follower.read(READ_LIMIT)
 
     def put_back(self, n_entries: int) -> None:
-        """Give the last entries that were read back: the next run may begin with them."""
+        """Put the last entries of `read` back, so that the next run can begin with them."""
         self._follower.cursor -= n_entries
 
     def close(self) -> None:
-        """Let go of the ring."""
+        """Detach from the ring."""
         self._follower.close()
 
     def _find(self, start_image_id: int) -> int | None:
-        """Return the sequence number at which to look for the start image; None if it is still to come."""
+        """Return the sequence number from which to look for the start image; None if the image is still to come."""
         ring = self._follower.ring
         if ring is None:
             return None
         place = find_in_journal(ring.journal, start_image_id, ring.n_slots)
         if place.fate is Fate.FORGOTTEN:
             raise RequestRefusedError(
-                f"image {start_image_id} is no longer in the ring, the oldest there is {place.oldest_id}"
+                f"image {start_image_id} is no longer in the ring; the oldest image there is {place.oldest_id}"
             )
-        # Of one that never came, the image before it tells how many were lost.
+        # If the start image never came, the search finds the image before it. The counter needs that image to know
+        # how many are lost.
         return None if place.fate is Fate.TO_COME else place.sequence

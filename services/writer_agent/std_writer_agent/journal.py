@@ -1,9 +1,13 @@
-"""RequestJournal: what the agent has taken on, on disk, so that a crash neither loses nor repeats a request.
+"""RequestJournal: stores accepted requests on disk, so that a crash neither loses nor repeats a request.
 
-A request goes ``queued`` -> ``started`` -> ``ended``. It is committed as queued before the broker hears that it was
-taken, as started before a writer hears of it, and as ended before its end is published; the end stays unpublished
-until the broker has confirmed it. A refused request is committed as ended at once, a kill before the broker hears that
-it was taken.
+A request goes through the states ``queued``, ``started`` and ``ended``. Each state is committed before anybody else
+learns of it:
+
+- ``queued`` before the request is acknowledged to the broker,
+- ``started`` before the first image goes to a writer,
+- ``ended`` before the end is published. The end counts as unpublished until the broker has confirmed it.
+
+A refused request is committed as ``ended`` at once. A kill is committed before it is acknowledged to the broker.
 """
 
 import sqlite3
@@ -38,7 +42,7 @@ _COLUMNS = "request_id, run_id, state, body, output_file, accepted_at, report"
 
 
 class RequestState(StrEnum):
-    """How far a request is."""
+    """State of a request."""
 
     QUEUED = "queued"
     STARTED = "started"
@@ -47,23 +51,23 @@ class RequestState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JournalledRequest:
-    """One request.
+    """One request in the journal.
 
     Attributes
     ----------
     request_id, body
-        As they came.
+        Id and body of the message, unchanged.
     run_id
-        Its number for the writers.
+        Number of the run between the agent and the writers.
     state
-        How far it is.
+        State of the request.
     output_file
-        Path that was decided on; empty for a refused request.
+        Path of the file, as admission has chosen it; empty for a refused request.
     accepted_at
-        Seconds since 1970.
+        Time when the request was added, in seconds since 1970.
     report
-        The last of a request that has ended; of a started one what was known last: without an end which images never
-        came, with one what was decided before its files were closed.
+        Final report of a request that has ended. For a started request, the last report that was stored: without an
+        end time it holds the images that never came; with an end time, the result before the files were closed.
     """
 
     request_id: str
@@ -76,25 +80,25 @@ class JournalledRequest:
 
 
 class RequestJournal:
-    """The journal in a SQLite file; each method is durable when it returns.
+    """The journal in a SQLite file; when a method returns, its change is on disk.
 
     Parameters
     ----------
     path
-        The file; made if it is not there.
+        Path of the file, which is created if it does not exist.
     time_ns
-        Nanoseconds since 1970.
+        Returns the time in nanoseconds since 1970.
 
     Raises
     ------
     ConfigError
-        When the file cannot be opened or is not a journal.
+        The file cannot be opened, or is not a journal.
     """
 
     def __init__(self, path: Path, time_ns: Callable[[], int] = time.time_ns) -> None:
         self._time_ns = time_ns
         try:
-            # Commits by itself: each statement below is one transaction.
+            # isolation_level=None is autocommit: each statement below is a transaction of its own.
             self._database = sqlite3.connect(path, isolation_level=None, timeout=2.0)
             try:
                 self._database.execute("PRAGMA locking_mode=EXCLUSIVE")  # one agent only
@@ -107,47 +111,47 @@ class RequestJournal:
                 self._database.close()
                 raise
         except sqlite3.Error as error:
-            remedy = "is another writer agent running? else move the file away: requests in it are forgotten then"
+            remedy = "stop any other writer agent; if there is none, move the file away (its requests are lost)"
             raise ConfigError(
                 f"the journal cannot be opened: {error}", key="writer.journal", value=str(path), remedy=remedy
             ) from None
 
     def add(self, request_id: str, body: bytes, output_file: str) -> JournalledRequest:
-        """Keep a request that was accepted."""
+        """Store an accepted request."""
         return self._insert(request_id, body, output_file, RequestState.QUEUED, None)
 
     def add_refused(self, request_id: str, body: bytes, report: RunReport) -> JournalledRequest:
-        """Keep a request that was refused, with its last report."""
+        """Store a refused request, with its final report."""
         return self._insert(request_id, body, "", RequestState.ENDED, report)
 
     def find(self, request_id: str) -> JournalledRequest | None:
-        """Return a request, None if it was never taken."""
+        """Return a request; None if the journal does not know it."""
         found = self._select("request_id = ?", request_id)
         return found[0] if found else None
 
     def start(self, request_id: str) -> None:
-        """Note that the run begins."""
+        """Record that the run of a request has started."""
         self._update(request_id, "state = ?", RequestState.STARTED)
 
     def keep_report(self, request_id: str, report: RunReport) -> None:
-        """Keep what is known of a run that has not ended."""
+        """Store what is known about a run that has not ended."""
         self._update(request_id, "report = ?", report.to_wire())
 
     def end(self, request_id: str, report: RunReport) -> None:
-        """Note that a request has ended."""
+        """Record that a request has ended, with its final report."""
         self._update(request_id, "state = ?, report = ?", RequestState.ENDED, report.to_wire())
 
     def mark_published(self, request_id: str) -> None:
-        """Note that the broker has the end of a request."""
+        """Record that the broker has confirmed the end of a request."""
         self._update(request_id, "is_published = 1")
 
     def add_kill(self, request_id: str) -> None:
-        """Keep that a request is to end, also one that has not come yet; the newest of these are kept."""
+        """Store the kill of a request, also if the request is still to come; only the newest kills are kept."""
         self._database.execute("INSERT INTO kills (request_id) VALUES (?)", (request_id,))
         self._database.execute("DELETE FROM kills WHERE rowid <= (SELECT max(rowid) FROM kills) - ?", (KEPT_KILLS,))
 
     def is_killed(self, request_id: str) -> bool:
-        """Return whether a kill of the request has come."""
+        """Return whether a kill of the request is stored."""
         found = self._database.execute("SELECT 1 FROM kills WHERE request_id = ?", (request_id,))
         return found.fetchone() is not None
 
@@ -156,18 +160,18 @@ class RequestJournal:
         return self._select("state != ?", RequestState.ENDED)
 
     def unpublished(self) -> list[JournalledRequest]:
-        """Return the requests whose end the broker may not know, oldest first."""
+        """Return the ended requests whose end the broker has not confirmed, oldest first."""
         return self._select("state = ? AND NOT is_published", RequestState.ENDED)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()
 
     def _insert(
         self, request_id: str, body: bytes, output_file: str, state: RequestState, report: RunReport | None
     ) -> JournalledRequest:
         now_ns = self._time_ns()
-        # The time as run id: it stays unique for the writers when the journal is lost.
+        # The time serves as run id: it is unique for the writers even if the journal is lost.
         (last,) = self._database.execute("SELECT coalesce(max(run_id), 0) FROM requests").fetchone()
         run_id = max(now_ns, last + 1)
         text = None if report is None else report.to_wire()

@@ -9,12 +9,12 @@ IDLE = "idle"
 
 
 class AgentMetrics:
-    """What the agent counts.
+    """Metrics of the agent.
 
     Parameters
     ----------
     registry
-        The registry of the process.
+        Registry of the process.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -46,7 +46,7 @@ class AgentMetrics:
         self.show(None)
 
     def show(self, run: AgentRun | None) -> None:
-        """Show the run, or that there is none; the numbers of the last one stay."""
+        """Set the metrics of the current run; without a run, the numbers of the last one stay."""
         shown = IDLE if run is None else run.state
         if shown != self._shown_state:
             self._states[self._shown_state].set(0)

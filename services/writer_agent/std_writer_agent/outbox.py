@@ -1,29 +1,29 @@
-"""Outbox: what goes to one writer, in order; keeps what its queue does not take."""
+"""Outbox: messages to one writer, in order; holds those for which its queue has no room."""
 
 from collections import deque
 from typing import Protocol
 
 
 class MessageQueue(Protocol):
-    """Where messages go."""
+    """Queue to a writer."""
 
     def push(self, message: bytes) -> bool:
-        """Take a message; returns False where there is no room for it now."""
+        """Queue a message, and return True; return False if the queue is full."""
 
     def close(self, linger_s: float = ...) -> None:
-        """Let go of it; what is queued is still sent for at most ``linger_s``."""
+        """Close the queue, after sending queued messages for at most ``linger_s`` seconds."""
 
 
 class Outbox:
-    """Never blocks and drops nothing.
+    """Sends messages to one writer, without ever blocking or dropping any.
 
-    What waits here is bounded by time: a writer whose queue does not move is taken for lost after
-    ``writer_timeout_s``, and then `clear` is called.
+    The number of waiting messages has no limit, but the time that they wait has one. A writer that does not read its
+    queue counts as lost after ``writer_timeout_s``; then `clear` is called.
 
     Parameters
     ----------
     queue
-        Leads to the writer.
+        Queue to the writer.
     """
 
     def __init__(self, queue: MessageQueue) -> None:
@@ -34,20 +34,20 @@ class Outbox:
         return len(self._waiting)
 
     def put(self, *messages: bytes) -> None:
-        """Send messages as soon as there is room."""
+        """Send messages, as soon as the queue has room."""
         self._waiting.extend(messages)
         self.flush()
 
     def flush(self) -> None:
-        """Send what waits, as far as there is room."""
+        """Send waiting messages, as long as the queue has room."""
         while self._waiting and self._queue.push(self._waiting[0]):
             self._waiting.popleft()
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Discard all waiting messages."""
         self._waiting.clear()
 
     def close(self) -> None:
-        """Send what there is room for, and end."""
+        """Send the messages for which the queue has room, and close it."""
         self.flush()
         self._queue.close(linger_s=0.5)

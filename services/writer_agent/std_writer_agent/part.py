@@ -1,4 +1,4 @@
-"""WriterPart: what one h5_writer has been given of a run, and what it has said about it. Pure."""
+"""WriterPart: the images of a run that one h5_writer was given, and what it has reported about them. Pure."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from std_daq.recording.store_stream import ReportKind, WriterReport
 
 
 class PartState(StrEnum):
-    """How far a writer is with its part."""
+    """State of a writer's part."""
 
     OPEN = "open"
     DRAINED = "drained"
@@ -22,26 +22,26 @@ class WriterPart:
     Parameters
     ----------
     writer, instance
-        The writer's index, and which process it is.
+        Index of the writer, and the id of its process.
     now
-        Monotonic seconds.
+        Monotonic time in seconds.
 
     Attributes
     ----------
     state
-        How far it is.
+        State of the part.
     has_failed
-        Whether it has said that it cannot go on; it closes its files all the same.
+        Whether the writer has reported that it cannot go on; it still closes its files.
     n_sent
-        Images given to it.
+        Images that were sent to the writer.
     n_written, n_flushed, n_incomplete, files
-        As it has reported.
+        Values of the writer's last report.
     lost_ids
-        Images that it has reported as overwritten before it could write them.
+        Ids of the images that the writer has reported as lost.
     seen_at
-        When it last said anything.
+        Time of the writer's last report of any kind.
     moved_at
-        When it last got on with its part, or was given the first image of it.
+        Time when the writer last made progress, or was given its first image.
     """
 
     def __init__(self, writer: int, instance: str, now: float) -> None:
@@ -57,23 +57,24 @@ class WriterPart:
         self.lost_ids: list[int] = []
         self.seen_at = now
         self.moved_at = now
-        # Ids that were sent and not flushed, oldest first; those reported as lost are taken out when their turn comes.
+        # Ids of images that were sent and not flushed, oldest first. Lost images stay in this queue until all images
+        # before them are flushed; until then _lost_ahead counts them.
         self._unflushed: deque[int] = deque()
         self._lost_ahead: Counter[int] = Counter()
 
     @property
     def name(self) -> str:
-        """Name of the writer for people."""
+        """Name of the writer in messages."""
         return f"h5_writer {self.writer}"
 
     @property
     def n_in_files(self) -> int:
-        """Images that can be read in its files."""
+        """Images that are readable in the writer's files."""
         return min(self.n_flushed if self._is_broken else self.n_written, self.n_sent)
 
     @property
     def n_lost(self) -> int:
-        """Images that were sent and are in no file, or not yet."""
+        """Images that were sent and are not in a file, or not yet."""
         return self.n_sent - self.n_in_files
 
     @property
@@ -81,7 +82,7 @@ class WriterPart:
         return self.has_failed or self.state is PartState.LOST
 
     def assign(self, ids: Iterable[int], now: float) -> None:
-        """Note that images are sent to it."""
+        """Record that images are sent to the writer."""
         before = len(self._unflushed)
         if not self.n_sent:
             self.seen_at = self.moved_at = now
@@ -89,7 +90,7 @@ class WriterPart:
         self.n_sent += len(self._unflushed) - before
 
     def feed(self, report: WriterReport, now: float) -> None:
-        """Take a report of this run by the process that has the part."""
+        """Apply a report about this run, which must come from the process that has the part."""
         lost_ids = self._new_lost_ids(report)
         has_moved = report.n_written > self.n_written or bool(lost_ids)
         self.n_written = max(self.n_written, report.n_written)
@@ -106,7 +107,7 @@ class WriterPart:
             self.moved_at = now
 
     def known_lost_ids(self) -> list[int]:
-        """Return the ids of the images that are in no file: reported ones, and what a broken writer has not flushed."""
+        """Return the ids of images that are in no file: reported as lost, or not flushed by a failed or lost writer."""
         if not self._is_broken:
             return list(self.lost_ids)
         ahead = Counter(self._lost_ahead)
@@ -119,7 +120,10 @@ class WriterPart:
         return self.lost_ids + unflushed
 
     def _new_lost_ids(self, report: WriterReport) -> list[int]:
-        """Return what is not known yet; nothing if earlier ones are missing, which went to an agent that is gone."""
+        """Return the ids in a report that are not known yet.
+
+        Nothing is returned if ids before them are missing: a predecessor of this process has received those.
+        """
         n_known = len(self.lost_ids) - report.n_lost_before
         return report.lost_image_ids[n_known:] if n_known >= 0 else []
 

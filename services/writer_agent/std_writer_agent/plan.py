@@ -1,4 +1,4 @@
-"""RunPlan: all that is decided about a run before it begins."""
+"""RunPlan: everything that is decided about a run before it begins."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -9,24 +9,25 @@ from std_daq.recording.requests import WriteRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """What a run has to do.
+    """Plan of a run: what is written, where, by how many writers, and with which time limits.
 
     Attributes
     ----------
     run_id
-        Number of the run, for the writers.
+        Number of the run between the agent and the writers.
     request_id, request
-        What was asked for.
+        The request and its id.
     output_file
-        Absolute path of the file, or of the master of several.
+        Absolute path of the file; with several data files, path of the master.
     images_per_file
-        Images of a data file; None for one file without a master.
+        Number of images in each data file; None for a single file without a master.
     n_writers
-        Writers that may get a file: numbers 0 to ``n_writers - 1``.
+        Number of writers that take part: those with index 0 to ``n_writers - 1``.
     first_image_timeout_s, image_timeout_s
-        Longest wait for the first and for each further image.
+        Longest wait for the first image and for each further image, in seconds.
     writer_timeout_s
-        How long a writer may be silent, or make no progress when it should.
+        A writer counts as lost if it reports nothing, or makes no progress with work that it has, for this time, in
+        seconds.
     """
 
     run_id: int
@@ -43,7 +44,7 @@ class RunPlan:
     def of_request(
         cls, config: DetectorConfig, *, run_id: int, request_id: str, request: WriteRequest, output_file: str
     ) -> Self:
-        """Fill in what the request leaves to the configuration."""
+        """Return the plan of a request; values that the request leaves out come from the configuration."""
         per_file = images_per_file(request)
         n_writers = config.number_of_writers
         if per_file is None:
@@ -64,7 +65,7 @@ class RunPlan:
 
 
 def images_per_file(request: WriteRequest) -> int | None:
-    """Return the images of a data file, None where one file holds all of them."""
+    """Return the number of images in each data file; None if one file holds all images."""
     n_images, per_file = request.n_images, request.images_per_file
     if request.n_files is not None and n_images is not None:
         per_file = -(-n_images // request.n_files)

@@ -1,4 +1,4 @@
-"""The report of a run: its numbers, its verdict and the reason, from what the run knows. Pure."""
+"""Report of a run: its numbers, its verdict and the reason for the verdict. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,16 +13,16 @@ from std_writer_agent.plan import RunPlan
 
 @dataclass(slots=True, kw_only=True)
 class Ending:
-    """Why a run ends, as far as it is known.
+    """Reasons why a run ends, as far as they are known.
 
     Attributes
     ----------
     failures
-        What went wrong; any makes the run a failed one.
+        What went wrong; with at least one failure the verdict is ``failed``.
     is_killed
-        Whether the user wanted it to end.
+        Whether a kill has ended the run.
     shortfall
-        Why fewer images came than were asked for.
+        Why fewer images came than were requested.
     has_master
         Whether the master file is written.
     """
@@ -47,10 +47,11 @@ def make_report(
     Parameters
     ----------
     plan, parts, counter, ending
-        The run.
+        Plan of the run, the parts of its writers, the counter of its images, and why it ends.
     found
-        What an earlier process of the agent has left about it: without an end which images never came, with one what
-        it had decided, whose numbers stand where the writers say less.
+        Report that an earlier process of the agent has stored about this run. Without an end time it holds the images
+        that never came, which are added. With an end time it holds the result that the earlier process had determined.
+        Its numbers are used unless the writers account for more images.
     began_at, ended_at
         Times of the run (UTC).
     """
@@ -83,7 +84,7 @@ def make_report(
 
 
 def data_files(parts: Sequence[WriterPart]) -> list[str]:
-    """Return the data files in the order of their images, which is that of the numbers in their names."""
+    """Return the data files in the order of their images, which is the order of the numbers in their names."""
     return sorted(chain.from_iterable(part.files for part in parts), key=lambda file: (len(file), file))
 
 
@@ -118,7 +119,10 @@ def _reason(unclosed: Sequence[str], ending: Ending, *, n_lost: int, n_incomplet
 
 
 def _unclosed_files(plan: RunPlan, parts: Sequence[WriterPart], found: RunReport | None) -> list[str]:
-    """Return the files that lost writers had open; of a run that was found nobody may know."""
+    """Return the files that lost writers may have left open.
+
+    If the run was begun by an earlier process, it is not known which writers had images; all lost writers count.
+    """
     lost = [part for part in parts if part.state is PartState.LOST]
     return [part.files[-1] if part.files else plan.output_file for part in lost if part.n_sent or found is not None]
 

@@ -1,4 +1,4 @@
-"""AgentRun: the life of one run, from its first notice to its verdict. Pure: clock and events are passed in."""
+"""AgentRun: state machine of one run, from its start to its verdict. Pure: clock and events are passed in."""
 
 import math
 from datetime import datetime, timedelta
@@ -27,13 +27,14 @@ from std_writer_agent.roster import WriterRoster
 
 START_TIMEOUT_S = 5.0
 PROGRESS_PERIOD_S = 1.0
-# To close the files of a run takes longer the more there are; a writer that hangs in one of them falls silent.
+# Closing many files takes long, so a writer may take this many times writer_timeout_s for all of them. A writer that
+# hangs in a single file is noticed earlier, because it stops reporting.
 CLOSING_TIMES = 10
 _ALL_IN_ONE = 2**32
 
 
 class RunState(StrEnum):
-    """Where a run is in its life; it goes through these from top to bottom, not through all of them."""
+    """State of a run; a run goes through these states from top to bottom, and may skip some."""
 
     STARTING = "starting"
     RECOVERING = "recovering"
@@ -46,23 +47,23 @@ class RunState(StrEnum):
 
 
 class AgentRun:
-    """A run as the agent conducts it.
+    """A run as the agent sees it.
 
-    Each method takes what has happened and returns what is to be done about it, in order.
+    Each method takes an event, and returns the effects that the agent must carry out, in order.
 
     Parameters
     ----------
     plan
-        What the run has to do.
+        Plan of the run.
     roster
-        The writers that are there; the caller feeds it, with each report before the run.
+        The writers that are alive. The caller must feed each report to the roster before it feeds it to the run.
     now
-        Monotonic seconds.
+        Monotonic time in seconds.
     began_at
         The same moment (UTC).
     found
-        For a run that an earlier process of the agent has begun: what that has left about it. Such a run is only
-        brought to its end.
+        Report that an earlier process of the agent has stored about this run; None for a new run. A run of an earlier
+        process takes no further images; it is only brought to its end.
     """
 
     def __init__(
@@ -85,16 +86,16 @@ class AgentRun:
 
     @property
     def is_taking_images(self) -> bool:
-        """Whether images may still join the run."""
+        """Whether further images may still belong to the run."""
         return self.state in {RunState.STARTING, RunState.WAITING, RunState.RUNNING}
 
     @property
     def has_writers(self) -> bool:
-        """Whether the writers know of the run, so that images can be taken."""
+        """Whether the writers have been told of the run, so that images can be sent to them."""
         return self.state in {RunState.WAITING, RunState.RUNNING}
 
     def report(self, now: float) -> RunReport:
-        """Return what the run has done, as known now."""
+        """Return the report of the run as it would be if the run ended now."""
         return make_report(
             self.plan,
             list(self.parts.values()),
@@ -106,7 +107,7 @@ class AgentRun:
         )
 
     def feed_images(self, entries: NDArray[Any], n_unread: int, now: float, frame_index_step: int = 1) -> list[Effect]:
-        """Take what was published, ImageMetadata in order; ``n_unread`` more before it are no longer known."""
+        """Take published images: ImageMetadata structs in order, and the number of unreadable entries before them."""
         if self.state in {RunState.WAITING, RunState.RUNNING}:
             taken = self.counter.feed(entries, n_unread, frame_index_step)
             if self.counter.has_begun:
@@ -120,7 +121,7 @@ class AgentRun:
         return self._advance_state(now)
 
     def feed_report(self, report: WriterReport, now: float) -> list[Effect]:
-        """Take what a writer has reported."""
+        """Take a report of a writer."""
         part = self.parts.get(report.writer)
         if part is not None and part.state is not PartState.LOST:
             if report.instance != part.instance:
@@ -132,19 +133,19 @@ class AgentRun:
         return self._advance_state(now)
 
     def kill(self, now: float) -> list[Effect]:
-        """End the run because the user says so: what came is written."""
+        """End the run as killed; the images that came before are written."""
         if self.is_taking_images:
             self._ending.is_killed = True
             self._end_images(now)
         return self._advance_state(now)
 
     def fail(self, reason: str, now: float) -> list[Effect]:
-        """End the run as failed: what came is written."""
+        """End the run as failed; the images that came before are written."""
         self._fail_run(reason, now)
         return self._advance_state(now)
 
     def give_up(self, reason: str, now: float) -> list[Effect]:
-        """End the run as failed now, with what is known."""
+        """End the run as failed at once, without waiting for the writers any longer."""
         self._ending.failures.append(reason)
         for part in self.parts.values():
             if part.state in {PartState.OPEN, PartState.DRAINED}:
@@ -153,7 +154,7 @@ class AgentRun:
         return self._pop_effects()
 
     def poll(self, now: float) -> list[Effect]:
-        """Do what the time asks for: time limits, silent writers, progress."""
+        """Check everything that depends on the time: time limits, silent writers, progress statuses."""
         match self.state:
             case RunState.STARTING:
                 self._start_parts(now)
@@ -189,10 +190,10 @@ class AgentRun:
             wanted = "the first image" if start is None else f"image {start}"
             self._effects.append(Announce(Action.PROGRESS, f"waiting for {wanted}"))
         elif now - self._entered >= START_TIMEOUT_S:
-            self._fail_run("; ".join(f"h5_writer {writer} is not there" for writer in missing), now)
+            self._fail_run("; ".join(f"h5_writer {writer} does not report: is it running?" for writer in missing), now)
 
     def _recover_parts(self, now: float) -> None:
-        """Find out, writer by writer, who still has the run open."""
+        """Find out which writers still have the run open, and end the run there."""
         is_late = now - self._entered >= START_TIMEOUT_S
         for writer in range(self.plan.n_writers):
             instance = self._roster.instance(writer, now)
@@ -202,9 +203,11 @@ class AgentRun:
             if self._roster.run_id(writer, now) == self.plan.run_id:
                 self._effects.append(SendMessage(writer, EndRun(run_id=self.plan.run_id, n_sent=None)))
             elif self._found is not None and self._found.ended_at is not None:
-                part.state = PartState.FINISHED  # it had been told the verdict
+                part.state = PartState.FINISHED  # the earlier process had sent it the verdict
             else:
-                self._lose_part(part, "does not know the run any more" if instance else "is not there", now)
+                self._lose_part(
+                    part, "does not know the run any more" if instance else "does not report: is it running?", now
+                )
         if len(self.parts) == self.plan.n_writers:
             self._enter_state(RunState.DRAINING, now)
 
@@ -254,7 +257,7 @@ class AgentRun:
             self._fail_run(f"{part.name}: {report.message or 'it cannot go on'}", now)
 
     def _handle_successor(self, part: WriterPart, instance: str, now: float) -> None:
-        """Another process reports as the writer of a part: it may begin the part, but not go on with it."""
+        """Handle a report of a restarted writer: it can take over a part without images, but not continue one."""
         if part.n_sent == 0 and self._found is None:
             self._effects.append(DropUnsent(part.writer))
             if self.is_taking_images:
@@ -267,15 +270,16 @@ class AgentRun:
     def _check_writers(self, now: float) -> None:
         limit = self.plan.writer_timeout_s
         for part in self._awaited_parts():
-            # Who has no images may have been silent before the end.
+            # Writers without images are not watched while the run takes images. They may have been silent before the
+            # end, so their time counts from the end.
             seen_at = part.seen_at if self.is_taking_images else max(part.seen_at, self._entered)
             if now - seen_at >= limit:
-                self._lose_part(part, f"was silent for {limit:g} s", now)
+                self._lose_part(part, f"reported nothing for {limit:g} s", now)
             elif now - max(part.moved_at, self._entered) >= self._patience_s(part):
-                self._lose_part(part, f"did not get on for {self._patience_s(part):g} s", now)
+                self._lose_part(part, f"made no progress for {self._patience_s(part):g} s", now)
 
     def _patience_s(self, part: WriterPart) -> float:
-        """How long a writer that lives may do nothing that can be seen."""
+        """Return how long a writer that is alive may show no progress, in seconds."""
         if self.state is RunState.DRAINING and part.state is PartState.OPEN:
             return self.plan.writer_timeout_s
         if self.state in {RunState.FINISHING, RunState.WRITING_MASTER}:
@@ -283,7 +287,7 @@ class AgentRun:
         return math.inf
 
     def _awaited_parts(self) -> list[WriterPart]:
-        """Return the parts whose writers have something to do now."""
+        """Return the parts whose writers have work to do in the present state."""
         parts = list(self.parts.values())
         match self.state:
             case RunState.RUNNING:
@@ -312,7 +316,7 @@ class AgentRun:
             self._end_run(now)
 
     def _end_images(self, now: float) -> None:
-        """No further image joins the run."""
+        """Close the run to further images, and tell the writers."""
         for part in self.parts.values():
             if part.state is PartState.OPEN:
                 message = EndRun(run_id=self.plan.run_id, n_sent=part.n_sent)
@@ -320,7 +324,7 @@ class AgentRun:
         self._enter_state(RunState.DRAINING, now)
 
     def _advance_state(self, now: float) -> list[Effect]:
-        """Enter the next state once all writers have done their part of this one; return what is to be done."""
+        """Enter the next state if all writers have finished the present one; return the collected effects."""
         states = {part.state for part in self.parts.values()}
         if self.state is RunState.DRAINING and PartState.OPEN not in states:
             self._enter_state(RunState.FINISHING, now)
@@ -349,7 +353,7 @@ class AgentRun:
     def _announce_progress(self, now: float) -> None:
         report = self.report(now)
         wanted = "" if self._n_images is None else f" of {self._n_images}"
-        # What is sent and neither written nor lost is on its way.
+        # Unlike the report, a progress status does not count images that are still on their way as lost.
         n_lost = self.counter.n_missed + sum(len(part.lost_ids) for part in self.parts.values())
         lost = f", {n_lost} lost" if n_lost else ""
         details = {"n_written": report.n_written, "n_sent": self.counter.n_taken, "n_lost": n_lost}
@@ -359,7 +363,10 @@ class AgentRun:
         self._effects.append(Announce(Action.PROGRESS, message, details))
 
     def _save_missed(self) -> None:
-        """Have the images that never came remembered: the writers, who know the others, cannot tell of them."""
+        """Have the images that never came stored in the journal.
+
+        After a restart of the agent the writers report all other images; those that never came only the agent knows.
+        """
         if self.counter.n_missed == self._n_missed_kept or self._found is not None:
             return
         self._n_missed_kept = self.counter.n_missed

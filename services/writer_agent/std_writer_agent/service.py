@@ -1,4 +1,4 @@
-"""What the platform has to know of writer_agent: its processes, options, and the figures that its status shows."""
+"""Description of writer_agent for the platform: its processes and its options."""
 
 import argparse
 
@@ -14,11 +14,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--broker-url",
         metavar="URL",
         type=url_argument,
-        help="amqp://... without password; by default as the detector's broker is found",
+        help="URL of the broker, amqp://..., without password; by default the detector's broker",
     )
 
 
-def _instances(config: DetectorConfig) -> list[Instance]:  # noqa: ARG001 - every detector has one
+def _instances(config: DetectorConfig) -> list[Instance]:  # noqa: ARG001 - each detector has one writer agent
     return [Instance("writer-agent")]
 
 

@@ -1,4 +1,4 @@
-"""StatusSender: tells who asked how it goes; the end of a request until the broker has it."""
+"""StatusSender: publishes the statuses of requests, and repeats the end of a request until the broker confirms it."""
 
 import time
 from collections.abc import Callable
@@ -15,28 +15,29 @@ TRY_AGAIN_S = 2.0
 
 
 class Publisher(Protocol):
-    """Where statuses go; `std_daq.recording.status_channel.StatusPublisher` is one."""
+    """Publishes statuses, such as `std_daq.recording.status_channel.StatusPublisher`."""
 
     def publish(self, status: StatusMessage) -> "Future[None]":
-        """Send a status when possible; the future is done when it has arrived."""
+        """Queue a status for sending; the future is done when the broker has confirmed the status."""
 
 
 class StatusSender:
-    """Tells who asked how a request goes, and publishes each end until the broker has it.
+    """Publishes the statuses of requests, and repeats the end of a request until the broker confirms it.
 
-    Of the progress of a request only the newest waits. The end of a request is marked in the journal when the
-    broker has confirmed it; until then it is tried again.
+    While the broker is not reachable, only the newest progress status of a request waits; it replaces the one before.
+    When the broker confirms the end of a request, the journal marks that end as published. Until then the sender
+    tries again every 2 s.
 
     Parameters
     ----------
     publisher
-        Where statuses go.
+        Publishes statuses at the broker.
     journal
-        Knows which ends were published.
+        Records which ends are published.
     source
-        Name of this service.
+        Sender that the statuses name.
     clock
-        Monotonic seconds.
+        Returns the monotonic time in seconds.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class StatusSender:
         self._next_try = clock()
 
     def announce(self, request_id: str, body: bytes, what: Announce) -> None:
-        """Publish a status that ends nothing."""
+        """Publish a status other than the end of a request."""
         if self._progress is not None and self._progress[0] == request_id:
             self._progress[1].cancel()
             self._progress = None
@@ -79,11 +80,11 @@ class StatusSender:
             self._ends[report.request_id] = future
 
     def announce_foreign(self, report: RunReport, body: bytes) -> None:
-        """Publish the end of a request that is not in the journal, because its id is none."""
+        """Publish the end of a request that is not in the journal, because its id is not valid."""
         self._publish(StatusMessage.of_report(report, source=self._source, body=body))
 
     def step(self) -> None:
-        """Note what has arrived, and try again what has not."""
+        """Mark confirmed ends in the journal, and publish those again that are not confirmed."""
         for request_id, future in [(key, future) for key, future in self._ends.items() if future.done()]:
             del self._ends[request_id]
             error = future.exception()

@@ -54,14 +54,14 @@ def test_missing_folders_are_left_to_the_writer(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("run.h5", "not an absolute path"),
-        ("./run.h5", "not an absolute path"),
-        ("/data/../etc/run.h5", "'..' is not allowed"),
+        ("run.h5", "must be an absolute path"),
+        ("./run.h5", "must be an absolute path"),
+        ("/data/../etc/run.h5", "must not contain '..'"),
         ("/", "is a folder"),
         ("/tmp/", "is a folder"),
         ("/tmp/x/.", "is a folder"),
-        (f"/tmp/{'x' * (MAX_NAME_BYTES + 1)}.h5", "bytes, 240 are allowed"),
-        (f"/tmp/{'é' * MAX_NAME_BYTES}", "bytes, 240 are allowed"),
+        (f"/tmp/{'x' * (MAX_NAME_BYTES + 1)}.h5", "bytes; the limit is 240"),
+        (f"/tmp/{'é' * MAX_NAME_BYTES}", "bytes; the limit is 240"),
     ],
 )
 def test_path_that_cannot_be_a_file_is_refused(path: str, reason: str) -> None:
@@ -81,8 +81,8 @@ def test_path_outside_of_the_roots_is_refused(tmp_path: Path) -> None:
     admission = make_admission(output_roots=[str(tmp_path / "in")])
     (tmp_path / "in").mkdir()
     assert admit(tmp_path / "in" / "run.h5", admission)
-    assert "outside of the allowed folders" in refusal(tmp_path / "run.h5", admission)
-    assert "outside of the allowed folders" in refusal(tmp_path / "inside.h5", admission)
+    assert "outside the allowed folders" in refusal(tmp_path / "run.h5", admission)
+    assert "outside the allowed folders" in refusal(tmp_path / "inside.h5", admission)
 
 
 def test_link_out_of_the_roots_is_refused_and_one_within_is_not(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_link_out_of_the_roots_is_refused_and_one_within_is_not(tmp_path: Path) 
     assert admit(tmp_path / "in" / "short" / "run.h5", admission)
     assert f"lies in {tmp_path}/out" in refusal(tmp_path / "in" / "door" / "run.h5", admission)
     assert f"lies in {tmp_path}/out" in refusal(tmp_path / "in" / "door" / "new" / "run.h5", admission)
-    assert "outside of the allowed folders" in refusal(tmp_path / "in" / "nowhere" / "run.h5", admission)
+    assert "outside the allowed folders" in refusal(tmp_path / "in" / "nowhere" / "run.h5", admission)
 
 
 def test_existing_file_is_refused_also_as_a_link_to_nothing(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_existing_file_is_refused_also_as_a_link_to_nothing(tmp_path: Path) -> N
 
 
 def test_file_of_another_request_is_refused(tmp_path: Path) -> None:
-    assert "a running request writes to it" in refusal(tmp_path / "run.h5", taken={str(tmp_path / "run.h5")})
+    assert "belongs to a request that has not ended" in refusal(tmp_path / "run.h5", taken={str(tmp_path / "run.h5")})
 
 
 def test_renamed_file_has_the_first_free_number(tmp_path: Path) -> None:
@@ -126,21 +126,21 @@ def test_data_files_of_an_earlier_run_are_in_the_way_of_several_files_only(tmp_p
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_folder_without_permission_is_refused(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
-    assert "may not write to the folder" in refusal(tmp_path / "closed" / "run.h5")
+    assert "has no permission to write to the folder" in refusal(tmp_path / "closed" / "run.h5")
 
 
 def test_permission_is_left_to_a_writer_with_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert "may not write to the folder" in refusal(tmp_path / "run.h5")
+    assert "has no permission to write to the folder" in refusal(tmp_path / "run.h5")
     assert admit(tmp_path / "run.h5", make_admission(writer_user_id=os.geteuid() + 1))
 
 
 def test_disk_must_hold_the_images_and_the_reserve(tmp_path: Path) -> None:
     admission = make_admission(min_free_gb=1.0)
     assert admit(tmp_path / "run.h5", admission, n_images=4000)
-    assert "5.000 GB free, 5.001 GB are needed" in refusal(tmp_path / "run.h5", admission, n_images=4001)
+    assert "5.000 GB free, the run needs 5.001 GB" in refusal(tmp_path / "run.h5", admission, n_images=4001)
     assert admit(tmp_path / "run.h5", admission, n_images=4001, compression="bslz4")
-    assert "GB are needed" in refusal(tmp_path / "run.h5", make_admission(free_bytes=10**8, min_free_gb=1.0))
+    assert "the run needs" in refusal(tmp_path / "run.h5", make_admission(free_bytes=10**8, min_free_gb=1.0))
 
 
 def test_number_of_files_needs_a_number_of_images(tmp_path: Path) -> None:

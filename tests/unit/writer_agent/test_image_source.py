@@ -113,7 +113,7 @@ def test_start_image_in_the_future_is_waited_for(ring: ImageBuffer, source: Imag
 def test_start_image_that_is_gone_is_refused_with_the_oldest(ring: ImageBuffer, source: ImageSource) -> None:
     publish(ring, range(20))
     source.look()
-    with pytest.raises(RequestRefusedError, match="image 11 is no longer in the ring, the oldest there is 12"):
+    with pytest.raises(RequestRefusedError, match="image 11 is no longer in the ring; the oldest image there is 12"):
         source.check_start(11)
     source.check_start(12)
 

@@ -59,7 +59,7 @@ def test_old_requests_are_forgotten_only_when_they_were_published(tmp_path: Path
 
 def test_second_agent_is_told_that_the_journal_is_taken(tmp_path: Path) -> None:
     journal = RequestJournal(tmp_path / "journal.sqlite")
-    with pytest.raises(ConfigError, match="is another writer agent running"):
+    with pytest.raises(ConfigError, match="stop any other writer agent"):
         RequestJournal(tmp_path / "journal.sqlite")
     journal.close()
 

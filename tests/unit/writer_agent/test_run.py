@@ -186,7 +186,7 @@ def test_writer_that_is_not_there_is_named() -> None:
     stage = Stage(plan_of(2, n_images=10, n_files=2), FakeStoreWriter(0))
     stage.tick(6)
     assert stage.report.verdict is Verdict.FAILED
-    assert stage.report.reason == "h5_writer 1 is not there"
+    assert stage.report.reason == "h5_writer 1 does not report: is it running?"
     assert stage.sent(StartRun) == []
 
 
@@ -246,7 +246,7 @@ def test_silent_writer_is_lost_after_the_time_limit() -> None:
     assert stage.run.state is RunState.RUNNING
     stage.tick(2)
     assert stage.report.verdict is Verdict.FAILED
-    assert "h5_writer 0 was silent for 30 s" in stage.report.reason
+    assert "h5_writer 0 reported nothing for 30 s" in stage.report.reason
     assert stage.report.lost_image_ids == (0, 1, 2, 3)
 
 
@@ -269,7 +269,7 @@ def test_writer_that_lives_but_does_not_get_on_is_given_up() -> None:
     stage = Stage(plan_of(n_images=2), StuckWriter())
     stage.feed([0, 1])
     stage.tick(32)
-    assert "h5_writer 0 did not get on for 30 s" in stage.report.reason
+    assert "h5_writer 0 made no progress for 30 s" in stage.report.reason
     assert stage.report.n_lost == 2
 
 
@@ -283,7 +283,7 @@ def test_writer_may_take_longer_to_close_many_files() -> None:
     stage.tick(200)
     assert stage.run.state is RunState.FINISHING
     stage.tick(110)
-    assert "h5_writer 0 did not get on for 300 s" in stage.report.reason
+    assert "h5_writer 0 made no progress for 300 s" in stage.report.reason
 
 
 def test_report_that_makes_no_sense_harms_nothing() -> None:
@@ -468,7 +468,7 @@ def test_run_found_after_a_restart_of_everything_tells_what_to_do() -> None:
 def test_run_found_after_a_restart_waits_for_writers_only_for_a_while() -> None:
     stage = Stage(plan_of(n_images=100), found=STUB)
     stage.tick(6)
-    assert "h5_writer 0 is not there" in stage.report.reason
+    assert "h5_writer 0 does not report: is it running?" in stage.report.reason
 
 
 def test_run_found_after_its_decision_has_the_numbers_decided_on() -> None:
