@@ -1,1 +1,1 @@
-"""Writes images from the ImageBuffer to HDF5."""
+"""h5_writer: writes images from the ImageBuffer to HDF5 files."""

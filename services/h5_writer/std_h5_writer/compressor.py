@@ -1,4 +1,4 @@
-"""OrderedCompressor: threads that compress images out of the ring, each its own, and hand them back in order."""
+"""OrderedCompressor: compresses images of the ring in several threads, and returns them in order."""
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,18 +14,19 @@ _PLACES_PER_THREAD = 2
 
 
 class OrderedCompressor:
-    """Compresses with bitshuffle/LZ4 into buffers that are allocated once; used from one thread.
+    """Compresses images with bitshuffle/LZ4 into buffers that are allocated once.
 
-    The number of images in flight is bounded: whoever submits takes the oldest out first when it `is_full`.
+    All methods must be called from the same thread. The number of images in flight is bounded: when the compressor
+    `is_full`, the caller must `take` the oldest image before it submits another.
 
     Parameters
     ----------
     n_threads
-        Images that are compressed at the same time.
+        Number of images that are compressed at the same time.
     """
 
     def __init__(self, n_threads: int) -> None:
-        compression.library_path()  # raises ResourceError now rather than in the first run
+        compression.library_path()  # raises ResourceError here, not only in the first run
         self._threads = ThreadPoolExecutor(n_threads, thread_name_prefix="compress")
         self._n_places = _PLACES_PER_THREAD * n_threads
         self._buffers = [np.empty(0, np.uint8) for _ in range(self._n_places)]
@@ -34,16 +35,16 @@ class OrderedCompressor:
 
     @property
     def n_in_flight(self) -> int:
-        """Images that were submitted and not yet taken."""
+        """Images that are submitted and not yet taken."""
         return len(self._in_flight)
 
     @property
     def is_full(self) -> bool:
-        """Whether one has to be taken before the next is submitted."""
+        """Whether an image must be taken before the next one is submitted."""
         return len(self._in_flight) == self._n_places
 
     def submit(self, run_image: RunImage) -> None:
-        """Begin to compress an image; ends the use of the chunk that was taken last."""
+        """Start to compress an image; the chunk that `take` returned last must not be used any more."""
         pixels = run_image.image.pixels
         n_bytes = compression.bound(pixels.nbytes, pixels.itemsize)
         place = self._n_submitted % self._n_places
@@ -54,18 +55,18 @@ class OrderedCompressor:
         self._in_flight.append((run_image, buffer, self._threads.submit(_compress, run_image.image, buffer)))
 
     def take(self) -> tuple[RunImage, NDArray[np.uint8] | None]:
-        """Wait for the oldest image; returns it with its chunk, or with None where it was overwritten meanwhile."""
+        """Wait for the oldest image, and return it with its chunk; with None if it was overwritten meanwhile."""
         run_image, buffer, future = self._in_flight.popleft()
         n_bytes = future.result()
         return run_image, buffer[:n_bytes] if n_bytes else None
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the threads."""
         self._threads.shutdown(cancel_futures=True)
         self._in_flight.clear()
 
 
 def _compress(image: Image, buffer: NDArray[np.uint8]) -> int:
-    """Return the length of the chunk, 0 where the image did not stay intact."""
+    """Compress an image, and return the length of the chunk; 0 if the image did not stay intact."""
     n_bytes = compression.compress_into(image.pixels, buffer)
     return n_bytes if image.is_intact() else 0

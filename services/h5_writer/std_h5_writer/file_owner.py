@@ -1,4 +1,4 @@
-"""FileOwner: files and folders are made as the user to whom they shall belong."""
+"""FileOwner: creates files and folders as the user who is to own them."""
 
 import ctypes
 import os
@@ -10,16 +10,16 @@ from std_daq.errors import ConfigError
 
 
 class FileOwner:
-    """The user in whose name files are made.
+    """The user who is to own the files.
 
-    The calling thread takes the user's identity for access to the file system (setfsuid), so that a file belongs to
-    the user from its first moment on, lies only where the user may write, and no link that another user puts in its
-    way is followed with the rights of root. Rings and sockets stay those of the service.
+    The calling thread takes this user's identity for access to the file system (setfsuid). So a file belongs to the
+    user from the moment of its creation, and can only be in folders to which the user may write. Another user cannot
+    misuse the rights of root with a symbolic link. Rings and sockets still belong to the user of the service.
 
     Parameters
     ----------
     user_id
-        The user; None for the user that the service runs as.
+        Id of the user; None for the user who runs the service.
 
     Raises
     ------
@@ -34,7 +34,7 @@ class FileOwner:
             return
         if own != 0:
             raise ConfigError(
-                f"this service runs as user {own} and cannot give files to another",
+                f"this service runs as user {own}, and cannot create files for another user",
                 key="writer_user_id",
                 value=user_id,
                 remedy=f"run it as root or as user {user_id}, or remove the key",
@@ -42,12 +42,12 @@ class FileOwner:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._group_id, groups = _groups_of(self._user_id)
         if groups:
-            # Only while the user's identity is taken do groups matter: root may do everything anyway.
+            # The groups take effect only under the user's identity, because root needs none for access.
             os.setgroups(groups)
 
     @contextmanager
     def identity(self) -> Iterator[None]:
-        """Make files as the user for a while; for one thread."""
+        """Access the file system as the user while the context is open; applies to the calling thread only."""
         if self._user_id is None:
             yield
             return
@@ -61,7 +61,7 @@ class FileOwner:
 
 
 def _groups_of(user_id: int) -> tuple[int, list[int]]:
-    """Return the user's group and all groups; a user whom this machine does not know has a group of its own number."""
+    """Return the user's primary group and all groups; for a user unknown to this machine, a group of the same id."""
     try:
         user = pwd.getpwuid(user_id)
     except KeyError:

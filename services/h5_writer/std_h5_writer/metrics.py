@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 
 class WriterState(StrEnum):
-    """Where a writer is in the life of a run."""
+    """State of a writer."""
 
     IDLE = "idle"
     WRITING = "writing"
@@ -15,12 +15,12 @@ class WriterState(StrEnum):
 
 
 class WriterMetrics:
-    """What a writer counts.
+    """Metrics of a writer.
 
     Parameters
     ----------
     registry
-        The registry of the process.
+        Registry of the process.
     instance
         Name of this writer among the readers of the ring.
     """
@@ -28,20 +28,20 @@ class WriterMetrics:
     def __init__(self, registry: CollectorRegistry, instance: str) -> None:
         self.written = Counter("daq_writer_images_written", "Images written.", registry=registry)
         self.lost = Counter(
-            "daq_writer_images_lost", "Images of a run that could not be written, overwritten ones.", registry=registry
+            "daq_writer_images_lost", "Images of a run that this writer could not write.", registry=registry
         )
         self.ignored = Counter(
-            "daq_writer_messages_ignored", "Messages of no run that this writer is in.", registry=registry
+            "daq_writer_messages_ignored", "Messages that do not belong to the writer's run.", registry=registry
         )
         self.written_directly = Counter(
-            "daq_writer_images_written_directly", "Those that went past the page cache.", registry=registry
+            "daq_writer_images_written_directly", "Images written past the page cache.", registry=registry
         )
         self.written_bytes = Counter(
-            "daq_writer_written_bytes", "Bytes of pixels written, as they are in the file.", registry=registry
+            "daq_writer_written_bytes", "Bytes of pixels written, after compression.", registry=registry
         )
         self.write_seconds = Histogram(
             "daq_writer_image_write_seconds",
-            "Time that an image takes to be written, without compression.",
+            "Time to write an image, without its compression.",
             registry=registry,
             buckets=(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0),
         )
@@ -52,6 +52,6 @@ class WriterMetrics:
         self.set_state(WriterState.IDLE)
 
     def set_state(self, state: WriterState) -> None:
-        """Tell where the writer is."""
+        """Set the state of the writer."""
         for known in WriterState:
             self._state.labels(known).set(known is state)

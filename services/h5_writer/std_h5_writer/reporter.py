@@ -1,4 +1,4 @@
-"""Reporter: tells the writer agent what this writer did, and that it is alive."""
+"""Reporter: sends reports of this writer to the writer agent, and tells it that the writer is alive."""
 
 import time
 import uuid
@@ -15,28 +15,29 @@ _LINGER_S = 0.5
 
 
 class Reporter:
-    """Sends reports; those that say ``alive`` from a thread, because a single write may take long.
+    """Sends reports to the writer agent.
 
-    A writer that hangs in one call for longer than the patience falls silent, so that a disk which never answers
-    ends the run.
+    ``alive`` reports are sent from a thread, because a single write may take long. The thread stops reporting when the
+    writer has not called `touch` for `patience_s`. For example, a disk that never answers blocks the writer in a call;
+    after this time the agent notices that the writer is silent, and ends the run.
 
     Parameters
     ----------
     address
-        Where the agent takes reports.
+        ZMQ address of the agent's queue of reports.
     writer
         Index of this writer.
     patience_s
-        How long after the last `touch` the thread goes on telling that the writer is alive, in seconds.
+        Time after the last `touch` for which the thread reports that the writer is alive, in seconds.
     clock
-        Monotonic seconds.
+        Returns the monotonic time in seconds.
 
     Attributes
     ----------
     instance
-        Names this start of the process.
+        Id of this process; new at each start.
     run_id
-        The run that the writer is in.
+        Run of the writer; None if there is none.
     """
 
     def __init__(
@@ -56,11 +57,11 @@ class Reporter:
         self._thread.start()
 
     def touch(self) -> None:
-        """Tell that the writer's loop goes on."""
+        """Record that the writer's loop is running; the writer calls this regularly."""
         self._touched = self._clock()
 
     def send(self, kind: ReportKind, **fields: Any) -> bool:
-        """Send a report with the given fields of `WriterReport`; returns whether it was queued."""
+        """Send a report with the given fields of `WriterReport`, and return whether it was queued."""
         report = WriterReport(kind=kind, writer=self._writer, instance=self.instance, **fields)
         with self._lock:
             is_queued = self._queue.push(report.model_dump_json().encode())
@@ -69,7 +70,7 @@ class Reporter:
         return is_queued
 
     def close(self) -> None:
-        """End; what is queued is still sent."""
+        """Stop reporting; queued reports are still sent."""
         self._stop.set()
         self._thread.join()
         self._queue.close(_LINGER_S)

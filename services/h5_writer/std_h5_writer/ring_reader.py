@@ -1,4 +1,4 @@
-"""RingReader: finds the images that the agent names in the ImageBuffer."""
+"""RingReader: finds images in the ImageBuffer that the writer agent has named."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,11 @@ class RunImage:
     Attributes
     ----------
     i_image
-        Its place in the run, from 0 on.
+        Number of the image in the run, counted from 0.
     image
         The image, in place: it may be overwritten at any time.
     ring
-        Where it lies.
+        Ring that holds the image.
     """
 
     i_image: int
@@ -31,7 +31,7 @@ class RunImage:
 
 
 class RingReader:
-    """The writer's view of the ImageBuffer, which may come later than the writer and may be replaced.
+    """The writer's view of the ImageBuffer, which may appear after the writer has started, and may be replaced.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ class RingReader:
 
     @property
     def is_current(self) -> bool:
-        """Whether a ring is attached that has been neither replaced nor removed."""
+        """Whether a ring is attached that was neither replaced nor removed."""
         return self._ring is not None and self._ring.is_live
 
     def attach(self) -> bool:
-        """Attach to the ring that is there now, if any; no image of an earlier one may be in use."""
+        """Attach to the present ring, and return whether there is one; no image of the ring before may be in use."""
         try:
             ring = ImageBuffer.attach(self._path)
         except SharedMemoryError:
@@ -62,7 +62,7 @@ class RingReader:
         return True
 
     def find(self, store_image: NDArray[Any]) -> RunImage | None:
-        """Return the image of a STORE_IMAGE struct of shape (1,), or None where it is not in the ring (any more)."""
+        """Return the image of a STORE_IMAGE struct of shape (1,); None if it is not, or no longer, in the ring."""
         if self._ring is None:
             return None
         wanted = store_image["metadata"][0]
@@ -72,11 +72,11 @@ class RingReader:
         return RunImage(int(store_image["i_image"][0]), image, self._ring)
 
     def lag(self, sequence: int) -> int:
-        """Return how many images have been published after the one with this sequence number."""
+        """Return how many images were published after the one with this sequence number."""
         return 0 if self._ring is None else max(0, self._ring.journal.next_sequence - sequence - 1)
 
     def close(self) -> None:
-        """Let go of the ring."""
+        """Detach from the ring."""
         if self._ring is not None:
             self._ring.close()
             self._ring = None

@@ -1,4 +1,4 @@
-"""WriterRun: what this writer knows of the run that it is in."""
+"""WriterRun: what this writer knows about its current run."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,22 +17,22 @@ class WriterRun:
     Attributes
     ----------
     start
-        How it began.
+        Message that began the run.
     files
-        Its files.
+        Files of the run.
     lost_ids
-        Images that are in no file, in the order in which that was noticed.
+        Ids of lost images, in the order in which the losses were noticed.
     is_ending, n_sent, deadline
-        Whether the agent has ended the run; how many images it has sent, if it knows; and when waiting for the last
-        of them ends (monotonic seconds).
+        Whether the agent has ended the run; how many images it has sent, if it knows the number; and until when the
+        writer waits for the last of them (monotonic seconds).
     is_drained
-        Whether nothing is left to do but to write the verdict.
+        Whether all images are handled, so that only the verdict is still to be written.
     failure
         Why this writer cannot go on; empty while it can.
     n_files_reported
-        Files that the last report has told.
+        Number of files in the last report.
     last_sequence
-        Of the image that was named last.
+        Sequence number of the image that the agent has named last.
     """
 
     start: StartRun
@@ -51,7 +51,7 @@ class WriterRun:
 
     @property
     def run_id(self) -> int:
-        """The run's id."""
+        """Id of the run."""
         return self.start.run_id
 
     @property
@@ -70,30 +70,30 @@ class WriterRun:
         return self.start.request.compression != "none"
 
     def unreported_ids(self) -> list[int]:
-        """Return lost images that no report has told yet, as many as fit into one."""
+        """Return ids of lost images that are not yet reported, as many as fit into one report."""
         return self.lost_ids[self._n_lost_reported : self._n_lost_reported + MAX_LOST_IDS_A_REPORT]
 
     @property
     def n_lost_reported(self) -> int:
-        """Lost images that reports have told."""
+        """Number of lost images that are reported."""
         return self._n_lost_reported
 
     def report_again(self) -> None:
-        """Have all lost images told again: who has heard of them is gone."""
+        """Have all lost images reported again, because the agent that received the reports is gone."""
         self._n_lost_reported = 0
 
     def mark_reported(self, n_ids: int) -> None:
-        """Remember that so many of `unreported_ids` were told."""
+        """Record that this many of `unreported_ids` are reported."""
         self._n_lost_reported += n_ids
 
     def uncounted(self) -> tuple[int, int, int]:
-        """Return images, those of them past the page cache, and bytes of pixels, written since this was asked last."""
+        """Return what was written since the last call: images, images past the page cache, and bytes of pixels."""
         files = self.files
         (n_images, n_direct, n_bytes), self._counted = self._counted, (files.n_written, files.n_direct, files.n_bytes)
         return self._counted[0] - n_images, self._counted[1] - n_direct, self._counted[2] - n_bytes
 
     def report_failed(self, reason: str) -> RunReport:
-        """Return the report of a run whose verdict nobody else will give, as far as this writer knows it."""
+        """Return the report of a run that the agent will not end, as far as this writer knows the run."""
         return RunReport(
             request_id=self.start.request_id,
             verdict=Verdict.FAILED,

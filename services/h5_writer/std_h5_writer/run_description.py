@@ -1,4 +1,4 @@
-"""RunDescriber: what stands in a file beside its images."""
+"""RunDescriber: describes the content of a file other than its images."""
 
 import platform
 from importlib.metadata import version
@@ -21,9 +21,9 @@ class RunDescriber:
     Parameters
     ----------
     config
-        The configuration.
+        Configuration of the detector.
     detector
-        The detector that it describes.
+        Detector that the configuration describes.
     """
 
     def __init__(self, config: DetectorConfig, detector: Detector) -> None:
@@ -41,19 +41,19 @@ class RunDescriber:
         }
 
     def describe(self, run: StartRun, run_image: RunImage) -> ImageFileDescription:
-        """Return what is known of the file whose first image this is.
+        """Return the description of the file that begins with this image.
 
         Parameters
         ----------
         run
-            The start of its run.
+            Message that began the run.
         run_image
-            Tells type and shape of the pixels.
+            First image of the file; its ring has the type and shape of the pixels.
 
         Raises
         ------
         FileFormatError
-            The pixel mask does not fit the images: the ring belongs to another configuration.
+            The pixel mask does not fit the images, because the ring belongs to another configuration.
         """
         return ImageFileDescription(
             detector_name=self._detector_name,
@@ -75,7 +75,7 @@ class RunDescriber:
 
 
 def nexus_metadata(nexus: NexusConfig) -> NexusMetadata:
-    """Return the fields of NXmx that the configuration gives."""
+    """Return the fields of NXmx that are in the configuration."""
     beam_center = nexus.beam_center_px or (None, None)
     return NexusMetadata(
         description=nexus.description or None,
@@ -97,14 +97,15 @@ def nexus_metadata(nexus: NexusConfig) -> NexusMetadata:
 
 
 def calibration_checksums(notes: dict[str, Any], index: int) -> dict[str, str]:
-    """Return the checksum of each calibration file by its path.
+    """Return the checksums of the files of a calibration, by their paths.
 
     Parameters
     ----------
     notes
-        The ring's: ``{"calibration": [{"index": .., "files": [{"role": .., "path": .., "sha256": ..}, ..]}, ..]}``.
+        Notes of the ring:
+        ``{"calibration": [{"index": .., "files": [{"role": .., "path": .., "sha256": ..}, ..]}, ..]}``.
     index
-        Which calibration was applied.
+        Index of the calibration.
     """
     return {
         file["path"]: file["sha256"]

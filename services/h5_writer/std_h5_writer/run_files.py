@@ -1,4 +1,4 @@
-"""RunFiles: the data files of one run that this writer writes."""
+"""RunFiles: the files of one run that this writer writes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,28 +22,28 @@ Describe = Callable[[RunImage], ImageFileDescription]
 
 
 class RunFiles:
-    """Files of a run, each opened with its first image; at most one is open.
+    """Files of a run, of which at most one is open at a time.
 
-    A file is closed when the first image of the next one comes, and is opened once more for the verdict. So a run
-    may have any number of files.
+    A file is created when its first image comes, and closed when the first image of the next file comes. At the end
+    it is opened again for the verdict. So the number of files is not limited by the number of files that can be open.
 
     Parameters
     ----------
     output_file
-        The file, or the master of several.
+        Path of the file; with several data files, path of the master.
     images_per_file
-        Images of a data file; None for a single file.
+        Number of images in each data file; None for a single file.
     describe
-        Tells from its first image what stands in a file.
+        Returns the description of a file, given its first image.
     owner
-        To whom files and folders belong.
+        User who is to own files and folders.
 
     Attributes
     ----------
     paths
-        The files, in the order of their images.
+        Paths of the files, in the order of their images.
     n_written, n_incomplete, n_bytes
-        Images written, those of them with a status other than good, and the bytes of their pixels.
+        Images written, how many of them have a status other than good, and the bytes of their pixels.
     """
 
     def __init__(self, output_file: Path, images_per_file: int | None, describe: Describe, owner: FileOwner) -> None:
@@ -65,28 +65,28 @@ class RunFiles:
 
     @property
     def n_flushed(self) -> int:
-        """Images that a crash would leave readable."""
+        """Images that stay readable if this process crashes."""
         return self._n_closed + (0 if self._file is None else self._file.n_flushed)
 
     @property
     def n_direct(self) -> int:
-        """Images that went past the page cache."""
+        """Images that were written past the page cache."""
         return self._n_direct_closed + (0 if self._file is None else self._file.n_direct)
 
     @property
     def unflushed_ids(self) -> list[int]:
-        """Ids of the images that a crash would take."""
+        """Ids of the images that are lost if this process crashes."""
         return list(self._unflushed_ids)
 
     def append(self, run_image: RunImage, chunk: NDArray[Any], *, past_page_cache: bool) -> None:
-        """Write an image as the last of its file, past the page cache if that is asked for and possible.
+        """Append an image to its file, past the page cache if that is requested and possible.
 
         Raises
         ------
         FileFormatError
-            The images of the ring have changed shape or type in the run, or belong to a file that is closed.
+            The shape or type of the images has changed during the run, or the image belongs to a closed file.
         OSError
-            The file cannot be made or written.
+            The file cannot be created or written.
         """
         file = self._file_of(run_image)
         metadata = run_image.image.metadata
@@ -111,7 +111,7 @@ class RunFiles:
         self._unflushed_ids.append(metadata.id)
 
     def drop_last(self, run_image: RunImage) -> None:
-        """Take back the image that was appended just now, because it was overwritten in the ring meanwhile."""
+        """Remove the image that was appended last, because it was overwritten in the ring meanwhile."""
         if self._file is None:
             raise FileFormatError(f"{self._output_file}: no file is open")
         self._file.drop_last()
@@ -121,13 +121,13 @@ class RunFiles:
         self._unflushed_ids.pop()
 
     def flush(self) -> None:
-        """Make what was written safe from a crash of this process; raises OSError."""
+        """Flush, so that all appended images stay readable if this process crashes; raises OSError."""
         if self._file is not None and self._unflushed_ids:
             self._file.flush()
             self._unflushed_ids.clear()
 
     def salvage(self) -> None:
-        """Save what was appended before a write failed, as far as that is possible."""
+        """Save the images that were appended before a write failed, as far as possible."""
         if self._file is not None and self._file.salvage():
             self._unflushed_ids.clear()
 
@@ -137,14 +137,14 @@ class RunFiles:
         Parameters
         ----------
         report
-            How the run ended.
+            Report of the run.
         after_each
-            Called after each file, and now and then while the disk takes one.
+            Called after each file, and from time to time while a file is written to the disk.
 
         Raises
         ------
         OSError, FileFormatError
-            The first failure; the other files are finished all the same.
+            The first failure, raised after all other files are finished.
         """
         failure: OSError | StdDaqError | None = None
         for path in self.paths:
@@ -169,7 +169,7 @@ class RunFiles:
             self._check_looks(run_image.ring, self._file)
             return self._file
         if index <= self._file_index:
-            raise FileFormatError(f"{self._output_file}: image {run_image.image.id} comes after its file was closed")
+            raise FileFormatError(f"{self._output_file}: image {run_image.image.id} came after its file was closed")
         self._close_file()
         path = self._output_file
         if self._images_per_file is not None:
@@ -184,10 +184,10 @@ class RunFiles:
         return self._file
 
     def _check_looks(self, ring: ImageBuffer, file: ImageFile) -> None:
-        """Check an image's ring, if it is another one than that of the image before."""
+        """Check that shape and type are the same if an image comes from another ring than the image before it."""
         if self._ring is not None and ring is not self._ring and _looks_of(ring) != _looks_of(self._ring):
             was, now = _looks_of(self._ring), _looks_of(ring)
-            raise FileFormatError(f"{file.path}: images changed from {was} to {now} in the run")
+            raise FileFormatError(f"{file.path}: images changed from {was} to {now} during the run")
         self._ring = ring
 
     def _close_file(self) -> None:
@@ -206,6 +206,6 @@ class RunFiles:
 
 
 def _looks_of(ring: ImageBuffer) -> str:
-    """Return what must not change within a file, for a person."""
+    """Return type and shape of a ring's images as text; both must stay the same within a file."""
     height, width = ring.shape
     return f"{ring.dtype} {height}x{width}"

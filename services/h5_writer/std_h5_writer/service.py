@@ -1,4 +1,4 @@
-"""What the platform has to know of h5_writer: its processes, options, and the figures that its status shows."""
+"""Description of h5_writer for the platform: its processes and its options."""
 
 import argparse
 
@@ -10,7 +10,7 @@ from std_daq.service.description import Instance, ServiceDescription
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--writer", type=int, default=0, metavar="INDEX", help="which of number_of_writers this is, from 0 on"
+        "--writer", type=int, default=0, metavar="INDEX", help="index of this writer, from 0 to number_of_writers - 1"
     )
 
 

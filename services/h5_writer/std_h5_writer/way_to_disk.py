@@ -1,4 +1,4 @@
-"""WayToDisk: which images go past the page cache."""
+"""WayToDisk: decides which images are written past the page cache (direct I/O)."""
 
 _BEHIND_FROM = 1 / 2
 _CAUGHT_UP_AT = 1 / 8
@@ -6,17 +6,17 @@ _WEIGHT = 1 / 8
 
 
 class WayToDisk:
-    """Decides for one image after the other, from how full the ring is and how long the images before have taken.
+    """Decides for each image, from the lag of the writer and the write times of earlier images.
 
-    Past the page cache an image costs a fraction of the processor time and no memory, and the disk has it at once. But
-    the writer waits for the disk, which may be slow for a while. So when half the ring waits for the writer, images go
-    whichever way is faster until the writer has caught up: into the page cache at first, which takes them at the speed
-    of memory, as long as there is some that is free.
+    Past the page cache, an image costs a fraction of the processor time and no memory, and is on the disk at once.
+    But the writer must wait for the disk, which may be slow for a while. When the lag reaches half the ring, the
+    writer is behind. From then on each image goes the faster way, until the writer has caught up. The first images go
+    into the page cache, which takes them at the speed of memory as long as memory is free.
 
     Parameters
     ----------
     is_direct
-        Whether images may go past the page cache at all.
+        Whether images may be written past the page cache at all.
     """
 
     def __init__(self, *, is_direct: bool) -> None:
@@ -26,14 +26,14 @@ class WayToDisk:
         self._cached_s = 0.0
 
     def is_past_page_cache(self, lag: int, n_slots: int) -> bool:
-        """Return whether the next image goes past the page cache.
+        """Return whether the next image is written past the page cache.
 
         Parameters
         ----------
         lag
-            Images that have come into the ring after it.
+            Number of images that were published after it.
         n_slots
-            Images that the ring holds.
+            Number of images that the ring holds.
         """
         if not self._is_direct:
             return False
@@ -42,11 +42,11 @@ class WayToDisk:
         if not self._is_behind:
             return True
         if not was_behind:
-            self._cached_s = 0.0  # it may have been slow the last time
+            self._cached_s = 0.0  # the cache was perhaps slow last time, and gets another try
         return self._direct_s < self._cached_s
 
     def note(self, seconds: float, *, is_past_page_cache: bool) -> None:
-        """Take note of how long an image has taken; the last dozen count."""
+        """Record how long the write of an image took; about the last dozen images count."""
         if is_past_page_cache:
             self._direct_s += _WEIGHT * (seconds - self._direct_s)
         else:

@@ -1,4 +1,4 @@
-"""H5Writer: writes the images that the agent names, straight from the ring into files."""
+"""H5Writer: the service that writes the images which the agent names, straight from the ring into files."""
 
 import time
 from collections.abc import Callable
@@ -28,41 +28,41 @@ from std_h5_writer.way_to_disk import WayToDisk
 WAIT_S = 0.1
 MESSAGES_A_STEP = 64
 PROGRESS_PERIOD_S = 0.2
-# The end of a run overtakes its images only if the agent was restarted; what has not come by then was lost.
+# The end of a run can come before its images only if the agent was restarted. Images that have not come after this
+# time are lost.
 MISSING_IMAGES_TIMEOUT_S = 2.0
 CLOSE_DEADLINE_S = 2.0
-# How long a message that was sent before the end may be on its way.
+# Longest time that a message can be on its way.
 LAST_MESSAGE_S = 0.1
 
 
 class H5Writer:
-    """The service: one run at a time, one image after the other.
+    """The service: writes one run at a time, one image after another.
 
-    Nothing that happens in a run ends the service: a run that cannot be written is reported as failed, and the
-    next one is taken.
+    The service survives all failures of a run: it reports a run that cannot be written as failed, and takes the next.
 
     Parameters
     ----------
     inbox
-        The StoreStream.
+        Queue of the StoreStream.
     reporter
-        Takes reports to the agent.
+        Sends reports to the agent.
     ring
-        The images.
+        Finds images in the ImageBuffer.
     compressor
-        Compresses where a request asks for it.
+        Compresses images if the request asks for it.
     describer
-        Tells what stands in the files beside the images.
+        Describes the content of files other than the images.
     owner
-        To whom the files belong.
+        User who is to own the files.
     way_to_disk
-        Decides which plain images go past the page cache.
+        Decides which uncompressed images are written past the page cache.
     metrics
-        What is counted.
+        Metrics of the writer.
     flush_interval_s
-        At most this much is lost in a crash, in seconds.
+        Time between two flushes, in seconds. If this process crashes, at most this much is lost.
     clock
-        Monotonic seconds.
+        Returns the monotonic time in seconds.
     """
 
     def __init__(
@@ -97,17 +97,17 @@ class H5Writer:
 
     @property
     def is_ready(self) -> bool:
-        """Whether images can be written."""
+        """Whether the writer can write images."""
         return self.why_not_ready is None
 
     @property
     def why_not_ready(self) -> str | None:
-        """What has ended the writing of the present run, until that has been finished."""
+        """Failure of the current run, until the run is finished; None if there is none."""
         run = self._run
         return None if run is None else run.failure or None
 
     def step(self) -> None:
-        """Handle what has come, a bounded number of messages; wait at most 0.1 s for the first."""
+        """Handle the messages that have come, a bounded number; wait at most 0.1 s for the first."""
         self._reporter.touch()
         message = self._inbox.pull(0.0 if self._compressor.n_in_flight else WAIT_S)
         if message is None and self._compressor.n_in_flight:
@@ -122,7 +122,7 @@ class H5Writer:
         self._do_what_is_due()
 
     def close(self) -> None:
-        """Write what was already sent, as far as there is time, and close the files as failed."""
+        """Write the images that were already sent, as far as time allows, and end the run as failed."""
         deadline = self._clock() + CLOSE_DEADLINE_S
         while self._run is not None and self._clock() < deadline:
             message = self._inbox.pull(LAST_MESSAGE_S)
@@ -188,7 +188,7 @@ class H5Writer:
         return run_image
 
     def _write_oldest(self) -> None:
-        """Write the image whose compression began first."""
+        """Write the image that was submitted to the compressor first."""
         run_image, chunk = self._compressor.take()
         run = self._run
         if run is None:
@@ -273,7 +273,11 @@ class H5Writer:
                 write_master(path, [Path(name) for name in master.data_files], master.report)
         except (OSError, StdDaqError) as error:
             self._log.error("master_failed", run_id=master.run_id, file=str(path), error=_explain(error))
-            self._reporter.send(ReportKind.FAILED, run_id=master.run_id, message=f"no master file: {_explain(error)}")
+            self._reporter.send(
+                ReportKind.FAILED,
+                run_id=master.run_id,
+                message=f"the master file cannot be written: {_explain(error)}",
+            )
             return
         self._log.info("master_written", run_id=master.run_id, file=str(path))
         self._reporter.send(ReportKind.MASTER_WRITTEN, run_id=master.run_id, files=[str(path)])
@@ -296,7 +300,7 @@ class H5Writer:
             self._drain_run(run)
 
     def _update_metrics(self, run: WriterRun) -> None:
-        """Bring the metrics up to date, once for all images of a step."""
+        """Update the metrics, once for all images of a step."""
         n_images, n_direct, n_bytes = run.uncounted()
         self._metrics.written.inc(n_images)
         self._metrics.written_directly.inc(n_direct)
@@ -306,10 +310,10 @@ class H5Writer:
     def _drain_run(self, run: WriterRun) -> None:
         run.is_drained = True
         if run.failure:
-            run.files.salvage()  # before the verdict is decided: it lists what is in no file
+            run.files.salvage()  # before the agent decides the verdict, which counts the images in files
         self._flush_files(run)
         n_missing = 0 if run.n_sent is None else run.n_sent - run.n_handled
-        message = f"{n_missing} images were sent and never arrived" if n_missing > 0 else ""
+        message = f"{n_missing} images were sent but never arrived" if n_missing > 0 else ""
         self._send_report(ReportKind.DRAINED, run, message=message)
         if not run.failure:
             self._metrics.set_state(WriterState.DRAINED)
@@ -324,7 +328,7 @@ class H5Writer:
             self._fail_run(run, _explain(error))
 
     def _finish_files(self, run: WriterRun, report: RunReport) -> None:
-        """End the run with this report; its files are closed afterwards, come what may."""
+        """Write this report into the files, and end the run, whether or not that succeeds."""
         self._write_all_in_flight()
         self._update_metrics(run)
         try:
@@ -341,7 +345,7 @@ class H5Writer:
         self._metrics.set_state(WriterState.IDLE)
 
     def _abandon_run(self, reason: str) -> None:
-        """Close the files of a run that nobody else will end."""
+        """End a run as failed that the agent will not end, and close its files."""
         run = self._run
         if run is not None:
             self._write_all_in_flight()
@@ -359,7 +363,7 @@ class H5Writer:
     def _send_report(
         self, kind: ReportKind, run: WriterRun, *, message: str = "", n_written: int | None = None
     ) -> None:
-        """Send a report of a run; before one that ends something, all lost images are told."""
+        """Send a report of a run; before reports other than progress, report all lost images."""
         if kind is not ReportKind.PROGRESS:
             while len(run.unreported_ids()) == MAX_LOST_IDS_A_REPORT:
                 if not self._send_one_report(ReportKind.PROGRESS, run):
@@ -371,7 +375,8 @@ class H5Writer:
     ) -> bool:
         ids = run.unreported_ids()
         files = run.files
-        # Reports of progress pile up while the agent is away, and a run may have a thousand files.
+        # Progress reports pile up in the queue while the agent is not running, and a run may have a thousand files.
+        # So they list the files only if there are new ones.
         is_known = kind is ReportKind.PROGRESS and len(files.paths) == run.n_files_reported
         is_sent = self._reporter.send(
             kind,
@@ -392,7 +397,7 @@ class H5Writer:
 
 
 def _explain(error: Exception) -> str:
-    """Return what an error says, for a person."""
+    """Return the text of an error for a user, with the file name if there is one."""
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return str(error)

@@ -367,7 +367,7 @@ def test_images_that_never_arrived_end_the_run_after_a_time_and_are_told(
     bench.agent.end(3)
     drained = bench.step_until(ReportKind.DRAINED)
     assert drained.n_written == 1
-    assert drained.message == "2 images were sent and never arrived"
+    assert drained.message == "2 images were sent but never arrived"
 
 
 def test_an_end_without_a_number_waits_a_little_for_images(
