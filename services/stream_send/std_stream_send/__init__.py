@@ -1,1 +1,1 @@
-"""Sends the images of the ImageBuffer to receivers on other servers."""
+"""stream_send: sends the images of the ImageBuffer to receivers on other servers."""

@@ -1,28 +1,28 @@
-"""Channel: the way to a receiver, whatever the network is."""
+"""Channel: connection to a receiver, independent of the kind of network."""
 
 from typing import Protocol
 
 
 class Tracker(Protocol):
-    """Tells what became of memory that is sent in place."""
+    """Tells whether memory that is sent in place is still in use."""
 
     @property
     def done(self) -> bool:
-        """Whether it has been read."""
+        """Whether the network has read the memory."""
 
 
 class Channel(Protocol):
-    """The way to a receiver."""
+    """Connection to a receiver."""
 
     @property
     def is_gone(self) -> bool:
-        """Whether the receiver cannot be reached any more."""
+        """Whether the connection to the receiver has ended."""
 
     def send(self, message: bytes) -> bool:
-        """Queue a message; returns whether there was room."""
+        """Queue a message, and return whether there was room for it."""
 
     def send_in_place(self, memory: memoryview) -> Tracker | None:
-        """Queue memory that is read later; None where there is no room."""
+        """Queue memory that is read when it is sent; return None if there is no room."""
 
     def transmit(self) -> None:
-        """Hand over to the network what it takes of what is queued."""
+        """Pass as much of the queue to the network as it takes."""

@@ -6,35 +6,35 @@ from std_stream_send.session import Session, SessionCounters
 
 
 class SenderMetrics:
-    """What stream_send counts, over all receivers and for each.
+    """Metrics of stream_send, for all receivers together and for each.
 
     Parameters
     ----------
     registry
-        The registry of the process.
+        Registry of the process.
     instance
         Name of this process.
     """
 
     def __init__(self, registry: CollectorRegistry, instance: str) -> None:
         self._images = Counter("daq_replication_images_sent", "Images sent to receivers.", registry=registry)
-        self._bytes = Counter("daq_replication_sent_bytes", "Bytes of their pixels.", registry=registry)
+        self._bytes = Counter("daq_replication_sent_bytes", "Bytes of the pixels of sent images.", registry=registry)
         self._lost = Counter(
-            "daq_replication_images_lost", "Images told as lost: they had left the ring.", registry=registry
+            "daq_replication_images_lost", "Images reported as lost: overwritten before sent.", registry=registry
         )
         self._torn = Counter(
             "daq_replication_images_torn", "Lost images that were overwritten while they were sent.", registry=registry
         )
         self._unnamed = Counter(
             "daq_replication_entries_unnamed",
-            "Journal entries that were gone before they were read.",
+            "Journal entries that were overwritten before they were read.",
             registry=registry,
         )
-        self.sessions = Counter("daq_replication_sessions", "Receivers that came, or came again.", registry=registry)
+        self.sessions = Counter("daq_replication_sessions", "Sessions begun with receivers.", registry=registry)
         self.refused = Counter("daq_replication_receivers_refused", "Receivers that were refused.", registry=registry)
         self._connections_refused = Counter(
             "daq_replication_connections_refused",
-            "Connections that were ended before the peer had proved to be a receiver.",
+            "Connections closed before the peer had proved to be a receiver.",
             registry=registry,
         )
         self._n_refused = 0
@@ -51,7 +51,7 @@ class SenderMetrics:
         self._labels: set[str] = set()
 
     def show(self, sessions: list[Session]) -> None:
-        """Show the sessions that there are."""
+        """Set the metrics of the present sessions."""
         shown = {session.label: session for session in sessions}
         for label in self._labels - set(shown):
             self._lag_of.remove(label)
@@ -64,12 +64,12 @@ class SenderMetrics:
         self._lag.set(max((session.lag for session in sessions), default=0))
 
     def show_refused(self, n_refused: int) -> None:
-        """Show how many connections the router has refused so far."""
+        """Set how many connections the router has refused since its start."""
         self._connections_refused.inc(n_refused - self._n_refused)
         self._n_refused = n_refused
 
     def count(self, counters: SessionCounters) -> None:
-        """Add what a session has done."""
+        """Add the counters of a session."""
         self._images.inc(counters.n_images)
         self._bytes.inc(counters.n_bytes)
         self._lost.inc(counters.n_lost)

@@ -1,4 +1,4 @@
-"""StreamSender: serves the images of the ImageBuffer to whoever connects."""
+"""StreamSender: the service that sends the images of the ImageBuffer to all receivers that connect."""
 
 import re
 import time
@@ -27,45 +27,47 @@ _RECEIVER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 class Router(Protocol):
-    """Where receivers connect."""
+    """Accepts connections of receivers."""
 
     @property
     def n_refused(self) -> int:
-        """Connections that were ended before the peer had proved to be a receiver."""
+        """Connections that were closed before the peer had proved to be a receiver."""
 
     @property
     def sockets(self) -> Sequence[Any]:
-        """What a poller waits for."""
+        """Sockets for which a poller waits."""
 
     def receive(self) -> tuple[bytes, bytes] | None:
-        """Return a receiver's identity and its message, None where there is none."""
+        """Return the identity of a receiver and its message; None if there is no message."""
 
     def peer(self, identity: bytes) -> Channel:
-        """Return the way to a receiver."""
+        """Return the connection to a receiver."""
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
 
 
 class StreamSender:
-    """The service: remembers nothing that a receiver does not tell it, and only reads the ring.
+    """The service: sends images to receivers, and only reads the ring.
+
+    The sender stores nothing about its receivers. How far a receiver has come, it tells in its hello.
 
     Parameters
     ----------
     detector_name
-        Receivers of another detector are refused.
+        Name of the detector; receivers of another detector are refused.
     router
-        Where receivers connect.
+        Accepts connections of receivers.
     doorbell
-        Rings when an image was published.
+        Wakes up the sender when an image is published.
     attach
-        Attaches to the ImageBuffer; raises SharedMemoryError while it is not there.
+        Attaches to the ImageBuffer; raises SharedMemoryError while there is none.
     metrics
-        What is counted.
+        Metrics of the sender.
     timeout_s
-        A receiver that is silent for this time is forgotten, until it says hello again.
+        The session of a receiver ends if the receiver is silent for this time. A new hello begins the next one.
     clock
-        Monotonic seconds.
+        Returns the monotonic time in seconds.
     """
 
     def __init__(
@@ -97,13 +99,13 @@ class StreamSender:
 
     @property
     def is_ready(self) -> bool:
-        """Whether there are images to send; also without a receiver."""
+        """Whether there is a ring with images to send; receivers are not needed for that."""
         return self.why_not_ready is None
 
     @property
     def why_not_ready(self) -> str | None:
-        """What is waited for."""
-        return None if self._has_ring else "waiting for the ImageBuffer: is what fills it running?"
+        """What the sender waits for; None if it is ready."""
+        return None if self._has_ring else "waiting for the ImageBuffer: is the assembler (or stream_recv) running?"
 
     def step(self) -> None:
         """Send what can be sent; wait at most 0.1 s for something to do."""
@@ -114,9 +116,9 @@ class StreamSender:
         for identity, session in list(self._sessions.items()):
             session.step()
             if session.is_gone:
-                self._end(identity, "its connection ended")
+                self._end(identity, "the connection ended")
             elif now - session.heard_at > self._timeout_s:
-                self._end(identity, "it was silent")
+                self._end(identity, "the receiver was silent")
         if now >= self._next_show:
             self._next_show = now + _SHOW_S
             self._show()
@@ -125,10 +127,10 @@ class StreamSender:
             self._check_ring()
 
     def close(self) -> None:
-        """Tell the receivers, and let go of everything."""
+        """Say goodbye to the receivers, and release all resources."""
         for identity in list(self._sessions):
             self._answer(identity, encode_kind(Kind.BYE))
-            self._end(identity, "this sender ends")
+            self._end(identity, "the sender was stopped")
         self._router.close()
         self._doorbell.close()
 
@@ -150,7 +152,7 @@ class StreamSender:
                 self._refuse(identity, str(error))
 
     def _handle_message(self, identity: bytes, message: bytes) -> None:
-        """Take a message; raises ValueError for one that is not understood."""
+        """Handle a message; raises ValueError if it is not valid."""
         match kind_of(message):
             case Kind.HELLO:
                 self._begin(identity, Hello.decode(message))
@@ -162,21 +164,21 @@ class StreamSender:
                 else:
                     session.acknowledge(ack)
             case Kind.BYE:
-                self._end(identity, "it said goodbye")
+                self._end(identity, "the receiver said goodbye")
             case kind:
-                raise ValueError(f"a receiver does not send '{kind}'")
+                raise ValueError(f"a receiver must not send '{kind}'")
 
     def _begin(self, identity: bytes, hello: Hello) -> None:
         if hello.detector_name != self._detector_name:
-            raise ValueError(f"this is a sender of '{self._detector_name}', not of '{hello.detector_name}'")
+            raise ValueError(f"this sender sends images of '{self._detector_name}', not of '{hello.detector_name}'")
         if not _RECEIVER_NAME.fullmatch(hello.receiver_name):
-            raise ValueError("names of receivers are letters, digits, '.', '_' and '-'")
+            raise ValueError("the name of a receiver may only have letters, digits, '.', '_' and '-'")
         for other, session in list(self._sessions.items()):
             same = (session.hello.receiver_name, session.hello.share) == (hello.receiver_name, hello.share)
             if other == identity or same:
-                self._end(other, "it began anew")
+                self._end(other, "the receiver began a new session")
         if len(self._sessions) >= MAX_SESSIONS:
-            raise ValueError(f"there are {MAX_SESSIONS} receivers already")
+            raise ValueError(f"{MAX_SESSIONS} receivers are connected already, which is the limit")
         self._sessions[identity] = Session(
             hello,
             self._router.peer(identity),
@@ -224,7 +226,7 @@ class StreamSender:
                 n=counters.n_lost,
                 torn=counters.n_torn,
                 unnamed=counters.n_unnamed,
-                why="they had left the ring before they were sent",
+                why="they were overwritten in the ring before they were sent",
             )
 
     def _refuse(self, identity: bytes, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""What the platform has to know of stream_send: its processes, options, and the figures that its status shows."""
+"""Description of stream_send for the platform: its processes and its options."""
 
 import argparse
 
@@ -9,7 +9,7 @@ from std_daq.service.description import Instance, ServiceDescription
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--sender", type=int, default=0, metavar="INDEX", help="which of replication.send this is, from 0 on"
+        "--sender", type=int, default=0, metavar="INDEX", help="index of this sender in replication.send, from 0"
     )
 
 
@@ -23,7 +23,7 @@ def _instance_of(arguments: argparse.Namespace, config: DetectorConfig) -> str:
         raise ConfigError(
             f"there is no sender {arguments.sender}",
             key="replication.send",
-            remedy=f"--sender takes 0 to {n_senders - 1}" if n_senders else "describe one there",
+            remedy=f"--sender takes 0 to {n_senders - 1}" if n_senders else "describe a sender there",
         )
     return f"stream-send-{arguments.sender}"
 

@@ -1,4 +1,4 @@
-"""Session: the images of one receiver's share, from the ring to the receiver."""
+"""Session: sends the images of one receiver's share from the ring to that receiver."""
 
 import time
 from collections import deque
@@ -36,26 +36,27 @@ from std_stream_send.channel import Channel, Tracker
 MAX_READ_ENTRIES = 256
 MAX_ENTRIES_A_STEP = 1024
 MAX_BYTES_A_STEP = 64 * 2**20
-"""Images in one go, and about so many bytes of them, whatever the credit: other receivers wait meanwhile."""
-# Enough to keep the network busy until the next look, and little, because it may be overwritten while it waits.
+"""Most images in one step, and about the most bytes, whatever the credit, because other receivers wait meanwhile."""
+# Enough bytes to keep the network busy until the next step. Not more, because images that wait for the network may be
+# overwritten in the ring.
 MAX_UNSENT_BYTES = 16 * 2**20
 MIN_UNSENT_IMAGES = 2
 
 
 @dataclass(slots=True)
 class SessionCounters:
-    """What a session has done since it was asked last.
+    """Counters of a session since they were read last.
 
     Parameters
     ----------
     n_images, n_bytes
         Images sent, and bytes of their pixels.
     n_lost
-        Images told as lost, because they had left the ring or did so while they were sent.
+        Images reported as lost, because they were overwritten before or while they were sent.
     n_torn
-        Those of them that were overwritten while they were sent.
+        Lost images that were overwritten while they were sent.
     n_unnamed
-        Journal entries that were gone before they were read.
+        Journal entries that were overwritten before they were read.
     """
 
     n_images: int = 0
@@ -79,34 +80,34 @@ class _Sent:
 
 
 class Session:
-    """One receiver: reads the journal from where the receiver asked for, and sends what it has credit for.
+    """Exchange with one receiver: reads the journal from the receiver's point, and sends as much as it has credit for.
 
-    The ring is only read. An image may be overwritten at any time before the network has taken it; that is looked for
-    afterwards, and told.
+    The session only reads the ring. So an image can be overwritten at any time until the network has taken it. The
+    session checks that afterwards, and tells the receiver whether the image was whole.
 
     Parameters
     ----------
     hello
-        What the receiver wants.
+        First message of the receiver, with its point, share and credit.
     channel
-        The way to it.
+        Connection to the receiver.
     attach
-        Attaches to the ImageBuffer; raises SharedMemoryError while it is not there.
+        Attaches to the ImageBuffer; raises SharedMemoryError while there is none.
     keep_alive_s
-        Something is sent at least as often.
+        Longest time between two messages to the receiver, in seconds.
     clock
-        Monotonic seconds.
+        Returns the monotonic time in seconds.
 
     Attributes
     ----------
     hello
-        As given.
+        First message of the receiver.
     heard_at
-        When the receiver was last heard of.
+        Time of the receiver's last message.
     acknowledged
-        The point from which it would go on.
+        Point up to which the receiver has acknowledged entries.
     has_more
-        Whether the last step has ended for the others' sake: the network would take more.
+        Whether the last step stopped only to be fair to other receivers: the network would take more.
     """
 
     def __init__(
@@ -143,43 +144,43 @@ class Session:
 
     @property
     def label(self) -> str:
-        """Name of the receiver, and its share where it does not want all images."""
+        """Name of the receiver, with its share if it does not want all images."""
         share = self.hello.share
         return self.hello.receiver_name + ("" if share.of == 1 else f":{share.index}/{share.of}")
 
     @property
     def is_gone(self) -> bool:
-        """Whether the receiver cannot be reached any more."""
+        """Whether the connection to the receiver has ended."""
         return self._channel.is_gone
 
     @property
     def is_sending(self) -> bool:
-        """Whether something waits for the network: to be looked at again soon."""
+        """Whether something waits for the network, so that the next step is due soon."""
         return bool(self._outbox or self._unchecked)
 
     @property
     def credit(self) -> int:
-        """Entries that may be sent now."""
+        """Number of entries that may be sent now."""
         return self.hello.credit - (self._n_told - self._n_finished)
 
     @property
     def lag(self) -> int:
-        """Entries of the ring that wait to be sent."""
+        """Number of published entries that are not sent yet."""
         return self._follower.lag + len(self._entries)
 
     def pop_counters(self) -> SessionCounters:
-        """Return what was done since the last call."""
+        """Return the counters since the last call."""
         counters, self._counters = self._counters, SessionCounters()
         return counters
 
     def acknowledge(self, ack: Ack) -> None:
-        """Take an acknowledgement: there is credit for more."""
+        """Handle an acknowledgement, which gives credit for more entries."""
         self.heard_at = self._clock()
         self._n_finished = min(max(self._n_finished, ack.n_finished), self._n_told)
         self.acknowledged = ack.point
 
     def step(self) -> None:
-        """Send what can be sent now; never waits."""
+        """Send as much as possible without waiting."""
         self._confirm_departed()
         self.has_more = self._fill_channel()
         self._tell_position()
@@ -190,20 +191,23 @@ class Session:
             self._channel.transmit()
 
     def close(self) -> None:
-        """Let go of the ring."""
+        """Detach from the ring."""
         self._outbox.clear()
         self._unchecked.clear()
         self._ring = None
         self._follower.close()
 
     def _attach_next(self) -> ImageBuffer:
-        """Attach to the ring; the one before it is let go of then, so what was sent from it is to be checked first."""
+        """Attach to a new ring, but not before all images that were sent from the old one are checked."""
         if self._unchecked:
-            raise SharedMemoryError("images of the ring before are still being sent")
+            raise SharedMemoryError("images of the previous ring are still being sent")
         return self._attach()
 
     def _confirm_departed(self) -> bool:
-        """Find out whether the images that have left were whole up to then, and tell; returns whether any have."""
+        """Check the images that the network has taken, and tell the receiver the result; return whether there are any.
+
+        An image was whole if it is still intact after the network has read its last byte.
+        """
         if not (self._unchecked and self._unchecked[0].has_left):
             return False
         torn = set()
@@ -213,7 +217,8 @@ class Session:
             next_sequence = sent.image.sequence + 1
             if not sent.image.is_intact():
                 torn.add(sent.image.sequence)
-                # Whatever else is about to be overwritten would be torn as well, and nothing would ever get through.
+                # The next images in the ring are about to be overwritten too. They would all be torn, and no image
+                # would ever get through. So the session skips them.
                 self._floor = sent.ring.journal.next_sequence - sent.ring.n_slots * 3 // 4
         self._counters.n_torn += len(torn)
         self._counters.n_lost += len(torn)
@@ -221,7 +226,7 @@ class Session:
         return True
 
     def _flush(self) -> bool:
-        """Hand over what waits; returns whether there was room for all of it."""
+        """Pass waiting messages to the channel, and return whether it had room for all of them."""
         while self._outbox:
             message, sent = self._outbox[0]
             if isinstance(message, bytes):
@@ -238,7 +243,7 @@ class Session:
         return True
 
     def _fill_channel(self) -> bool:
-        """Send until nothing more can be sent, but no more than is fair to the others; returns whether more can be."""
+        """Send as much as possible, up to the limits of a step; return whether more could be sent."""
         enough = self._counters.n_bytes + MAX_BYTES_A_STEP
         for _ in range(MAX_ENTRIES_A_STEP):
             if not (self._flush() and self._prepare_next()):
@@ -249,7 +254,7 @@ class Session:
         return True
 
     def _prepare_next(self) -> bool:
-        """Prepare what comes next; returns whether there is anything."""
+        """Queue the next image or loss, or read the journal; return whether there was anything to do."""
         if not len(self._entries):
             return self._read_journal()
         ring = self._ring
@@ -264,7 +269,7 @@ class Session:
         return True
 
     def _read_journal(self) -> bool:
-        """Read the journal on; returns whether there is anything to tell or to read."""
+        """Read the next entries of the journal; return whether there were any, or messages wait to be sent."""
         follower = self._follower
         part = follower.read(MAX_READ_ENTRIES)
         n_read = 0 if part is None else part.n_lost + len(part.entries)
@@ -299,7 +304,7 @@ class Session:
         return n >= MIN_UNSENT_IMAGES and n * ring.geometry.data_bytes >= MAX_UNSENT_BYTES
 
     def _tell_lost(self, ring: ImageBuffer) -> int:
-        """Tell that the next image is not there any more, and those after it up to one that is; returns how many."""
+        """Report the next image as lost, with all lost images directly after it; return their number."""
         n = 1
         limit = min(len(self._entries), self.credit, MAX_LOST)
         while n < limit:
@@ -312,7 +317,7 @@ class Session:
         return n
 
     def _tell_image(self, ring: ImageBuffer) -> bool:
-        """Send the next image; returns False where it is not there any more."""
+        """Send the next image; return False if it is overwritten."""
         sequence = int(self._entries["sequence"][0])
         if sequence < self._floor:
             return False
@@ -341,12 +346,12 @@ class Session:
         return True
 
     def _follow_calibration(self, ring: ImageBuffer, calibration: int) -> None:
-        """Tell the ring's notes anew before the first image of another calibration."""
+        """Send the notes of the ring again before the first image of another calibration."""
         if calibration == self._calibration:
             return
         notes = ring.read_notes()
         if not notes:
-            return  # there are none, or they are just being written: to be looked for again
+            return  # there are none, or they are being written: the next image tries again
         self._calibration = calibration
         if notes != self._notes:
             self._tell_notes(notes)
@@ -364,7 +369,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """Where a receiver begins in a ring."""
+    """Start of a receiver in a ring."""
 
     hello: Hello
 
@@ -373,7 +378,7 @@ class _Start:
         if point.ring == ring.segment.created_ns and point.sequence <= journal.next_sequence:
             return point.sequence
         if point.ring:
-            return journal.oldest_sequence  # another ring than the one it had: all of it is new
+            return journal.oldest_sequence  # the receiver's point is in another ring, so all of this ring is new
         if self.hello.start is Start.NOW:
             return journal.next_sequence
         return max(journal.oldest_sequence, journal.next_sequence - ring.n_slots)
