@@ -1,1 +1,1 @@
-"""Receives the images of another server into the ImageBuffer."""
+"""stream_recv: receives the images of another server into the ImageBuffer."""

@@ -38,7 +38,7 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     config = context.config
     wanted = config.replication.receive
     if wanted is None:
-        raise ConfigError("it is not said where the images come from", key="replication.receive")
+        raise ConfigError("no source of images is configured", key="replication.receive")
     connect = partial(TcpDealer, max_message_bytes=MAX_MESSAGE_BYTES)
     tls = wanted.tls
     if tls is not None:

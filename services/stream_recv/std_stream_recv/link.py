@@ -1,4 +1,4 @@
-"""Link: what comes from one sender, and the session in which it does."""
+"""Link: receives from one sender at a time, session after session."""
 
 import math
 from collections import deque
@@ -41,51 +41,54 @@ class Connection(Protocol):
 
     @property
     def failure(self) -> str:
-        """Why it has ended; empty while it has not."""
+        """Why the connection has ended; empty while it is open."""
 
     @property
     def socket(self) -> Any:
-        """What a poller waits for."""
+        """Socket for which a poller waits."""
 
     def send(self, message: bytes) -> None:
         """Queue a message."""
 
     def receive(self) -> bytes | None:
-        """Return the next message, if there is one."""
+        """Return the next message; None if there is none."""
 
     def receive_into(self, memory: memoryview) -> int | None:
-        """Put the next message into memory, the same until it has come; returns its size, if it has."""
+        """Receive the next message into memory, and return its size; None if the message is not complete yet.
+
+        Until the message is complete, each call must give the same memory.
+        """
 
     def close(self, linger_s: float = 0.0) -> None:
-        """End it."""
+        """Close the connection, after sending queued messages for at most ``linger_s`` seconds."""
 
 
 class Link:
-    """One sender after the other, one session after the other.
+    """Receives from one sender in one session; if the sender fails, from the next one in the next session.
 
     Parameters
     ----------
     plan
-        What does not change.
+        Plan of the link.
     connect
-        Makes a connection to an address.
+        Opens a connection to an address.
     write_notes
-        Is given the notes of the sender's ring.
+        Called with the notes of the sender's ring.
     clock
-        Monotonic seconds.
+        Returns the monotonic time in seconds.
 
     Attributes
     ----------
     connection
-        The connection of the session; None in a pause between two.
+        Connection of the session; None in a pause between two sessions.
     failure, pause_s
-        Why the session has ended by itself, empty while it goes on; and how long to wait before the next.
+        Why the session has failed, empty while it goes on; and how long to wait before the next session, in seconds.
     beginning
-        Where the session has begun in the sender's ring.
+        Point in the sender's ring at which the session has begun.
     trouble
-        Why the sender has not answered (yet).
+        Why the sender has not answered, or not yet.
     n_sessions, n_unnamed
-        Sessions in which the sender answered; journal entries that it could not name.
+        Sessions in which the sender answered; journal entries that were overwritten before the sender read them.
     n_waiting
         Entries that wait at the sender.
     """
@@ -110,7 +113,7 @@ class Link:
         self._conditions = ConditionLog(period_s=10.0, clock=clock)
         self._attempt = 0
         self._point = Point()
-        self._open_at = math.inf  # until it is begun
+        self._open_at = math.inf  # until `begin` is called
         self._pixel_bytes = plan.form.height * plan.form.width * dtype_of_code(plan.form.dtype).itemsize
         self._session = 0
         self._ring = self._next_sequence = 0
@@ -124,26 +127,26 @@ class Link:
 
     @property
     def address(self) -> str:
-        """The sender's address."""
+        """Address of the sender."""
         return self.plan.addresses[self._attempt % len(self.plan.addresses)]
 
     @property
     def is_welcome(self) -> bool:
-        """Whether the sender has answered, with images that fit."""
+        """Whether the sender has answered, and its images have the right shape and type."""
         return self._ring != 0
 
     @property
     def has_entry(self) -> bool:
-        """Whether the next entry is there: the head of an image, or a lost image."""
+        """Whether the next entry has come: the head of an image, or a lost image."""
         return self._head is not None or bool(self._lost)
 
     @property
     def progress(self) -> SourceProgress | None:
-        """Where it is in the order; None while nothing is known."""
+        """Position of the link in the sender's journal; None while it is not known."""
         return SourceProgress(self._ring, self._next_sequence, self.has_entry) if self.is_welcome else None
 
     def begin(self, point: Point, *, pause_s: float = 0.0) -> None:
-        """End the session, and have the next one begin from a point."""
+        """End the session, and begin the next one at a point, after a pause."""
         if self.connection is not None:
             self.connection.close()
             self.connection = None
@@ -152,7 +155,7 @@ class Link:
         self._reset()
 
     def advance(self) -> None:
-        """Take what has come, up to the next entry, but no chunks; begin the session when it is time."""
+        """Handle messages up to the next entry, but no chunks; begin the next session when its time has come."""
         if self.connection is None and self._clock() >= self._open_at:
             self._open()
         while self.connection is not None and not (self.has_entry or self._n_chunks or self.failure):
@@ -164,22 +167,22 @@ class Link:
             try:
                 self._handle_message(message)
             except ValueError as error:
-                self._fail(f"not understood: {error}", pause_s=PAUSE_S)
+                self._fail(f"invalid message: {error}", pause_s=PAUSE_S)
 
     def check_timeouts(self) -> None:
-        """See what time brings: the sender may be silent, and is to know that this receiver is not."""
+        """Check whether the sender is silent, and send an acknowledgement if none was sent for a while."""
         now = self._clock()
         if self.connection is None:
             return
         if self.has_entry:
-            self._heard_at = now  # what has been said waits here, not there
+            self._heard_at = now  # its messages wait in this process, so the sender is not silent
         elif not self.failure and now - self._heard_at > self.plan.timeout_s:
-            self._fail("it is silent", is_elsewhere=True)
+            self._fail("the sender is silent", is_elsewhere=True)
         if now - self._acknowledged_at > self.plan.timeout_s / KEEP_ALIVES_IN_TIMEOUT:
             self.acknowledge(self._acknowledged)
 
     def pop_entry(self) -> tuple[Item, ImageHead | None]:
-        """Take the next entry: an item, and the head of its image, None where it is lost."""
+        """Take the next entry: its item, and the head of its image; None in place of the head if the image is lost."""
         head, self._head = self._head, None
         if head is None:
             item = Item(self.plan.source, self._session, self._ring, self._lost.popleft(), None, ItemState.LOST)
@@ -192,7 +195,7 @@ class Link:
         return item, head
 
     def receive_chunk(self, memory: memoryview) -> bool:
-        """Put the next chunk of an image into memory that it fills exactly; returns whether it was there."""
+        """Receive the next chunk of an image into memory of its exact size, and return whether it is complete."""
         if self.connection is None:
             return False
         n_bytes = self.connection.receive_into(memory)
@@ -207,23 +210,23 @@ class Link:
         return True
 
     def await_check(self, item: Item) -> None:
-        """Have the sender's word on an image wait for: its pixels are here."""
+        """Record that all pixels of an image have come, and wait for the sender to tell whether it was whole."""
         item.state = ItemState.UNCHECKED
         self._unchecked.append(item)
 
     def finish(self, item: Item) -> None:
-        """Count an entry that has been published, if it is one of this session."""
+        """Count a published entry, if it belongs to this session."""
         self._n_finished += item.session == self._session
 
     def acknowledge(self, point: Point) -> None:
-        """Tell what has been published."""
+        """Acknowledge the entries up to a point to the sender."""
         self._acknowledged = point
         self._acknowledged_at = self._clock()
         if self.connection is not None:
             self.connection.send(Ack(self._n_finished, point).encode())
 
     def close(self) -> None:
-        """Say goodbye."""
+        """Say goodbye to the sender, and close the connection."""
         if self.connection is not None:
             self.connection.send(encode_kind(Kind.BYE))
             self.connection.close(FAREWELL_S)
@@ -258,31 +261,31 @@ class Link:
             self._fail(connection.failure, pause_s=SHORT_PAUSE_S, is_elsewhere=not self.is_welcome)
 
     def _handle_message(self, message: bytes) -> None:
-        """Take a message; raises ValueError for one that is not understood."""
+        """Handle a message; raises ValueError if it is not valid."""
         kind = kind_of(message)
         match kind:
             case Kind.WELCOME:
                 self._handle_welcome(Welcome.decode(message))
             case Kind.REFUSED:
-                self._fail(f"refused: {decode_refusal(message)}", pause_s=PAUSE_S, is_elsewhere=True)
+                self._fail(f"the sender refuses: {decode_refusal(message)}", pause_s=PAUSE_S, is_elsewhere=True)
             case Kind.BYE:
-                self._fail("it ends", is_elsewhere=True)
+                self._fail("the sender was stopped", is_elsewhere=True)
             case Kind.UNKNOWN:
-                self._fail("it does not know this session any more")
+                self._fail("the sender does not know this session any more")
             case Kind.POSITION:
                 self._handle_position(Position.decode(message))
             case Kind.NOTES | Kind.IMAGE | Kind.LOST | Kind.CHECKED if self.is_welcome:
                 self._handle_data(kind, message)
             case _:
-                raise ValueError(f"'{kind}' is out of place")
+                raise ValueError(f"unexpected '{kind}'")
 
     def _handle_end(self, message: bytes, n_bytes: int) -> None:
-        """Take what came in place of a chunk: only a word that ends the session can."""
+        """Handle a message that came instead of a chunk: only one that ends the session is valid there."""
         is_end = any(message.startswith(encode_kind(kind)) for kind in (Kind.BYE, Kind.UNKNOWN, Kind.REFUSED))
         if is_end:
             self._handle_message(message)
         else:
-            self._fail(f"not understood: a chunk of {n_bytes} bytes", pause_s=PAUSE_S)
+            self._fail(f"invalid message: a chunk of {n_bytes} bytes", pause_s=PAUSE_S)
 
     def _handle_data(self, kind: Kind, message: bytes) -> None:
         match kind:
@@ -304,12 +307,12 @@ class Link:
 
     def _handle_welcome(self, welcome: Welcome) -> None:
         if self._unchecked:
-            raise ValueError("another ring, before the images of the one before it are checked")
+            raise ValueError("the next ring came before the images of the previous one were checked")
         if welcome.form != self.plan.form:
-            self._fail(f"its images are {welcome.form}, this server's {self.plan.form}", pause_s=PAUSE_S)
+            self._fail(f"the sender's images are {welcome.form}, this server's {self.plan.form}", pause_s=PAUSE_S)
             return
         if welcome.n_slots > self.plan.n_slots:
-            # After a cut the sender's whole ring may come at once.
+            # After an interruption, all images of the sender's ring may come at once.
             self._log.warning("ring_smaller_than_source", slots=self.plan.n_slots, slots_of_source=welcome.n_slots)
         if not self.is_welcome:
             self.n_sessions += 1
@@ -319,7 +322,7 @@ class Link:
                     "ring_of_source_replaced",
                     address=self.address,
                     had_come_to=self._point.sequence,
-                    why="nobody can tell whether there were more images in the ring that is gone",
+                    why="the old ring is gone; whether it held further images cannot be known",
                 )
         self._ring, self._next_sequence = welcome.point.ring, welcome.point.sequence
         self._log.info("source_answered", address=self.address, ring=self._ring, next_sequence=self._next_sequence)
@@ -327,7 +330,7 @@ class Link:
     def _handle_position(self, position: Position) -> None:
         self.n_waiting = position.n_waiting
         if not self.is_welcome:
-            self.trouble = "it has no images yet"
+            self.trouble = "the sender has no images yet"
             return
         if position.next_sequence < self._next_sequence:
             raise ValueError(f"position {position.next_sequence} after {self._next_sequence}")
@@ -344,10 +347,10 @@ class Link:
             item.state = ItemState.LOST if item.sequence in checked.torn else ItemState.WHOLE
 
     def _advance_to(self, sequence: int, n_entries: int = 1) -> None:
-        """Come to the next entries: each session goes forward only, and no further than there is credit."""
+        """Advance to the next entries; raises ValueError if they go backwards or exceed the credit."""
         self._n_told += n_entries
         if self._n_told - self._n_finished > self.plan.hello.credit:
-            raise ValueError(f"{self._n_told - self._n_finished} entries on their way are more than it has credit for")
+            raise ValueError(f"{self._n_told - self._n_finished} entries on their way exceed the credit")
         if sequence < self._next_sequence:
             raise ValueError(f"sequence {sequence} after {self._next_sequence}")
         self._next_sequence = sequence

@@ -9,11 +9,11 @@ from std_daq.imaging.metrics import ImageMetrics
 
 
 class LinkNumbers(Protocol):
-    """What a link tells of itself."""
+    """Numbers of a link."""
 
     @property
     def is_welcome(self) -> bool:
-        """Whether its sender has answered."""
+        """Whether the sender has answered."""
 
     n_sessions: int
     n_unnamed: int
@@ -21,25 +21,25 @@ class LinkNumbers(Protocol):
 
 
 class ReceiverMetrics(ImageMetrics):
-    """What stream_recv counts.
+    """Metrics of stream_recv.
 
     Parameters
     ----------
     registry
-        The registry of the process.
+        Registry of the process.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
         self._lost = Counter(
-            "daq_images_lost", "Images that had left the sender's ring, published as lost.", registry=registry
+            "daq_images_lost", "Images overwritten in the sender's ring, published as lost.", registry=registry
         )
         self._torn = Counter(
             "daq_replication_images_torn", "Lost images that were overwritten while they were sent.", registry=registry
         )
         self._bytes = Counter("daq_replication_received_bytes", "Bytes of pixels published.", registry=registry)
         self._unnamed = Counter(
-            "daq_replication_entries_unnamed", "Journal entries that the senders could not name.", registry=registry
+            "daq_replication_entries_unnamed", "Entries overwritten before senders read them.", registry=registry
         )
         self._sessions = Counter(
             "daq_replication_sessions", "Sessions in which a sender has answered.", registry=registry
@@ -58,7 +58,7 @@ class ReceiverMetrics(ImageMetrics):
         self._torn.inc(is_torn)
 
     def show(self, links: Sequence[LinkNumbers]) -> None:
-        """Take what the links tell."""
+        """Set the metrics of the links."""
         n_sessions, n_unnamed = sum(link.n_sessions for link in links), sum(link.n_unnamed for link in links)
         self._sessions.inc(n_sessions - self._n_sessions)
         self._unnamed.inc(n_unnamed - self._n_unnamed)

@@ -1,4 +1,4 @@
-"""Which of several sources comes next. Pure."""
+"""Order of entries from several sources: decides which source has the next entry. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, order=True)
 class SourceProgress:
-    """Where a source is in what all sources share.
+    """Position of a source in the journal that all sources share.
 
     Parameters
     ----------
     ring
-        The ring that it reads from; a newer one has a higher number.
+        Ring from which the source reads; a newer ring has a higher number.
     sequence
-        The sequence number of its next entry; without one, the least that its next entry can have.
+        Sequence number of its next entry. If that has not come, the lowest number that it can have.
     has_entry
-        Whether its next entry is there.
+        Whether the next entry has come.
     """
 
     ring: int
@@ -24,12 +24,12 @@ class SourceProgress:
 
 
 def first_in_order(progresses: Sequence[SourceProgress | None]) -> int | None:
-    """Return the source whose entry comes next; None while one of another may still have to come before it.
+    """Return the index of the source with the next entry; None while another source may still bring an earlier one.
 
     Parameters
     ----------
     progresses
-        Of all sources; None for one of which nothing is known.
+        Positions of all sources; None for a source whose position is not known.
     """
     least: int | None = None
     for source, progress in enumerate(progresses):
@@ -44,7 +44,7 @@ def first_in_order(progresses: Sequence[SourceProgress | None]) -> int | None:
 
 
 def _precedes(one: SourceProgress, other: SourceProgress | None) -> bool:
-    """Whether one comes before the other; of the same number, the entry before the one that is only promised."""
+    """Return whether one source comes before the other; at the same number, the one whose entry has come is first."""
     if other is None:
         return True
     return (one.ring, one.sequence, not one.has_entry) < (other.ring, other.sequence, not other.has_entry)

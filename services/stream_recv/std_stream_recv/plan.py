@@ -1,4 +1,4 @@
-"""LinkPlan: what each link has to do, as the configuration says."""
+"""LinkPlan: settings of each link, from the configuration."""
 
 import socket
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ _STARTS = {"oldest": Start.OLDEST, "now": Start.NOW}
 
 @dataclass(frozen=True, slots=True)
 class LinkPlan:
-    """What does not change from session to session.
+    """Settings of a link, the same for all its sessions.
 
     Parameters
     ----------
     source
         Index of the link.
     addresses
-        Of the senders, the one to begin with first; the next is tried where one does not answer.
+        Addresses of the senders in the order of attempts; if one does not answer, the next is tried.
     hello
-        With this link's share and credit.
+        First message of a session, with the share and credit of this link; its point is set for each session.
     form
-        What the images of this server's ring look like.
+        Shape and type of the images in this server's ring.
     n_slots
-        How many it holds.
+        Number of slots of this server's ring.
     timeout_s
-        After this time without a word the session is given up.
+        The session fails if the sender is silent for this time, in seconds.
     """
 
     source: int
@@ -43,19 +43,20 @@ class LinkPlan:
 
 
 def make_plans(config: DetectorConfig, wanted: ReceiverConfig, ring: ImageBuffer) -> list[LinkPlan]:
-    """Return the plan of each link: an equal part of this receiver's share and credit from each source.
+    """Return the plan of each link: each source gets an equal part of this receiver's share and credit.
 
     Raises
     ------
     ConfigError
-        When the ring is too small for so many.
+        The ring, or the credit, is too small for this number of sources.
     """
     n_sources = len(wanted.sources)
-    # What is on its way has its slots already; the other half of the ring is for the readers.
+    # Images on their way already occupy their slots. At most half of the ring is for them; the other half is for
+    # readers.
     credit = min(wanted.credit_images or MAX_CREDIT, ring.n_slots // 2) // n_sources
     if credit < 1:
         raise ConfigError(
-            f"{n_sources} sources need as many images of credit, and twice as many slots in the ring",
+            f"{n_sources} sources need credit for as many images, and a ring with twice as many slots",
             key="replication.receive.credit_images" if wanted.credit_images else "ram_buffer_gb",
             value=wanted.credit_images or config.ram_buffer_gb,
             remedy=f"the ring has {ring.n_slots} slots",

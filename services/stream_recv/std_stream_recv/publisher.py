@@ -1,4 +1,4 @@
-"""ImagePublisher: images on their way into the ring, and their publication in order, each once."""
+"""ImagePublisher: receives images into the ring, and publishes them in order, each once."""
 
 import time
 from collections import deque
@@ -19,14 +19,14 @@ from std_stream_recv.resume_point import ResumePoint
 
 
 class Bell(Protocol):
-    """Tells the readers of the ring that there is a new entry."""
+    """Wakes up the readers of the ring when there is a new entry."""
 
     def ring(self, entry: NDArray[Any]) -> None:
-        """Tell of one journal entry, (1,)."""
+        """Announce one journal entry, (1,)."""
 
 
 class ItemState(Enum):
-    """What is known of an entry that has not been published."""
+    """State of an entry that is not published yet."""
 
     COMING = auto()
     UNCHECKED = auto()
@@ -36,22 +36,22 @@ class ItemState(Enum):
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """An entry of the sender's journal on its way into ours.
+    """An entry of the sender's journal on its way into this server's journal.
 
     Parameters
     ----------
     source, session
-        Index of the link that it came over, and number of the session.
+        Index of the link over which the entry came, and number of the session.
     ring
-        The sender's ring.
+        Ring of the sender.
     metadata
         ImageMetadata with the sender's sequence number, (1,).
     missing_packets
-        Of each module, (n_modules,); None for a lost image.
+        Missing packets of each module, (n_modules,); None for a lost image.
     state
-        What is known of it.
+        State of the entry.
     slot
-        Where its pixels go; None for a lost image.
+        Slot for the pixels in this server's ring; None for a lost image.
     """
 
     source: int
@@ -62,7 +62,7 @@ class Item:
     state: ItemState
     slot: int | None = None
     sequence: int = field(init=False)
-    """Its sequence number in the sender's ring."""
+    """Sequence number in the sender's ring."""
 
     def __post_init__(self) -> None:
         self.sequence = int(self.metadata["sequence"][0])
@@ -71,17 +71,17 @@ class Item:
 class ImagePublisher:
     """The writer of the ImageBuffer.
 
-    Entries are taken in the order in which they are published. What is taken has its place in the ring from then on;
-    it is published when all that is before it is.
+    The publisher takes entries in the order in which they are to be published. An entry gets its place in the ring
+    when it is taken. It is published when all entries before it are published.
 
     Parameters
     ----------
     ring
-        The ring; this is its only writer.
+        ImageBuffer, of which this is the only writer.
     bell
-        Tells the readers.
+        Wakes up the readers.
     metrics
-        What is counted.
+        Metrics of the receiver.
     """
 
     def __init__(self, ring: ImageBuffer, bell: Bell, metrics: ReceiverMetrics) -> None:
@@ -94,26 +94,26 @@ class ImagePublisher:
 
     @property
     def published(self) -> Point:
-        """The point in the sender's journal up to which everything is published."""
+        """Point in the sender's journal up to which all entries are published."""
         return self._resume.point
 
     @property
     def taken(self) -> Point:
-        """The point up to which everything is published or on its way."""
+        """Point in the sender's journal up to which all entries are published or on their way."""
         if not self._items:
             return self._resume.point
         return Point(self._items[-1].ring, self._items[-1].sequence + 1)
 
     def begin_at(self, point: Point) -> None:
-        """Note where it all begins."""
+        """Record the point at which the first session begins."""
         self._resume.set(point)
 
     def add_lost(self, item: Item) -> None:
-        """Take an image that is lost: it is published as one that was overwritten."""
+        """Take a lost image; it is published with the status of an overwritten image."""
         self._items.append(item)
 
     def add_image(self, item: Item) -> memoryview:
-        """Take an image; returns the memory for its pixels."""
+        """Take an image, and return the memory for its pixels."""
         ring = self._ring
         item.slot = ring.slot(ring.journal.next_sequence + len(self._items))
         ring.begin(item.slot)
@@ -122,19 +122,21 @@ class ImagePublisher:
         return pixels
 
     def publish(self) -> Iterator[Item]:
-        """Publish what can be published; yields it."""
+        """Publish the entries that can be published, and yield them."""
         while self._items and self._items[0].state in {ItemState.WHOLE, ItemState.LOST}:
             item = self._items.popleft()
             self._publish(item)
             yield item
 
     def give_up(self, source: int) -> set[int]:
-        """Forget what comes over a link and is not known to be whole, and all that was to come after it.
+        """Discard the entries of a link that are not known to be whole, and all entries after the first of them.
+
+        Entries of other links may be among these. Those links must send their entries again, in new sessions. So their
+        undecided entries are discarded as well.
 
         Returns
         -------
-        That link, and those of all that is forgotten: they have to send it again, in new sessions, so that what else
-        is not known of theirs is forgotten as well.
+        Indices of all links that must begin a new session: this link, and the links of all discarded entries.
         """
         sources = {source}
         while (first := self._first_undecided(sources)) is not None:
@@ -146,7 +148,7 @@ class ImagePublisher:
         return sources
 
     def write_notes(self, notes: dict[str, Any]) -> None:
-        """Leave the notes of the sender's ring in this one; raises ValueError where they are too long for that."""
+        """Copy the notes of the sender's ring into this server's ring; raises ValueError if they are too long."""
         if notes == self._notes:
             return
         try:
@@ -180,15 +182,18 @@ class ImagePublisher:
             self._metrics.count_lost(is_torn=item.slot is not None)
 
     def _leave_empty(self, item: Item) -> None:
-        """See to it that readers find no image: in its slot is none, or one of another sequence number."""
+        """Make sure that readers find no image in the slot of a lost image.
+
+        The slot must hold no image, or an image with another sequence number.
+        """
         ring = self._ring
         sequence = ring.journal.next_sequence
         slot = ring.slot(sequence) if item.slot is None else item.slot
         if item.slot is None:
             if ring.generation(slot) and not ring.holds(sequence):
                 return
-            # Never used: its zeros would look like the very first image. Or a predecessor was killed when it had put an
-            # image there and had not published it.
+            # One of two cases. The slot was never used, and its zeros would look like the very first image. Or a
+            # predecessor was killed after it had put an image there, and before it published that image.
             ring.begin(slot)
         ring.end(slot)
 

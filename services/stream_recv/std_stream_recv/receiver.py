@@ -1,4 +1,4 @@
-"""StreamReceiver: takes the images of another server's ring into this server's."""
+"""StreamReceiver: the service that copies the images of another server's ring into this server's ring."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ MAX_ENTRIES_A_STEP = 64
 
 @dataclass(slots=True)
 class _Coming:
-    """An image whose pixels are coming in."""
+    """An image whose pixels are being received."""
 
     item: Item
     head: ImageHead
@@ -33,24 +33,24 @@ class _Coming:
 
 
 class StreamReceiver:
-    """The service: one image after the other, in the order of the sender's ring, each once.
+    """The service: receives one image after another, in the order of the sender's ring, and each once.
 
     Parameters
     ----------
     ring
-        This server's ImageBuffer.
+        ImageBuffer of this server.
     publisher
-        Its writer.
+        Writes and publishes images in the ring.
     links
-        What the images come over.
+        Links over which the images come.
     metrics
-        What is counted.
+        Metrics of the receiver.
     timeout_s
-        For how long links may be at different rings of the sender.
+        Longest time for which the links may read different rings of the sender, in seconds.
     close_bell
-        Called at last.
+        Closes the doorbell; called when the service ends.
     clock
-        Monotonic seconds.
+        Returns the monotonic time in seconds.
     """
 
     def __init__(
@@ -81,25 +81,27 @@ class StreamReceiver:
 
     @property
     def is_ready(self) -> bool:
-        """Whether all links have a sender that answers, with images that fit."""
+        """Whether a sender with fitting images has answered on each link."""
         return self.why_not_ready is None
 
     @property
     def why_not_ready(self) -> str | None:
-        """Which senders are waited for, and why."""
+        """Senders that have not answered, each with the reason; None if all have."""
         waiting = [f"{link.address}: {link.trouble}" for link in self._links if not link.is_welcome]
         return "; ".join(waiting) or None
 
     def step(self) -> None:
-        """Take what has come; wait at most 0.1 s for it.
+        """Receive and publish the images that have come; wait at most 0.1 s for them.
 
         Raises
         ------
         SharedMemoryError
-            When the ImageBuffer was removed.
+            The ImageBuffer was removed.
         """
         if not self._ring.is_live:
-            raise SharedMemoryError(f"{self._ring.segment.path} was removed; it is made anew when the service starts")
+            raise SharedMemoryError(
+                f"{self._ring.segment.path} was removed; the service creates a new one when it starts again"
+            )
         self._wait()
         for link in self._links:
             link.advance()
@@ -118,7 +120,7 @@ class StreamReceiver:
             self._metrics.show(self._links)
 
     def close(self) -> None:
-        """Say goodbye, and let go of everything; what is on its way comes again after the next start."""
+        """Say goodbye, and release all resources; images on their way are sent again after the next start."""
         for source, link in enumerate(self._links):
             self._publisher.give_up(source)
             link.close()
@@ -127,7 +129,7 @@ class StreamReceiver:
         self._ring.close()
 
     def _wait(self) -> None:
-        """Wait for the links that have nothing; those that have are no reason to wake up."""
+        """Wait for messages on the links whose next entry has not come; the others would wake up the wait at once."""
         waited_for = []
         for source, link in enumerate(self._links):
             is_coming = self._coming is not None and self._coming.item.source == source
@@ -137,7 +139,7 @@ class StreamReceiver:
         zmq.zmq_poll(waited_for, 0 if self._has_more else limit_ms)
 
     def _receive_entries(self) -> bool:
-        """Take and publish what is there, but not for long; returns whether there may be more."""
+        """Receive and publish entries, a bounded number; return whether there may be more."""
         for _ in range(MAX_ENTRIES_A_STEP):
             if not self._receive_next():
                 return False
@@ -145,7 +147,7 @@ class StreamReceiver:
         return True
 
     def _receive_next(self) -> bool:
-        """Take what comes next, as far as it is there; returns whether there may be more."""
+        """Receive the next entry, or as much of it as has come; return whether there may be more."""
         if self._coming is None:
             source = self._next_source()
             if source is None:
@@ -173,7 +175,7 @@ class StreamReceiver:
         link.advance()
 
     def _receive_pixels(self, coming: _Coming) -> bool:
-        """Take the chunks of an image that are there; returns whether it has come."""
+        """Receive the chunks of an image that have come; return whether the image is complete."""
         link = self._links[coming.item.source]
         while coming.offset < len(coming.pixels):
             chunk = coming.pixels[coming.offset : coming.offset + coming.head.chunk_bytes]
@@ -195,7 +197,7 @@ class StreamReceiver:
         return n
 
     def _acknowledge(self, n_finished: int, now: float) -> None:
-        """Acknowledge before the senders run out of credit, and soon; but a word for each image would be a waste."""
+        """Acknowledge soon, and before the senders run out of credit, but not each image by itself."""
         if n_finished and not self._n_unacknowledged:
             self._acknowledge_at = now + ACKNOWLEDGE_MS / 1000
         self._n_unacknowledged += n_finished
@@ -208,13 +210,13 @@ class StreamReceiver:
                 link.acknowledge(self._publisher.published)
 
     def _begin_first(self) -> None:
-        """Begin the sessions; the very first time with one link, which finds out where to begin."""
+        """Begin the sessions; at the very first start only on one link, which finds out where to begin."""
         point = self._publisher.published
         for link in self._links[: None if point.ring else 1]:
             link.begin(point)
 
     def _note_beginning(self, link: Link) -> None:
-        """Remember where the first session has begun: from there on nothing is lost without a word."""
+        """Record where the first session has begun; from there on, each lost image is reported."""
         if not link.is_welcome:
             return
         self._publisher.begin_at(link.beginning)
@@ -222,7 +224,7 @@ class StreamReceiver:
             other.begin(self._publisher.published)
 
     def _restart_session(self, link: Link) -> None:
-        """End a session, and all that waits for what it has not finished."""
+        """Restart the session of a link, and the sessions of links whose entries wait for this link."""
         pause_s = link.pause_s
         sources = self._publisher.give_up(link.plan.source)
         if self._coming is not None and self._coming.item.source in sources:
@@ -231,13 +233,17 @@ class StreamReceiver:
             self._links[source].begin(self._publisher.taken, pause_s=pause_s if source == link.plan.source else 0.0)
 
     def _check_rings_agree(self) -> None:
-        """Have all links begin anew that do not come to the same ring of the sender."""
+        """Restart all sessions if the links have read different rings of the sender for too long."""
         rings = {link.progress.ring for link in self._links if link.progress is not None}
         now = self._clock()
         if len(rings) <= 1:
             self._rings_agreed_at = now
         elif now - self._rings_agreed_at > self._timeout_s:
             self._rings_agreed_at = now
-            self._conditions.warning("sources_differ", rings=sorted(rings), remedy="give senders of one server only")
+            self._conditions.warning(
+                "sources_differ",
+                rings=sorted(rings),
+                remedy="list only senders of the same server in replication.receive.sources",
+            )
             for link in self._links:
                 self._restart_session(link)

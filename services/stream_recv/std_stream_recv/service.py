@@ -1,4 +1,4 @@
-"""What the platform has to know of stream_recv: its processes, options, and the figures that its status shows."""
+"""Description of stream_recv for the platform: its processes and its options."""
 
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.registry import open_detector
