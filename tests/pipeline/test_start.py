@@ -47,4 +47,4 @@ def test_rings_that_do_not_fit_are_told_with_the_numbers(tmp_path: Path, runtime
 def test_live_stream_without_a_stream_is_a_wrong_configuration(tmp_path: Path, runtime: Path) -> None:
     exit_code, error = start(tmp_path, "std_live_stream")
     assert exit_code == 2
-    assert "key 'live_stream_configs': no stream is configured; give one, as" in error
+    assert "key 'live_stream_configs': no stream is configured; add one, such as" in error

@@ -1,1 +1,1 @@
-"""live_stream: images from the ImageBuffer for viewers."""
+"""live_stream: sends images from the ImageBuffer to viewers."""

@@ -17,7 +17,7 @@ _MAX_PIXEL_BYTES = 4
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the service; returns its exit code."""
+    """Run the service, and return its exit code."""
     return run_service(SERVICE, argv, start)
 
 

@@ -1,4 +1,4 @@
-"""HeaderKeys: what a stream tells about the detector and the calibration of an image, beside its ImageMetadata."""
+"""HeaderKeys: keys of an image header about the detector and the calibration, in addition to the ImageMetadata."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ _CALIBRATION_KEYS = {"pedestal": "pedestal_file", "gain": "gain_file"}
 
 
 class HeaderKeys:
-    """The keys of an image header that are the same for many images.
+    """Keys of an image header that are the same for many images.
 
     Parameters
     ----------
     config
-        The detector.
+        Configuration of the detector.
     """
 
     def __init__(self, config: DetectorConfig) -> None:
@@ -26,7 +26,7 @@ class HeaderKeys:
         self._by_calibration: dict[int, dict[str, Any]] = {}
 
     def forget_calibrations(self) -> None:
-        """Forget what a ring that has been replaced has told."""
+        """Forget the calibrations of a ring that was replaced."""
         self._by_calibration.clear()
 
     def knows(self, calibration: int) -> bool:
@@ -34,7 +34,7 @@ class HeaderKeys:
         return calibration in self._by_calibration
 
     def learn(self, notes: dict[str, Any]) -> None:
-        """Take the calibrations from the notes of the ring."""
+        """Read the calibrations from the notes of the ring."""
         for entry in notes.get("calibration", []):
             self._by_calibration[entry["index"]] = {
                 key: file["path"] for file in entry["files"] if (key := _CALIBRATION_KEYS.get(file["role"])) is not None

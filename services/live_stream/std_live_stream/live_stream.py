@@ -1,4 +1,4 @@
-"""LiveStream: shows the newest images of the ImageBuffer to whoever looks."""
+"""LiveStream: the service that sends the newest images of the ImageBuffer to viewers."""
 
 import time
 from collections.abc import Callable
@@ -58,16 +58,16 @@ class LiveStream:
 
     @property
     def is_ready(self) -> bool:
-        """Whether there are images to look at, also in the future."""
+        """Whether there is a ring from which images come."""
         return self.why_not_ready is None
 
     @property
     def why_not_ready(self) -> str | None:
-        """What is waited for."""
+        """What the service waits for; None if it is ready."""
         return None if self._images.ring is not None else "waiting for the ImageBuffer: is the assembler running?"
 
     def step(self) -> None:
-        """Send what has come; wait at most 0.1 s for it."""
+        """Send the images that have come; wait at most 0.1 s for them."""
         self._images.wait(_WAIT_S)
         for output in self.outputs:
             output.update_viewers()
@@ -89,7 +89,7 @@ class LiveStream:
         self._images.close()
 
     def _catch_up(self) -> None:
-        """Leave out old images when half of the ring is behind: viewers want the newest, and whole ones."""
+        """Skip old images if more than half of the ring waits, because viewers want new images, and whole ones."""
         ring = self._images.ring
         if ring is not None and self._images.lag > ring.n_slots // 2:
             self._images.skip(ring.n_slots // 4)
@@ -110,7 +110,7 @@ class LiveStream:
             self._metrics.sent.labels(output.address).inc()
 
     def _keys(self, calibration: int) -> dict[str, Any]:
-        """Return what a header tells beside the metadata, for an image of the ring that is read now."""
+        """Return the keys of a header besides the metadata, for an image of the present ring."""
         ring = self._images.ring
         if ring is not self._ring:
             self._ring = ring

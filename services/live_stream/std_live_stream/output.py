@@ -18,33 +18,33 @@ _MAX_SUBSCRIPTION_BYTES = 1024
 
 
 class Output:
-    """Sends the images that it takes to all viewers that are connected; never waits for one.
+    """Sends the images that its stream selects to all connected viewers, and never waits for one.
 
-    A viewer that is too slow misses images. Few wait for it, so that what it costs is bounded, and so that it sees new
-    ones: at a rate a row and one more, else 128 MiB of them.
+    A viewer that is too slow misses images. The high-water mark of its queue is low, so that its memory is bounded and
+    it sees new images. A stream with a rate queues one group of images and one more, any other stream 128 MiB.
 
     Parameters
     ----------
     context
-        Of the socket.
+        ZMQ context of the socket.
     address
         ZMQ endpoint to bind.
     config
-        Which images.
+        Configuration of the stream, with its selection of images.
     image_bytes
-        About the size of an image.
+        Approximate size of an image.
 
     Attributes
     ----------
     address
-        As given.
+        ZMQ endpoint, as given.
     n_viewers
-        Connections with a subscription at the last look.
+        Number of connections with a subscription, at the last `update_viewers`.
 
     Raises
     ------
     PortError
-        When the address cannot be bound.
+        The address cannot be bound.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class Output:
         self._selection = make_selection(config)
         n_in_queue = self._selection.n_in_queue or max(1, QUEUE_BYTES // image_bytes)
         self._socket = context.socket(zmq.XPUB)
-        # An XPUB is a PUB for those who connect, and tells whether anybody is there.
+        # For viewers an XPUB socket is like a PUB socket. In addition it receives their subscriptions.
         self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
         self._socket.setsockopt(zmq.MAXMSGSIZE, _MAX_SUBSCRIPTION_BYTES)
         self._socket.setsockopt(zmq.SNDHWM, min(n_in_queue, _MAX_IN_QUEUE))
         self._socket.setsockopt(zmq.LINGER, 0)
-        # A machine that was switched off is noticed within a minute; its images are freed then.
+        # With keep-alives, a viewer whose machine was switched off is noticed within a minute; its queue is freed then.
         self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 10)
@@ -76,30 +76,31 @@ class Output:
 
     @property
     def endpoint(self) -> str:
-        """Where it is bound, with the port where any was to be taken."""
+        """Endpoint to which the socket is bound, with the actual port if the address leaves it open."""
         return self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def update_viewers(self) -> None:
-        """Take note of who has come and gone.
+        """Update the number of viewers.
 
-        What one viewer says shall end nothing for the others. So only the end of a connection makes them fewer.
+        A message of one viewer must not end the stream for others. So an end of a subscription is not counted; only
+        the end of a connection lowers the number.
         """
         n_told = 0
         with suppress(zmq.Again):
             while True:
                 n_told += self._socket.recv(zmq.DONTWAIT)[:1] == _SUBSCRIBED
-        # Afterwards: a connection is told before its subscription.
+        # Connections are read after subscriptions, because ZMQ reports a connection before its subscription.
         with suppress(zmq.Again):
             while True:
                 self._update_connections(parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT)))
         self.n_viewers = min(self.n_viewers + n_told, len(self._connections))
 
     def selects(self, sequence: int, now_s: float) -> bool:
-        """Return whether this stream sends the image; asked once for each, in order."""
+        """Return whether this stream sends an image; must be called once for each image, in order."""
         return self._selection.selects(sequence, now_s)
 
     def send(self, header: bytes, pixels: zmq.Frame) -> None:
-        """Send an image; both parts, or none of it."""
+        """Send an image to each viewer whose queue has room: both parts, or none."""
         with suppress(zmq.Again):
             self._socket.send(header, zmq.DONTWAIT | zmq.SNDMORE)
             self._socket.send(pixels, zmq.DONTWAIT, copy=False)

@@ -1,4 +1,4 @@
-"""ImageSelection: which images a stream sends. Pure: the clock is passed in."""
+"""ImageSelection: decides which images a stream sends. Pure: the clock is passed in."""
 
 from typing import Protocol
 
@@ -6,26 +6,26 @@ from std_daq.imaging.config.model import LiveStreamConfig
 
 
 class ImageSelection(Protocol):
-    """Decides for one image after the other whether a stream sends it."""
+    """Decides for each image whether a stream sends it."""
 
     @property
     def n_in_queue(self) -> int | None:
-        """Images that may wait for a viewer; None where a viewer wants all that are sent, also late."""
+        """Number of images that may wait for a viewer; None if a viewer wants all images, even late ones."""
 
     def selects(self, sequence: int, now_s: float) -> bool:
-        """Return whether an image is sent; asked once for each image, in order.
+        """Return whether to send an image; must be called once for each image, in order.
 
         Parameters
         ----------
         sequence
-            Its place in the ring's journal.
+            Sequence number of the image in the ring's journal.
         now_s
-            Monotonic seconds.
+            Monotonic time in seconds.
         """
 
 
 class Forward:
-    """Every image."""
+    """Selects every image."""
 
     n_in_queue = None
 
@@ -35,12 +35,15 @@ class Forward:
 
 
 class Batch:
-    """``n`` images in a row of every ``m``, counted in the ring: it stays in step whatever is overwritten.
+    """Selects ``n`` consecutive images of every ``m``.
+
+    Images are counted by their sequence numbers in the ring, so overwritten images do not shift the count. For
+    example, ``n`` = 2 and ``m`` = 10 select the images with sequence numbers 0, 1, 10, 11, 20, 21, ...
 
     Parameters
     ----------
     n, m
-        1 <= n <= m.
+        Numbers of images, 1 <= n <= m.
     """
 
     n_in_queue = None
@@ -50,23 +53,25 @@ class Batch:
         self._m = m
 
     def selects(self, sequence: int, now_s: float) -> bool:  # noqa: ARG002 - as all selections do
-        """Return whether the image is one of the first n of its m."""
+        """Return whether the image is one of the first n of its group of m."""
         return sequence % self._m < self._n
 
 
 class Periodic:
-    """``n`` images in a row at a rate, as far as there are images; after a pause not faster than the rate.
+    """Selects ``n`` consecutive images at a fixed rate, as far as there are images.
+
+    After a pause the rate is not exceeded to make up for it.
 
     Parameters
     ----------
     n
-        From 1 on.
+        Number of consecutive images, at least 1.
     rate_hz
-        How often, more than 0.
+        Rate of these groups of images in hertz, above 0.
     """
 
     def __init__(self, n: int, rate_hz: float) -> None:
-        # A row, and the beginning of the next one: what is older is not what a viewer wants to see.
+        # One group, and the first image of the next: a viewer has no interest in older images.
         self.n_in_queue = n + 1
         self._n = n
         self._period_s = 1.0 / rate_hz
@@ -74,7 +79,7 @@ class Periodic:
         self._n_left = 0
 
     def selects(self, sequence: int, now_s: float) -> bool:  # noqa: ARG002 - as all selections do
-        """Return whether the image begins a row that is due, or goes on with one."""
+        """Return whether the image begins a group that is due, or belongs to the present group."""
         if self._n_left:
             self._n_left -= 1
             return True
@@ -83,14 +88,15 @@ class Periodic:
         late_s = now_s - self._next_s
         if late_s < 0:
             return False
-        # Counted from when it was due, the rate is kept exactly; what was missed in a pause is not made up for.
+        # The next group is due one period after this one was due, not after it came. So the rate is kept exactly. After
+        # a pause the period counts from now, so that missed groups are not made up for.
         self._next_s = (self._next_s if late_s < self._period_s else now_s) + self._period_s
         self._n_left = self._n - 1
         return True
 
 
 def make_selection(config: LiveStreamConfig) -> ImageSelection:
-    """Return the selection that a stream's configuration asks for."""
+    """Return the selection that a stream's configuration describes."""
     if config.type == "forward":
         return Forward()
     n, other = config.config

@@ -1,4 +1,4 @@
-"""What the platform has to know of live_stream: its processes, options, and the figures that its status shows."""
+"""Description of live_stream for the platform: its processes and its options."""
 
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.service.description import Instance, ServiceDescription
