@@ -283,7 +283,7 @@ def test_receiver_whose_ring_was_removed_asks_to_be_started_again(open_rig, shm_
     rig = open_rig(parse_config(document(shm_dir, "eiger", 2)))
     rig.receiver.step()
     rig.ring.segment.path.unlink()
-    with pytest.raises(SharedMemoryError, match="was removed under this receiver"):
+    with pytest.raises(SharedMemoryError, match="was removed while this receiver was running"):
         rig.receiver.step()
 
 
@@ -293,7 +293,7 @@ def test_thread_that_ends_by_itself_ends_the_service(open_rig, shm_dir, runtime)
     for receiver in rig.receiver._ports[:1]:
         receiver.request_stop()
         receiver.join()
-    with pytest.raises(PortError, match=f"{port}: the thread that receives has ended"):
+    with pytest.raises(PortError, match=f"{port}: the receiving thread has ended"):
         rig.receiver.step()
 
 

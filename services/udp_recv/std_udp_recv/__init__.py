@@ -1,1 +1,1 @@
-"""Receives UDP packets into the FrameBuffer."""
+"""udp_recv: receives UDP packets into the FrameBuffer."""

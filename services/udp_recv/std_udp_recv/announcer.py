@@ -1,4 +1,4 @@
-"""FrameAnnouncer: brings together the modules of an exposure and describes it in a RawMetadata."""
+"""FrameAnnouncer: brings together the frames of an exposure, and describes the exposure in a RawMetadata."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,23 +14,24 @@ from std_udp_recv.port_receiver import EndedFrame
 
 
 class FrameAnnouncer:
-    """Pure: takes ended frames, returns what is to be published.
+    """Takes ended frames, and returns the exposures to publish. Pure.
 
-    A module whose frame is not in the exposure may still have one of the same number in its slot, from before a
-    restart of the detector. A reader tells them apart by time: the frames of an exposure began between its
-    ``first_arrival_ns`` and ``last_arrival_ns``.
+    If a module has no frame in an exposure, its slot may still hold a frame with the same number from before a restart
+    of the detector. A reader tells the two apart by time: the first packets of all frames of an exposure arrived
+    between its ``first_arrival_ns`` and ``last_arrival_ns``.
 
     Parameters
     ----------
     module_of_port
-        The ports, and the module whose frames arrive there. A module with several ports has alternate frames on them.
+        Module whose frames arrive on each port. A module with several ports has alternate frames on them.
     window
-        Exposures that may wait for modules at once.
+        Largest number of exposures that wait for modules at the same time.
     timeout_ns
-        How long one waits.
+        Longest time for which an exposure waits, in nanoseconds.
     last
-        Epoch and frame number of the exposure that this receiver published last, before it was started again. If the
-        numbers go on from there the detector did not restart, and what lies between is lost.
+        Epoch and frame number of the last exposure that this receiver published before it was restarted; None if there
+        is none. If the frame numbers go on from there, the detector did not restart, and the exposures in between are
+        lost.
     """
 
     def __init__(
@@ -58,11 +59,11 @@ class FrameAnnouncer:
 
     @property
     def n_waiting(self) -> int:
-        """Exposures that wait for modules."""
+        """Number of exposures that wait for modules."""
         return len(self._synchroniser)
 
     def feed(self, port: int, frame: EndedFrame, now_ns: int) -> list[NDArray[Any]]:
-        """Take one frame of a port; returns exposures that are ready, each a RawMetadata of shape (1,)."""
+        """Take one frame of a port, and return the exposures that are ready, each a RawMetadata of shape (1,)."""
         module = self._module_of_port[port]
         continuity = self._continuity[module].judge(
             port, epoch=frame.epoch, key=frame.key, first_arrival_ns=frame.first_arrival_ns
@@ -76,18 +77,18 @@ class FrameAnnouncer:
         return self._describe_all(done)
 
     def n_unused(self) -> dict[int, int]:
-        """Return, by module, the frames that came after their exposure had been published or given up."""
+        """Return for each module how many frames came after their exposure was published or given up."""
         return {
             module: self._n_stale[module] + self.counters.late[source] + self.counters.duplicate[source]
             for module, source in self._source_of.items()
         }
 
     def poll(self, now_ns: int) -> list[NDArray[Any]]:
-        """Return exposures that have waited long enough."""
+        """Return the exposures that have waited for longer than the timeout."""
         return self._describe_all(self._synchroniser.poll(now_ns))
 
     def flush(self) -> list[NDArray[Any]]:
-        """Return all exposures that wait."""
+        """Return all waiting exposures."""
         return self._describe_all(self._synchroniser.flush())
 
     def _describe_all(self, done: Sequence[Synchronised[EndedFrame]]) -> list[NDArray[Any]]:
@@ -104,18 +105,19 @@ class FrameAnnouncer:
             if frame.id != first.id:
                 status |= ImageStatus.ID_MISMATCH
             first_arrival_ns = min(first_arrival_ns, frame.first_arrival_ns)
-            # With the first arrivals, so that they all lie between the two even if the clock was set back meanwhile.
+            # First arrivals count here too. Otherwise, if the clock was set back meanwhile, a first arrival could be
+            # later than last_arrival_ns.
             last_arrival_ns = max(last_arrival_ns, frame.first_arrival_ns, frame.last_arrival_ns)
         if self._first_epoch is None:
             self._first_epoch = self._continue_from_last(exposure.key)
-        # All fields at once: one by one they take three times as long.
+        # Setting all fields at once is three times as fast as setting them one by one.
         raw = (
             first.id % 2**64,
             first.pulse_id % 2**64,
             exposure.key,
             first.daq_rec % 2**64,
             status,
-            0,  # the sequence number is the journal's to give
+            0,  # the journal sets the sequence number
             first.timestamp % 2**64,
             first_arrival_ns,
             last_arrival_ns,

@@ -1,27 +1,28 @@
 """Placing packets batch by batch: from datagrams to frames in the FrameBuffer. Compiled, without sockets.
 
-How a batch goes. `aim_batch` points the rows of the next batch at the units that should come next: the rest of the
-newest frame, or the frame after it, whose slot is opened in advance for that. Linux copies the payloads there.
-`place_batch` then looks at what really came. A row is *in place* if it holds the very packet that was expected there.
-All others are displaced, by loss, reordering or a foreign sender, and have overwritten the area of another packet.
+A batch has two steps. First `aim_batch` predicts which units come next: the rest of the newest frame, or the frame
+after it, whose slot is opened in advance. It points the rows of the batch at the memory of these units, and Linux
+copies the payloads there. Then `place_batch` looks at the packets that really came. A row is *in place* if it holds
+exactly the packet that was expected there. All other packets are *displaced*, because of loss, reordering or a foreign
+sender. Each of them has overwritten the memory of another packet.
 
-An example. Units 4, 5 and 6 are expected, and 4, 6 and 7 come. Unit 4 is in place. Unit 6 lies where 5 belongs, and 7
-where 6 belongs: both are copied out first, and then to their places.
+An example: units 4, 5 and 6 are expected, and units 4, 6 and 7 come. Unit 4 is in place. Unit 6 lies where unit 5
+belongs, and unit 7 lies where unit 6 belongs. Both are copied out first, and then copied to their places.
 
-Nothing is lost by that, because of three rules:
+Three rules make sure that this loses no data:
 
-1. Rows are aimed only at units that have not been received, each row at units of its own: those behind the highest
-   that has come of the newest frame.
-2. Before anything is placed, all displaced payloads of the batch are copied out to scratch.
+1. Rows are aimed only at units that are not received yet: those behind the highest received unit of the newest frame.
+   No two rows are aimed at the same unit.
+2. Before any packet is placed, all displaced payloads of the batch are copied out to scratch.
 3. Then the packets are placed in the order of their arrival. A unit is written only while it is not marked as
-   received, and marked at once.
+   received, and it is marked at once.
 
-So a marked unit holds the packet that marked it, and what lies in unmarked units does not matter: they are zeroed when
-the frame ends. A packet behind the first one of another frame is treated as displaced even if it is in place, because
-that first one may end the frame. So is a packet behind one of another size. Therefore, when a row in place has its
-turn, fewer units have come than are missing, and its frame is still open.
+So a marked unit holds the packet that marked it. The content of unmarked units does not matter, because they are zeroed
+when the frame ends. A packet in place is still treated as displaced in two cases: if it comes after a packet of another
+frame, because that packet may end the frame; and if it comes after a packet of another size. Therefore, when a row in
+place has its turn, the packets before it cannot have completed its frame, and the frame is still open.
 
-All functions work on a `Port` (port.py). Keys are handled as signed numbers; those beyond are refused.
+All functions work on a `Port` (port.py). Keys are signed numbers; packets with a key above `MAX_KEY` are refused.
 """
 
 from typing import TYPE_CHECKING
@@ -56,18 +57,18 @@ if TYPE_CHECKING:
 
 @compilable
 def aim_batch(port: "Port", limit: int) -> int:
-    """Point the rows of the next batch at where their payloads should go.
+    """Point the rows of the next batch at the memory of the units that are expected next.
 
     Parameters
     ----------
     port
-        The port.
+        State of the port.
     limit
-        The most rows to aim, at most `BATCH_ROWS`.
+        Largest number of rows to aim, at most `BATCH_ROWS`.
 
     Returns
     -------
-    How many rows to receive.
+    Number of rows to receive.
     """
     state, layout = port.state, port.layout
     key, unit = state.newest, state.next_unit
@@ -93,7 +94,7 @@ def aim_batch(port: "Port", limit: int) -> int:
 
 @compilable
 def _is_ready_for(port: "Port", key: int) -> bool:
-    """Whether a frame is open, or could be opened in advance."""
+    """Return whether a frame is open; open it in advance if that is possible."""
     if is_known(port, key):
         return is_writing(port, key)
     if key <= port.state.newest or is_writing(port, key):
@@ -104,14 +105,14 @@ def _is_ready_for(port: "Port", key: int) -> bool:
 
 @compilable
 def place_batch(port: "Port", n_rows: int, now_ns: int) -> None:
-    """Place the datagrams that lie in the first rows of a batch, in the order of their arrival.
+    """Place the datagrams in the first rows of a batch, in the order of their arrival.
 
     Parameters
     ----------
     port
-        The port; `rows`, `headers` and payloads hold the datagrams as `aim_batch` has directed them.
+        State of the port; `rows`, `headers` and payloads hold the datagrams as `aim_batch` has directed them.
     n_rows
-        Datagrams that came.
+        Number of datagrams that came.
     now_ns
         Time of arrival, in nanoseconds since 1970.
     """
@@ -138,9 +139,9 @@ def place_batch(port: "Port", n_rows: int, now_ns: int) -> None:
 
 @compilable
 def _place_as_aimed(port: "Port", n_rows: int, now_ns: int) -> int:
-    """Place the packets at the head of a batch that came as aimed, all at one go; returns how many.
+    """Place all packets at the head of a batch that came as expected, in one step; return their number.
 
-    They lie in place in the newest frame, or in one that the first of them begins: no pixel has to be moved.
+    They are in place in the newest frame, or in the frame that the first of them begins. No pixel has to be moved.
     """
     state = port.state
     if port.rows[0].target < 0 or state.n_quarantined:
@@ -170,7 +171,7 @@ def _place_as_aimed(port: "Port", n_rows: int, now_ns: int) -> int:
 
 @compilable
 def _is_as_aimed(port: "Port", index: int) -> bool:
-    """Whether a row brought the very packet that was expected, and it is one that `parse` finds no fault with."""
+    """Return whether a row has exactly the packet that was expected, and the packet passes all checks of `parse`."""
     layout, state, fields, row = port.layout, port.state, port.fields, port.rows[index]
     padding = row.length - layout.header_bytes - row.n_aimed * layout.unit_bytes
     if padding < 0 or padding > layout.max_padding_bytes or padding >= layout.unit_bytes:
@@ -190,9 +191,10 @@ def _is_as_aimed(port: "Port", index: int) -> bool:
 
 @compilable
 def end_acquisition(port: "Port", now_ns: int) -> None:
-    """End all frames because nothing has come for a while, or because the service ends.
+    """End all frames, because no packet has come for a while or the service ends.
 
-    What is in quarantine is a restart that broke off, unless its frames are known.
+    Packets of unknown frames in quarantine come from a restart of the detector that sent only a few packets. They are
+    placed if they are credible, otherwise refused.
     """
     state = port.state
     is_new = False

@@ -1,6 +1,6 @@
-"""Compiles the receive loop into the cache on disk, so that the service's first start is as quick as any other.
+"""Compiles the receive loop into the cache on disk, so that the first start of the service is as quick as any other.
 
-The loop is the same for all detectors.
+The compiled loop is the same for all detectors.
 """
 
 import tempfile
@@ -25,7 +25,7 @@ _LAYOUT = PacketLayout(
 
 
 def compile_loop(config_file: Path | None) -> None:
-    """Compile the loop; for a configuration without packets, as on a server that receives images, nothing."""
+    """Compile the receive loop, unless this server receives no packets, as one that receives images by stream_recv."""
     if config_file is not None:
         config = load_any_config(config_file)
         if not isinstance(config, DetectorConfig) or config.replication.receive is not None:

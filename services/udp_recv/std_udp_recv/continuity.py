@@ -1,14 +1,14 @@
-"""ModuleContinuity: which frames of a module go on, and which one is the first after a restart. Pure."""
+"""ModuleContinuity: finds the first frame of each module after a restart of the detector. Pure."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
 MAX_AHEAD = 64
-"""How far a frame may be ahead of its module's others, if its port has not noticed the restart that they have."""
+"""How far a frame may be ahead of its module's highest frame to count as new, if its port has not noticed a restart."""
 
 
 class Continuity(Enum):
-    """How a frame relates to those of its module before it."""
+    """Relation of a frame to the frames of its module before it."""
 
     GOES_ON = auto()
     RESTARTED = auto()
@@ -24,12 +24,13 @@ class _PortState:
 class ModuleContinuity:
     """Follows the frames of one module over all of its ports.
 
-    A port begins a new epoch when its frame numbers jump back or far ahead. What is ahead is a gap, not a restart: the
-    numbers still tell how many frames are missing.
+    A port begins a new epoch when its frame numbers jump back or far ahead. Only a jump back is a restart. A jump ahead
+    is a gap: the numbers still tell how many frames are missing.
 
-    Each port sees a restart by itself, later than the module's other port or, where an acquisition had no frame for
-    it, not at all. So the epochs of two ports cannot be compared. Instead the restarts of the module are counted
-    here, as *generations*, and a port is in the newest one once it has jumped since, or brings what fits there.
+    Each port notices a restart by itself. It may notice it later than the module's other port, or not at all if an
+    acquisition had no frame for it. So the epochs of two ports cannot be compared. Instead, this class counts the
+    restarts of the module as *generations*. A port joins the newest generation when its numbers have jumped since, or
+    when its frame fits into that generation.
     """
 
     def __init__(self) -> None:
@@ -39,12 +40,12 @@ class ModuleContinuity:
         self._highest = -1
 
     def judge(self, port: int, *, epoch: int, key: int, first_arrival_ns: int) -> Continuity:
-        """Say what a frame is; frames of one port are told in the order in which they ended.
+        """Return the relation of a frame to those before it; the frames of a port must come in the order of their end.
 
         Parameters
         ----------
         port
-            Where it came from.
+            Port on which the frame arrived.
         epoch, key, first_arrival_ns
             See `EndedFrame`.
         """

@@ -1,11 +1,11 @@
-"""EndedSignal: what the receiving threads wake the main thread with when frames have ended."""
+"""EndedSignal: wakes up the main thread when receiving threads have ended frames."""
 
 import os
 import select
 
 
 class EndedSignal:
-    """An eventfd. Compiled threads write it; the main thread waits for it."""
+    """An eventfd: compiled threads write to it, and the main thread waits for that."""
 
     def __init__(self) -> None:
         self.fileno = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -13,10 +13,10 @@ class EndedSignal:
         self._poll.register(self.fileno, select.POLLIN)
 
     def wait(self, timeout_ms: int) -> None:
-        """Wait until it is written, for so long at most; then it can be waited for again."""
+        """Wait for a signal, at most ``timeout_ms``, and clear it."""
         if self._poll.poll(timeout_ms):
             os.eventfd_read(self.fileno)
 
     def close(self) -> None:
-        """Release the descriptor; no thread may write it any more."""
+        """Close the descriptor; no thread may write to it any more."""
         os.close(self.fileno)

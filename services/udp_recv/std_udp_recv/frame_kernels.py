@@ -1,8 +1,8 @@
-"""Frames in the slots of the ring: how they are opened, ended and put into the queue of the main thread. Compiled.
+"""Frames in the slots of the ring: opens and ends frames, and puts them into the queue of the main thread. Compiled.
 
-A frame is open from its first packet until it and all frames before it are complete, until the window has moved past
-it, or until nothing has come for a while. The generation of its slot is odd for as long. `last_passed` is the highest
-key whose frame can no longer be open.
+A frame is open from its first packet on. It ends when it and all frames before it are complete, when the window has
+moved past it, or when no packet has come for a while. While a frame is open, the generation of its slot is odd.
+`last_passed` is the highest key whose frame can no longer be open.
 """
 
 from typing import TYPE_CHECKING
@@ -22,27 +22,27 @@ _GENERATION_BYTES = 8
 
 @compilable
 def slot_of(port: "Port", key: int) -> int:
-    """Return the slot of this module's frame."""
+    """Return the index of the slot for this module's frame with a key."""
     layout = port.layout
     return (key % layout.n_slots) * layout.n_modules + layout.module
 
 
 @compilable
 def is_known(port: "Port", key: int) -> bool:
-    """Whether the slot holds the frame of this key and epoch, open or ended."""
+    """Return whether the slot holds the frame with this key and the present epoch, open or ended."""
     slot = port.slots[slot_of(port, key)]
     return np.int64(slot.frame_index) == key and slot.epoch == port.state.epoch
 
 
 @compilable
 def is_writing(port: "Port", key: int) -> bool:
-    """Whether the slot of a frame is open, for this or another frame."""
+    """Return whether the slot of a frame is open, for this frame or another."""
     return port.slots[slot_of(port, key)].generation % np.uint64(2) == 1
 
 
 @compilable
 def has_any(port: "Port", key: int, unit: int, n_units: int) -> bool:
-    """Whether any of some units has been received."""
+    """Return whether any of these units has been received."""
     slot = slot_of(port, key)
     for i in range(unit, unit + n_units):  # noqa: SIM110 - a generator would not compile
         if (port.bitmaps[slot, i >> 6] >> np.uint64(i & 63)) & np.uint64(1):
@@ -52,7 +52,7 @@ def has_any(port: "Port", key: int, unit: int, n_units: int) -> bool:
 
 @compilable
 def open_frame(port: "Port", key: int) -> None:
-    """Begin to write a frame: its slot is empty."""
+    """Open a frame: clear the header of its slot, and mark the slot as being written."""
     slots, index = port.slots, slot_of(port, key)
     begin_write(slots.generation, index)
     stride = slots.strides[0]
@@ -65,7 +65,7 @@ def open_frame(port: "Port", key: int) -> None:
 
 @compilable
 def _end_frame(port: "Port", key: int) -> None:
-    """Close a frame: zero what is missing, make it whole, put it into the queue; a frame without packets vanishes."""
+    """End a frame: zero missing units, mark the slot as whole, and queue the frame; without packets, discard it."""
     state, counters = port.state, port.counters
     for i in range(state.n_open):
         if port.open_keys[i] == key:
@@ -93,7 +93,7 @@ def _end_frame(port: "Port", key: int) -> None:
 
 @compilable
 def _zero_missing(port: "Port", key: int) -> None:
-    """Zero the pixels of a frame that were not received."""
+    """Zero the units of a frame that were not received."""
     n_bytes = port.layout.unit_bytes
     start = port.data.ctypes.data + slot_of(port, key) * port.layout.frame_stride
     for unit in range(port.layout.n_units):
@@ -103,7 +103,7 @@ def _zero_missing(port: "Port", key: int) -> None:
 
 @compilable
 def _announce(port: "Port", index: int) -> None:
-    """Put the frame of a slot, which has ended, into the queue of the main thread; never waits for it."""
+    """Put an ended frame into the queue of the main thread; if the queue is full, count the frame and go on."""
     port.state.has_ended = 1
     n_queued = port.n_queued[0]
     if n_queued - load_acquire(port.n_dequeued, 0) >= np.uint64(port.queue.shape[0]):
@@ -124,14 +124,14 @@ def _announce(port: "Port", index: int) -> None:
 
 @compilable
 def _count_lost(port: "Port", key: int) -> None:
-    """Count a frame of which nothing came, if the detector has already begun and has gone on since."""
+    """Count the packets of a frame without packets as lost, if frames before and after it have come in this epoch."""
     if port.state.first <= key <= port.state.newest:
         port.counters.lost += packets_in_frame(port)
 
 
 @compilable
 def end_frames_up_to(port: "Port", last: int) -> None:
-    """End all frames up to ``last``, inclusive."""
+    """End all frames up to and including ``last``."""
     step = port.layout.key_step
     for key in range(port.state.last_passed + step, last + 1, step):
         if not is_known(port, key):
@@ -143,7 +143,7 @@ def end_frames_up_to(port: "Port", last: int) -> None:
 
 @compilable
 def end_all(port: "Port") -> None:
-    """End all frames, also the one that was opened in advance."""
+    """End all frames, including the frame that was opened in advance."""
     if port.state.has_newest:
         end_frames_up_to(port, port.state.newest)
     while port.state.n_open > 0:
@@ -152,7 +152,7 @@ def end_all(port: "Port") -> None:
 
 @compilable
 def begin_epoch(port: "Port", key: int) -> None:
-    """Begin with a frame that nothing came before."""
+    """Begin an epoch with its first frame."""
     state = port.state
     state.has_newest = 1
     state.newest = key
@@ -163,13 +163,13 @@ def begin_epoch(port: "Port", key: int) -> None:
 
 @compilable
 def is_complete(port: "Port", key: int) -> bool:
-    """Whether all units of a frame have been received."""
+    """Return whether all units of a frame have been received."""
     return port.slots[slot_of(port, key)].n_received_units == port.layout.n_units
 
 
 @compilable
 def end_complete(port: "Port") -> None:
-    """End complete frames, but none before older ones that may still become complete.
+    """End complete frames up to the first frame that may still become complete.
 
     So frames are announced in ascending order.
     """
@@ -186,7 +186,7 @@ def end_complete(port: "Port") -> None:
 
 @compilable
 def mark_units(port: "Port", slot: int, first: int, end: int) -> None:
-    """Note in a slot header that the units from ``first`` on have arrived, ``end`` excluded; none had before."""
+    """Mark the units from ``first`` to ``end`` (exclusive) as received; none of them may be marked before."""
     port.slots[slot].n_received_units += np.uint32(end - first)
     while first < end:
         bit = first & 63

@@ -1,4 +1,4 @@
-"""The receiver's part of the FrameBuffer: how it is opened, claimed, and what a predecessor has left in it."""
+"""The receiver's part of the FrameBuffer: opens the ring, claims modules, and reads what a predecessor has left."""
 
 from std_daq.errors import ConfigError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
@@ -10,19 +10,19 @@ from std_daq.telemetry.logs import get_logger
 
 
 def ports_per_module(detector: Detector) -> int:
-    """Return how many ports bring alternate frames of the same module."""
+    """Return the number of ports of each module, which bring alternate frames."""
     return detector.n_ports // detector.config.n_modules
 
 
 def open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
-    """Make the FrameBuffer, or attach to the one that there is.
+    """Create the FrameBuffer, or attach to it if it exists.
 
     Raises
     ------
     ConfigError
-        When it has too few slots for the window.
+        The ring has too few slots for the window.
     SharedMemoryError
-        When the memory cannot be had.
+        The memory cannot be allocated.
     """
     layout = detector.packet_layout(0)
     memory = config.shared_memory
@@ -41,7 +41,7 @@ def open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
     if ring.n_slots < needed:
         ring.close()
         raise ConfigError(
-            f"a FrameBuffer of {ring.n_slots} slots is too small for this window, {needed} are needed",
+            f"the FrameBuffer has {ring.n_slots} slots, this window needs {needed}",
             key="udp.window_frames",
             value=config.udp.window_frames,
             remedy="make the window smaller or shared_memory.frame_buffer_gb larger",
@@ -50,16 +50,16 @@ def open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
 
 
 def claim_modules(ring: FrameBuffer, part: ModuleRange) -> int:
-    """Become the only writer of some modules, and mark what a predecessor left unfinished as empty.
+    """Become the only writer of some modules, and mark frames as empty that a predecessor left unfinished.
 
     Returns
     -------
-    An epoch that is greater than that of every frame of these modules in the ring.
+    An epoch that is greater than those of all frames of these modules in the ring.
 
     Raises
     ------
     SharedMemoryError
-        When another process writes one of the modules.
+        Another process writes one of the modules.
     """
     for module in part.modules:
         ring.segment.lock(module, f"receiver of module {module}")
@@ -71,13 +71,13 @@ def claim_modules(ring: FrameBuffer, part: ModuleRange) -> int:
 
 
 def last_exposure(journal: Journal) -> tuple[int, int] | None:
-    """Return epoch and frame number of what was published last; None where nothing was."""
+    """Return the epoch and frame number of the last published exposure; None if there is none."""
     entries = journal.read(journal.next_sequence - 1, 1).entries
     return (int(entries["epoch"][0]), int(entries["frame_index"][0])) if len(entries) else None
 
 
 def max_waiting_exposures(config: DetectorConfig, ring: FrameBuffer) -> int:
-    """Return how many exposures may wait for modules: so few that none is overwritten before it is used."""
+    """Return how many exposures may wait for modules without being overwritten before they are used."""
     asked = config.module_sync_queue_size
     granted = min(asked, ring.n_slots * 3 // 4)
     if granted < asked:

@@ -1,6 +1,6 @@
-"""How functions of this service are compiled, and what they call of libc.
+"""Decorators that compile functions of this service, and the functions of libc that they call.
 
-libc is called through ``ExternalFunction``. Other than ctypes, this can be cached on disk.
+libc is called through ``ExternalFunction``, because compiled code that uses ctypes cannot be cached on disk.
 """
 
 from typing import Any
@@ -11,12 +11,12 @@ from numba.extending import register_jitable
 
 from std_daq.native.jit import njit
 
-# Without numba's run-time (`_nrt`) nothing can be allocated here, and no references are counted. Counting them for all
-# arrays of a Port in every call took ten times as long as the work itself: 1.4 us a packet instead of 0.14.
+# Without numba's run-time (`_nrt`), compiled code cannot allocate memory and counts no references. Counting references
+# to all arrays of a Port in every call took ten times as long as the work itself: 1.4 us per packet instead of 0.14 us.
 compiled: Any = njit(_nrt=False)
-"""For what Python calls."""
+"""Decorator of functions that Python calls."""
 compilable: Any = register_jitable(nogil=True, _nrt=False)
-"""For what only compiled code calls. Called from Python, such a function is plain Python."""
+"""Decorator of functions that only compiled code calls. Called from Python, such a function is plain Python."""
 
 EINTR = 4
 EAGAIN = 11
@@ -40,6 +40,6 @@ TIMESPEC = np.dtype([("seconds", "i8"), ("nanoseconds", "i8")], align=True)
 
 @compilable
 def now_ns(clock: int, timespec: Any) -> int:
-    """Return what a clock says; ``timespec`` is an array of one `TIMESPEC`."""
+    """Return the time of a clock in nanoseconds; ``timespec``, an array of one `TIMESPEC`, is overwritten."""
     _clock_gettime(clock, timespec.ctypes.data)
     return timespec[0].seconds * 1_000_000_000 + timespec[0].nanoseconds

@@ -1,11 +1,11 @@
 """The receive loop: packets from a socket into the rows of a Port. Compiled, with the GIL released.
 
-`receive` stays compiled until it is told to stop. Each turn it aims a batch of messages (message_kernels.py), receives
-with one ``recvmmsg`` what the socket holds, and places it.
+`receive` runs in compiled code until it is told to stop. In each turn it aims a batch of messages (message_kernels.py),
+receives the content of the socket with one ``recvmmsg``, and places the packets.
 
-Waking up costs more than copying at moderate rates. So once the socket is empty the loop sleeps, so that packets gather
-in the socket, instead of receiving them one by one. Only if nothing has come by then, it waits for the next packet. The
-sleep ends when the newest frame should be whole, after the latency budget at the latest (pace_kernels.py).
+At moderate rates, waking up for each packet costs more than copying it. So when the socket is empty, the loop sleeps
+for a while, and packets gather in the socket. If there is still no packet after the sleep, the loop waits for the next
+one. The sleep ends when the newest frame should be whole, at the latest after the latency budget (pace_kernels.py).
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,21 +41,21 @@ SETTINGS = integers("socket", "wake_fd", "idle_ns", "budget_us")
 
 
 class LoopState(NamedTuple):
-    """What the loop needs beside the Port.
+    """State of the loop, in addition to the Port.
 
     Attributes
     ----------
     settings
-        Descriptors of the socket and of the eventfd that is written when frames have ended; after how long without
-        packets frames end; the longest sleep. A `SETTINGS`.
+        A `SETTINGS`: descriptors of the socket and of the eventfd that is written when frames have ended; time without
+        packets after which frames end; longest sleep.
     stop
-        One word, other than 0 when the loop has to end.
+        One word; the loop stops when it is not 0.
     inbox
-        What Linux fills.
+        Memory that Linux fills with messages.
     pace
         How fast packets came, see `make_pace`.
     timespec
-        For the clocks.
+        Memory for the times of clocks.
     """
 
     settings: Record
@@ -66,7 +66,7 @@ class LoopState(NamedTuple):
 
 
 def make_loop_state(stop: NDArray[np.uint64], *, socket: int, wake_fd: int, idle_ns: int, budget_us: int) -> LoopState:
-    """Return a LoopState for a socket (its descriptor) and an eventfd that is written when frames have ended."""
+    """Return a LoopState for the descriptors of a socket and of an eventfd that is written when frames have ended."""
     return LoopState(
         settings=make_record(SETTINGS, socket=socket, wake_fd=wake_fd, idle_ns=idle_ns, budget_us=budget_us),
         stop=stop,
@@ -82,7 +82,7 @@ def receive(port: "Port", loop: LoopState) -> int:
 
     Returns
     -------
-    0, or the errno with which the socket failed.
+    0, or the errno of the socket's failure.
     """
     settings, state, counters, inbox, timespec = loop.settings, port.state, port.counters, loop.inbox, loop.timespec
     socket, wake_fd = np.int32(settings.socket), np.int32(settings.wake_fd)
@@ -96,7 +96,7 @@ def receive(port: "Port", loop: LoopState) -> int:
         is_empty = False
         if not is_stopped:
             n_messages, n_rows = aim_messages(port, inbox)
-            # As np.int64: otherwise all below would be compiled once more, for rows of 32 bits.
+            # As np.int64, because numba would otherwise compile all functions below a second time, for 32 bits.
             n: Any = np.int64(recvmmsg(socket, inbox.messages.ctypes.data, np.uint32(n_messages), flags, 0))
             is_empty = n < n_messages
             if n > 0:
@@ -108,7 +108,7 @@ def receive(port: "Port", loop: LoopState) -> int:
                 if errno not in (EAGAIN, EINTR):
                     failure = errno
         steady_ns = now_ns(CLOCK_MONOTONIC, timespec)
-        # Only packets that are placed count: those of a foreign sender must not keep the last frames open.
+        # Only placed packets count, because packets of a foreign sender must not keep the last frames open.
         if counters.placed != n_placed:
             n_placed = counters.placed
             last_ns = steady_ns

@@ -1,27 +1,28 @@
-"""Messages: where Linux puts what it delivers, and how packets get from there to rows. Compiled, without sockets.
+"""Messages: memory into which Linux receives, and the way of packets from there to rows. Compiled, without sockets.
 
-With ``UDP_GRO`` one message may carry many packets. They are of equal length, the last one may be shorter, and all
-together have up to 64 KiB; a control message tells the length. For example, 7 packets of 8 KiB come as one message of
-56 KiB. There are two ways to receive, and the loop changes between them by what came:
+With ``UDP_GRO`` one message may carry many packets. All packets of a message have the same length, except that the last
+one may be shorter. A control message tells this length. A message has at most 64 KiB. For example, 7 packets of 8 KiB
+come as one message of 56 KiB. There are two ways to receive, and the loop changes between them:
 
-- *segmented*, at first: a call receives one message. All rows of the batch follow each other in it. Each is as long as
-  a packet was in the last message of several packets, so each packet is received in its place. One call for each
-  message costs little beside 64 KiB. However many packets a message carries, the next one is aimed behind them, so
-  there is nothing to guess.
-- *single*: a call receives a batch of messages. Each has one row, aimed at where the next packet belongs.
+- *segmented*, the way at first: a call receives one message. The rows of the batch lie one behind another in the
+  message. Each row has the length of a packet in the last message of several packets, so each packet is received in its
+  place. The cost of a call for each message is small compared with 64 KiB. The number of packets in a message need not
+  be known, because the next message is aimed behind the packets that came.
+- *single*: a call receives a batch of messages. Each message has one row, which is aimed at the place of the next
+  packet.
 
-Behind the rows, each message has an *overflow*: a buffer of its own with room for the longest message, so that nothing
-is ever cut. What does not fit the rows lies there, just where it would lie if the whole message had been received into
-the buffer. So to put a message together, only what the rows got has to be copied (`_gather`). The message is then
-divided by the length that the control message tells, and its packets are placed like any that are not in place. This
-happens
+Behind its rows, each message has an *overflow*: a buffer of its own with room for the longest message, so that no
+message is ever cut. Bytes that do not fit into the rows go there. They lie where they would lie if the whole message
+had been received into the overflow. So to put a message together, only the bytes in the rows are copied (`_gather`).
+Then the message is divided into packets of the length that the control message tells. They are placed like displaced
+packets. This happens to
 
-- to a message of several packets that comes in the single way,
-- to a message with packets of another length than the last one had,
-- to the packets of a message that lie behind the end of a frame.
+- a message of several packets that is received in the single way,
+- a message whose packets have another length than those of the last one,
+- packets of a message that lie behind the end of a frame.
 
-It costs two more copies. It happens rarely: the first message of several packets changes to the segmented way, and
-only `MAX_SINGLES` messages of one packet in a row change back.
+It costs two more copies, but is rare. The first message of several packets changes to the segmented way. Only
+`MAX_SINGLES` messages of one packet in a row change back.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,13 +38,13 @@ if TYPE_CHECKING:
     from std_udp_recv.port import Port
 
 MAX_ROW_IOVECS = 3
-"""Of each row: its header; the place of its payload; the row's scratch, for what is longer than expected."""
+"""Buffers of each row: for its header, its payload, and in scratch for bytes that exceed the expected payload."""
 MAX_MESSAGE_BYTES = 65536
-"""No message is longer."""
+"""Length of the longest message."""
 MAX_SINGLES = 1024
-"""Messages of one packet in a row, after which packets are received in batches of messages again."""
+"""After this many messages of one packet in a row, the loop changes to the single way."""
 MAX_FIRST_SINGLES = 8
-"""The same, before a message of several has come."""
+"""The same number, before the first message of several packets has come."""
 
 # The structs of recvmmsg on 64-bit Linux.
 MMSGHDR = struct(
@@ -60,15 +61,15 @@ MMSGHDR = struct(
 CMSGHDR = struct(24, n_bytes=(0, "u8"), level=(8, "i4"), kind=(12, "i4"), value=(16, "i4"))
 IOVEC = struct(16, base=(0, "u8"), n_bytes=(8, "u8"))
 SOL_UDP, UDP_GRO = 17, 104
-"""Level and kind of the control message that tells the length of a message's packets."""
+"""Level and kind of the control message that tells the length of the packets in a message."""
 
 FLOW = integers("is_segmented", "n_singles", "packet_bytes", "next_message", "next_byte")
-"""How packets come: whether the way is segmented; messages of one packet in a row; the length of the packets in the
-last message of several. And what is still to be placed: a message, and the first byte of it."""
+"""How packets come: whether the way is segmented; the number of messages of one packet in a row; the length of the
+packets in the last message of several packets; the next message to place, and the first byte of it to place."""
 
 
 class Inbox(NamedTuple):
-    """What Linux fills.
+    """Memory that Linux fills with messages.
 
     Attributes
     ----------
@@ -77,9 +78,9 @@ class Inbox(NamedTuple):
     messages, controls
         ``struct mmsghdr`` of each message, and its control message.
     iovecs
-        ``struct iovec`` of all messages, one behind the other.
+        ``struct iovec`` of all messages, one behind another.
     overflow
-        For each message, as much of it as its rows do not get.
+        For each message, the bytes that do not fit into its rows.
     """
 
     flow: Record
@@ -90,7 +91,7 @@ class Inbox(NamedTuple):
 
 
 def make_inbox() -> Inbox:
-    """Return an Inbox for a batch; of its 16 MiB only what is used takes memory."""
+    """Return an Inbox for a batch; only the used pages of its 16 MiB take memory."""
     return Inbox(
         flow=make_record(FLOW, is_segmented=1, n_singles=MAX_SINGLES - MAX_FIRST_SINGLES, packet_bytes=1),
         messages=make_records(MMSGHDR, BATCH_ROWS),
@@ -102,7 +103,7 @@ def make_inbox() -> Inbox:
 
 @compilable
 def aim_messages(port: "Port", inbox: Inbox) -> tuple[int, int]:
-    """Aim the next batch of messages; returns how many to receive, and how many rows each has."""
+    """Aim the next batch of messages; return the number of messages to receive, and the number of rows of each."""
     if inbox.flow.is_segmented:
         n_messages, n_rows = 1, _aim_segments(port, inbox)
     else:
@@ -113,7 +114,7 @@ def aim_messages(port: "Port", inbox: Inbox) -> tuple[int, int]:
 
 @compilable
 def _aim_segments(port: "Port", inbox: Inbox) -> int:
-    """Aim the rows of one message; returns how many there are, 0 if it should be received in its overflow."""
+    """Aim the rows of one message, and return their number; 0 if all of the message should go into its overflow."""
     row_bytes, header_bytes = inbox.flow.packet_bytes, port.layout.header_bytes
     n_rows = aim_batch(port, min(BATCH_ROWS, MAX_MESSAGE_BYTES // row_bytes))
     has_room = header_bytes + port.rows[0].n_aimed * port.layout.unit_bytes <= row_bytes
@@ -129,11 +130,11 @@ def place_messages(port: "Port", inbox: Inbox, n_messages: int, n_rows: int, now
     Parameters
     ----------
     port, inbox
-        As `aim_messages` has left them, and Linux has filled them.
+        State of the port and messages, as `aim_messages` has prepared and Linux has filled them.
     n_messages
-        Messages that came.
+        Number of messages that came.
     n_rows
-        Rows of each, as `aim_messages` has returned.
+        Number of rows of each message, as `aim_messages` has returned.
     now_ns
         Time of arrival, in nanoseconds since 1970.
     """
@@ -151,16 +152,16 @@ def place_messages(port: "Port", inbox: Inbox, n_messages: int, n_rows: int, now
 
 @compilable
 def _row_bytes(port: "Port", inbox: Inbox) -> int:
-    """Return how many bytes of a message each row takes."""
+    """Return the number of bytes of a message that each row takes."""
     if inbox.flow.is_segmented:
         return inbox.flow.packet_bytes
-    # All of the longest packet: of what is longer nothing is needed.
+    # A row takes the longest valid packet. Longer packets are refused, so the rest is not needed.
     return port.layout.header_bytes + port.scratch.shape[1] - 1
 
 
 @compilable
 def _write_iovecs(port: "Port", inbox: Inbox, n_messages: int, n_rows: int) -> None:
-    """Write messages and iovecs of an aimed batch: so many messages of so many rows each."""
+    """Write the messages and iovecs of an aimed batch of `n_messages` messages with `n_rows` rows each."""
     iovecs, layout = inbox.iovecs, port.layout
     row_bytes = _row_bytes(port, inbox)
     header, header_stride = port.headers.ctypes.data, port.headers.strides[0]
@@ -199,7 +200,7 @@ def _write_iovecs(port: "Port", inbox: Inbox, n_messages: int, n_rows: int) -> N
 
 @compilable
 def _packet_bytes(inbox: Inbox, index: int) -> int:
-    """Return the length of all packets of a received message but the last."""
+    """Return the length of the packets of a received message; only the last one may be shorter."""
     message, control = inbox.messages[index], inbox.controls[index]
     length: Any = np.int64(message.length)
     if message.control_bytes == 0 or control.level != SOL_UDP or control.kind != UDP_GRO:
@@ -209,7 +210,7 @@ def _packet_bytes(inbox: Inbox, index: int) -> int:
 
 @compilable
 def _gather(inbox: Inbox, index: int) -> None:
-    """Copy what the rows have received of a message to where it belongs in the overflow."""
+    """Copy the bytes of a message that its rows have received to their place in the overflow."""
     message, iovecs = inbox.messages[index], inbox.iovecs
     first = (np.int64(message.iovecs) - iovecs.ctypes.data) // iovecs.itemsize
     whole = inbox.overflow.ctypes.data + index * inbox.overflow.strides[0]
@@ -223,7 +224,7 @@ def _gather(inbox: Inbox, index: int) -> None:
 
 @compilable
 def _accept_segments(port: "Port", inbox: Inbox, n_rows: int) -> int:
-    """Look at the one message for which `n_rows` were aimed; returns how many packets lie in their rows."""
+    """Handle the one message for which `n_rows` rows were aimed; return how many packets lie in the rows."""
     flow = inbox.flow
     length: Any = np.int64(inbox.messages[0].length)
     row_bytes, packet_bytes = flow.packet_bytes, _packet_bytes(inbox, 0)
@@ -254,7 +255,7 @@ def _accept_segments(port: "Port", inbox: Inbox, n_rows: int) -> int:
 
 @compilable
 def _accept_singles(port: "Port", inbox: Inbox, n_messages: int) -> int:
-    """Look at messages for each of which one row was aimed; returns how many at the head are packets in their rows."""
+    """Handle messages with one aimed row each; return how many at the head are single packets in their rows."""
     flow = inbox.flow
     n = 0
     while n < n_messages and inbox.messages[n].length <= _packet_bytes(inbox, n):
@@ -273,7 +274,7 @@ def _accept_singles(port: "Port", inbox: Inbox, n_messages: int) -> int:
 
 @compilable
 def _fill_rows(port: "Port", inbox: Inbox, n_messages: int) -> int:
-    """Copy the next packets that lie in the overflow to rows; returns how many, 0 when all have been placed."""
+    """Copy the next packets from the overflow to rows, and return their number; 0 when all are placed."""
     flow, header_bytes, capacity = inbox.flow, port.layout.header_bytes, port.scratch.shape[1]
     n = 0
     while n < BATCH_ROWS and flow.next_message < n_messages:

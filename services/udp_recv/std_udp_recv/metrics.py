@@ -1,4 +1,4 @@
-"""ReceiverCollector: the counters of the compiled loops as Prometheus metrics, read when they are asked for."""
+"""ReceiverCollector: the counters of the compiled loops as Prometheus metrics, which are read on request."""
 
 import threading
 from collections import defaultdict
@@ -15,30 +15,30 @@ from std_udp_recv.records import REASONS, Record
 
 _COUNTERS = (
     ("daq_udp_packets_received", "Packets that the kernel delivered.", "received"),
-    ("daq_udp_messages_received", "Messages in which the kernel delivered them, one packet or several.", "messages"),
+    ("daq_udp_messages_received", "Messages from the kernel, each with one packet or several.", "messages"),
     ("daq_udp_packets_placed", "Packets whose pixels are in the FrameBuffer.", "placed"),
-    ("daq_udp_packets_displaced", "Placed packets that were not received right in their place.", "displaced"),
+    ("daq_udp_packets_displaced", "Placed packets that needed a second copy.", "displaced"),
     ("daq_udp_packets_lost", "Packets that were missing when their frame ended.", "lost"),
     ("daq_udp_frames_complete", "Frames that ended with all packets.", "frames_complete"),
-    ("daq_udp_frames_incomplete", "Frames that ended without some packets.", "frames_incomplete"),
-    ("daq_udp_frames_unannounced", "Frames that were not told of since the queue was full.", "frames_unannounced"),
+    ("daq_udp_frames_incomplete", "Frames that ended with missing packets.", "frames_incomplete"),
+    ("daq_udp_frames_unannounced", "Frames not announced, because the queue was full.", "frames_unannounced"),
     ("daq_udp_detector_restarts", "Jumps of the frame number, back or far ahead.", "restarts"),
 )
 
 
 class ReceiverCollector(Collector):
-    """All metrics of one receiver, in a registry until `close`.
+    """All metrics of one receiver; they stay in the registry until `close`.
 
     Parameters
     ----------
     registry
-        Where they are read.
+        Registry of the process.
     ports
-        Its ports.
+        Ports of the receiver.
     announcer
-        What synchronises their frames.
+        Synchronises the frames of the ports.
     n_slots
-        Slots of the FrameBuffer.
+        Number of slots of the FrameBuffer.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class ReceiverCollector(Collector):
         registry.register(self)
 
     def close(self) -> None:
-        """Remove them from the registry: the ports are going to be closed."""
+        """Remove the metrics from the registry; call this before the ports are closed."""
         self._registry.unregister(self)
 
     def kernel_drops(self) -> dict[int, int]:
-        """Return the packets that the kernel has dropped, by module."""
+        """Return the number of packets that the kernel has dropped, by module."""
         drops: dict[int, int] = defaultdict(int)
         with self._lock:
             for port in self._ports:
@@ -76,14 +76,14 @@ class ReceiverCollector(Collector):
             yield family
         yield _rejected(totals)
         unused = CounterMetricFamily(
-            "daq_udp_frames_late", "Frames whose exposure had already been published or given up.", labels=["module"]
+            "daq_udp_frames_late", "Frames whose exposure was already published or given up.", labels=["module"]
         )
         for module, n in self._announcer.n_unused().items():
             unused.add_metric([str(module)], n)
         yield unused
         dropped = CounterMetricFamily(
             "daq_udp_kernel_drops",
-            "Packets that the kernel dropped, its buffer being full; with UDP_GRO messages.",
+            "Packets that the kernel dropped because the socket's buffer was full; with UDP_GRO, messages.",
             labels=["module"],
         )
         for module, n in self.kernel_drops().items():

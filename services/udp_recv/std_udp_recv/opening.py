@@ -1,4 +1,4 @@
-"""Opening the ports of a receiver, as the configuration says."""
+"""Opening the ports of a receiver, according to the configuration."""
 
 import os
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ from std_udp_recv.udp_socket import UdpSocket
 
 
 def check_cpus(config: DetectorConfig) -> None:
-    """Raise ConfigError if this process may not run on a CPU that is configured for its threads."""
+    """Raise ConfigError if this process is not allowed to run on a CPU that is configured for its threads."""
     allowed = os.sched_getaffinity(0)
     refused = sorted(set(config.udp.cpus or ()) - allowed)
     if refused:
         raise ConfigError(
-            f"this process may not run on CPU {', '.join(map(str, refused))}",
+            f"this process is not allowed to run on CPU {', '.join(map(str, refused))}",
             key="udp.cpus",
             value=config.udp.cpus,
             remedy=f"choose among {', '.join(map(str, sorted(allowed)))}",
@@ -29,10 +29,10 @@ def check_cpus(config: DetectorConfig) -> None:
 
 
 def ports_of_modules(config: DetectorConfig, detector: Detector, part: ModuleRange) -> dict[int, int]:
-    """Return the ports of a receiver's modules, each with its module; raises ConfigError if all modules are off."""
+    """Return the module of each port of a receiver; raises ConfigError if all its modules are deactivated."""
     modules = [module for module in part.modules if module not in config.deactivate]
     if not modules:
-        raise ConfigError(f"all modules of the receiver {part} are off", key="deactivate")
+        raise ConfigError(f"all modules of the receiver {part} are deactivated", key="deactivate")
     module_of_port = {port: detector.module_of_port(port) for port in range(detector.n_ports)}
     return {port: module for port, module in module_of_port.items() if module in modules}
 
@@ -46,25 +46,25 @@ def open_ports(
     wake_fd: int,
     epoch: int,
 ) -> list[PortReceiver]:
-    """Open the sockets of some ports, and prepare a thread for each; compiles the loop.
+    """Open the sockets of some ports, prepare a thread for each, and compile the receive loop.
 
     Parameters
     ----------
     config, detector
-        What is received.
+        Configuration of the detector, and the detector.
     ring
-        Where the frames go.
+        FrameBuffer for the frames.
     module_of_port
-        The ports, and the module whose frames arrive there.
+        Module whose frames arrive on each port.
     wake_fd
-        An eventfd, written when frames have ended.
+        Descriptor of an eventfd that is written when frames have ended.
     epoch
-        Of the first frames.
+        Epoch of the first frames.
 
     Raises
     ------
     PortError
-        When a port is taken or not allowed.
+        A port is in use or not allowed.
     """
     udp = config.udp
     log = get_logger()

@@ -1,14 +1,15 @@
-"""Pace: how long to sleep once the socket is empty, from how fast the packets of a frame came. Compiled, no clock.
+"""Pace: how long to sleep when the socket is empty, from how fast the packets of a frame came. Compiled, no clock.
 
-Sleeping lets packets gather, which is cheaper than to wake up for each few; but what gathers after the last packet of a
-frame is only late. So a sleep lasts until the frame is expected to be whole, at most the latency budget. What comes in
-one burst is then taken after one sleep that ends with it; what comes evenly spread is taken every budget and at the end
-of each frame.
+During a sleep packets gather in the socket, which is cheaper than a wake-up for every few packets. But a sleep beyond
+the last packet of a frame only delays the frame. So a sleep lasts until the frame is expected to be whole, at most for
+the latency budget. Two examples: a frame that comes in one burst is taken after one sleep, which ends with the burst. A
+frame whose packets are spread evenly is taken once every latency budget, and at its end.
 
-How long the packets of a frame take is measured from one moment at which the socket is empty to the next, because then
-all that has come is known. If the frame is still open at the second, this is its pace. If it is whole, it may have been
-so for some time: the measured time is an upper bound, and as the pace a sixteenth less is tried, until a sleep ends a
-little too soon and the true pace is measured again.
+The time that the packets of a frame take is measured between two moments at which the socket is empty, because then it
+is known which packets have come. If the frame is still open at the second moment, the measured time is exact. If the
+frame is whole, it may have been whole for some time, so the measured time is an upper bound. In that case a sixteenth
+less is assumed. With each frame the assumed time becomes shorter, until a sleep ends a little too soon; then the exact
+time is measured again.
 """
 
 from typing import Any
@@ -17,38 +18,39 @@ from std_udp_recv.libc_kernels import compilable
 from std_udp_recv.records import Record, integers, make_record
 
 PACE = integers("key", "seen_ns", "seen_units", "frame_ns")
-"""What is noted: the frame that was open when the socket was first empty after its first packets, or `NO_FRAME`; when
-that was; how many of its units had come by then; how long a whole frame takes."""
+"""Start of the present measurement: key of the frame that was open when the socket was empty for the first time after
+the frame's first packets, or `NO_FRAME`; the time of that moment; how many units had come by then. And the result: how
+long a whole frame takes."""
 NO_FRAME = -1
 
 MIN_SLEEP_US = 20
-"""No sleep is shorter: falling asleep and waking up take as long."""
+"""Shortest sleep: falling asleep and waking up take about this long."""
 _MAX_FRAME_NS = 10**10
 
 
 def make_pace() -> Record:
-    """Return the notes before the first frame."""
+    """Return a `PACE` before the first frame."""
     return make_record(PACE, key=NO_FRAME, frame_ns=_MAX_FRAME_NS)
 
 
 @compilable
 def sleep_us(pace: Record, key: int, n_come: int, n_units: int, now_ns: int, budget_us: int) -> Any:
-    """Return how long to sleep, now that the socket is empty after packets have come.
+    """Return how long to sleep, in microseconds, when the socket is empty after packets have come.
 
     Parameters
     ----------
     pace
-        From `make_pace`; changed.
+        A `PACE` from `make_pace`; it is updated.
     key
-        The newest frame.
+        Key of the newest frame.
     n_come
-        How far it has come: the unit behind the last one received.
+        Progress of the newest frame: index of the unit behind the last received one.
     n_units
-        Units of a frame.
+        Number of units of a frame.
     now_ns
-        Monotonic time.
+        Monotonic time in nanoseconds.
     budget_us
-        The longest sleep, in microseconds.
+        Longest sleep, in microseconds.
     """
     is_same = pace.key == key
     if pace.key != NO_FRAME:

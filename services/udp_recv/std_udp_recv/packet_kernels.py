@@ -1,4 +1,4 @@
-"""Reading a packet: the fields of its header, and whether it is one of this port. Compiled."""
+"""Reading a packet: reads the fields of its header, and checks whether it belongs to this port. Compiled."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @compilable
 def field(port: "Port", spec: Any, index: int) -> np.uint64:
-    """Read a header field of a row; 0 where the detector has none."""
+    """Return a header field of a row; 0 if the detector does not have the field."""
     if spec.kind == ABSENT:
         return np.uint64(0)
     word = np.uint64(port.headers[index, spec.word])
@@ -34,7 +34,7 @@ def field(port: "Port", spec: Any, index: int) -> np.uint64:
 
 @compilable
 def parse(port: "Port", index: int) -> None:
-    """Check a packet by itself; leaves key, units and the reason of refusal in its row."""
+    """Check a packet independently of others; write its key, its units and a reason for refusal into its row."""
     layout, row = port.layout, port.rows[index]
     payload = row.length - layout.header_bytes
     n_units = payload // layout.unit_bytes
@@ -63,7 +63,7 @@ def parse(port: "Port", index: int) -> None:
 
 @compilable
 def reason_of_checks(port: "Port", index: int) -> int:
-    """Return FITS if all that has one right value in a header has it, else the reason of the first that has not."""
+    """Return FITS if all checked header fields have their expected values, else the reason of the first failure."""
     for i in range(port.checks.shape[0]):
         check = port.checks[i]
         if field(port, check.field, index) != check.expected:
@@ -73,7 +73,7 @@ def reason_of_checks(port: "Port", index: int) -> int:
 
 @compilable
 def _is_own_module(port: "Port", index: int) -> bool:
-    """Compare the sender's identity with the learned one; learns another after a frame's worth of only mismatches."""
+    """Return whether the sender has the learned identity; after a whole frame of only mismatches, learn a new one."""
     if port.fields.identity.kind == ABSENT:
         return True
     state = port.state
@@ -90,6 +90,6 @@ def _is_own_module(port: "Port", index: int) -> bool:
 
 @compilable
 def packets_in_frame(port: "Port") -> int:
-    """Return how many packets make a frame, as far as is known."""
+    """Return the number of packets in a frame, as far as it is known."""
     n_units = port.state.units_in_packet
     return (port.layout.n_units + n_units - 1) // n_units

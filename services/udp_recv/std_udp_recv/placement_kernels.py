@@ -1,9 +1,10 @@
-"""Placing packets one by one: each is placed, refused, or put into quarantine. Compiled.
+"""Placing packets one by one: each packet is placed, refused, or put into quarantine. Compiled.
 
-A packet that fits in nowhere is not trusted at once. One foreign or very late packet must not end the open frames, and
-must not hide that the detector has started again. So such packets wait in a quarantine. If a packet that fits in comes
-first, those in quarantine are counted as refused. If the quarantine fills up, they are trusted: frames before them were
-lost, or the detector has restarted and a new epoch begins with them.
+A packet that fits no open or new frame is not trusted at once. A single foreign or very late packet must not end the
+open frames. But many such packets in a row mean that the detector has restarted, or that frames were lost. So these
+packets wait in a quarantine. If a packet that fits comes, the packets in quarantine are refused. If the quarantine
+fills up first, its packets are trusted: either frames before them were lost, or the detector has restarted and a new
+epoch begins with them.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 @compilable
 def _refusal(port: "Port", index: int) -> int:
-    """Return FITS for a packet of an open or new frame of this epoch, else the reason."""
+    """Return FITS for a packet of an open or new frame of this epoch, otherwise the reason for refusal."""
     state, row = port.state, port.rows[index]
     key = row.key
     if key > state.newest + port.layout.window or (key - state.last_passed) % port.layout.key_step != 0:
@@ -56,7 +57,7 @@ def _refusal(port: "Port", index: int) -> int:
 
 @compilable
 def _suggests_restart(port: "Port", index: int, reason: int) -> bool:
-    """Whether a refused packet speaks for a restart: anything but the missing part of a frame that has ended."""
+    """Return whether a refused packet suggests a restart: all do, except a late packet of a known frame."""
     return reason != LATE or not is_known(port, port.rows[index].key)
 
 
@@ -96,7 +97,7 @@ def _place(port: "Port", index: int, now_ns: int) -> None:
 
 @compilable
 def advance_to(port: "Port", key: int) -> None:
-    """Let the window move on to a frame, if it is newer than all others."""
+    """Move the window to a frame, if it is newer than all others."""
     state = port.state
     if key > state.newest:
         state.newest = key
@@ -107,7 +108,7 @@ def advance_to(port: "Port", key: int) -> None:
 
 @compilable
 def describe_frame(port: "Port", slot: Any, index: int, now_ns: int) -> None:
-    """Write into a frame's slot header what its first packet, in a row, says of it."""
+    """Write the header fields of a frame's first packet, which lies in a row, into the header of its slot."""
     fields = port.fields
     slot.id = field(port, fields.image_id, index)
     slot.pulse_id = field(port, fields.pulse_id, index)
@@ -152,7 +153,7 @@ def _quarantine(port: "Port", index: int) -> None:
 
 @compilable
 def is_quarantine_credible(port: "Port") -> bool:
-    """Whether the packets in quarantine follow lost frames, or belong together and one suggests a restart."""
+    """Return whether the packets in quarantine follow lost frames, or have close keys and one suggests a restart."""
     end = BATCH_ROWS + port.state.n_quarantined
     lowest = highest = port.rows[BATCH_ROWS].key
     for index in range(BATCH_ROWS, end):
@@ -173,14 +174,14 @@ def refuse_quarantined(port: "Port") -> None:
     """Count the packets in quarantine as refused."""
     for index in range(BATCH_ROWS, BATCH_ROWS + port.state.n_quarantined):
         reason = _refusal(port, index)
-        # By now it may fit, if newer frames have begun; but it was sent before them.
+        # Newer frames may have begun meanwhile, so that the packet would fit now. But it was sent before them.
         port.counters.rejected[IMPLAUSIBLE if reason == FITS else reason] += 1
     port.state.n_quarantined = 0
 
 
 @compilable
 def trust_quarantined(port: "Port", now_ns: int) -> None:
-    """Place the packets in quarantine: after frames that were lost, or in a new epoch."""
+    """Place the packets in quarantine, either after lost frames or in a new epoch."""
     state = port.state
     n = state.n_quarantined
     highest = port.rows[BATCH_ROWS].key
@@ -206,7 +207,7 @@ def trust_quarantined(port: "Port", now_ns: int) -> None:
 
 @compilable
 def _may_follow(port: "Port", key: int) -> bool:
-    """Whether a frame may follow the newest one after others were lost."""
+    """Return whether a frame may follow the newest one, with lost frames in between."""
     ahead = key - port.state.newest
     step = port.layout.key_step
     return 0 < ahead <= MAX_FRAMES_AHEAD * step and ahead % step == 0

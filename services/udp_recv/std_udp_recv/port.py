@@ -1,4 +1,4 @@
-"""Port: everything that one port's compiled loop works on, and how it is made from a PacketLayout."""
+"""Port: all data that the compiled loop of a port works on, and their construction from a PacketLayout."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -18,38 +18,38 @@ _WORDS_IN_LINE = 8
 class Port(NamedTuple):
     """State of one port.
 
-    A *row* is the place of one datagram in `rows`, `headers` and `scratch`: first come the rows of a batch, behind
-    them those of the quarantine.
+    A *row* is the place of one datagram in `rows`, `headers` and `scratch`. The rows of a batch come first, and the
+    rows of the quarantine behind them.
 
     Attributes
     ----------
     layout
         Numbers of the PacketLayout and of the ring, a `LAYOUT`.
     fields, checks
-        The header fields, a `FIELDS`; an array of `CHECK`.
+        Header fields, a `FIELDS`; checks of header fields, an array of `CHECK`.
     state
-        What changes, a `STATE`.
+        Values that change from packet to packet, a `STATE`.
     counters
-        A `COUNTERS`; read by other threads.
+        A `COUNTERS`, which other threads read.
     rows
         An array of `ROW`.
     headers
         Packet headers as 64-bit words, (rows, words).
     scratch
-        Payloads that are not received in their place, and what is longer than expected, (rows, bytes).
+        Payloads that are not received in their place, and bytes that exceed the expected payload, (rows, bytes).
     open_keys
         Keys of the open frames.
     slots
         Slot headers of all frames in the FrameBuffer, an array of `SLOT_HEADER`.
     bitmaps
-        Their bitmaps, (frames, words): one bit for each unit that was received.
+        Bitmaps of all frames, (frames, words): one bit for each unit, set if the unit was received.
     data
         Pixels of the FrameBuffer.
     queue
-        Frames that have ended, for the main thread: an array of `ENDED_FRAME`, used in turn.
+        Queue of ended frames for the main thread: an array of `ENDED_FRAME` whose elements are used in turn.
     n_queued, n_dequeued
-        One word each, on cache lines of their own: how many frames this thread has put into the queue, and how many
-        the main thread has taken out.
+        One word each, on separate cache lines: how many frames this thread has put into the queue, and how many the
+        main thread has taken out.
     """
 
     layout: Record
@@ -77,19 +77,19 @@ def make_port(
     Parameters
     ----------
     layout
-        How its packets look.
+        Layout of the packets on this port.
     ring, module
-        Where its frames go.
+        FrameBuffer for the frames, and the module that they belong to.
     window_frames
-        How many frames may be open at once.
+        Largest number of open frames.
     key_step
-        Difference of the keys of consecutive frames on this port.
+        Difference between the keys of consecutive frames on this port.
     epoch
-        Of the first frames; greater than that of all frames of this module that lie in the ring.
+        Epoch of the first frames; greater than the epochs of all frames of this module in the ring.
     """
     n_rows = records.BATCH_ROWS + records.MAX_QUARANTINED
     header_words = -(-layout.header_bytes // _WORD)
-    capacity = layout.max_packet_bytes - layout.header_bytes + 1  # the one more tells that a datagram is too long
+    capacity = layout.max_packet_bytes - layout.header_bytes + 1  # one more byte shows that a datagram is too long
     state = make_record(records.STATE)
     state.epoch = epoch
     state.units_in_packet = layout.units_per_packet or layout.max_units_per_packet
@@ -116,7 +116,7 @@ def make_port(
 
 
 def total(counters: Iterable[Record]) -> Record:
-    """Return the sum of some ports' counters."""
+    """Return the sum of the counters of several ports."""
     result = np.zeros(1, records.COUNTERS)
     for one in counters:
         result.view(np.int64)[:] += np.frombuffer(one, np.int64)
@@ -151,7 +151,7 @@ def _fields(layout: PacketLayout) -> Record:
 
 
 def _compile(field: HeaderField | None) -> tuple[int, int, int, int]:
-    """Return a field as a `FIELD`."""
+    """Return a header field as the values of a `FIELD`."""
     if field is None:
         return 0, 0, 0, records.ABSENT
     word, byte = divmod(field.offset, _WORD)
@@ -167,7 +167,7 @@ def _checks(layout: PacketLayout) -> Records:
 
 
 def _slots(ring: FrameBuffer) -> Records:
-    """Return the ring's slot headers without their bitmaps, where they lie."""
+    """Return the slot headers of the ring, in place and without their bitmaps."""
     return np.ndarray(
         ring.headers.shape,
         records.SLOT_HEADER,

@@ -1,4 +1,4 @@
-"""PortReceiver: the thread of one port, and what it tells the main thread."""
+"""PortReceiver: the thread that receives on one port, and its results for the main thread."""
 
 import os
 import threading
@@ -16,13 +16,13 @@ from std_udp_recv.port import Port
 from std_udp_recv.records import QUEUE_LENGTH, Record
 from std_udp_recv.udp_socket import UdpSocket
 
-# The kernel's buffer must not fill up while the loop waits for a fuller batch. So the wait is limited to the time in
-# which a quarter of it fills at this rate, faster than any link of a single module.
+# The kernel's buffer must not fill up while the loop sleeps. So a sleep is at most the time in which a quarter of the
+# buffer fills up at this rate, which is higher than that of any module's link.
 _MAX_BYTES_PER_US = 5_000
 
 
-class EndedFrame(NamedTuple):  # a frozen dataclass takes four times as long to make
-    """A module's frame that is whole, or given up: fields as in the ModuleFrame."""
+class EndedFrame(NamedTuple):  # a frozen dataclass takes four times as long to create
+    """A frame of a module that has ended, whole or not; its fields are those of a ModuleFrame."""
 
     key: int
     epoch: int
@@ -43,17 +43,17 @@ class PortReceiver:
     port
         State of the port.
     index
-        Which of the detector's ports it is, from 0 on.
+        Index of the port among the detector's ports, counted from 0.
     module
-        Module whose frames arrive here.
+        Module whose frames arrive on this port.
     udp_socket
-        Where they arrive.
+        Socket of the port.
     wake_fd
-        An eventfd, written when frames have ended.
+        Descriptor of an eventfd that is written when frames have ended.
     idle_flush_s, latency_budget_us
-        See the configuration.
+        As in the configuration.
     cpu
-        Where the thread runs; None for anywhere.
+        CPU on which the thread runs; None for any.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class PortReceiver:
         self._cpu = cpu
         self._drops = 0
         self._drops_word = 0
-        # As plain numbers these are read several times as fast as records are.
+        # Plain numbers are read several times as fast as records.
         self._queue: NDArray[np.int64] = port.queue.view(np.int64, np.ndarray).reshape(QUEUE_LENGTH, -1)
         self._stop = np.zeros(1, np.uint64)
         self._loop = make_loop_state(
@@ -89,23 +89,23 @@ class PortReceiver:
         self._thread = threading.Thread(target=self._run, name=f"udp-{udp_socket.port}", daemon=True)
 
     def start(self) -> None:
-        """Begin to receive."""
+        """Start to receive."""
         self._thread.start()
 
     @property
     def is_running(self) -> bool:
-        """Whether the thread receives."""
+        """Whether the thread is receiving."""
         return self._thread.is_alive()
 
     def check(self) -> None:
-        """Raise PortError if the socket has failed, or the thread has ended without being told to."""
+        """Raise PortError if the socket has failed, or the thread has ended without a request to stop."""
         if self.failure:
             raise PortError(f"UDP port {self.socket.port} has failed: {os.strerror(self.failure)}")
         if not self._thread.is_alive():
-            raise PortError(f"UDP port {self.socket.port}: the thread that receives has ended")
+            raise PortError(f"UDP port {self.socket.port}: the receiving thread has ended")
 
     def read_ended(self) -> list[EndedFrame]:
-        """Return the frames that have ended since the last call, in the order in which they did."""
+        """Return the frames that have ended since the last call, in the order of their ends."""
         port = self.port
         first, end = int(port.n_dequeued[0]), int(load_acquire(port.n_queued, 0))
         if first == end:
@@ -120,18 +120,18 @@ class PortReceiver:
 
     @property
     def counters(self) -> Record:
-        """What was counted so far, a `COUNTERS`."""
+        """Counters of the port since its start, a `COUNTERS`."""
         return self.port.counters
 
     def kernel_drops(self) -> int:
-        """Return the packets that the kernel has dropped on this port. Not from several threads at once."""
+        """Return how many packets the kernel has dropped on this port; only one thread may call this at a time."""
         word = self.socket.kernel_drops
         self._drops += (word - self._drops_word) % 2**32
         self._drops_word = word
         return self._drops
 
     def request_stop(self) -> None:
-        """Tell the thread to end its frames and itself, within 0.1 s."""
+        """Tell the thread to end all its frames and to stop, which takes at most 0.1 s."""
         store_release(self._stop, 0, 1)
 
     def join(self) -> None:
@@ -140,7 +140,7 @@ class PortReceiver:
             self._thread.join()
 
     def close(self) -> None:
-        """Release the port and the ring; the thread must have ended."""
+        """Release the socket and the ring; the thread must have ended."""
         self.socket.close()
         del self.port, self._queue
 
@@ -155,7 +155,7 @@ class PortReceiver:
 
 
 def compile_receiver(port: Port) -> None:
-    """Compile the loop, or load it from the cache, so that no packet has to wait for it."""
+    """Compile the receive loop, or load it from the cache, so that no packet has to wait for the compiler."""
     stopped = np.ones(1, np.uint64)
     wake_fd = os.eventfd(0, os.EFD_CLOEXEC)
     with compiling("std_udp_recv.receive"):

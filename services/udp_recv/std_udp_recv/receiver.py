@@ -1,4 +1,4 @@
-"""Receiver: the service, one thread for each port and a main thread that announces what they have received."""
+"""Receiver: the service, with one receiving thread for each port, and a main thread that announces exposures."""
 
 import heapq
 import time
@@ -24,28 +24,28 @@ _CHECK_S = 0.1
 
 
 class Receiver:
-    """Receives the packets of some modules into the FrameBuffer and announces each exposure.
+    """Receives the packets of some modules into the FrameBuffer, and announces each exposure.
 
-    All parts are its own: `close` closes them.
+    The receiver owns all its parts: `close` closes them.
 
     Parameters
     ----------
     ring
-        Where the frames are received.
+        FrameBuffer for the frames.
     journal
-        The one of the ring's journals in which exposures are published.
+        Journal of the ring in which this receiver publishes exposures.
     doorbell
-        What tells others of them.
+        Wakes up the readers of the journal.
     ports
-        What receives, one thread for each port; started here.
+        Receivers of the ports, each with a thread, which is started here.
     signal
-        What the ports write when frames have ended.
+        Signal that the ports give when frames have ended.
     announcer
-        What brings the modules of an exposure together.
+        Brings together the frames of an exposure.
     metrics
-        What shows how much was received.
+        Metrics of the receiver.
     stats_period_s
-        How often the log says so.
+        Time between two log entries with statistics, in seconds.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class Receiver:
 
     @property
     def is_ready(self) -> bool:
-        """Whether all ports are received on."""
+        """Whether the service is receiving on all ports."""
         return self.why_not_ready is None
 
     @property
     def why_not_ready(self) -> str | None:
-        """Which ports are not received on."""
+        """Ports on which the service is not receiving; None if it is receiving on all."""
         if not self._ports:
             return "no UDP port is open"
         idle = [str(port.socket.port) for port in self._ports if not port.is_running]
@@ -90,11 +90,11 @@ class Receiver:
 
     @property
     def udp_ports(self) -> list[int]:
-        """The UDP ports, in order."""
+        """Numbers of the UDP ports, in order."""
         return [port.socket.port for port in self._ports]
 
     def step(self) -> None:
-        """Announce what has come; wait at most 0.1 s for it."""
+        """Announce the exposures that have come; wait at most 0.1 s for them."""
         self._signal.wait(_MAX_WAIT_MS // 10 if self._announcer.n_waiting else _MAX_WAIT_MS)
         has_news = self._announce_ended()
         for raw in self._announcer.poll(time.monotonic_ns()):
@@ -105,7 +105,7 @@ class Receiver:
             self._check(now_s)
 
     def close(self) -> None:
-        """End all frames, announce them, close ports and ring; within 0.2 s."""
+        """End all frames, announce them, and close the ports and the ring, within 0.2 s."""
         for port in self._ports:
             port.request_stop()
         for port in self._ports:
@@ -124,19 +124,21 @@ class Receiver:
         self._ring.close()
 
     def _check(self, now_s: float) -> None:
-        """Do what is not for each exposure: look after ports and ring, log statistics."""
+        """Check the ports and the ring, and log statistics when they are due."""
         for port in self._ports:
             port.check()
         if not self._ring.is_live:
-            raise SharedMemoryError(f"{self._ring.segment.path}: was removed under this receiver; start it again")
+            raise SharedMemoryError(
+                f"{self._ring.segment.path} was removed while this receiver was running; start the receiver again"
+            )
         if now_s >= self._next_stats_s:
             self._next_stats_s = now_s + self._stats_period_s
             self._log_stats()
 
     def _announce_ended(self) -> bool:
-        """Announce what the ports have brought; returns whether there was anything."""
-        # All queues are read before any frame is fed: a frame that waits in a queue must not be given up because
-        # feeding the others took long.
+        """Announce the frames that have ended on all ports, and return whether there were any."""
+        # All queues are read before any frame is fed. Otherwise a frame that waits in a queue could be given up,
+        # because feeding the frames of other ports took long.
         ended = [(port.index, port.read_ended()) for port in self._ports]
         now_ns = time.monotonic_ns()
         has_news = False
@@ -171,9 +173,10 @@ class Receiver:
 
 
 def in_order_of_arrival(ended: Iterable[tuple[int, list[EndedFrame]]]) -> Iterator[tuple[int, EndedFrame]]:
-    """Yield the frames of all ports, each with its port: those of one port stay in order.
+    """Yield the frames of all ports in the order of their arrival, each with its port.
 
-    If many frames of one port went before those of the next they would crowd out exposures that are whole.
+    The frames of each port stay in order. The frames of different ports are merged, because many frames of one port
+    before those of the next would fill the window, and exposures would be given up although all their frames are here.
     """
     pieces = [[(port, frame) for frame in frames] for port, frames in ended if frames]
     return iter(pieces[0]) if len(pieces) == 1 else heapq.merge(*pieces, key=lambda piece: piece[1].last_arrival_ns)

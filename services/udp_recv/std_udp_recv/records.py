@@ -1,4 +1,4 @@
-"""Records that the compiled code works on, and its limits: a Port and what receives for it consist of these."""
+"""Records and limits of the compiled code; a Port and the state of its loop consist of these records."""
 
 from typing import Any
 
@@ -8,17 +8,17 @@ from numpy.typing import DTypeLike
 from std_daq.imaging.protocols.module_frame import module_frame_dtype
 
 BATCH_ROWS = 128
-"""Rows of a batch: as many datagrams are received at once."""
+"""Rows of a batch, which is the largest number of datagrams received in one call."""
 MAX_QUARANTINED = 16
-"""Packets in quarantine; when there are as many, the detector is taken to have restarted or to have lost frames."""
+"""Size of the quarantine; when it is full, the receiver assumes that the detector has restarted or frames were lost."""
 MAX_FRAMES_AHEAD = 1024
 """How far the frame number may jump ahead within an epoch; a longer jump begins another epoch."""
 MAX_KEY = 2**62
-"""Packets with a greater key are refused, so that sums of keys do not overflow."""
+"""Packets with a greater key are refused, so that calculations with keys do not overflow."""
 NO_FRAME = 2**64 - 1
-"""Frame index in the header of a slot that was opened in advance and then not needed."""
+"""Frame index in the header of a slot that was opened in advance and got no packet."""
 QUEUE_LENGTH = 4096
-"""Ended frames that may wait for the main thread, for each port."""
+"""Number of ended frames that may wait for the main thread, for each port."""
 
 REASONS = (
     "wrong_length",
@@ -31,42 +31,42 @@ REASONS = (
     "implausible",
     "slot_taken",
 )
-"""Why a packet is refused: its reason is the index of one of these."""
+"""Reasons to refuse a packet; `ROW` stores the index of the reason."""
 (
     WRONG_LENGTH, FOREIGN_DETECTOR, FOREIGN_VERSION, FOREIGN_MODULE, UNIT_OUT_OF_RANGE,
     DUPLICATE, LATE, IMPLAUSIBLE, SLOT_TAKEN,
 ) = range(len(REASONS))  # fmt: skip
 FITS = -1
-"""Instead of a reason: the packet is not refused."""
+"""Value in place of a reason, if the packet is not refused."""
 
 ABSENT, INTEGER, DOUBLE = range(3)
 """Kinds of header fields."""
 
 
 Record = Any
-"""A `numpy.record`: its fields are attributes, of which the type checker knows nothing."""
+"""A `numpy.record`: its fields are attributes, which the type checker does not know."""
 Records = np.recarray[Any, np.dtype[np.record]]
-"""An array of them."""
+"""An array of records."""
 
 
 def integers(*names: str) -> np.dtype[Any]:
-    """Return the type of a record of signed words."""
+    """Return the type of a record whose fields are signed 64-bit words."""
     return _record(*((name, "i8") for name in names))
 
 
 def struct(n_bytes: int, /, **fields: tuple[int, str]) -> np.dtype[Any]:
-    """Return the type of a struct of C, given the offset and type of each field."""
+    """Return the type of a C struct, given its size, and the offset and type of each field."""
     offsets, formats = zip(*fields.values(), strict=True)
     return np.dtype({"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": n_bytes}, align=True)
 
 
 def make_records(dtype: np.dtype[Any], n: int) -> Records:
-    """Make an array of records, all zero."""
+    """Make an array of records of zeros."""
     return np.zeros(n, dtype).view(np.recarray)
 
 
 def make_record(dtype: np.dtype[Any], **values: int) -> Record:
-    """Make one record, all zero but for the values that are given."""
+    """Make one record with the given values, and zeros for all other fields."""
     record = make_records(dtype, 1)[0]
     for name, value in values.items():
         record[name] = value
@@ -91,10 +91,10 @@ LAYOUT = integers(
     "n_slots",
     "frame_stride",
 )
-"""Numbers of the PacketLayout and of the ring; the window in keys, the stride in bytes from one frame to the next."""
+"""Numbers of the PacketLayout and of the ring. The window is in keys; the stride is the distance of frames in bytes."""
 
 FIELD = _record(("word", "i8"), ("shift", "u8"), ("mask", "u8"), ("kind", "i8"))
-"""Where a number stands in a packet header: a 64-bit word of it, shifted and masked."""
+"""Place of a number in a packet header: index of a 64-bit word, the shift and the mask of the number, and its kind."""
 
 FIELDS = _record(
     ("key", FIELD),
@@ -108,10 +108,10 @@ FIELDS = _record(
     ("column", FIELD),
     ("identity", FIELD),
 )
-"""The header fields of a PacketLayout, by the names that they have there."""
+"""Header fields of a PacketLayout, under the same names."""
 
 CHECK = _record(("field", FIELD), ("expected", "u8"), ("reason", "i8"))
-"""A header field with one right value; a packet with another value is refused for the reason."""
+"""A header field with one valid value; a packet with another value is refused with this reason."""
 
 STATE = integers(
     "has_newest",
@@ -130,7 +130,7 @@ STATE = integers(
     "has_ended",  # whether frames have ended since the main thread was woken up
     "aimed_key",
 )
-"""What changes from packet to packet."""
+"""Values that change from packet to packet."""
 
 COUNTERS = _record(
     ("received", "i8"),
@@ -144,11 +144,12 @@ COUNTERS = _record(
     ("displaced", "i8"),
     ("messages", "i8"),
 )
-"""What is counted: received = placed + all rejected + what is in quarantine."""
+"""Counters of a port: received = placed + all rejected + packets in quarantine."""
 
 ROW = integers("length", "target", "aimed_unit", "n_aimed", "key", "unit", "n_units", "reason")
-"""One datagram: its bytes; where in the ring its payload was received, -1 for `Port.scratch`; the first unit and the
-number of units that were expected there; key, first unit and number of units that it brought; FITS or a reason."""
+"""One datagram: its length in bytes; the offset in the ring at which its payload was received, or -1 if that is in
+`Port.scratch`; the first unit and the number of units that were expected there; its key, its first unit and its number
+of units; FITS or a reason for refusal."""
 
 ENDED_FRAME = integers(
     "key",
@@ -161,7 +162,7 @@ ENDED_FRAME = integers(
     "last_arrival_ns",
     "n_missing_packets",
 )
-"""What the main thread is told of a frame."""
+"""Description of an ended frame for the main thread."""
 
 
 def _without_bitmap(header: Any) -> np.dtype[Any]:
@@ -171,4 +172,4 @@ def _without_bitmap(header: Any) -> np.dtype[Any]:
 
 
 SLOT_HEADER = _without_bitmap(module_frame_dtype(1))
-"""A ModuleFrame up to its bitmap. The bitmap's length depends on the detector; code for this type serves all."""
+"""A ModuleFrame up to its bitmap, whose length depends on the detector; so the compiled code fits all detectors."""

@@ -1,4 +1,4 @@
-"""What the platform has to know of udp_recv: its processes, options, and the figures that its status shows."""
+"""Description of udp_recv for the platform: its processes and its options."""
 
 import argparse
 
@@ -9,14 +9,14 @@ from std_daq.service.description import Instance, ServiceDescription
 
 
 def module_range(arguments: argparse.Namespace, config: DetectorConfig) -> ModuleRange:
-    """Return the modules of this process; raises ConfigError where the configuration has no such receiver."""
+    """Return the modules of this process; raises ConfigError if the configuration has no such receiver."""
     receivers = config.receivers
     configured = ", ".join(map(str, receivers))
     if arguments.modules is None:
         if len(receivers) == 1:
             return receivers[0]
         raise ConfigError(
-            "there are several receivers", key="udp.receivers", value=configured, remedy="give one with --modules"
+            "there are several receivers", key="udp.receivers", value=configured, remedy="select one with --modules"
         )
     try:
         part = ModuleRange.parse(arguments.modules)
@@ -27,13 +27,15 @@ def module_range(arguments: argparse.Namespace, config: DetectorConfig) -> Modul
             "no receiver of the configuration has these modules",
             key="--modules",
             value=arguments.modules,
-            remedy=f"udp.receivers: {configured}",
+            remedy=f"give one of udp.receivers: {configured}",
         )
     return part
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--modules", metavar="FIRST-LAST", help="one of udp.receivers, e.g. 0-3; by default all")
+    parser.add_argument(
+        "--modules", metavar="FIRST-LAST", help="one of udp.receivers, e.g. 0-3; not needed if there is only one"
+    )
 
 
 def _instances(config: DetectorConfig) -> list[Instance]:

@@ -1,4 +1,4 @@
-"""UdpSocket: one port of the detector, with as large a buffer as the kernel grants."""
+"""UdpSocket: a socket for one port of the detector, with as large a receive buffer as the kernel grants."""
 
 import socket
 import struct
@@ -7,13 +7,14 @@ from contextlib import suppress
 from std_daq.errors import PortError
 from std_daq.telemetry.logs import get_logger
 
-# Not in the socket module: Linux' numbers.
+# Numbers of Linux that the socket module does not have.
 _SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
 _MEMINFO_DROPS = 8
 _UDP_GRO = 104
 _MAX_MESSAGE_BYTES = 65536
-# In a buffer that holds fewer of the longest messages, too many packets would be dropped for want of a little room.
+# Least number of the longest messages that the buffer must hold for UDP_GRO. The kernel drops a message as a whole if
+# the buffer has too little room for it; in a smaller buffer this would cost too many packets.
 _MIN_MESSAGES = 16
 _RECEIVE_TIMEOUT_S = 0.05
 _TIMEVAL = struct.Struct("ll")
@@ -26,26 +27,26 @@ class UdpSocket:
     Parameters
     ----------
     address, port
-        Where to receive.
+        Address and UDP port on which to receive.
     buffer_bytes
-        What to ask of the kernel.
+        Size of the receive buffer to request from the kernel.
     gro
-        Whether to let the kernel hand over several packets as one message (``UDP_GRO``), if it can and has granted
-        a buffer for many such messages.
+        Whether the kernel may deliver several packets as one message (``UDP_GRO``). This needs a kernel that supports
+        it, and a receive buffer with room for many such messages.
 
     Attributes
     ----------
     port
-        The UDP port.
+        Number of the UDP port.
     granted_bytes
-        What the kernel has granted.
+        Size of the receive buffer that the kernel has granted.
     is_gro
         Whether a message may carry several packets.
 
     Raises
     ------
     PortError
-        When the port is taken or not allowed.
+        The port is in use or not allowed.
     """
 
     def __init__(self, address: str, port: int, buffer_bytes: int, *, gro: bool = True) -> None:
@@ -59,21 +60,21 @@ class UdpSocket:
         except OSError as error:
             self._socket.close()
             raise PortError(
-                f"UDP {address}:{port} cannot be received on: {error.strerror}; stop what uses this port "
+                f"UDP {address}:{port} cannot be opened: {error.strerror}; stop the program that uses this port "
                 f"(ss -ulpn 'sport = :{port}'), or change start_udp_port or udp.address"
             ) from None
         self.port: int = self._socket.getsockname()[1]
 
     @property
     def fileno(self) -> int:
-        """The descriptor."""
+        """Descriptor of the socket."""
         return self._socket.fileno()
 
     @property
     def kernel_drops(self) -> int:
-        """Messages that the kernel has dropped for want of room since the socket was made, modulo 2**32.
+        """Number of messages that the kernel has dropped, because the receive buffer was full, modulo 2**32.
 
-        A message is a packet; with ``UDP_GRO`` it may be several, and the kernel does not tell how many.
+        A message is one packet. With ``UDP_GRO`` it may be several, and the kernel does not tell how many.
         """
         raw = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
         drops: int = _MEMINFO.unpack(raw)[_MEMINFO_DROPS]
@@ -94,10 +95,10 @@ class UdpSocket:
 
     def _ask_for_buffer(self, buffer_bytes: int) -> None:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
-        # Past the system's limit, for those who may (CAP_NET_ADMIN).
+        # With CAP_NET_ADMIN, the buffer may exceed the limit of the system.
         with suppress(PermissionError):
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer_bytes)
-        # The kernel counts its own overhead and doubles what was asked for.
+        # The kernel doubles the requested size, to allow for its own overhead.
         self.granted_bytes = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
         if self.granted_bytes < buffer_bytes:
             get_logger().warning(

@@ -10,7 +10,7 @@ PAGE = ROOT / "docs" / "how-to" / "troubleshooting.md"
 # In the first column, but said by other programs, or made of parts.
 OTHERS = {
     "unhealthy",
-    "UDP … cannot be received on: Address already in use",
+    "UDP … cannot be opened: Address already in use",
     "file is already open for write",
     "can't open directory",
     "required filter … is not registered",

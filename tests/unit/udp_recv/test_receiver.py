@@ -133,11 +133,11 @@ def test_it_is_ready_while_all_ports_are_received_on(parts):
     parts.ports[0].join()
     port = parts.receiver.udp_ports[0]
     assert parts.receiver.why_not_ready == f"not receiving on UDP ports {port}"
-    with pytest.raises(PortError, match=f"{port}: the thread that receives has ended"):
+    with pytest.raises(PortError, match=f"{port}: the receiving thread has ended"):
         parts.step_until(lambda: False)
 
 
 def test_ring_that_is_removed_ends_it(parts):
     parts.path.unlink()
-    with pytest.raises(SharedMemoryError, match="was removed under this receiver"):
+    with pytest.raises(SharedMemoryError, match="was removed while this receiver was running"):
         parts.step_until(lambda: False)
