@@ -275,7 +275,7 @@ def test_port_that_is_taken_is_named(shm_dir, runtime):
 def test_cpu_that_there_is_not_is_told_at_the_start(shm_dir, runtime):
     udp = {"address": "127.0.0.1", "cpus": [min(os.sched_getaffinity(0)), 4000]}
     config = parse_config(document(shm_dir, "eiger", 2, udp=udp))
-    with pytest.raises(ConfigError, match=r"udp\.cpus.*may not run on CPU 4000"):
+    with pytest.raises(ConfigError, match=r"udp\.cpus.*not allowed to run on CPU 4000"):
         start(service_context(config, modules=None))
 
 
