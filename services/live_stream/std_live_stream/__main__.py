@@ -34,7 +34,7 @@ def start(context: ServiceContext[DetectorConfig]) -> "LiveStream":
         raise ConfigError(
             "no stream is configured",
             key="live_stream_configs",
-            remedy='give one, as {"tcp://127.0.0.1:20000": {"type": "periodic", "config": [1, 10]}}',
+            remedy='add one, such as {"tcp://127.0.0.1:20000": {"type": "periodic", "config": [1, 10]}}',
         )
     height, width = config.image_shape
     with ExitStack() as opened:  # a service that cannot start leaves nothing open
