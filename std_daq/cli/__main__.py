@@ -1,4 +1,4 @@
-"""The ``std-daq`` command: finds the module of a subcommand and runs it; ``--help`` loads none of them."""
+"""The ``std-daq`` command: imports the module of a subcommand and runs it; ``std-daq --help`` imports none of them."""
 
 import importlib
 import os
@@ -10,10 +10,10 @@ from std_daq.cli.command_parser import CommandParser, report_error
 from std_daq.errors import EXIT_DONE, EXIT_FAILED, StdDaqError, exit_code_of
 from std_daq.extras import extras_explained
 
-# Each is a module of this package with `add_arguments(parser)` and `run(arguments) -> exit code`.
+# Each command is a module of this package that defines `add_arguments(parser)` and `run(arguments) -> exit code`.
 COMMANDS = {
     "up": "run all services of a detector on this machine",
-    "write": "have images written to a file, and wait for the verdict",
+    "write": "write images to a file, and wait for the verdict",
     "kill": "end a running write request",
     "status": "show rates, losses, rings and the run",
     "view": "look at a live stream",
@@ -25,27 +25,27 @@ COMMANDS = {
     "doctor": "check this machine: kernel limits, memory, disk, broker, network",
     "config": "check, describe or import a configuration",
     "shm": "list or remove shared-memory rings",
-    "broker-setup": "make users and rights for a RabbitMQ of one's own",
+    "broker-setup": "make users and rights for your own RabbitMQ",
     "certificates": "make certificates for TLS between servers",
     "pedestal": "make a pedestal file from dark images",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; returns the exit code."""
+    """Run one subcommand and return its exit code."""
     arguments_given = list(sys.argv[1:] if argv is None else argv)
     try:
         try:
             return _run(arguments_given)
-        finally:  # also behind what --help and --version print
+        finally:  # also for --help and --version, which raise SystemExit
             sys.stdout.flush()
     except KeyboardInterrupt as error:
         return exit_code_of(error)
     except BrokenPipeError:
-        pass  # whoever read the output has gone, as in `| head`, and knows
+        pass  # the reader of the output ended early, as in `| head`; this needs no message
     except OSError as error:
         report_error("std-daq", f"standard output: {error.strerror or error}", as_json=False)
-    # What could not be written must not be tried again at the end of the process.
+    # Python flushes standard output again when the process ends. That must not fail a second time.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EXIT_FAILED
 
@@ -84,7 +84,7 @@ def _overview() -> CommandParser:
     parser = CommandParser(
         prog="std-daq",
         description="Data acquisition for fast detectors: UDP packets to NeXus files.",
-        epilog="std-daq COMMAND --help tells more.",
+        epilog="Run std-daq COMMAND --help for the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"std-daq {version('std-daq')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

@@ -1,4 +1,4 @@
-"""Types of arguments, which say what is wrong with a value."""
+"""Types of command-line arguments: each converts a text, or says what is wrong with it."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ _MAX_PORT = 65535
 
 
 def positive_integer(text: str) -> int:
-    """Read a whole number from 1 on."""
+    """Convert a text to an integer of at least 1."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not at least 1")
@@ -19,7 +19,7 @@ def positive_integer(text: str) -> int:
 
 
 def natural_number(text: str) -> int:
-    """Read a whole number from 0 on."""
+    """Convert a text to an integer of at least 0."""
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is less than 0")
@@ -27,38 +27,38 @@ def natural_number(text: str) -> int:
 
 
 def port_number(text: str) -> int:
-    """Read a port, from 1 to 65535."""
+    """Convert a text to a port number, from 1 to 65535."""
     value = int(text)
     if not 1 <= value <= _MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{value} is not a port, 1 to {_MAX_PORT}")
+        raise argparse.ArgumentTypeError(f"{value} is not a port number from 1 to {_MAX_PORT}")
     return value
 
 
 def positive_number(text: str) -> float:
-    """Read a finite number above 0."""
+    """Convert a text to a finite number greater than 0."""
     value = float(text)
     if not (value > 0 and math.isfinite(value)):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number greater than 0")
     return value
 
 
 def probability(text: str) -> float:
-    """Read a number from 0 to 1."""
+    """Convert a text to a number from 0 to 1."""
     value = float(text)
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no probability between 0 and 1")
+        raise argparse.ArgumentTypeError(f"{text} is not a probability from 0 to 1")
     return value
 
 
 def broker_url(text: str) -> str:
-    """Read the URL of a broker, which may hold no password: command lines are seen by everybody on the machine."""
+    """Check the URL of a broker; it must not contain a password, because all users of the machine see command lines."""
     from std_daq.amqp.address import url_argument
 
     return url_argument(text)
 
 
 def broker_tag(text: str) -> str:
-    """Read the tag of a system at a broker."""
+    """Check the tag of a system, which is part of its names at the broker."""
     from std_daq.amqp.topology import check_tag
 
     try:
@@ -68,14 +68,14 @@ def broker_tag(text: str) -> str:
 
 
 def stream_address(text: str) -> str:
-    """Read the address of a stream, as tcp://HOST:PORT or ipc://PATH."""
+    """Check the address of a stream: tcp://HOST:PORT or ipc://PATH."""
     if not re.fullmatch(r"tcp://[^/]+:\d{1,5}|ipc://.+", text):
-        raise argparse.ArgumentTypeError(f"'{text}' is no address such as tcp://127.0.0.1:20000")
+        raise argparse.ArgumentTypeError(f"'{text}' is not an address such as tcp://127.0.0.1:20000")
     return text
 
 
 def metadata_item(text: str) -> tuple[str, str | int | float | bool]:
-    """Read KEY=VALUE; a value that is a JSON number or boolean is one, everything else is text."""
+    """Split KEY=VALUE; converts a value that is a JSON number or boolean, and leaves other values as text."""
     key, separator, value = text.partition("=")
     if not (key and separator):
         raise argparse.ArgumentTypeError(f"'{text}' is not of the form KEY=VALUE")

@@ -1,7 +1,7 @@
-"""Make users, rights and queues for a RabbitMQ of one's own, in a folder.
+"""Make a folder with the users, rights and queues for your own RabbitMQ.
 
-The folder gets one file with a URL and its password for each role (mode 0600), and definitions.json and rabbitmq.conf
-for RabbitMQ. Passwords that are in it stay, so that it can be run again. RabbitMQ reads the definitions at its start.
+The command writes one file per role with its URL and password (mode 0600), and definitions.json and rabbitmq.conf for
+RabbitMQ. RabbitMQ reads the definitions when it starts. Run the command again to add systems: existing passwords stay.
 """
 
 import argparse
@@ -26,43 +26,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     who = parser.add_mutually_exclusive_group(required=True)
     who.add_argument(
-        "--config", nargs="+", type=Path, metavar="FILE", help="the configurations of all systems that use it"
+        "--config",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="the configurations of all systems that use this RabbitMQ",
     )
     who.add_argument(
-        "--tag", nargs="+", type=broker_tag, metavar="TAG", help="or their tags, which are their names by default"
+        "--tag",
+        nargs="+",
+        type=broker_tag,
+        metavar="TAG",
+        help="instead: the tags of these systems; the tag of a system is its name by default",
     )
-    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="the folder; made if need be")
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="the folder; created if missing")
     parser.add_argument(
-        "--host", nargs="+", default=["rabbitmq"], metavar="HOST", help="names of its nodes; by default rabbitmq"
+        "--host",
+        nargs="+",
+        default=["rabbitmq"],
+        metavar="HOST",
+        help="host names of the RabbitMQ nodes; by default rabbitmq",
     )
-    parser.add_argument("--port", type=port_number, help=f"by default {PLAIN_PORT}, with TLS {TLS_PORT}")
+    parser.add_argument(
+        "--port", type=port_number, help=f"port of RabbitMQ; by default {PLAIN_PORT}, with --tls {TLS_PORT}"
+    )
     parser.add_argument(
         "--listen-on",
-        default="0.0.0.0",  # noqa: S104 -- in a container there is no other way to be reached
+        default="0.0.0.0",  # noqa: S104 -- a server in a container must listen on all of its addresses
         metavar="ADDRESS",
-        help="address on which RabbitMQ listens; by default all of its container's",
+        help="address on which RabbitMQ listens; by default all addresses of its container",
     )
     parser.add_argument("--vhost", default="std-daq", metavar="NAME", help="virtual host; by default std-daq")
     parser.add_argument(
-        "--tls", action="store_true", help="TLS only, with ca.pem, broker-cert.pem and broker-key.pem of the folder"
+        "--tls",
+        action="store_true",
+        help="accept only TLS, with ca.pem, broker-cert.pem and broker-key.pem from the folder",
     )
     parser.add_argument(
         "--queue-type",
         choices=["default", "classic", "quorum"],
-        help="with --tag: as broker.queue_type of the systems says",
+        help="type of the queues; with --tag, give the broker.queue_type of the systems",
     )
     parser.add_argument(
         "--mounted-at",
         type=Path,
         default=Path("/etc/rabbitmq"),
         metavar="FOLDER",
-        help="where RabbitMQ finds the files; by default /etc/rabbitmq",
+        help="path at which RabbitMQ sees the folder; by default /etc/rabbitmq",
     )
     add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the folder; returns the exit code."""
+    """Write the files to the folder; returns the exit code."""
     from std_daq.rabbitmq.setup_folder import CONFIGURATION, DEFINITIONS, BrokerSetup, write_setup
 
     check_output_folder(arguments.output, "--output")
@@ -90,15 +106,15 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{file}  {purpose}")
     for file in sorted({*folder.glob("*.url")} - url_files.keys()):
         print(
-            f"{file} is of nobody named here: name its tag as well, or remove it and the user "
-            f"(rabbitmqctl delete_user {file.stem}), whom RabbitMQ knows still",
+            f"{file} belongs to no system that this call names: add its tag, or remove the file and the user in "
+            f"RabbitMQ (rabbitmqctl delete_user {file.stem})",
             file=sys.stderr,
         )
     return 0
 
 
 def _tags_and_queue_type(arguments: argparse.Namespace) -> "tuple[list[str], QueueType]":
-    """Return the tags of the systems, and the type of queues that they agree on."""
+    """Return the tags of the systems, and the type of queues, which must be the same for all systems."""
     from std_daq.config.system import load_any_config
 
     if arguments.tag is not None:
@@ -108,7 +124,7 @@ def _tags_and_queue_type(arguments: argparse.Namespace) -> "tuple[list[str], Que
     for file, config in configs.items():
         if config.broker.queue_type != queue_type:
             raise ConfigError(
-                f"the queues of one broker are to be of one type, which is {queue_type} elsewhere",
+                f"all queues of a broker must have the same type, and another configuration has {queue_type}",
                 file=file,
                 key="broker.queue_type",
                 value=config.broker.queue_type,

@@ -1,8 +1,8 @@
-"""Make certificates and keys for TLS between servers, with a small certificate authority of their own.
+"""Make certificates and keys for TLS between servers, signed by a small certificate authority of your own.
 
-The folder gets ca.pem, which both sides trust, and NAME-cert.pem and NAME-key.pem for each name; keys have mode 0600.
-ca-key.pem makes further certificates: run the command again with the same folder and other names. Files that are
-there stay as they are.
+The command writes ca.pem, which both sides trust, and NAME-cert.pem and NAME-key.pem for each name. Keys have mode
+0600. To make more certificates, run the command again with the same folder and other names: it signs them with
+ca-key.pem and leaves existing files unchanged.
 """
 
 import argparse
@@ -18,29 +18,29 @@ _DAYS = 825
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="the folder; made if need be")
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="the folder; created if missing")
     parser.add_argument(
         "--server",
         nargs="+",
         default=[],
         metavar="NAME",
-        help="servers that send: the host or address at which receivers connect",
+        help="servers that send; NAME is the host name or IP address to which receivers connect",
     )
     parser.add_argument("--client", nargs="+", default=[], metavar="NAME", help="servers that receive")
     parser.add_argument(
-        "--days", type=positive_integer, default=_DAYS, help=f"how long certificates are valid; by default {_DAYS} days"
+        "--days", type=positive_integer, default=_DAYS, help=f"days that a certificate is valid; by default {_DAYS}"
     )
     add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Make the files; returns the exit code."""
+    """Make the certificates and keys; returns the exit code."""
     from std_daq.cli.path_checks import check_output_folder
     from std_daq.streams.tcp.authority import CA_FILE, Authority, Part
 
     wanted = [(name, Part.SERVER) for name in arguments.server] + [(name, Part.CLIENT) for name in arguments.client]
     if not wanted:
-        raise ArgumentError("--server/--client", "nobody to make a certificate for", remedy="give names")
+        raise ArgumentError("--server/--client", "no name to make a certificate for", remedy="give at least one name")
     check_output_folder(arguments.output, "--output")
     authority = Authority(arguments.output)
     authority.check([name for name, _ in wanted])

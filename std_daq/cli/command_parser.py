@@ -1,4 +1,4 @@
-"""CommandParser: the argument parser of a command, whose errors look like all others of the command."""
+"""CommandParser: the argument parser of a command; it reports errors as the command reports all its errors."""
 
 import argparse
 import json
@@ -11,9 +11,10 @@ from std_daq.errors import EXIT_WRONG_CALL
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Takes options by their whole names only, so that a new option never changes what a script means.
+    """Parses the arguments of a command, and accepts options only by their full names.
 
-    Where ``--json`` is given, an error is a JSON document on standard output, too.
+    An abbreviation in a script could otherwise become ambiguous when a new option is added. With ``--json``, the parser
+    also prints an error as a JSON document on standard output.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -23,24 +24,24 @@ class CommandParser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]  # the two overloads of argparse differ in the namespace only
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        """Read arguments, as argparse does; see there."""
+        """Parse arguments as argparse does; also notes whether ``--json`` is among them."""
         self._is_json = "--json" in (args or ())
         return super().parse_known_args(args, namespace)
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """Print help or version; argparse's own ignores where that cannot be written."""
+        """Print help or version; unlike the method of argparse, it raises OSError if that cannot be written."""
         (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
-        """Tell what is wrong with the arguments, and end the command."""
+        """Report an error in the arguments, and exit."""
         self.print_usage(sys.stderr)
         report_error(self.prog, message, as_json=self._is_json)
         raise SystemExit(EXIT_WRONG_CALL)
 
 
 def report_error(prog: str, text: str, *, as_json: bool) -> None:
-    """Tell an error in one line, and as a document for whoever reads JSON."""
+    """Print an error as one line on standard error; with ``as_json`` also as a JSON document on standard output."""
     print(f"{prog}: {text}", file=sys.stderr)
     if as_json:
-        with suppress(OSError):  # where nothing can be written to standard output, the line above has to do
+        with suppress(OSError):  # if standard output cannot be written, the line above is the only report
             print(json.dumps({"error": text}))

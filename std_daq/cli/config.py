@@ -13,20 +13,24 @@ from std_daq.errors import EXIT_DONE, ArgumentError, ConfigError, exit_code_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    check = actions.add_parser("check", help="is a configuration right, with the files that it names?")
+    check = actions.add_parser("check", help="check a configuration and the files that it names")
     check.add_argument("file", type=Path, metavar="FILE")
     add_json_option(check)
     for action, what in (("schema", "print the JSON schema"), ("reference", "print all keys, as Markdown")):
         describing = actions.add_parser(action, help=f"{what} of a system's configuration")
-        describing.add_argument("--system", default="images", metavar="NAME", help="by default images: detector.json")
+        describing.add_argument(
+            "--system", default="images", metavar="NAME", help="by default images, whose configuration is detector.json"
+        )
     importing = actions.add_parser("import", help="draft a detector.json from a slsDetector .config file")
     importing.add_argument("file", type=Path, metavar="FILE")
     importing.add_argument("--detector-name", metavar="NAME", help="by default the name of the file")
-    importing.add_argument("--detector-type", choices=("jungfrau", "eiger"), help="by default as the commands tell")
+    importing.add_argument(
+        "--detector-type", choices=("jungfrau", "eiger"), help="by default derived from the commands in FILE"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what is asked; returns the exit code."""
+    """Run the action; returns the exit code."""
     if arguments.action == "check":
         return _check(arguments.file, as_json=arguments.json)
     if arguments.action == "import":
@@ -36,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     known = systems()
     if arguments.system not in known:
-        remedy = f"known: {', '.join(known)}"
+        remedy = f"installed: {', '.join(known)}"
         raise ArgumentError("--system", "no such system is installed", value=arguments.system, remedy=remedy)
     system = known[arguments.system]
     schema = system.schema()
@@ -66,12 +70,12 @@ def _check(file: Path, *, as_json: bool) -> int:
     for key, value in summary.items():
         if key != "is_valid":
             print(f"{key.replace('_', ' '):<18} {value}")
-    print(f"{file} is right")
+    print(f"{file} is valid")
     return 0
 
 
 def _summarise(file: Path) -> dict[str, Any]:
-    """Load everything that the services will load, and say what was found; raises ConfigError."""
+    """Load all files that the services will load, and return a summary; raises ConfigError."""
     from std_daq.config.load import check_config, read_document
     from std_daq.config.system import system_of
     from std_daq.service.registry import wanted_instances

@@ -1,4 +1,4 @@
-"""The console for tables: as wide as the terminal, and elsewhere wide enough to cut nothing off."""
+"""The console on which commands print tables."""
 
 import sys
 
@@ -8,5 +8,5 @@ _WIDE = 200
 
 
 def table_console() -> Console:
-    """Return a console on standard output."""
+    """Return a console on standard output: as wide as the terminal, or wide enough for every column without one."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)

@@ -1,6 +1,7 @@
-"""Check this machine: network, kernel limits, CPUs, shared memory, disks, broker; each finding with its remedy.
+"""Check this machine: network, kernel limits, CPUs, shared memory, disks, broker; print findings with remedies.
 
-With a configuration, whether the machine gives what that asks for. Exit code 1 where there is a problem.
+With --config, the command checks whether the machine can run that configuration. The exit code is 1 if a finding is a
+problem.
 """
 
 import argparse
@@ -20,18 +21,18 @@ _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="the configuration of what the machine is for, of any system"
+        "--config", type=Path, metavar="FILE", help="the configuration that the machine will run, of any system"
     )
     add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look at everything; returns the exit code."""
+    """Run all checks and print the findings; returns the exit code."""
     from std_daq.config.system import load_any_config
     from std_daq.diagnosis import Level, diagnose
     from std_daq.telemetry.logs import configure_logs
 
-    # What the checks find is told once, by the findings.
+    # The findings report what the checks see; log lines would report it twice.
     configure_logs("error")
     config = None if arguments.config is None else load_any_config(arguments.config)
     findings = list(diagnose(config))

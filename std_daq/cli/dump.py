@@ -1,4 +1,4 @@
-"""Record the UDP packets of a detector into a capture file for each port, until a limit or Ctrl-C."""
+"""Record the UDP packets of a detector, into one capture file per port, until a limit is reached or Ctrl-C."""
 
 import argparse
 import json
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_images_config_option(parser)
-    parser.add_argument("--output", required=True, type=Path, metavar="DIRECTORY", help="where the files go")
+    parser.add_argument("--output", required=True, type=Path, metavar="DIRECTORY", help="folder for the capture files")
     parser.add_argument(
-        "--n-packets", type=positive_integer, metavar="N", help="end after so many packets of all ports together"
+        "--n-packets", type=positive_integer, metavar="N", help="end after N packets, counted over all ports"
     )
     parser.add_argument("--duration-s", type=positive_number, metavar="SECONDS", help="end after this time")
     add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Record; returns 0, or 1 if the kernel dropped packets."""
+    """Record packets; returns exit code 0, or 1 if the kernel dropped packets."""
     from std_daq.cli.path_checks import check_new_file, check_output_folder
     from std_daq.imaging.config.load import load_config
     from std_daq.imaging.detectors.registry import open_detector

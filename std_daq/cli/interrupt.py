@@ -1,4 +1,4 @@
-"""What commands do about signals that want them to end."""
+"""Handlers for the signals that end a command."""
 
 import signal
 from types import FrameType, TracebackType
@@ -9,14 +9,14 @@ from std_daq.service.stop_event import StopEvent
 
 
 class StopSignals:
-    """Sets an event on SIGINT and SIGTERM, from its making on.
+    """Sets an event when SIGINT or SIGTERM arrives; the constructor installs the handlers.
 
     Attributes
     ----------
     event
-        Set once one has come.
+        Set when a signal has arrived.
     exit_code
-        That of a command which the signal ended before its work was done; 0 while none has come.
+        Exit code of a command that the signal ended before its work was done; 0 if no signal has arrived.
     """
 
     def __init__(self) -> None:
@@ -31,14 +31,15 @@ class StopSignals:
 
 
 class FirstInterrupt:
-    """Notes the first SIGINT and lets the second one be a KeyboardInterrupt; a context manager.
+    """A context manager that notes the first SIGINT and raises KeyboardInterrupt only on the second.
 
-    An exception in the middle of sending a request would leave it unknown whether there is a run to be ended.
+    If the first SIGINT raised an exception while a request is being sent, the command would not know whether there is
+    a run to kill.
 
     Attributes
     ----------
     has_come
-        Whether the first one has come.
+        Whether the first SIGINT has arrived.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
-"""End a running write request: what has been taken is still written, and the run ends as killed.
+"""Kill a running write request: the images taken so far are still written, and the verdict is killed.
 
-The request is named by its id, or is the one that is carried out now.
+Give the id of the request, or --current for the request that runs now.
 
-With --wait-s the exit code is that of the run: 4 killed, or 0, 3 or 5 if it ended otherwise meanwhile.
+With --wait-s the exit code is that of the run: 4 if it was killed, or 0, 3 or 5 if it ended before the kill arrived.
 """
 
 import argparse
@@ -22,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_option(parser)
     add_broker_url_option(parser, "that of std-daq up or of the configuration")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("request_id", nargs="?", metavar="REQUEST_ID", help="as std-daq write --detach prints it")
-    which.add_argument("--current", action="store_true", help="the request that is carried out now")
+    which.add_argument("request_id", nargs="?", metavar="REQUEST_ID", help="the id that std-daq write --detach printed")
+    which.add_argument("--current", action="store_true", help="the request that runs now")
     parser.add_argument(
-        "--wait-s", type=positive_number, metavar="SECONDS", help="wait at most so long for the verdict"
+        "--wait-s", type=positive_number, metavar="SECONDS", help="wait for the verdict, at most this long"
     )
     add_json_option(parser)
 
@@ -47,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
             report = run.wait(arguments.wait_s)
         except TimeoutError:
             raise ResourceError(
-                f"no verdict of {run.request_id} within {arguments.wait_s:g} s: "
-                "it may have ended before, or the writer agent is not running"
+                f"no verdict for {run.request_id} within {arguments.wait_s:g} s: "
+                "the run may have ended before, or the writer agent is not running"
             ) from None
     print_run_report(report, as_json=arguments.json)
     return report.verdict.exit_code
@@ -59,4 +59,4 @@ def _current_request(client: "DaqClient") -> str:
     if status.run.request_id:
         return status.run.request_id
     state = f"the writer agent is {status.run.state}" if status.run.state else "no writer agent answers"
-    raise ResourceError(f"no request is carried out for {status.detector_name} at present: {state}")
+    raise ResourceError(f"no request runs for {status.detector_name} now: {state}")

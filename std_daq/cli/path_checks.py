@@ -1,6 +1,6 @@
-"""Checks of paths before the work begins: can the input be read, can the result be written.
+"""Checks that run before the work begins: whether an input can be read, and whether a result can be written.
 
-Each raises ArgumentError, whose text names the argument.
+A check that fails raises ArgumentError with the name of the argument.
 """
 
 import os
@@ -10,7 +10,7 @@ from std_daq.errors import ArgumentError
 
 
 def check_input_file(path: Path, argument: str) -> None:
-    """Check that there is a file which may be read."""
+    """Check that a file exists and that this user may read it."""
     if not path.exists():
         _refuse(path, argument, "there is no such file")
     if path.is_dir():
@@ -20,7 +20,7 @@ def check_input_file(path: Path, argument: str) -> None:
 
 
 def check_image_file(path: Path, argument: str) -> None:
-    """Check that there is an image file which may be read; a master may be missing where its data files are there."""
+    """Check that an image file can be read; a missing master file is accepted if its data files exist."""
     from std_daq.imaging.files.layout import find_data_files
 
     if not path.exists() and path.parent.is_dir() and find_data_files(path):
@@ -29,7 +29,7 @@ def check_image_file(path: Path, argument: str) -> None:
 
 
 def check_output_file(path: Path, argument: str) -> None:
-    """Check that a file can be made, or replaced."""
+    """Check that a file can be created or replaced."""
     if not path.parent.is_dir():
         _refuse(path, argument, f"there is no folder {path.parent}")
     if path.is_dir():
@@ -39,27 +39,27 @@ def check_output_file(path: Path, argument: str) -> None:
 
 
 def check_new_file(path: Path, argument: str, remedy: str) -> None:
-    """Check that a file can be made, and that none is there which would be lost; the remedy is for the latter."""
+    """Check that a file can be created and does not exist yet; ``remedy`` is for a file that exists."""
     check_output_file(path, argument)
     if path.exists():
         raise ArgumentError(argument, "the file exists", value=path, remedy=remedy)
 
 
 def check_input_folder(path: Path, argument: str) -> None:
-    """Check that there is a folder which may be read."""
+    """Check that a folder exists and that this user may read it."""
     if not path.exists():
         _refuse(path, argument, "there is no such folder")
     if not path.is_dir():
-        _refuse(path, argument, "this is no folder")
+        _refuse(path, argument, "this is not a folder")
     if not os.access(path, os.R_OK | os.X_OK):
         _refuse(path, argument, f"user {os.geteuid()} may not read it")
 
 
 def check_output_folder(path: Path, argument: str) -> None:
-    """Check that there is a folder in which files can be made, or that it can be made with the folders above it."""
+    """Check that files can be created in a folder, or that the folder and its missing parents can be created."""
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not there.is_dir():
-        _refuse(path, argument, f"{there} is no folder")
+        _refuse(path, argument, f"{there} is not a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         _refuse(path, argument, f"user {os.geteuid()} may not write in {there}")
 

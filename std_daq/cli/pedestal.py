@@ -1,7 +1,7 @@
 """Make a pedestal file from dark images of the running detector.
 
-Take dark images in forced gain 0, 1 and 2, in any order; the command sees by the gain bits which they are, and ends
-when it has enough of each. The services have to run (std-udp-recv at least); conversion and mask play no part.
+Take dark images in forced gain 0, 1 and 2, in any order. The command reads the gain from the gain bits, and ends when
+it has enough images of each gain. At least std-udp-recv must run. The configured conversion and mask are not applied.
 """
 
 import argparse
@@ -34,22 +34,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_integer,
         default=1000,
         metavar="N",
-        help="whole images in each gain; default %(default)s",
+        help="complete images of each gain; by default %(default)s",
     )
     parser.add_argument(
         "--n-skipped",
         type=natural_number,
         default=10,
         metavar="N",
-        help="left out after a change of gain; default %(default)s",
+        help="images to skip after a change of gain; by default %(default)s",
     )
-    parser.add_argument("--high-gain", action="store_true", help="take high gain 0, too")
+    parser.add_argument("--high-gain", action="store_true", help="also take images in high gain 0")
     parser.add_argument(
         "--timeout-s",
         type=positive_number,
         default=60.0,
         metavar="SECONDS",
-        help="longest wait for an image; default %(default)s",
+        help="longest wait for an image; by default %(default)s",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     add_json_option(parser)
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.overwrite:
         check_output_file(arguments.output, "--output")
     else:
-        check_new_file(arguments.output, "--output", "give another name, or --overwrite")
+        check_new_file(arguments.output, "--output", "give another name, or add --overwrite")
     frames = FrameFollower(config)
     try:
         pedestals = _collect(frames, detector, arguments)
@@ -104,14 +104,14 @@ def _collect(frames: "FrameFollower", detector: "HasPedestals", arguments: argpa
             progress.update(pedestals)
             if time.monotonic() - last_s > arguments.timeout_s:
                 raise ResourceError(
-                    f"no whole image came for {arguments.timeout_s:g} s; taken so far: {progress.text}; "
+                    f"no complete image arrived for {arguments.timeout_s:g} s; taken so far: {progress.text}; "
                     f"{frames.n_incomplete} frames were incomplete, {frames.n_overwritten} overwritten"
                 )
     return pedestals
 
 
 class _StageProgress:
-    """Bars on a terminal, a line now and then elsewhere; to standard error."""
+    """Shows the progress on standard error: bars on a terminal, otherwise a log line every few seconds."""
 
     def __init__(self, stages: tuple[str, ...], n_wanted: int) -> None:
         from rich.console import Console
@@ -140,11 +140,11 @@ class _StageProgress:
 
     @property
     def text(self) -> str:
-        """What has been taken."""
+        """Number of images taken in each stage, as text."""
         return ", ".join(f"{stage} {n}" for stage, n in self._n_taken.items())
 
     def update(self, pedestals: "PedestalRun") -> None:
-        """Show how far the run has come."""
+        """Show the number of images that the run has taken."""
         taken = pedestals.n_frames
         for stage, task in self._tasks.items():
             self._n_taken[stage] = min(taken[stage], self._n_wanted)

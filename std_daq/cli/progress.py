@@ -1,4 +1,4 @@
-"""Showing how a run goes on, on standard error: a bar on a terminal, else a log line now and then."""
+"""The progress of a run on standard error: a bar on a terminal, otherwise a log line every few seconds."""
 
 import math
 import sys
@@ -19,14 +19,14 @@ _POLL_S = 0.2
 
 
 class RunProgress:
-    """Follows a run and tells about it; a context manager.
+    """A context manager that follows a run and shows its progress.
 
     Parameters
     ----------
     run
         The run.
     n_images
-        Images asked for; None: until killed.
+        Number of images requested; None if the run continues until it is killed.
     """
 
     def __init__(self, run: RequestedRun, n_images: int | None) -> None:
@@ -47,12 +47,12 @@ class RunProgress:
         self._task = self._progress.add_task("sent", total=n_images)
 
     def follow(self, is_kill_asked: Callable[[], bool]) -> RunReport:
-        """Wait for the end of the run and show each status; returns the report.
+        """Show each status until the run ends; returns the report.
 
         Parameters
         ----------
         is_kill_asked
-            Looked at all the time; once it is so, the run is killed, and its verdict waited for.
+            Called again and again. When it returns True, the run is killed; the method still waits for the verdict.
         """
         run = self._run
         is_killed = False
@@ -60,14 +60,14 @@ class RunProgress:
         while run.report is None:
             if is_kill_asked() and not is_killed:
                 is_killed = True
-                self._print_or_log("kill sent, waiting for the verdict; Ctrl-C again leaves at once")
+                self._print_or_log("kill sent, waiting for the verdict; press Ctrl-C again to leave at once")
                 run.kill()
             status = run.poll(_POLL_S)
             if status is not None:
                 self._show(status)
             elif run.last_status is None and time.monotonic() > answer_due:
                 answer_due = math.inf
-                self._print_or_log("no writer agent has taken the request yet; it waits in the queue")
+                self._print_or_log("no writer agent has taken the request yet; the request waits in the queue")
         return run.report
 
     def _print_or_log(self, message: str) -> None:

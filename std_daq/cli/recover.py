@@ -1,6 +1,6 @@
-"""Repair the image file of a writer that was killed, or write the missing master of a run over its data files.
+"""Repair the image file of a writer that was killed, or make the missing master file of a run from its data files.
 
-A healthy file stays as it is.
+A healthy file is not changed.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Send recorded packets again, to the ports that they were recorded from."""
+"""Send recorded packets again, to the ports at which they were recorded."""
 
 import argparse
 from pathlib import Path
@@ -11,21 +11,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_images_config_option(parser)
     parser.add_argument(
-        "--rate-hz", type=positive_number, metavar="R", help="frames a second; by default about 100 MB/s"
+        "--rate-hz", type=positive_number, metavar="R", help="frames per second; by default as many as 100 MB/s allow"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where to send to")
+    parser.add_argument("--host", default="127.0.0.1", help="host to which the packets go; by default %(default)s")
     add_json_option(parser)
     parser.add_argument(
         "captures",
         nargs="+",
         type=Path,
         metavar="CAPTURE",
-        help="files <udp port>.dat as std-daq dump writes them, or pcap and pcapng files",
+        help="files <udp port>.dat from std-daq dump, or pcap or pcapng files",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Send; returns the exit code."""
+    """Send the packets; returns the exit code."""
     from std_daq.cli.path_checks import check_input_file
     from std_daq.cli.sending import report, senders, transmit
     from std_daq.imaging.config.load import load_config

@@ -1,4 +1,4 @@
-"""Printing how a run ended."""
+"""The report of a run, printed."""
 
 import json
 
@@ -9,7 +9,7 @@ _MAX_IDS_CHARS = 400
 
 
 def print_run_report(report: RunReport, *, as_json: bool) -> None:
-    """Print a report in words, or as a JSON document."""
+    """Print a report as text, or as a JSON document."""
     if as_json:
         print(json.dumps(report.model_dump(mode="json"), indent=2))
         return

@@ -1,4 +1,4 @@
-"""What the commands that send packets have in common: senders of all ports, progress, an end on a signal."""
+"""The common part of the commands that send packets: a sender per port, progress, and an end on a signal."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ _REPORT_PERIOD_S = 0.5
 
 @contextmanager
 def senders(host: str, ports: range) -> Iterator[dict[int, PacketSender]]:
-    """Open a sender for each port."""
+    """Open one sender per port; closes them at the end of the context."""
     with ExitStack() as stack:
         yield {port: stack.enter_context(PacketSender(host, port)) for port in ports}
 
@@ -25,11 +25,11 @@ def senders(host: str, ports: range) -> Iterator[dict[int, PacketSender]]:
 def transmit(
     source: BurstSource, sinks: dict[int, PacketSender], rate_hz: float | None, n_frames: int | None
 ) -> tuple[Transmission, int]:
-    """Send everything, or until a signal; shows progress on a terminal.
+    """Send all packets of a source, or stop early on a signal; shows the progress on a terminal.
 
     Returns
     -------
-    What was sent, and the exit code: 0, or that of the signal which came before everything was sent.
+    The transmission with its counts, and the exit code: 0, or that of the signal that stopped it.
     """
     stop = StopSignals()
     make_pacer = partial(patient_pacer, sleep=stop.event.wait)
@@ -47,7 +47,7 @@ def transmit(
 
 
 def report(transmission: Transmission, more: dict[str, int], *, as_json: bool) -> None:
-    """Print what was sent."""
+    """Print the counts of a transmission and the counts in ``more``."""
     counts = {
         "n_frames": transmission.n_frames,
         "n_packets": transmission.n_packets,

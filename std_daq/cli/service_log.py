@@ -1,4 +1,4 @@
-"""ServiceLog: the log lines of several services as one, for people where a person reads them."""
+"""ServiceLog: merges the log lines of several services, and makes them readable on a terminal."""
 
 import json
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from structlog.dev import ConsoleRenderer
 
 
 class ServiceLog:
-    """Writes the lines of services, each with the service's name in front.
+    """Writes the log lines of services, with the name of the service in front of each line.
 
-    On a terminal JSON becomes text; elsewhere lines stay as they are.
+    On a terminal, JSON lines become text. Elsewhere the lines are not changed.
 
     Parameters
     ----------
     output
-        Where to.
+        The stream to write to.
     instances
-        Names of the services.
+        Names of all services, which set the width of the first column.
     """
 
     def __init__(self, output: TextIO, instances: Sequence[str]) -> None:
@@ -28,7 +28,7 @@ class ServiceLog:
         self._lock = Lock()
 
     def write(self, instance: str, line: str) -> None:
-        """Write a line of a service; any thread may."""
+        """Write a line of a service; any thread may call this."""
         with self._lock:
             self._output.write(f"{instance:<{self._width}} | {self._readable(line)}\n")
             self._output.flush()
@@ -42,5 +42,5 @@ class ServiceLog:
             return line
         if not isinstance(event, dict) or "event" not in event:
             return line
-        event.pop("service", None)  # it stands in front
+        event.pop("service", None)  # the prefix of the line has it
         return str(self._renderer(None, "", event))

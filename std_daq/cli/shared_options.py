@@ -1,4 +1,4 @@
-"""The options that several commands have: declared once, so that they mean the same everywhere."""
+"""Options that several commands share; each is declared once, so that it means the same in every command."""
 
 import argparse
 from pathlib import Path
@@ -7,27 +7,37 @@ from std_daq.cli.argument_types import broker_url, positive_number
 
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--config`` of a command that serves any system."""
+    """Declare ``--config`` for a command that works with any system."""
     parser.add_argument(
-        "--config", required=True, type=Path, metavar="FILE", help="the configuration of any system, as detector.json"
+        "--config",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="the configuration of any system, for example detector.json",
     )
 
 
 def add_images_config_option(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--config`` of a command that only makes sense for images."""
+    """Declare ``--config`` for a command that works with images only."""
     parser.add_argument(
-        "--config", required=True, type=Path, metavar="FILE", help="the detector.json; this command is for images only"
+        "--config",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="the detector.json; this command works with images only",
     )
 
 
-def add_json_option(parser: argparse.ArgumentParser, what: str = "one JSON document on standard output") -> None:
+def add_json_option(parser: argparse.ArgumentParser, what: str = "print one JSON document on standard output") -> None:
     """Declare ``--json``."""
     parser.add_argument("--json", action="store_true", help=what)
 
 
 def add_broker_url_option(parser: argparse.ArgumentParser, default: str) -> None:
     """Declare ``--broker-url``."""
-    parser.add_argument("--broker-url", metavar="URL", type=broker_url, help=f"without password; by default {default}")
+    parser.add_argument(
+        "--broker-url", metavar="URL", type=broker_url, help=f"without a password; by default {default}"
+    )
 
 
 def add_period_option(parser: argparse.ArgumentParser, default_s: float, *older_names: str) -> None:
@@ -38,5 +48,5 @@ def add_period_option(parser: argparse.ArgumentParser, default_s: float, *older_
         type=positive_number,
         default=default_s,
         metavar="SECONDS",
-        help="between two readings, by default %(default)s",
+        help="time between two readings; by default %(default)s",
     )

@@ -1,4 +1,4 @@
-"""List the rings in shared memory, or remove those that nobody uses."""
+"""List the rings in shared memory, or remove the rings that no process uses."""
 
 import argparse
 import json
@@ -17,20 +17,22 @@ DEFAULT_DIRECTORY = Path("/dev/shm")  # noqa: S108
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="show the rings and who uses them")
-    cleaning = actions.add_parser("clean", help="remove the rings that nobody uses")
-    cleaning.add_argument("--force", action="store_true", help="remove also rings in use: their readers are told")
+    listing = actions.add_parser("list", help="show the rings and the processes that use them")
+    cleaning = actions.add_parser("clean", help="remove the rings that no process uses")
+    cleaning.add_argument("--force", action="store_true", help="also remove rings in use; their readers are told so")
     for action in (listing, cleaning):
         where = action.add_mutually_exclusive_group()
         where.add_argument(
-            "--config", type=Path, metavar="FILE", help="only the rings of a configuration of any system"
+            "--config", type=Path, metavar="FILE", help="only the rings of this configuration, of any system"
         )
-        where.add_argument("--directory", type=Path, default=DEFAULT_DIRECTORY, help="by default %(default)s")
+        where.add_argument(
+            "--directory", type=Path, default=DEFAULT_DIRECTORY, help="where the rings are; by default %(default)s"
+        )
         add_json_option(action)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """List or clean; returns the exit code."""
+    """List or remove rings; returns the exit code."""
     from std_daq.cli.path_checks import check_input_folder
     from std_daq.shm.inventory import inspect_rings
 
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _paths_asked_for(arguments: argparse.Namespace) -> set[Path] | None:
-    """Return the files of the rings that the configuration tells; None: all of the directory."""
+    """Return the paths of the rings in the configuration, or None for all rings in the directory."""
     if arguments.config is None:
         return None
     from std_daq.config.system import load_any_config

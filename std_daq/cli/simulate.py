@@ -1,4 +1,4 @@
-"""Send the packets of a simulated detector, with the faults of a bad network if wanted."""
+"""Send the packets of a simulated detector; options add the faults of a bad network."""
 
 import argparse
 import json
@@ -18,14 +18,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_images_config_option(parser)
     parser.add_argument("--n-images", required=True, type=positive_integer, metavar="N", help="images to send")
     parser.add_argument(
-        "--rate-hz", type=positive_number, metavar="R", help="images a second; by default about 100 MB/s"
+        "--rate-hz", type=positive_number, metavar="R", help="images per second; by default as many as 100 MB/s allow"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where to send to")
-    parser.add_argument("--pattern", metavar="NAME", help="what the images show; by default photons")
-    parser.add_argument("--loss", type=probability, default=0.0, metavar="P", help="part of the packets to lose")
-    parser.add_argument("--reorder", type=probability, default=0.0, metavar="P", help="part to send late")
-    parser.add_argument("--duplicate", type=probability, default=0.0, metavar="P", help="part to send twice")
-    parser.add_argument("--window", type=positive_integer, default=32, metavar="PACKETS", help="how late at most")
+    parser.add_argument("--host", default="127.0.0.1", help="host to which the packets go; by default %(default)s")
+    parser.add_argument(
+        "--pattern", metavar="NAME", help="what the images show; by default the first pattern of the detector"
+    )
+    parser.add_argument("--loss", type=probability, default=0.0, metavar="P", help="probability that a packet is lost")
+    parser.add_argument(
+        "--reorder", type=probability, default=0.0, metavar="P", help="probability that a packet is late"
+    )
+    parser.add_argument(
+        "--duplicate", type=probability, default=0.0, metavar="P", help="probability that a packet is sent twice"
+    )
+    parser.add_argument(
+        "--window",
+        type=positive_integer,
+        default=32,
+        metavar="PACKETS",
+        help="how many packets a late packet is behind, at most; by default %(default)s",
+    )
     parser.add_argument(
         "--restart-at", type=natural_number, metavar="I", help="restart the detector before image I (from 0)"
     )
@@ -33,15 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--first-pulse-id", type=natural_number, default=1, metavar="N", help="pulse id of the first image"
     )
-    parser.add_argument("--seed", type=natural_number, default=0, metavar="S", help="of pattern and faults")
+    parser.add_argument("--seed", type=natural_number, default=0, metavar="S", help="seed of pattern and faults")
     parser.add_argument(
-        "--ledger", type=Path, metavar="FILE", help="write down each packet lost or sent twice, as JSON"
+        "--ledger", type=Path, metavar="FILE", help="write a list of all packets lost or sent twice, as JSON"
     )
     add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Send; returns the exit code."""
+    """Send the packets; returns the exit code."""
     from std_daq.cli.path_checks import check_output_file
     from std_daq.cli.sending import report, senders, transmit
     from std_daq.imaging.config.load import load_config
@@ -55,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     detector = open_detector(config)
     pattern = arguments.pattern or detector.patterns[0]
     if pattern not in detector.patterns:
-        remedy = f"there are: {', '.join(detector.patterns)}"
+        remedy = f"give one of {', '.join(detector.patterns)}"
         raise ArgumentError("--pattern", f"{config.detector_type} has no such pattern", value=pattern, remedy=remedy)
     injector = FaultInjector(
         loss=arguments.loss,

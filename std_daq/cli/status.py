@@ -1,7 +1,7 @@
-"""Show how the services of a detector are: rates, losses, the ring, the run.
+"""Show the state of the services of a detector: rates, losses, rings and the run.
 
-On a terminal the view lives until Ctrl-C; elsewhere, and with --once or --json, it is shown once. Exit code 0 when
-all services are ready, else 1.
+On a terminal the view is updated until Ctrl-C. Elsewhere, and with --once or --json, it is printed once. The exit code
+is 0 if all services are ready, else 1.
 """
 
 import argparse
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_config_option(parser)
     add_json_option(parser)
-    parser.add_argument("--once", action="store_true", help="show it once")
+    parser.add_argument("--once", action="store_true", help="print the status once, also on a terminal")
     add_period_option(parser, 1.0, "--period")
 
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     reader = StatusReader(load_any_config(arguments.config))
     if not (arguments.json or arguments.once) and sys.stdout.isatty():
         return _live(reader, arguments.period_s)
-    # Rates need two readings.
+    # A rate is the difference of two readings.
     reader.read()
     time.sleep(arguments.period_s)
     status = reader.read()

@@ -13,12 +13,12 @@ _BUSY, _FULL = 0.5, 0.9
 
 
 def status_view(status: DetectorStatus) -> RenderableType:
-    """Return what is printed."""
+    """Return the status as tables for a rich console."""
     at = datetime.fromtimestamp(status.time_s).astimezone()
     state = Text("ready", "bold green") if status.is_ready else Text("not ready", "bold red")
     head = Text.assemble((status.detector_name, "bold"), "  ", state, f"  {at:%H:%M:%S}")
     if not status.services:
-        return Group(head, Text("no service of this detector runs here; start them with std-daq up"))
+        return Group(head, Text("no service of this detector runs here; start the services with std-daq up"))
     flow = _flow(status)
     return Group(head, "", _services(status), *(("", flow) if flow.row_count else ()))
 
@@ -41,7 +41,7 @@ def _services(status: DetectorStatus) -> Table:
 
 
 def _doing(service: ServiceStatus, state_of_run: str) -> str:
-    """Return what a service tells of itself: the state of its run, and the figures that it wants to be shown."""
+    """Return what a service does: the state of its run, and the figures that the service chose to show."""
     figures = (f"{title} {figure.value:g}{_in_brackets(figure.per_s)}" for title, figure in service.figures.items())
     return ", ".join(filter(None, (state_of_run, *figures)))
 

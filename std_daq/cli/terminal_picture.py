@@ -1,4 +1,4 @@
-"""A picture made of characters, for a terminal with colours: each shows two places, one above the other."""
+"""A picture made of characters, for a terminal with colours: each character shows two pixels, one above the other."""
 
 from typing import Any
 
@@ -14,7 +14,10 @@ _UPPER_HALF = "\u2580"
 
 
 def terminal_picture(pixels: NDArray[Any], columns: int, rows: int) -> Segments:
-    """Return an image (height, width) as at most so many rows and columns of characters; each place is a mean."""
+    """Return an image (height, width) as characters, in at most ``rows`` rows and ``columns`` columns.
+
+    Each pixel of the picture is the mean of a block of pixels of the image.
+    """
     colours = colour(_shrink(pixels, columns, 2 * rows))
     segments = []
     for above, below in zip(colours[:-1:2], colours[1::2], strict=True):
@@ -24,7 +27,7 @@ def terminal_picture(pixels: NDArray[Any], columns: int, rows: int) -> Segments:
 
 
 def _shrink(pixels: NDArray[Any], width: int, height: int) -> NDArray[np.float32]:
-    """Return the means of square blocks; what is left at the right and lower edges is not shown."""
+    """Return the means of square blocks; drops the pixels at the right and lower edges that fill no whole block."""
     side = max(1, -(-pixels.shape[0] // height), -(-pixels.shape[1] // width))
     n_rows, n_columns = (length // side for length in pixels.shape)
     blocks = pixels[: n_rows * side, : n_columns * side].reshape(n_rows, side, n_columns, side)

@@ -1,8 +1,8 @@
-"""Run all services of a system on this machine, until SIGINT or SIGTERM; prints "ready" when every one is.
+"""Run all services of a system on this machine until SIGINT or SIGTERM; print "ready" when all of them are ready.
 
-Which services those are the configuration says. Where one of them needs a RabbitMQ, it uses the one that is given, or
-a throwaway one that ends with this command. Logs of the services go to standard
-error, each line with the service's name in front. A service that dies is started again.
+The configuration decides which services run. If a service needs RabbitMQ, the services use the broker that is
+configured or given, or else a throwaway RabbitMQ that ends with this command. The logs of the services go to standard
+error, with the name of the service in front of each line. A service that dies later is started again.
 """
 
 import argparse
@@ -36,13 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_number,
         default=180.0,
         metavar="SECONDS",
-        help="time to become ready",
+        help="time for all services to become ready; by default %(default)s",
     )
     parser.add_argument("--keep-rings", action="store_true", help="leave the rings in shared memory at the end")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run until told to end; returns the exit code."""
+    """Run the services until a signal arrives; returns the exit code."""
     from std_daq.config.paths import make_runtime_dir
     from std_daq.config.system import load_any_config
     from std_daq.telemetry.logs import configure_logs
@@ -66,7 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _wanted(config: "PlatformConfig", file: Path) -> "list[WantedInstance]":
-    """Return what is to be started; tells once, and before anything is started, what every service would tell."""
+    """Return the services to start.
+
+    An error that every service would report is raised here once, before any service starts.
+    """
     from std_daq.service.registry import wanted_instances
 
     try:
@@ -114,7 +117,7 @@ def _supervise(
     try:
         supervisor.start()
         if broker is not None:
-            broker.wait_until_ready()  # meanwhile the services start, and may have to compile
+            broker.wait_until_ready()  # the services start at the same time, and may have to compile
         while not stop.wait(_READY_POLL_S):
             supervisor.step()
             if broker is not None:
@@ -127,7 +130,7 @@ def _supervise(
                 print("ready", flush=True)
             elif time.monotonic() > deadline:
                 raise ResourceError(
-                    f"not ready within {arguments.ready_timeout_s:g} s: {', '.join(not_ready)}; see the logs above"
+                    f"not ready within {arguments.ready_timeout_s:g} s: {', '.join(not_ready)}; read the logs above"
                 )
     finally:
         supervisor.stop()

@@ -1,6 +1,6 @@
-"""Check an image file, or a master with its data files: is everything there, and does it belong together.
+"""Check whether an image file, or a master file with its data files, is complete and consistent.
 
-Exit code 0 where it is sound: an incomplete run that says so is sound.
+The exit code is 0 if the file is sound. The file of an incomplete run is sound if its verdict says incomplete.
 """
 
 import argparse
@@ -23,11 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="the image file, or the master file")
     add_json_option(parser)
     parser.add_argument(
-        "--max-images-read", type=positive_integer, metavar="N", help="read so many images, by default all"
+        "--max-images-read",
+        type=positive_integer,
+        metavar="N",
+        help="read the pixels of at most N images; by default of all",
     )
-    parser.add_argument("--picture", type=Path, metavar="PNG", help="make a picture of the images of a sound file")
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="also make a picture, if the file is sound")
     parser.add_argument(
-        "--image", type=natural_number, metavar="ROW", help="of this image, by default of the mean of all"
+        "--image", type=natural_number, metavar="ROW", help="image in the picture; by default the mean of all images"
     )
 
 

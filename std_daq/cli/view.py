@@ -1,6 +1,7 @@
-"""Look at a live stream: the newest image, in a line or as a picture.
+"""Show the newest image of a live stream, again and again.
 
-On a terminal the picture is made of characters; --picture makes a PNG. Ends with Ctrl-C, or after --n-images.
+On a terminal it is a picture made of characters, elsewhere a line of text. --picture also writes a PNG. The command
+ends with Ctrl-C or after --n-images.
 """
 
 import argparse
@@ -27,18 +28,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--address", type=stream_address, metavar="ADDRESS", help="of the stream, as tcp://127.0.0.1:20000"
+        "--address",
+        type=stream_address,
+        metavar="ADDRESS",
+        help="address of the stream, for example tcp://127.0.0.1:20000",
     )
-    source.add_argument(
-        "--config", type=Path, metavar="FILE", help="the detector.json of images: its first live stream"
-    )
-    parser.add_argument("--n-images", type=positive_integer, metavar="N", help="end after so many images were shown")
-    parser.add_argument("--picture", type=Path, metavar="PNG", help="make a picture of each image shown, in this file")
+    source.add_argument("--config", type=Path, metavar="FILE", help="a detector.json, whose first live stream is shown")
+    parser.add_argument("--n-images", type=positive_integer, metavar="N", help="end after N images")
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="write each image shown to this file as a picture")
     add_period_option(parser, 0.2)
     parser.add_argument(
-        "--timeout-s", type=positive_number, default=10.0, metavar="SECONDS", help="to wait for an image, by default 10"
+        "--timeout-s",
+        type=positive_number,
+        default=10.0,
+        metavar="SECONDS",
+        help="longest wait for an image; by default 10",
     )
-    add_json_option(parser, "one JSON document a line for each image shown")
+    add_json_option(parser, "print one JSON document per image, each on one line")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -62,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def describe(image: "ArrayImage") -> str:
-    """Return what there is to say about an image, in one line."""
+    """Return a line with the id, size, type, state and range of values of an image."""
     facts = _facts(image)
     good = "good" if image.is_good else "incomplete"
     size = f"{facts['width']} x {facts['height']} {facts['type']}"
@@ -76,7 +82,7 @@ def _images(view: "LiveView", address: str, arguments: argparse.Namespace) -> "I
         image = view.newest(arguments.timeout_s)
         if image is None:
             why = f": {view.last_problem}" if view.n_refused else ""
-            raise ResourceError(f"no image came from {address} within {arguments.timeout_s:g} s{why}")
+            raise ResourceError(f"no image arrived from {address} within {arguments.timeout_s:g} s{why}")
         if arguments.picture is not None:
             _write_picture(image, arguments.picture)
         yield image
@@ -125,15 +131,15 @@ def _write_picture(image: "ArrayImage", png: Path) -> None:
 
     making = png.with_name(f".{png.name}.new")
     Image.fromarray(colour(image.pixels)).save(making, format="PNG")
-    making.rename(png)  # who shows the file never sees half of it
+    making.rename(png)  # a program that shows the file never reads a half-written picture
 
 
 def _first_stream(file: Path) -> str:
-    """Return an address at which the first stream of a configuration is reached from its own machine."""
+    """Return the address at which a client on this machine reaches the first stream of a configuration."""
     from std_daq.imaging.config.load import load_config
 
     streams = load_config(file).live_stream_configs
     if not streams:
-        raise ConfigError("no stream is configured", file=file, key="live_stream_configs")
+        raise ConfigError("no live stream is configured", file=file, key="live_stream_configs")
     address = next(iter(streams))
     return address.replace("tcp://*:", "tcp://127.0.0.1:").replace("tcp://0.0.0.0:", "tcp://127.0.0.1:")

@@ -1,8 +1,8 @@
-"""Have images written to a file; wait for the verdict and end with it.
+"""Write images to a file, and wait for the verdict.
 
-Exit codes: 0 complete, 3 incomplete, 4 killed, 5 failed, 6 refused; 1 when the request could not be sent, 2 when it
-makes no sense.
-The first Ctrl-C kills the run and waits for its verdict, a second one leaves at once.
+The exit code tells the verdict: 0 complete, 3 incomplete, 4 killed, 5 failed, 6 refused. It is 1 if the request could
+not be sent, and 2 if the request is invalid. The first Ctrl-C kills the run and waits for its verdict. A second Ctrl-C
+leaves at once.
 """
 
 import argparse
@@ -29,20 +29,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="PATH",
-        help="the file, or the master file",
+        help="the image file, or the master file",
     )
-    parser.add_argument("--n-images", type=positive_integer, metavar="N", help="by default until killed")
     parser.add_argument(
-        "--start-image-id", type=natural_number, metavar="ID", help="also in the past; by default the next image"
+        "--n-images", type=positive_integer, metavar="N", help="number of images; by default until killed"
+    )
+    parser.add_argument(
+        "--start-image-id",
+        type=natural_number,
+        metavar="ID",
+        help="first image, which may lie in the past; by default the next image",
     )
     parser.add_argument("--compression", choices=("none", "bslz4"), default="none", help="by default %(default)s")
     files = parser.add_mutually_exclusive_group()
     files.add_argument(
-        "--images-per-file", type=positive_integer, metavar="N", help="a data file for each so many images"
+        "--images-per-file", type=positive_integer, metavar="N", help="start a new data file after each N images"
     )
-    files.add_argument("--n-files", type=positive_integer, metavar="N", help="so many data files share the images")
+    files.add_argument("--n-files", type=positive_integer, metavar="N", help="distribute the images over N data files")
     parser.add_argument(
-        "--conflict", choices=("refuse", "rename"), default="refuse", help="if the file exists; by default %(default)s"
+        "--conflict",
+        choices=("refuse", "rename"),
+        default="refuse",
+        help="what to do if the file exists; by default %(default)s",
     )
     parser.add_argument(
         "--metadata",
@@ -50,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=metadata_item,
         default=[],
         metavar="KEY=VALUE",
-        help="stored in the file; may be repeated",
+        help="metadata to store in the file; may be repeated",
     )
     for option in ("--first-image-timeout", "--image-timeout"):
         parser.add_argument(

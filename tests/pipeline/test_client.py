@@ -228,7 +228,7 @@ def test_request_that_nobody_takes_is_told(
     server.start()
     assert write(config) == 0
     server.join()
-    assert said == ["no writer agent has taken the request yet; it waits in the queue"]
+    assert said == ["no writer agent has taken the request yet; the request waits in the queue"]
 
 
 def test_client_reports_progress_and_times_out(config: str, tag: str, broker_url: str) -> None:

@@ -390,4 +390,4 @@ def test_view_makes_a_picture_and_documents(
 def test_view_of_a_stream_that_is_not_there_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     address = f"tcp://127.0.0.1:{free_tcp_port()}"
     assert main(["view", "--address", address, "--timeout-s", "0.1"]) == 1
-    assert f"no image came from {address} within 0.1 s" in capsys.readouterr().err
+    assert f"no image arrived from {address} within 0.1 s" in capsys.readouterr().err

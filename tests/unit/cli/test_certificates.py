@@ -70,7 +70,7 @@ def test_further_certificates_are_of_the_same_authority(tmp_path: Path) -> None:
         ("far-key.pem", ["--client", "far"], "there is such a file already"),
         ("ca.pem", ["--client", "far"], "is there without ca-key.pem"),
         ("ca-key.pem", ["--client", "far"], "is there without ca.pem"),
-        ("something", [], "nobody to make a certificate for"),
+        ("something", [], "no name to make a certificate for"),
         ("something", ["--server", "far", "--client", "far"], "twice"),
         ("something", ["--server", "../far"], "no name of a host"),
         ("something", ["--server", "-far"], "expected at least one argument"),

@@ -27,7 +27,7 @@ def test_right_configuration_is_summarised(tmp_path: Path, capsys: pytest.Captur
     assert main(["config", "check", config_file(tmp_path)]) == 0
     output = capsys.readouterr().out
     assert "514 x 256 uint16" in output
-    assert "is right" in output
+    assert "is valid" in output
 
 
 def test_wrong_key_is_told_with_file_and_nearest_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,7 +78,7 @@ def test_write_that_is_no_request_is_not_sent(config_file: str, capsys: pytest.C
 
 
 def test_current_request_cannot_be_killed_where_there_is_none(config_file: str) -> None:
-    with pytest.raises(ResourceError, match=r"no request is carried out for det.*no writer agent answers"):
+    with pytest.raises(ResourceError, match=r"no request runs for det.*no writer agent answers"):
         _current_request(DaqClient(config_file))
     assert main(["kill", "--config", config_file, "--current"]) == 1
 

@@ -103,7 +103,7 @@ def test_gain_that_never_comes_ends_with_what_was_taken(
 ) -> None:
     output = tmp_path / "pedestal.h5"
     assert pedestal(config_file, output, "--timeout-s", "0.2") == 1
-    assert "no whole image came" in capsys.readouterr().err
+    assert "no complete image arrived" in capsys.readouterr().err
     assert not output.exists()
 
 

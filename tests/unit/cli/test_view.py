@@ -55,7 +55,7 @@ def test_configuration_without_a_stream_is_told(tmp_path: Path, capsys: pytest.C
     file = tmp_path / "detector.json"
     file.write_text(json.dumps(CONFIG))
     assert main(["view", "--config", str(file)]) == 2
-    assert "key 'live_stream_configs': no stream is configured" in capsys.readouterr().err
+    assert "key 'live_stream_configs': no live stream is configured" in capsys.readouterr().err
 
 
 def test_every_address_of_a_machine_is_looked_at_from_itself(
@@ -64,7 +64,7 @@ def test_every_address_of_a_machine_is_looked_at_from_itself(
     file = tmp_path / "detector.json"
     file.write_text(json.dumps(CONFIG | {"live_stream_configs": {"tcp://*:9": {"type": "forward"}}}))
     assert main(["view", "--config", str(file), "--timeout-s", "0.05"]) == 1
-    assert "no image came from tcp://127.0.0.1:9 " in capsys.readouterr().err
+    assert "no image arrived from tcp://127.0.0.1:9 " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://nowhere", "udp:/x"])
@@ -72,4 +72,4 @@ def test_what_is_no_address_is_told(address: str, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit) as ended:
         main(["view", "--address", address])
     assert ended.value.code == 2
-    assert f"argument --address: '{address}' is no address" in capsys.readouterr().err
+    assert f"argument --address: '{address}' is not an address" in capsys.readouterr().err

@@ -100,7 +100,7 @@ def test_schema_and_reference_of_any_system_are_printed(capsys: pytest.CaptureFi
     assert "| `exporters` | list of string | **required** | Addresses of the front-end computers. |" in page
     assert "ignored" not in page
     assert main(["config", "schema", "--system", "chambre"]) == 2
-    assert "known: chamber, images" in capsys.readouterr().err
+    assert "installed: chamber, images" in capsys.readouterr().err
 
 
 def test_check_tells_the_system_and_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
