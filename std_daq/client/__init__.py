@@ -1,4 +1,4 @@
-"""What a user's script or notebook imports: DaqClient for runs, ImageReader for images.
+"""The Python interface for users' scripts and notebooks: DaqClient for runs, ImageReader for images.
 
 ::
 
@@ -35,7 +35,7 @@ __all__ = [
     "Verdict",
 ]
 
-# Loaded when they are asked for: commands import this package, and must not wait for numpy and numba.
+# Imported on first use: commands import this package, and importing numpy and numba would slow down their start.
 _MODULES = {
     "Image": "std_daq.imaging.buffers.image",
     "ImageReader": "std_daq.imaging.buffers.image_reader",

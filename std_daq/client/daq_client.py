@@ -20,15 +20,15 @@ CONNECT_TIMEOUT_S = 10.0
 
 
 class DaqClient:
-    """The user's side of one detector.
+    """A client for one detector: it requests runs, kills them, and reads the status of the services.
 
     Parameters
     ----------
     config
-        The configuration, or the path of its ``detector.json``.
+        The configuration, or the path of its file, for example ``detector.json``.
     broker_url
-        By default that of the environment, of ``std-daq up``, or of the configuration; asked for with the first
-        request.
+        URL of the broker. By default it is looked up in the environment, then at ``std-daq up``, then in the
+        configuration. The look-up takes place when the broker is first needed.
     """
 
     def __init__(self, config: PlatformConfig | Path | str, broker_url: str | None = None) -> None:
@@ -50,19 +50,19 @@ class DaqClient:
         image_timeout_s: float | None = None,
         user_metadata: Mapping[str, HeaderValue] | None = None,
     ) -> RequestedRun:
-        """Have images written to a file; see `WriteRequest` for what each argument means.
+        """Request that images are written to a file; `WriteRequest` explains the arguments.
 
-        A relative path is one of this process's directory.
+        A relative path is relative to the working directory of this process.
 
         Returns
         -------
         RequestedRun
-            Wait for its end, or close it and let the run go on.
+            The run. Wait for its end, or close it; the run then continues.
 
         Raises
         ------
         RequestRefusedError
-            The arguments are no valid request.
+            The arguments are not a valid request.
         BrokerError
             The request could not be sent.
         """
@@ -81,7 +81,7 @@ class DaqClient:
         return self.submit(parse_write_request(fields))
 
     def submit(self, request: WriteRequest) -> RequestedRun:
-        """Send a request as it is; the path in it must mean something to the writer.
+        """Send a request unchanged; its path must be valid on the machine of the writer.
 
         Raises
         ------
@@ -91,18 +91,18 @@ class DaqClient:
         return self._listening_run(new_request_id(), request)
 
     def follow(self, request_id: str) -> RequestedRun:
-        """Listen to a request that was sent before; what it told until now is not heard."""
+        """Follow a request that was sent earlier; statuses that were published before this call are not received."""
         return self._listening_run(check_request_id(request_id), None)
 
     def kill(self, request_id: str) -> None:
-        """Ask for the end of a request.
+        """Send a kill for a request.
 
         Raises
         ------
         RequestRefusedError
-            This is no request id.
+            ``request_id`` is not a request id.
         BrokerError
-            The broker did not take it.
+            The broker did not accept the message.
         """
         request_id = check_request_id(request_id)
         with BrokerConnection(self._address(), NothingOwned(), name="std-daq-client") as connection:
@@ -110,11 +110,11 @@ class DaqClient:
             RequestPublisher(connection, self.config.tag).kill(request_id)
 
     def status(self) -> DetectorStatus:
-        """Ask all running services how they are; rates are those since the last call."""
+        """Read the status of all running services; rates refer to the time since the last call."""
         return self._statuses.read()
 
     def _listening_run(self, request_id: str, request: WriteRequest | None) -> RequestedRun:
-        """Listen first and send afterwards, so that no status is missed."""
+        """Start listening before the request is sent, so that no status is missed."""
         listener = StatusListener(self._address(), queue_type=self.config.broker.queue_type, name="std-daq-client")
         listener.connection.start()
         try:

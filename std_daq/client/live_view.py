@@ -1,4 +1,4 @@
-"""LiveView: the images of a live stream (array-1.0), always the newest."""
+"""LiveView: receives a live stream (array-1.0), and returns its newest image."""
 
 from contextlib import suppress
 
@@ -11,26 +11,26 @@ _QUEUE = 2
 
 
 class LiveView:
-    """Follows one stream, of std-daq or of whoever speaks array-1.0.
+    """Receives one stream from std-daq, or from another sender of array-1.0.
 
     Parameters
     ----------
     address
-        ZMQ endpoint of the stream; it need not be there yet.
+        ZMQ endpoint of the stream; the sender may start later.
 
     Attributes
     ----------
     n_received
-        Images that have come, also those that were left out because a newer one had.
+        Number of images received, with those that were skipped because a newer one had arrived.
     n_refused
-        Messages that were none of array-1.0.
+        Number of messages that were not valid array-1.0.
     last_problem
-        What was wrong with the last of these; empty where there was none.
+        What was wrong with the last invalid message; empty if there was none.
 
     Raises
     ------
     PortError
-        When that is no address.
+        ``address`` is not a valid endpoint.
     """
 
     def __init__(self, address: str) -> None:
@@ -46,10 +46,10 @@ class LiveView:
             self._socket.connect(address)
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
-            raise PortError(f"{address} cannot be connected to: {error.strerror}") from None
+            raise PortError(f"cannot connect to {address}: {error.strerror}") from None
 
     def newest(self, timeout_s: float) -> ArrayImage | None:
-        """Wait for an image for at most ``timeout_s``; where several wait, return the newest."""
+        """Return the newest image; waits at most ``timeout_s`` for one, and returns None if none arrives."""
         image = None
         if self._socket.poll(int(timeout_s * 1000)):
             with suppress(zmq.Again):
@@ -58,7 +58,7 @@ class LiveView:
         return image
 
     def close(self) -> None:
-        """Let go of the stream."""
+        """Disconnect from the stream."""
         self._context.destroy(linger=0)
 
     def _receive(self) -> ArrayImage | None:

@@ -1,4 +1,4 @@
-"""RequestedRun: a write request that was sent, and what becomes of it."""
+"""RequestedRun: a write request that was sent, its statuses and its report."""
 
 import time
 from collections.abc import Callable
@@ -15,25 +15,25 @@ _VERDICTS = {Action.SUCCESS: Verdict.COMPLETE, Action.FAIL: Verdict.FAILED, Acti
 
 
 class RequestedRun:
-    """A request of which every status is heard; a context manager, which stops listening at its end.
+    """A context manager that receives every status of a request, and stops listening at its end.
 
     Parameters
     ----------
     request_id
         Id of the request.
     listener
-        Has been listening since before the request was sent; belongs to the run.
+        A listener that was started before the request was sent; the run closes it.
     publisher
-        For kills.
+        Sends kills.
     n_requested
-        For the report, where the writer gives none.
+        Number of images requested, for the report of a writer that does not send this number.
 
     Attributes
     ----------
     report
-        How the run ended; None while it has not.
+        The report of the run; None until the run has ended.
     last_status
-        What was heard last; None before the first.
+        The status received last; None before the first.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class RequestedRun:
         self._n_requested = n_requested
 
     def poll(self, timeout_s: float = 0.0) -> StatusMessage | None:
-        """Return the next status of this run, None where there is none in time.
+        """Return the next status of this run, or None if none arrives within ``timeout_s``.
 
         Raises
         ------
@@ -66,24 +66,24 @@ class RequestedRun:
     def wait(
         self, timeout_s: float | None = None, on_progress: Callable[[StatusMessage], None] | None = None
     ) -> RunReport:
-        """Wait for the end of the run, and stop listening then.
+        """Wait until the run has ended, then stop listening.
 
         Parameters
         ----------
         timeout_s
-            The longest wait; without it as long as it takes, also through outages of the broker.
+            The longest wait. None waits without a limit, also during outages of the broker.
         on_progress
-            Called with each status as it comes.
+            Called with each status that arrives.
 
         Returns
         -------
         RunReport
-            The verdict and what was written.
+            The verdict, the counts and the files.
 
         Raises
         ------
         TimeoutError
-            The run goes on; wait again, or kill it.
+            The run has not ended in time and continues; wait again, or kill the run.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while self.report is None:
@@ -97,17 +97,17 @@ class RequestedRun:
         return self.report
 
     def kill(self) -> None:
-        """Ask for the end of the run; what has been taken is still written. `wait` tells when it has ended.
+        """Send a kill; the images taken so far are still written. `wait` returns when the run has ended.
 
         Raises
         ------
         BrokerError
-            The broker did not take it.
+            The broker did not accept the message.
         """
         self._publisher.kill(self.request_id)
 
     def close(self) -> None:
-        """Stop listening; the run goes on."""
+        """Stop listening; the run continues."""
         self._listener.connection.close()
 
     def __enter__(self) -> Self:
@@ -124,7 +124,7 @@ class RequestedRun:
             self.report = status.report or self._report_without_details(status)
 
     def _report_without_details(self, status: StatusMessage) -> RunReport:
-        """Make up the report where a writer of the plain convention tells the action and a message only."""
+        """Return a report made from the action and the message, for a writer that sends no report."""
         return RunReport(
             request_id=self.request_id,
             verdict=_VERDICTS[status.action],

@@ -1,4 +1,4 @@
-"""Asking one service for its metrics and whether it is ready."""
+"""Reads the metrics and the readiness of one service from its endpoint."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One number of a service: name as on the wire (counters end in ``_total``), labels, value."""
+    """One sample of a metric: its name as at the endpoint (counters end in ``_total``), labels and value."""
 
     name: str
     labels: dict[str, str]
@@ -26,16 +26,16 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What a service answered.
+    """The answer of a service.
 
     Parameters
     ----------
     is_answering
-        Whether it answered at all.
+        Whether the service answered.
     is_ready, reason
-        What its /health/ready says; the reason is empty when it is ready.
+        The answer of /health/ready; the reason is empty if the service is ready.
     samples
-        Its metrics.
+        The samples of all metrics.
     """
 
     is_answering: bool
@@ -44,15 +44,15 @@ class Scrape:
     samples: tuple[Sample, ...] = ()
 
     def total(self, name: str) -> float:
-        """Return the sum over all labels, 0 where there is no such metric."""
+        """Return the sum of a metric over all its labels, or 0 if the service does not have the metric."""
         return sum(sample.value for sample in self.samples if sample.name == name)
 
     def has(self, name: str) -> bool:
-        """Return whether the service has such a metric."""
+        """Return whether the service has a metric."""
         return any(sample.name == name for sample in self.samples)
 
     def by_label(self, name: str, label: str) -> dict[str, float]:
-        """Return the sums for each value of a label."""
+        """Return the sum of a metric for each value of a label."""
         sums: dict[str, float] = {}
         for sample in self.samples:
             if sample.name == name and label in sample.labels:
@@ -61,7 +61,7 @@ class Scrape:
 
 
 def scrape(socket: Path, timeout_s: float = TIMEOUT_S) -> Scrape:
-    """Ask the endpoint of a service at its Unix socket; whatever goes wrong makes an answer that says so."""
+    """Read the endpoint of a service through its Unix socket; on any error, the result has ``is_answering`` False."""
     connection = UnixConnection(socket, timeout_s)
     try:
         status, health = _get(connection, "/health/ready")
@@ -75,13 +75,13 @@ def scrape(socket: Path, timeout_s: float = TIMEOUT_S) -> Scrape:
 
 
 def parse_samples(text: str) -> Iterator[Sample]:
-    """Yield the samples of Prometheus' text format; raises ValueError where it is not that."""
+    """Yield the samples of a text in the Prometheus format; raises ValueError if the text has another format."""
     for family in text_string_to_metric_families(text):
         yield from (Sample(sample.name, sample.labels, sample.value) for sample in family.samples)
 
 
 def merge_by_label(scrapes: Iterable[Scrape], name: str, label: str) -> dict[str, float]:
-    """Return the sums of several services for each value of a label."""
+    """Return the sum of a metric over several services, for each value of a label."""
     sums: dict[str, float] = {}
     for one in scrapes:
         for key, value in one.by_label(name, label).items():

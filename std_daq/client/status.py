@@ -1,4 +1,4 @@
-"""How the services of a detector are: up and ready, rates, losses, rings, run; from their own metrics."""
+"""The status of a detector, read from the metrics of its services: readiness, rates, losses, rings and the run."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -46,22 +46,22 @@ _RATED = (RECEIVED, IMAGES, IMAGES_WRITTEN, WRITTEN_BYTES, SENT)
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One process.
+    """The status of one process of a service.
 
     Parameters
     ----------
     instance, host, pid, url
-        As its record says; in a container host and process are those of the container.
+        From the record of the process; in a container, host and process id are those of the container.
     up_s
-        For how long it has been running, in seconds.
+        Time since the start of the process, in seconds.
     is_answering, is_ready
-        Whether its endpoint answers, and says that it does its work.
+        Whether the endpoint answers, and whether it says that the service is ready.
     reason
-        Why it does not; empty when it does.
+        Why the service is not ready; empty if it is ready.
     memory_bytes, cpu_s
-        Resident memory and processor time; None where it does not answer.
+        Resident memory and processor time; None if the endpoint does not answer.
     figures
-        What the service itself wants to be shown of it, by title.
+        The figures that the service description selects, by title.
     """
 
     instance: str
@@ -79,7 +79,7 @@ class ServiceStatus:
 
 @dataclass(frozen=True, slots=True)
 class FigureValue:
-    """A number that a service shows of itself; its rate where it is a count with an earlier reading to compare with."""
+    """The value of a figure, and its rate; the rate is None if it is not a counter or has no earlier reading."""
 
     value: float
     per_s: float | None
@@ -87,7 +87,7 @@ class FigureValue:
 
 @dataclass(frozen=True, slots=True)
 class PacketCounts:
-    """Packets since the receivers' start, and each second (None where there is no earlier reading to compare with)."""
+    """Counts of packets since the start of the receivers; the rate is None if there is no earlier reading."""
 
     received: int
     received_per_s: float | None
@@ -98,7 +98,7 @@ class PacketCounts:
 
 @dataclass(frozen=True, slots=True)
 class ImageCounts:
-    """Images since the assembler's start, by status; those lost were overwritten before they became images."""
+    """Counts of images since the start of the assembler; lost images were overwritten before they were assembled."""
 
     total: int
     per_s: float | None
@@ -109,7 +109,7 @@ class ImageCounts:
 
 @dataclass(frozen=True, slots=True)
 class RingStatus:
-    """A ring: its kind (``frames`` or ``images``), its slots, and how many entries each reader is behind."""
+    """The status of a ring: its kind (``frames`` or ``images``), its number of slots, and the lag of each reader."""
 
     kind: str
     slots: int
@@ -117,7 +117,7 @@ class RingStatus:
 
     @property
     def occupancy(self) -> float:
-        """How much of the ring the slowest reader still needs; from 1 on it loses images."""
+        """The part of the ring that the slowest reader has not read yet; at 1 that reader begins to lose images."""
         return max(self.lag.values(), default=0) / self.slots if self.slots else 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -127,18 +127,19 @@ class RingStatus:
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """What the writer agent does now, and how the requests before ended.
+    """The state of the writer agent, and the verdicts of earlier requests.
 
     Parameters
     ----------
     state
-        Its state; empty where there is no agent.
+        State of the agent; empty if there is no agent.
     request_id, output_file
-        The request that is carried out, and where its images go; empty where there is none.
+        The request that runs now, and its file; empty if no request runs.
     n_requested, n_written, n_lost
-        Images of the run; n_requested is None where it goes on until killed, or where there is none.
+        Numbers of images of the run; n_requested is None if the run continues until it is killed, or if no request
+        runs.
     ended
-        Requests since the agent's start by verdict.
+        Number of requests since the start of the agent, by verdict.
     """
 
     state: str
@@ -152,7 +153,7 @@ class RunStatus:
 
 @dataclass(frozen=True, slots=True)
 class WritingCounts:
-    """What the writers did since their start, and the state of each, by instance."""
+    """Counts of the writers since their start, and the state of each writer by instance."""
 
     images: int
     images_per_s: float | None
@@ -164,18 +165,19 @@ class WritingCounts:
 
 @dataclass(frozen=True, slots=True)
 class ReplicationCounts:
-    """Images between servers, since the start of the services.
+    """Counts of images that are sent between servers, since the start of the services.
 
     Parameters
     ----------
     sent, sent_per_s, lost
-        Images sent to other servers, and those told to them as lost.
+        Images sent to other servers, their rate, and the images that were reported to receivers as lost.
     lag
-        For each receiver, the images that wait to be sent to it.
+        Number of images that wait to be sent, for each receiver.
     n_sources
-        Senders that answer; None where no images come from another server.
+        Number of senders that answer; None if no images come from another server.
     n_sessions
-        Sessions begun: one for each sender and receiver, and each further one a connection that was lost.
+        Number of sessions that have begun: one for each pair of sender and receiver, and one more after each lost
+        connection.
     """
 
     sent: int
@@ -188,7 +190,7 @@ class ReplicationCounts:
 
 @dataclass(frozen=True, slots=True)
 class DetectorStatus:
-    """All services of a detector at one moment."""
+    """The status of all services of a detector at one time."""
 
     detector_name: str
     time_s: float
@@ -202,7 +204,7 @@ class DetectorStatus:
 
     @property
     def is_ready(self) -> bool:
-        """Whether there are services, and all of them are ready."""
+        """Whether at least one service runs, and all services are ready."""
         return bool(self.services) and all(service.is_ready for service in self.services)
 
     def to_json(self) -> dict[str, Any]:
@@ -212,16 +214,16 @@ class DetectorStatus:
 
 
 class StatusReader:
-    """Reads the status again and again, and compares each reading with the one before.
+    """Reads the status repeatedly; it computes rates from the difference to the reading before.
 
     Parameters
     ----------
     config
-        The system: tells where the services leave their records.
+        Configuration of the system, which gives the directory of the service records.
     ask
-        Asks the endpoint at a Unix socket.
+        Reads the endpoint at a Unix socket.
     clock
-        Seconds since 1970.
+        Returns the time in seconds since 1970.
     """
 
     def __init__(
@@ -237,7 +239,7 @@ class StatusReader:
         self._figures_of = {service.name: service.figures for service in service_descriptions()}
 
     def read(self) -> DetectorStatus:
-        """Ask all services that have left a record, at once."""
+        """Read the endpoints of all services that have a record, in parallel."""
         records = read_records(self._config)
         with ThreadPoolExecutor(_MAX_AT_ONCE, "status") as pool:
             scrapes = dict(zip(records, pool.map(self._ask, [record.socket for record in records]), strict=True))
@@ -255,7 +257,7 @@ class StatusReader:
         return {name: answer.total(name) for name in (*_RATED, *shown)}
 
     def _shown(self, answer: Scrape) -> tuple[Figure, ...]:
-        """Return the figures that the service asks for which has answered."""
+        """Return the figures that the description of the answering service selects."""
         return next((self._figures_of.get(name, ()) for name in answer.by_label(BUILD, "service")), ())
 
     def _figures(
@@ -279,7 +281,7 @@ class _Counters:
         return {name: sum(self._growths(name, before)) / (self.time_s - before.time_s) for name in _RATED}
 
     def rate_of(self, instance: str, name: str, before: "_Counters | None") -> float | None:
-        """Return the rate of one process; None where it was not there at the earlier reading."""
+        """Return the rate of a counter of one process, or None if the earlier reading did not have the process."""
         if before is None or self.time_s <= before.time_s or instance not in before.totals:
             return None
         return self._growth(instance, name, before) / (self.time_s - before.time_s)
@@ -290,7 +292,7 @@ class _Counters:
     def _growth(self, instance: str, name: str, before: "_Counters") -> float:
         total = self.totals[instance].get(name, 0.0)
         grown = total - before.totals.get(instance, {}).get(name, 0.0)
-        # A service that was started again counts from 0.
+        # A service that was restarted counts from 0 again.
         return grown if grown >= 0 else total
 
 
@@ -350,7 +352,7 @@ def _summarise(
 
 
 def _rings(scrapes: Mapping[ServiceRecord, Scrape]) -> tuple[RingStatus, ...]:
-    """Return FrameBuffer and ImageBuffer: each tells its slots where it is written, and its lag where it is read."""
+    """Return the status of FrameBuffer and ImageBuffer: the slots from their writers, the lag from their readers."""
     slots = {"frames": 0, "images": 0}
     for answer in scrapes.values():
         kind = "frames" if answer.has(RECEIVED) else "images"
@@ -376,7 +378,7 @@ def _run(scrapes: Mapping[ServiceRecord, Scrape]) -> RunStatus:
 
 
 def _state(answer: Scrape) -> str:
-    """Return the state of a run as one service sees it; empty where it tells none."""
+    """Return the state of the run at one service, or an empty text if the service has no such metric."""
     states = answer.by_label(RUN_STATE, "state")
     return next((state for state, is_present in states.items() if is_present), "")
 
