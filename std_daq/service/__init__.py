@@ -19,7 +19,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import where it is used: the health check of a container runs every few seconds, and needs none of it."""
+    """Import a name on first use: the health check of a container runs every few seconds, and needs none of them."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

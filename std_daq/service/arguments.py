@@ -1,4 +1,4 @@
-"""The arguments that every service has."""
+"""The command-line arguments of a service."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ CONFIG_VARIABLE = "STD_DAQ_CONFIG"
 
 
 def service_parser(description: ServiceDescription[Any]) -> argparse.ArgumentParser:
-    """Return the parser of a service's command line: the options of every service, and its own."""
+    """Return the parser for the command line of a service, with the common options and its own."""
     parser = argparse.ArgumentParser(prog=description.command, description=description.summary, allow_abbrev=False)
     configured = os.environ.get(CONFIG_VARIABLE)
     parser.add_argument(
@@ -26,15 +26,15 @@ def service_parser(description: ServiceDescription[Any]) -> argparse.ArgumentPar
         type=Path,
         default=configured,
         metavar="FILE",
-        help=f"the configuration, as detector.json; by default that of the environment's {CONFIG_VARIABLE}",
+        help=f"the configuration, for example detector.json; by default the file in {CONFIG_VARIABLE}",
     )
-    parser.add_argument("--log-level", choices=sorted(LEVELS), help="by default as the configuration says")
+    parser.add_argument("--log-level", choices=sorted(LEVELS), help="detail of the logs; by default as configured")
     parser.add_argument(
         "--metrics-port",
         type=_port,
         metavar="PORT",
         default=os.environ.get(PORT_VARIABLE) or None,
-        help=f"port of /metrics and /health; 0 for any; by default that of the environment's {PORT_VARIABLE}",
+        help=f"port of /metrics and /health, 0 for any free port; by default the port in {PORT_VARIABLE}",
     )
     parser.add_argument("--version", action="version", version=f"{description.command} {version('std-daq')}")
     description.add_arguments(parser)
@@ -43,5 +43,5 @@ def service_parser(description: ServiceDescription[Any]) -> argparse.ArgumentPar
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= _LAST_PORT):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a port, 0 to {_LAST_PORT} (see also {PORT_VARIABLE})")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port from 0 to {_LAST_PORT} (see also {PORT_VARIABLE})")
     return int(text)

@@ -1,8 +1,8 @@
-"""ServiceDescription: what the platform has to know of a service; it stands with the service.
+"""ServiceDescription: what the platform needs to know about a service; each service defines its own.
 
-``std-daq up`` asks it which processes a configuration wants, ``std-daq status`` what to show of them, the service's own
-``__main__`` which command line it has. A package names its description in the entry point group ``std_daq.services``
-(`std_daq.service.registry`).
+``std-daq up`` reads from it which processes a configuration needs, ``std-daq status`` which figures to show, and the
+``__main__`` of the service which options it has. A package registers its description in the entry point group
+``std_daq.services`` (`std_daq.service.registry`).
 """
 
 import argparse
@@ -24,9 +24,9 @@ class Instance:
     Parameters
     ----------
     name
-        Among all processes of the system, as ``h5-writer-0``.
+        Name of the process, unique in the system, for example ``h5-writer-0``.
     arguments
-        What its command line has besides ``--config``.
+        Command-line arguments in addition to ``--config``.
     """
 
     name: str
@@ -35,14 +35,14 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number of a service that ``std-daq status`` shows.
+    """A metric of a service that ``std-daq status`` shows.
 
     Parameters
     ----------
     title
-        What it is, in a word or two: ``events``, ``waiting``.
+        What the metric counts, in a word or two: ``events``, ``waiting``.
     metric
-        Its name at ``/metrics``; of a counter, which ends in ``_total``, the rate is shown as well.
+        Name at ``/metrics``. If it ends in ``_total``, it is a counter, and its rate is shown as well.
     """
 
     title: str
@@ -50,44 +50,44 @@ class Figure:
 
     @property
     def is_counter(self) -> bool:
-        """Whether it only grows, so that its rate means something."""
+        """Whether the metric is a counter; only a counter has a rate."""
         return self.metric.endswith("_total")
 
 
 def no_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare no argument: the service has those of every service."""
+    """Declare no arguments, for a service that has only the common ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceDescription(Generic[Config]):
-    """A service as the platform sees it.
+    """A service, described for the platform.
 
     Parameters
     ----------
     name
-        As in the command ``std-<name>`` and the image ``std-daq/<name>``: ``udp-recv``.
+        Name in the command ``std-<name>`` and the image ``std-daq/<name>``, for example ``udp-recv``.
     package
-        What ``python -m`` starts, and where its command is: ``std_udp_recv``.
+        The package that ``python -m`` starts, for example ``std_udp_recv``.
     summary
-        What it does, one sentence.
+        What the service does, in one sentence.
     config
-        The model of the configuration that it is given; ``PlatformConfig`` for a service that suits any system.
+        Model of the configuration that the service needs; ``PlatformConfig`` for a service that works with any system.
     instances
-        The processes that a configuration wants; none where it does not want this service.
+        Returns the processes that a configuration needs; an empty list if it does not need this service.
     add_arguments
-        Declares its own options.
+        Declares the options of the service itself.
     instance_of
-        The name of a process, from its command line; raises ConfigError where the configuration has no such process.
-        By default the name of the service.
+        Returns the name of a process from its command line; raises ConfigError if the configuration has no such
+        process. By default the name is that of the service.
     options
-        Of a service that is added to a system from outside: the model of its section below ``services``.
+        Model of the section below ``services``, for a service that another package adds to a system.
     check
-        Raises ConfigError where the configuration cannot be right for this service; called once before any is
-        started, so it has to be quick.
+        Raises ConfigError if the configuration cannot work for this service. It is called once before any service
+        starts, and must return quickly.
     needs_broker
-        Whether it speaks to a message broker, which ``std-daq up`` then provides.
+        Whether the service needs a message broker, which ``std-daq up`` then provides.
     figures
-        What ``std-daq status`` shows of it.
+        The figures that ``std-daq status`` shows for this service.
     """
 
     name: str
@@ -104,5 +104,5 @@ class ServiceDescription(Generic[Config]):
 
     @property
     def command(self) -> str:
-        """Its command."""
+        """Name of the command that starts the service."""
         return f"std-{self.name}"

@@ -1,8 +1,8 @@
-"""Ask a service whether it is ready, as containers do: ``python -m std_daq.service.healthcheck [--live] [URL]``.
+"""The health check of a container: ``python -m std_daq.service.healthcheck [--live] [URL]``.
 
-Exit code 0 when it is, else 1 with the reason in one line. With ``--live`` also 0 when it is not, but answers: for
-Docker Swarm, which kills who is not healthy. It runs every few seconds in each container, so it imports nothing but a
-little of the standard library.
+The exit code is 0 if the service is ready, else 1; the reason is printed in one line. With ``--live`` the exit code is
+also 0 if the service answers without being ready: Docker Swarm kills a container that is not healthy. The check runs
+every few seconds in each container, so it imports only a few modules of the standard library.
 """
 
 import http.client
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 
 PORT_VARIABLE = "STD_DAQ_METRICS_PORT"
 ADDRESS_VARIABLE = "STD_DAQ_METRICS_ADDRESS"
-EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - each with the one at which it is asked from here
-TIMEOUT_S = 8.0  # less than the engine's limit for a check, which would hide what is said here
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - each with the address for a request from this machine
+TIMEOUT_S = 8.0  # shorter than the limit of the container engine, which would hide the reason that is printed here
 LIVE = "--live"
 _PATH = "/health/ready"
 
 
 def main(argv: Sequence[str]) -> int:
-    """Ask the service of this container, or that of the given ``http://host:port``; returns the exit code."""
+    """Check the service of this container, or the one at the given ``http://host:port``; returns the exit code."""
     urls = [argument for argument in argv if argument != LIVE]
     if urls:
         place = urls[0].removeprefix("http://").partition("/")[0]
@@ -33,13 +33,13 @@ def main(argv: Sequence[str]) -> int:
         address = EVERY_ADDRESS.get(address, address)
         place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
     answers, problem = ask(place)
-    print(problem or "ready")  # noqa: T201 - the engine keeps it as the output of the check
+    print(problem or "ready")  # noqa: T201 - the container engine stores it as the output of the check
     is_healthy = answers if LIVE in argv else not problem
     return 0 if is_healthy else 1
 
 
 def ask(place: str) -> tuple[bool, str]:
-    """Return whether the service at ``host:port`` answers, and why it is not ready; empty when it is."""
+    """Return whether the service at ``host:port`` answers, and why it is not ready (empty if it is ready)."""
     try:
         connection = http.client.HTTPConnection(place, timeout=TIMEOUT_S)
         try:

@@ -1,11 +1,12 @@
-"""Holding: a service that cannot start stays, says why at its endpoint, and tries again.
+"""Hold: a service that cannot start keeps running, reports the reason at its endpoint, and tries again.
 
-This is for containers, where a service that ends is started again at once, ends again, and hides its one line of
-reason under all the others. With STD_DAQ_HOLD=1 it stays instead: alive, not ready, with the reason in the answer.
+This is for containers. Without it, the container engine restarts a service that ends, the service ends again, and its
+reason is buried in the log. With STD_DAQ_HOLD=1 the process stays: it is alive but not ready, and its endpoint gives
+the reason.
 
-Each attempt is a new start of the same process (exec), after which nothing is left of what a refused start had opened.
-Only the reason goes on to it, so that the log tells each reason once. Lines of such an attempt are kept back until
-it has started, or was refused for another reason.
+Each attempt replaces the program of the process (exec), which closes everything that the failed start had opened. Only
+the reason is passed on, so that the log has each reason once. The log lines of an attempt are held back until it has
+started or has failed for another reason.
 """
 
 import io
@@ -24,21 +25,21 @@ VARIABLE = "STD_DAQ_HOLD"
 LOOK_AGAIN_S = 10.0
 SIGNALS = {signal.SIGTERM, signal.SIGINT}
 _REASON_VARIABLE = "STD_DAQ_HELD_FOR"
-# A wrong value is told whole, and may be a whole file; the environment takes 128 KiB.
+# The reason quotes a wrong value, which may be as long as a file; a variable of the environment is limited to 128 KiB.
 _MAX_REASON_CHARS = 4000
 
 
 class Hold:
-    """Whether and how this process holds; made once, before anything is logged.
+    """Holds this process if it cannot start; made once, before the first log line.
 
     Attributes
     ----------
     is_wanted
-        Whether a service that cannot start is to stay.
+        Whether a service that cannot start holds.
     last_reason
-        Why the attempt before this one was refused; None in the first one.
+        Why the attempt before this one failed; None in the first attempt.
     log_file
-        Where logs go; None for standard error.
+        Where the logs are written; None for standard error.
     """
 
     def __init__(self) -> None:
@@ -47,25 +48,25 @@ class Hold:
         self.log_file = None if self.last_reason is None else _KeptLines()
 
     def release_logs(self) -> None:
-        """Write the lines that were kept back, and those that follow at once."""
+        """Write the lines that were held back; later lines are written at once."""
         if self.log_file is not None:
             self.log_file.release()
 
     def wait(self, refusal: str, presence: Presence, stop: threading.Event) -> None:
-        """Hold for a while, then start again as a new program; returns only when the service is told to end.
+        """Hold for a while, then start the program again; returns only if the service is told to stop.
 
         Parameters
         ----------
         refusal
-            Why it cannot start.
+            Why the service cannot start.
         presence
-            Where it is told.
+            The presence whose endpoint reports the reason.
         stop
-            Set when the service has been told to end.
+            Set when the service has been told to stop.
         """
         refusal = refusal[:_MAX_REASON_CHARS]
         presence.readiness.reason = refusal
-        with suppress(PortError):  # that is a reason to hold, too
+        with suppress(PortError):  # a port that cannot be opened is a reason to hold, too
             presence.appear_unnamed()
         if refusal != self.last_reason:
             get_logger().error("cannot_start", error=refusal, look_again_s=LOOK_AGAIN_S)
@@ -74,14 +75,14 @@ class Hold:
         self.release_logs()
         if stop.wait(LOOK_AGAIN_S):
             return
-        # A signal that comes from now on waits for the new program to handle it.
+        # A signal that arrives from now on stays pending until the new program handles it.
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         if not stop.is_set():
             _start_again(refusal)
 
 
 class _KeptLines(io.StringIO):
-    """Keeps lines back until they are released; from then on all go to standard error."""
+    """Holds lines back until they are released; after that it writes all lines to standard error."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,12 +96,12 @@ class _KeptLines(io.StringIO):
             sys.stderr.flush()
 
     def forget(self) -> None:
-        """Leave out what has been kept back."""
+        """Discard the lines that were held back."""
         self.seek(0)
         self.truncate()
 
     def release(self) -> None:
-        """Keep nothing back any more."""
+        """Write the lines that were held back, and hold back no more."""
         if not self._is_released:
             self._is_released = True
             sys.stderr.write(self.getvalue())
@@ -111,4 +112,4 @@ def _start_again(reason: str) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os.environ[_REASON_VARIABLE] = reason
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - as it was started
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the command line of this process

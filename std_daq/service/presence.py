@@ -1,4 +1,4 @@
-"""Presence: how a running service is found and asked, by its endpoint and its record."""
+"""Presence: the endpoint and the record by which other processes find a running service."""
 
 import os
 import socket
@@ -14,14 +14,14 @@ from std_daq.telemetry.endpoint import TelemetryEndpoint, url_host
 
 
 class Presence:
-    """The endpoint and the record of this process, from `appear` or `appear_unnamed` until it is left.
+    """A context manager for the endpoint and the record of this process; `appear` or `appear_unnamed` opens them.
 
     Parameters
     ----------
     port
-        Of the endpoint; by default as the configuration says, else any free one.
+        Port of the endpoint; by default the configured port, or else any free port.
     readiness
-        Asked for each /health/ready.
+        Answers each request for /health/ready.
     """
 
     def __init__(self, port: int | None, readiness: Readiness) -> None:
@@ -32,7 +32,7 @@ class Presence:
 
     @property
     def url(self) -> str:
-        """Where the endpoint answers; empty where it does not."""
+        """URL of the endpoint; empty if the endpoint is not open."""
         if self._endpoint is None:
             return ""
         address = self._endpoint.address
@@ -45,9 +45,9 @@ class Presence:
         Raises
         ------
         PortError
-            When the endpoint's address is taken or not allowed.
+            The address of the endpoint is in use or not allowed.
         ConfigError
-            When the record cannot be written.
+            The record cannot be written.
         """
         port = config.metrics.ports.get(instance, 0) if self._port is None else self._port
         address = _address(config.metrics)
@@ -56,12 +56,12 @@ class Presence:
         self._record = OwnRecord(config, instance, self.url)
 
     def appear_unnamed(self) -> None:
-        """Open an endpoint without a configuration, if none is open; where no port is given there is none.
+        """Open an endpoint without a configuration; does nothing if an endpoint is open or no port is given.
 
         Raises
         ------
         PortError
-            When its address is taken or not allowed.
+            The address of the endpoint is in use or not allowed.
         """
         if self._endpoint is None and self._port is not None:
             address = _address(MetricsConfig())

@@ -1,39 +1,39 @@
-"""Readiness: whether a service does its work now, and why not; kept by its life, asked by its endpoint."""
+"""Readiness: whether a service is ready, and why not; `run_service` updates it, and the endpoint reads it."""
 
 from typing import Protocol, runtime_checkable
 
 
 @runtime_checkable
 class TellsWhyNot(Protocol):
-    """A service that can say what it waits for."""
+    """A service that can say why it is not ready."""
 
     @property
     def why_not_ready(self) -> str | None:
-        """The reason in a few words, None when it is ready; asked from another thread."""
+        """The reason in a few words, or None if the service is ready; read from another thread."""
 
 
 class HasReadiness(Protocol):
-    """What every service can say."""
+    """A service that can say whether it is ready; every service can."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether it does its work now; asked from another thread."""
+        """Whether the service does its work now; read from another thread."""
 
 
 class Readiness:
-    """Begins with a service that is starting.
+    """The readiness of a process, which is not ready until its service has started.
 
     Parameters
     ----------
     reason
-        Why it is not ready yet.
+        Why the process is not ready yet.
 
     Attributes
     ----------
     service
-        The service that is asked, once it has started.
+        The service, which decides whether it is ready; None before it has started and while it closes.
     reason
-        Why it is not ready while there is none to ask.
+        Why the process is not ready while ``service`` is None.
     """
 
     def __init__(self, reason: str = "it is starting") -> None:
@@ -41,15 +41,15 @@ class Readiness:
         self.reason = reason
 
     def end(self) -> None:
-        """Ask the service no more: it is closing."""
+        """Report from now on that the service is ending."""
         self.reason = "it is ending"
         self.service = None
 
     def why_not(self) -> str | None:
-        """Return why the service is not ready, None when it is."""
+        """Return why the service is not ready, or None if it is ready."""
         service = self.service
         if service is None:
             return self.reason
         if isinstance(service, TellsWhyNot):
             return service.why_not_ready
-        return None if service.is_ready else "it does not do its work now; its log tells more"
+        return None if service.is_ready else "the service does not do its work now; read its log for the reason"

@@ -1,8 +1,8 @@
-"""Service records: small files in the runtime directory by which the commands find running services.
+"""Service records: small files in the runtime directory by which commands find running services.
 
-A record is locked by its process for as long as that lives. Unlike a process id this tells the truth in every
-container that shares the directory, and beside the record lies a Unix socket of the service's endpoint, which
-answers there, too, whatever network each container is in.
+A process holds a lock on its record as long as it lives. The lock is valid in every container that shares the
+directory; a process id would be valid in one container only. Beside the record is a Unix socket of the endpoint, which
+works between these containers even if they are in different networks.
 """
 
 import fcntl
@@ -22,22 +22,22 @@ from std_daq.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """One running service.
+    """The record of one running service.
 
     Attributes
     ----------
     instance
-        Its name among the detector's services.
+        Name of the process, unique among the services of the detector.
     host
-        Name of its machine or container.
+        Name of the machine or container.
     pid
-        Its process there.
+        Process id on that host.
     url
-        Its endpoint.
+        URL of the endpoint.
     started_ns
-        When it started, since 1970.
+        Start of the process, in nanoseconds since 1970.
     socket
-        Unix socket of its endpoint.
+        Unix socket of the endpoint.
     """
 
     instance: str
@@ -49,21 +49,21 @@ class ServiceRecord:
 
 
 class OwnRecord:
-    """The record of this process, from now until it is removed.
+    """The record of this process; the constructor writes it, and `remove` removes it.
 
     Parameters
     ----------
     config
-        The detector; its runtime directory must exist.
+        Configuration of the system; its runtime directory must exist.
     instance
-        Name of this process among the detector's services.
+        Name of this process, unique among the services of the detector.
     url
-        Its endpoint.
+        URL of the endpoint.
 
     Raises
     ------
     ConfigError
-        When it cannot be written.
+        The record cannot be written.
     """
 
     def __init__(self, config: PlatformConfig, instance: str, url: str) -> None:
@@ -76,7 +76,7 @@ class OwnRecord:
             ) from None
 
     def _write(self, instance: str, url: str) -> IO[str]:
-        # In another container that shares the directory, another process may have the same number.
+        # A process in another container that shares the directory may have the same process id.
         making = self._path.with_suffix(f".{socket.gethostname()}-{os.getpid()}")
         document = {
             "instance": instance,
@@ -88,7 +88,7 @@ class OwnRecord:
         with ExitStack() as stack:
             file = stack.enter_context(making.open("w"))
             stack.callback(making.unlink, missing_ok=True)
-            # Locked before it is seen, so that nobody takes it for one that was left.
+            # Locked before it gets its name: a reader takes an unlocked record for that of a process that has ended.
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(json.dumps(document))
             file.flush()
@@ -97,7 +97,7 @@ class OwnRecord:
         return file
 
     def remove(self) -> None:
-        """Remove the record, unless a successor has already put its own there."""
+        """Remove the record, unless a later process has already replaced it with its own."""
         with suppress(OSError):
             if os.path.samestat(os.fstat(self._file.fileno()), self._path.stat()):
                 self._path.unlink()
@@ -105,31 +105,31 @@ class OwnRecord:
 
 
 def endpoint_socket(config: PlatformConfig, instance: str) -> Path:
-    """Return where the endpoint of a service has its Unix socket; makes the directory.
+    """Return the path of the Unix socket of a service's endpoint; creates the directory.
 
     Raises
     ------
     ConfigError
-        When this user may not write there.
+        The directory cannot be created, or this user may not write there.
     """
     directory = _records_dir(config)
     try:
         directory.mkdir(mode=0o770, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot be made: {error.strerror}", key="runtime_dir", value=str(directory)) from None
+        raise ConfigError(f"cannot be created: {error.strerror}", key="runtime_dir", value=str(directory)) from None
     if not os.access(directory, os.W_OK | os.X_OK):
         raise ConfigError(f"user {os.geteuid()} may not write here", key="runtime_dir", value=str(directory))
     return directory / f"{instance}.sock"
 
 
 def read_records(config: PlatformConfig) -> list[ServiceRecord]:
-    """Return the records of the services that run, by instance name."""
+    """Return the records of the services that run, sorted by instance name."""
     records = (_read(path) for path in sorted(_records_dir(config).glob("*.json")))
     return [record for record in records if record is not None]
 
 
 def _read(path: Path) -> ServiceRecord | None:
-    """Read a record; None where its process has ended, or it is none."""
+    """Return the record in a file, or None if its process has ended or the file is not a record."""
     with suppress(OSError, ValueError, TypeError), path.open() as file:
         if _is_locked(file.fileno()):
             return ServiceRecord(**json.load(file), socket=path.with_suffix(".sock"))

@@ -1,4 +1,4 @@
-"""The services that are installed: each is found by one line of its package's metadata.
+"""The registry of installed services: a package registers a service with one line of its metadata.
 
 ::
 
@@ -24,31 +24,31 @@ ENTRY_POINT_GROUP = "std_daq.services"
 
 
 def service_descriptions() -> list[ServiceDescription[Any]]:
-    """Return the descriptions of all services that are installed, by name."""
+    """Return the descriptions of all installed services, sorted by name."""
     return [entry.load() for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name)]
 
 
 @dataclass(frozen=True, slots=True)
 class WantedInstance:
-    """A process that a configuration wants: one of the instances of a service."""
+    """A process that a configuration needs: one instance of a service."""
 
     service: ServiceDescription[Any]
     instance: Instance
 
     def command(self, config_path: Path) -> ServiceCommand:
-        """Return how it is started."""
+        """Return the command that starts the process."""
         arguments = ("--config", str(config_path), *self.instance.arguments)
         return ServiceCommand(self.instance.name, self.service.package, arguments)
 
 
 def wanted_instances(config: PlatformConfig) -> list[WantedInstance]:
-    """Return the processes that a configuration wants.
+    """Return the processes that a configuration needs.
 
     Raises
     ------
     ConfigError
-        When it has a section for a service that is not installed, or one with wrong options, or is not right for one
-        of the services that it wants.
+        The configuration has a section for a service that is not installed, or a section with wrong options, or it
+        does not pass the check of a service that it needs.
     """
     services = [service for service in service_descriptions() if isinstance(config, service.config)]
     _check_sections(config, services)
@@ -62,7 +62,7 @@ Options = TypeVar("Options", bound=BaseModel)
 
 
 def parse_service_options(config: PlatformConfig, name: str, model: type[Options]) -> Options:
-    """Return the section of a service below ``services``, checked against its model; raises ConfigError."""
+    """Return the section of a service below ``services``, validated by its model; raises ConfigError."""
     try:
         return model.model_validate(config.services.get(name, {}))
     except ValidationError as error:
@@ -75,9 +75,9 @@ def _check_sections(config: PlatformConfig, services: list[ServiceDescription[An
         if name not in models:
             known = ", ".join(models) or "none"
             raise ConfigError(
-                f"no service of this name is installed that can be added to a {type(config).__name__}",
+                f"no installed service of this name can be added to a {type(config).__name__}",
                 key=f"services.{name}",
-                remedy=f"install its package, or take the section out; those that are installed: {known}",
+                remedy=f"install its package, or remove the section; services that can be added: {known}",
             )
         parse_service_options(config, name, models[name])
 

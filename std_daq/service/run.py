@@ -1,7 +1,7 @@
-"""The life of a service, the same for all: start, ready, step by step until a signal, drain, end.
+"""The life of every service: start, report ready, call ``step`` until a signal arrives, close, end.
 
-Exit codes: 0 ended as told, 1 start me again, 2 the configuration is wrong, or a library is missing. A service that is
-to hold (`Hold`) does not end where it cannot start.
+Exit codes: 0 if the service was told to end, 1 if it failed and may be restarted, 2 if the configuration is wrong or a
+library is missing. A service that holds (`Hold`) does not end if it cannot start.
 """
 
 import argparse
@@ -33,13 +33,13 @@ from std_daq.telemetry.metrics import make_registry
 
 
 class Service(HasReadiness, Protocol):
-    """What a service's own class offers to its life; it may also tell why it is not ready (`TellsWhyNot`)."""
+    """The methods that `run_service` calls; the class may also say why it is not ready (`TellsWhyNot`)."""
 
     def step(self) -> None:
-        """Do what is there to do, or wait for it for at most about 0.1 s."""
+        """Do the work that is pending, or wait at most about 0.1 s for work."""
 
     def close(self) -> None:
-        """Finish what was begun, within 2 s or a stated deadline, and let go of everything."""
+        """Finish the work that has begun, within 2 s or a documented deadline, and release all resources."""
 
 
 Config = TypeVar("Config", bound=PlatformConfig)
@@ -47,18 +47,18 @@ Config = TypeVar("Config", bound=PlatformConfig)
 
 @dataclass(frozen=True, slots=True)
 class ServiceContext(Generic[Config]):
-    """What a service is started with.
+    """The inputs with which a service is started.
 
     Parameters
     ----------
     config
         The configuration.
     arguments
-        The command line.
+        The parsed command line.
     instance
-        Name of this process among the system's services, as ``udp-recv-0-3``.
+        Name of this process, unique among the services of the system, for example ``udp-recv-0-3``.
     registry
-        For its metrics.
+        The registry for the metrics of the service.
     stop
         Set when the service has been told to end.
     """
@@ -75,16 +75,16 @@ def run_service(
     argv: Sequence[str] | None,
     start: Callable[[ServiceContext[Config]], Service],
 ) -> int:
-    """Run a service from its command line to its end.
+    """Run a service: parse its command line, start it, and call ``step`` until it is told to end.
 
     Parameters
     ----------
     description
         The service.
     argv
-        Arguments, by default those of the process.
+        Command-line arguments; by default those of the process.
     start
-        Builds the parts of the service and hands them to its class; raises StdDaqError when it cannot start.
+        Builds the service; raises StdDaqError if it cannot start.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def run_service(
                 hold.release_logs()
                 _live(service, presence, stop)
                 return EXIT_DONE
-            # Not in the handler: the error keeps alive what the refused start had opened.
+            # Outside the except clause: the error holds references to everything that the failed start had opened.
             hold.wait(refusal, presence, stop)
             log.info("ended")
             return EXIT_DONE
@@ -160,7 +160,7 @@ def _live(service: Service, presence: Presence, stop: threading.Event) -> None:
 
 
 def _log_compiling(function: str, seconds: float | None) -> None:
-    """Say what takes the first start of a service so long."""
+    """Log each compilation, which makes the first start of a service slow."""
     if seconds is None:
         get_logger().info("compiling", function=function)
     else:
@@ -168,7 +168,7 @@ def _log_compiling(function: str, seconds: float | None) -> None:
 
 
 def _in_words(error: StdDaqError, config: Path) -> str:
-    """Return what went wrong; what is wrong in a configuration with its file."""
+    """Return the text of an error; a ConfigError without a file gets that of the configuration."""
     return str(error.in_file(config) if isinstance(error, ConfigError) and not error.file else error)
 
 

@@ -1,17 +1,18 @@
-"""StopEvent: an Event that signal handlers may set."""
+"""StopEvent: an Event that a signal handler may set."""
 
 import threading
 import time
 
-# A handler that comes between a look at the event and the wait for it is noticed after this time.
+# A waiter notices after this time, at the latest, a handler that ran between its check of the event and its wait.
 _LOOK_S = 0.05
 
 
 class StopEvent(threading.Event):
-    """An Event that a signal handler may set while the thread that it interrupts waits for it.
+    """An Event that a signal handler may set while it interrupts a thread that waits for the event.
 
-    The lock of `threading.Event` is held for an instant by whoever begins to wait. A handler that comes in that instant
-    waits for the lock for ever, in the very thread that holds it: the service would not end, whatever it is sent.
+    A thread that begins to wait for a `threading.Event` holds the lock of the event for a moment. If a handler runs in
+    that moment and calls ``set``, it waits for the lock in the thread that holds it: a deadlock, after which no
+    signal but SIGKILL ends the service.
     """
 
     def __init__(self) -> None:
@@ -20,21 +21,21 @@ class StopEvent(threading.Event):
         self._has_come = False
 
     def is_set(self) -> bool:
-        """Return whether it was set."""
+        """Return whether the event is set."""
         return self._has_come
 
     def set(self) -> None:
-        """Set it, and wake those who wait."""
+        """Set the event, and wake all threads that wait for it."""
         self._has_come = True
         with self._changed:
             self._changed.notify_all()
 
     def clear(self) -> None:
-        """Have it not set."""
+        """Reset the event."""
         self._has_come = False
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, at most `timeout` seconds; returns whether it is."""
+        """Wait until the event is set, at most ``timeout`` seconds; returns whether it is set."""
         end = None if timeout is None else time.monotonic() + timeout
         while not self._has_come:
             rest = _LOOK_S if end is None else min(_LOOK_S, end - time.monotonic())

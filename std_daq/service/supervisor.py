@@ -1,4 +1,4 @@
-"""Supervisor: runs the services of one machine, brings back what dies, and ends them all."""
+"""Supervisor: starts the services of one machine, restarts a service that dies, and ends all services."""
 
 import http.client
 import json
@@ -27,13 +27,14 @@ _FIRST_PAUSE_S = 0.2
 _MAX_PAUSE_S = 5.0
 _STEADY_AFTER_S = 10.0
 _ANSWER_TIMEOUT_S = 2.0
-# What a container sets for its one service: several cannot share a port, and what cannot start is to end.
+# A container sets these for its only service. Several services cannot share one port, and a supervised service that
+# cannot start must end.
 _NOT_PASSED_ON = (PORT_VARIABLE, HOLD_VARIABLE)
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceCommand:
-    """How a service is started: the name of the instance, and module and arguments for Python."""
+    """The command that starts a service: the name of the instance, the Python module and its arguments."""
 
     instance: str
     module: str
@@ -41,7 +42,7 @@ class ServiceCommand:
 
 
 class ServiceFailedError(ResourceError):
-    """A service ended before all were ready; its exit code is that of the whole."""
+    """A service ended before all services were ready; its exit code becomes that of the supervisor."""
 
     def __init__(self, instance: str, exit_code: int, reason: str) -> None:
         super().__init__(f"{instance} ended with exit code {exit_code} before it was ready: {reason}")
@@ -49,21 +50,21 @@ class ServiceFailedError(ResourceError):
 
 
 class Supervisor:
-    """Runs services as processes.
+    """Runs each service as a process.
 
-    Until all have been ready once, a service that ends is an error of the start. Afterwards it is started again, at
-    once the first time and after growing pauses when it keeps ending.
+    Until all services have been ready once, a service that ends is an error. After that it is restarted: at once if it
+    had run for a while, otherwise after a pause that doubles each time the service ends again soon, up to a limit.
 
     Parameters
     ----------
     config
-        The detector: tells where the services leave their records.
+        Configuration of the system, which gives the directory of the service records.
     commands
         The services.
     write_line
-        Takes each line that a service prints, with its instance name.
+        Called with the instance name and each line that a service prints.
     environment
-        Added to the environment of the services.
+        Variables added to the environment of the services.
     """
 
     def __init__(
@@ -84,12 +85,12 @@ class Supervisor:
             child.start()
 
     def step(self) -> None:
-        """Start again what has ended.
+        """Restart the services that have ended.
 
         Raises
         ------
         ServiceFailedError
-            When a service ended before all were ready.
+            A service ended before all services were ready.
         """
         for child in self._children:
             exit_code = child.poll()
@@ -102,7 +103,7 @@ class Supervisor:
                 child.start()
 
     def not_ready(self) -> list[str]:
-        """Ask every service; returns those that are not ready, and remembers when all are for the first time."""
+        """Return the services that are not ready; from the first time that all are ready, `step` restarts services."""
         records = {record.instance: record for record in read_records(self._config)}
         instances = [child.command.instance for child in self._children]
         not_ready = [instance for instance in instances if not _is_ready(records.get(instance))]
@@ -110,7 +111,7 @@ class Supervisor:
         return not_ready
 
     def stop(self) -> None:
-        """End all services: ask, wait for their deadline, then kill."""
+        """End all services: send SIGTERM, wait until the deadline, then send SIGKILL."""
         for child in self._children:
             child.signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_DEADLINE_S
@@ -145,7 +146,7 @@ class _Child:
             text=True,
             errors="replace",
             env=inherited | self._environment | {SUPERVISOR_VARIABLE: str(os.getpid())},
-            # A Ctrl-C in the terminal is for the supervisor, which ends the services in its own way.
+            # In a session of their own, services do not get the SIGINT of Ctrl-C: only the supervisor ends them.
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._forward, args=(self._process,), daemon=True)
@@ -163,7 +164,7 @@ class _Child:
         return exit_code
 
     def last_error(self) -> str:
-        """Return what the service that has ended logged as its last error."""
+        """Return the last error that the service logged before it ended."""
         if self._reader is not None:
             self._reader.join(1.0)
         return self._last_error or "it logged no error; see the lines above"
@@ -196,7 +197,7 @@ class _Child:
 
 
 def _error_in(line: str) -> str:
-    """Return the error that a log line tells; empty where it tells none."""
+    """Return the error in a log line, or an empty text if the line is not an error."""
     try:
         event = json.loads(line)
     except ValueError:

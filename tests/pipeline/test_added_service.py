@@ -59,7 +59,7 @@ def test_service_that_was_added_is_started_shown_and_measured(
             {"intensity": {"regoin": [0, 0, 1, 1]}},
             "'services.intensity.regoin': unknown key; did you mean 'region'?",
         ),
-        ({"intensty": {}}, "key 'services.intensty': no service of this name is installed"),
+        ({"intensty": {}}, "key 'services.intensty': no installed service of this name can be added"),
     ],
 )
 def test_section_of_a_service_is_checked_before_anything_starts(

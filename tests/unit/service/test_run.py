@@ -135,7 +135,7 @@ def test_wrong_port_in_the_environment_is_named(config_file: Path, monkeypatch: 
     with start(config_file) as process:
         _, err = process.communicate(timeout=20)
     assert process.returncode == 2
-    assert f"'{port}' is not a port, 0 to 65535 (see also STD_DAQ_METRICS_PORT)" in err
+    assert f"'{port}' is not a port from 0 to 65535 (see also STD_DAQ_METRICS_PORT)" in err
 
 
 def test_wrong_configuration_ends_with_2_and_names_the_key(config_file: Path) -> None:
