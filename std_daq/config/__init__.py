@@ -1,1 +1,1 @@
-"""Configuration: what every system has in it, loading, schema and reference page of any of them."""
+"""Configuration of any system: the common model, loading, JSON schema and reference page."""

@@ -1,4 +1,4 @@
-"""Loading a configuration with errors that name the file, the key, the value and what to do."""
+"""Loads a configuration; errors name the file, the key, the value and what to do."""
 
 import difflib
 import json
@@ -22,21 +22,21 @@ def read_config(path: Path | str, model: type[Config]) -> Config:
     Parameters
     ----------
     path
-        The file, JSON.
+        The file, in JSON.
     model
-        What it describes.
+        The model of the configuration.
 
     Raises
     ------
     ConfigError
-        With file, key, value and remedy, when anything is wrong.
+        The file or a value in it is wrong; the error has file, key, value and remedy.
     """
     path = Path(path)
     return check_config(read_document(path), model, path)
 
 
 def check_config(document: dict[str, Any], model: type[Config], file: Path | str | None = None) -> Config:
-    """Check an already parsed document; ``file`` is only named in errors."""
+    """Validate a parsed document; ``file`` is only used in errors."""
     superseded = [key for key in document if key in model.superseded_keys]
     for key in superseded:
         get_logger().warning("config_key_ignored", file=str(file), key=key, instead=model.superseded_keys[key])
@@ -50,8 +50,8 @@ def check_config(document: dict[str, Any], model: type[Config], file: Path | str
 def config_error(
     error: ValidationError, model: type[BaseModel], file: Path | str | None = None, prefix: str = ""
 ) -> ConfigError:
-    """Turn the first problem of a pydantic error into a ConfigError, with the nearest known key."""
-    # A misspelt key is unknown and missing: told as unknown, it is found in the file.
+    """Return the first problem of a pydantic error as a ConfigError; for an unknown key, it suggests a known one."""
+    # A misspelt required key gives two problems: unknown and missing. The user finds the unknown key in the file.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     location = [str(part) for part in first["loc"]]
     key = ".".join([prefix, *location] if prefix else location) or None
@@ -63,14 +63,17 @@ def config_error(
         hint = f"did you mean '{near[0]}'?" if near else f"known keys here: {', '.join(sorted(known))}"
         return ConfigError("unknown key", file=file, key=key, remedy=hint)
     if first["type"] == "missing":
-        return ConfigError("this key is required and missing", file=file, key=key, remedy=remedy)
+        return ConfigError("this required key is missing", file=file, key=key, remedy=remedy)
     message = first["msg"].removeprefix("Value error, ")
     value = first["input"] if location and first["type"] != SECRET else None
     return ConfigError(message, file=file, key=key, value=value, remedy=remedy)
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """Return what a configuration file says; raises ConfigError where it is no JSON object with each key once."""
+    """Return the content of a configuration file; raises ConfigError if it is not a JSON object or repeats a key.
+
+    A repeated key is an error because JSON parsers silently use the last value.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -82,9 +85,9 @@ def read_document(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise ConfigError(f"is not JSON: {error.msg} in line {error.lineno}, column {error.colno}", file=path) from None
     except _RepeatedKeyError as error:
-        raise ConfigError("this key stands twice", file=path, key=str(error)) from None
+        raise ConfigError("this key is given twice", file=path, key=str(error)) from None
     if not isinstance(document, dict):
-        raise ConfigError("is JSON, but not an object in braces", file=path)
+        raise ConfigError("is JSON, but not an object ({...})", file=path)
     return document
 
 
@@ -106,7 +109,7 @@ def _keys(model: type[BaseModel], section: list[str]) -> Iterator[str]:
     for name in names:
         field = next((field for key, field in model.model_fields.items() if name == (field.alias or key)), None)
         annotation = None if field is None else field.annotation
-        if get_origin(annotation) is dict:  # a section for each name that users give
+        if get_origin(annotation) is dict:  # one section for each name that a user chooses
             annotation = get_args(annotation)[1]
             next(names, None)
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):

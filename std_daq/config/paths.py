@@ -1,4 +1,4 @@
-"""Where the services of a system meet: its runtime directory."""
+"""The runtime directory of a system, which holds its sockets and service records."""
 
 import os
 import stat
@@ -13,10 +13,11 @@ MAX_SOCKET_PATH_BYTES = 107
 
 
 def runtime_dir(config: PlatformConfig) -> Path:
-    """Return the directory of one system's sockets and service records (it may not exist yet).
+    """Return the directory of the sockets and service records of a system, which may not exist yet.
 
-    The configuration's ``runtime_dir``, else the environment's STD_DAQ_RUNTIME_DIR, else XDG_RUNTIME_DIR, else the
-    directory for temporary files; then a folder named as the system.
+    It is a folder with the name of the system. The parent is the first of these that is set: ``runtime_dir`` of the
+    configuration, STD_DAQ_RUNTIME_DIR, ``std-daq`` in XDG_RUNTIME_DIR, or a folder of this user in the directory for
+    temporary files.
     """
     if config.runtime_dir is not None:
         parent = config.runtime_dir
@@ -30,12 +31,12 @@ def runtime_dir(config: PlatformConfig) -> Path:
 
 
 def make_runtime_dir(config: PlatformConfig) -> Path:
-    """Make the runtime directory, mode 0770, and check that it is ours and that socket paths in it fit."""
+    """Create the runtime directory with mode 0770; raises ConfigError if it is unsafe or if its path is too long."""
     path = runtime_dir(config)
     longest = len(os.fsencode(path / "services" / "udp-recv-1023-1023.sock"))
     if longest > MAX_SOCKET_PATH_BYTES:
         raise ConfigError(
-            f"socket paths in this directory have {longest} bytes, the system allows {MAX_SOCKET_PATH_BYTES}",
+            f"socket paths in this directory have {longest} bytes, but the system allows {MAX_SOCKET_PATH_BYTES}",
             key="runtime_dir",
             value=str(path),
             remedy="set runtime_dir or STD_DAQ_RUNTIME_DIR to a shorter path",
@@ -44,13 +45,13 @@ def make_runtime_dir(config: PlatformConfig) -> Path:
         path.parent.mkdir(mode=0o770, parents=True, exist_ok=True)
         path.mkdir(mode=0o770, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"cannot be made: {error.strerror}", key="runtime_dir", value=str(path)) from None
+        raise ConfigError(f"cannot be created: {error.strerror}", key="runtime_dir", value=str(path)) from None
     if path.is_symlink() or stat.S_IMODE(path.stat().st_mode) & stat.S_IWOTH or _is_a_trap(path.parent):
         raise ConfigError(
-            "others may write here or put a link in its place",
+            "other users may write here, or replace it with a link",
             key="runtime_dir",
             value=str(path),
-            remedy="remove it, or set runtime_dir to a directory of the users of this system",
+            remedy="remove it, or set runtime_dir to a directory that only the users of this system may write",
         )
     return path
 
@@ -60,10 +61,10 @@ def _own_temporary_dir() -> Path:
 
 
 def _is_a_trap(parent: Path) -> bool:
-    """Return whether another user has made what is ours among the temporary files of all."""
+    """Return whether another user has created this user's folder in the shared directory for temporary files."""
     return parent == _own_temporary_dir() and parent.lstat().st_uid != os.getuid()
 
 
 def broker_url_file(config: PlatformConfig) -> Path:
-    """Return the file in which ``std-daq up`` leaves the URL of the broker that it uses, for the other commands."""
+    """Return the file in which ``std-daq up`` stores the URL of its broker for other commands."""
     return runtime_dir(config) / "broker-url"

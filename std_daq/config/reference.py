@@ -1,4 +1,4 @@
-"""The configuration reference as a page of Markdown, made from the published schema."""
+"""Makes the configuration reference, a page of Markdown, from the published schema."""
 
 import json
 from collections.abc import Iterator
@@ -6,21 +6,21 @@ from typing import Any
 
 _HEAD = """# Configuration
 
-`{file}` describes one system and all of its services. `std-daq config check FILE` says whether a file is right; an
-unknown key is an error that names the nearest known one. This page is made by `std-daq config reference` from the
-schema ([{schema}]({schema}), `std-daq config schema`).
+`{file}` describes one system and all of its services. `std-daq config check FILE` checks a file. An unknown key is an
+error, which suggests the nearest known key. `std-daq config reference` makes this page from the schema
+([{schema}]({schema}), printed by `std-daq config schema`).
 """
 
 
 def reference_page(schema: dict[str, Any], file: str) -> str:
-    """Return the page.
+    """Return the reference page of a configuration.
 
     Parameters
     ----------
     schema
-        As `std_daq.config.system.System.schema` returns it.
+        The schema that `std_daq.config.system.System.schema` returns.
     file
-        How the configuration is usually called, as ``detector.json``.
+        Usual name of the configuration file, for example ``detector.json``.
     """
     definitions: dict[str, Any] = schema["$defs"]
     head = _HEAD.format(file=file, schema=file.replace(".json", ".schema.json"))
@@ -66,7 +66,7 @@ def _superseded_table(schema: dict[str, Any]) -> str:
 def _sections(
     parent: dict[str, Any], definitions: dict[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the sections below another one, each before its own, with their full names."""
+    """Yield the sections below a section with their full names; a section comes before its own sections."""
     for key, field in parent["properties"].items():
         section = _section(field, definitions)
         if section is not None:
@@ -82,7 +82,7 @@ def _suffix(field: dict[str, Any]) -> str:
 
 
 def _section(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the section that a key opens, or of which it holds a list or one for each name; None for a plain value."""
+    """Return the schema of the section in a field, in its list, or in its dictionary; None if it has plain values."""
     lists_and_names = (field.get("items", {}), *field.get("patternProperties", {}).values())
     parts = (field, *field.get("allOf", ()), *field.get("anyOf", ()), *lists_and_names)
     references = [part["$ref"] for part in parts if "$ref" in part]

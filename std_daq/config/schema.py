@@ -1,4 +1,4 @@
-"""The published JSON schema of a configuration, whatever system it describes."""
+"""The published JSON schema of the configuration of any system."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def published_schema(model: type[PlatformConfig], title: str) -> dict[str, Any]:
     """Return the JSON schema of the configurations that a model accepts.
 
-    Superseded keys of existing files are in it, as deprecated. Checks across keys (are the modules within the image?)
-    cannot be said in a schema.
+    The schema contains superseded keys as deprecated. It does not contain checks that involve several keys, for example
+    that all modules lie within the image.
     """
     schema = model.model_json_schema()
     schema.setdefault("$defs", {})
@@ -23,7 +23,7 @@ def published_schema(model: type[PlatformConfig], title: str) -> dict[str, Any]:
 
 
 def _keys(model: type[PlatformConfig]) -> dict[str, None]:
-    """Return the keys of a model in the order in which a reader wants them: its own before those of every system."""
+    """Return the keys of a model in reading order: its own keys before those of every system."""
     own_first = (name for kind in model.__mro__ for name in vars(kind).get("__annotations__", {}))
     fields = model.model_fields
     return dict.fromkeys(fields[name].alias or name for name in own_first if name in fields)

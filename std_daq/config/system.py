@@ -1,7 +1,7 @@
-"""System: what the platform has to know of a kind of detector system; it stands with the system.
+"""System: what the platform needs to know about a kind of detector system; each system defines its own.
 
-Images are one: their configuration is ``detector.json``. A package names its systems in the entry point group
-``std_daq.systems``.
+For example, ``images`` is the system whose configuration is ``detector.json``. A package registers its systems in the
+entry point group ``std_daq.systems``.
 """
 
 from collections.abc import Callable
@@ -19,28 +19,28 @@ ENTRY_POINT_GROUP = "std_daq.systems"
 Config = TypeVar("Config", bound=PlatformConfig)
 
 
-def no_summary(config: Any) -> dict[str, str]:  # noqa: ARG001 - as those that have one
-    """Tell nothing beyond what every system has."""
+def no_summary(config: Any) -> dict[str, str]:  # noqa: ARG001 - the signature of every `System.summarise`
+    """Return an empty summary."""
     return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System(Generic[Config]):
-    """A kind of detector system.
+    """A kind of detector system, described for the platform.
 
     Parameters
     ----------
     name
-        As in ``std-daq config schema --system NAME``.
+        Name of the system, for example in ``std-daq config schema --system NAME``.
     file
-        How its configuration is usually called.
+        Usual name of its configuration file.
     model
-        The model of that.
+        Model of its configuration.
     add_to_schema
-        Adds to the published schema what the model cannot say.
+        Adds rules to the published schema that the model cannot express.
     summarise
-        Loads all that the services of a configuration will load, and says in a few words what was found; raises
-        ConfigError where that is wrong.
+        Loads all files that the services of a configuration will load, and returns a summary; raises ConfigError if a
+        file is wrong.
     """
 
     name: str
@@ -50,28 +50,28 @@ class System(Generic[Config]):
     summarise: Callable[[Config], dict[str, str]] = no_summary
 
     def schema(self) -> dict[str, Any]:
-        """Return the JSON schema of its configuration."""
+        """Return the JSON schema of the configuration."""
         return self.add_to_schema(published_schema(self.model, title=f"{self.file} of std-daq"))
 
 
 def systems() -> dict[str, System[Any]]:
-    """Return the systems that are installed, by name."""
+    """Return the installed systems by name."""
     return {entry.name: entry.load() for entry in sorted(entry_points(group=ENTRY_POINT_GROUP))}
 
 
 def system_of(document: dict[str, Any]) -> System[Any]:
-    """Return the system whose model knows most of a document's keys.
+    """Return the system whose model knows the most keys of a document.
 
-    A key that is missing or misspelt is then told as an error of that model, which is the one that was meant.
+    A missing or misspelt key therefore does not change the system: it becomes an error of the model that was meant.
 
     Raises
     ------
     ConfigError
-        When no system is installed.
+        No system is installed.
     """
     known = systems()
     if not known:
-        raise ConfigError("no system is installed that has a configuration", remedy="pip install 'std-daq[images]'")
+        raise ConfigError("no system is installed", remedy="pip install 'std-daq[images]'")
     return max(known.values(), key=lambda system: sum(key in _keys(system.model) for key in document))
 
 
@@ -81,7 +81,7 @@ def load_any_config(path: Path | str) -> PlatformConfig:
     Raises
     ------
     ConfigError
-        With file, key, value and remedy, when anything is wrong.
+        The file or a value in it is wrong; the error has file, key, value and remedy.
     """
     path = Path(path)
     document = read_document(path)

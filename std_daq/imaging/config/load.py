@@ -1,4 +1,4 @@
-"""Loading ``detector.json``."""
+"""Loads a ``detector.json``."""
 
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,21 @@ def load_config(path: Path | str) -> DetectorConfig:
     Raises
     ------
     ConfigError
-        With file, key, value and remedy, when anything is wrong; also where it is the configuration of another system.
+        The file or a value in it is wrong, or it is the configuration of another system; the error has file, key, value
+        and remedy.
     """
     path = Path(path)
     document = read_document(path)
     system = system_of(document)
     if system.model is not DetectorConfig:
         raise ConfigError(
-            f"this configures {system.name}, and images are wanted", file=path, remedy="give a detector.json"
+            f"this is a configuration of {system.name}, but one of images is needed",
+            file=path,
+            remedy="give a detector.json",
         )
     return check_config(document, DetectorConfig, path)
 
 
 def parse_config(document: dict[str, Any], file: Path | str | None = None) -> DetectorConfig:
-    """Check an already parsed ``detector.json``; ``file`` is only named in errors."""
+    """Validate a parsed ``detector.json``; ``file`` is only used in errors."""
     return check_config(document, DetectorConfig, file)

@@ -1,4 +1,4 @@
-"""The model of ``detector.json``: users' existing keys at the top level, sections of ours beside them."""
+"""The model of ``detector.json``: the keys of existing files at the top level, and further sections beside them."""
 
 import re
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from std_daq.recording.config import RecordingConfig
 _TCP_ADDRESS = r"^tcp://([^\s/:\[\]]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
 MODULE_RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
 
-# Older spellings of a detector type: its name, and whether its pixels are converted.
+# Older spellings of a detector type, each with the current name and whether the pixels are converted.
 TYPE_SPELLINGS = {"jungfrau-raw": ("jungfrau", False), "jungfrau-converted": ("jungfrau", True)}
 
-# Corners of a module in the image, [x0, y0, x1, y1], all inclusive; y1 < y0 flips the module vertically.
+# Corners of a module in the image, [x0, y0, x1, y1], inclusive; y1 < y0 flips the module vertically.
 ModulePosition = tuple[int, int, int, int]
 
 
@@ -28,10 +28,10 @@ class ModuleRange(tuple[int, int]):
 
     @classmethod
     def parse(cls, text: str) -> "ModuleRange":
-        """Read ``0-3`` or ``5``; raises ValueError with the expected form."""
+        """Parse ``0-3`` or ``5``; raises ValueError, which says what form is expected."""
         match = MODULE_RANGE.match(text.strip())
         if match is None:
-            raise ValueError(f"modules '{text}' are not of the form 'first-last', as in 0-3")
+            raise ValueError(f"modules '{text}' do not have the form 'first-last', for example 0-3")
         first = int(match[1])
         last = first if match[2] is None else int(match[2])
         if last < first:
@@ -40,7 +40,7 @@ class ModuleRange(tuple[int, int]):
 
     @property
     def modules(self) -> range:
-        """The indices."""
+        """The indices of the modules."""
         return range(self[0], self[1] + 1)
 
     def __str__(self) -> str:
@@ -48,51 +48,56 @@ class ModuleRange(tuple[int, int]):
 
 
 class ImageMemoryConfig(SharedMemoryConfig):
-    """Where the rings lie and how large they are."""
+    """The shared memory in which the rings are, and the sizes of the rings."""
 
     frame_buffer_gb: float = Field(0.5, gt=0, description="Memory for the FrameBuffer, in GB (10^9 bytes).")
     frame_slots: int | None = Field(
-        None, ge=8, description="Slots of the FrameBuffer; by default as frame_buffer_gb allows."
+        None, ge=8, description="Slots of the FrameBuffer; by default as many as fit into frame_buffer_gb."
     )
     image_slots: int | None = Field(
-        None, ge=4, description="Slots of the ImageBuffer; by default as ram_buffer_gb allows."
+        None, ge=4, description="Slots of the ImageBuffer; by default as many as fit into ram_buffer_gb."
     )
 
 
 class UdpConfig(Section):
-    """How packets are received."""
+    """Settings of the receivers of UDP packets."""
 
-    address: str = Field("0.0.0.0", description="Local IPv4 address to receive on.")  # noqa: S104
+    address: str = Field("0.0.0.0", description="Local IPv4 address on which packets are received.")  # noqa: S104
     socket_buffer_bytes: int = Field(
-        64 * 2**20, ge=65536, le=2**30 - 1, description="Receive buffer to ask the kernel for, for each port, in bytes."
+        64 * 2**20,
+        ge=65536,
+        le=2**30 - 1,
+        description="Size of the receive buffer that is requested from the kernel for each port, in bytes.",
     )
     window_frames: int = Field(
         4,
         ge=1,
         le=64,
-        description="Frames of one port that may be open at once: how far packets may be out of order.",
+        description="Number of frames of one port that may be open at once; it limits how far packets may be out of "
+        "order.",
     )
     idle_flush_s: float = Field(
-        0.2, gt=0, description="Open frames end after this time without a packet on their port, in seconds."
+        0.2, gt=0, description="An open frame is ended after this time without a packet on its port, in seconds."
     )
     module_timeout_s: float = Field(
-        0.5, gt=0, description="An image waits at most this long for a module that does not come, in seconds."
+        0.5, gt=0, description="Longest time that an image waits for a missing module, in seconds."
     )
     latency_budget_us: int = Field(
         500,
         ge=0,
         le=100_000,
-        description="How long a receiving thread may wait for a fuller batch, in microseconds.",
+        description="Longest time that a receiving thread waits to fill its batch of packets, in microseconds.",
     )
     gro: bool = Field(
         True,
-        description="Let the kernel hand over several packets at once (UDP_GRO) where it can; without it, "
+        description="Let the kernel deliver several packets at once (UDP_GRO), if it supports this. Without UDP_GRO, "
         "kernel drops are counted packet by packet.",
     )
-    cpus: list[int] | None = Field(None, description="CPUs for the receiving threads, in order of the ports.")
+    cpus: list[int] | None = Field(None, description="CPUs for the receiving threads, in the order of the ports.")
     receivers: list[str] | None = Field(
         None,
-        description="Module ranges, one for each receiver process, e.g. ['0-3', '4-7']; by default one for all.",
+        description="Module ranges, one for each receiver process, e.g. ['0-3', '4-7']; by default one receiver for "
+        "all modules.",
     )
 
     @field_validator("receivers")
@@ -102,39 +107,41 @@ class UdpConfig(Section):
 
 
 class AssemblerConfig(Section):
-    """How images are put together."""
+    """Settings of the assembler."""
 
     n_threads: int = Field(2, ge=1, le=256, description="Threads that convert frames.")
     fill_value: float | None = Field(
-        None, description="Value of pixels that did not arrive; by default 0 for integers and NaN for floats."
+        None, description="Value of missing pixels; by default 0 for integers and NaN for floats."
     )
     receiver_timeout_s: float = Field(
-        1.0, gt=0, description="With several receivers, how long an image waits for one of them, in seconds."
+        1.0,
+        gt=0,
+        description="With several receivers: longest time that an image waits for one of them, in seconds.",
     )
 
 
 class LiveStreamConfig(Section):
-    """Which images are sent, at one address, to viewers."""
+    """The images that are sent to viewers at one address."""
 
     type: Literal["forward", "batch", "periodic"] = Field(
-        description="forward: every image; batch: n of every m images; periodic: n images at a rate."
+        description="forward: every image; batch: n of every m images; periodic: groups of n images at a fixed rate."
     )
     config: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
         default_factory=list,
-        description="forward: []; batch: [n, m]; periodic: [n, rate in Hz]; the n images follow each other.",
+        description="forward: []; batch: [n, m]; periodic: [n, rate in Hz]. The n images are consecutive.",
     )
 
     @model_validator(mode="after")
     def _numbers_fit_the_type(self) -> Self:
         if not _fit(self.type, self.config):
-            raise ValueError(f"config of type {self.type} is {_LIVE_STREAM_NUMBERS[self.type]}")
+            raise ValueError(f"config of type {self.type} must be {_LIVE_STREAM_NUMBERS[self.type]}")
         return self
 
 
 _LIVE_STREAM_NUMBERS = {
     "forward": "[]",
-    "batch": "[n, m], whole numbers with 1 <= n <= m",
-    "periodic": "[n, rate in Hz], n a whole number from 1 on",
+    "batch": "[n, m], two integers with 1 <= n <= m",
+    "periodic": "[n, rate in Hz], where n is an integer of at least 1",
 }
 
 
@@ -153,85 +160,100 @@ NexusValue = float | int | str | list[float]
 
 
 class TlsConfig(Section):
-    """Certificates for TLS between servers, as `std-daq certificates` makes them; read again when they change."""
+    """Certificates for TLS between servers, made by `std-daq certificates`; files that change are read again."""
 
     ca_file: Path = Field(
-        description="Certificates (PEM) that the other side's one must descend from, or be one of.",
+        description="Trusted certificates (PEM): one of them must have signed the certificate of the other side, or be "
+        "that certificate.",
     )
-    cert_file: Path = Field(description="Certificate (PEM) that is shown to the other side.")
-    key_file: Path = Field(description="Private key of cert_file (PEM, without passphrase), closed to others.")
+    cert_file: Path = Field(description="Certificate (PEM) that this side presents to the other side.")
+    key_file: Path = Field(
+        description="Private key of cert_file (PEM, without a passphrase); other users must not be able to read it."
+    )
 
 
 class ReceiverTlsConfig(TlsConfig):
-    """Certificates of a receiver, and whose certificate the senders have to show."""
+    """Certificates of a receiver, and the name for which the certificates of the senders must be valid."""
 
     server_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")] | None = Field(
-        None, description="Name that the senders' certificate must be for; by default the host in each address."
+        None,
+        description="Name for which the certificates of the senders must be valid; by default the host in each address "
+        "of a sender.",
     )
 
 
 class SenderConfig(Section):
-    """One stream_send: where receivers on other servers connect."""
+    """One stream_send, to which receivers on other servers connect."""
 
     address: str = Field(
         "tcp://127.0.0.1:9700",
         pattern=_TCP_ADDRESS,
-        description="Where to listen, tcp://ADDRESS:PORT; tcp://*:PORT for all interfaces.",
+        description="Address on which it listens, tcp://ADDRESS:PORT; tcp://*:PORT for all interfaces.",
     )
     tls: TlsConfig | None = Field(
-        None, description="Certificates for TLS; without them nothing is encrypted and everybody is let in."
+        None, description="Certificates for TLS; without them, nothing is encrypted and every receiver is accepted."
     )
 
 
 class ReceiverConfig(Section):
-    """The stream_recv of this server: where its images come from, instead of udp_recv and assembler."""
+    """The stream_recv of this server, which receives its images and takes the place of udp_recv and assembler."""
 
     sources: list[Annotated[str, Field(pattern=_TCP_ADDRESS)]] = Field(
         min_length=1,
         max_length=16,
-        description="Addresses of stream_send, tcp://HOST:PORT; several of one server share the images, and each "
-        "takes over for one that is away.",
+        description="Addresses of stream_send, tcp://HOST:PORT. Several senders of one server share the images; if one "
+        "does not answer, the others take over its images.",
     )
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] | None = Field(
-        None, description="Name of this receiver, different from that of others; by default the name of the host."
+        None, description="Name of this receiver, unique among all receivers; by default the name of the host."
     )
-    share_index: int = Field(0, ge=0, description="Which share of the images, from 0 to share_of - 1.")
+    share_index: int = Field(
+        0, ge=0, description="Share of the images that this receiver takes, from 0 to share_of - 1."
+    )
     share_of: int = Field(
-        1, ge=1, le=1024, description="Receivers that share the images by frame number; 1: all images come here."
+        1,
+        ge=1,
+        le=1024,
+        description="Number of receivers that share the images by frame number; 1: this receiver takes all.",
     )
     start: Literal["oldest", "now"] = Field(
-        "oldest", description="The very first image: the oldest in the sender's ring, or the next one."
+        "oldest",
+        description="First image when the receiver starts for the first time: the oldest in the sender's ring, or the "
+        "next one.",
     )
     credit_images: int | None = Field(
         None,
         ge=1,
-        description="Images that may be on their way; by default, and at most, half of the ring, up to 1024.",
+        description="Number of images that may be in flight, at most half of the ring; by default half of the ring, "
+        "but at most 1024.",
     )
-    tls: ReceiverTlsConfig | None = Field(None, description="Certificates for TLS, where the senders have some.")
+    tls: ReceiverTlsConfig | None = Field(None, description="Certificates for TLS, if the senders use TLS.")
 
     @model_validator(mode="after")
     def _share_exists(self) -> Self:
         if self.share_index >= self.share_of:
-            raise ValueError(f"share_index {self.share_index} is not below share_of {self.share_of}")
+            raise ValueError(f"share_index {self.share_index} must be less than share_of {self.share_of}")
         return self
 
 
 class ReplicationConfig(Section):
-    """Images between servers."""
+    """Replication: images that are sent between servers."""
 
     send: list[SenderConfig] = Field(
-        default_factory=list, description="Senders of this server's images, a process each: stream-send-0, ..."
+        default_factory=list,
+        description="Senders of the images of this server; each is a process: stream-send-0, stream-send-1, ...",
     )
     receive: ReceiverConfig | None = Field(
-        None, description="The images come from another server: stream_recv takes the place of udp_recv and assembler."
+        None,
+        description="Receiver of images from another server; stream_recv takes the place of udp_recv and assembler.",
     )
     timeout_s: float = Field(
-        3.0, ge=0.1, description="A connection on which nothing is heard for this time is given up, in seconds."
+        3.0, ge=0.1, description="A connection is closed if nothing arrives on it for this time, in seconds."
     )
 
 
 class NexusConfig(Section):
-    """What NXmx readers want to know about the detector and the experiment; SI units as given."""
+    """Metadata of the detector and the experiment for readers of NXmx files; each key states its unit."""
 
     description: str = Field("", description="Description of the detector.")
     sensor_material: str = Field("Si", description="Sensor material.")
@@ -263,48 +285,51 @@ class DetectorConfig(RecordingConfig):
 
     name: Name = Field(
         alias="detector_name",
-        description="Name of the detector: in ring names, addresses, file links and as the request tag.",
+        description="Name of the detector; it is part of ring names, addresses and file links, and the request tag.",
     )
     detector_type: str = Field(
-        description="jungfrau, eiger, gigafrost, or a type that an installed package adds; "
-        "jungfrau-raw and jungfrau-converted are spellings of jungfrau."
+        description="jungfrau, eiger, gigafrost, or a type that an installed package adds. "
+        "jungfrau-raw and jungfrau-converted are older spellings of jungfrau."
     )
-    n_modules: int = Field(ge=1, le=1024, description="Modules of the detector.")
-    bit_depth: int = Field(description="Bits of a raw pixel.")
+    n_modules: int = Field(ge=1, le=1024, description="Number of modules of the detector.")
+    bit_depth: int = Field(description="Number of bits of a raw pixel.")
     image_pixel_height: int = Field(ge=1, le=65536, description="Height of an image, in pixels.")
     image_pixel_width: int = Field(ge=1, le=65536, description="Width of an image, in pixels.")
-    start_udp_port: int = Field(ge=1, le=65535, description="UDP port of module 0; module i has the port + i.")
+    start_udp_port: int = Field(ge=1, le=65535, description="UDP port of module 0; module i sends to this port + i.")
     module_positions: dict[int, ModulePosition] = Field(
         default_factory=dict, description="Corners [x0, y0, x1, y1] of each module in the image, inclusive."
     )
-    deactivate: list[int] = Field(default_factory=list, description="Indices of modules that are off.")
+    deactivate: list[int] = Field(default_factory=list, description="Indices of modules that are switched off.")
     image_id: Literal["frame_number", "pulse_id"] = Field(
         "frame_number",
-        description="What names an image: the detector's frame number or the pulse (bunch) id.",
+        description="Id of an image: the frame number of the detector, or the pulse (bunch) id.",
     )
     stats_collection_period: float = Field(
         10.0, gt=0, description="Period of the statistics lines in the logs, in seconds."
     )
-    module_sync_queue_size: int = Field(64, ge=2, description="Images that may be waiting for modules at once.")
+    module_sync_queue_size: int = Field(64, ge=2, description="Number of images that may wait for modules at once.")
     ram_buffer_gb: float = Field(1.0, gt=0, description="Memory for the ImageBuffer, in GB (10^9 bytes).")
     live_stream_configs: dict[LiveStreamAddress, LiveStreamConfig] = Field(
         default_factory=dict,
-        description="Live streams for viewers: which images are sent at each ZMQ address (tcp://host:port, bound).",
+        description="Live streams for viewers: the images that are sent at each ZMQ address (tcp://host:port), to "
+        "which the live stream binds.",
     )
     detector: dict[str, Any] = Field(
-        default_factory=dict, description="Options of the detector type; see its reference page."
+        default_factory=dict, description="Options of the detector type; the reference lists the options of each type."
     )
-    shared_memory: ImageMemoryConfig = Field(default_factory=lambda: ImageMemoryConfig(), description="Rings.")
-    udp: UdpConfig = Field(default_factory=lambda: UdpConfig(), description="Receiving.")
-    assembler: AssemblerConfig = Field(default_factory=lambda: AssemblerConfig(), description="Assembling.")
+    shared_memory: ImageMemoryConfig = Field(
+        default_factory=lambda: ImageMemoryConfig(), description="Rings in shared memory."
+    )
+    udp: UdpConfig = Field(default_factory=lambda: UdpConfig(), description="Receivers of UDP packets.")
+    assembler: AssemblerConfig = Field(default_factory=lambda: AssemblerConfig(), description="Assembler of images.")
     replication: ReplicationConfig = Field(
-        default_factory=lambda: ReplicationConfig(), description="To and from other servers."
+        default_factory=lambda: ReplicationConfig(), description="Images to and from other servers."
     )
     nexus: NexusConfig = Field(default_factory=lambda: NexusConfig(), description="Metadata in the files.")
 
     @classmethod
     def prepare(cls, document: dict[str, Any]) -> dict[str, Any]:
-        """Return a document in which the detector type has its own name, and not an older spelling."""
+        """Return a document in which an older spelling of the detector type is replaced by the current name."""
         spelling = TYPE_SPELLINGS.get(str(document.get("detector_type")))
         if spelling is None:
             return document
@@ -336,7 +361,7 @@ class DetectorConfig(RecordingConfig):
 
     @property
     def ring_paths(self) -> tuple[Path, Path]:
-        """The files of FrameBuffer and ImageBuffer."""
+        """Paths of FrameBuffer and ImageBuffer."""
         directory = self.shared_memory.directory
         return directory / f"{self.name}-frames", directory / f"{self.name}-images"
 

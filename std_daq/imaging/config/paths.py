@@ -1,4 +1,4 @@
-"""Where the services of an image detector meet: addresses of its streams, paths of its rings."""
+"""Addresses of the streams, and paths of the rings, by which the services of an image detector communicate."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from std_daq.imaging.config.model import DetectorConfig, ModuleRange
 
 
 def frames_address(config: DetectorConfig, part: ModuleRange) -> str:
-    """Return the address of the doorbell of one receiver's frames."""
+    """Return the address of the doorbell for the frames of one receiver."""
     return f"ipc://{runtime_dir(config)}/frames-{part}.ipc"
 
 

@@ -1,8 +1,8 @@
-"""A draft of ``detector.json`` from a slsDetector ``.config`` file.
+"""Drafts a ``detector.json`` from a slsDetector ``.config`` file.
 
-Such a file is a list of commands, one a line: ``name value ...``, in front of which may stand the index of a module
-(``0:udp_dstport 50001``), or of a detector and a module (``0-1:udp_dstport 50002``); ``#`` begins a comment. What can
-be known from it goes into the draft, everything else is told as a remark.
+Such a file has one command per line: ``name value ...``. The index of a module may precede the command
+(``0:udp_dstport 50001``), or the indices of a detector and a module (``0-1:udp_dstport 50002``). ``#`` begins a
+comment. The draft contains all that the commands determine; a remark reports everything else.
 """
 
 import re
@@ -15,7 +15,7 @@ from std_daq.errors import ConfigError
 SlsType = Literal["jungfrau", "eiger"]
 
 _COMMAND = re.compile(r"(?:(?P<detector>\d+)-)?(?:(?P<module>\d+):)?(?P<name>[A-Za-z_]\w*)")
-# Names of slsDetectorPackage before version 5.
+# Names of commands before version 5 of slsDetectorPackage.
 _OLD_NAMES = {"rx_udpport": "udp_dstport", "rx_udpport2": "udp_dstport2", "rx_udpip": "udp_dstip", "outdir": "fpath"}
 
 _HINTS: dict[SlsType, frozenset[str]] = {
@@ -33,24 +33,24 @@ _CHANGES_PACKETS = ("readnrows", "quad", "rx_roi")
 _UNITS_S = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _TIME = re.compile(r"([0-9.eE+-]+?)\s*(s|ms|us|ns)?")
 
-# Raw pixels, and rows and columns of the rectangle in the image, of what one port of a detector sends; EIGER: of a
-# quarter module, with 2 pixels between chips.
+# Sizes in pixels: half the height of a module and its width without the gaps between chips, and the gap between two
+# chips. One port of a JUNGFRAU sends a module; one port of an EIGER sends a quarter of a module.
 _HALF_HEIGHT, _MODULE_WIDTH = 256, 1024
 _CHIP_GAP = 2
-# Pixels between two modules where the detector's own software inserts gap pixels.
+# Pixels between two modules, if the software of the detector inserts gap pixels.
 _MODULE_GAP_X, _MODULE_GAP_Y = 8, 36
 
 
 @dataclass(slots=True)
 class ImportedConfig:
-    """The draft, and what could not be taken over.
+    """The draft of a configuration, and remarks on it.
 
     Parameters
     ----------
     document
-        What goes into ``detector.json``.
+        The content of ``detector.json``.
     remarks
-        One sentence each, for a person.
+        What was not imported or must be checked, one sentence each, for the user.
     """
 
     document: dict[str, Any]
@@ -59,7 +59,7 @@ class ImportedConfig:
 
 @dataclass(frozen=True, slots=True)
 class SlsCommand:
-    """One line: the module that it is for (None: all), the name in today's spelling, and the values."""
+    """One command: its module (None for all modules), its current name, and its values."""
 
     module: int | None
     name: str
@@ -67,7 +67,7 @@ class SlsCommand:
 
 
 def parse_sls_commands(text: str) -> Iterator[SlsCommand]:
-    """Yield the commands of a file; lines that are none are skipped."""
+    """Yield the commands of a file; skips lines that are not commands."""
     for line in text.splitlines():
         words = line.partition("#")[0].split()
         match = _COMMAND.fullmatch(words[0]) if words else None
@@ -78,21 +78,21 @@ def parse_sls_commands(text: str) -> Iterator[SlsCommand]:
 
 
 def import_sls_config(text: str, *, detector_name: str, detector_type: SlsType | None = None) -> ImportedConfig:
-    """Draft a configuration.
+    """Return the draft of a configuration.
 
     Parameters
     ----------
     text
-        Content of the file.
+        Content of the ``.config`` file.
     detector_name
-        What the detector shall be called.
+        Name of the detector in the configuration.
     detector_type
-        By default as the commands tell.
+        Type of the detector; by default derived from the commands.
 
     Raises
     ------
     ConfigError
-        When the file names no detector, or no type can be told.
+        The file names no detector, or the commands do not determine the type.
     """
     commands = list(parse_sls_commands(text))
     return _Import(commands, detector_name, detector_type or _guess_type(commands)).draft()
@@ -106,7 +106,7 @@ class _Import:
         self._taken = {"hostname"}
         self._hosts = _hosts(commands)
         if not self._hosts:
-            raise ConfigError("no hostname is given, so there is no detector in it", key="hostname")
+            raise ConfigError("the file has no hostname, so it describes no detector", key="hostname")
         self._remarks: list[str] = []
 
     def draft(self) -> ImportedConfig:
@@ -152,11 +152,11 @@ class _Import:
     def _bit_depth(self) -> int:
         text = self._value("dr")
         if text is None and self._type == "eiger":
-            self._remarks.append("dr is not given: bit_depth 16 is the detector's default; check it")
+            self._remarks.append("dr is not given: bit_depth is 16, the default of the detector; check it")
         return int(text) if text and text.isdigit() else 16
 
     def _start_port(self) -> int:
-        """Return the first UDP port; ports of a detector count up from it."""
+        """Return the first UDP port, from which the ports of a detector count up."""
         n_hosts = len(self._hosts)
         first = self._ports("udp_dstport", 50001)
         if self._type == "eiger":
@@ -165,7 +165,7 @@ class _Import:
         else:
             ports = first
             if self._value("numinterfaces") == "2":
-                self._remarks.append("numinterfaces 2 sends each module over two ports; set numinterfaces 1")
+                self._remarks.append("with numinterfaces 2, each module sends to two ports; set numinterfaces 1")
         expected = list(range(ports[0], ports[0] + len(ports)))
         if ports != expected:
             self._remarks.append(
@@ -175,7 +175,7 @@ class _Import:
         return ports[0]
 
     def _ports(self, name: str, default: int) -> list[int]:
-        """Return one port for each host; a command for all of them counts up by one, or by two where they have two."""
+        """Return one port per host; a command for all hosts counts up by one, or by two if each host has two ports."""
         step = 2 if self._type == "eiger" or self._value("numinterfaces") == "2" else 1
         common = self._value(name)
         start = int(common) if common and common.isdigit() else default
@@ -197,12 +197,12 @@ class _Import:
         return positions
 
     def _eiger_positions(self) -> list[tuple[int, int, int, int]]:
-        """Place the quarters: left and right of each half module; the upper half of a module is read upside down."""
+        """Return the positions of the quarters: left and right of each half module; upper halves are flipped."""
         height, width = _HALF_HEIGHT, _MODULE_WIDTH // 2 + _CHIP_GAP
         gap_x, gap_y = self._module_gaps()
         n_rows = self._rows_of(_HALF_HEIGHT)
         self._taken |= {"fliprows", "flippeddatax"}
-        self._remarks.append("the upper half of each module is taken to be upside down (y1 < y0): check it on an image")
+        self._remarks.append("the draft flips the upper half of each module (y1 < y0): check this on an image")
         positions = []
         for host in range(len(self._hosts)):
             column, row = divmod(host, n_rows)
@@ -218,11 +218,11 @@ class _Import:
         if self._value("gappixels") == "1":
             return _MODULE_GAP_X, _MODULE_GAP_Y
         if len(self._hosts) > (2 if self._type == "eiger" else 1):
-            self._remarks.append("module_positions leave no gap between modules: put in where they really are")
+            self._remarks.append("module_positions leave no gap between modules: enter their true positions")
         return 0, 0
 
     def _rows_of(self, height: int) -> int:
-        """Return how many pieces of a height stand in one column; pieces are counted column by column."""
+        """Return the number of pieces with this height in one column; pieces are numbered column by column."""
         values = next((command.values for command in self._commands if command.name == "detsize"), ())
         self._taken.add("detsize")
         if len(values) == 2 and all(value.isdigit() for value in values) and int(values[1]) >= height:
@@ -232,7 +232,7 @@ class _Import:
         return len(self._hosts)
 
     def _value(self, name: str) -> str | None:
-        """Return the value for all modules."""
+        """Return the value that a command sets for all modules, or None if there is no such command."""
         self._taken.add(name)
         found = [c.values[0] for c in self._commands if c.name == name and c.module is None and c.values]
         return found[-1] if found else None
@@ -263,11 +263,11 @@ class _Import:
         others = [name for name in names if name not in {*changing, *receiving}]
         for group, text in (
             (changing, "these change which packets are sent; std-daq expects whole modules"),
-            (receiving, "std-daq takes the place of the receiver that these are for"),
-            (others, "these are for the detector's control software, and stay there"),
+            (receiving, "these configure the receiver that std-daq replaces"),
+            (others, "these configure the control software of the detector; keep them there"),
         ):
             if group:
-                self._remarks.append(f"not taken over: {', '.join(group)} ({text})")
+                self._remarks.append(f"not imported: {', '.join(group)} ({text})")
 
 
 def _hosts(commands: Iterable[SlsCommand]) -> list[str]:
@@ -292,7 +292,7 @@ def _guess_type(commands: list[SlsCommand]) -> SlsType:
     scores = {detector_type: len(names & hints) for detector_type, hints in _HINTS.items()}
     if scores["eiger"] == scores["jungfrau"]:
         raise ConfigError(
-            "neither the hostnames nor the commands tell whether this is a JUNGFRAU or an EIGER",
+            "neither the hostnames nor the commands show whether this is a JUNGFRAU or an EIGER",
             remedy="give --detector-type",
         )
     return max(scores, key=lambda detector_type: scores[detector_type])

@@ -68,7 +68,7 @@ def test_file_is_read_by_the_system_that_knows_its_keys(tmp_path: Path) -> None:
         ({**IMAGES, "n_modulse": 1}, "key 'n_modulse': unknown key; did you mean 'n_modules'"),
         (
             {key: value for key, value in IMAGES.items() if key != "detector_type"},
-            "key 'detector_type': this key is required",
+            "key 'detector_type': this required key is missing",
         ),
         ({**CHAMBER, "exportres": []}, "key 'exportres': unknown key; did you mean 'exporters'"),
         ({**CHAMBER, "broker": {"urll": "amqp://x"}}, "key 'broker.urll': unknown key; did you mean 'url'"),

@@ -71,7 +71,7 @@ def test_spellings_of_jungfrau_choose_the_conversion(spelling: str, conversion: 
         ({"deactivate": [4]}, None, "module 4 is named"),
         ({"udp": {"receivers": ["0-1"]}}, None, "exactly once"),
         ({"udp": {"receivers": ["0-2", "2-3"]}}, None, "exactly once"),
-        ({"udp": {"receivers": ["a-b"]}}, "udp.receivers", "not of the form"),
+        ({"udp": {"receivers": ["a-b"]}}, "udp.receivers", "do not have the form"),
         ({"udp": {"receivers": ["3-1"]}}, "udp.receivers", "the last is before the first"),
         ({"log_level": "loud"}, "log_level", "loud"),
     ],
@@ -97,7 +97,7 @@ def test_misspelt_required_key_is_told_as_unknown_and_not_as_missing() -> None:
 def test_missing_key_is_named() -> None:
     document = dict(MODULE)
     del document["bit_depth"]
-    with pytest.raises(ConfigError, match="required and missing") as caught:
+    with pytest.raises(ConfigError, match="required key is missing") as caught:
         parse_config(document)
     assert caught.value.key == "bit_depth"
 
@@ -108,7 +108,7 @@ def test_missing_key_is_named() -> None:
         ("", "is not JSON"),
         ('{"a": 1,}', "in line 1, column"),
         ("[]", "not an object"),
-        ('{"n_modules": 1, "n_modules": 2}', "stands twice"),
+        ('{"n_modules": 1, "n_modules": 2}', "given twice"),
         ("\x00\xff", "is not JSON"),
     ],
 )
@@ -155,7 +155,7 @@ def test_runtime_directory_that_others_may_write_to_is_refused(runtime: Path) ->
     config = parse_config(MODULE)
     path = make_runtime_dir(config)
     path.chmod(0o777)
-    with pytest.raises(ConfigError, match="others may write here"):
+    with pytest.raises(ConfigError, match="other users may write here"):
         make_runtime_dir(config)
 
 
@@ -232,5 +232,5 @@ def test_runtime_directory_that_another_user_has_made_among_temporary_files_is_r
     other = os.getuid() + 1
     (runtime / f"std-daq-{other}").mkdir()
     monkeypatch.setattr(os, "getuid", lambda: other)
-    with pytest.raises(ConfigError, match="others may write here"):
+    with pytest.raises(ConfigError, match="other users may write here"):
         make_runtime_dir(config)
