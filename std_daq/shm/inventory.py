@@ -1,4 +1,4 @@
-"""Which rings lie in a directory, and who uses them; for people who clean up."""
+"""Lists the rings in a directory with the processes that use them, and removes rings."""
 
 import fcntl
 import os
@@ -22,11 +22,11 @@ class RingUse:
     Parameters
     ----------
     info
-        What its header says.
+        The header of the ring.
     writers
-        Processes that hold a writer's lock, as this process sees their ids (0 for those that it may not look into).
+        Ids of the processes that hold a writer lock, as seen by this process; 0 for a process that it may not inspect.
     users
-        Processes that have it mapped, as far as this user may look.
+        Ids of the processes that have mapped the ring; processes that this user may not inspect are missing.
     """
 
     info: SegmentInfo
@@ -35,7 +35,7 @@ class RingUse:
 
     @property
     def is_used(self) -> bool:
-        """Whether anybody writes or reads it."""
+        """Whether any process writes or reads the ring."""
         return bool(self.writers or self.users)
 
 
@@ -45,7 +45,7 @@ def inspect_rings(directory: Path) -> list[RingUse]:
     Raises
     ------
     SharedMemoryError
-        When the directory cannot be read.
+        The directory cannot be read.
     """
     try:
         found = list_segments(directory)
@@ -59,7 +59,7 @@ def inspect_rings(directory: Path) -> list[RingUse]:
 
 
 def remove_ring(path: Path) -> None:
-    """Retire a ring, so that whoever still reads it knows, and remove its name; raises SharedMemoryError."""
+    """Retire a ring, which tells its readers that it has ended, and remove its file; raises SharedMemoryError."""
     segment = Segment.attach(path, is_writable=True)
     try:
         segment.remove()
@@ -70,9 +70,9 @@ def remove_ring(path: Path) -> None:
 
 
 def remove_unfinished(directory: Path) -> list[Path]:
-    """Remove what owners left that were killed while they made a ring; returns what was removed."""
+    """Remove the files of owners that were killed while they created a ring; returns the removed files."""
     removed = []
-    # Who makes a ring holds this lock until the ring has its name: under it, whatever has none is a leftover.
+    # An owner holds this lock until the new ring has its final name. Under the lock, an unfinished file has no owner.
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -87,7 +87,7 @@ def remove_unfinished(directory: Path) -> list[Path]:
 
 
 def _mapped_files() -> Iterator[tuple[int, Path]]:
-    """Yield process id and path of what the processes have mapped; those of other users may not show it."""
+    """Yield process id and path of each mapped file; processes that this user may not inspect are skipped."""
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue

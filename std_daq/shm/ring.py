@@ -1,17 +1,17 @@
-"""RingBuffer: slots of shared memory with generation stamps, and journals of what was published.
+"""RingBuffer: slots of shared memory with generation numbers, and journals of the published entries.
 
-Layout of a segment, each area page aligned::
+Layout of a segment; each area is page aligned::
 
     header page | notes page | control words of the journals | journals | slot headers | slot data
 
-A slot has one or more parts that are written independently: the modules of a frame; an image has one. Each part has a
-header, which begins with its generation: odd while the part is being written, even when it is whole. A reader notes the
-even generation, uses the data where they lie, and asks afterwards whether the generation is still the same. If it is
-not, the data were overwritten meanwhile and count as lost. So nobody waits for anybody, and nothing is overwritten
-silently.
+A slot has one or more parts that are written independently. For example, a slot of frames has one part per module; a
+slot of images has one part. Each part has a header that begins with its generation: odd while the part is being
+written, even when it is complete. A reader notes the even generation, reads the data in place, and then checks that the
+generation has not changed. If it has changed, the data were overwritten, and the reader counts them as lost. So no
+writer waits for a reader, no reader waits for a writer, and every overwrite is noticed.
 
-What else a header and a journal entry hold is given by dtypes. The ring itself knows only ``generation`` and, where
-contents differ in size, ``n_bytes`` of a header, and ``sequence`` of an entry.
+Dtypes define the other fields of headers and journal entries. The ring itself uses only ``generation`` of a header,
+``n_bytes`` of a header if contents differ in size, and ``sequence`` of an entry.
 """
 
 import json
@@ -33,22 +33,22 @@ NOTES_BYTES = 4 * PAGE
 
 @dataclass(frozen=True, slots=True)
 class RingGeometry:
-    """What a ring looks like; written into its header, so that a reader attaches by name alone.
+    """The geometry of a ring; it is stored in the header, so a reader needs only the path of the ring to attach.
 
     Parameters
     ----------
     kind
-        What the ring holds, as ``frames`` or ``images``; who attaches expects one kind.
+        What the ring contains, for example ``frames`` or ``images``. A reader attaches to one kind only.
     n_slots, n_parts
-        Slots, and parts of a slot.
+        Number of slots, and of parts of a slot.
     data_bytes
-        Bytes of the data of a part; the parts lie page aligned.
+        Size of the data of a part, in bytes; the data of each part begin at a page boundary.
     header_bytes
-        Bytes of the header of a part.
+        Size of the header of a part, in bytes.
     n_journals, n_entries, entry_bytes
-        Journals, and the entries of each.
+        Number of journals, number of entries of each, and size of an entry in bytes.
     attributes
-        What else a reader must know, e.g. the shape of an image.
+        Other facts that a reader needs, for example the shape of an image.
     """
 
     kind: str
@@ -63,11 +63,11 @@ class RingGeometry:
 
     @property
     def data_stride(self) -> int:
-        """Bytes from the data of one part to the next."""
+        """Distance from the data of one part to those of the next, in bytes."""
         return _pages(self.data_bytes)
 
     def offsets(self) -> dict[str, int]:
-        """Return where each area begins, and the total, in bytes."""
+        """Return the offset of each area and the total size, in bytes."""
         notes = _pages(PAGE)
         control = notes + NOTES_BYTES
         journals = control + _pages(self.n_journals * CONTROL_WORDS * 8)
@@ -85,18 +85,19 @@ class RingGeometry:
 
 
 class RingBuffer:
-    """A ring in a segment, for its owner or for a reader.
+    """A ring in a segment, as its owner or a reader sees it.
 
     Attributes
     ----------
     headers
-        Headers of all parts, struct array (n_slots * n_parts,): part ``p`` of slot ``s`` at ``s * n_parts + p``.
+        Headers of all parts, struct array (n_slots * n_parts,). Part ``p`` of slot ``s`` has the index
+        ``s * n_parts + p``.
     data
         Data of all parts, uint8 (n_slots * n_parts, data_bytes).
     generations
         The generation words of `headers`, uint64 (n_slots * n_parts,).
     journals
-        One for each writer.
+        The journals, one per writer.
     """
 
     def __init__(self, segment: Segment, geometry: RingGeometry, header: np.dtype[Any], entry: np.dtype[Any]) -> None:
@@ -126,20 +127,20 @@ class RingBuffer:
     def create_or_attach(
         cls, path: Path, geometry: RingGeometry, header: np.dtype[Any], entry: np.dtype[Any], *, size_key: str
     ) -> tuple[Self, bool]:
-        """Make the ring or take it over after a restart; returns it and whether it is new. For owners.
+        """Create the ring, or take it over after a restart; returns the ring and whether it is new. For owners.
 
-        ``size_key`` is the key of the configuration that gives the ring's size, to be named where memory is short.
+        ``size_key`` is the configuration key that sets the size of the ring; the error for too little memory names it.
         """
         total = geometry.offsets()["total"]
         segment, is_new = Segment.create_or_attach(path, total, asdict(geometry), size_key=size_key)
         return cls(segment, geometry, header, entry), is_new
 
     def content(self, index: int) -> NDArray[np.uint8]:
-        """Return the bytes that part ``index`` holds, where they lie.
+        """Return the content of part ``index``, without a copy.
 
-        Where parts have contents of different sizes, as events do, their headers have a field ``n_bytes`` that says how
-        many of the ``data_bytes`` are used. As with all data of a part, `is_unchanged` tells afterwards whether
-        they were whole; a size that was read while it was being written never leads out of the part.
+        If contents differ in size, as those of events do, the header has a field ``n_bytes``: the number of bytes that
+        are used. Call `is_unchanged` afterwards, as for all data of a part, to learn whether they were complete. A size
+        that is read while it is being written cannot reach beyond the part.
         """
         part: NDArray[np.uint8] = self.data[index]
         if self._sizes is None:
@@ -148,16 +149,16 @@ class RingBuffer:
 
     @property
     def n_slots(self) -> int:
-        """Slots of the ring."""
+        """Number of slots of the ring."""
         return self.geometry.n_slots
 
     @property
     def is_live(self) -> bool:
-        """Whether the ring has been neither replaced nor removed."""
+        """Whether the ring is in use; False if it was replaced or removed."""
         return self.segment.is_live
 
     def begin(self, index: int) -> int:
-        """Start writing part ``index`` (see `headers`); returns its odd generation."""
+        """Begin to write part ``index`` (see `headers`); returns its odd generation."""
         return int(begin_write(self.generations, index))
 
     def end(self, index: int) -> int:
@@ -165,15 +166,15 @@ class RingBuffer:
         return int(end_write(self.generations, index))
 
     def generation(self, index: int) -> int:
-        """Return the generation of part ``index``: to be noted before its data are read."""
+        """Return the generation of part ``index``; a reader notes it before it reads the data."""
         return int(load_acquire(self.generations, index))
 
     def is_unchanged(self, index: int, generation: int) -> bool:
-        """Return whether what was read since `generation` was noted is whole: it was even then and is the same now."""
+        """Return whether data read since ``generation`` was noted are complete: it was even and has not changed."""
         return generation % 2 == 0 and bool(is_unchanged(self.generations, index, generation))
 
     def write_notes(self, notes: dict[str, Any]) -> None:
-        """Leave a small document for the readers, e.g. which calibration files are applied. One writer only."""
+        """Store a small document for readers, e.g. the calibration files that are applied; only one writer may."""
         text = json.dumps(notes, sort_keys=True).encode()
         if len(text) > NOTES_BYTES - 24:
             raise SharedMemoryError(f"{self.segment.path}: notes of {len(text)} bytes do not fit")
@@ -195,12 +196,12 @@ class RingBuffer:
         return {}
 
     def invalidate_unfinished(self, parts: Sequence[int] | None = None) -> int:
-        """After a crash of the writer: mark what it was writing as whole but empty; returns how many.
+        """Mark the parts that a crashed writer left unfinished as complete but empty; returns their number.
 
         Parameters
         ----------
         parts
-            Parts of the slots that this writer writes; by default all.
+            Indices, within a slot, of the parts that this writer writes; by default all.
         """
         unfinished = np.flatnonzero(self.generations % 2)
         if parts is not None:
@@ -214,7 +215,7 @@ class RingBuffer:
         return len(unfinished)
 
     def close(self) -> None:
-        """Let go of the ring; arrays taken from it must not be used any more."""
+        """Release the ring; arrays taken from it must not be used afterwards."""
         del self.headers, self.generations, self.data, self.journals, self._notes, self._sizes
         self.segment.close()
 
@@ -225,7 +226,7 @@ def attach_segment(path: Path, kind: str) -> tuple[Segment, RingGeometry]:
     geometry = RingGeometry(**segment.info.geometry)
     if geometry.kind != kind:
         segment.close()
-        raise SharedMemoryError(f"{path}: holds {geometry.kind}, not {kind}")
+        raise SharedMemoryError(f"{path}: contains {geometry.kind}, not {kind}")
     return segment, geometry
 
 

@@ -1,8 +1,8 @@
-"""A segment: one file of shared memory with a header that says what it holds.
+"""A segment: a file of shared memory with a header that describes its content.
 
-Mapped directly, not by ``multiprocessing.shared_memory``, whose resource tracker unlinks segments of other processes.
-Only an owner makes a segment; it takes an existing one of the same geometry over, so that readers survive its
-restart. A reader maps read-only and never unlinks.
+It is mapped directly. ``multiprocessing.shared_memory`` cannot be used, because its resource tracker unlinks segments
+of other processes. Only an owner creates a segment. After a restart, the owner takes over an existing segment with the
+same geometry, so readers stay attached. A reader maps the segment read-only and never unlinks it.
 """
 
 import fcntl
@@ -44,7 +44,7 @@ HEADER = np.dtype(
 
 
 class SegmentState(IntEnum):
-    """Whether a segment is in use or has been replaced or removed."""
+    """State of a segment: in use (live), or replaced or removed (retired)."""
 
     LIVE = 1
     RETIRED = 2
@@ -52,7 +52,7 @@ class SegmentState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
-    """What the header of a segment says, for tools."""
+    """The content of the header of a segment, for tools."""
 
     path: Path
     state: SegmentState
@@ -63,7 +63,7 @@ class SegmentInfo:
 
 
 class Segment:
-    """A mapped file of shared memory; made by `create_or_attach` or `attach`."""
+    """A mapped file of shared memory; `create_or_attach` or `attach` returns one."""
 
     def __init__(self, path: Path, fd: int, *, is_writable: bool) -> None:
         self.path = path
@@ -79,27 +79,28 @@ class Segment:
     def create_or_attach(
         cls, path: Path, total_bytes: int, geometry: dict[str, Any], *, size_key: str
     ) -> tuple[Self, bool]:
-        """Take over the segment at ``path`` if it has this geometry, else make it; for owners.
+        """Take over the segment at ``path`` if it has this geometry, else create it; for owners.
 
-        An existing segment of another geometry is marked as retired and replaced.
+        An existing segment with another geometry is retired and replaced.
 
         Parameters
         ----------
         path, total_bytes
-            Its file, and the size of that.
+            Path and size of the file.
         geometry
-            What a reader has to know of it.
+            The description of the content that readers need.
         size_key
-            The key of the configuration that gives the size, for the error that says that there is too little memory.
+            The configuration key that sets the size; the error for too little memory names it.
 
         Returns
         -------
-        The segment, and whether it is new (all zero behind the header).
+        The segment, and whether it is new (all zero after the header).
 
         Raises
         ------
         SharedMemoryError
-            When the directory is missing, not writable or too small: with the numbers and the remedy.
+            The directory is missing, not writable or too small, or another process writes a segment with another
+            geometry; the error has the numbers and the remedy.
         """
         directory = _open_directory(path.parent)
         try:
@@ -118,15 +119,15 @@ class Segment:
         Raises
         ------
         MissingRingError
-            When there is none.
+            The segment does not exist.
         SharedMemoryError
-            When it may not be opened, or is not one of ours.
+            The segment cannot be opened, or the file is not a segment of std-daq.
         """
         try:
             fd = os.open(path, os.O_RDWR if is_writable else os.O_RDONLY)
         except FileNotFoundError as error:
             raise MissingRingError(
-                f"{path}: cannot be attached: {error.strerror} is the service that owns it running?"
+                f"{path}: cannot be attached: {error.strerror}; is the service that owns it running?"
             ) from None
         except OSError as error:
             raise SharedMemoryError(f"{path}: cannot be attached: {error.strerror}") from None
@@ -140,14 +141,14 @@ class Segment:
         try:
             segment = cls.attach(path, is_writable=True)
         except SharedMemoryError as error:
-            raise SharedMemoryError(f"{error}; remove the file if nothing uses it") from None
+            raise SharedMemoryError(f"{error}; remove the file if no process uses it") from None
         if segment.info.geometry == geometry and segment.info.total_bytes == total_bytes and segment.is_live:
             return segment
         if segment.is_live and segment.has_writer:
             segment.close()
             raise SharedMemoryError(
-                f"{path}: another process writes here, with another geometry; stop it (std-daq shm list tells which) "
-                "before you start this one with a changed configuration"
+                f"{path}: another process writes here, with another geometry; stop it (std-daq shm list shows it) "
+                "before you start this process with a changed configuration"
             )
         get_logger().warning("ring_replaced", path=str(path), was=segment.info.geometry, becomes=geometry)
         segment.retire()
@@ -160,12 +161,14 @@ class Segment:
         _check_space(path, total_bytes, size_key)
         making = path.with_name(f".{path.name}.{os.getpid()}.making")
         try:
-            # Under the lock of the directory: whoever left it was killed. In containers process ids come again.
+            # This process holds the lock of the directory, so the owner of an existing file of this name was killed.
+            # The name can repeat, because containers reuse process ids.
             making.unlink(missing_ok=True)
             fd = os.open(making, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o660)
         except OSError as error:
             raise SharedMemoryError(
-                f"{path}: cannot be made: {error.strerror}; set shared_memory.directory, or who may write there"
+                f"{path}: cannot be created: {error.strerror}; set shared_memory.directory, or change who may write "
+                "there"
             ) from None
         try:
             os.fchmod(fd, 0o660)
@@ -173,7 +176,7 @@ class Segment:
             segment = cls(path, fd, is_writable=True)
             text = json.dumps(geometry, sort_keys=True).encode()
             if len(text) > HEADER["geometry"].itemsize:
-                raise SharedMemoryError(f"{path}: the geometry's description is too long ({len(text)} bytes)")
+                raise SharedMemoryError(f"{path}: the description of the geometry is too long ({len(text)} bytes)")
             header = segment._header
             header["magic"] = MAGIC
             header["layout_version"] = LAYOUT_VERSION
@@ -190,16 +193,16 @@ class Segment:
         return segment
 
     def prefault(self, *, is_new: bool) -> None:
-        """Map all pages now: a first touch later, while data flow, costs far more than a warm one.
+        """Map all pages now, because the first access to an unmapped page is slow, and would slow down the data flow.
 
-        Pages that have just been allocated are filled with zeros and mapped one by one. Those of a ring that is in
-        use are mapped 16 at a time if it is for reading, and in a tmpfs they can be written from then on all the same.
+        New pages are filled with zeros and mapped one by one. Existing pages are mapped for reading, which maps 16 at a
+        time; in a tmpfs, pages that are mapped in this way can be written, too.
         """
         log = get_logger()
         advice = _MADV_POPULATE_WRITE if is_new else _MADV_POPULATE_READ
         for start in range(0, len(self._map), _ALLOCATION_STEP):
             length = min(_ALLOCATION_STEP, len(self._map) - start)
-            # Kernels before 5.14 do not know it: there the mapping is left to the first touch.
+            # Kernels before 5.14 do not support this advice; there, the first access maps a page.
             with suppress(OSError):
                 self._map.madvise(advice, start, length)
             if start:
@@ -207,7 +210,7 @@ class Segment:
 
     @property
     def info(self) -> SegmentInfo:
-        """What the header says."""
+        """The content of the header."""
         header = self._header[0]
         geometry = bytes(header["geometry"])[: int(header["geometry_bytes"])]
         return SegmentInfo(
@@ -221,46 +224,46 @@ class Segment:
 
     @property
     def created_ns(self) -> int:
-        """When the segment was made, in ns since 1970: tells it from others of the same name."""
+        """Time of creation, in nanoseconds since 1970; it distinguishes segments of the same name."""
         return int(self._header[0]["created_ns"])
 
     @property
     def is_live(self) -> bool:
-        """Whether this segment has been neither retired nor removed; readers of a dead one attach again."""
-        # The links tell of a file that was removed without a word, by rm or at the end of a login (RemoveIPC).
+        """Whether this segment is in use; if it was retired or removed, readers attach again."""
+        # A file that rm or the end of a login (RemoveIPC) removed was not retired, but has no links.
         return int(self._header[0]["state"]) == SegmentState.LIVE and os.fstat(self._fd).st_nlink > 0
 
     def lock(self, part: int, owner: str) -> None:
-        """Become the only writer of a part, until this segment is closed.
+        """Become the only writer of a part until this segment is closed.
 
         Raises
         ------
         SharedMemoryError
-            When another process is, or has just replaced the segment.
+            Another process is the writer of the part, or has just replaced the segment.
         """
         if not take_writer_lock(self._fd, part):
             raise SharedMemoryError(
                 f"{self.path}: another process already writes here as {owner}; stop it before you start this one"
             )
         if not self.is_live:
-            raise SharedMemoryError(f"{self.path}: was replaced while this process started; start it again")
+            raise SharedMemoryError(f"{self.path}: was replaced while this process started; start this process again")
 
     @property
     def has_writer(self) -> bool:
-        """Whether any part has a writer, other than one that locked it through this very segment."""
+        """Whether any part has a writer; a writer that locked its part through this object is not counted."""
         return is_writer_locked(self._fd)
 
     def retire(self) -> None:
-        """Tell readers that this segment is no longer written."""
+        """Mark the segment as retired, which tells readers that it will not be written any more."""
         self._header["state"] = SegmentState.RETIRED
 
     def remove(self) -> None:
-        """Retire the segment and remove its name; whoever has it mapped keeps the memory until it lets go."""
+        """Retire the segment and remove its file; a process that has mapped it keeps the memory until it unmaps it."""
         self.retire()
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the mapping (it ends with the last array that looks into it)."""
+        """Release the mapping; the memory stays mapped as long as an array refers to it."""
         if self._fd < 0:
             return
         del self.bytes, self._header
@@ -271,7 +274,7 @@ class Segment:
 
 
 def list_segments(directory: Path) -> list[SegmentInfo]:
-    """Return what is known of all std-daq segments in a directory."""
+    """Return the headers of all std-daq segments in a directory."""
     found = []
     for path in sorted(directory.iterdir()):
         if not path.is_file() or path.is_symlink():
@@ -298,13 +301,13 @@ def _check_header(path: Path, fd: int) -> None:
     raw = os.pread(fd, HEADER.itemsize, 0)
     problem = None
     if len(raw) < HEADER.itemsize or raw[: len(MAGIC)] != MAGIC:
-        problem = "is no shared memory of std-daq"
+        problem = "is not shared memory of std-daq"
     else:
         header = np.frombuffer(raw, HEADER)[0]
         if header["layout_version"] != LAYOUT_VERSION:
-            problem = f"has layout version {header['layout_version']}, this is std-daq with version {LAYOUT_VERSION}"
+            problem = f"has layout version {header['layout_version']}, but this std-daq uses version {LAYOUT_VERSION}"
         elif os.fstat(fd).st_size != header["total_bytes"]:
-            problem = f"is cut: {os.fstat(fd).st_size} of {header['total_bytes']} bytes"
+            problem = f"is truncated: {os.fstat(fd).st_size} of {header['total_bytes']} bytes"
     if problem:
         os.close(fd)
         raise SharedMemoryError(f"{path}: {problem}")
@@ -317,9 +320,9 @@ def _check_space(path: Path, total_bytes: int, size_key: str) -> None:
         size = space.f_blocks * space.f_frsize
         raise SharedMemoryError(
             f"{path}: {total_bytes / 1e9:.3f} GB are needed, "
-            f"{free / 1e9:.3f} of {size / 1e9:.3f} GB are free in {path.parent}; "
+            f"but {free / 1e9:.3f} of {size / 1e9:.3f} GB are free in {path.parent}; "
             f"make {size_key} smaller, remove old rings (std-daq shm clean), "
-            "or enlarge it (mount -o remount,size=...; in containers RINGS_SIZE of the beamline's .env)"
+            "or enlarge the mount (mount -o remount,size=...; in containers RINGS_SIZE of the beamline's .env)"
         )
 
 

@@ -1,8 +1,9 @@
-"""The lock by which a ring has one writer for each part: an open-file-description lock on one byte of its file.
+"""The writer lock, which limits each part of a ring to one writer: an open-file-description lock on a byte of its file.
 
-Part ``p`` is byte ``p``. Such a lock belongs to the descriptor that took it, so it goes when that is closed and not
-when some other descriptor of the same file is. The older record locks (``lockf``) belong to the process: there the end
-of a second look at the ring takes away the lock of its writer. Either kind excludes the other, also between processes.
+Byte ``p`` is the lock of part ``p``. Such a lock belongs to the descriptor that took it, and is released when this
+descriptor is closed. The older record locks (``lockf``) belong to the process: they are released when the process
+closes any descriptor of the file, for example after it has inspected its own ring. The two kinds exclude each other,
+also between processes.
 """
 
 import fcntl
@@ -12,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-# struct flock of Linux, 64 bit: type, whence, start, length, process id (which has to be 0 here).
+# struct flock of Linux, 64 bit: type, whence, start, length, process id (which must be 0 here).
 _FLOCK = struct.Struct("@hhqqi4x")
 _ALL_PARTS = 0
 _LOCK_LINE = "lock:"
 
 
 def take_writer_lock(descriptor: int, part: int) -> bool:
-    """Take the lock of a part through a descriptor open for writing; returns whether it could be had."""
+    """Try to take the lock of a part through a descriptor open for writing; returns whether it was free."""
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, part, 1, 0))
     except OSError:
@@ -28,7 +29,7 @@ def take_writer_lock(descriptor: int, part: int) -> bool:
 
 
 def is_writer_locked(descriptor: int) -> bool:
-    """Return whether any part is locked through another descriptor, of this process or another; takes no lock."""
+    """Return whether any part is locked through another descriptor, in this or another process; takes no lock."""
     asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, _ALL_PARTS, 0)
     kind, *_ = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))
     return bool(kind != fcntl.F_UNLCK)
@@ -37,8 +38,8 @@ def is_writer_locked(descriptor: int) -> bool:
 def writer_processes(path: Path) -> tuple[int, ...]:
     """Return the processes that hold a lock on any part of a file, as this process sees their ids.
 
-    The kernel does not tell the holder of such a lock by its id, but each process tells the locks of its descriptors.
-    A holder that may not be looked into (another user's, or one of another container) is 0.
+    The kernel does not report the process that holds such a lock, but ``/proc`` lists the locks of each descriptor. The
+    id is 0 for a holder that this process may not inspect: one of another user, or in another container.
     """
     with path.open("rb") as file:
         if not is_writer_locked(file.fileno()):
@@ -50,7 +51,7 @@ def writer_processes(path: Path) -> tuple[int, ...]:
 
 
 def _descriptors_with_locks() -> Iterator[tuple[int, str]]:
-    """Yield process id and the kernel's text on each descriptor through which a lock is held."""
+    """Yield process id and ``fdinfo`` text of each descriptor that holds a lock."""
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue

@@ -329,7 +329,7 @@ def test_without_a_ring_it_says_what_it_waits_for(shm_dir: Path, runtime: Path) 
 
 def test_what_is_no_ring_is_told_at_the_start(shm_dir: Path, runtime: Path) -> None:
     (shm_dir / "live-images").write_bytes(bytes(8192))
-    with pytest.raises(SharedMemoryError, match="is no shared memory of std-daq"):
+    with pytest.raises(SharedMemoryError, match="is not shared memory of std-daq"):
         Line(shm_dir, {"tcp://127.0.0.1:0": FORWARD})
 
 

@@ -257,7 +257,7 @@ def test_leftover_of_a_killed_owner_with_the_same_process_id_is_no_obstacle(shm_
 def test_directory_that_may_not_be_written_is_named(shm_dir: Path) -> None:
     (shm_dir / "ring").mkdir()
     (shm_dir / f".ring.{os.getpid()}.making").mkdir()
-    with pytest.raises(SharedMemoryError, match=r"cannot be made.*shared_memory\.directory"):
+    with pytest.raises(SharedMemoryError, match=r"cannot be created.*shared_memory\.directory"):
         Segment._create(shm_dir / "ring", 8192, {}, "ram_buffer_gb")
 
 
@@ -348,7 +348,7 @@ def test_missing_ring_says_that_its_owner_may_not_run(shm_dir: Path) -> None:
 
 def test_ring_of_another_kind_is_refused(shm_dir: Path) -> None:
     ring, _ = make(shm_dir / "ring")
-    with pytest.raises(SharedMemoryError, match="holds images, not frames"):
+    with pytest.raises(SharedMemoryError, match="contains images, not frames"):
         FrameBuffer.attach(shm_dir / "ring")
     ring.close()
 

@@ -431,11 +431,11 @@ def test_closed_reader_reads_nothing_any_more(publisher: RingPublisher, open_rea
 
 def test_ring_that_is_none_is_told_at_once(path: Path) -> None:
     path.write_bytes(bytes(8192))
-    with pytest.raises(SharedMemoryError, match="is no shared memory of std-daq"):
+    with pytest.raises(SharedMemoryError, match="is not shared memory of std-daq"):
         ImageReader(path)
     path.unlink()
     frames, _ = FrameBuffer.create(path, n_modules=1, frame_bytes=64, n_units=1, buffer_bytes=0, n_slots=16)
-    with pytest.raises(SharedMemoryError, match="holds frames, not images"):
+    with pytest.raises(SharedMemoryError, match="contains frames, not images"):
         ImageReader(path)
     frames.close()
 
@@ -443,7 +443,7 @@ def test_ring_that_is_none_is_told_at_once(path: Path) -> None:
 def test_what_comes_and_is_no_ring_is_told_to_who_waits(path: Path, open_reader: Open) -> None:
     reader = open_reader()
     path.write_bytes(bytes(8192))
-    with pytest.raises(SharedMemoryError, match="is no shared memory of std-daq"):
+    with pytest.raises(SharedMemoryError, match="is not shared memory of std-daq"):
         reader.next(timeout_s=10.0)
 
 
