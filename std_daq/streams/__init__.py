@@ -1,1 +1,1 @@
-"""ZMQ streams: addresses, doorbells and queues."""
+"""Streams between services: doorbells and queues on one machine, TCP connections between machines."""

@@ -1,8 +1,9 @@
-"""Doorbells: a publisher tells that a ring's journal has a new entry; who listens reads the journal.
+"""Doorbells: a publisher signals that the journal of a ring has a new entry; listeners then read the journal.
 
-It rings in two ways. Our own listeners, on the same host, are woken over wake lines (`wake_line`). To whoever
-subscribes to the address by ZMQ the entry itself is published, so that a foreign subscriber can use it without the
-ring. Both may drop what a slow listener has no room for: the journal makes that harmless, see `RingFollower`.
+A doorbell signals in two ways. It wakes listeners of std-daq, which are on the same host, over wake lines
+(`wake_line`). It also publishes the entry itself over ZMQ, so that a foreign subscriber can use the entry without the
+ring. Both ways may drop a signal for a slow listener. This is harmless, because the listener reads the journal
+(`RingFollower`).
 """
 
 from contextlib import suppress
@@ -22,12 +23,12 @@ class DoorbellPublisher:
     Parameters
     ----------
     address
-        ZMQ endpoint to bind, an ``ipc://`` one.
+        ZMQ endpoint to bind, ``ipc://PATH``.
 
     Raises
     ------
     PortError
-        When it cannot be bound.
+        The address cannot be bound.
     """
 
     def __init__(self, address: str) -> None:
@@ -51,18 +52,18 @@ class DoorbellPublisher:
             self._socket.send(entry.tobytes(), zmq.DONTWAIT)
 
     def close(self) -> None:
-        """Let go of the address."""
+        """Release the address."""
         self._lines.close()
         self._context.destroy(linger=0)
 
 
 class Doorbell:
-    """The listening side: wakes up when something was published at any of some addresses.
+    """The listener of a doorbell; it wakes up when a publisher at any of its addresses rings.
 
     Parameters
     ----------
     addresses
-        ``ipc://`` endpoints; they need not exist yet.
+        ``ipc://`` endpoints; their publishers may start later.
     """
 
     def __init__(self, *addresses: str) -> None:
@@ -70,11 +71,11 @@ class Doorbell:
 
     @property
     def socket(self) -> WakeLine:
-        """For pollers that wait for other things as well, and call `wait` now and then."""
+        """The wake line, for a poller that also waits for other events; the poller must call `wait` regularly."""
         return self._line
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until it rings for at most ``timeout_s``; returns whether it did. All that wait are taken."""
+        """Wait for a ring, at most ``timeout_s``; returns whether there was one. Takes all rings that are pending."""
         return self._line.wait(timeout_s)
 
     def close(self) -> None:
@@ -83,5 +84,5 @@ class Doorbell:
 
 
 def _wake_path(address: str) -> Path:
-    """Return where the wake lines of an address begin: beside its own socket."""
+    """Return the path of the socket of the wake lines, which is next to the socket of the address."""
     return Path(address.removeprefix("ipc://") + ".wake")

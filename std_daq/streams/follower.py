@@ -1,4 +1,4 @@
-"""RingFollower: reads a ring's journal in order, through lost messages, restarts of the owner and replaced rings."""
+"""RingFollower: reads the journal of a ring in order, through lost messages, owner restarts and replaced rings."""
 
 import time
 from collections.abc import Callable
@@ -12,36 +12,37 @@ Ring = TypeVar("Ring", bound=RingBuffer)
 _LOOK_AGAIN_S = 0.2
 
 
-def start_now(ring: RingBuffer, journal: Journal) -> int:  # noqa: ARG001 - one of several ways to start
-    """Begin with what is published from now on."""
+def start_now(ring: RingBuffer, journal: Journal) -> int:  # noqa: ARG001 - the signature of every start
+    """Return the sequence number of the next entry: reading begins with entries that are published from now on."""
     return journal.next_sequence
 
 
-def start_oldest(ring: RingBuffer, journal: Journal) -> int:  # noqa: ARG001 - one of several ways to start
-    """Begin with the oldest entry that is known."""
+def start_oldest(ring: RingBuffer, journal: Journal) -> int:  # noqa: ARG001 - the signature of every start
+    """Return the sequence number of the oldest entry in the journal."""
     return journal.oldest_sequence
 
 
 class RingFollower(Generic[Ring]):
-    """Follows one journal of a ring; attaches by itself when the ring appears and again when it is replaced.
+    """Follows one journal of a ring; attaches when the ring appears, and again when it is replaced.
 
     Parameters
     ----------
     attach
-        Attaches to the ring; raises SharedMemoryError while it is not there.
+        Attaches to the ring; raises SharedMemoryError while the ring does not exist.
     journal
         Index of the journal.
     start
-        Where to begin in the first ring that is found; a ring that replaces it is read from its oldest entry on.
+        Returns the first sequence number to read in the first ring. A ring that replaces it is read from its oldest
+        entry.
     clock
-        Monotonic seconds.
+        Returns monotonic seconds.
 
     Attributes
     ----------
     ring
-        The ring, or None while there is none.
+        The ring; None while there is none.
     cursor
-        The sequence number that comes next.
+        The sequence number to read next.
     """
 
     def __init__(
@@ -62,17 +63,17 @@ class RingFollower(Generic[Ring]):
 
     @property
     def journal(self) -> Journal | None:
-        """The journal that is followed, or None while there is no ring."""
+        """The journal; None while there is no ring."""
         return None if self.ring is None else self.ring.journals[self._journal_index]
 
     @property
     def lag(self) -> int:
-        """Entries that have been published and not been read."""
+        """Number of entries that have been published and not read."""
         journal = self.journal
         return 0 if journal is None else max(0, journal.next_sequence - self.cursor)
 
     def read(self, limit: int = 1024) -> JournalPart | None:
-        """Read what has been published since the last call, in order; None where there is nothing new."""
+        """Return the entries published since the last call, in order, or None if there are none."""
         self.attach_if_due()
         journal = self.journal
         if journal is None or journal.next_sequence == self.cursor:
@@ -82,13 +83,13 @@ class RingFollower(Generic[Ring]):
         return part
 
     def skip(self, n_left: int) -> int:
-        """Leave out entries until only the newest ``n_left`` are unread; returns how many were left out."""
+        """Skip entries until only the newest ``n_left`` are unread; returns the number of skipped entries."""
         n_skipped = max(0, self.lag - n_left)
         self.cursor += n_skipped
         return n_skipped
 
     def attach_if_due(self) -> None:
-        """Attach to a ring that has appeared or has replaced the one before; looks for one now and then."""
+        """Attach to a new ring if there is no ring or it has been retired; looks for one a few times per second."""
         if self.ring is not None and self.ring.is_live:
             return
         now = self._clock()
@@ -96,7 +97,7 @@ class RingFollower(Generic[Ring]):
             return
         self._next_look = now + _LOOK_AGAIN_S
         if self.ring is not None and self.lag:
-            return  # the last entries of a retired ring are still to be read
+            return  # the last entries of the retired ring must be read first
         try:
             ring = self._attach()
         except SharedMemoryError:
@@ -111,7 +112,7 @@ class RingFollower(Generic[Ring]):
         self._had_ring = True
 
     def close(self) -> None:
-        """Let go of the ring."""
+        """Release the ring."""
         if self.ring is not None:
             self.ring.close()
             self.ring = None

@@ -1,4 +1,4 @@
-"""PUSH/PULL queues of small messages that must not be dropped: a full queue is told to the sender."""
+"""PUSH/PULL queues for small messages that must not be dropped: the sender learns when the queue is full."""
 
 import zmq
 
@@ -8,14 +8,14 @@ HIGH_WATER_MARK = 100_000
 
 
 class PushQueue:
-    """The sending side.
+    """The sender of a queue.
 
     Parameters
     ----------
     address
         ZMQ endpoint.
     bind
-        Whether this side owns the address.
+        Whether this side binds the address; otherwise it connects.
     """
 
     def __init__(self, address: str, *, bind: bool) -> None:
@@ -23,7 +23,7 @@ class PushQueue:
         self._socket = _open(self._context, zmq.PUSH, address, bind=bind)
 
     def push(self, message: bytes) -> bool:
-        """Queue a message; returns False, and queues nothing, where the queue is full or nobody is connected."""
+        """Queue a message; returns False, and queues nothing, if the queue is full or no receiver is connected."""
         try:
             self._socket.send(message, zmq.DONTWAIT)
         except zmq.Again:
@@ -31,19 +31,19 @@ class PushQueue:
         return True
 
     def close(self, linger_s: float = 0.0) -> None:
-        """Let go of the address; what is queued is still sent for at most ``linger_s``."""
+        """Release the address, after queued messages were sent for at most ``linger_s``."""
         self._context.destroy(linger=int(linger_s * 1000))
 
 
 class PullQueue:
-    """The receiving side.
+    """The receiver of a queue.
 
     Parameters
     ----------
     address
         ZMQ endpoint.
     bind
-        Whether this side owns the address.
+        Whether this side binds the address; otherwise it connects.
     """
 
     def __init__(self, address: str, *, bind: bool) -> None:
@@ -52,11 +52,11 @@ class PullQueue:
 
     @property
     def socket(self) -> zmq.Socket[bytes]:
-        """For pollers that wait for other things as well."""
+        """The ZMQ socket, for a poller that also waits for other events."""
         return self._socket
 
     def pull(self, timeout_s: float = 0.0) -> bytes | None:
-        """Return the next message, or None where none comes within ``timeout_s``."""
+        """Return the next message, or None if none arrives within ``timeout_s``."""
         if timeout_s > 0 and not self._socket.poll(int(timeout_s * 1000)):
             return None
         try:
@@ -65,7 +65,7 @@ class PullQueue:
             return None
 
     def close(self) -> None:
-        """Let go of the address."""
+        """Release the address."""
         self._context.destroy(linger=0)
 
 

@@ -1,7 +1,8 @@
-"""Wake lines: a publisher wakes the listeners of its own host directly, by a Unix socket.
+"""Wake lines: a publisher wakes listeners on its own host directly, through a Unix socket.
 
-A message of ZMQ goes through a thread of its own at either end, so three threads have to wake up one after the other
-before it is read; over a wake line it is one. Nothing is said over it but that there is something to read.
+A ZMQ message passes through an I/O thread at each end, so three threads must wake up, one after the other, before the
+message is read. With a wake line, one thread must wake up. The line carries only the signal that there is something to
+read.
 """
 
 import select
@@ -17,17 +18,17 @@ _RUNG = b"\0"
 
 
 class WakeLines:
-    """The publisher's end: any number of listeners, none of whom can hold it up.
+    """The publisher's end of the wake lines to any number of listeners; a slow listener does not block it.
 
     Parameters
     ----------
     path
-        Of the Unix socket; one that a predecessor has left is replaced.
+        Path of the Unix socket; a socket that an earlier process left there is replaced.
 
     Raises
     ------
     PortError
-        When it cannot be made.
+        The socket cannot be created.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,29 +50,29 @@ class WakeLines:
             try:
                 self._lines.append(self._door.accept()[0])
             except OSError:
-                break  # it has gone already, or no more files can be opened now: the next time will tell
+                break  # the listener has gone, or no more files can be opened now; try again next time
         for line in self._lines[:]:
             try:
                 line.send(_RUNG, socket.MSG_DONTWAIT)
             except BlockingIOError:
-                pass  # it has not come to read what it was woken for before
+                pass  # the line is full of signals that the listener has not read, so it will wake up anyway
             except OSError:
                 self._lines.remove(line)
                 line.close()
 
     def close(self) -> None:
-        """Let go of all lines."""
+        """Close all lines."""
         for line in (self._door, *self._lines):
             line.close()
 
 
 class WakeLine:
-    """The listener's end of the lines of some publishers, which need not exist yet.
+    """The listener's end of the wake lines of one or more publishers, which may start later.
 
     Parameters
     ----------
     paths
-        Where they listen.
+        Paths of the Unix sockets of the publishers.
     """
 
     def __init__(self, *paths: Path) -> None:
@@ -82,11 +83,11 @@ class WakeLine:
         self._connect()
 
     def fileno(self) -> int:
-        """Return a descriptor that can be polled along with others: it is readable when somebody rings."""
+        """Return a descriptor to poll, which is readable when a publisher has rung."""
         return self._poller.fileno()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait until somebody rings, for at most ``timeout_s``; returns whether one did."""
+        """Wait until a publisher rings, at most ``timeout_s``; returns whether one did."""
         if self._missing:
             self._connect()
             if self._missing:
@@ -103,7 +104,7 @@ class WakeLine:
         self._poller.close()
 
     def _drain(self, descriptor: int) -> bool:
-        """Take all that has come over a line; returns whether anything had."""
+        """Read all signals from a line; returns whether there was one."""
         path, line = self._lines[descriptor]
         is_rung = False
         try:
@@ -113,7 +114,7 @@ class WakeLine:
             return is_rung
         except OSError:
             pass
-        # The publisher has gone; perhaps it comes again.
+        # The publisher has gone. Connect again in case it comes back.
         self._poller.unregister(descriptor)
         del self._lines[descriptor]
         line.close()

@@ -1,1 +1,1 @@
-"""The connection between servers: messages over TCP, with or without TLS."""
+"""Connections between servers: messages over TCP, with or without TLS."""

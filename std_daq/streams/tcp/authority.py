@@ -1,9 +1,9 @@
-"""Authority: a small certificate authority in a folder, and the certificates that it issues. OpenSSL's command does it.
+"""Authority: a small certificate authority in a folder, and its certificates; it runs the ``openssl`` command.
 
 ::
 
     ca.pem   ca-key.pem             the authority; its key stays where the certificates are made
-    near-cert.pem   near-key.pem    of each name
+    near-cert.pem   near-key.pem    for each name, here near
 """
 
 import ipaddress
@@ -24,7 +24,7 @@ _KEY_MODE, _CERTIFICATE_MODE = 0o600, 0o644
 
 
 class Part(Enum):
-    """What a certificate is for, as OpenSSL names it."""
+    """Purpose of a certificate; the values are names of OpenSSL."""
 
     SERVER = "serverAuth"
     CLIENT = "clientAuth"
@@ -36,40 +36,40 @@ class Authority:
     Parameters
     ----------
     folder
-        Where the files are. What is missing of an authority is made with the first certificate.
+        Folder of the files. `make` creates the authority if it does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def files(self, name: str) -> tuple[Path, Path]:
-        """Return where certificate and key of a name are."""
+        """Return the paths of the certificate and the key of a name."""
         stem = name.replace(":", "_")
         return self._folder / f"{stem}-cert.pem", self._folder / f"{stem}-key.pem"
 
     def check(self, names: list[str]) -> None:
-        """Find out whether certificates for some names can be made.
+        """Check whether certificates for some names can be made.
 
         Raises
         ------
         ConfigError
-            When a file of one is there, a name is none, or the authority is there by half.
+            A name is not valid, a file of a name already exists, or only one of the two files of the authority exists.
         """
         for name in names:
             if not name or not set(name) <= _NAME_CHARACTERS or name[0] in "-." or name == "ca":
-                raise ConfigError("this is no name of a host, and no address", value=name)
+                raise ConfigError("this is not a host name or an IP address", value=name)
             if names.count(name) > 1:
                 raise ConfigError("this name is given twice", value=name)
             for file in self.files(name):
                 if file.exists():
-                    raise ConfigError("there is such a file already", file=file, remedy="move it away for a new one")
+                    raise ConfigError("this file already exists", file=file, remedy="move it away to make a new one")
         ca_file, key_file = self._folder / CA_FILE, self._folder / CA_KEY_FILE
         if ca_file.exists() != key_file.exists():
             there, missing = (ca_file, key_file) if ca_file.exists() else (key_file, ca_file)
-            raise ConfigError(f"is there without {missing.name}", file=there, remedy="give another folder")
+            raise ConfigError(f"exists without {missing.name}", file=there, remedy="give another folder")
 
     def make(self) -> None:
-        """Make the authority, if it is not there."""
+        """Create the authority if it does not exist."""
         ca_file, key_file = self._folder / CA_FILE, self._folder / CA_KEY_FILE
         if ca_file.exists():
             return
@@ -85,7 +85,7 @@ class Authority:
             made.put(ca_file, key_file)
 
     def issue(self, name: str, part: Part, days: int) -> tuple[Path, Path]:
-        """Make a certificate and its key; returns their files."""
+        """Make a certificate and its key; returns their paths."""
         extensions = (
             f"basicConstraints = critical, CA:false\nkeyUsage = critical, digitalSignature\nextendedKeyUsage = "
             f"{part.value}\nsubjectAltName = {_alternative(name)}\n"
@@ -111,7 +111,7 @@ _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX
 
 
 class _Made:
-    """A certificate and its key that are being made; both come into the folder whole."""
+    """A certificate and its key in a work folder; `put` links the finished files into the folder of the authority."""
 
     def __init__(self, work: Path) -> None:
         self.certificate, self.key = work / "certificate", work / "key"
@@ -120,7 +120,7 @@ class _Made:
         self.key.chmod(_KEY_MODE)
         self.certificate.chmod(_CERTIFICATE_MODE)
         for made, file in ((self.key, key_file), (self.certificate, cert_file)):
-            os.link(made, file)  # which fails where there is one, while a rename would replace it
+            os.link(made, file)  # a link fails if the file exists; a rename would replace it
 
 
 def _write(file: Path, text: str) -> Path:
@@ -144,6 +144,6 @@ def _openssl(*arguments: str) -> None:
     try:
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, umask=0o077)
     except FileNotFoundError:
-        raise ResourceError("there is no command openssl here: install it (apt install openssl)") from None
+        raise ResourceError("the command openssl is missing: install it (apt install openssl)") from None
     except subprocess.CalledProcessError as error:
         raise ResourceError(f"openssl {arguments[0]} failed: {error.stderr.strip()}") from None

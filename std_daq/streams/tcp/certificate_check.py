@@ -1,35 +1,35 @@
-"""Looks at a certificate as the other side of a connection will."""
+"""Checks a certificate in the same way as the other side of a connection will."""
 
 import ssl
 from pathlib import Path
 
-# Each side speaks twice at most.
+# In a handshake of TLS 1.3, each side sends at most twice.
 _ROUNDS = 3
 
 
 def new_context(*, is_server: bool) -> ssl.SSLContext:
-    """Return a context for one side of TLS 1.3, on which both sides show certificates."""
+    """Return a context for one side of a TLS 1.3 connection in which both sides present certificates."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if is_server else ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
-    # What is trusted may also be the peer's own certificate, so that one can be let in, and shut out, by itself.
+    # The certificate of a peer may itself be trusted, so that a single peer can be admitted or excluded.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if is_server:
-        context.num_tickets = 0  # each connection looks at the certificates
+        context.num_tickets = 0  # no session is resumed, so that each connection checks the certificates
     return context
 
 
 def check_certificate(cert_file: Path, key_file: Path, *, is_server: bool) -> float:
-    """Show a certificate to somebody who trusts it, in a handshake in memory.
+    """Check a certificate in a handshake in memory with a peer that trusts it.
 
     Returns
     -------
-    When it expires, in seconds since 1970.
+    Time at which the certificate expires, in seconds since 1970.
 
     Raises
     ------
     ssl.SSLCertVerificationError
-        When the other side will not take it: expired, not valid yet, or not for this side.
+        A peer would reject the certificate: it has expired, is not valid yet, or is not for this side.
     """
     shows, looks = new_context(is_server=is_server), new_context(is_server=not is_server)
     for context in (shows, looks):

@@ -12,33 +12,34 @@ from std_daq.streams.tcp.outgoing import Outgoing
 from std_daq.streams.tcp.tls_transport import TlsTransport
 from std_daq.streams.tcp.transport import PlainTransport, Transport
 
-# What comes are pixels: much at once.
+# A dealer receives pixels, in large messages.
 _TLS_BUFFER_BYTES = 2**20
 
 
 class TcpDealer:
-    """The side that connects. One object is one connection: when that ends, or cannot be made, it is told.
+    """The connecting side of one connection; it does not reconnect, and sets `failure` when the connection ends.
 
     Parameters
     ----------
     address
-        ``tcp://HOST:PORT``. Where the host has several addresses, one after the other is tried.
+        ``tcp://HOST:PORT``. If the host has several addresses, they are tried one after the other.
     max_message_bytes
-        A peer that sends a larger message, but for those that there is memory for, is disconnected.
+        The dealer disconnects from a peer that sends a larger message to `receive`; `receive_into` is limited by its
+        memory.
     identity
-        For TLS: what is shown to the peer, and whom to trust. Without it the connection is plain.
+        With TLS: the certificate to present, and the authorities to trust. None for a connection without TLS.
     server_name
-        With TLS: the name that the peer's certificate must be for; by default the host of the address.
+        With TLS: the name for which the certificate of the peer must be valid; by default the host in the address.
 
     Attributes
     ----------
     failure
-        Why the connection has ended; empty while it has not.
+        Why the connection has ended, or could not be made; empty until then.
 
     Raises
     ------
     PortError
-        When the address is none.
+        ``address`` is not valid.
     """
 
     def __init__(
@@ -67,14 +68,14 @@ class TcpDealer:
 
     @property
     def socket(self) -> select.epoll:
-        """For pollers; it is also ready when the connection has been made, for what waits to be sent.
+        """An object to poll; it is ready when something arrives, or when the connection is made and can send.
 
-        That the host has been looked up wakes nobody up: `receive` sees it.
+        The end of the host look-up does not make it ready: the caller must call `receive` from time to time.
         """
         return self._epoll
 
     def send(self, message: bytes) -> None:
-        """Send a message, or queue it; nothing where so much is queued that more would be no use."""
+        """Send a message, or queue it; drops the message if the connection has ended or too much is queued."""
         if self.failure or self._is_cut:
             return
         try:
@@ -84,7 +85,7 @@ class TcpDealer:
         self._advance()
 
     def receive(self) -> bytes | None:
-        """Return the next message, or None where it has not come."""
+        """Return the next message, or None if it has not arrived."""
         incoming = self._advance()
         if incoming is None:
             return None
@@ -95,11 +96,11 @@ class TcpDealer:
             return None
 
     def receive_into(self, memory: memoryview) -> int | None:
-        """Put the next message into memory; to be called with the same memory until all of it has come.
+        """Receive the next message into memory; call it again with the same memory until the message is complete.
 
         Returns
         -------
-        Its size, None where it has not come.
+        Size of the message, or None if it is not complete.
         """
         incoming = self._advance()
         if incoming is None:
@@ -110,14 +111,14 @@ class TcpDealer:
             self._fail(error)
             return None
 
-    def close(self, linger_s: float = 0.0) -> None:  # noqa: ARG002 - the system sends what it has taken
+    def close(self, linger_s: float = 0.0) -> None:  # noqa: ARG002 - the kernel sends the bytes that it has accepted
         """End the connection."""
         self._epoll.close()
         if self._socket is not None:
             self._socket.close()
 
     def _advance(self) -> Incoming | None:
-        """Connect as far as can be, and hand over what waits; returns what is received, None where nothing is yet."""
+        """Continue to connect, and send queued messages; returns the incoming side, or None while it is not usable."""
         if self._lookup is not None:
             self._use_answer(self._lookup)
         transport = self._transport
@@ -132,7 +133,7 @@ class TcpDealer:
         return None if self.failure or self._is_connecting else self._incoming
 
     def _use_answer(self, lookup: HostLookup) -> None:
-        """Connect, where the host has been found."""
+        """Begin to connect if the look-up of the host has finished."""
         try:
             addresses = lookup.answer()
         except OSError as error:
@@ -163,7 +164,7 @@ class TcpDealer:
         self._epoll.register(connecting, select.EPOLLIN | select.EPOLLOUT)
 
     def _stop_sending(self, error: OSError | ValueError) -> None:
-        """Send no more, and read on where there was a connection: what has come may say why it has ended."""
+        """Stop sending, but continue to read an established connection: the data may say why the peer ended it."""
         if self._is_connecting or isinstance(error, ValueError):
             self._fail(error)
         else:
@@ -180,12 +181,12 @@ class TcpDealer:
 
 
 def _begin_to_connect(address: HostAddress) -> socket.socket:
-    """Return a socket whose connection is being made; raises OSError."""
+    """Return a socket that has begun to connect; raises OSError."""
     connecting = socket.socket(address.family, address.kind, address.protocol)
     try:
         connecting.setblocking(False)
         connecting.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with suppress(BlockingIOError):  # what is sent until it is made waits
+        with suppress(BlockingIOError):  # the connection is completed later
             connecting.connect(address.address)
     except OSError:
         connecting.close()

@@ -1,4 +1,4 @@
-"""HostLookup: where a host is, found out while others go on."""
+"""HostLookup: resolves a host name in the background."""
 
 import socket
 import threading
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class HostAddress:
-    """What a socket is made of, and connected to."""
+    """The arguments to create a socket and to connect it."""
 
     family: int
     kind: int
@@ -16,15 +16,15 @@ class HostAddress:
 
 
 class HostLookup:
-    """Asks the system's resolver, which may take its time, in a thread of its own.
+    """Resolves a host in a thread of its own, because the resolver of the system may block.
 
-    Where the host is given by its number nobody is asked, and the answer is there at once. A lookup that nobody wants
-    any more ends by itself when the resolver does.
+    A numeric host needs no resolver, and the answer is available at once. A look-up cannot be cancelled; its thread
+    ends when the resolver returns.
 
     Parameters
     ----------
     host, port
-        What to look up.
+        Host and port to resolve.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -36,12 +36,12 @@ class HostLookup:
             threading.Thread(target=self._run, name="host lookup", daemon=True).start()
 
     def answer(self) -> list[HostAddress] | None:
-        """Return its addresses, the best one first; None where the answer has not come.
+        """Return the addresses of the host, the best one first, or None if the resolver has not answered.
 
         Raises
         ------
         OSError
-            When there is no such host.
+            The host cannot be resolved.
         """
         if isinstance(self._answer, OSError):
             raise self._answer
@@ -57,5 +57,5 @@ class HostLookup:
         try:
             found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, flags=flags)
         except UnicodeError:
-            raise OSError(f"'{self._host}' cannot be the name of a host") from None
+            raise OSError(f"'{self._host}' is not a valid host name") from None
         return [HostAddress(family, kind, protocol, address) for family, kind, protocol, _, address in found]

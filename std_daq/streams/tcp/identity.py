@@ -1,4 +1,4 @@
-"""TlsIdentity: the certificate and key that one side shows, and the authorities that it trusts."""
+"""TlsIdentity: the certificate and key that one side presents, and the authorities that it trusts."""
 
 import ssl
 import stat
@@ -13,23 +13,23 @@ from std_daq.streams.tcp.tls_failures import explain_tls_failure
 from std_daq.telemetry.logs import ConditionLog, get_logger
 
 _REMEDY = "std-daq certificates makes certificates and keys"
-# As an encrypted key begins, in both forms that OpenSSL writes.
+# Text in an encrypted key, in the two formats that OpenSSL writes.
 _ENCRYPTED = ("ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED")
 _SOON_S = 30 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Where the certificates of one side lie, as PEM.
+    """The PEM files of one side.
 
     Parameters
     ----------
     ca_file
-        Certificates that the peer's must descend from, or be one of.
+        Trusted certificates: one of them must have signed the certificate of the peer, or be that certificate.
     cert_file, key_file
-        This side's certificate, perhaps with those between it and its authority, and its private key.
+        The certificate of this side, optionally with intermediate certificates, and its private key.
     key
-        Where the configuration names them, for errors.
+        Configuration key of the section with these files, for errors.
     """
 
     ca_file: Path
@@ -39,21 +39,21 @@ class TlsFiles:
 
 
 class TlsIdentity:
-    """Reads the files at once, and again for a new connection when they have changed.
+    """The TLS files of one side; the constructor reads them, and a new connection reads files that have changed.
 
     Parameters
     ----------
     files
         The files.
     is_server
-        Whether this side is the one that listens.
+        Whether this side listens.
     clock
-        Seconds since 1970.
+        Returns the time in seconds since 1970.
 
     Raises
     ------
     ConfigError
-        When a file cannot be used; says which, and why.
+        A file cannot be used; the error says which file, and why.
     """
 
     def __init__(self, files: TlsFiles, *, is_server: bool, clock: Callable[[], float] = time.time) -> None:
@@ -65,9 +65,9 @@ class TlsIdentity:
         self._context = self._read()
 
     def context(self) -> ssl.SSLContext:
-        """Return what a new connection is made with.
+        """Return the context for a new connection.
 
-        Where the files have changed and cannot be used, it is what was read before, and the log says so.
+        If the files have changed and cannot be used, the context of the earlier files is used, and a warning is logged.
         """
         try:
             state = self._look()
@@ -78,7 +78,7 @@ class TlsIdentity:
         return self._context
 
     def _look(self) -> tuple[int, ...]:
-        """Return numbers that change when a file does."""
+        """Return numbers that change when a file changes."""
         numbers: list[int] = []
         for name in ("ca_file", "cert_file", "key_file"):
             try:
@@ -95,9 +95,9 @@ class TlsIdentity:
         try:
             context.load_verify_locations(self._files.ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise self._error("ca_file", f"holds no certificate that can be read ({_reason(error)})") from None
+            raise self._error("ca_file", f"contains no certificate that can be read ({_reason(error)})") from None
         try:
-            # An empty passphrase, because OpenSSL would ask for one at the terminal.
+            # Without a passphrase, OpenSSL would ask for one at the terminal.
             context.load_cert_chain(cert_file, key_file, password="")
         except ssl.SSLError as error:
             if error.reason in {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"}:
@@ -115,7 +115,7 @@ class TlsIdentity:
         return context
 
     def _check_texts(self) -> None:
-        """Find what can be told from the files before OpenSSL, which does not say which one it was, reads them."""
+        """Check the texts of the files first, because errors of OpenSSL do not say which file is wrong."""
         key_file = self._files.key_file
         texts = {}
         for name in ("cert_file", "key_file"):
@@ -124,13 +124,17 @@ class TlsIdentity:
             except OSError as error:
                 raise self._error(name, f"cannot be read: {error.strerror}") from None
         if key_file.stat().st_mode & stat.S_IRWXO:
-            raise self._error("key_file", "others may read or write this private key", remedy=f"chmod o= {key_file}")
+            raise self._error(
+                "key_file", "other users may read or write this private key", remedy=f"chmod o= {key_file}"
+            )
         if any(sign in texts["key_file"] for sign in _ENCRYPTED):
             remedy = f"openssl pkey -in {key_file} -out NEW_FILE"
-            raise self._error("key_file", "this key is encrypted, and nobody types its passphrase", remedy=remedy)
+            raise self._error(
+                "key_file", "this key is encrypted, but a service cannot ask for its passphrase", remedy=remedy
+            )
         for name, sign in (("cert_file", "BEGIN CERTIFICATE"), ("key_file", "PRIVATE KEY")):
             if sign not in texts[name]:
-                raise self._error(name, f"there is no {sign.removeprefix('BEGIN ').lower()} in it")
+                raise self._error(name, f"contains no {sign.removeprefix('BEGIN ').lower()}")
 
     def _file(self, name: str) -> Path:
         file: Path = getattr(self._files, name)

@@ -1,31 +1,32 @@
-"""Incoming: messages out of a connection, the large ones straight into the memory where they are wanted."""
+"""Incoming: the messages received over a connection; large ones are received directly into the caller's memory."""
 
 from std_daq.streams.tcp.framing import GREETING, LENGTH, what_is_wrong_with
 from std_daq.streams.tcp.transport import Transport
 
-# So much is read where the next message is a small one, and what follows it is not known.
+# Number of bytes to read if the next message is small, and the size of what follows is unknown.
 READ_BYTES = 2**16
-# So much is read beyond a large one: the head of the next, and little of what would better go where it is wanted.
+# Number of bytes to read after a large message: enough for the head of the next message. The data of that message are
+# better received directly into the caller's memory.
 _READ_ON_BYTES = 2**12
-# So much of a large one is waited for, if it is not its end: waking up costs more than this takes to come.
+# Number of bytes of a large message to wait for, unless it ends before: waking up takes longer than receiving these.
 _WAKE_UP_BYTES = 2**20
 _NO_SPARE = memoryview(bytearray())
 
 
 class Incoming:
-    """What one side receives.
+    """The incoming messages of one side of a connection.
 
     Parameters
     ----------
     transport
         The connection.
     max_message_bytes
-        A larger message ends the connection, unless there is memory for it.
+        Largest message that `receive` accepts; `receive_into` is limited by its memory.
 
     Attributes
     ----------
     is_greeted
-        Whether the peer has said that it speaks the same.
+        Whether the peer has sent a valid greeting.
     """
 
     def __init__(self, transport: Transport, max_message_bytes: int) -> None:
@@ -39,14 +40,14 @@ class Incoming:
         self._wakes_up_for = 1
 
     def receive(self) -> bytes | None:
-        """Return the next message, None where it has not come.
+        """Return the next message, or None if it has not arrived.
 
         Raises
         ------
         OSError
-            When the connection has ended.
+            The connection has ended.
         ValueError
-            When the peer does not keep to the protocol.
+            The peer violates the protocol.
         """
         length = self._next_length()
         if length is None:
@@ -59,18 +60,18 @@ class Incoming:
         return self._cut_off(length)
 
     def receive_into(self, memory: memoryview) -> int | None:
-        """Put the next message into memory; to be called with the same memory until all of it has come.
+        """Receive the next message into memory; call it again with the same memory until the message is complete.
 
         Returns
         -------
-        The size of the message, None where it has not come.
+        Size of the message, or None if it is not complete.
 
         Raises
         ------
         OSError
-            When the connection has ended.
+            The connection has ended.
         ValueError
-            When the peer does not keep to the protocol, or its message is larger than the memory.
+            The peer violates the protocol, or its message is larger than the memory.
         """
         length = self._next_length()
         if length is None:
@@ -97,7 +98,7 @@ class Incoming:
         return length
 
     def _wake_up_for(self, n_bytes: int) -> None:
-        """Have the system wake up who polls for so many bytes, and not for each packet."""
+        """Wake a poller only when ``n_bytes`` have arrived, and not for each packet."""
         if n_bytes != self._wakes_up_for:
             self._wakes_up_for = n_bytes
             self._transport.wake_up_for(n_bytes)
@@ -117,7 +118,7 @@ class Incoming:
             if not self._read(len(GREETING)):
                 return False
         except ConnectionError:
-            # The alert of a side with TLS is shorter than a greeting.
+            # The alert of a peer that uses TLS is shorter than a greeting.
             if self._start == self._end:
                 raise
             raise ValueError(what_is_wrong_with(self._cut_off(self._end - self._start))) from None
@@ -128,13 +129,13 @@ class Incoming:
         return True
 
     def _cut_off(self, n_bytes: int) -> bytes:
-        """Return what is next in the buffer, and leave it behind."""
+        """Remove the next ``n_bytes`` from the buffer, and return them."""
         cut_off = bytes(self._buffer[self._start : self._start + n_bytes])
         self._start += n_bytes
         return cut_off
 
     def _read(self, n_bytes: int) -> bool:
-        """Have at least so many bytes in the buffer; returns False where they have not come."""
+        """Read until the buffer has at least ``n_bytes``; returns False if they have not arrived."""
         while (n_held := self._end - self._start) < n_bytes:
             if self._start:
                 self._buffer[:n_held] = self._buffer[self._start : self._end]

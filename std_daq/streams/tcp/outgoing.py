@@ -1,4 +1,4 @@
-"""Outgoing: messages on their way into a connection, out of the memory that they lie in."""
+"""Outgoing: the messages queued for a connection, which are sent from the caller's memory without a copy."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -7,25 +7,25 @@ from itertools import islice
 from std_daq.streams.tcp.framing import GREETING, LENGTH
 from std_daq.streams.tcp.transport import Transport
 
-# Little, because memory that is sent in place may be overwritten while it waits; the kernel has a queue of its own.
+# This high-water mark is low because queued memory may be overwritten while it waits; the kernel has its own queue.
 MAX_WAITING_BYTES = 2**18
-# A peer that asks and takes no answers costs no more, however short they are.
+# Limits the memory for a peer that sends requests but does not read the answers, which may be short.
 _MAX_WAITING_PARTS = 1024
 _MAX_PARTS_A_CALL = 64
 
 
 class Outgoing:
-    """What one side sends: several messages at once, as soon as the connection takes them.
+    """The outgoing messages of one side of a connection; several messages are sent in one call.
 
     Parameters
     ----------
     transport
-        The connection; None where there is none yet.
+        The connection; None if there is none yet.
 
     Attributes
     ----------
     n_waiting
-        Bytes that the connection has not taken yet.
+        Number of queued bytes that the connection has not accepted yet.
     """
 
     def __init__(self, transport: Transport | None = None) -> None:
@@ -36,16 +36,16 @@ class Outgoing:
 
     @property
     def waits_for_room(self) -> bool:
-        """Whether something is to be sent as soon as the network takes more."""
+        """Whether bytes wait until the network can accept more."""
         transport = self._transport
         return transport is not None and (transport.has_unsent or (transport.is_open and self.n_waiting > 0))
 
     def begin(self, transport: Transport) -> None:
-        """Send what waits over a connection; over another one, where the one before has not taken anything."""
+        """Use a connection for the queued messages; another one may replace it as long as it has accepted no bytes."""
         self._transport = transport
 
     def put(self, message: bytes | memoryview) -> "Departure | None":
-        """Queue a message; None, and nothing is queued, where enough waits already. Raises as `transmit`."""
+        """Queue a message; returns None, and queues nothing, at the high-water mark. Raises as `transmit` does."""
         if self._has_enough:
             self.transmit()
             if self._has_enough:
@@ -57,17 +57,17 @@ class Outgoing:
         return Departure(self, self._n_taken + self.n_waiting)
 
     def transmit(self) -> None:
-        """Hand over what the connection takes.
+        """Send as many queued bytes as the connection accepts.
 
         Raises
         ------
         OSError
-            When the connection has ended.
+            The connection has ended.
         ValueError
-            When the peer cannot be spoken with; the text says why.
+            Communication with the peer is impossible; the text says why.
         """
         parts, transport = self._parts, self._transport
-        # Once more where nothing is left: what was taken may not have been sent.
+        # Call the transport also when the queue is empty: it may hold bytes that it has accepted and not sent.
         while transport is not None and (parts or transport.has_unsent):
             try:
                 n = transport.send(islice(parts, _MAX_PARTS_A_CALL))
@@ -85,11 +85,11 @@ class Outgoing:
         return self.n_waiting >= MAX_WAITING_BYTES or len(self._parts) >= _MAX_WAITING_PARTS
 
     def has_taken(self, n_bytes: int) -> bool:
-        """Return whether the connection has taken so many bytes in all, or takes no more."""
+        """Return whether the connection has accepted ``n_bytes`` in total, or has ended."""
         return self._n_taken >= n_bytes
 
     def end(self) -> None:
-        """Forget what waits: memory that is sent in place is not read any more."""
+        """Discard all queued messages; their memory is not read any more."""
         self._parts.clear()
         self._n_taken += self.n_waiting
         self.n_waiting = 0
@@ -97,12 +97,12 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """Tells whether a message has left the memory that it was sent from."""
+    """Tells whether the memory of a queued message has been read."""
 
     outgoing: Outgoing
     at: int
 
     @property
     def done(self) -> bool:
-        """Whether it has."""
+        """Whether the memory has been read, or will not be read any more."""
         return self.outgoing.has_taken(self.at)

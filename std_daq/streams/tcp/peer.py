@@ -1,4 +1,4 @@
-"""TcpPeer: one connection of a `TcpRouter`, as the router sees it."""
+"""TcpPeer: one connection of a `TcpRouter`."""
 
 import select
 import socket
@@ -13,20 +13,20 @@ MAX_REQUEST_BYTES = 2**12
 
 
 class TcpPeer:
-    """One connection of a `TcpRouter`.
+    """The router's end of one connection.
 
     Attributes
     ----------
     address
-        Where it comes from.
+        Address of the peer.
     identity
-        As the router names it.
+        Identity that the router has given to the peer.
     descriptor
-        Of its socket.
+        File descriptor of the socket.
     heard_at
-        When something has come over it.
+        Time at which the last message arrived, in monotonic seconds.
     is_gone
-        Whether it has ended.
+        Whether the connection has ended.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class TcpPeer:
 
     @property
     def is_greeted(self) -> bool:
-        """Whether the peer has proved to be one of ours."""
+        """Whether the peer has sent a valid greeting."""
         return self._incoming.is_greeted
 
     def receive(self, now: float) -> bytes | None:
-        """Return the next message, None where it has not come."""
+        """Return the next message, or None if it has not arrived."""
         was_open = self._transport.is_open
         try:
             message = self._incoming.receive()
@@ -70,28 +70,28 @@ class TcpPeer:
             self.heard_at = now
         if self._transport.is_open and not was_open:
             get_logger().info("connection_secured", address=self.address, certificate=self._transport.peer_name)
-            self.transmit()  # what has waited for the end of the handshake
+            self.transmit()  # messages that were queued during the handshake
         return message
 
     def end_silent(self) -> None:
-        """End the connection because nothing came over it."""
+        """End the connection because no message arrived in time."""
         self.end("it was silent" if self._transport.is_open else "it did not finish the TLS handshake")
 
     def send(self, message: bytes) -> bool:
-        """Queue a message; returns False, and queues nothing, where enough waits or the peer is gone."""
+        """Queue a message; returns False, and queues nothing, if too much is queued or the peer has gone."""
         return self._put(message) is not None
 
     def send_in_place(self, memory: memoryview) -> Departure | None:
-        """Queue memory that is read when the network takes it; None as `send` returns False.
+        """Queue memory without a copy; it is read when the network accepts the bytes.
 
         Returns
         -------
-        Its ``done`` tells when the memory has been read.
+        A departure, whose ``done`` tells whether the memory has been read; None if nothing was queued, as for `send`.
         """
         return self._put(memory)
 
     def transmit(self) -> None:
-        """Hand over to the network what it takes of what is queued; the rest follows when it takes more."""
+        """Send as many queued bytes as the network accepts; the poller sends the rest when it accepts more."""
         if self.is_gone:
             return
         try:
@@ -102,7 +102,7 @@ class TcpPeer:
         self._wait_for_room()
 
     def end(self, why: str) -> None:
-        """End the connection, and say why in the log, if there is something to say; what is queued is not sent."""
+        """End the connection, and log ``why`` unless it is empty; queued messages are not sent."""
         if self.is_gone:
             return
         self.is_gone = True
@@ -112,7 +112,7 @@ class TcpPeer:
         self._socket.close()
 
     def _end_after(self, error: OSError | ValueError) -> None:
-        """End the connection: that it has broken off is nothing to say, why this side ends it is."""
+        """End the connection; logs a reason only if this side ends it, and not if the connection has broken."""
         self.end(str(error) if isinstance(error, ValueError) else "")
 
     def _put(self, message: bytes | memoryview) -> Departure | None:
@@ -128,7 +128,7 @@ class TcpPeer:
         return departure
 
     def _wait_for_room(self) -> None:
-        """Have the router's poller wake up when the network takes more, and only if there is more."""
+        """Make the poller of the router wake up when the network accepts more, but only if bytes are queued."""
         events = select.EPOLLIN | (select.EPOLLOUT if self._outgoing.waits_for_room else 0)
         if events != self._events:
             self._events = events
@@ -136,16 +136,16 @@ class TcpPeer:
 
 
 class NoPeer:
-    """The way to a peer that is not there any more."""
+    """Stands in for a peer that has gone; it sends nothing."""
 
     is_gone = True
 
-    def send(self, message: bytes) -> bool:  # noqa: ARG002 - as one that is there
-        """Return that it cannot be sent."""
+    def send(self, message: bytes) -> bool:  # noqa: ARG002 - the signature of `TcpPeer.send`
+        """Return False, because nothing can be queued."""
         return False
 
     def send_in_place(self, memory: memoryview) -> None:
-        """Return that it cannot be sent."""
+        """Return None, because nothing can be queued."""
 
     def transmit(self) -> None:
         """Do nothing: nothing is queued."""

@@ -1,4 +1,4 @@
-"""TcpRouter: one address to which many peers connect, each of which is answered on its own."""
+"""TcpRouter: listens at one address, and exchanges messages with each of many peers."""
 
 import itertools
 import re
@@ -23,30 +23,30 @@ _LOOKS_IN_TIMEOUT = 4
 
 
 class TcpRouter:
-    """The side that is connected to.
+    """The listening side of connections.
 
     Parameters
     ----------
     address
-        ``tcp://HOST:PORT`` to listen at; ``*`` for all of this machine's addresses.
+        ``tcp://HOST:PORT`` to listen on; ``*`` for all addresses of this machine.
     timeout_s
-        A connection over which no message comes for this time is ended, also in the TLS handshake.
+        A connection is closed if no message arrives for this time, also during the TLS handshake.
     identity
-        For TLS: what is shown to peers, and which are let in. Without it everybody who can reach the address is served,
-        and nothing is encrypted.
+        With TLS: the certificate to present, and the authorities to trust. None for connections without TLS: every peer
+        that can reach the address is accepted, and nothing is encrypted.
     clock
-        Monotonic seconds.
+        Returns monotonic seconds.
 
     Attributes
     ----------
     n_refused
-        Connections that were ended before the peer had greeted: too many, silent, of another protocol, or with TLS not
-        trusted.
+        Number of connections that ended before a valid greeting: there were too many, or the peer was silent, used
+        another protocol, or was not trusted.
 
     Raises
     ------
     PortError
-        When the address cannot be bound.
+        The address cannot be bound.
     """
 
     def __init__(
@@ -77,18 +77,18 @@ class TcpRouter:
 
     @property
     def address(self) -> str:
-        """Where it can be reached; with the port that the system has chosen if the address had none."""
+        """The address on which the router listens, with the port that the system chose if port 0 was given."""
         return join_address(*self._listener.getsockname()[:2])
 
     @property
     def sockets(self) -> list[select.epoll]:
-        """For the poller of whoever calls `receive`."""
+        """The objects to poll for the caller of `receive`."""
         return [self._epoll]
 
     def receive(self) -> tuple[bytes, bytes] | None:
-        """Return a peer's identity and its message, None where there is none; also lets in new peers.
+        """Return the identity of a peer and its message, or None if there is no message.
 
-        What waits for peers is sent on meanwhile.
+        Also accepts new peers, and sends queued messages.
         """
         for _ in range(2):
             while self._round:
@@ -102,18 +102,18 @@ class TcpRouter:
         return None
 
     def peer(self, identity: bytes) -> TcpPeer | NoPeer:
-        """Return the way to a peer."""
+        """Return the peer with an identity, or a `NoPeer` if it has gone."""
         return self._peers.get(identity) or NoPeer()
 
     def close(self) -> None:
-        """Let go of the address; what the network has not taken is not sent."""
+        """End all connections and release the address; messages that the network has not accepted are not sent."""
         for peer in list(self._peers.values()):
             peer.end("")
         self._epoll.close()
         self._listener.close()
 
     def _begin_round(self) -> None:
-        """See who has something to say: each one message in turn, so that nobody keeps the others waiting."""
+        """Collect the peers that can be read; each gives one message per round, so that no peer delays the others."""
         self._round, self._next_round = self._next_round, deque()
         for descriptor, events in self._epoll.poll(0):
             peer = self._peer_of.get(descriptor)
@@ -137,9 +137,9 @@ class TcpRouter:
     def _accept(self) -> None:
         try:
             accepted, place = self._listener.accept()
-        except OSError as error:  # it has gone again, or there are too many files
+        except OSError as error:  # the peer has gone again, or this process has too many open files
             self._conditions.warning("connection_refused", why=error.strerror)
-            # Until the next look: whoever still waits would wake us up at once, again and again.
+            # Ignore the listener until the next look; a peer that still waits would wake the poller again and again.
             self._epoll.modify(self._listener, 0)
             self._is_deaf = True
             return
@@ -174,7 +174,7 @@ _LOOPBACK = re.compile(r"tcp://(127\.|localhost:|\[::1\])")
 
 
 def _warn_if_open(address: str) -> None:
-    """Say in the log that everybody is served who can reach an address from other machines."""
+    """Log a warning if the address can be reached from other machines without TLS."""
     if not _LOOPBACK.match(address):
         get_logger().warning(
             "open_to_everybody", address=address, remedy="use TLS (replication.send[].tls), or a firewall"

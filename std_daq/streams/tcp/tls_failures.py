@@ -1,4 +1,4 @@
-"""What went wrong with TLS between two servers, in words. "It" is the peer."""
+"""Explains failures of TLS between two servers. In the texts, "it" is the peer."""
 
 import ssl
 
@@ -14,7 +14,7 @@ _REASONS = {
     "UNSUPPORTED_PROTOCOL": "it has no TLS 1.3",
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it shows no certificate",
 }
-# What the peer says before it ends the connection.
+# Alerts with which the peer ends the connection, and their meaning.
 _ALERTS = {
     "CERTIFICATE_EXPIRED": "this side's certificate has expired: make a new one",
     "UNKNOWN_CA": "this side's certificate is not from an authority in its ca_file",
@@ -28,7 +28,7 @@ _ALERTS = {
 
 
 def explain_tls_failure(error: ssl.SSLError) -> str:
-    """Return why TLS with a peer has failed, and what to do where that is known."""
+    """Return why TLS with a peer has failed, and a remedy if one is known."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _explain_certificate(error)
     reason = error.reason or str(error)

@@ -1,8 +1,8 @@
-"""TlsTransport: bytes through TLS, encrypted out of the memory they lie in, decrypted into where they are wanted.
+"""TlsTransport: a transport with TLS; it encrypts from the caller's memory, and decrypts into the caller's memory.
 
-Python's `ssl` could read from the socket and write to it by itself, but that takes the system three calls for each
-record of 16 KiB. Here the socket is read and written in larger pieces, through memory in between. That costs a copy and
-saves more (figures in decision 0031).
+The `ssl` module could read and write the socket itself, but this takes three system calls per record of 16 KiB. This
+module reads and writes the socket in larger pieces, through a buffer. This costs a copy, but saves more time (figures
+in decision 0031).
 """
 
 import socket
@@ -15,28 +15,29 @@ from std_daq.streams.tcp.tls_failures import explain_tls_failure
 from std_daq.streams.tcp.transport import set_low_water_mark
 
 MAX_RECORD_BYTES = 2**14 + 256 + 5
-"""Of a TLS record: what it holds, what encryption may add, and its head."""
+"""Largest size of a TLS record: its content, the bytes that encryption may add, and its header."""
 MAX_RECORDS = 2**24
-"""After so many the keys of AES-GCM have been used for as long as RFC 8446 (5.5) allows, with something left over."""
-# So much is encrypted before the network is given it: more would not stay in the processor's cache until then.
+"""Limit of records for one connection, below the limit that RFC 8446 (5.5) sets for keys of AES-GCM."""
+# Number of bytes to encrypt before they are sent: a larger batch would not stay in the cache of the processor.
 _BATCH_BYTES = 2**18
-# Shorter parts are put together into one record.
+# Shorter parts are combined into one record.
 _SHORT_BYTES = 2**12
 
 
 class TlsTransport:
-    """TLS over a socket: the handshake goes on with each call, until it is over.
+    """TLS over a socket; each call continues the handshake until it is complete.
 
     Parameters
     ----------
     connection
-        A socket that does not block.
+        A non-blocking socket.
     context
-        Which certificate is shown, and which are trusted.
+        Context with the certificate to present and the certificates to trust.
     server_name
-        On the side that connects: whom the peer's certificate must be for. None on the other side.
+        On the connecting side: the name for which the certificate of the peer must be valid. None on the listening
+        side.
     buffer_bytes
-        How much is read from the socket at once.
+        Number of bytes to read from the socket at once.
     """
 
     def __init__(
@@ -56,19 +57,19 @@ class TlsTransport:
 
     @property
     def has_unsent(self) -> bool:
-        """Whether encrypted bytes wait for the network."""
+        """Whether encrypted bytes wait until the network accepts them."""
         return bool(self._unsent) or self._leaving.pending > 0
 
     @property
     def peer_name(self) -> str:
-        """Common name in the peer's certificate; empty before the handshake is over."""
+        """Common name in the certificate of the peer; empty until the handshake is complete."""
         shown: Any = self._tls.getpeercert() if self.is_open else None
         if shown is None:
             return ""
         return ", ".join(value for part in shown["subject"] for key, value in part if key == "commonName")
 
-    def receive_into(self, memory: memoryview, spare: memoryview) -> int:  # noqa: ARG002 - what is more stays here
-        """Decrypt into memory what has come."""
+    def receive_into(self, memory: memoryview, spare: memoryview) -> int:  # noqa: ARG002 - further bytes stay in the TLS buffer
+        """Decrypt the bytes that have arrived into memory."""
         self._shake_hands()
         n_bytes = 0
         while n_bytes < len(memory):
@@ -81,7 +82,7 @@ class TlsTransport:
                 continue
             except ssl.SSLError as error:
                 if n_bytes:
-                    break  # it comes again with the next call
+                    break  # the next call raises it again
                 return self._end(error)
             if not n:
                 break
@@ -92,7 +93,7 @@ class TlsTransport:
         return n_bytes
 
     def send(self, parts: Iterable[bytes | memoryview]) -> int:
-        """Encrypt a batch of bytes, once the network has taken those before."""
+        """Encrypt and send a batch of bytes; raises BlockingIOError while the network has not accepted the last one."""
         self._shake_hands()
         if not self._flush():
             raise BlockingIOError
@@ -101,11 +102,11 @@ class TlsTransport:
         return n_bytes
 
     def wake_up_for(self, n_bytes: int) -> None:
-        """Set the socket's low-water mark: up to a record may have come already, and lie here."""
+        """Set the low-water mark of the socket, less one record, which may already be in the TLS buffer."""
         set_low_water_mark(self._socket, max(1, n_bytes - MAX_RECORD_BYTES))
 
     def _encrypt(self, parts: Iterable[bytes | memoryview]) -> int:
-        """Encrypt a batch from the beginning of some parts, short ones together; returns of how many bytes it is."""
+        """Encrypt a batch from the first parts, and combine short parts; returns the number of bytes encrypted."""
         short = bytearray()
         n_bytes = 0
         for part in parts:
@@ -121,7 +122,7 @@ class TlsTransport:
         return n_bytes + self._write(short)
 
     def _write(self, piece: bytes | bytearray | memoryview) -> int:
-        """Encrypt a piece up to the end of the batch; returns of how many bytes that is."""
+        """Encrypt a piece until the batch is full; returns the number of bytes encrypted."""
         view = memoryview(piece)
         n_bytes = 0
         while n_bytes < len(view) and self._leaving.pending < _BATCH_BYTES:
@@ -129,7 +130,7 @@ class TlsTransport:
         return n_bytes
 
     def _shake_hands(self) -> None:
-        """Go on with the handshake; raises BlockingIOError while it waits for the peer."""
+        """Continue the handshake; raises BlockingIOError while it waits for the peer."""
         while not self.is_open:
             try:
                 self._tls.do_handshake()
@@ -145,7 +146,7 @@ class TlsTransport:
                 raise ValueError(self._explain(error)) from None
 
     def _end(self, error: ssl.SSLError) -> int:
-        """Return 0 where an error means that the peer has ended the connection; raises ValueError for others."""
+        """Return 0 if the error means that the peer has ended the connection; raises ValueError for other errors."""
         if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return 0
         self._flush()
@@ -157,7 +158,7 @@ class TlsTransport:
         return explain_tls_failure(error)
 
     def _fetch(self) -> None:
-        """Read from the socket."""
+        """Read from the socket into the TLS buffer."""
         n = self._socket.recv_into(self._buffer)
         if n == 0:
             self._arrived.write_eof()
@@ -167,7 +168,7 @@ class TlsTransport:
         self._arrived.write(self._buffer[:n])
 
     def _flush(self) -> bool:
-        """Give to the network what is encrypted; returns whether it has taken all of it."""
+        """Send the encrypted bytes; returns whether the network has accepted all of them."""
         while True:
             if not self._unsent:
                 if not self._leaving.pending:

@@ -1,4 +1,4 @@
-"""Transport: how bytes get from one end of a TCP connection to the other. `TlsTransport` is the one with TLS."""
+"""Transport: sends and receives the bytes of a TCP connection; `TlsTransport` does so with TLS."""
 
 import socket
 from collections.abc import Iterable
@@ -6,14 +6,14 @@ from typing import Protocol
 
 
 class Transport(Protocol):
-    """One end of a connection; never blocks.
+    """One end of a connection; its methods never block.
 
     Attributes
     ----------
     is_open
-        Whether messages can go through: with TLS, once both sides have shown their certificates.
+        Whether messages can be exchanged; with TLS, this is after both sides have presented their certificates.
     has_sent
-        Whether the network has taken anything, that is, whether the connection has been made.
+        Whether the network has accepted any bytes, which means that the connection has been made.
     """
 
     is_open: bool
@@ -21,43 +21,43 @@ class Transport(Protocol):
 
     @property
     def peer_name(self) -> str:
-        """Whom the peer's certificate is for; empty where it has shown none."""
+        """Common name in the certificate of the peer; empty if it has presented none."""
 
     @property
     def has_unsent(self) -> bool:
-        """Whether bytes wait here that were taken, and that the network has no room for."""
+        """Whether `send` has taken bytes that the network has not accepted yet."""
 
     def receive_into(self, memory: memoryview, spare: memoryview) -> int:
-        """Put what has come into memory, and what comes after it into spare memory, as far as that is at hand.
+        """Receive bytes into memory; further bytes that have already arrived may go into spare memory.
 
         Returns
         -------
-        How many bytes there are in both; 0 when the peer has ended the connection.
+        Number of bytes in both memories; 0 if the peer has ended the connection.
 
         Raises
         ------
         BlockingIOError
-            When nothing has come.
+            No bytes have arrived.
         OSError
-            When the connection has ended in another way.
+            The connection has broken.
         ValueError
-            When the peer cannot be spoken with; the text says why.
+            Communication with the peer is impossible; the text says why.
         """
 
     def send(self, parts: Iterable[bytes | memoryview]) -> int:
-        """Take as many bytes as there is room for, and return how many; raises as `receive_into`."""
+        """Take as many bytes as there is room for; returns their number. Raises as `receive_into` does."""
 
     def wake_up_for(self, n_bytes: int) -> None:
-        """Have the system wake up who polls once so many bytes have come, and not for each packet."""
+        """Wake a poller only when ``n_bytes`` have arrived, and not for each packet."""
 
 
 class PlainTransport:
-    """Bytes as they are.
+    """A transport without TLS.
 
     Parameters
     ----------
     connection
-        A socket that does not block.
+        A non-blocking socket.
     """
 
     is_open = True
@@ -69,20 +69,20 @@ class PlainTransport:
         self.has_sent = False
 
     def receive_into(self, memory: memoryview, spare: memoryview) -> int:
-        """Put what has come into both memories."""
+        """Receive bytes into both memories."""
         return self._socket.recvmsg_into([memory, spare])[0]
 
     def send(self, parts: Iterable[bytes | memoryview]) -> int:
-        """Take as many bytes as the system does."""
+        """Send as many bytes as the kernel accepts."""
         n = self._socket.sendmsg(parts)
         self.has_sent = True
         return n
 
     def wake_up_for(self, n_bytes: int) -> None:
-        """Set the socket's low-water mark."""
+        """Set the low-water mark of the socket."""
         set_low_water_mark(self._socket, n_bytes)
 
 
 def set_low_water_mark(connection: socket.socket, n_bytes: int) -> None:
-    """Have a socket be ready for reading once so many bytes have come, or the connection has ended."""
+    """Make a socket readable only when ``n_bytes`` have arrived, or the connection has ended."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, n_bytes)

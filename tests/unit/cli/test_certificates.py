@@ -66,10 +66,10 @@ def test_further_certificates_are_of_the_same_authority(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("there", "arguments", "said"),
     [
-        ("far-cert.pem", ["--server", "near", "--client", "far"], "there is such a file already"),
-        ("far-key.pem", ["--client", "far"], "there is such a file already"),
-        ("ca.pem", ["--client", "far"], "is there without ca-key.pem"),
-        ("ca-key.pem", ["--client", "far"], "is there without ca.pem"),
+        ("far-cert.pem", ["--server", "near", "--client", "far"], "this file already exists"),
+        ("far-key.pem", ["--client", "far"], "this file already exists"),
+        ("ca.pem", ["--client", "far"], "exists without ca-key.pem"),
+        ("ca-key.pem", ["--client", "far"], "exists without ca.pem"),
         ("something", [], "no name to make a certificate for"),
         ("something", ["--server", "far", "--client", "far"], "twice"),
         ("something", ["--server", "../far"], "no name of a host"),

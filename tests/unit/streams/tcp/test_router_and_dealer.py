@@ -311,7 +311,7 @@ def test_address_that_is_taken_is_named(router: TcpRouter) -> None:
 
 @pytest.mark.parametrize("address", ["ipc://here", "tcp://127.0.0.1", "tcp://:5000", "tcp://a:b"])
 def test_address_that_is_none_is_named(address: str) -> None:
-    with pytest.raises(PortError, match="is no tcp"):
+    with pytest.raises(PortError, match="does not have the form tcp"):
         split_address(address)
 
 
