@@ -1,4 +1,4 @@
-"""FrameBuffer: raw frames of all modules of a detector, as the receivers place them."""
+"""FrameBuffer: the ring of the raw frames of all modules of a detector, which the receivers write."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -18,15 +18,15 @@ SIZE_KEY = "shared_memory.frame_buffer_gb"
 
 
 class FrameBuffer(RingBuffer):
-    """Ring of raw frames: a slot's parts are the modules, `headers` are ModuleFrames, slot = frame number % n_slots.
+    """A ring of raw frames: each part of a slot is a module, and `headers` are ModuleFrames.
 
-    Several receiver processes may write to one FrameBuffer, each to modules of its own and with a journal of its
-    own: the one at the index of its first module.
+    The slot of a frame is its frame number modulo ``n_slots``. Several receiver processes may write to one FrameBuffer.
+    Each writes to its own modules, and has its own journal: the one at the index of its first module.
     """
 
     def __init__(self, segment: Segment, geometry: RingGeometry, header: np.dtype[Any], entry: np.dtype[Any]) -> None:
         super().__init__(segment, geometry, header, entry)
-        # A field of all headers is read several times as fast as a field of one.
+        # To read an element of these arrays is several times as fast as to read a field of one header.
         self._frame_indices: NDArray[np.uint64] = self.headers["frame_index"]
         self._first_arrivals: NDArray[np.uint64] = self.headers["first_arrival_ns"]
         self._n_received: NDArray[np.uint32] = self.headers["n_received_packets"]
@@ -43,23 +43,23 @@ class FrameBuffer(RingBuffer):
         n_slots: int | None = None,
         slots_multiple: int = 1,
     ) -> tuple[Self, bool]:
-        """Make the ring or take it over; returns it and whether it is new.
+        """Create the ring, or take it over after a restart; returns the ring and whether it is new.
 
         Parameters
         ----------
         n_modules, frame_bytes, n_units
-            Modules, and the bytes and units (see PacketLayout) of one frame.
+            Number of modules, and the size in bytes and number of units (see PacketLayout) of one frame.
         buffer_bytes
-            Memory for the pixels; gives the slots where ``n_slots`` does not.
+            Memory for the pixels; it gives the number of slots if ``n_slots`` is None.
         slots_multiple
-            The slots are rounded down to a multiple of this.
+            The number of slots is rounded down to a multiple of this.
 
         Raises
         ------
         ConfigError
-            When the memory does not hold enough slots.
+            The memory is too small for the smallest number of slots.
         SharedMemoryError
-            When the memory cannot be had.
+            The memory cannot be allocated.
         """
         header = module_frame_dtype(n_units)
         slot_bytes = n_modules * (-(-frame_bytes // PAGE) * PAGE)
@@ -93,38 +93,39 @@ class FrameBuffer(RingBuffer):
 
     @property
     def n_modules(self) -> int:
-        """Modules of the detector."""
+        """Number of modules of the detector."""
         return self.geometry.n_parts
 
     def index(self, frame_number: int, module: int) -> int:
-        """Return where a module's frame lies in `headers` and `data`."""
+        """Return the index of the frame of a module in `headers` and `data`."""
         return (frame_number % self.geometry.n_slots) * self.geometry.n_parts + module
 
     def frame(self, index: int) -> NDArray[np.uint8]:
-        """Return the bytes of a frame where they lie, (frame_bytes,)."""
+        """Return the bytes of a frame without a copy, (frame_bytes,)."""
         frame: NDArray[np.uint8] = self.data[index]
         return frame
 
     def header(self, index: int) -> Any:
-        """Return the ModuleFrame where it lies, a struct of shape (1,)."""
+        """Return the ModuleFrame without a copy, a struct of shape (1,)."""
         return self.headers[index : index + 1]
 
     def locate(self, exposure: Any, module: int) -> tuple[int, int] | None:
-        """Return where a module's frame of an exposure lies, and its generation, to be compared after use.
+        """Return the index and the generation of the frame of a module in an exposure.
 
-        A frame in the slot belongs to the exposure if its number is right and it began within the exposure's
-        arrival: a module that is silent may have left a frame of the same number from before a restart.
+        Compare the generation after use (`is_unchanged`). The frame in the slot belongs to the exposure if its number
+        matches and its first packet arrived within the exposure. The number alone is not enough: a module that is
+        silent now may have left a frame of the same number from before a restart.
 
         Parameters
         ----------
         exposure
             RawMetadata of the receiver of this module, a struct of shape (1,).
         module
-            The module.
+            Index of the module.
 
         Returns
         -------
-        Index in `headers` and `data`, and generation; None where nothing of this module came or is still there.
+        Index in `headers` and `data`, and generation; None if no packet of the frame arrived, or it was overwritten.
         """
         return self.find(
             int(exposure["frame_index"][0]),
@@ -136,7 +137,7 @@ class FrameBuffer(RingBuffer):
     def find(
         self, frame_index: int, module: int, first_arrival_ns: int, last_arrival_ns: int
     ) -> tuple[int, int] | None:
-        """Return what `locate` does, given what a RawMetadata says of the exposure."""
+        """Return the same as `locate`, given the fields of the RawMetadata."""
         index = self.index(frame_index, module)
         generation = self.generation(index)
         is_ours = (
@@ -148,6 +149,6 @@ class FrameBuffer(RingBuffer):
         return (index, generation) if is_ours else None
 
     def close(self) -> None:
-        """Let go of the ring; arrays taken from it must not be used any more."""
+        """Release the ring; arrays taken from it must not be used afterwards."""
         del self._frame_indices, self._first_arrivals, self._n_received
         super().close()

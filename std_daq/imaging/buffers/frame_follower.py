@@ -1,4 +1,4 @@
-"""FrameFollower: the raw frames of a running platform, module by module, for calibration."""
+"""FrameFollower: reads the raw frames of running receivers, module by module, for calibration."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _FEW_ENTRIES = 16
 
 @dataclass(frozen=True, slots=True)
 class RawFrame:
-    """One module's frame: its bytes are a copy, (frame_bytes,)."""
+    """A frame of one module; its bytes are a copy, (frame_bytes,)."""
 
     module: int
     frame_index: int
@@ -26,19 +26,19 @@ class RawFrame:
 
 
 class FrameFollower:
-    """Follows the receivers from now on; gives only whole frames, and counts what it left out.
+    """Reads frames that are published from now on; it yields complete frames, and counts those that it skips.
 
     Parameters
     ----------
     config
-        The detector.
+        Configuration of the detector.
 
     Attributes
     ----------
     n_incomplete
-        Frames left out because packets were missing, or nothing of the module came.
+        Number of frames skipped because some or all of their packets were missing.
     n_overwritten
-        Frames left out because this reader was too slow.
+        Number of frames skipped because this reader was too slow.
     """
 
     def __init__(self, config: DetectorConfig) -> None:
@@ -55,7 +55,7 @@ class FrameFollower:
             self._doorbell.wait(timeout_s)
 
     def read(self) -> Iterator[RawFrame]:
-        """Yield frames that have been published and not been read."""
+        """Yield the frames that have been published and not read."""
         for follower, modules in zip(self._followers, self._modules, strict=True):
             part = follower.read(_FEW_ENTRIES)
             if part is None or follower.ring is None:
@@ -68,7 +68,7 @@ class FrameFollower:
                         yield frame
 
     def close(self) -> None:
-        """Let go of the rings."""
+        """Release the rings."""
         self._doorbell.close()
         for follower in self._followers:
             follower.close()

@@ -1,4 +1,4 @@
-"""Image: one image of a ring, where it lies or as a copy."""
+"""Image: an image of a ring, either in place or as a copy."""
 
 import struct
 from typing import Any
@@ -13,21 +13,22 @@ _CALIBRATION = struct.Struct("<86xH")  # of an ImageMetadata
 
 
 class Image:
-    """The pixels of one image, and what is known about it.
+    """The pixels and the metadata of one image.
 
-    An image in place is a view of the ring's memory, which its writer may use again at any time. Whoever uses it asks
-    `is_intact` afterwards, and discards what it has made of an image that is not. A copy is its holder's own.
+    An image in place is a view of the memory of the ring, which the writer may overwrite at any time. Call `is_intact`
+    after use, and discard all results if it returns False. A copy is never overwritten.
 
     Parameters
     ----------
     pixels
-        Its pixels, (height, width).
+        The pixels, (height, width).
     sequence
-        Its place in the ring's journal; consecutive images have consecutive numbers.
+        Sequence number in the journal of the ring; consecutive images have consecutive numbers.
     metadata_bytes, missing_packets_bytes
-        Its ImageMetadata, and the packets that are missing of each module as u32s: copies.
+        Copies of the ImageMetadata, and of the number of missing packets of each module as u32.
     generations, slot, generation
-        For an image in place: the ring's generations, its slot, and the even generation under which it was found.
+        For an image in place: the generations of the ring, the slot, and the even generation under which the image was
+        found.
 
     Attributes
     ----------
@@ -60,7 +61,7 @@ class Image:
         self.sequence = sequence
         self.metadata_bytes = metadata_bytes
         self.missing_packets_bytes = missing_packets_bytes
-        # With the array itself the question can be answered also when the ring has been let go of.
+        # A reference to the array keeps `is_intact` valid after the ring has been released.
         self._generations = generations
         self._slot = slot
         self._generation = generation
@@ -68,19 +69,19 @@ class Image:
 
     @property
     def metadata(self) -> ImageMetadata:
-        """All fields of its ImageMetadata."""
+        """All fields of the ImageMetadata."""
         if self._metadata is None:
             self._metadata = decode_image_metadata(self.metadata_bytes)
         return self._metadata
 
     @property
     def id(self) -> int:
-        """Its id: the frame number or the pulse id, as `image_id` in the configuration says."""
+        """Id of the image: the frame number or the pulse id, as `image_id` in the configuration selects."""
         return self.metadata.id
 
     @property
     def status(self) -> ImageStatus:
-        """What is wrong with it; GOOD is 0."""
+        """Faults of the image; GOOD is 0."""
         return ImageStatus(self.metadata.status)
 
     @property
@@ -90,53 +91,53 @@ class Image:
 
     @property
     def missing_packets(self) -> NDArray[np.uint32]:
-        """Packets that did not arrive, for each module, (n_modules,)."""
+        """Number of missing packets of each module, (n_modules,)."""
         return np.frombuffer(self.missing_packets_bytes, "<u4")
 
     @property
     def calibration(self) -> int:
-        """Which of the calibrations in the ring's notes was applied; costs less than to decode all metadata."""
+        """Index, in the notes of the ring, of the calibration that was applied; does not decode all metadata."""
         calibration: int = _CALIBRATION.unpack_from(self.metadata_bytes)[0]
         return calibration
 
     @property
     def pulse_id(self) -> int:
-        """The machine's number of its pulse; 0 for detectors that send none."""
+        """Pulse id of the machine; 0 for detectors that do not send one."""
         return self.metadata.pulse_id
 
     @property
     def frame_index(self) -> int:
-        """The detector's frame number."""
+        """Frame number of the detector."""
         return self.metadata.frame_index
 
     @property
     def first_arrival_ns(self) -> int:
-        """When its first packet arrived, in ns since 1970."""
+        """Arrival of the first packet, in nanoseconds since 1970."""
         return self.metadata.first_arrival_ns
 
     @property
     def last_arrival_ns(self) -> int:
-        """When its last packet arrived, in ns since 1970."""
+        """Arrival of the last packet, in nanoseconds since 1970."""
         return self.metadata.last_arrival_ns
 
     @property
     def is_copy(self) -> bool:
-        """Whether it is a copy, which stays as it is."""
+        """Whether this is a copy, which is never overwritten."""
         return self._generations is None
 
     def is_intact(self) -> bool:
-        """Return whether all that was read of it up to now belongs to it; always true for a copy."""
+        """Return whether the image has not been overwritten so far; always True for a copy."""
         generations = self._generations
         return generations is None or bool(is_unchanged(generations, self._slot, self._generation))
 
     def copy(self, out: NDArray[Any] | None = None) -> "Image | None":
-        """Copy it; None where it was overwritten before or meanwhile.
+        """Return a copy, or None if the image was overwritten before the copy was complete.
 
         Parameters
         ----------
         out
-            Takes the pixels, (height, width) of the same type; by default a new array. For large images an array that
-            is used again is faster: the kernel has to clear the memory of a new one first.
+            Array for the pixels, (height, width) with the same type; by default a new array. For large images, reusing
+            an array is faster, because the kernel must clear the memory of a new one.
         """
         if out is None:
             out = self.pixels.copy()

@@ -1,4 +1,4 @@
-"""ImageBuffer: whole images with their metadata; the generic camera that everything downstream reads."""
+"""ImageBuffer: the ring of assembled images with their metadata, which all services downstream read."""
 
 import struct
 from dataclasses import asdict
@@ -18,14 +18,14 @@ MIN_SLOTS = 4
 MIN_ENTRIES = 65536
 ENTRIES_PER_SLOT = 4
 SIZE_KEY = "ram_buffer_gb"
-_METADATA_AT = 64  # on another cache line than the generation
+_METADATA_AT = 64  # not on the cache line of the generation
 _SEQUENCE = struct.Struct("<56xQ")  # of an ImageMetadata
 NO_IMAGE = 2**64 - 1
-"""Sequence in the header of a slot that holds no image: it is being written, or its image was given up."""
+"""Sequence in the header of a slot without an image: its image is being written, or was given up."""
 
 
 def image_slot_dtype(n_modules: int) -> np.dtype[Any]:
-    """Return the type of a slot's header: generation, metadata, and the packets that are missing of each module."""
+    """Return the dtype of the header of a slot: generation, metadata, and number of missing packets per module."""
     return np.dtype(
         {
             "names": ["generation", "metadata", "missing_packets"],
@@ -37,14 +37,14 @@ def image_slot_dtype(n_modules: int) -> np.dtype[Any]:
 
 
 class ImageBuffer(RingBuffer):
-    """Ring of images: slot = sequence % n_slots, where the sequence is the image's place in the journal.
+    """A ring of images; the slot of an image is its sequence number in the journal modulo ``n_slots``.
 
     Attributes
     ----------
     images
         Pixels of all slots, (n_slots, height, width).
     frame_index_step
-        Distance of the frame indices of consecutive images.
+        Difference between the frame indices of consecutive images.
     """
 
     def __init__(self, segment: Segment, geometry: RingGeometry) -> None:
@@ -58,7 +58,7 @@ class ImageBuffer(RingBuffer):
         self._sequences: NDArray[np.uint64] = self.headers["metadata"]["sequence"]
         self._empty_header["metadata"]["sequence"] = NO_IMAGE
         self._header_bytes: memoryview = self.headers.view(np.uint8).data
-        # Much faster than the names of fields.
+        # Much faster than access by the names of the fields.
         self._header_struct = struct.Struct(f"<{IMAGE_METADATA.itemsize}s{4 * self.n_modules}s")
         self.images: NDArray[Any] = np.ndarray(
             (geometry.n_slots, height, width),
@@ -80,25 +80,25 @@ class ImageBuffer(RingBuffer):
         n_slots: int | None = None,
         frame_index_step: int = 1,
     ) -> tuple[Self, bool]:
-        """Make the ring or take it over; returns it and whether it is new.
+        """Create the ring, or take it over after a restart; returns the ring and whether it is new.
 
         Parameters
         ----------
         shape, dtype
             Height and width of an image, and the type of a pixel.
         n_modules
-            Modules whose missing packets are told.
+            Number of modules for which missing packets are counted.
         buffer_bytes
-            Memory for the pixels; gives the slots where ``n_slots`` does not.
+            Memory for the pixels; it gives the number of slots if ``n_slots`` is None.
         frame_index_step
-            Distance of the frame indices of consecutive images: more than 1 where several servers share the images.
+            Difference between the frame indices of consecutive images: more than 1 if several servers share the images.
 
         Raises
         ------
         ConfigError
-            When the memory does not hold enough slots.
+            The memory is too small for the smallest number of slots.
         SharedMemoryError
-            When the memory cannot be had.
+            The memory cannot be allocated.
         """
         image_bytes = shape[0] * shape[1] * np.dtype(dtype).itemsize
         slot_bytes = -(-image_bytes // PAGE) * PAGE
@@ -138,19 +138,19 @@ class ImageBuffer(RingBuffer):
         return cls(segment, geometry)
 
     def begin(self, index: int) -> int:
-        """Start writing a slot; it holds no image until its metadata are written, also if that never happens."""
+        """Begin to write a slot; the slot has no image until its metadata are written, even if the writer dies."""
         generation = super().begin(index)
         self._sequences[index] = NO_IMAGE
         return generation
 
     def read_header(self, index: int) -> tuple[bytes, bytes]:
-        """Return the metadata of a slot and its missing packets, as the bytes of ImageMetadata and of u32s."""
+        """Return the bytes of the ImageMetadata of a slot, and of its missing packets as u32."""
         start = index * self.headers.itemsize + _METADATA_AT
         metadata, missing_packets = self._header_struct.unpack_from(self._header_bytes, start)
         return metadata, missing_packets
 
     def write_header(self, index: int, metadata: bytes, missing_packets: bytes) -> None:
-        """Write what `read_header` returns; between `begin` and `end`."""
+        """Write the bytes that `read_header` returns; call this between `begin` and `end`."""
         start = index * self.headers.itemsize + _METADATA_AT
         end = start + IMAGE_METADATA.itemsize
         self._header_bytes[start:end] = metadata
@@ -161,7 +161,7 @@ class ImageBuffer(RingBuffer):
         return sequence % self.geometry.n_slots
 
     def view(self, sequence: int) -> Image | None:
-        """Return an image where it lies, to be asked after use whether it `is_intact`; None where it is not there."""
+        """Return an image in place, or None if it is not in its slot; call its `is_intact` after use."""
         slot = self.slot(sequence)
         generation = self.generation(slot)
         if generation == 0 or generation % 2:
@@ -173,13 +173,13 @@ class ImageBuffer(RingBuffer):
         return image if image.is_intact() else None
 
     def holds(self, sequence: int) -> bool:
-        """Return whether the image is (still) in its slot; ask `is_unchanged` after use all the same."""
+        """Return whether an image is in its slot now; it may be overwritten at any time, so check again after use."""
         slot = self.slot(sequence)
         generation = self.generation(slot)
         is_same = int(self._sequences[slot]) == sequence and generation > 0
         return is_same and self.is_unchanged(slot, generation)
 
     def close(self) -> None:
-        """Let go of the ring; arrays taken from it must not be used any more."""
+        """Release the ring; arrays taken from it must not be used afterwards."""
         del self.images, self.journal, self._sequences, self._header_bytes
         super().close()

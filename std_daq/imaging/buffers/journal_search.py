@@ -1,4 +1,4 @@
-"""Where an image stands in the journal of an ImageBuffer, by its id."""
+"""Finds an image in the journal of an ImageBuffer by its id."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +11,7 @@ from std_daq.shm.journal import Journal
 
 
 class Fate(StrEnum):
-    """What has become of an image; the values are for people."""
+    """The fate of an image; the values are texts for messages."""
 
     PUBLISHED = "published"
     TO_COME = "still to come"
@@ -22,16 +22,17 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JournalPlace:
-    """What a journal knows of an image.
+    """The result of a search in a journal.
 
     Attributes
     ----------
     fate
-        What has become of it, as far as the entries tell that were looked at: any but OVERWRITTEN.
+        Fate of the image according to the entries that were searched; never OVERWRITTEN.
     sequence
-        PUBLISHED: its own. NEVER_CAME: that of the image before it, or of the first one where none is before it.
+        PUBLISHED: sequence number of the image. NEVER_CAME: that of the image before it, or of the first image if there
+        is none before it.
     oldest_id
-        FORGOTTEN: the smallest id among the entries.
+        FORGOTTEN: the smallest id in the entries.
     """
 
     fate: Fate
@@ -40,9 +41,9 @@ class JournalPlace:
 
 
 def find_in_journal(journal: Journal, image_id: int, n_entries: int) -> JournalPlace:
-    """Look for an image among the newest ``n_entries`` of a journal.
+    """Search for an image in the newest ``n_entries`` of a journal.
 
-    After a restart of the detector its ids begin anew. Only images since the last restart are looked at.
+    Ids begin again after a restart of the detector, so only images since the last restart are searched.
     """
     entries = journal.read(max(0, journal.next_sequence - n_entries), n_entries).entries
     newest = entries[entries["epoch"] == entries["epoch"][-1]] if len(entries) else entries

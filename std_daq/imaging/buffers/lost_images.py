@@ -1,4 +1,4 @@
-"""LostImages: which images a reader has lost, because they were overwritten before it had read them."""
+"""LostImages: the images that a reader has lost because they were overwritten before it had read them."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -10,16 +10,16 @@ _MAX_CHARS = 200
 
 
 class LostImages:
-    """All losses of one reader.
+    """The lost images of one reader.
 
     Attributes
     ----------
     n
-        Images lost.
+        Number of images lost.
     n_unnamed
-        Those of them whose ids are not known: the reader was so late that the journal had forgotten them, too.
+        Number of lost images whose ids are unknown, because their entries in the journal were overwritten, too.
     ids
-        Ids of the others, in order; the newest 65536.
+        Ids of the other lost images, in order; at most the newest 65536.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class LostImages:
         self.ids: deque[int] = deque(maxlen=MAX_IDS)
 
     def add(self, ids: Iterable[int], n_unnamed: int = 0) -> None:
-        """Count images with these ids, and so many more."""
+        """Add lost images: those with the given ids, and ``n_unnamed`` without known ids."""
         named = list(ids)
         self.ids.extend(named)
         self.n += len(named) + n_unnamed
