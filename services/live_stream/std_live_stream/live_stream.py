@@ -19,23 +19,23 @@ _AT_ONCE = 64
 
 
 class LiveStream:
-    """The service: it reads the ring as any other reader does, and nobody waits for it.
+    """The service: reads the ring as any other reader, and holds up no other service.
 
-    It copies an image once, checks that the copy is whole, and sends the copy to the viewers of all streams that select
-    the image. An image that no viewer looks at is not copied.
+    Each image is copied once. If the copy is whole, it is sent to the viewers of all streams that select the image. An
+    image that no viewer will get is not copied.
 
     Parameters
     ----------
     images
-        Gives the images where they lie in the ring.
+        Reads images in place from the ring.
     outputs
-        The streams; closed with the service.
+        Streams of the service, which closes them.
     header_keys
-        What the headers tell beside the metadata of an image.
+        Keys of the headers in addition to the metadata of an image.
     metrics
-        Of this process.
+        Metrics of the live stream.
     clock
-        Monotonic seconds.
+        Returns the monotonic time in seconds.
     """
 
     def __init__(

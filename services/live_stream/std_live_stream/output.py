@@ -113,19 +113,19 @@ class Output:
 
 
 class Outputs(Sequence[Output]):
-    """All streams of a configuration, in its order.
+    """All streams of a configuration, in the order of the configuration.
 
     Parameters
     ----------
     streams
-        The streams, by the addresses to bind.
+        Configuration of each stream, by the ZMQ endpoint to bind.
     image_bytes
-        About the size of an image.
+        Approximate size of an image.
 
     Raises
     ------
     PortError
-        When an address cannot be bound.
+        An address cannot be bound.
     """
 
     def __init__(self, streams: Mapping[str, LiveStreamConfig], image_bytes: int) -> None:
@@ -149,5 +149,5 @@ class Outputs(Sequence[Output]):
         return len(self._outputs)
 
     def close(self) -> None:
-        """Let go of all addresses; what waits for viewers is not sent."""
+        """Release all addresses; images that wait for viewers are not sent."""
         self._context.destroy(linger=0)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the service; returns its exit code."""
+    """Run the service, and return its exit code."""
     return run_service(SERVICE, argv, start)
 
 

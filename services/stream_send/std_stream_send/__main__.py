@@ -9,7 +9,7 @@ from std_stream_send.service import SERVICE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the service; returns its exit code."""
+    """Run the service, and return its exit code."""
     return run_service(SERVICE, argv, start)
 
 

@@ -10,7 +10,7 @@ from std_udp_recv.service import SERVICE, module_range
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the service; returns its exit code."""
+    """Run the service, and return its exit code."""
     return run_service(SERVICE, argv, start)
 
 
