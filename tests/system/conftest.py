@@ -34,7 +34,7 @@ def engine(pytestconfig: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def images(engine: None, pytestconfig: pytest.Config) -> dict[str, str]:
     """The names of all images by target; they are made by docker/build.sh, which scripts/test-containers runs."""
-    targets = [folder.name.replace("_", "-") for folder in (PROJECT / "services").iterdir()] + ["tools"]
+    targets = [page.parent.name.replace("_", "-") for page in (PROJECT / "services").glob("*/README.md")] + ["tools"]
     names = {target: f"std-daq/{target}:{image_tag()}" for target in sorted(targets)}
     try:
         docker("image", "inspect", *names.values())

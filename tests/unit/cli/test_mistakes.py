@@ -146,7 +146,7 @@ def test_configuration_of_another_system_is_taken_or_refused(
         return
     exit_code = exit_code_of(with_config(name, chamber_file, tmp_path))
     error = capsys.readouterr().err
-    is_refused = "this configures chamber" in error
+    is_refused = "this is a configuration of chamber" in error
     assert is_refused == (name in ONLY_IMAGES)
     assert (exit_code == EXIT_WRONG_CALL) == is_refused
 

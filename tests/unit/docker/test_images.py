@@ -14,7 +14,7 @@ from std_daq.service.healthcheck import TIMEOUT_S
 
 PROJECT = Path(__file__).parents[3]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
-SERVICES = sorted(folder.name for folder in (PROJECT / "services").iterdir() if (folder / "README.md").is_file())
+SERVICES = sorted(page.parent.name for page in (PROJECT / "services").glob("*/README.md"))
 DOCKERFILE = (PROJECT / "docker" / "Dockerfile").read_text()
 STAGES = dict(re.findall(r"^FROM (?:\S+) AS (\S+)\n((?:.+\n?)*)", DOCKERFILE, re.MULTILINE))
 

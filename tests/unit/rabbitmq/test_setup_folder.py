@@ -199,5 +199,5 @@ def test_detectors_tell_their_tags_and_the_type_of_their_queues(tmp_path: Path) 
 def test_detectors_that_disagree_on_their_queues_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = [detector(tmp_path, "a", queue_type="quorum"), detector(tmp_path, "b")]
     assert main(["broker-setup", "--config", *files, "--output", str(tmp_path / "secrets")]) == 2
-    assert "which is quorum elsewhere (got 'default')" in capsys.readouterr().err
+    assert "another configuration has quorum (got 'default')" in capsys.readouterr().err
     assert not (tmp_path / "secrets").exists()
