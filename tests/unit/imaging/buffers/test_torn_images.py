@@ -1,4 +1,8 @@
-"""A writer that fills a small ring as fast as it can and a reader, two processes, each with and without numba."""
+"""A writer that fills a small ring as fast as it can and a reader, two processes, each with and without numba.
+
+The writer pauses for a moment after each burst of images. Without pauses a reader with a core of its own would never be
+fast enough to copy an image before the writer comes round.
+"""
 
 import json
 import subprocess
@@ -38,6 +42,8 @@ while True:
     ring.write_header(slot, metadata.tobytes(), np.uint32(sequence % 2**32).tobytes())
     ring.end(slot)
     ring.journal.append(metadata)
+    if sequence % 256 == 0:
+        time.sleep(0.002)
 """
 )
 
