@@ -278,4 +278,6 @@ class RabbitNode:
     def _last_words(self) -> str:
         logs = [self._folder / "output.log", self._folder / "log" / "rabbit.log"]
         lines = [line for log in logs if log.exists() for line in log.read_text(errors="replace").splitlines()]
-        return "\n".join(lines[-20:])
+        # RabbitMQ tells the reason first and then, in many lines, what it stops because of that.
+        reasons = [line for line in lines[:-20] if "[error]" in line]
+        return "\n".join([*reasons[:10], *lines[-20:]])
