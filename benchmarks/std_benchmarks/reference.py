@@ -16,18 +16,15 @@ POINTER = ctypes.c_void_p
 SIZE = ctypes.c_size_t
 COMPILERS = ("cc", "gcc", "clang")
 
-_HERE = Path(__file__).resolve().parent
-# Beside this package in the project, within it where it is installed.
-_FOLDERS = (_HERE / "reference_sources", _HERE.parent / "reference")
+_FOLDER = Path(__file__).resolve().parents[1] / "reference"
 
 
 def source(name: str) -> Path:
     """Return the C source of a reference; raises ResourceError if it is not there."""
-    for folder in _FOLDERS:
-        path = folder / f"{name}.c"
-        if path.is_file():
-            return path
-    raise ResourceError(f"the reference {name}.c is not installed; looked in {', '.join(map(str, _FOLDERS))}")
+    path = _FOLDER / f"{name}.c"
+    if not path.is_file():
+        raise ResourceError(f"the reference {path} is not there")
+    return path
 
 
 def compiler() -> str:

@@ -47,6 +47,6 @@ def test_unknown_reference_says_where_it_was_looked_for() -> None:
 def test_what_the_compiler_says_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bad = tmp_path / "bad.c"
     bad.write_text("int f(void) { return missing; }\n")
-    monkeypatch.setattr(reference, "_FOLDERS", (tmp_path,))
+    monkeypatch.setattr(reference, "_FOLDER", tmp_path)
     with pytest.raises(ResourceError, match="missing"):
         reference.load("bad")
