@@ -10,9 +10,11 @@ from rich.console import Console
 from std_daq.cli.__main__ import main
 from std_daq.cli.status_view import status_view
 from std_daq.client.scrape import Scrape, parse_samples, scrape
-from std_daq.client.status import StatusReader
+from std_daq.client.status import FigureValue, StatusReader
+from std_daq.config.platform import PlatformConfig
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.config.model import DetectorConfig
+from std_daq.service.description import Figure, ServiceDescription
 from std_daq.service.presence import Presence
 from std_daq.service.readiness import Readiness
 from std_daq.service.record import OwnRecord, endpoint_socket
@@ -163,6 +165,34 @@ def test_rate_of_a_restarted_service_counts_from_zero(config: DetectorConfig, se
     services.now += 2
     services.texts["udp-recv"] = RECEIVER.format(received=10)
     assert status_reader.read().packets.received_per_s == pytest.approx(10)
+
+
+def test_figures_are_those_that_the_description_of_the_service_names(
+    config: DetectorConfig, services: FakeServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    description = ServiceDescription(
+        name="counting",
+        package="std_counting",
+        summary="Counts.",
+        config=PlatformConfig,
+        instances=lambda config: [],
+        figures=(Figure("events", "daq_events_total"), Figure("waiting", "daq_events_waiting")),
+    )
+    monkeypatch.setattr("std_daq.client.status.service_descriptions", lambda: [description])
+    text = 'daq_build_info{{service="counting",version="1"}} 1\ndaq_events_total {n}\ndaq_events_waiting 3\n'
+    status_reader = reader(config, services)
+
+    def read(n: int) -> dict[str, FigureValue]:
+        services.texts["udp-recv"] = text.format(n=n)
+        found = {service.instance: service.figures for service in status_reader.read().services}
+        assert found["assembler"] == {}, "another service shows none"
+        return found["udp-recv"]
+
+    assert read(10) == {"events": FigureValue(10, None), "waiting": FigureValue(3, None)}
+    services.now += 2
+    assert read(30)["events"] == FigureValue(30, pytest.approx(10))
+    services.now += 2
+    assert read(8)["events"] == FigureValue(8, pytest.approx(4)), "a service that was started again counts from 0"
 
 
 def test_service_that_does_not_answer_is_shown_as_such(config: DetectorConfig, services: FakeServices) -> None:
