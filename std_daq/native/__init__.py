@@ -1,1 +1,1 @@
-"""Compiled code: how it is made, where it is kept, and what all of it builds on."""
+"""Compiled code: the decorators that compile functions, the cache of machine code, and shared building blocks."""

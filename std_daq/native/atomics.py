@@ -1,9 +1,9 @@
 """Ordered reads and writes of 64-bit words in shared memory, compiled.
 
-A ring's generation stamps and cursors are what readers in other processes trust, so they are read with acquire and
-written with release order instead of by luck. Each function takes a one-dimensional array of ``uint64`` and an index.
-The words need not follow each other in memory: one may be in each header of a ring. All arrays share one compiled
-function, which is compiled as this module is imported.
+Readers in other processes rely on the generations and cursors of a ring. These words are therefore read with acquire
+order and written with release order. Each function takes a one-dimensional array of ``uint64`` and an index. The array
+may have any stride; for example, its words may be the generations in the headers of all slots. Each function is
+compiled once, for arrays of any stride, when this module is imported.
 """
 
 from typing import Any
@@ -16,11 +16,11 @@ from numba.np.arrayobj import make_array
 
 from std_daq.native.jit import njit_now
 
-# numba's stubs describe an intrinsic as called by the compiler, not as called by compiled code.
+# The type stubs of numba describe how the compiler calls an intrinsic, not how compiled code calls it.
 intrinsic: Any = extending.intrinsic
 
 _WORD, _INDEX, _NOTHING = types.uint64, types.int64, types.void
-# Any stride. Arrays that may be written to convert to read-only ones, not the other way round.
+# Layout "A" accepts any stride. Numba converts writable arrays to read-only ones, but not read-only to writable.
 _SEEN = types.Array(_WORD, 1, "A", readonly=True)
 _CHANGED = types.Array(_WORD, 1, "A")
 
@@ -60,32 +60,32 @@ def _fence(typing_context: Any) -> Any:
 
 @njit_now(_WORD(_SEEN, _INDEX))
 def load_acquire(words: np.ndarray, index: int) -> int:
-    """Return a word; what the writer wrote before it is visible afterwards."""
+    """Return a word; everything that its writer wrote before this word is visible afterwards."""
     return _load(words, index)
 
 
 @njit_now(_NOTHING(_CHANGED, _INDEX, _WORD))
 def store_release(words: np.ndarray, index: int, value: int) -> None:
-    """Write a word; all that was written before it is visible to whoever reads it."""
+    """Write a word; whoever reads it also sees everything that was written before it."""
     _store(words, index, np.uint64(value))
 
 
 @njit_now(_NOTHING(_CHANGED, _INDEX, _WORD))
 def publish(words: np.ndarray, index: int, value: int) -> None:
-    """Write a word as `store_release` does, and before all that is written afterwards."""
+    """Write a word as `store_release` does; no later write becomes visible before it."""
     _store(words, index, np.uint64(value))
     _fence()
 
 
 @njit_now(_NOTHING())
 def fence() -> None:
-    """Keep reads and writes before this line before those after it."""
+    """Complete all earlier reads and writes before any later ones."""
     _fence()
 
 
 @njit_now(_WORD(_CHANGED, _INDEX))
 def begin_write(generations: np.ndarray, index: int) -> int:
-    """Mark a slot as being written (odd) and return that generation; the slot's contents may be changed afterwards."""
+    """Mark a slot as being written, and return its new, odd generation; afterwards its contents may be changed."""
     odd = (_load(generations, index) + np.uint64(1)) | np.uint64(1)
     _store(generations, index, odd)
     _fence()
@@ -94,7 +94,7 @@ def begin_write(generations: np.ndarray, index: int) -> int:
 
 @njit_now(_WORD(_CHANGED, _INDEX))
 def end_write(generations: np.ndarray, index: int) -> int:
-    """Mark a slot as whole (even) and return that generation."""
+    """Mark a slot as complete, and return its new, even generation."""
     even = (_load(generations, index) | np.uint64(1)) + np.uint64(1)
     _store(generations, index, even)
     return even
@@ -102,6 +102,6 @@ def end_write(generations: np.ndarray, index: int) -> int:
 
 @njit_now(types.boolean(_SEEN, _INDEX, _WORD))
 def is_unchanged(generations: np.ndarray, index: int, generation: int) -> bool:
-    """Return whether a slot still has the even generation that was read before its contents were."""
+    """Return whether a slot still has the even generation that was read before its contents were read."""
     _fence()
     return _load(generations, index) == np.uint64(generation)

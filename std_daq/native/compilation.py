@@ -1,16 +1,16 @@
-"""Compiles ahead, on all cores: ``python -m std_daq.native.compilation [--config FILE]``.
+"""Compile in advance, on all cores: ``python -m std_daq.native.compilation [--config FILE]``.
 
-A service compiles what it needs as it starts, and keeps the machine code for its next start. Ahead, everything is
-compiled where the first start has to be as quick as any other: in images, and before tests.
+Without this command, a service compiles what it needs when it first starts, and keeps the machine code for later
+starts. Use this command where the first start must be as fast as later ones: in container images, and before tests.
 
-With ``--config`` only that is compiled which the services of this configuration need: for a JUNGFRAU whose images are
-in keV the receive loop, the correction to energies, and the compression of float32.
+With ``--config``, the command compiles only what the services of this configuration need. Example: for a JUNGFRAU with
+images in keV, these are the receive loop, the conversion to energies, and the compression of float32.
 
-Who has compiled code names it in the entry point group ``std_daq.compiled``. An entry is one of two things:
+A package declares its compiled code in the entry point group ``std_daq.compiled``. An entry is one of two things:
 
-- a module of kernels. Each kernel in it is compiled for each type of pixels that it is declared for. Where a
-  configuration is given, modules are left out.
-- a function that takes the path of the configuration, or None, and compiles what is needed for it.
+- A module with kernels. Each kernel is compiled for each pixel type that it is declared for. With ``--config``, such
+  entries are ignored.
+- A function. It takes the path of the configuration, or None, and compiles what this configuration needs.
 
 Detectors and services that a site has installed are found in the same way.
 """
@@ -38,7 +38,7 @@ _LOOK_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What one process compiles at a stretch: all of a function's entry, or a kernel for one type of pixels."""
+    """A piece of work for one process: one entry that is a function, or one kernel for one pixel type."""
 
     entry: EntryPoint
     kernel: str = ""
@@ -46,11 +46,11 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """Name for people."""
+        """Name in the progress line."""
         return ".".join(filter(None, (self.entry.name, self.kernel, self.pixel)))
 
     def compile(self, config_file: Path | None) -> None:
-        """Compile it, or find it in the cache."""
+        """Compile the unit, or load it from the cache."""
         loaded = self.entry.load()
         if self.kernel:
             getattr(loaded, self.kernel).compile(self.pixel)
@@ -59,7 +59,7 @@ class Unit:
 
 
 def units(config_file: Path | None) -> list[Unit]:
-    """Return what there is to compile, for a configuration or at all; what may take longest comes first."""
+    """Return what to compile for a configuration, or everything if there is none; the longest units come first."""
     functions, kernels = [], []
     for entry in _entries():
         loaded = entry.load()
@@ -71,12 +71,12 @@ def units(config_file: Path | None) -> list[Unit]:
 
 
 def compile_units(wanted: Sequence[Unit], config_file: Path | None, progress: Callable[[int, list[str]], None]) -> None:
-    """Compile in one process for each core.
+    """Compile units with one process per core.
 
     Parameters
     ----------
     progress
-        Called now and then with the number of units that are done, and the names of those that are being compiled.
+        Called a few times a second with the number of finished units and the names of the units in progress.
     """
     n_processes = min(len(os.sched_getaffinity(0)), len(wanted))
     with ProcessPoolExecutor(n_processes, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -91,8 +91,8 @@ def compile_units(wanted: Sequence[Unit], config_file: Path | None, progress: Ca
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Compile, and say how long it took; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m std_daq.native.compilation", description="Compile ahead.")
+    """Compile, and print how long it took; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m std_daq.native.compilation", description="Compile in advance.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="only what the services of this configuration need")
     config_file: Path | None = parser.parse_args(argv).config
     everything = _name_of_everything()
@@ -117,7 +117,7 @@ def _compile(config_file: Path | None) -> int:
 
 
 class _ProgressLine:
-    """One line on a terminal that is written over; nothing where there is no terminal."""
+    """A progress line that is rewritten in place; shows nothing if the output is not a terminal."""
 
     def __init__(self, output: TextIO, n_units: int) -> None:
         self._output = output
@@ -149,7 +149,7 @@ def _units_of(entry: EntryPoint, module: ModuleType) -> Iterator[Unit]:
 
 
 def _name_of_everything() -> str:
-    """Return a name for all that is installed now."""
+    """Return a name for the set of all entries that are installed now."""
     installed = "\n".join(f"{entry.name} {entry.value}" for entry in _entries())
     return f"everything-{hashlib.sha256(installed.encode()).hexdigest()[:16]}"
 

@@ -1,17 +1,18 @@
-"""Where compiled code is kept: one folder for each state of the sources, so that no stale code is ever run.
+"""The cache of compiled code: one folder for each state of the sources, so that stale code is never run.
 
-Numba keeps the machine code of a function and looks at one file to tell whether it is still valid: the source of that
-function. But the receive loop calls functions of other modules and uses constants of others again. If one of those
-changes, numba would find the old loop and run it. So the name of our folder contains a digest of all these sources.
-When any of them differs, everything is compiled anew.
+Numba caches the machine code of a function. To decide whether it is still valid, numba looks only at the source file of
+this function. But the receive loop, for example, calls functions and uses constants of other modules. If one of these
+changed, numba would still run the old loop. Therefore the name of our cache folder contains a digest of all these
+sources: if any of them changes, everything is compiled again.
 
-The digest contains the versions of numba and llvmlite as well. Two environments of one user may have the same std-daq
-with different ones; in one folder each would replace the files of the other, and may read what it cannot understand.
+The digest also covers the versions of numba and llvmlite. Two environments of one user may have the same std-daq but
+different versions of numba. In a common folder, each would replace the files of the other, or read files that it does
+not understand.
 
-An image carries its compiled code in a folder that nobody may write to. Numba refuses such a folder. So numba gets a
-folder of our own in which each file is a link into the one of the image.
+A container image has its compiled code in a read-only folder, which numba does not accept as a cache. Numba then gets a
+writable folder that contains a link to each file of the image.
 
-A folder is marked as ours by its name and by a file in it. Only such folders are ever removed.
+The name of a folder and a marker file in it show that it is ours. Only such folders are ever removed.
 """
 
 import hashlib
@@ -28,11 +29,11 @@ from typing import Any
 import llvmlite
 import numba
 
-numba_config: Any = numba.config  # whose names numba sets as it reads the environment
+numba_config: Any = numba.config  # numba sets its attributes at import, so type checkers do not know them
 
 VARIABLE = "NUMBA_CACHE_DIR"
 MAX_FOLDERS = 8
-"""So many states of the sources keep their code; the folder that was used longest ago goes first."""
+"""Number of folders to keep; the folder that was used longest ago is removed first."""
 
 MARKER = "CACHEDIR.TAG"
 MARKER_TEXT = (
@@ -40,17 +41,17 @@ MARKER_TEXT = (
     "# Compiled code of std-daq. This folder may be removed at any time: https://bford.info/cachedir/\n"
 )
 
-_PACKAGES = ("std_*", "services/*/std_*", "benchmarks/std_*")  # installed, and in a clone
+_PACKAGES = ("std_*", "services/*/std_*", "benchmarks/std_*")  # the latter two only exist in a clone
 _KERNELS = ("**/kernels.py", "**/*_kernels.py", "native/*.py")
 _FOLDER_NAME = re.compile(r"std-daq-[0-9a-f]{16}")
 _OWN_IMPORT = re.compile(rb"^\s*from (std_[\w.]+) import", re.MULTILINE)
 
 
 def use_own_cache() -> Path:
-    """Make numba keep compiled code in the folder of these sources; returns the folder.
+    """Make numba use the cache folder of these sources; returns the folder.
 
-    The folder lies below the environment's NUMBA_CACHE_DIR, else below the user's cache directory. Where that cannot be
-    written to, it lies below the directory for temporary files.
+    The folder is in NUMBA_CACHE_DIR if this variable is set, otherwise in the user's cache directory. If that is not
+    writable, the folder is in the directory for temporary files.
     """
     name = folder_name(Path(__file__).parents[2])
     given = os.environ.get(VARIABLE)
@@ -62,13 +63,13 @@ def use_own_cache() -> Path:
         _make(copy)
         _link(folder, copy)
         folder = copy
-    # Not by the environment: a child process may belong to another state of the sources.
+    # Not through the environment: a child process may run other sources.
     numba_config.CACHE_DIR = str(folder)
     return folder
 
 
 def folder_name(root: Path) -> str:
-    """Return the name of the folder for the sources below ``root``, a clone or the folder of installed packages."""
+    """Return the folder name for the sources in ``root``: a clone, or the directory of installed packages."""
     digest = hashlib.sha256(f"numba {numba.__version__} llvmlite {llvmlite.__version__}".encode())
     for file in sources(root):
         digest.update(str(file.relative_to(root)).encode())
@@ -77,9 +78,9 @@ def folder_name(root: Path) -> str:
 
 
 def sources(root: Path) -> list[Path]:
-    """Return the files that compiled code is made of: modules of kernels, and our modules that these import.
+    """Return the files that the machine code depends on: modules with kernels, and our modules that they import.
 
-    The latter hold the constants and record types that become part of the machine code.
+    The imported modules define constants and record types, which become part of the machine code.
     """
     packages = {folder.name: folder for pattern in _PACKAGES for folder in root.glob(pattern) if folder.is_dir()}
     kernels = {file for folder in packages.values() for pattern in _KERNELS for file in folder.glob(pattern)}
@@ -97,7 +98,7 @@ def _imported(file: Path, packages: dict[str, Path]) -> Iterator[Path]:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder of ours, or note that it is used."""
+    """Create a marked folder, or record that an existing one is used."""
     if (folder / MARKER).exists():
         with suppress(OSError):  # made by another user
             os.utime(folder / MARKER)
@@ -124,14 +125,14 @@ def _is_ours(path: Path) -> bool:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether files can be made in a folder, or in the one in which it would have to be made."""
+    """Return whether files can be created in a folder, or in its closest existing parent."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _link(source: Path, copy: Path) -> None:
-    """Fill a folder with links to the files of another; numba replaces files and never writes into one."""
+    """Fill a folder with links to the files of another: numba replaces a file, and never changes one in place."""
     for folder, _, files in os.walk(source):
         here = copy / Path(folder).relative_to(source)
         here.mkdir(mode=0o700, exist_ok=True)
@@ -148,7 +149,7 @@ def _user_cache() -> Path:
 
 
 def _temporary_folder() -> Path:
-    """Return a folder for temporary files that is ours alone: what lies in a cache of compiled code is executed."""
+    """Return a temporary folder to which nobody else may write, because its contents are executed."""
     folder = Path(tempfile.gettempdir()) / f"std-daq-cache-{os.getuid()}"
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)

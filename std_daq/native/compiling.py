@@ -1,7 +1,7 @@
-"""One process at a time compiles a function: others that need it wait, and then find it in the cache.
+"""A lock for each function: one process compiles it, while others wait and then load it from the cache.
 
-Services that start side by side need the same functions. Without this, each of them would compile all of these anew, on
-cores that have enough to do.
+Services that start at the same time need the same functions. Without the lock, each service would compile all of them,
+and these compilations would compete for the cores.
 """
 
 import fcntl
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 Observer = Callable[[str, float | None], None]
-"""Called with the name of what is compiled now; and once more at its end, with the seconds that it took."""
+"""Called with a name and None when a compilation begins, and with the name and its duration in seconds at the end."""
 
 _FOLDER = "compiled"  # in the cache, with a file for each function
 _DONE = b"done\n"
@@ -23,7 +23,7 @@ _observers: list[Observer] = []
 
 @contextmanager
 def observed_by(observer: Observer) -> Iterator[None]:
-    """Tell an observer what this process compiles, not what it finds in its cache."""
+    """Report to an observer what this process compiles; functions that are loaded from the cache are not reported."""
     _observers.append(observer)
     try:
         yield
@@ -33,16 +33,17 @@ def observed_by(observer: Observer) -> Iterator[None]:
 
 @contextmanager
 def compiling(name: str, *, is_told: bool = True) -> Iterator[None]:
-    """Compile in this context what has this name, or load it from the cache.
+    """Context in which the function of this name is compiled, or loaded from the cache.
 
-    Where the cache has it, nobody waits for anybody. Otherwise the first one compiles, while others wait.
+    If the cache has the function, the context begins at once. Otherwise the first process compiles it, and other
+    processes wait for it.
 
     Parameters
     ----------
     name
-        Of the function, with its module.
+        Name of the function, with its module.
     is_told
-        Whether observers hear of it.
+        Whether the compilation is reported to observers.
     """
     file = _file(name)
     if is_compiled(name):
@@ -50,7 +51,7 @@ def compiling(name: str, *, is_told: bool = True) -> Iterator[None]:
         return
     file.parent.mkdir(exist_ok=True)
     with file.open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel lets go of it however this process ends
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases it, however this process ends
         if os.fstat(lock.fileno()).st_size > 0:
             yield
             return
@@ -64,7 +65,7 @@ def compiling(name: str, *, is_told: bool = True) -> Iterator[None]:
 
 
 def is_compiled(name: str) -> bool:
-    """Tell whether the cache has what this name stands for."""
+    """Return whether the cache has the function of this name."""
     try:
         return _file(name).stat().st_size > 0
     except OSError:
@@ -72,7 +73,7 @@ def is_compiled(name: str) -> bool:
 
 
 def _file(name: str) -> Path:
-    """Return the file that tells whether a function is compiled, for this processor by this numba."""
+    """Return the file that records that a function is compiled for this processor and this version of numba."""
     import llvmlite.binding
     import numba
 

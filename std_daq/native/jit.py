@@ -1,11 +1,10 @@
-"""`njit` and `kernel`: all code of the platform is compiled through them.
+"""`njit` and `kernel`: the decorators for all compiled code of the platform.
 
-Numba chooses where it keeps the machine code of a function as it decorates the function. So the cache has to be
-prepared before the first one is decorated, and nobody must forget that. Here it cannot be forgotten: whoever decorates
-a function imports this module, and this module prepares the cache as it is imported. ``import std_daq`` does nothing
-of the kind.
+Numba chooses the cache folder of a function when the function is decorated. So the cache must be prepared before the
+first function is decorated. This module prepares it at import, and every module with compiled functions imports this
+one. ``import std_daq`` alone does not prepare the cache.
 
-`kernel` is for functions that Python calls, `njit` for those that are called by compiled code:
+Use `kernel` for functions that Python calls, and `njit` for functions that compiled code calls:
 
     PIXELS = types.Array(types.uint16, 2, "C", readonly=True)
 
@@ -35,22 +34,22 @@ use_own_cache()
 
 
 def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Compile a function as `numba.njit` does; it runs without Python's lock, and its machine code is kept on disk.
+    """Compile a function as `numba.njit` does; it releases the GIL, and its machine code is kept on disk.
 
-    It is compiled for the types that it is called with.
+    It is compiled for the types of the arguments that it is called with.
 
     Parameters
     ----------
     options
-        As for `numba.njit`. A function with ``inline="always"`` becomes a part of its callers, and has no machine code
-        of its own to keep.
+        As for `numba.njit`. A function with ``inline="always"`` becomes a part of its callers, so it has no machine
+        code of its own.
     """
     chosen: dict[str, Any] = {"nogil": True, "cache": options.get("inline") != "always", **options}
     return numba.njit(**chosen) if function is None else numba.njit(function, **chosen)
 
 
 def njit_now(signature: Any) -> Any:
-    """Compile a function for this signature as it is decorated, for compiled code and for Python to call."""
+    """Compile a function for one signature when it is decorated; compiled code and Python may call it."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher = njit(function)
@@ -63,12 +62,12 @@ def njit_now(signature: Any) -> Any:
 
 
 def kernel(signatures: Any, **options: Any) -> Any:
-    """Declare a function for Python to call, for certain types; each is compiled once somebody needs it.
+    """Declare a function that Python calls, with its signatures; each signature is compiled when it is first needed.
 
     Parameters
     ----------
     signatures
-        One signature; or several, each under the name of the pixel type that it is for, as ``{"uint16": ...}``.
+        One signature, or a dictionary of signatures by pixel type, such as ``{"uint16": ...}``.
     options
         As for `njit`.
     """
@@ -80,12 +79,12 @@ def kernel(signatures: Any, **options: Any) -> Any:
 
 
 class Kernel:
-    """A function that is compiled ahead by `compile`, or else as it is called for the first time.
+    """A function that is compiled by `compile`, or otherwise at its first call.
 
     Attributes
     ----------
     py_func
-        The function as it is written, for plain Python.
+        The original function, which runs as plain Python.
     """
 
     def __init__(self, function: Callable[..., Any], signatures: Any, options: Mapping[str, Any]) -> None:
@@ -97,7 +96,7 @@ class Kernel:
         self._lock = threading.Lock()
 
     def __call__(self, *arguments: Any) -> Any:
-        """Call it; raises TypeError where it is not declared for these arguments."""
+        """Call the function; raises TypeError if no signature fits the arguments."""
         if self._dispatcher.overloads:
             try:
                 return self._dispatcher(*arguments)
@@ -109,17 +108,17 @@ class Kernel:
 
     @property
     def pixels(self) -> tuple[str, ...]:
-        """Names of the pixel types that it is not yet compiled for; one empty name where it has only one signature."""
+        """Pixel types that are not compiled yet; a kernel with a single signature has one empty name."""
         return tuple(self._waiting)
 
     def compile(self, pixel: str = "") -> None:
-        """Compile it for a type of pixels, or load what the cache has; needs no name where there is one signature."""
+        """Compile the signature for a pixel type, or load it from the cache; a single signature has an empty name."""
         with self._lock:
             signature = self._waiting.get(pixel)
             if signature is None:
                 return
-            # Another thread may call the function meanwhile. It goes on with the dispatcher that it has, which never
-            # compiles for the types that it happens to be called with; this one takes its place when it is complete.
+            # Another thread may call the function meanwhile, and goes on with the old dispatcher. A dispatcher in use
+            # must not compile anything, so a new one is completed first, and then takes the place of the old one.
             dispatcher = njit(self.py_func, **self._options)
             for known in self._dispatcher.nopython_signatures:
                 dispatcher.compile(known)
@@ -130,7 +129,7 @@ class Kernel:
             del self._waiting[pixel]
 
     def _pixel_of(self, arguments: tuple[Any, ...]) -> str:
-        """Return the pixel type that these arguments are of."""
+        """Return the pixel type whose signature fits the arguments."""
         given = [numba.typeof(argument) for argument in arguments]
         can_convert = self._dispatcher.typingctx.can_convert
         for pixel, signature in tuple(self._waiting.items()):

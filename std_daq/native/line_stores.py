@@ -1,11 +1,13 @@
-"""Stores of pixels that go to memory without fetching first what they replace, compiled.
+"""Non-temporal stores of pixels, which write whole cache lines to memory without reading them first; compiled.
 
-An ordinary store into a slot of a ring, which is no longer in the caches, first reads the cache line that it is about
-to overwrite. Non-temporal stores of whole lines do not. They pay where what is read from the source is stored at once:
-pixels that pass through a block of memory in between are slower than with ordinary stores (decision 21). The lines at
-both ends of a row, of which a part stays as it is, are asked for some rows ahead (`fetch_ends`).
+A slot of a ring is usually no longer in the caches when it is written again. An ordinary store then first reads the
+cache line that it overwrites. A non-temporal store of a whole line does not. Non-temporal stores are faster where
+pixels are copied directly from the source. Where pixels first pass through an intermediate block of memory, ordinary
+stores are faster (decision 21). The first and the last line of a row are often written only in part, so they must be
+read; `fetch_ends` requests them some rows in advance.
 
-Such stores are not ordered with any others: whoever has made some calls `order_stores` before anybody is told of them.
+Non-temporal stores are not ordered with other stores. Call `order_stores` after them, before other threads or processes
+are told of the pixels.
 """
 
 from typing import Any
@@ -20,19 +22,19 @@ from numpy.typing import NDArray
 from std_daq.native.jit import njit
 
 LINE_BYTES = np.uint64(64)
-"""Bytes of a cache line."""
+"""Size of a cache line in bytes."""
 
-_REST = np.uint64(63)  # of a line
+_REST = np.uint64(63)  # mask of the offset in a line
 _ONE = np.uint64(1)
 _BYTE, _INT, _WORD = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
-# numba's stubs describe an intrinsic as called by the compiler, not as called by compiled code.
+# The type stubs of numba describe how the compiler calls an intrinsic, not how compiled code calls it.
 intrinsic: Any = extending.intrinsic
 
 
 @intrinsic
 def _address(typing_context: Any, array: Any, row: Any, column: Any) -> Any:
-    """Return where an element of a two-dimensional array lies."""
+    """Return the address of an element of a two-dimensional array."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         struct = make_array(signature.args[0])(context, builder, arguments[0])
@@ -58,7 +60,7 @@ def _copy(builder: Any, target: Any, source: Any, n_bytes: int, *, is_line: bool
 
 
 def _unpack(builder: Any, target: Any, source: Any, n_pixels: int, *, is_line: bool = False) -> None:
-    """Store as bytes what lies two in a byte, the low one first."""
+    """Store 4-bit pixels as bytes; each byte of the source has two pixels, the first one in its low half."""
     pairs = _load(builder, source, n_pixels // 2)
     low = builder.and_(pairs, ir.Constant(pairs.type, [15] * pairs.type.count))
     high = builder.lshr(pairs, ir.Constant(pairs.type, [4] * pairs.type.count))
@@ -69,7 +71,7 @@ def _unpack(builder: Any, target: Any, source: Any, n_pixels: int, *, is_line: b
 
 @intrinsic
 def _copy_line(typing_context: Any, target: Any, source: Any) -> Any:
-    """Copy a whole line to an address that is a multiple of its size, past the caches."""
+    """Copy a whole line to an aligned address with a non-temporal store."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _copy(builder, arguments[0], arguments[1], int(LINE_BYTES), is_line=True)
@@ -80,7 +82,7 @@ def _copy_line(typing_context: Any, target: Any, source: Any) -> Any:
 
 @intrinsic
 def _copy_part(typing_context: Any, target: Any, source: Any, n_bytes: Any) -> Any:
-    """Copy less than a line with ordinary stores: 32 bytes, 16, ..., 1, those that the number is the sum of."""
+    """Copy less than a line with ordinary stores of 32, 16, ..., 1 bytes, as the bits of the number tell."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         target, source, n_bytes = arguments
@@ -96,7 +98,7 @@ def _copy_part(typing_context: Any, target: Any, source: Any, n_bytes: Any) -> A
 
 @intrinsic
 def _unpack_line(typing_context: Any, target: Any, source: Any) -> Any:
-    """Unpack a whole line to an address that is a multiple of its size, past the caches."""
+    """Unpack pixels into a whole line at an aligned address with a non-temporal store."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _unpack(builder, arguments[0], arguments[1], int(LINE_BYTES), is_line=True)
@@ -107,7 +109,7 @@ def _unpack_line(typing_context: Any, target: Any, source: Any) -> Any:
 
 @intrinsic
 def _unpack_anywhere(typing_context: Any, target: Any, source: Any) -> Any:
-    """Unpack as many pixels as a line has to any address, with ordinary stores."""
+    """Unpack as many pixels as a line has to any address, with an ordinary store."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         _unpack(builder, arguments[0], arguments[1], int(LINE_BYTES))
@@ -118,7 +120,7 @@ def _unpack_anywhere(typing_context: Any, target: Any, source: Any) -> Any:
 
 @intrinsic
 def _unpack_part(typing_context: Any, target: Any, source: Any, n_pixels: Any) -> Any:
-    """Unpack less than a line, an even number of pixels, as `_copy_part` copies."""
+    """Unpack an even number of pixels, less than a line, with ordinary stores as in `_copy_part`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         target, source, n_pixels = arguments
@@ -135,13 +137,13 @@ def _unpack_part(typing_context: Any, target: Any, source: Any, n_pixels: Any) -
 
 @intrinsic
 def _fetch_to_write(typing_context: Any, address: Any) -> Any:
-    """Ask for a line that is going to be written; any address will do."""
+    """Prefetch the line of an address for writing; the address need not be valid."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _BYTE.as_pointer()
         prefetch = ir.FunctionType(ir.VoidType(), [pointer, _INT, _INT, _INT])
         function = cgutils.get_or_insert_function(builder.module, prefetch, "llvm.prefetch.p0i8")
-        # For writing, to be kept in all caches, data.
+        # The arguments mean: for writing, to be kept in all caches, data.
         builder.call(function, [builder.inttoptr(arguments[0], pointer), _INT(1), _INT(3), _INT(1)])
         return context.get_dummy_value()
 
@@ -152,7 +154,7 @@ def _fetch_to_write(typing_context: Any, address: Any) -> Any:
 def _fence(typing_context: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if builder.module.triple.startswith("x86_64"):
-            # Unlike any other store of such a processor, these wait in its buffers until an instruction sends them.
+            # On x86-64, only non-temporal stores need this instruction; other stores are ordered anyway.
             flush = ir.FunctionType(ir.VoidType(), [])
             builder.call(cgutils.get_or_insert_function(builder.module, flush, "llvm.x86.sse.sfence"), [])
         builder.fence("release")
@@ -163,7 +165,7 @@ def _fence(typing_context: Any) -> Any:
 
 @njit(inline="always")
 def copy_pixels(image: NDArray[Any], y: int, x: int, pixels: NDArray[Any], row: int, column: int, n: int) -> None:
-    """Copy ``n`` pixels of a row to a row of the image; both of the same type, C-contiguous, not overlapping."""
+    """Copy ``n`` pixels of a row to a row of the image; both have one type, are C-contiguous and do not overlap."""
     target = _address(image, np.uint64(y), np.uint64(x))
     source = _address(pixels, np.uint64(row), np.uint64(column))
     n_bytes = np.uint64(n) * np.uint64(image.itemsize)
@@ -178,12 +180,12 @@ def copy_pixels(image: NDArray[Any], y: int, x: int, pixels: NDArray[Any], row: 
 
 @njit(inline="always")
 def unpack_nibbles(image: NDArray[Any], y: int, x: int, packed: NDArray[Any], row: int, column: int, n: int) -> None:
-    """Unpack ``n`` pixels, an even number, of a row of pairs to a row of the image; both of bytes, C-contiguous."""
+    """Unpack an even number ``n`` of 4-bit pixels to a row of the image; both arrays are C-contiguous bytes."""
     target = _address(image, np.uint64(y), np.uint64(x))
     source = _address(packed, np.uint64(row), np.uint64(column))
     n_pixels = np.uint64(n)
     at = np.uint64(0)
-    if target & _ONE:  # lines begin in the middle of a pair
+    if target & _ONE:  # cache lines begin between the two pixels of a byte
         while at + LINE_BYTES <= n_pixels:
             _unpack_anywhere(target + at, source + (at >> _ONE))
             at += LINE_BYTES
@@ -198,7 +200,7 @@ def unpack_nibbles(image: NDArray[Any], y: int, x: int, packed: NDArray[Any], ro
 
 @njit(inline="always")
 def fetch_ends(image: NDArray[Any], y: int, x: int, n: int) -> None:
-    """Ask for the lines at both ends of ``n`` pixels of the image, which are going to be written in part."""
+    """Prefetch the first and the last line of ``n`` pixels of the image, which will be written in part."""
     first = _address(image, np.uint64(y), np.uint64(x))
     _fetch_to_write(first)
     _fetch_to_write(first + np.uint64(n) * np.uint64(image.itemsize) - _ONE)
@@ -206,5 +208,5 @@ def fetch_ends(image: NDArray[Any], y: int, x: int, n: int) -> None:
 
 @njit(inline="always")
 def order_stores() -> None:
-    """Make the pixels that this thread has copied visible before all that it writes afterwards."""
+    """Make the pixels that this thread has copied visible before anything that it writes afterwards."""
     _fence()

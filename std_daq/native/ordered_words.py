@@ -1,6 +1,6 @@
-"""Ordered reads and writes of 64-bit words in shared memory: compiled where numba is installed, else in plain Python.
+"""Ordered reads and writes of 64-bit words in shared memory: compiled if numba is installed, otherwise plain Python.
 
-Services have numba. A notebook with the bare package has none, and reads rings all the same.
+Services have numba. A notebook with the bare package has not, and can still read rings.
 """
 
 try:

@@ -1,22 +1,21 @@
-"""What `atomics` does, in plain Python: for readers of rings where numba is not installed, as in a user's notebook.
+"""The functions of `atomics` in plain Python, for readers of rings without numba, such as a user's notebook.
 
-Two things are needed of a processor, x86-64 or ARM.
+These functions rely on two properties of the processor. Both x86-64 and ARM have them.
 
-*A word is read or written in one piece.* The words of rings are aligned to 8 bytes, and numpy accesses an aligned
-element of 8 bytes with one instruction of that size. Both processors make such an access as a whole.
+*Each word is read or written in one piece.* The words of rings are aligned to 8 bytes, and numpy accesses such a word
+with one instruction, which is atomic on both processors.
 
-*A fence keeps accesses on their side of it.* Python has none, but its locks are built from atomic instructions: a lock
-is released by a store with release order, and taken by a load with acquire order. `fence` releases a lock and takes it
-again, in this order:
+*A fence separates accesses.* Python has no fence, but its locks are built from atomic instructions: releasing a lock is
+a store with release order, and acquiring it is a load with acquire order. `fence` releases a lock and then acquires it:
 
-- On ARM no access moves behind a later store-release, none moves before an earlier load-acquire, and a load-acquire
-  never moves before an earlier store-release. So all that is before the release stays before all that is behind the
-  acquisition. The other way round, taking a lock and then releasing it, is no fence: what is before and what is behind
-  may both move inside, and pass each other there.
-- On x86-64 either operation is a locked instruction, which is a full fence.
+- On ARM, an access never moves behind a later store-release or before an earlier load-acquire, and a load-acquire never
+  moves before an earlier store-release. So all accesses before the release stay before all accesses after the
+  acquisition. The opposite order, acquire and then release, would not be a fence: accesses from both sides could move
+  in between, and overtake each other there.
+- On x86-64, both operations are locked instructions, which are full fences.
 
-The lock is a new one for each fence. Nobody else knows it, so it is never waited for: not in a signal handler that
-interrupts a fence, and not in the child of a process that forked in the middle of one.
+Each fence uses a new lock. Nobody else can hold it, so a fence never waits: neither in a signal handler that interrupts
+another fence, nor in a child process that was forked during one.
 """
 
 from threading import Lock

@@ -1,8 +1,8 @@
-"""For which processors code is compiled: for this very one, or for all of a level, as in an image.
+"""The processors that code is compiled for: this one, or all processors of a level.
 
-Numba compiles for the processor that it runs on, and finds in its cache only what was compiled for that processor. An
-image is built on one machine and runs on others. So its code is compiled for a level of the x86-64 psABI, which the
-environment's STD_DAQ_CPU names: with ``x86-64-v3`` it runs on each processor that has AVX2.
+By default, numba compiles for the processor of this machine, and uses cached code only on the same kind of processor. A
+container image is built on one machine and runs on others. So its code is compiled for a level of the x86-64 psABI,
+which the environment variable STD_DAQ_CPU names. Example: code for ``x86-64-v3`` runs on every processor with AVX2.
 """
 
 import os
@@ -12,24 +12,24 @@ from typing import Any
 
 import numba
 
-numba_config: Any = numba.config  # whose names numba sets as it reads the environment
+numba_config: Any = numba.config  # numba sets its attributes at import, so type checkers do not know them
 
 VARIABLE = "STD_DAQ_CPU"
 HOST = "host"
 _CPUINFO = Path("/proc/cpuinfo")
-_CPUINFO_BYTES = 8192  # the flags of the first of many processors
+_CPUINFO_BYTES = 8192  # enough for the flags of the first processor
 
-# Names of /proc/cpuinfo for what the x86-64 psABI asks for, beyond what every processor of the last 15 years has.
+# What the x86-64 psABI demands, in the names of /proc/cpuinfo, beyond what every processor of the last 15 years has.
 _V3 = frozenset({"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave"})
 _V4 = frozenset({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"})
 LEVELS = {"x86-64-v2": frozenset[str](), "x86-64-v3": _V3, "x86-64-v4": _V3 | _V4}
 
 
 def use_processor_level(cpuinfo: Path = _CPUINFO) -> str:
-    """Make numba compile for the level of the environment; returns what it compiles for.
+    """Make numba compile for the level in STD_DAQ_CPU; returns the level, or HOST.
 
-    A processor may have less than the level asks for. Then code is compiled for that processor: the first start takes
-    longer, and all works.
+    If the processor does not reach the level, code is compiled for this processor: the first start takes longer, and
+    everything works.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def use_processor_level(cpuinfo: Path = _CPUINFO) -> str:
     if missing:
         sys.stderr.write(f"compiling for this processor: it is no {level}, it lacks {' '.join(sorted(missing))}\n")
         return HOST
-    # Without features numba adds those of this very processor.
+    # If no features are given, numba adds those of this processor.
     numba_config.CPU_NAME, numba_config.CPU_FEATURES = level, ""
     return level
 

@@ -1,4 +1,4 @@
-"""ImageReader: reads the images of a ring, also in a notebook, while the detector goes on.
+"""ImageReader: reads the images of a ring while the detector takes data, for example in a notebook.
 
 ::
 
@@ -8,8 +8,8 @@
         for image in images:
             print(image.id, image.status, image.pixels.mean())
 
-Nobody waits for a reader. A ring has a fixed number of slots that are used in turn, so an image stays for as long as
-its writer takes to fill the ring once. A reader that is slower than that loses images, and is told which.
+The writer never waits for a reader. It uses the slots of the ring in turn, so an image stays until the writer has
+filled the whole ring once. A reader that falls further behind loses images, and `ImageReader.lost` tells which.
 """
 
 import time
@@ -33,24 +33,24 @@ from std_daq.streams.doorbell import Doorbell
 from std_daq.streams.follower import RingFollower
 from std_daq.telemetry.logs import ConditionLog
 
-# How often a reader looks by itself: for a ring, and for what a doorbell has not told.
+# Seconds between two looks for a new ring, or for images if a message of the doorbell was lost.
 _LOOK_S = 0.1
 _LOOK_WITHOUT_DOORBELL_S = 0.01
 
 Start = Literal["now", "oldest"] | int
-"""Where reading begins: with the next image, with the oldest one that is still there, or with the image of this id."""
+"""Where to begin: with the next image, with the oldest one in the ring, or with the image of this id."""
 
 
 @dataclass(frozen=True, slots=True)
 class MissingImage:
-    """What stands for an image that is not in the ring; it counts as false.
+    """Stands for an image that is not in the ring; its truth value is False.
 
     Attributes
     ----------
     id
-        The id that was asked for.
+        The requested id.
     fate
-        What has become of the image.
+        Why the image is not in the ring.
     """
 
     id: int
@@ -64,40 +64,39 @@ class MissingImage:
 
 
 class ImageReader:
-    """Reads the images of one detector; a context manager, and an iterator over the images as they come.
+    """Reads the images of one detector; a context manager, and an iterator over new images.
 
-    The ring need not exist yet, and may be replaced: the images of the new one follow those of the old one. A reader
-    sleeps until the writer rings its doorbell. It is used by one thread.
+    The ring need not exist yet. If it is replaced, the images of the new ring follow those of the old one. The reader
+    sleeps until the writer rings the doorbell. Use a reader in one thread only.
 
     Parameters
     ----------
     source
-        The detector: its configuration, the path of its ``detector.json``, or the path of its ring. A path that ends
-        with ``.json`` is a configuration. Of a ring the doorbell is not known, so a reader of one looks for new images
-        100 times a second.
+        The configuration of the detector, the path of its ``detector.json``, or the path of its ring. A path that ends
+        with ``.json`` is a configuration. The path of a ring does not tell its doorbell, so the reader then looks for
+        new images 100 times a second.
     start
-        Where `next` and iteration begin. ``"now"``: with the image that is published next. ``"oldest"``: with the
-        oldest one in the ring. A number: with the image of this id, or with the first one after it.
+        Where `next` and iteration begin. ``"now"``: with the next published image. ``"oldest"``: with the oldest image
+        in the ring. A number: with the image of this id, or if there is none, with the next higher id.
     copy
-        Whether images are copies. Without, they are views of the ring, and the user has to ask each whether it
-        `is_intact` when all has been read of it.
+        Whether to return copies. If False, images are views of the ring: after using one, call its `is_intact`, and
+        discard your results if it returns False.
     timeout_s
-        Iteration ends when no image has come for so long; by default never.
+        Iteration ends if no image comes for this time, in seconds; by default it never ends.
 
     Attributes
     ----------
     lost
-        Which images this reader should have given and could not, because they had been overwritten.
+        The images that this reader could not return, because they were overwritten.
     n_skipped
-        Images that were left out on purpose: by `newest` and `skip`.
+        Number of images that were skipped on purpose, by `newest` and `skip`.
 
     Raises
     ------
     ConfigError
-        When the configuration cannot be read.
+        The configuration cannot be read.
     SharedMemoryError
-        When there is a file, and it is no ring of images or may not be read; also from all methods that look for
-        images.
+        The file is not a ring of images, or permissions are missing; all methods that look for images raise it, too.
     """
 
     def __init__(
@@ -118,10 +117,10 @@ class ImageReader:
         self._timeout_s = timeout_s
         self._doorbell: Doorbell | None = None
         self._problem: SharedMemoryError | None = None
-        self._was_there = True  # what is not there when this reader begins comes after "now"
+        self._was_there = True  # all images of a ring that appears later are new
         self._first_id: int | None = None
         self._newest: tuple[ImageBuffer | None, int] = (None, 0)
-        self._end = 0  # what is published of the ring, as far as it was looked for
+        self._end = 0  # end of the published entries at the last look
         self._is_closed = False
         self._conditions = ConditionLog()
         self.lost = LostImages()
@@ -137,14 +136,14 @@ class ImageReader:
 
     @property
     def lag(self) -> int:
-        """Images that are published and not yet read by `next`."""
+        """Number of published images that `next` has not returned yet."""
         return self._follower.lag
 
     def next(self, timeout_s: float | None = None) -> Image | None:
-        """Return the next image, in the order of publication; waits for it for at most ``timeout_s``, else None.
+        """Return the next image in the order of publication, or None if none comes within ``timeout_s`` seconds.
 
-        Images that have been overwritten are left out, and are in `lost`. When the writer overtakes a reader, a quarter
-        of the ring is given up at once, so that the reader has some time before it happens again.
+        Overwritten images are skipped, and recorded in `lost`. If the writer has overtaken the reader, the reader skips
+        a quarter of the ring, so that it is not overtaken again at once.
         """
         deadline = _deadline(timeout_s)
         while True:
@@ -153,9 +152,9 @@ class ImageReader:
                 return image
 
     def newest(self, timeout_s: float | None = None) -> Image | None:
-        """Return the newest image that has not been given yet; waits for one for at most ``timeout_s``, else None.
+        """Return the newest image if it is newer than the last returned one, or None after ``timeout_s`` seconds.
 
-        The first call returns the newest image of the ring, however old it is. `next` goes on after it.
+        The first call returns the newest image of the ring, however old it is. `next` continues after it.
         """
         deadline = _deadline(timeout_s)
         while True:
@@ -164,7 +163,7 @@ class ImageReader:
                 return image
 
     def by_id(self, image_id: int) -> Image | MissingImage:
-        """Return the image with this id, or what has become of it; does not wait, and does not change what is next.
+        """Return the image with this id, or why it is not there; does not wait, and does not affect `next`.
 
         ::
 
@@ -185,7 +184,7 @@ class ImageReader:
         return MissingImage(image_id, Fate.OVERWRITTEN if place.fate is Fate.PUBLISHED else place.fate)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until there is an image for `next`, for at most ``timeout_s``; returns whether there is."""
+        """Wait until `next` has an image to return, at most ``timeout_s`` seconds; returns whether it has."""
         deadline = _deadline(timeout_s)
         self._look()
         while not self.lag:
@@ -195,13 +194,13 @@ class ImageReader:
         return True
 
     def skip(self, n_left: int = 0) -> int:
-        """Leave out what has been published, up to the newest ``n_left`` images; returns how many images that were."""
+        """Skip all published images except the newest ``n_left``; returns the number of skipped images."""
         n_skipped = self._follower.skip(n_left)
         self.n_skipped += n_skipped
         return n_skipped
 
     def close(self) -> None:
-        """Let go of the ring. Copies stay; of images in place the ring's memory is kept until they are gone."""
+        """Release the ring; copies stay valid, and views keep the memory of the ring until they are deleted."""
         if self._doorbell is not None:
             self._doorbell.close()
             self._doorbell = None
@@ -263,15 +262,15 @@ class ImageReader:
         return image
 
     def _lose(self, ring: ImageBuffer, *, has_margin: bool) -> None:
-        """Give up the image that comes next, and all that has been overwritten.
+        """Skip the next image and all overwritten ones, and record them as lost.
 
-        With a margin a quarter of the ring is given up in addition. Where the writer is just going over what would be
-        read next, each image would be overwritten while it is read, and none would ever be given.
+        With a margin, a quarter of the ring is skipped in addition. Without it, the writer would overwrite each image
+        while the reader copies it, and the reader would never return any.
         """
         follower, journal = self._follower, ring.journal
         end = journal.next_sequence
         floor = follower.cursor + 1
-        # A newer image may still be there when this one is not: it was lost on its way to this server.
+        # If the next image is not in the ring but newer ones are, it was lost on its way to this server.
         if follower.cursor <= end - ring.n_slots:
             floor = max(floor, end - (ring.n_slots * 3 // 4 if has_margin else ring.n_slots))
         n_unnamed = max(0, min(journal.oldest_sequence, floor) - follower.cursor)
@@ -299,7 +298,7 @@ class ImageReader:
             raise
 
     def _place(self, ring: ImageBuffer, journal: Journal) -> int:
-        """Return the sequence number with which to begin."""
+        """Return the first sequence number to read."""
         start = self._start
         if start == "now":
             return journal.next_sequence if self._was_there else journal.oldest_sequence
@@ -316,7 +315,7 @@ class ImageReader:
                 return place.sequence
 
     def _look(self) -> None:
-        """See what has been published, and whether the ring has appeared or been replaced."""
+        """Look for published images, and for a new ring."""
         if self._is_closed:
             raise ValueError("this ImageReader is closed")
         follower = self._follower
@@ -329,7 +328,7 @@ class ImageReader:
 
     @contextmanager
     def _present_ring(self) -> Iterator[ImageBuffer | None]:
-        """Give the ring that is there now, also while images of the one before are still to be read."""
+        """Provide the present ring, even while images of its predecessor are still to be read."""
         self._look()
         ring = self.ring
         if ring is None or ring.is_live:
@@ -346,7 +345,7 @@ class ImageReader:
             present.close()
 
     def _wait_for_image(self, deadline: float) -> bool:
-        """Wait until something may have come; returns False when it is too late."""
+        """Wait until there may be an image; returns False if the deadline has passed."""
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             return False
@@ -354,7 +353,7 @@ class ImageReader:
             time.sleep(min(left_s, _LOOK_WITHOUT_DOORBELL_S))
             return True
         if self._doorbell is None:
-            # Only who waits listens: each listener costs the writer a system call for each image.
+            # Connect only now: each listener costs the writer a system call per image.
             self._doorbell = Doorbell(self._address)
             return True
         self._doorbell.wait(min(left_s, _LOOK_S))
@@ -362,7 +361,7 @@ class ImageReader:
 
 
 def _config_of(source: DetectorConfig | Path | str) -> DetectorConfig | None:
-    """Return the configuration that a source is or names; None for a ring."""
+    """Return the configuration of a source, or None if the source is a ring."""
     if isinstance(source, DetectorConfig):
         return source
     return load_config(source) if Path(source).suffix == ".json" else None
@@ -373,7 +372,7 @@ def _deadline(timeout_s: float | None) -> float:
 
 
 def _oldest(ring: ImageBuffer) -> int:
-    """Return the oldest image of a ring; where images are just being overwritten, one that has some time left."""
+    """Return the oldest image; if it is being overwritten, return an image that stays for some time."""
     end = ring.journal.next_sequence
     oldest = max(0, end - ring.n_slots)
     return oldest if ring.holds(oldest) else max(0, end - ring.n_slots * 3 // 4)
