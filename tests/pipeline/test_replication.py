@@ -347,8 +347,8 @@ def test_sender_and_receiver_of_which_one_has_tls_say_so(make_server: MakeServer
     near.start("std_stream_send")
     far = make_server("far", receive=receive_from(port, tls=tls_of(tmp_path / "ours", "far", Part.CLIENT)))
     far.start("std_stream_recv")
-    wait_until(lambda: "it speaks TLS" in near.log("std_stream_send"), 20.0, near.log_of_all)
-    wait_until(lambda: "it has no certificates" in far.log("std_stream_recv"), 20.0, far.log_of_all)
+    wait_until(lambda: "the peer speaks TLS" in near.log("std_stream_send"), 20.0, near.log_of_all)
+    wait_until(lambda: "the peer has no certificates" in far.log("std_stream_recv"), 20.0, far.log_of_all)
 
 
 @pytest.mark.parametrize("module", ["std_stream_send", "std_stream_recv"])

@@ -177,7 +177,7 @@ class TcpDealer:
         self.failure = getattr(error, "strerror", None) or str(error)
         is_made = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
         if is_made and self._incoming is not None and not self._incoming.is_greeted:
-            self.failure += ", before a greeting: does it expect TLS, or has it too many receivers?"
+            self.failure += ", before a greeting: does the peer expect TLS, or has it too many receivers?"
 
 
 def _begin_to_connect(address: HostAddress) -> socket.socket:

@@ -12,12 +12,12 @@ _TLS_HELLO, _TLS_ALERT = b"\x16\x03", b"\x15\x03"
 
 
 def what_is_wrong_with(greeting: bytes) -> str:
-    """Return an explanation of a wrong greeting, or of the beginning of one; "it" is the peer."""
+    """Return an explanation of a wrong greeting, or of the beginning of one."""
     if greeting.startswith((_TLS_HELLO, _TLS_ALERT)):
-        return "it speaks TLS, and this side has no certificates: give it some (tls), or take away those of the other"
+        return "the peer speaks TLS, and this side has no certificates: use TLS (tls) on both sides or on neither"
     if greeting[:-1] == GREETING[:-1]:
-        return f"it speaks version {greeting[-1]} of this protocol, this side {GREETING[-1]}"
-    return "it speaks another protocol"
+        return f"the peer speaks version {greeting[-1]} of this protocol, this side {GREETING[-1]}"
+    return "the peer speaks another protocol"
 
 
 def split_address(address: str) -> tuple[str, int]:

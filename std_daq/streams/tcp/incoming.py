@@ -53,7 +53,7 @@ class Incoming:
         if length is None:
             return None
         if length > self._max_message_bytes:
-            raise ValueError(f"it sends a message of {length} bytes, {self._max_message_bytes} at most are expected")
+            raise ValueError(f"the peer sends a message of {length} bytes; the limit is {self._max_message_bytes}")
         if not self._read(length):
             return None
         self._length = None
@@ -77,7 +77,7 @@ class Incoming:
         if length is None:
             return None
         if length > len(memory):
-            raise ValueError(f"it sends a message of {length} bytes in place of one of {len(memory)}")
+            raise ValueError(f"the peer sends a message of {length} bytes in place of one of {len(memory)}")
         n_held = min(self._end - self._start, length - self._n_placed)
         if n_held:
             memory[self._n_placed : self._n_placed + n_held] = self._buffer[self._start : self._start + n_held]
@@ -90,7 +90,7 @@ class Incoming:
                 self._wake_up_for(min(n_wanted, _WAKE_UP_BYTES))
                 return None
             if n == 0:
-                raise ConnectionError("it has ended the connection")
+                raise ConnectionError("the peer has ended the connection")
             self._n_placed += min(n, n_wanted)
             self._start, self._end = 0, max(0, n - n_wanted)
         self._length = None
@@ -147,6 +147,6 @@ class Incoming:
                 self._wake_up_for(1)
                 return False
             if n == 0:
-                raise ConnectionError("it has ended the connection")
+                raise ConnectionError("the peer has ended the connection")
             self._end += n
         return True

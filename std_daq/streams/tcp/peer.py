@@ -75,7 +75,7 @@ class TcpPeer:
 
     def end_silent(self) -> None:
         """End the connection because no message arrived in time."""
-        self.end("it was silent" if self._transport.is_open else "it did not finish the TLS handshake")
+        self.end("the peer was silent" if self._transport.is_open else "the peer did not finish the TLS handshake")
 
     def send(self, message: bytes) -> bool:
         """Queue a message; returns False, and queues nothing, if too much is queued or the peer has gone."""

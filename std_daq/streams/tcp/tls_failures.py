@@ -1,4 +1,4 @@
-"""Explains failures of TLS between two servers. In the texts, "it" is the peer."""
+"""Explains failures of TLS between two servers."""
 
 import ssl
 
@@ -6,13 +6,13 @@ import ssl
 _NOT_YET_VALID, _EXPIRED, _WRONG_PURPOSE = 9, 10, 26
 _WRONG_NAME = (62, 64)
 
-_NO_TLS = "it does not speak TLS"
+_NO_TLS = "the peer does not speak TLS"
 _REASONS = {
     "WRONG_VERSION_NUMBER": _NO_TLS,
     "HTTP_REQUEST": _NO_TLS,
     "HTTPS_PROXY_REQUEST": _NO_TLS,
-    "UNSUPPORTED_PROTOCOL": "it has no TLS 1.3",
-    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it shows no certificate",
+    "UNSUPPORTED_PROTOCOL": "the peer has no TLS 1.3",
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer shows no certificate",
 }
 # Alerts with which the peer ends the connection, and their meaning.
 _ALERTS = {
@@ -23,7 +23,7 @@ _ALERTS = {
     "UNSUPPORTED_CERTIFICATE": "this side's certificate is not for its part: one for servers listens, one for "
     "clients connects",
     "CERTIFICATE_REQUIRED": "this side shows no certificate",
-    "PROTOCOL_VERSION": "it does not take this side's version of TLS",
+    "PROTOCOL_VERSION": "the peer does not take this side's version of TLS",
 }
 
 
@@ -34,23 +34,23 @@ def explain_tls_failure(error: ssl.SSLError) -> str:
     reason = error.reason or str(error)
     for alert, what in _ALERTS.items():
         if reason.endswith(f"ALERT_{alert}"):
-            return f"it refuses this side: {what}"
+            return f"the peer refuses this side: {what}"
     if "ALERT" in reason:
-        return f"it refuses this side ({reason})"
-    return _REASONS.get(reason) or f"TLS failed ({reason}): it may not speak TLS"
+        return f"the peer refuses this side ({reason})"
+    return _REASONS.get(reason) or f"TLS failed ({reason}): the peer may not speak TLS"
 
 
 def _explain_certificate(error: ssl.SSLCertVerificationError) -> str:
     match error.verify_code:
         case code if code == _EXPIRED:
-            return "its certificate has expired: make a new one there"
+            return "the certificate of the peer has expired: make a new one there"
         case code if code == _NOT_YET_VALID:
-            return "its certificate is not valid yet: check the clocks"
+            return "the certificate of the peer is not valid yet: check the clocks"
         case code if code == _WRONG_PURPOSE:
-            return "its certificate is not for its part: one for servers listens, one for clients connects"
+            return "the certificate of the peer is not for its part: one for servers listens, one for clients connects"
         case code if code in _WRONG_NAME:
             return (
-                f"its certificate is for another name ({error.verify_message}): "
+                f"the certificate of the peer is for another name ({error.verify_message}): "
                 "give the name in it as replication.receive.tls.server_name"
             )
-    return f"its certificate is not from an authority in ca_file ({error.verify_message})"
+    return f"the certificate of the peer is not from an authority in ca_file ({error.verify_message})"

@@ -142,7 +142,7 @@ class TlsTransport:
             except ssl.SSLError as error:
                 self._flush()  # the alert that tells the peer why
                 if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-                    raise ValueError("it ended the connection in the TLS handshake") from None
+                    raise ValueError("the peer ended the connection in the TLS handshake") from None
                 raise ValueError(self._explain(error)) from None
 
     def _end(self, error: ssl.SSLError) -> int:
@@ -154,7 +154,7 @@ class TlsTransport:
 
     def _explain(self, error: ssl.SSLError) -> str:
         if self._beginning and GREETING.startswith(self._beginning):
-            return "it has no certificates, and this side has: give it some (tls), or take away those of this side"
+            return "the peer has no certificates, and this side has: use TLS (tls) on both sides or on neither"
         return explain_tls_failure(error)
 
     def _fetch(self) -> None:

@@ -114,10 +114,10 @@ def test_reader_that_takes_nothing_keeps_nobody_waiting(
 @pytest.mark.parametrize(
     ("sent", "why"),
     [
-        (b"", "it was silent"),
-        (GREETING, "it was silent"),
-        (GREETING + LENGTH.pack(2**32 - 1), "it sends a message of 4294967295 bytes"),
-        (b"GET / HTTP/1.1\r\n\r\n", "it speaks another protocol"),
+        (b"", "the peer was silent"),
+        (GREETING, "the peer was silent"),
+        (GREETING + LENGTH.pack(2**32 - 1), "the peer sends a message of 4294967295 bytes"),
+        (b"GET / HTTP/1.1\r\n\r\n", "the peer speaks another protocol"),
     ],
 )
 def test_stranger_is_sent_away_and_named_and_images_come_over(

@@ -110,14 +110,14 @@ def test_certificate_of_a_foreign_authority_is_refused_and_both_sides_are_told(
         friend.ask()
     assert "this side's certificate is not from an authority in its ca_file" in said
     assert router.n_refused == 1
-    assert "its certificate is not from an authority in ca_file" in log.getvalue()
+    assert "the certificate of the peer is not from an authority in ca_file" in log.getvalue()
 
 
 def test_server_of_a_foreign_authority_is_not_spoken_with_and_both_sides_are_told(
     router: TcpRouter, certificates: Certificates, stranger: trustme.CA, log: io.StringIO
 ) -> None:
     files = certificates.write("wary", host="far.site", trusted=stranger)
-    assert "its certificate is not from an authority in ca_file" in try_to_connect(
+    assert "the certificate of the peer is not from an authority in ca_file" in try_to_connect(
         router, TlsIdentity(files, is_server=False)
     )
     assert router.n_refused == 1
@@ -132,7 +132,7 @@ def test_certificate_that_has_expired_meanwhile_is_refused_and_both_sides_are_to
 ) -> None:
     old = read_unchecked(certificates.write("old", host="far.site", is_expired=True), monkeypatch)
     assert "this side's certificate has expired" in try_to_connect(router, old)
-    assert "its certificate has expired" in log.getvalue()
+    assert "the certificate of the peer has expired" in log.getvalue()
 
 
 def test_server_whose_certificate_has_expired_meanwhile_is_not_spoken_with(
@@ -140,13 +140,13 @@ def test_server_whose_certificate_has_expired_meanwhile_is_not_spoken_with(
 ) -> None:
     old = read_unchecked(certificates.write("old", is_expired=True), monkeypatch, is_server=True)
     with closing(TcpRouter("tcp://127.0.0.1:0", timeout_s=TIMEOUT_S, identity=old)) as router:
-        assert "its certificate has expired" in try_to_connect(router, far)
+        assert "the certificate of the peer has expired" in try_to_connect(router, far)
     assert "this side's certificate has expired" in log.getvalue()
 
 
 def test_server_must_have_the_name_that_it_is_looked_for_under(router: TcpRouter, far: TlsIdentity) -> None:
     said = try_to_connect(router, far, server_name="elsewhere.site")
-    assert "its certificate is for another name" in said
+    assert "the certificate of the peer is for another name" in said
     assert "server_name" in said
 
 
@@ -182,7 +182,7 @@ def test_peer_that_shows_no_certificate_is_refused(router: TcpRouter, authority:
 
         wait_for(is_told)
     assert "this side shows no certificate" in told[0]
-    assert "it shows no certificate" in log.getvalue()
+    assert "the peer shows no certificate" in log.getvalue()
     assert router.n_refused == 1
 
 
@@ -190,9 +190,9 @@ def test_plain_receiver_at_a_sender_with_tls_is_told_on_both_sides(
     router: TcpRouter, far: TlsIdentity, log: io.StringIO
 ) -> None:
     with closing(Friend(router, far)) as friend:
-        assert "does it expect TLS" in try_to_connect(router, None)
+        assert "does the peer expect TLS" in try_to_connect(router, None)
         friend.ask()
-    assert "it has no certificates, and this side has" in log.getvalue()
+    assert "the peer has no certificates, and this side has" in log.getvalue()
     assert router.n_refused == 1
 
 
@@ -201,20 +201,20 @@ def test_receiver_with_tls_at_a_plain_sender_is_told_on_both_sides(far: TlsIdent
         closing(TcpRouter("tcp://127.0.0.1:0", timeout_s=TIMEOUT_S)) as router,
         closing(Friend(router, None)) as friend,
     ):
-        assert "it has no certificates, and this side has" in try_to_connect(router, far)
+        assert "the peer has no certificates, and this side has" in try_to_connect(router, far)
         friend.ask()
         assert router.n_refused == 1
-    assert "it speaks TLS, and this side has no certificates" in log.getvalue()
+    assert "the peer speaks TLS, and this side has no certificates" in log.getvalue()
 
 
 @pytest.mark.parametrize(
     ("sent", "why"),
     [
-        (b"", "it did not finish the TLS handshake"),
-        (b"\x16\x03\x01\x02\x00\x01", "it did not finish the TLS handshake"),
-        (b"GET / HTTP/1.1\r\n\r\n", "it does not speak TLS"),
-        (b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f", "it does not speak TLS"),
-        (b"\x16\x03\x01\x40\x00" + b"\x01" * 2**14, "it did not finish the TLS handshake"),
+        (b"", "the peer did not finish the TLS handshake"),
+        (b"\x16\x03\x01\x02\x00\x01", "the peer did not finish the TLS handshake"),
+        (b"GET / HTTP/1.1\r\n\r\n", "the peer does not speak TLS"),
+        (b"\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f", "the peer does not speak TLS"),
+        (b"\x16\x03\x01\x40\x00" + b"\x01" * 2**14, "the peer did not finish the TLS handshake"),
         (b"\x16\x03\x01\xff\xff" + b"\x01" * 2**16, "TLS failed"),
         (os.urandom(2**16), ""),
     ],
@@ -280,7 +280,7 @@ def test_certificates_are_read_again_for_new_connections(
 ) -> None:
     foreign = Certificates(certificates.folder / "foreign", stranger).write("far", trusted=authority)
     late = TlsIdentity(foreign, is_server=False)
-    assert "it refuses this side" in try_to_connect(router, late)
+    assert "the peer refuses this side" in try_to_connect(router, late)
     trusted = certificates.folder / "near-ca.pem"
     with trusted.open("ab") as file:
         file.write(stranger.cert_pem.bytes())
@@ -294,7 +294,7 @@ def test_one_receiver_is_let_in_by_its_own_certificate_and_another_of_its_author
     other = TlsIdentity(certificates.write("other", host="other.site"), is_server=False)
     (certificates.folder / "near-ca.pem").write_bytes((certificates.folder / "far-cert.pem").read_bytes())
     with closing(Friend(router, far)):
-        assert "it refuses this side" in try_to_connect(router, other)
+        assert "the peer refuses this side" in try_to_connect(router, other)
 
 
 def test_files_that_cannot_be_used_any_more_are_told_and_what_was_read_before_stays(
@@ -339,7 +339,7 @@ def test_router_names_the_certificate_that_it_was_shown(router: TcpRouter, far: 
 
 def test_other_version_of_the_framing_is_told_from_another_protocol() -> None:
     assert "version 2" in what_is_wrong_with(GREETING[:-1] + b"\x02")
-    assert what_is_wrong_with(b"SSH-2.0-") == "it speaks another protocol"
+    assert what_is_wrong_with(b"SSH-2.0-") == "the peer speaks another protocol"
     assert "TLS" in what_is_wrong_with(b"\x15\x03\x01\x00\x02\x02\x46")
 
 
@@ -444,4 +444,4 @@ def test_requests_of_a_trusted_peer_are_bounded(router: TcpRouter, far: TlsIdent
 
         wait_for(is_sent)
         wait_for(lambda: router.receive() is None and not router._peers)
-    assert "it sends a message of 4294967295 bytes" in log.getvalue()
+    assert "the peer sends a message of 4294967295 bytes" in log.getvalue()
