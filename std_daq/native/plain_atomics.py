@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 
 def fence() -> None:
-    """Keep reads and writes before this line before those after it."""
+    """Complete all earlier reads and writes before any later ones."""
     lock = Lock()
     lock.acquire()
     lock.release()
@@ -33,39 +33,39 @@ def fence() -> None:
 
 
 def load_acquire(words: NDArray[np.uint64], index: int) -> int:
-    """Return a word; what the writer wrote before it is visible afterwards."""
+    """Return a word; everything that its writer wrote before this word is visible afterwards."""
     value = words.item(index)
     fence()
     return value
 
 
 def store_release(words: NDArray[np.uint64], index: int, value: int) -> None:
-    """Write a word; all that was written before it is visible to whoever reads it."""
+    """Write a word; whoever reads it also sees everything that was written before it."""
     fence()
     words[index] = value
 
 
 def publish(words: NDArray[np.uint64], index: int, value: int) -> None:
-    """Write a word as `store_release` does, and before all that is written afterwards."""
+    """Write a word as `store_release` does; no later write becomes visible before it."""
     store_release(words, index, value)
     fence()
 
 
 def begin_write(generations: NDArray[np.uint64], index: int) -> int:
-    """Mark a slot as being written (odd) and return that generation; the slot's contents may be changed afterwards."""
+    """Mark a slot as being written, and return its new, odd generation; afterwards its contents may be changed."""
     odd = (generations.item(index) + 1) | 1
     publish(generations, index, odd)
     return odd
 
 
 def end_write(generations: NDArray[np.uint64], index: int) -> int:
-    """Mark a slot as whole (even) and return that generation."""
+    """Mark a slot as complete, and return its new, even generation."""
     even = (generations.item(index) | 1) + 1
     store_release(generations, index, even)
     return even
 
 
 def is_unchanged(generations: NDArray[np.uint64], index: int, generation: int) -> bool:
-    """Return whether a slot still has the even generation that was read before its contents were."""
+    """Return whether a slot still has the even generation that was read before its contents were read."""
     fence()
     return generations.item(index) == generation

@@ -15,7 +15,8 @@ from std_daq.native.jit import njit
 # to all arrays of a Port in every call took ten times as long as the work itself: 1.4 us per packet instead of 0.14 us.
 compiled: Any = njit(_nrt=False)
 """Decorator of functions that Python calls."""
-compilable: Any = register_jitable(nogil=True, _nrt=False)
+# Python and C never call these functions, so compiling wrappers for such calls would only make the first start slower.
+compilable: Any = register_jitable(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 """Decorator of functions that only compiled code calls. Called from Python, such a function is plain Python."""
 
 EINTR = 4
