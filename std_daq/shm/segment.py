@@ -24,7 +24,7 @@ from std_daq.telemetry.logs import get_logger
 
 PAGE = 4096
 MAGIC = b"STDDAQ\x00\x01"
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 _ALLOCATION_STEP = 256 * 2**20
 _MADV_POPULATE_READ = 22
 _MADV_POPULATE_WRITE = 23

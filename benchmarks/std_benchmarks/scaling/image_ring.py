@@ -10,6 +10,7 @@ from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.buffers.image_reader import ImageReader
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 
 # Larger than the last level of any cache here, so that every image is read from memory, whatever its size.
 _SOURCE_BYTES = 96 * 2**20
@@ -61,7 +62,7 @@ class ImageWriter:
         ring.images[slot] = source
         metadata["id"] = metadata["frame_index"] = metadata["sequence"] = sequence
         ring.headers["metadata"][slot] = metadata[0]
-        ring.headers["missing_packets"][slot] = 0
+        ring.headers["modules"][slot] = np.zeros((), MODULE_ENTRY)
         ring.end(slot)
         ring.journal.append(metadata)
         return metadata

@@ -19,6 +19,7 @@ from std_daq.imaging.protocols.image_metadata import (
     ImageMetadata,
     ImageStatus,
     dtype_code,
+    encode_image_metadata,
 )
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.telemetry.logs import ConditionLog, get_logger
@@ -73,6 +74,7 @@ class Assembler:
         self._has_gaps_filled = np.zeros(images.n_slots, bool)
         self._dtype_code = dtype_code(images.dtype)
         self._entry = np.zeros(1, IMAGE_METADATA)
+        self._entry_bytes = self._entry.view(np.uint8).data
         last = images.journal.read(images.journal.next_sequence - 1, 1).entries
         self._last_published = (int(last["epoch"][0]), int(last["frame_index"][0])) if len(last) else None
         self._calibration = 0
@@ -153,8 +155,9 @@ class Assembler:
             images.end(slot)
             return False
         metadata = self._make_metadata(exposure, built, sequence)
-        self._entry[0] = metadata
-        images.write_header(slot, self._entry.tobytes(), built.missing_packets.tobytes())
+        encoded = encode_image_metadata(metadata)
+        self._entry_bytes[:] = encoded
+        images.write_header(slot, encoded, built.modules.tobytes())
         images.end(slot)
         images.journal.append(self._entry)
         self._doorbell.ring(self._entry)
@@ -165,6 +168,7 @@ class Assembler:
     def _make_metadata(self, exposure: Exposure, built: BuiltImage, sequence: int) -> ImageMetadata:
         arrived = exposure.arrived
         first = arrived[0]
+        module = built.modules[built.first_module]
         height, width = self._images.shape
         return ImageMetadata(
             version=PROTOCOL_VERSION,
@@ -189,6 +193,8 @@ class Assembler:
             first_arrival_ns=min(raw.first_arrival_ns for raw in arrived),
             last_arrival_ns=max(raw.last_arrival_ns for raw in arrived),
             assembled_ns=time.time_ns(),
+            exposure_length=int(module["exposure_length"]),
+            storage_cell=int(module["storage_cell"]),
         )
 
     def _save_resume_points(self, exposure: Exposure) -> None:

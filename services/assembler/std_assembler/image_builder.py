@@ -8,13 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_assembler.frame_source import Exposure
-from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.buffers.frame_buffer import FrameBuffer, FrameDescription
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.interface import Detector, FrameConverter
 from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 from std_daq.imaging.protocols.raw_metadata import RawMetadata
 
-_ID_MISMATCH = int(ImageStatus.ID_MISMATCH)  # operations on IntFlag members are slow
+# Operations on IntFlag members are slow.
+_MISSING_PACKETS = int(ImageStatus.MISSING_PACKETS)
+_ID_MISMATCH = int(ImageStatus.ID_MISMATCH)
+_MISSING_MODULES = int(ImageStatus.MISSING_MODULES)
+_OVERWRITTEN = int(ImageStatus.OVERWRITTEN)
 
 
 @dataclass(slots=True)
@@ -23,10 +28,10 @@ class BuiltImage:
 
     Parameters
     ----------
-    missing_packets
-        Number of missing packets of each module, (n_modules,).
+    modules
+        ModuleEntry of each module, (n_modules,).
     n_missing_packets
-        Sum of ``missing_packets``.
+        Number of missing packets of all modules.
     status
         Status of the image.
     n_missing_modules
@@ -34,13 +39,16 @@ class BuiltImage:
     n_overwritten_modules
         Number of modules whose frames were overwritten in the FrameBuffer before they were used, because the assembler
         was too slow.
+    first_module
+        First module whose frame is in the image; if there is none, the first active one.
     """
 
-    missing_packets: NDArray[np.uint32]
+    modules: NDArray[Any]
     n_missing_packets: int
     status: ImageStatus
     n_missing_modules: int
     n_overwritten_modules: int
+    first_module: int
 
 
 class ImageBuilder:
@@ -56,6 +64,7 @@ class ImageBuilder:
         parts = [[m for m in part.modules if m not in config.deactivate] for part in config.receivers]
         self._modules_of = [len(modules) for modules in parts]
         self._off = sorted(config.deactivate)
+        self._active = [module for module in range(config.n_modules) if module not in config.deactivate]
         self._packets_per_frame = [
             detector.packet_layout(module).packets_per_frame for module in range(config.n_modules)
         ]
@@ -82,8 +91,8 @@ class ImageBuilder:
         image
             Memory of the image, (height, width).
         """
-        missing_packets = np.zeros(self._n_modules, np.uint32)
-        work = _Work(exposure.raw, frames, converter, image, missing_packets)
+        modules = np.zeros(self._n_modules, MODULE_ENTRY)
+        work = _Work(exposure.raw, frames, converter, image, modules)
         others = (
             [] if self._pool is None else [self._pool.submit(self._convert, share, work) for share in self._shares[1:]]
         )
@@ -97,11 +106,12 @@ class ImageBuilder:
         # A frame that the receiver had, and that is no longer in the ring, was overwritten.
         n_missing_modules = min(n_missing, self._n_never_received(exposure))
         built = BuiltImage(
-            missing_packets=missing_packets,
-            n_missing_packets=sum(missing_packets.tolist()),
+            modules=modules,
+            n_missing_packets=sum(modules["missing_packets"].tolist()),
             status=ImageStatus.GOOD,
             n_missing_modules=n_missing_modules,
             n_overwritten_modules=n_overwritten + n_missing - n_missing_modules,
+            first_module=self._first_module(modules["status"].tolist()),
         )
         built.status = _status(exposure, built)
         return built
@@ -121,19 +131,25 @@ class ImageBuilder:
                 place = ring.find(raw.frame_index, module, raw.first_arrival_ns, raw.last_arrival_ns)
             if place is None or ring is None:
                 n_missing += 1
+                status = _MISSING_MODULES if raw is None or raw.n_missing_modules else _OVERWRITTEN
             else:
                 index, generation = place
-                header = ring.headers[index]
-                work.missing_packets[module] = header["n_missing_packets"]
+                frame = ring.describe(index)
                 work.converter.convert(
-                    module, ring.frame(index), header["received"], int(header["daq_rec"]), work.image
+                    module, ring.frame(index), ring.headers[index]["received"], frame.daq_rec, work.image
                 )
                 if ring.is_unchanged(index, generation):
+                    work.modules[module] = _entry(frame)
                     continue
                 n_overwritten += 1
-            work.missing_packets[module] = self._packets_per_frame[module]
+                status = _OVERWRITTEN
+            work.modules[module] = (0, 0, 0, 0, 0, self._packets_per_frame[module], status, 0, b"")
             work.converter.fill(module, work.image)
         return n_missing, n_overwritten
+
+    def _first_module(self, statuses: list[int]) -> int:
+        there = (module for module in self._active if not statuses[module] & (_MISSING_MODULES | _OVERWRITTEN))
+        return next(there, self._active[0])
 
     def _n_never_received(self, exposure: Exposure) -> int:
         return sum(
@@ -149,7 +165,22 @@ class _Work(NamedTuple):
     frames: list[FrameBuffer | None]
     converter: FrameConverter
     image: NDArray[Any]
-    missing_packets: NDArray[np.uint32]
+    modules: NDArray[Any]
+
+
+def _entry(frame: FrameDescription) -> tuple[int | bytes, ...]:
+    """Return the fields of the ModuleEntry of a frame, in their order."""
+    return (
+        frame.pulse_id,
+        frame.frame_index,
+        frame.timestamp,
+        frame.exposure_length,
+        frame.daq_rec % 2**32,
+        frame.n_missing_packets,
+        _MISSING_PACKETS if frame.n_missing_packets else 0,
+        frame.storage_cell,
+        b"",
+    )
 
 
 def _status(exposure: Exposure, built: BuiltImage) -> ImageStatus:

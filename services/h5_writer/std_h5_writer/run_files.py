@@ -95,13 +95,8 @@ class RunFiles:
             file.add_calibration(calibration, calibration_checksums(run_image.ring.read_notes(), calibration))
         file.append(
             chunk,
-            image_id=metadata.id,
-            pulse_id=metadata.pulse_id,
-            frame_index=metadata.frame_index,
-            timestamp_ns=metadata.first_arrival_ns,
-            status=metadata.status,
-            calibration=calibration,
-            missing_packets=run_image.image.missing_packets,
+            metadata,
+            run_image.image.modules,
             past_page_cache=past_page_cache,
         )
         self._last_bytes = chunk.nbytes

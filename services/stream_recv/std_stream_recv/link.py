@@ -187,9 +187,7 @@ class Link:
         if head is None:
             item = Item(self.plan.source, self._session, self._ring, self._lost.popleft(), None, ItemState.LOST)
         else:
-            item = Item(
-                self.plan.source, self._session, self._ring, head.metadata, head.missing_packets, ItemState.COMING
-            )
+            item = Item(self.plan.source, self._session, self._ring, head.metadata, head.modules, ItemState.COMING)
             self._n_chunks = head.n_chunks
         self._next_sequence = int(self._lost[0]["sequence"][0]) if self._lost else item.sequence + 1
         return item, head

@@ -46,8 +46,8 @@ class Item:
         Ring of the sender.
     metadata
         ImageMetadata with the sender's sequence number, (1,).
-    missing_packets
-        Missing packets of each module, (n_modules,); None for a lost image.
+    modules
+        ModuleEntry of each module, (n_modules,); None for a lost image.
     state
         State of the entry.
     slot
@@ -58,7 +58,7 @@ class Item:
     session: int
     ring: int
     metadata: NDArray[Any]
-    missing_packets: NDArray[np.uint32] | None
+    modules: NDArray[Any] | None
     state: ItemState
     slot: int | None = None
     sequence: int = field(init=False)
@@ -165,9 +165,9 @@ class ImagePublisher:
         ring = self._ring
         metadata = item.metadata
         self._resume.intend(item.ring, item.sequence)
-        if item.state is ItemState.WHOLE and item.slot is not None and item.missing_packets is not None:
+        if item.state is ItemState.WHOLE and item.slot is not None and item.modules is not None:
             metadata["sequence"] = ring.journal.next_sequence
-            ring.write_header(item.slot, metadata.tobytes(), item.missing_packets.tobytes())
+            ring.write_header(item.slot, metadata.tobytes(), item.modules.tobytes())
             ring.end(item.slot)
         else:
             metadata["status"] |= np.uint16(ImageStatus.OVERWRITTEN)

@@ -330,13 +330,13 @@ class Session:
         if is_small and not image.is_intact():
             return False
         self._follow_calibration(ring, image.calibration)
-        metadata, missing_packets = image.metadata_bytes, image.missing_packets_bytes
+        metadata, modules = image.metadata_bytes, image.modules_bytes
         if is_small:
-            self._queue(join_image(metadata, missing_packets, pixels=copy))
+            self._queue(join_image(metadata, modules, pixels=copy))
         else:
             sent = _Sent(ring, image)
             starts = range(0, len(pixels), CHUNK_BYTES)
-            self._queue(join_image(metadata, missing_packets, n_chunks=len(starts)))
+            self._queue(join_image(metadata, modules, n_chunks=len(starts)))
             for start in starts:
                 is_last = start == starts[-1]
                 self._outbox.append((pixels[start : start + CHUNK_BYTES], sent if is_last else None))

@@ -114,6 +114,8 @@ def describe_frame(port: "Port", slot: Any, index: int, now_ns: int) -> None:
     slot.pulse_id = field(port, fields.pulse_id, index)
     slot.daq_rec = field(port, fields.daq_rec, index)
     slot.timestamp = field(port, fields.timestamp, index)
+    slot.exposure_length = field(port, fields.exposure_length, index)
+    slot.storage_cell = field(port, fields.storage_cell, index)
     slot.first_arrival_ns = now_ns
     slot.module_id = field(port, fields.module_id, index)
     slot.pos_y = field(port, fields.row, index)

@@ -1,7 +1,7 @@
 """FrameBuffer: the ring of the raw frames of all modules of a detector, which the receivers write."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,18 @@ ENTRIES_PER_SLOT = 4
 SIZE_KEY = "shared_memory.frame_buffer_gb"
 
 
+class FrameDescription(NamedTuple):
+    """The fields of a ModuleFrame that end up in the ModuleEntry of an image."""
+
+    pulse_id: int
+    frame_index: int
+    timestamp: int
+    exposure_length: int
+    daq_rec: int
+    n_missing_packets: int
+    storage_cell: int
+
+
 class FrameBuffer(RingBuffer):
     """A ring of raw frames: each part of a slot is a module, and `headers` are ModuleFrames.
 
@@ -30,6 +42,7 @@ class FrameBuffer(RingBuffer):
         self._frame_indices: NDArray[np.uint64] = self.headers["frame_index"]
         self._first_arrivals: NDArray[np.uint64] = self.headers["first_arrival_ns"]
         self._n_received: NDArray[np.uint32] = self.headers["n_received_packets"]
+        self._descriptions: NDArray[Any] = self.headers[list(FrameDescription._fields)]
 
     @classmethod
     def create(
@@ -109,6 +122,10 @@ class FrameBuffer(RingBuffer):
         """Return the ModuleFrame without a copy, a struct of shape (1,)."""
         return self.headers[index : index + 1]
 
+    def describe(self, index: int) -> "FrameDescription":
+        """Return what the packets of a frame say of it; compare the generation afterwards, as for its pixels."""
+        return FrameDescription._make(self._descriptions[index].item())
+
     def locate(self, exposure: Any, module: int) -> tuple[int, int] | None:
         """Return the index and the generation of the frame of a module in an exposure.
 
@@ -150,5 +167,5 @@ class FrameBuffer(RingBuffer):
 
     def close(self) -> None:
         """Release the ring; arrays taken from it must not be used afterwards."""
-        del self._frame_indices, self._first_arrivals, self._n_received
+        del self._frame_indices, self._first_arrivals, self._n_received, self._descriptions
         super().close()

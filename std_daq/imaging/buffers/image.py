@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.imaging.protocols.image_metadata import ImageMetadata, ImageStatus, decode_image_metadata
+from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 from std_daq.native.ordered_words import is_unchanged
 
 _CALIBRATION = struct.Struct("<86xH")  # of an ImageMetadata
@@ -24,15 +25,15 @@ class Image:
         The pixels, (height, width).
     sequence
         Sequence number in the journal of the ring; consecutive images have consecutive numbers.
-    metadata_bytes, missing_packets_bytes
-        Copies of the ImageMetadata, and of the number of missing packets of each module as u32.
+    metadata_bytes, modules_bytes
+        Copies of the ImageMetadata, and of the ModuleEntry of each module.
     generations, slot, generation
         For an image in place: the generations of the ring, the slot, and the even generation under which the image was
         found.
 
     Attributes
     ----------
-    pixels, sequence, metadata_bytes, missing_packets_bytes
+    pixels, sequence, metadata_bytes, modules_bytes
         As given. The pixels of an image in place cannot be written.
     """
 
@@ -42,7 +43,7 @@ class Image:
         "_metadata",
         "_slot",
         "metadata_bytes",
-        "missing_packets_bytes",
+        "modules_bytes",
         "pixels",
         "sequence",
     )
@@ -52,7 +53,7 @@ class Image:
         pixels: NDArray[Any],
         sequence: int,
         metadata_bytes: bytes,
-        missing_packets_bytes: bytes,
+        modules_bytes: bytes,
         generations: NDArray[np.uint64] | None = None,
         slot: int = 0,
         generation: int = 0,
@@ -60,7 +61,7 @@ class Image:
         self.pixels = pixels
         self.sequence = sequence
         self.metadata_bytes = metadata_bytes
-        self.missing_packets_bytes = missing_packets_bytes
+        self.modules_bytes = modules_bytes
         # A reference to the array keeps `is_intact` valid after the ring has been released.
         self._generations = generations
         self._slot = slot
@@ -86,13 +87,19 @@ class Image:
 
     @property
     def is_good(self) -> bool:
-        """Whether all packets of all modules arrived."""
+        """Whether nothing is wrong with the image."""
         return self.metadata.status == ImageStatus.GOOD
+
+    @property
+    def modules(self) -> NDArray[Any]:
+        """What is known of each module: an array of MODULE_ENTRY, (n_modules,)."""
+        return np.frombuffer(self.modules_bytes, MODULE_ENTRY)
 
     @property
     def missing_packets(self) -> NDArray[np.uint32]:
         """Number of missing packets of each module, (n_modules,)."""
-        return np.frombuffer(self.missing_packets_bytes, "<u4")
+        missing: NDArray[np.uint32] = self.modules["missing_packets"]
+        return missing
 
     @property
     def calibration(self) -> int:
@@ -109,6 +116,11 @@ class Image:
     def frame_index(self) -> int:
         """Frame number of the detector."""
         return self.metadata.frame_index
+
+    @property
+    def storage_cell(self) -> int:
+        """Storage cell of the exposure; 0 for detectors without storage cells."""
+        return self.metadata.storage_cell
 
     @property
     def first_arrival_ns(self) -> int:
@@ -143,7 +155,7 @@ class Image:
             out = self.pixels.copy()
         else:
             np.copyto(out, self.pixels, casting="no")
-        image = Image(out, self.sequence, self.metadata_bytes, self.missing_packets_bytes)
+        image = Image(out, self.sequence, self.metadata_bytes, self.modules_bytes)
         return image if self.is_intact() else None
 
     def __repr__(self) -> str:

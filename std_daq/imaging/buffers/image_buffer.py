@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from std_daq.errors import ConfigError
 from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code, dtype_of_code
+from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 from std_daq.shm.ring import RingBuffer, RingGeometry, attach_segment
 from std_daq.shm.segment import PAGE, Segment
 
@@ -25,13 +26,13 @@ NO_IMAGE = 2**64 - 1
 
 
 def image_slot_dtype(n_modules: int) -> np.dtype[Any]:
-    """Return the dtype of the header of a slot: generation, metadata, and number of missing packets per module."""
+    """Return the dtype of the header of a slot: generation, metadata, and an entry for each module."""
     return np.dtype(
         {
-            "names": ["generation", "metadata", "missing_packets"],
-            "formats": ["<u8", IMAGE_METADATA, ("<u4", (n_modules,))],
+            "names": ["generation", "metadata", "modules"],
+            "formats": ["<u8", IMAGE_METADATA, (MODULE_ENTRY, (n_modules,))],
             "offsets": [0, _METADATA_AT, _METADATA_AT + IMAGE_METADATA.itemsize],
-            "itemsize": -(-(_METADATA_AT + IMAGE_METADATA.itemsize + 4 * n_modules) // 64) * 64,
+            "itemsize": _METADATA_AT + IMAGE_METADATA.itemsize + n_modules * MODULE_ENTRY.itemsize,
         }
     )
 
@@ -59,7 +60,7 @@ class ImageBuffer(RingBuffer):
         self._empty_header["metadata"]["sequence"] = NO_IMAGE
         self._header_bytes: memoryview = self.headers.view(np.uint8).data
         # Much faster than access by the names of the fields.
-        self._header_struct = struct.Struct(f"<{IMAGE_METADATA.itemsize}s{4 * self.n_modules}s")
+        self._header_struct = struct.Struct(f"<{IMAGE_METADATA.itemsize}s{self.n_modules * MODULE_ENTRY.itemsize}s")
         self.images: NDArray[Any] = np.ndarray(
             (geometry.n_slots, height, width),
             self.dtype,
@@ -87,7 +88,7 @@ class ImageBuffer(RingBuffer):
         shape, dtype
             Height and width of an image, and the type of a pixel.
         n_modules
-            Number of modules for which missing packets are counted.
+            Number of modules, each of which has an entry in the header of a slot.
         buffer_bytes
             Memory for the pixels; it gives the number of slots if ``n_slots`` is None.
         frame_index_step
@@ -144,17 +145,17 @@ class ImageBuffer(RingBuffer):
         return generation
 
     def read_header(self, index: int) -> tuple[bytes, bytes]:
-        """Return the bytes of the ImageMetadata of a slot, and of its missing packets as u32."""
+        """Return the bytes of the ImageMetadata of a slot, and of the entries of its modules."""
         start = index * self.headers.itemsize + _METADATA_AT
-        metadata, missing_packets = self._header_struct.unpack_from(self._header_bytes, start)
-        return metadata, missing_packets
+        metadata, modules = self._header_struct.unpack_from(self._header_bytes, start)
+        return metadata, modules
 
-    def write_header(self, index: int, metadata: bytes, missing_packets: bytes) -> None:
+    def write_header(self, index: int, metadata: bytes, modules: bytes) -> None:
         """Write the bytes that `read_header` returns; call this between `begin` and `end`."""
         start = index * self.headers.itemsize + _METADATA_AT
         end = start + IMAGE_METADATA.itemsize
         self._header_bytes[start:end] = metadata
-        self._header_bytes[end : end + 4 * self.n_modules] = missing_packets
+        self._header_bytes[end : end + len(modules)] = modules
 
     def slot(self, sequence: int) -> int:
         """Return the slot of an image."""
@@ -166,10 +167,10 @@ class ImageBuffer(RingBuffer):
         generation = self.generation(slot)
         if generation == 0 or generation % 2:
             return None
-        metadata, missing_packets = self.read_header(slot)
+        metadata, modules = self.read_header(slot)
         if _SEQUENCE.unpack_from(metadata)[0] != sequence:
             return None
-        image = Image(self.images[slot], sequence, metadata, missing_packets, self.generations, slot, generation)
+        image = Image(self.images[slot], sequence, metadata, modules, self.generations, slot, generation)
         return image if image.is_intact() else None
 
     def holds(self, sequence: int) -> bool:

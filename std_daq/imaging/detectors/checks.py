@@ -49,7 +49,10 @@ def _check_layout(layout: PacketLayout) -> None:
 
 
 def _fields(layout: PacketLayout) -> Iterator[tuple[str, HeaderField]]:
-    names = ["key", "unit", "image_id", "pulse_id", "timestamp", "daq_rec", "module_id", "row", "column", "identity"]
+    names = [
+        *("key", "unit", "image_id", "pulse_id", "timestamp", "exposure_length", "daq_rec", "storage_cell"),
+        *("module_id", "row", "column", "identity"),
+    ]
     for name in names:
         field = getattr(layout, name)
         if field is not None:

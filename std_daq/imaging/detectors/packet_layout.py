@@ -72,7 +72,7 @@ class PacketLayout:
         Frame number. Packets with the same key belong to the same frame; keys are consecutive.
     unit
         Number of the packet's first unit.
-    image_id, pulse_id, timestamp, daq_rec, module_id, row, column
+    image_id, pulse_id, timestamp, exposure_length, daq_rec, storage_cell, module_id, row, column
         Copied from the first packet of a frame into the ModuleFrame. If a field is None, 0 is written; for
         ``image_id`` the key.
     checks
@@ -92,7 +92,9 @@ class PacketLayout:
     image_id: HeaderField | None = None
     pulse_id: HeaderField | None = None
     timestamp: HeaderField | None = None
+    exposure_length: HeaderField | None = None
     daq_rec: HeaderField | None = None
+    storage_cell: HeaderField | None = None
     module_id: HeaderField | None = None
     row: HeaderField | None = None
     column: HeaderField | None = None

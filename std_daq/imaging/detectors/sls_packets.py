@@ -29,6 +29,7 @@ SLS_HEADER = np.dtype(
 assert SLS_HEADER.itemsize == 48  # noqa: S101
 
 FRAME_NUMBER = HeaderField(offset=0, width=8)
+EXPOSURE_LENGTH = HeaderField(offset=8, width=4)
 PACKET_NUMBER = HeaderField(offset=12, width=4)
 BUNCH_ID_FLOAT = HeaderField(offset=16, width=8, kind="float64")
 TIMESTAMP = HeaderField(offset=24, width=8)

@@ -55,7 +55,7 @@ def check_layout(file: h5py.File) -> None:
             f"{file.filename}: layout version {version} is newer than this program, which knows "
             f"{layout.CURRENT_LAYOUT_VERSION}"
         )
-    missing = [path for path in (layout.PIXELS, *layout.PER_IMAGE) if path not in file]
+    missing = [path for path in (layout.PIXELS, *layout.per_image(version)) if path not in file]
     if missing:
         raise FileFormatError(f"{file.filename}: {', '.join(missing)} missing")
 
@@ -67,7 +67,12 @@ def read_text(file: h5py.File, path: str) -> str:
 
 def read_columns(file: h5py.File, n_rows: int | None = None) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays with one row per image, with all rows or with the first `n_rows`."""
-    return {path: file[path][:n_rows] for path in layout.PER_IMAGE}
+    return {path: file[path][:n_rows] for path in columns_of(file)}
+
+
+def columns_of(file: h5py.File) -> tuple[str, ...]:
+    """Return the paths of the arrays with one row per image that a file has; older files have fewer."""
+    return layout.per_image(int(file[layout.LAYOUT_VERSION][()]))
 
 
 def is_incomplete(columns: Columns) -> npt.NDArray[np.bool_]:

@@ -23,6 +23,8 @@ from std_daq.imaging.files.ending import write_report
 from std_daq.imaging.files.hdf5 import FORMAT_VERSION, close_regardless, explained_error, keep_metadata_in_memory
 from std_daq.imaging.files.nexus import describe_status, write_structure, write_text_attribute
 from std_daq.imaging.files.pixel_rows import ALIGN_FROM_BYTES, Chunk, PixelRows, create_pixels
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, ImageMetadata, encode_image_metadata
+from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 from std_daq.recording.naming import appear, check_is_free, partial_path
 from std_daq.recording.requests import RunReport
 
@@ -76,8 +78,8 @@ class ImageFile:
         self._columns = {name: file[name] for name in layout.PER_IMAGE}
         self._calibrations = file[layout.CALIBRATIONS]
         self._known_calibrations: set[int] = set()
-        rows = [(name, column.dtype, column.shape[1:]) for name, column in self._columns.items()]
-        self._pending = np.zeros(_PENDING_ROWS, np.dtype(rows))
+        self._pending = np.zeros(_PENDING_ROWS, IMAGE_METADATA)
+        self._pending_modules = np.zeros((_PENDING_ROWS, description.n_modules), MODULE_ENTRY)
         self._n_in_columns = 0
         self._is_last_direct = False
         self._has_failed = False
@@ -139,14 +141,9 @@ class ImageFile:
     def append(
         self,
         chunk: Chunk,
+        metadata: ImageMetadata,
+        modules: npt.NDArray[np.void],
         *,
-        image_id: int,
-        pulse_id: int,
-        frame_index: int,
-        timestamp_ns: int,
-        status: int,
-        calibration: int,
-        missing_packets: npt.ArrayLike,
         past_page_cache: bool = False,
     ) -> None:
         """Write one image.
@@ -155,10 +152,10 @@ class ImageFile:
         ----------
         chunk
             Contiguous pixels; for a compressed file, the compressed chunk. It is neither copied nor kept.
-        image_id, pulse_id, frame_index, timestamp_ns, status, calibration
-            Metadata of the image; the time is in ns since 1970.
-        missing_packets
-            Number of missing packets of each module, (n_modules,).
+        metadata
+            Metadata of the image.
+        modules
+            ModuleEntry of each module, (n_modules,).
         past_page_cache
             Whether to write the pixels past the page cache and wait for the disk. This is possible only for
             uncompressed pixels that begin at a page of memory, and only if the file system supports it. Even then
@@ -175,7 +172,7 @@ class ImageFile:
         self._check_open()
         n_bytes = chunk.nbytes if isinstance(chunk, np.ndarray | memoryview) else len(chunk)
         if self._raw_bytes is not None and n_bytes != self._raw_bytes:
-            raise FileFormatError(f"{self.path}: image {image_id} has {n_bytes} bytes instead of {self._raw_bytes}")
+            raise FileFormatError(f"{self.path}: image {metadata.id} has {n_bytes} bytes instead of {self._raw_bytes}")
         if self.n_images - self._n_in_columns == _PENDING_ROWS:
             with self._writing("metadata of images"):
                 self._write_pending()
@@ -187,17 +184,9 @@ class ImageFile:
         except (OSError, RuntimeError) as error:
             # The part of the chunk that still fitted on the disk is removed, to make room for the end of the run.
             self._disk.cut(size_before)
-            raise self._failed(f"image {image_id}", error) from error
-        # In the order of PER_IMAGE.
-        self._pending[row - self._n_in_columns] = (
-            pulse_id,
-            frame_index,
-            timestamp_ns,
-            status,
-            calibration,
-            missing_packets,
-            image_id,
-        )
+            raise self._failed(f"image {metadata.id}", error) from error
+        self._pending[row - self._n_in_columns] = np.frombuffer(encode_image_metadata(metadata), IMAGE_METADATA)[0]
+        self._pending_modules[row - self._n_in_columns] = modules
         self.n_images = row + 1
         self.n_direct += self._is_last_direct
 
@@ -353,7 +342,8 @@ class ImageFile:
             return
         for name, column in self._columns.items():
             column.resize(end, axis=0)
-            column[first:end] = self._pending[name][: end - first]
+            rows = self._pending_modules if name in layout.PER_MODULE else self._pending
+            column[first:end] = rows[layout.PER_IMAGE[name]][: end - first]
         self._n_in_columns = end
 
 
@@ -362,9 +352,11 @@ def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None
     filters = dict(hdf5plugin.Bitshuffle(cname="lz4")) if description.compression == "bslz4" else {}
     pixels = create_pixels(file, layout.PIXELS, description.shape, description.dtype, filters)
     write_text_attribute(pixels, "interpretation", "image")
-    for name, dtype in layout.PER_IMAGE.items():
-        row = (description.n_modules,) if name == layout.MISSING_PACKETS else ()
+    for name in layout.PER_IMAGE:
+        dtype = layout.dtype_of(name)
+        row = (description.n_modules,) if name in layout.PER_MODULE else ()
         row_bytes = dtype.itemsize * math.prod(row)
         n_rows = max(1, min(_ROWS_PER_CHUNK, _CHUNK_BYTES // row_bytes))
         file.create_dataset(name, shape=(0, *row), maxshape=(None, *row), chunks=(n_rows, *row), dtype=dtype)
     describe_status(file[layout.STATUS])
+    describe_status(file[layout.MODULE_STATUS])

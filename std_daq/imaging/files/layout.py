@@ -4,7 +4,8 @@
 
     /entry                                         NXentry
       data/data                                    pixels (n, height, width)
-      instrument/detector/detectorSpecific         the arrays of PER_IMAGE, with one row per image
+      instrument/detector/detectorSpecific         the arrays of PER_IMAGE, with one row per image; those of PER_MODULE
+                                                   among them have one column per module
       std_daq                                      request, configuration and end of the run
     /<detector_name>/{data, image_id, status}      links
 """
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, ImageStatus
+from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 
 ENTRY = "/entry"
 PIXELS = f"{ENTRY}/data/data"
@@ -29,21 +31,50 @@ IMAGE_ID = f"{DETECTOR_SPECIFIC}/image_id"
 PULSE_ID = f"{DETECTOR_SPECIFIC}/pulse_id"
 FRAME_INDEX = f"{DETECTOR_SPECIFIC}/frame_index"
 TIMESTAMP_NS = f"{DETECTOR_SPECIFIC}/timestamp_ns"
+DETECTOR_TIMESTAMP = f"{DETECTOR_SPECIFIC}/detector_timestamp"
+EXPOSURE_LENGTH = f"{DETECTOR_SPECIFIC}/exposure_length"
+DAQ_REC = f"{DETECTOR_SPECIFIC}/daq_rec"
+STORAGE_CELL = f"{DETECTOR_SPECIFIC}/storage_cell"
 STATUS = f"{DETECTOR_SPECIFIC}/status"
 CALIBRATION = f"{DETECTOR_SPECIFIC}/calibration"
 MISSING_PACKETS = f"{DETECTOR_SPECIFIC}/missing_packets"
+MODULE_PULSE_ID = f"{DETECTOR_SPECIFIC}/module_pulse_id"
+MODULE_FRAME_INDEX = f"{DETECTOR_SPECIFIC}/module_frame_index"
+MODULE_DETECTOR_TIMESTAMP = f"{DETECTOR_SPECIFIC}/module_detector_timestamp"
+MODULE_EXPOSURE_LENGTH = f"{DETECTOR_SPECIFIC}/module_exposure_length"
+MODULE_DAQ_REC = f"{DETECTOR_SPECIFIC}/module_daq_rec"
+MODULE_STORAGE_CELL = f"{DETECTOR_SPECIFIC}/module_storage_cell"
+MODULE_STATUS = f"{DETECTOR_SPECIFIC}/module_status"
+
+PER_MODULE = {
+    MISSING_PACKETS: "missing_packets",
+    MODULE_PULSE_ID: "pulse_id",
+    MODULE_FRAME_INDEX: "frame_index",
+    MODULE_DETECTOR_TIMESTAMP: "timestamp",
+    MODULE_EXPOSURE_LENGTH: "exposure_length",
+    MODULE_DAQ_REC: "daq_rec",
+    MODULE_STORAGE_CELL: "storage_cell",
+    MODULE_STATUS: "status",
+}
+"""Arrays with a value per image and module, and the field of the ModuleEntry that each holds."""
 
 # The image id is written last. A reader of a growing file counts the image ids, and finds all other values of these
 # images.
-PER_IMAGE: dict[str, np.dtype[np.generic]] = {
-    PULSE_ID: np.dtype("<u8"),
-    FRAME_INDEX: np.dtype("<u8"),
-    TIMESTAMP_NS: np.dtype("<u8"),
-    STATUS: np.dtype("<u2"),
-    CALIBRATION: np.dtype("<u2"),
-    MISSING_PACKETS: np.dtype("<u4"),
-    IMAGE_ID: np.dtype("<u8"),
+PER_IMAGE = {
+    PULSE_ID: "pulse_id",
+    FRAME_INDEX: "frame_index",
+    TIMESTAMP_NS: "first_arrival_ns",
+    DETECTOR_TIMESTAMP: "timestamp",
+    EXPOSURE_LENGTH: "exposure_length",
+    DAQ_REC: "daq_rec",
+    STORAGE_CELL: "storage_cell",
+    STATUS: "status",
+    CALIBRATION: "calibration",
+    **PER_MODULE,
+    IMAGE_ID: "id",
 }
+"""Arrays with one row per image, and the field of the ImageMetadata or ModuleEntry that each holds."""
+_IN_VERSION_1 = {PULSE_ID, FRAME_INDEX, TIMESTAMP_NS, STATUS, CALIBRATION, MISSING_PACKETS, IMAGE_ID}
 
 STATUS_FLAGS = {flag.value: str(flag.name).lower() for flag in ImageStatus}
 
@@ -64,7 +95,7 @@ N_LOST = f"{RUN}/n_lost"
 LOST_IMAGE_IDS = f"{RUN}/lost_image_ids"
 DATA_FILES = f"{RUN}/data_files"
 
-CURRENT_LAYOUT_VERSION = 1
+CURRENT_LAYOUT_VERSION = 2
 UNKNOWN_COUNT = -1  # N_REQUESTED: until killed; other counts: unknown, or not known yet
 
 # Space for text that is written at the end of the run. It is reserved at the start, because nothing can be created in a
@@ -73,6 +104,16 @@ MAX_VERDICT_BYTES = 16
 MAX_REASON_BYTES = 2048
 MAX_TIME_BYTES = 40
 MAX_CALIBRATION_BYTES = 8192
+
+
+def per_image(version: int) -> tuple[str, ...]:
+    """Return those arrays of PER_IMAGE that files of a layout version have."""
+    return tuple(path for path in PER_IMAGE if version > 1 or path in _IN_VERSION_1)
+
+
+def dtype_of(path: str) -> np.dtype[np.generic]:
+    """Return the type of an array of PER_IMAGE."""
+    return (MODULE_ENTRY if path in PER_MODULE else IMAGE_METADATA)[PER_IMAGE[path]]
 
 
 def detector_links(detector_name: str) -> dict[str, str]:

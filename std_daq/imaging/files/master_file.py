@@ -80,12 +80,13 @@ def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path],
             if number == 0:
                 _copy_metadata(source, master)
                 dtype, n_modules = pixels.dtype, columns[layout.MISSING_PACKETS].shape[1]
-            elif (pixels.dtype, pixels.shape[1:], columns[layout.MISSING_PACKETS].shape[1]) != (
+            elif (pixels.dtype, pixels.shape[1:], columns[layout.MISSING_PACKETS].shape[1], columns.keys()) != (
                 dtype,
                 shapes[0][1:],
                 n_modules,
+                tables[0].keys(),
             ):
-                raise FileFormatError(f"{data_file}: images have another shape or type than in {data_files[0]}")
+                raise FileFormatError(f"{data_file}: images have another shape, type or layout than in {data_files[0]}")
             shapes.append(pixels.shape)
             calibrations |= dict.fromkeys(source[layout.CALIBRATIONS][:])
             tables.append(columns)
@@ -102,7 +103,8 @@ def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path],
     _write_columns(master, tables, places)
     room = h5py.string_dtype("utf-8", layout.MAX_CALIBRATION_BYTES)
     master.create_dataset(layout.CALIBRATIONS, data=np.array([*calibrations], room), dtype=room)
-    describe_status(master[layout.STATUS])
+    for path in {layout.STATUS, layout.MODULE_STATUS} & tables[0].keys():
+        describe_status(master[path])
     master[layout.DATA_FILES] = np.array([os.fsencode(data_file.name) for data_file in data_files])
     write_report(master, report, n_images=n_images, end=report.ended_at or datetime.now(UTC))
 
@@ -156,7 +158,7 @@ def _stretches(rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
 
 def _write_columns(master: h5py.File, tables: Sequence[Columns], places: Sequence[npt.NDArray[np.int64]]) -> None:
     place = np.concatenate(places)
-    for path in layout.PER_IMAGE:
+    for path in tables[0]:
         rows: npt.NDArray[Any] = np.concatenate([columns[path] for columns in tables])
         in_order = np.empty_like(rows)
         in_order[place] = rows

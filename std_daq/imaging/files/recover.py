@@ -28,6 +28,7 @@ from std_daq.imaging.files import layout
 from std_daq.imaging.files.contents import (
     UNREADABLE,
     check_layout,
+    columns_of,
     count_stored_rows,
     is_incomplete,
     read_columns,
@@ -130,7 +131,7 @@ def _examine(path: Path, *, is_following: bool = False) -> _State:
             check_layout(file)
             if layout.DATA_FILES in file:
                 return _State(file[layout.IMAGE_ID].shape[0], is_whole=True)
-            datasets = [file[name] for name in (layout.PIXELS, *layout.PER_IMAGE)]
+            datasets = [file[name] for name in (layout.PIXELS, *columns_of(file))]
             n_images = min(count_stored_rows(dataset) for dataset in datasets)
             is_whole = all(dataset.shape[0] == n_images for dataset in datasets)
             return _State(n_images, is_whole and read_text(file, layout.VERDICT) != "")
@@ -180,7 +181,7 @@ def _write_end(path: Path, n_images: int) -> tuple[str, ...]:
         keep_metadata_in_memory(file)
         file.swmr_mode = True
         columns = read_columns(file, n_images)
-        for name in (layout.PIXELS, *layout.PER_IMAGE):
+        for name in (layout.PIXELS, *columns):
             dataset = file[name]
             dataset.id.set_extent((n_images, *dataset.shape[1:]))
         file[layout.N_IMAGES][()] = n_images

@@ -20,6 +20,7 @@ def module_frame_dtype(n_units: int) -> np.dtype:
         ("timestamp", "<u8"),
         ("first_arrival_ns", "<u8"),
         ("last_arrival_ns", "<u8"),
+        ("exposure_length", "<u8"),  # in units of the detector
         ("n_received_packets", "<u4"),
         ("n_missing_packets", "<u4"),  # valid once the frame has ended
         ("n_received_units", "<u4"),
@@ -27,7 +28,7 @@ def module_frame_dtype(n_units: int) -> np.dtype:
         ("module_id", "<u2"),  # as in the packets
         ("pos_y", "<u2"),
         ("pos_x", "<u2"),
-        ("reserved", "<u2"),
+        ("storage_cell", "<u2"),
         ("received", "<u8", ((n_units + 63) // 64,)),
     ]
     packed = np.dtype(fields).itemsize

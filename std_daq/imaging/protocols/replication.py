@@ -17,7 +17,7 @@ The sender answers:
 ``notes``
     The notes of the ring as JSON, after the kind; sent before the first image to which they apply.
 ``image``
-    `IMAGE`, then the number of missing packets of each module (u32), then the pixels. If ``n_chunks`` is not 0, the
+    `IMAGE`, then the ModuleEntry of each module, then the pixels. If ``n_chunks`` is not 0, the
     pixels are not in this message but in the next ``n_chunks`` messages, which contain nothing else.
 ``checked``
     `CHECKED`, then the sequence numbers (u64) of the images that were overwritten while they were sent. The network
@@ -46,8 +46,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 
-REPLICATION_VERSION = 1
+REPLICATION_VERSION = 2
 KIND_BYTES = 8
 NAME_BYTES = 64
 CHUNK_BYTES = 2**20
@@ -93,10 +94,10 @@ WELCOME = np.dtype(
 IMAGE = np.dtype([_KIND, ("metadata", IMAGE_METADATA), ("n_chunks", "<u4"), ("chunk_bytes", "<u4")])
 CHECKED = np.dtype([_KIND, ("next_sequence", "<u8")])
 POSITION = np.dtype([_KIND, ("next_sequence", "<u8"), ("n_waiting", "<u8"), ("n_unnamed", "<u8")])
-SIZES = {HELLO: 176, ACK: 32, WELCOME: 56, IMAGE: 144, CHECKED: 16, POSITION: 32}
+SIZES = {HELLO: 176, ACK: 32, WELCOME: 56, IMAGE: 208, CHECKED: 16, POSITION: 32}
 assert all(layout.itemsize == size for layout, size in SIZES.items())  # noqa: S101
 # Some fields of IMAGE, which are decoded for every image: height, width, dtype, sequence, n_chunks, chunk_bytes.
-_IMAGE_FIELDS = struct.Struct("<24xQQH22xQ64xII")
+_IMAGE_FIELDS = struct.Struct("<24xQQH22xQ128xII")
 _CHUNKS = struct.Struct("<II")
 _METADATA_END = KIND_BYTES + IMAGE_METADATA.itemsize
 assert _IMAGE_FIELDS.size == IMAGE.itemsize  # noqa: S101
@@ -309,8 +310,8 @@ class ImageHead:
         ImageMetadata with the sender's sequence number, (1,).
     sequence
         The sender's sequence number.
-    missing_packets
-        Number of missing packets of each module, (n_modules,).
+    modules
+        ModuleEntry of each module, (n_modules,).
     n_chunks, chunk_bytes
         Number of messages with pixels that follow, and the size of all of them but the last. 0: no messages follow,
         because the pixels are in this message.
@@ -320,7 +321,7 @@ class ImageHead:
 
     metadata: NDArray[Any]
     sequence: int
-    missing_packets: NDArray[np.uint32]
+    modules: NDArray[Any]
     n_chunks: int
     chunk_bytes: int
     pixels: memoryview
@@ -331,22 +332,20 @@ class ImageHead:
         return self.n_chunks == 0
 
 
-def encode_image(
-    metadata: NDArray[Any], missing_packets: NDArray[np.uint32], n_chunks: int = 0, pixels: bytes = b""
-) -> bytes:
+def encode_image(metadata: NDArray[Any], modules: NDArray[Any], n_chunks: int = 0, pixels: bytes = b"") -> bytes:
     """Return the first message of an image, with its pixels or with the number of messages in which they follow."""
-    return join_image(metadata.tobytes(), missing_packets.astype("<u4").tobytes(), n_chunks, pixels)
+    return join_image(metadata.tobytes(), modules.tobytes(), n_chunks, pixels)
 
 
-def join_image(metadata: bytes, missing_packets: bytes, n_chunks: int = 0, pixels: bytes = b"") -> bytes:
-    """Return the same message as `encode_image`, from metadata and missing packets in bytes as they are in the ring."""
+def join_image(metadata: bytes, modules: bytes, n_chunks: int = 0, pixels: bytes = b"") -> bytes:
+    """Return the same message as `encode_image`, from metadata and modules in bytes as they are in the ring."""
     chunk_bytes = CHUNK_BYTES if n_chunks else 0
-    return b"".join((_IMAGE_KIND, metadata, _CHUNKS.pack(n_chunks, chunk_bytes), missing_packets, pixels))
+    return b"".join((_IMAGE_KIND, metadata, _CHUNKS.pack(n_chunks, chunk_bytes), modules, pixels))
 
 
 def decode_image(message: bytes, form: ImageForm, pixel_bytes: int) -> ImageHead:
     """Decode the first message of an image with ``pixel_bytes`` of pixels; raises ValueError if it is not valid."""
-    start = IMAGE.itemsize + form.n_modules * 4
+    start = IMAGE.itemsize + form.n_modules * MODULE_ENTRY.itemsize
     if len(message) < start:
         raise ValueError(f"a message of {len(message)} bytes is too short for an image; at least {start} are expected")
     height, width, dtype, sequence, n_chunks, chunk_bytes = _IMAGE_FIELDS.unpack_from(message)
@@ -355,13 +354,13 @@ def decode_image(message: bytes, form: ImageForm, pixel_bytes: int) -> ImageHead
         raise ValueError(f"an image message must not have {len(pixels)} bytes of pixels")
     if n_chunks and not (n_chunks - 1) * chunk_bytes < pixel_bytes <= n_chunks * chunk_bytes:
         raise ValueError(f"{n_chunks} chunks of {chunk_bytes} bytes do not make an image of {pixel_bytes} bytes")
-    missing = np.frombuffer(message, "<u4", form.n_modules, IMAGE.itemsize)
+    modules = np.frombuffer(message, MODULE_ENTRY, form.n_modules, IMAGE.itemsize)
     if (height, width, dtype) != (form.height, form.width, form.dtype):
         raise ValueError("an image has another form than its ring")
     if sequence >= _SEQUENCE_END:
         raise ValueError("a sequence number is larger than any that a ring reaches")
     metadata = np.frombuffer(bytearray(message[KIND_BYTES:_METADATA_END]), IMAGE_METADATA)
-    return ImageHead(metadata, sequence, missing, n_chunks, chunk_bytes, pixels)
+    return ImageHead(metadata, sequence, modules, n_chunks, chunk_bytes, pixels)
 
 
 @dataclass(frozen=True, slots=True)

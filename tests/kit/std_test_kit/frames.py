@@ -48,11 +48,21 @@ class FrameFeeder:
         self._doorbell = DoorbellPublisher(frames_address(config, self.part))
 
     def place(
-        self, module: int, frame_number: int, raw: NDArray[Any], lost: Container[int] = (), pulse_id: int = 0
+        self,
+        module: int,
+        frame_number: int,
+        raw: NDArray[Any],
+        lost: Container[int] = (),
+        *,
+        pulse_id: int = 0,
+        timestamp: int = 0,
+        daq_rec: int = 0,
     ) -> NDArray[Any]:
         """Place one module's frame but for the lost packets; returns its ModuleFrame, a struct of shape (1,)."""
         layout = self.detector.packet_layout(module)
-        frame = self.detector.packets(module, frame_number, raw, pulse_id=pulse_id, timestamp=0)
+        frame = self.detector.packets(
+            module, frame_number, raw, pulse_id=pulse_id, timestamp=timestamp, daq_rec=daq_rec
+        )
         index = self.ring.index(frame_number, module)
         self.ring.begin(index)
         header = self.ring.header(index)
@@ -64,6 +74,9 @@ class FrameFeeder:
         header["first_arrival_ns"] = header["last_arrival_ns"] = time.time_ns()
         arrived = datagrams_of(frame, lost)
         self.ring.frame(index)[:], header["received"][0] = receive_frame(layout, arrived)
+        for name in ("timestamp", "exposure_length", "daq_rec", "storage_cell"):
+            field = getattr(layout, name)
+            header[name] = 0 if field is None else field.read(arrived[0])
         header["n_received_packets"] = len(arrived)
         header["n_missing_packets"] = len(frame.packets) - len(arrived)
         self.ring.end(index)
@@ -77,6 +90,7 @@ class FrameFeeder:
         lost: Mapping[int, Container[int]] | None = None,
         absent: Container[int] = (),
         epoch: int = 0,
+        fields: Mapping[int, Mapping[str, int]] | None = None,
     ) -> None:
         """Place the frames of one exposure and publish it.
 
@@ -92,10 +106,14 @@ class FrameFeeder:
             Modules of which nothing came.
         epoch
             How often the detector had restarted.
+        fields
+            For modules, header fields of the packets, as `place` takes them.
         """
         expected = [m for m in self.part.modules if m not in self.config.deactivate]
         present = [m for m in expected if m not in absent]
-        headers = [self.place(m, frame_number, raw[m], (lost or {}).get(m, ())) for m in present]
+        headers = [
+            self.place(m, frame_number, raw[m], (lost or {}).get(m, ()), **(fields or {}).get(m, {})) for m in present
+        ]
         entry = np.zeros(1, RAW_METADATA)
         entry["id"] = entry["frame_index"] = frame_number
         entry["epoch"] = epoch

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from std_daq.imaging.files import compression
 from std_daq.imaging.files.description import ImageFileDescription, NexusMetadata
 from std_daq.imaging.files.image_file import ImageFile
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, ImageMetadata, decode_image_metadata
+from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 from std_daq.recording.requests import RunReport, Verdict
 
 SHAPE = (32, 48)
@@ -27,6 +29,37 @@ def image_of(image_id: int, dtype: npt.DTypeLike = "u2") -> npt.NDArray[Any]:
 def missing_packets_of(image_id: int) -> list[int]:
     """Return the missing packets of each module: every fifth image lacks two."""
     return [0, 2 * (image_id % 5 == 4), 0]
+
+
+def metadata_of(image_id: int, **changes: Any) -> ImageMetadata:
+    """Return the metadata of an image: each value tells which image and which field it is of."""
+    nothing = decode_image_metadata(bytes(IMAGE_METADATA.itemsize))
+    values = {
+        "id": image_id,
+        "pulse_id": image_id + 1000,
+        "frame_index": image_id,
+        "first_arrival_ns": 1_000_000 * image_id,
+        "timestamp": image_id + 2000,
+        "exposure_length": image_id + 3000,
+        "daq_rec": image_id % 16 << 8,
+        "storage_cell": image_id % 16,
+        "status": int(any(missing_packets_of(image_id))),
+    }
+    return nothing._replace(**(values | changes))
+
+
+def modules_of(image_id: int, n_modules: int = N_MODULES) -> npt.NDArray[Any]:
+    """Return the entries of the modules of an image: each value tells its image, its field and its module."""
+    modules, index = np.zeros(n_modules, MODULE_ENTRY), np.arange(n_modules)
+    missing = np.resize(missing_packets_of(image_id), n_modules)
+    modules["missing_packets"], modules["status"] = missing, missing > 0
+    modules["pulse_id"] = image_id + 1000 + index
+    modules["frame_index"] = image_id
+    modules["timestamp"] = image_id + 2000 + index
+    modules["exposure_length"] = image_id + 3000 + index
+    modules["storage_cell"] = (image_id + index) % 16
+    modules["daq_rec"] = modules["storage_cell"].astype(np.uint32) << 8
+    return modules
 
 
 def describe(**changes: Any) -> ImageFileDescription:
@@ -73,17 +106,7 @@ def append_images(file: ImageFile, image_ids: Iterable[int], description: ImageF
         if description.compression == "bslz4":
             out = np.empty(compression.bound(chunk.nbytes, chunk.itemsize), np.uint8)
             chunk = out[: compression.compress_into(chunk, out)]
-        missing_packets = missing_packets_of(image_id)
-        file.append(
-            chunk,
-            image_id=image_id,
-            pulse_id=image_id + 1000,
-            frame_index=image_id,
-            timestamp_ns=1_000_000 * image_id,
-            status=int(any(missing_packets)),
-            calibration=0,
-            missing_packets=missing_packets,
-        )
+        file.append(chunk, metadata_of(image_id), modules_of(image_id))
 
 
 def write_image_file(

@@ -90,7 +90,7 @@ class RingPublisher:
         ring.begin(slot)
         ring.images[slot] = pixels_of(image_id, ring.shape, ring.dtype)
         ring.headers["metadata"][slot] = metadata[0]
-        ring.headers["missing_packets"][slot] = missing
+        ring.headers["modules"]["missing_packets"][slot] = missing
         ring.end(slot)
         ring.journal.append(metadata)
         return metadata

@@ -46,6 +46,23 @@ def eiger(shm_dir: Path, **changes: Any) -> DetectorConfig:
     )
 
 
+def jungfrau(shm_dir: Path, n_modules: int, **changes: Any) -> DetectorConfig:
+    return parse_config(
+        {
+            "detector_name": "jungfrau",
+            "detector_type": "jungfrau",
+            "n_modules": n_modules,
+            "bit_depth": 16,
+            "image_pixel_height": 512 * n_modules,
+            "image_pixel_width": 1024,
+            "start_udp_port": 50000,
+            "module_positions": {m: (0, 512 * m, 1023, 512 * m + 511) for m in range(n_modules)},
+            "shared_memory": {"directory": str(shm_dir), "frame_slots": 16, "image_slots": 8},
+            **changes,
+        }
+    )
+
+
 def raw_frames(seed: int) -> NDArray[np.uint16]:
     return np.random.default_rng(seed).integers(1, 2**16, (4, 256, 512), dtype=np.uint16)
 
@@ -86,7 +103,12 @@ class Line:
         return self.images.images[self.images.slot(sequence)]
 
     def missing(self, sequence: int) -> list[int]:
-        return self.images.headers["missing_packets"][self.images.slot(sequence)].tolist()
+        missing: list[int] = self.modules(sequence)["missing_packets"].tolist()
+        return missing
+
+    def modules(self, sequence: int) -> NDArray[Any]:
+        modules: NDArray[Any] = self.images.headers["modules"][self.images.slot(sequence)].copy()
+        return modules
 
     def restart_assembler(self) -> None:
         self.assembler.close()
@@ -137,6 +159,27 @@ def test_recording_word_of_more_than_32_bits_is_cut_off(line: Line) -> None:
     entry["last_arrival_ns"] = max(int(header["last_arrival_ns"][0]) for header in headers)
     feeder.ring.journals[0].append(entry)
     assert line.step_until(1)["daq_rec"].tolist() == [5]
+
+
+def test_what_the_packets_say_is_told_of_the_image_and_of_each_module(shm_dir: Path, runtime: Path) -> None:
+    line = Line(jungfrau(shm_dir, n_modules=3, deactivate=[0]))
+    raw = np.zeros((3, 512, 1024), np.uint16)
+    fields = {m: {"pulse_id": 40 + m, "timestamp": 50 + m, "daq_rec": m << 8 | 0x1001} for m in range(3)}
+    line.feeders[0].publish(5, raw, fields=fields)
+    line.feeders[0].publish(6, raw, fields=fields, absent={1}, lost={2: {3, 4}})
+    both = line.step_until(2)
+    assert both["storage_cell"].tolist() == [1, 2]
+    first, second = (line.modules(sequence) for sequence in range(2))
+    assert [part["pulse_id"].tolist() for part in (first, second)] == [[0, 41, 42], [0, 0, 42]]
+    assert first["timestamp"].tolist() == [0, 51, 52]
+    assert first["daq_rec"].tolist() == [0, 0x1101, 0x1201]
+    assert first["storage_cell"].tolist() == [0, 1, 2]
+    assert first["frame_index"].tolist() == [0, 5, 5]
+    assert first["status"].tolist() == [0, 0, 0]
+    assert second["status"].tolist() == [0, ImageStatus.MISSING_MODULES, ImageStatus.MISSING_PACKETS]
+    assert second["missing_packets"].tolist() == [0, 128, 2]
+    assert second["frame_index"].tolist() == [0, 0, 6]
+    line.close()
 
 
 def test_missing_packets_are_filled_listed_and_flagged(line: Line) -> None:

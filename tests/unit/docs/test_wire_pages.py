@@ -16,6 +16,7 @@ from std_daq.imaging.detectors.gigafrost.packets import GF_HEADER
 from std_daq.imaging.detectors.sls_packets import SLS_HEADER
 from std_daq.imaging.protocols.array_stream import encode_header
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, decode_image_metadata
+from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 from std_daq.imaging.protocols.module_frame import module_frame_dtype
 from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
 from std_daq.imaging.protocols.replication import ACK, CHECKED, HELLO, IMAGE, POSITION, WELCOME
@@ -30,6 +31,7 @@ PAGES = Path(__file__).parents[3] / "docs" / "reference" / "wire"
 N_MODULES, N_WORDS = 11, 5
 STRUCTS = {
     ("image-metadata.md", "ImageMetadata"): IMAGE_METADATA,
+    ("image-metadata.md", "ModuleEntry"): MODULE_ENTRY,
     ("raw-metadata.md", "RawMetadata"): RAW_METADATA,
     ("module-frame.md", "ModuleFrame"): module_frame_dtype(64 * N_WORDS),
     ("ring-segment.md", "Header"): HEADER,
@@ -79,6 +81,8 @@ def rows(text: str, heading: str) -> list[list[str]]:
 def type_name(dtype: np.dtype[Any]) -> str:
     if dtype == IMAGE_METADATA:
         return "ImageMetadata"
+    if dtype == MODULE_ENTRY:
+        return "ModuleEntry"
     if dtype.subdtype is not None:
         element, (length,) = dtype.subdtype
         return f"{type_name(element)}[{ {N_MODULES: 'n_modules', N_WORDS: 'n_words'}[length] }]"

@@ -16,6 +16,7 @@ import pytest
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.imaging.files.validate import validate
+from std_daq.imaging.protocols.image_metadata import ImageMetadata
 from std_daq.recording.requests import Verdict
 from std_daq.recording.store_stream import ReportKind
 from std_h5_writer.ring_reader import RunImage
@@ -144,11 +145,13 @@ class OverwriteDuringWrite:
     def __init__(self, bench: Any, monkeypatch: pytest.MonkeyPatch, image_ids: set[int]) -> None:
         append = ImageFile.append
 
-        def append_and_overwrite(file: ImageFile, chunk: Any, **values: Any) -> None:
-            if values["image_id"] in image_ids:
+        def append_and_overwrite(
+            file: ImageFile, chunk: Any, metadata: ImageMetadata, *rest: Any, **flags: Any
+        ) -> None:
+            if metadata.id in image_ids:
                 for _ in range(bench.publisher.ring.n_slots):
                     bench.publisher.publish(10_000)
-            append(file, chunk, **values)
+            append(file, chunk, metadata, *rest, **flags)
 
         monkeypatch.setattr(ImageFile, "append", append_and_overwrite)
 
@@ -261,10 +264,10 @@ def test_a_write_error_fails_the_run_and_saves_what_was_written(
     path = tmp_path / "a.h5"
     append = ImageFile.append
 
-    def fail_at_five(file: ImageFile, chunk: Any, **values: Any) -> None:
-        if values["image_id"] == 5:
+    def fail_at_five(file: ImageFile, chunk: Any, metadata: ImageMetadata, *rest: Any, **flags: Any) -> None:
+        if metadata.id == 5:
             raise OSError(errno.ENOSPC, "cannot write image 5: No space left on device", str(file.path))
-        append(file, chunk, **values)
+        append(file, chunk, metadata, *rest, **flags)
 
     monkeypatch.setattr(ImageFile, "append", fail_at_five)
     bench.agent.start(path, compression=compression)

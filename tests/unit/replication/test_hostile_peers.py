@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code
+from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 from std_daq.imaging.protocols.replication import (
     Ack,
     Checked,
@@ -44,13 +45,13 @@ def metadata(shape: tuple[int, int], sequence: int) -> Any:
 def messages_of_a_sender(shape: tuple[int, int]) -> st.SearchStrategy[bytes]:
     form = ImageForm(*shape, dtype_code(np.dtype("u2")), N_MODULES)
     n_bytes = shape[0] * shape[1] * 2
-    missing = np.zeros(N_MODULES, np.uint32)
+    modules = np.zeros(N_MODULES, MODULE_ENTRY)
     chunks = {"n_chunks": 1} if shape == CHUNKED else {"pixels": bytes(n_bytes)}
     return st.one_of(
         st.builds(Welcome, st.just(form), EDGES, POINTS).map(Welcome.encode),
         st.builds(Checked, SEQUENCES, st.frozensets(SEQUENCES, max_size=3)).map(Checked.encode),
         st.builds(Position, SEQUENCES, EDGES, EDGES).map(Position.encode),
-        SEQUENCES.map(lambda sequence: encode_image(metadata(shape, sequence), missing, **chunks)),  # type: ignore[arg-type]
+        SEQUENCES.map(lambda sequence: encode_image(metadata(shape, sequence), modules, **chunks)),  # type: ignore[arg-type]
         st.lists(SEQUENCES, max_size=4).map(
             lambda lost: encode_lost(np.concatenate([metadata(shape, 0)[:0], *(metadata(shape, n) for n in lost)]))
         ),
@@ -119,7 +120,7 @@ def test_sender_that_sends_more_than_there_is_credit_for_is_given_up(make_server
     (wire,) = servers.network._wires.values()
     wire.incoming = deque([Welcome(form, 8, Point(5, 0)).encode()])
     for sequence in range(12):
-        wire.incoming.append(encode_image(metadata(CHUNKED, sequence), np.zeros(N_MODULES, np.uint32), n_chunks=1))
+        wire.incoming.append(encode_image(metadata(CHUNKED, sequence), np.zeros(N_MODULES, MODULE_ENTRY), n_chunks=1))
         wire.incoming.append(struct.pack("<H", sequence) * (CHUNKED[0] * CHUNKED[1]))
     for _ in range(4):
         servers.receiver.step()

@@ -49,6 +49,10 @@ class Rig:
             max_units_per_packet=units_per_packet or 4,
             key=HeaderField(0, 8),
             unit=HeaderField(8, 4),
+            timestamp=HeaderField(0, 8),
+            exposure_length=HeaderField(8, 4),
+            daq_rec=HeaderField(12, 4),
+            storage_cell=HeaderField(12, 4, shift=16, mask=0xFF),
             checks=(
                 HeaderCheck(HeaderField(14, 1), 7, "foreign_detector"),
                 HeaderCheck(HeaderField(15, 1), 2, "foreign_version"),

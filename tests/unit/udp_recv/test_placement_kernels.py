@@ -58,6 +58,14 @@ def test_datagram_of_another_length_is_counted(make_rig, datagram):
     assert rig.refusals() == {"wrong_length": 1}
 
 
+def test_frame_tells_the_header_fields_of_the_packet_that_came_first(make_rig):
+    rig = make_rig()
+    rig.deliver([frame(rig, 3)[unit] for unit in (2, 0, 1, 3, 4, 5)])
+    header = rig.ring.headers[rig.ring.index(3, 1)]
+    told = [int(header[name]) for name in ("timestamp", "exposure_length", "daq_rec", "storage_cell")]
+    assert told == [3, 2, 5 | 7 << 16 | 2 << 24, 7]
+
+
 def test_missing_units_are_zero_and_known(make_rig):
     rig = make_rig()
     rig.deliver([frame(rig, 0)[unit] for unit in (0, 1, 3, 5)])

@@ -24,6 +24,7 @@ def eiger_layout(bit_depth: int) -> PacketLayout:
         key=sls.FRAME_NUMBER,
         unit=sls.PACKET_NUMBER,
         timestamp=sls.TIMESTAMP,
+        exposure_length=sls.EXPOSURE_LENGTH,
         module_id=sls.MODULE_ID,
         row=sls.ROW,
         column=sls.COLUMN,

@@ -61,6 +61,7 @@ def gigafrost_layout(module: int, module_shape: tuple[int, int]) -> PacketLayout
         key=FRAME_INDEX,
         unit=HeaderField(offset=14, width=2),
         timestamp=HeaderField(offset=16, width=8, mask=2**40 - 1),
+        exposure_length=HeaderField(offset=16, width=8, shift=40),
         daq_rec=HeaderField(offset=12, width=2),
         checks=(
             HeaderCheck(HeaderField(offset=0, width=1), PROTOCOL_ID, "foreign_detector"),

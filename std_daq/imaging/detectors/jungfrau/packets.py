@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from std_daq.imaging.detectors import sls_packets as sls
 from std_daq.imaging.detectors.jungfrau.geometry import COLUMNS, ROWS
-from std_daq.imaging.detectors.packet_layout import PacketLayout
+from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
 
 DETECTOR_TYPE = 3
 PAYLOAD_BYTES = 8192
 ROWS_PER_PACKET = 4
+STORAGE_CELL = HeaderField(offset=40, width=4, shift=8, mask=15)
 assert ROWS_PER_PACKET * COLUMNS * 2 == PAYLOAD_BYTES  # noqa: S101
 
 
@@ -36,7 +37,9 @@ def jungfrau_layout(image_id: Literal["frame_number", "pulse_id"]) -> PacketLayo
         image_id=sls.BUNCH_ID_FLOAT if image_id == "pulse_id" else None,
         pulse_id=sls.BUNCH_ID_FLOAT,
         timestamp=sls.TIMESTAMP,
+        exposure_length=sls.EXPOSURE_LENGTH,
         daq_rec=sls.DET_SPEC_3,
+        storage_cell=STORAGE_CELL,
         module_id=sls.MODULE_ID,
         row=sls.ROW,
         column=sls.COLUMN,

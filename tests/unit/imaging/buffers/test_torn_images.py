@@ -21,6 +21,7 @@ from pathlib import Path
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.buffers.image_reader import ImageReader
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 from std_daq.native import ordered_words
 words = ordered_words.fence.__module__.rpartition(".")[2]
 path = Path(sys.argv[2])
@@ -31,7 +32,7 @@ WRITER = (
     BEGIN
     + """
 ring, _ = ImageBuffer.create(path, shape=(256, 512), dtype=np.dtype("u4"), n_modules=1, buffer_bytes=0, n_slots=4)
-metadata = np.zeros(1, IMAGE_METADATA)
+metadata, modules = np.zeros(1, IMAGE_METADATA), np.zeros(1, MODULE_ENTRY)
 print(words, flush=True)
 while True:
     sequence = ring.journal.next_sequence
@@ -39,7 +40,8 @@ while True:
     metadata["id"] = metadata["sequence"] = sequence
     ring.begin(slot)
     ring.images[slot] = sequence
-    ring.write_header(slot, metadata.tobytes(), np.uint32(sequence % 2**32).tobytes())
+    modules["missing_packets"] = sequence % 2**32
+    ring.write_header(slot, metadata.tobytes(), modules.tobytes())
     ring.end(slot)
     ring.journal.append(metadata)
     if sequence % 256 == 0:

@@ -22,7 +22,9 @@ from std_test_kit.image_files import (
     append_images,
     describe,
     image_of,
+    metadata_of,
     missing_packets_of,
+    modules_of,
     report_of,
     write_image_file,
 )
@@ -36,15 +38,14 @@ from pathlib import Path
 import numpy as np
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.recording.requests import Verdict
-from std_test_kit.image_files import describe, report_of
+from std_test_kit.image_files import describe, metadata_of, modules_of, report_of
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 file = ImageFile.create(Path(sys.argv[1]), describe(shape=(512, 1024)))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
-values = dict(pulse_id=0, frame_index=0, timestamp_ns=0, status=0, calibration=0, missing_packets=0)
 try:
     for i in range(100):
-        file.append(np.full((512, 1024), i, "u2"), image_id=i, **values)
+        file.append(np.full((512, 1024), i, "u2"), metadata_of(i), modules_of(i))
         if i % 5 == 4:
             file.flush()
 except OSError as error:
@@ -107,6 +108,20 @@ def test_pixels_and_what_is_known_of_each_image_are_read_back(tmp_path: Path, dt
         assert file[layout.MISSING_PACKETS][:].tolist() == [missing_packets_of(i) for i in range(1, 11)]
 
 
+def test_fields_of_the_packets_are_read_back_for_each_image_and_each_module(tmp_path: Path) -> None:
+    ids = range(1, 11)
+    path = write_image_file(tmp_path / "a.h5", ids, report_of())
+    with h5py.File(path) as file:
+        assert file[layout.DETECTOR_TIMESTAMP][:].tolist() == [i + 2000 for i in ids]
+        assert file[layout.EXPOSURE_LENGTH][:].tolist() == [i + 3000 for i in ids]
+        assert file[layout.DAQ_REC][:].tolist() == [i << 8 for i in ids]
+        assert file[layout.STORAGE_CELL][:].tolist() == list(ids)
+        for name, field in layout.PER_MODULE.items():
+            assert file[name].shape == (10, N_MODULES)
+            assert file[name][:].tolist() == [modules_of(i)[field].tolist() for i in ids]
+        assert file[layout.MODULE_STATUS].attrs["flag_meanings"] == file[layout.STATUS].attrs["flag_meanings"]
+
+
 def test_more_images_than_are_collected_at_once_have_all_their_values(tmp_path: Path) -> None:
     path = write_image_file(tmp_path / "a.h5", range(2500), report_of())
     with h5py.File(path) as file:
@@ -150,8 +165,8 @@ def test_the_file_tells_how_the_run_was_asked_for_and_how_it_ended(tmp_path: Pat
 def test_names_of_the_status_flags_stand_beside_the_numbers(tmp_path: Path) -> None:
     with h5py.File(write_image_file(tmp_path / "a.h5")) as file:
         attributes = file[layout.STATUS].attrs
-        assert attributes["flag_masks"].tolist() == [1, 2, 4, 8]
-        assert attributes["flag_meanings"] == b"missing_packets id_mismatch missing_modules overwritten"
+        assert attributes["flag_masks"].tolist() == [1, 2, 4, 8, 64]
+        assert attributes["flag_meanings"] == b"missing_packets id_mismatch missing_modules overwritten not_calibrated"
 
 
 def test_the_pixel_mask_is_stored(tmp_path: Path) -> None:
@@ -210,16 +225,7 @@ def test_a_chunk_of_the_wrong_size_is_refused_and_leaves_no_row(tmp_path: Path) 
     with ImageFile.create(tmp_path / "a.h5", describe()) as file:
         append_images(file, [1], describe())
         with pytest.raises(FileFormatError, match="image 2 has 6 bytes"):
-            file.append(
-                b"short!",
-                image_id=2,
-                pulse_id=0,
-                frame_index=0,
-                timestamp_ns=0,
-                status=0,
-                calibration=0,
-                missing_packets=0,
-            )
+            file.append(b"short!", metadata_of(2), modules_of(2))
         assert file.n_images == 1
     with h5py.File(tmp_path / "a.h5") as file:
         assert file[layout.PIXELS].shape[0] == 1
@@ -228,13 +234,13 @@ def test_a_chunk_of_the_wrong_size_is_refused_and_leaves_no_row(tmp_path: Path) 
 def test_appending_copies_no_pixels(tmp_path: Path) -> None:
     description = describe(shape=(1024, 1024))
     image = np.ones(description.shape, "u2")
-    values = {"pulse_id": 0, "frame_index": 0, "timestamp_ns": 0, "status": 0, "calibration": 0, "missing_packets": 0}
+    metadata, modules = metadata_of(1), modules_of(1)
     with ImageFile.create(tmp_path / "a.h5", description) as file:
-        file.append(image, image_id=1, **values)
+        file.append(image, metadata, modules)
         tracemalloc.start()
-        file.append(image, image_id=2, **values)
-        file.append(memoryview(image), image_id=3, **values)
-        file.append(memoryview(image).cast("B"), image_id=4, **values)
+        file.append(image, metadata, modules)
+        file.append(memoryview(image), metadata, modules)
+        file.append(memoryview(image).cast("B"), metadata, modules)
         _, peak_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak_bytes < image.nbytes / 10

@@ -119,7 +119,7 @@ def test_data_files_of_different_images_have_no_common_master(tmp_path: Path) ->
         write_image_file(tmp_path / "a.h5", [0], report_of()),
         write_image_file(tmp_path / "b.h5", [1], report_of(), dtype="i4"),
     ]
-    with pytest.raises(FileFormatError, match="another shape or type"):
+    with pytest.raises(FileFormatError, match="another shape, type or layout"):
         write_master(tmp_path / "run.h5", files, report_of())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "b.h5"]
 

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -17,14 +16,11 @@ from std_daq.imaging.files import layout
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.imaging.files.recover import recover
 from std_daq.imaging.files.validate import validate
-from std_test_kit.image_files import describe, report_of
+from std_test_kit.image_files import describe, metadata_of, modules_of, report_of
 
 WHOLE_PAGES = (512, 1024)
 WITH_A_REST = (514, 1030)
 SMALL = (32, 48)
-VALUES: dict[str, Any] = {
-    "pulse_id": 0, "frame_index": 0, "timestamp_ns": 0, "status": 0, "calibration": 0, "missing_packets": 0
-}  # fmt: skip
 
 # Writes images of 1 MB past the page cache until no more than so many bytes fit, as on a full disk.
 WRITE_UNTIL_FULL = """
@@ -33,18 +29,17 @@ from pathlib import Path
 import numpy as np
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.recording.requests import Verdict
-from std_test_kit.image_files import describe, report_of
+from std_test_kit.image_files import describe, metadata_of, modules_of, report_of
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 file = ImageFile.create(Path(sys.argv[1]), describe(shape=(512, 1024)))
 limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, limits[1]))
-values = dict(pulse_id=0, frame_index=0, timestamp_ns=0, status=0, calibration=0, missing_packets=0)
 image = np.frombuffer(mmap.mmap(-1, 1 << 20), np.uint16).reshape(512, 1024)
 try:
     for i in range(100):
         image[:] = i
-        file.append(image, image_id=i, past_page_cache=True, **values)
+        file.append(image, metadata_of(i), modules_of(i), past_page_cache=True)
         if i % 5 == 4:
             file.flush()
 except OSError as error:
@@ -69,7 +64,7 @@ class Memory:
 
 
 def append(file: ImageFile, memory: Memory, image_id: int, *, past_page_cache: bool = True) -> None:
-    file.append(memory.fill(image_id), image_id=image_id, past_page_cache=past_page_cache, **VALUES)
+    file.append(memory.fill(image_id), metadata_of(image_id, status=0), modules_of(0), past_page_cache=past_page_cache)
 
 
 def assert_holds(path: Path, image_ids: list[int], memory: Memory) -> None:
@@ -131,7 +126,7 @@ def test_memory_that_begins_at_no_page_is_written_too(tmp_path: Path) -> None:
     image = np.zeros(WHOLE_PAGES[0] * WHOLE_PAGES[1] + 1, np.uint16)[1:].reshape(WHOLE_PAGES)
     image += np.arange(WHOLE_PAGES[1], dtype=np.uint16)
     with ImageFile.create(path, describe(shape=WHOLE_PAGES)) as file:
-        file.append(image, image_id=0, past_page_cache=True, **VALUES)
+        file.append(image, metadata_of(0), modules_of(0), past_page_cache=True)
         assert file.n_direct == 0
     with h5py.File(path) as file:
         assert (file[layout.PIXELS][0] == image).all()

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 from std_daq.imaging.protocols.replication import (
     CHUNK_BYTES,
     HELLO,
@@ -67,28 +68,30 @@ def test_messages_come_back_as_they_were(message: Any) -> None:
 
 def test_image_comes_back_with_its_pixels() -> None:
     pixels = bytes(range(64))
-    head = decode_image(encode_image(metadata(), np.array([0, 2, 5], np.uint32), pixels=pixels), FORM, 64)
+    modules = np.zeros(3, MODULE_ENTRY)
+    modules["missing_packets"], modules["storage_cell"] = [0, 2, 5], [7, 8, 9]
+    head = decode_image(encode_image(metadata(), modules, pixels=pixels), FORM, 64)
     assert head.metadata.tobytes() == metadata().tobytes()
-    assert head.missing_packets.tolist() == [0, 2, 5]
+    assert head.modules.tobytes() == modules.tobytes()
     assert (bytes(head.pixels), head.is_checked) == (pixels, True)
 
 
 def test_image_whose_pixels_follow_tells_their_chunks() -> None:
-    head = decode_image(encode_image(metadata(), np.zeros(3, np.uint32), n_chunks=3), FORM, 2 * CHUNK_BYTES + 1)
+    head = decode_image(encode_image(metadata(), np.zeros(3, MODULE_ENTRY), n_chunks=3), FORM, 2 * CHUNK_BYTES + 1)
     assert (head.n_chunks, head.chunk_bytes, head.is_checked) == (3, CHUNK_BYTES, False)
 
 
 @pytest.mark.parametrize("n_chunks", [1, 2, 4, 2**31])
 def test_image_with_chunks_that_do_not_make_it_up_is_refused(n_chunks: int) -> None:
     with pytest.raises(ValueError, match="chunks"):
-        decode_image(encode_image(metadata(), np.zeros(3, np.uint32), n_chunks=n_chunks), FORM, 2 * CHUNK_BYTES + 1)
+        decode_image(encode_image(metadata(), np.zeros(3, MODULE_ENTRY), n_chunks=n_chunks), FORM, 2 * CHUNK_BYTES + 1)
 
 
 def test_image_of_another_form_is_refused() -> None:
     other = metadata()
     other["width"] = 9
     with pytest.raises(ValueError, match="another form"):
-        decode_image(encode_image(other, np.zeros(3, np.uint32), pixels=bytes(64)), FORM, 64)
+        decode_image(encode_image(other, np.zeros(3, MODULE_ENTRY), pixels=bytes(64)), FORM, 64)
 
 
 def test_lost_images_come_back() -> None:
@@ -98,8 +101,8 @@ def test_lost_images_come_back() -> None:
 
 def test_hello_of_another_version_is_refused_whatever_else_it_says() -> None:
     message = bytearray(HELLO_MESSAGE.encode()[:40])
-    message[8] = 2
-    with pytest.raises(ValueError, match="version 2"):
+    message[8] = 1
+    with pytest.raises(ValueError, match="speaks version 1"):
         Hello.decode(bytes(message))
 
 
@@ -122,7 +125,7 @@ def test_notes_that_are_too_deep_or_too_long_are_refused() -> None:
 def test_sequence_number_after_which_there_may_be_none_is_refused(sequence: int) -> None:
     one = metadata()
     one["sequence"] = sequence
-    image = encode_image(one, np.zeros(3, np.uint32), n_chunks=1)
+    image = encode_image(one, np.zeros(3, MODULE_ENTRY), n_chunks=1)
     for decode in (
         lambda: decode_image(image, FORM, 64),
         lambda: decode_lost(encode_lost(one)),
