@@ -100,7 +100,7 @@ def _collect(frames: "FrameFollower", detector: "HasPedestals", arguments: argpa
             frames.wait(_WAIT_S)
             for frame in frames.read():
                 last_s = time.monotonic()
-                pedestals.add(frame.module, frame.pixels, frame.daq_rec)
+                pedestals.add(frame.submodule, frame.pixels, frame.daq_rec)
             progress.update(pedestals)
             if time.monotonic() - last_s > arguments.timeout_s:
                 raise ResourceError(

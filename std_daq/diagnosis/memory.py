@@ -22,7 +22,7 @@ def ring_bytes(detector: Detector) -> float:
     memory = config.shared_memory
     frames, images = memory.frame_buffer_gb * GB, config.ram_buffer_gb * GB
     if memory.frame_slots is not None:
-        frames = float(memory.frame_slots * config.n_modules * detector.packet_layout(0).frame_bytes)
+        frames = float(memory.frame_slots * config.n_submodules * detector.packet_layout(0).frame_bytes)
     if memory.image_slots is not None:
         images = float(memory.image_slots * math.prod(config.image_shape) * detector.image_dtype.itemsize)
     return frames + images

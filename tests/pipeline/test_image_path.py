@@ -111,7 +111,7 @@ def record_with_bad_network(
     )  # fmt: skip
     detector = open_detector(beamline.config)
     converter = detector.converter()
-    lost = lost_packets(ledger_file, detector.module_of_port)
+    lost = lost_packets(ledger_file, detector.submodule_of_port)
     assert lost
     assert (exit_code, report["verdict"]) == (3, "incomplete")
     assert (report["n_written"], report["n_incomplete"], report["lost_image_ids"]) == (N_IMAGES, len(lost), [])

@@ -90,7 +90,7 @@ class Rig:
     ) -> None:
         """Send an image; ``lost`` says which (module, packet) do not get through."""
         for module in modules or range(self.config.n_modules):
-            shape = self.detector.raw_module_shape()
+            shape = self.detector.raw_frame_shape()
             raw = self._chance.integers(0, 2**self.config.bit_depth, shape).astype(np.uint16)
             frame = self.detector.packets(module, frame_number, raw, pulse_id=frame_number + 100, timestamp=9)
             kept = np.array([i for i in range(len(frame.packets)) if not lost(module, i)], np.int64)

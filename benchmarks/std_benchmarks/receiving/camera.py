@@ -92,7 +92,7 @@ class Frames:
                 detector.packets(
                     0,
                     0,
-                    rng.integers(0, 2**16, detector.raw_module_shape()).astype(np.uint16),
+                    rng.integers(0, 2**16, detector.raw_frame_shape()).astype(np.uint16),
                     pulse_id=1,
                     timestamp=0,
                 ).packets

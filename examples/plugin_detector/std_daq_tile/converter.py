@@ -50,11 +50,12 @@ class TileConverter:
         """Write one module's pixels into the image."""
         at = self._placements[module]
         pixels = np.minimum(frame.view("<u2").reshape(ROWS, COLUMNS), self._max_counts)
-        rows_per_unit = 1
+        chips_per_unit = 2
         place_chips(
             pixels,
             received,
-            rows_per_unit,
+            chips_per_unit,
+            0,
             MODULE.chip,
             MODULE.gap,
             image,

@@ -58,7 +58,7 @@ class Tile:
         self.placements = place_modules(config, [MODULE.size])
         self.fill_value = fill_value(config, self.image_dtype)
 
-    def module_of_port(self, port: int) -> int:
+    def submodule_of_port(self, port: int) -> int:
         """Return the module of a port."""
         return port
 
@@ -76,7 +76,7 @@ class Tile:
         """Return the mask of gaps and modules that are off."""
         return geometric_pixel_mask(self.config, self.placements, MODULE)
 
-    def raw_module_shape(self) -> tuple[int, int]:
+    def raw_frame_shape(self) -> tuple[int, int]:
         """Return rows and columns of a module."""
         return ROWS, COLUMNS
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_assembler.frame_source import Exposure
+from std_assembler.submodules import count_absent, join_submodules
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer, FrameDescription
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.interface import Detector, FrameConverter
@@ -37,8 +38,8 @@ class BuiltImage:
     n_missing_modules
         Number of modules of which nothing came; deactivated modules do not count.
     n_overwritten_modules
-        Number of modules whose frames were overwritten in the FrameBuffer before they were used, because the assembler
-        was too slow.
+        Number of modules of which nothing is in the image, because their frames were overwritten in the FrameBuffer
+        before they were used: the assembler was too slow.
     first_module
         First module whose frame is in the image; if there is none, the first active one.
     """
@@ -61,15 +62,15 @@ class ImageBuilder:
     """
 
     def __init__(self, config: DetectorConfig, detector: Detector) -> None:
-        parts = [[m for m in part.modules if m not in config.deactivate] for part in config.receivers]
-        self._modules_of = [len(modules) for modules in parts]
-        self._off = sorted(config.deactivate)
+        parts = [config.submodules(m for m in part.modules if m not in config.deactivate) for part in config.receivers]
+        self._submodules_of = [len(submodules) for submodules in parts]
+        self._off = config.submodules(sorted(config.deactivate))
         self._active = [module for module in range(config.n_modules) if module not in config.deactivate]
         self._packets_per_frame = [
-            detector.packet_layout(module).packets_per_frame for module in range(config.n_modules)
+            detector.packet_layout(submodule).packets_per_frame for submodule in range(config.n_submodules)
         ]
-        self._n_modules = config.n_modules
-        jobs = [(source, module) for source, modules in enumerate(parts) for module in modules]
+        self._n_interfaces = config.udp.numinterfaces
+        jobs = [(source, submodule) for source, submodules in enumerate(parts) for submodule in submodules]
         n_threads = max(1, min(config.assembler.n_threads, len(jobs)))
         self._shares = [jobs[i::n_threads] for i in range(n_threads)]
         # The calling thread converts a share itself.
@@ -91,8 +92,8 @@ class ImageBuilder:
         image
             Memory of the image, (height, width).
         """
-        modules = np.zeros(self._n_modules, MODULE_ENTRY)
-        work = _Work(exposure.raw, frames, converter, image, modules)
+        submodules = np.zeros(len(self._packets_per_frame), MODULE_ENTRY)
+        work = _Work(exposure.raw, frames, converter, image, submodules)
         others = (
             [] if self._pool is None else [self._pool.submit(self._convert, share, work) for share in self._shares[1:]]
         )
@@ -101,19 +102,24 @@ class ImageBuilder:
             more_missing, more_overwritten = other.result()
             n_missing += more_missing
             n_overwritten += more_overwritten
-        for module in self._off:
-            converter.fill(module, image)
+        for submodule in self._off:
+            converter.fill(submodule, image)
         # A frame that the receiver had, and that is no longer in the ring, was overwritten.
         n_missing_modules = min(n_missing, self._n_never_received(exposure))
+        n_overwritten += n_missing - n_missing_modules
+        has_overwritten, modules = n_overwritten > 0, submodules
+        if self._n_interfaces > 1:
+            modules = join_submodules(submodules, self._n_interfaces)
+            n_missing_modules, n_overwritten = count_absent(submodules, self._n_interfaces)
         built = BuiltImage(
             modules=modules,
             n_missing_packets=sum(modules["missing_packets"].tolist()),
             status=ImageStatus.GOOD,
             n_missing_modules=n_missing_modules,
-            n_overwritten_modules=n_overwritten + n_missing - n_missing_modules,
+            n_overwritten_modules=n_overwritten,
             first_module=self._first_module(modules["status"].tolist()),
         )
-        built.status = _status(exposure, built)
+        built.status = _status(exposure, built, has_overwritten=has_overwritten)
         return built
 
     def close(self) -> None:
@@ -122,13 +128,13 @@ class ImageBuilder:
             self._pool.shutdown()
 
     def _convert(self, share: list[tuple[int, int]], work: "_Work") -> tuple[int, int]:
-        """Convert a share of (receiver, module) pairs; return the numbers of missing and of overwritten modules."""
+        """Convert a share of (receiver, submodule) pairs; return how many submodules are missing, and overwritten."""
         n_missing = n_overwritten = 0
-        for source, module in share:
+        for source, submodule in share:
             raw, ring = work.raw[source], work.frames[source]
             place = None
             if raw is not None and ring is not None:
-                place = ring.find(raw.frame_index, module, raw.first_arrival_ns, raw.last_arrival_ns)
+                place = ring.find(raw.frame_index, submodule, raw.first_arrival_ns, raw.last_arrival_ns)
             if place is None or ring is None:
                 n_missing += 1
                 status = _MISSING_MODULES if raw is None or raw.n_missing_modules else _OVERWRITTEN
@@ -136,15 +142,15 @@ class ImageBuilder:
                 index, generation = place
                 frame = ring.describe(index)
                 work.converter.convert(
-                    module, ring.frame(index), ring.headers[index]["received"], frame.daq_rec, work.image
+                    submodule, ring.frame(index), ring.headers[index]["received"], frame.daq_rec, work.image
                 )
                 if ring.is_unchanged(index, generation):
-                    work.modules[module] = _entry(frame)
+                    work.submodules[submodule] = _entry(frame)
                     continue
                 n_overwritten += 1
                 status = _OVERWRITTEN
-            work.modules[module] = (0, 0, 0, 0, 0, self._packets_per_frame[module], status, 0, b"")
-            work.converter.fill(module, work.image)
+            work.submodules[submodule] = (0, 0, 0, 0, 0, self._packets_per_frame[submodule], status, 0, b"")
+            work.converter.fill(submodule, work.image)
         return n_missing, n_overwritten
 
     def _first_module(self, statuses: list[int]) -> int:
@@ -153,8 +159,8 @@ class ImageBuilder:
 
     def _n_never_received(self, exposure: Exposure) -> int:
         return sum(
-            n_modules if raw is None else raw.n_missing_modules
-            for raw, n_modules in zip(exposure.raw, self._modules_of, strict=True)
+            n_submodules if raw is None else raw.n_missing_modules
+            for raw, n_submodules in zip(exposure.raw, self._submodules_of, strict=True)
         )
 
 
@@ -165,7 +171,7 @@ class _Work(NamedTuple):
     frames: list[FrameBuffer | None]
     converter: FrameConverter
     image: NDArray[Any]
-    modules: NDArray[Any]
+    submodules: NDArray[Any]
 
 
 def _entry(frame: FrameDescription) -> tuple[int | bytes, ...]:
@@ -183,7 +189,7 @@ def _entry(frame: FrameDescription) -> tuple[int | bytes, ...]:
     )
 
 
-def _status(exposure: Exposure, built: BuiltImage) -> ImageStatus:
+def _status(exposure: Exposure, built: BuiltImage, *, has_overwritten: bool) -> ImageStatus:
     status = ImageStatus.GOOD
     arrived = exposure.arrived
     first_id = arrived[0].id
@@ -193,6 +199,6 @@ def _status(exposure: Exposure, built: BuiltImage) -> ImageStatus:
         status |= ImageStatus.MISSING_PACKETS
     if built.n_missing_modules:
         status |= ImageStatus.MISSING_MODULES
-    if built.n_overwritten_modules:
+    if has_overwritten:
         status |= ImageStatus.OVERWRITTEN
     return status

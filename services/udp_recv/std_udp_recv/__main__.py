@@ -21,28 +21,28 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     from std_daq.streams.doorbell import DoorbellPublisher
     from std_udp_recv.announcer import FrameAnnouncer
     from std_udp_recv.ended_signal import EndedSignal
-    from std_udp_recv.frame_ring import claim_modules, last_exposure, max_waiting_exposures, open_ring
+    from std_udp_recv.frame_ring import claim_submodules, last_exposure, max_waiting_exposures, open_ring
     from std_udp_recv.metrics import ReceiverCollector
-    from std_udp_recv.opening import check_cpus, open_ports, ports_of_modules
+    from std_udp_recv.opening import check_cpus, open_ports, ports_of_receiver
     from std_udp_recv.receiver import Receiver
 
     config = context.config
     part = module_range(context.arguments, config)
     detector = open_detector(config)
-    module_of_port = ports_of_modules(config, detector, part)
+    submodule_of_port = ports_of_receiver(config, detector, part)
     check_cpus(config)
     with ExitStack() as opened:
         ring = opened.enter_context(closing(open_ring(config, detector)))
-        epoch = claim_modules(ring, part)
+        epoch = claim_submodules(ring, config.submodules(part.modules))
         journal = ring.journals[part[0]]
         announcer = FrameAnnouncer(
-            module_of_port,
+            submodule_of_port,
             window=max_waiting_exposures(config, ring),
             timeout_ns=int(config.udp.module_timeout_s * 1e9),
             last=last_exposure(journal),
         )
         signal = opened.enter_context(closing(EndedSignal()))
-        ports = open_ports(config, detector, ring, module_of_port, wake_fd=signal.fileno, epoch=epoch)
+        ports = open_ports(config, detector, ring, submodule_of_port, wake_fd=signal.fileno, epoch=epoch)
         for port in ports:
             opened.enter_context(closing(port))
         doorbell = opened.enter_context(closing(DoorbellPublisher(frames_address(config, part))))

@@ -180,7 +180,7 @@ def _is_as_aimed(port: "Port", index: int) -> bool:
         return False
     if np.int64(field(port, fields.key, index)) != state.aimed_key:
         return False
-    if np.int64(field(port, fields.unit, index)) != row.aimed_unit:
+    if np.int64(field(port, fields.unit, index)) != row.aimed_unit + layout.first_unit:
         return False
     if reason_of_checks(port, index) != FITS:
         return False

@@ -1,17 +1,19 @@
 """The receiver's part of the FrameBuffer: opens the ring, claims modules, and reads what a predecessor has left."""
 
+from collections.abc import Sequence
+
 from std_daq.errors import ConfigError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
-from std_daq.imaging.config.model import DetectorConfig, ModuleRange
+from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import frame_buffer_path
 from std_daq.imaging.detectors.interface import Detector
 from std_daq.shm.journal import Journal
 from std_daq.telemetry.logs import get_logger
 
 
-def ports_per_module(detector: Detector) -> int:
-    """Return the number of ports of each module, which bring alternate frames."""
-    return detector.n_ports // detector.config.n_modules
+def ports_per_submodule(detector: Detector) -> int:
+    """Return the number of ports of each submodule, which bring alternate frames."""
+    return detector.n_ports // detector.config.n_submodules
 
 
 def open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
@@ -26,10 +28,10 @@ def open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
     """
     layout = detector.packet_layout(0)
     memory = config.shared_memory
-    key_step = ports_per_module(detector)
+    key_step = ports_per_submodule(detector)
     ring, is_new = FrameBuffer.create(
         frame_buffer_path(config),
-        n_modules=config.n_modules,
+        n_modules=config.n_submodules,
         frame_bytes=layout.frame_bytes,
         n_units=layout.n_units,
         buffer_bytes=int(memory.frame_buffer_gb * 1e9),
@@ -49,24 +51,24 @@ def open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
     return ring
 
 
-def claim_modules(ring: FrameBuffer, part: ModuleRange) -> int:
-    """Become the only writer of some modules, and mark frames as empty that a predecessor left unfinished.
+def claim_submodules(ring: FrameBuffer, submodules: Sequence[int]) -> int:
+    """Become the only writer of some submodules, and mark frames as empty that a predecessor left unfinished.
 
     Returns
     -------
-    An epoch that is greater than those of all frames of these modules in the ring.
+    An epoch that is greater than those of all frames of these submodules in the ring.
 
     Raises
     ------
     SharedMemoryError
-        Another process writes one of the modules.
+        Another process writes one of the submodules.
     """
-    for module in part.modules:
-        ring.segment.lock(module, f"receiver of module {module}")
-    unfinished = ring.invalidate_unfinished(list(part.modules))
+    for submodule in submodules:
+        ring.segment.lock(submodule, f"receiver of submodule {submodule}")
+    unfinished = ring.invalidate_unfinished(list(submodules))
     if unfinished:
         get_logger().warning("unfinished_frames_invalidated", frames=unfinished)
-    epochs = ring.headers["epoch"].reshape(ring.n_slots, -1)[:, part[0] : part[1] + 1]
+    epochs = ring.headers["epoch"].reshape(ring.n_slots, -1)[:, submodules]
     return int(epochs.max()) + 1
 
 

@@ -9,7 +9,7 @@ from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.config.model import DetectorConfig, ModuleRange
 from std_daq.imaging.detectors.interface import Detector
 from std_daq.telemetry.logs import get_logger
-from std_udp_recv.frame_ring import ports_per_module
+from std_udp_recv.frame_ring import ports_per_submodule
 from std_udp_recv.port import make_port
 from std_udp_recv.port_receiver import PortReceiver, compile_receiver
 from std_udp_recv.udp_socket import UdpSocket
@@ -28,20 +28,21 @@ def check_cpus(config: DetectorConfig) -> None:
         )
 
 
-def ports_of_modules(config: DetectorConfig, detector: Detector, part: ModuleRange) -> dict[int, int]:
-    """Return the module of each port of a receiver; raises ConfigError if all its modules are deactivated."""
+def ports_of_receiver(config: DetectorConfig, detector: Detector, part: ModuleRange) -> dict[int, int]:
+    """Return the submodule of each port of a receiver; raises ConfigError if all its modules are deactivated."""
     modules = [module for module in part.modules if module not in config.deactivate]
     if not modules:
         raise ConfigError(f"all modules of the receiver {part} are deactivated", key="deactivate")
-    module_of_port = {port: detector.module_of_port(port) for port in range(detector.n_ports)}
-    return {port: module for port, module in module_of_port.items() if module in modules}
+    submodules = frozenset(config.submodules(modules))
+    submodule_of_port = {port: detector.submodule_of_port(port) for port in range(detector.n_ports)}
+    return {port: submodule for port, submodule in submodule_of_port.items() if submodule in submodules}
 
 
 def open_ports(
     config: DetectorConfig,
     detector: Detector,
     ring: FrameBuffer,
-    module_of_port: Mapping[int, int],
+    submodule_of_port: Mapping[int, int],
     *,
     wake_fd: int,
     epoch: int,
@@ -54,8 +55,8 @@ def open_ports(
         Configuration of the detector, and the detector.
     ring
         FrameBuffer for the frames.
-    module_of_port
-        Module whose frames arrive on each port.
+    submodule_of_port
+        Submodule whose frames arrive on each port.
     wake_fd
         Descriptor of an eventfd that is written when frames have ended.
     epoch
@@ -70,13 +71,13 @@ def open_ports(
     log = get_logger()
     receivers: list[PortReceiver] = []
     with ExitStack() as opened:
-        for port, module in module_of_port.items():
+        for port, submodule in submodule_of_port.items():
             state = make_port(
-                detector.packet_layout(module),
+                detector.packet_layout(submodule),
                 ring,
-                module,
+                submodule,
                 window_frames=udp.window_frames,
-                key_step=ports_per_module(detector),
+                key_step=ports_per_submodule(detector) * udp.numdst,
                 epoch=epoch,
             )
             if not receivers:
@@ -85,7 +86,7 @@ def open_ports(
             receiver = PortReceiver(
                 state,
                 port,
-                module,
+                submodule // udp.numinterfaces,
                 udp_socket,
                 wake_fd=wake_fd,
                 idle_flush_s=udp.idle_flush_s,

@@ -51,7 +51,7 @@ def parse(port: "Port", index: int) -> None:
     if row.reason != FITS:
         return
     row.key = np.int64(field(port, port.fields.key, index))
-    row.unit = np.int64(field(port, port.fields.unit, index))
+    row.unit = np.int64(field(port, port.fields.unit, index)) - layout.first_unit
     row.n_units = n_units
     if row.unit < 0 or row.unit > layout.n_units - n_units:
         row.reason = UNIT_OUT_OF_RANGE

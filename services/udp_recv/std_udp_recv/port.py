@@ -70,7 +70,7 @@ class Port(NamedTuple):
 
 
 def make_port(
-    layout: PacketLayout, ring: FrameBuffer, module: int, *, window_frames: int, key_step: int, epoch: int
+    layout: PacketLayout, ring: FrameBuffer, submodule: int, *, window_frames: int, key_step: int, epoch: int
 ) -> Port:
     """Make the state of a port.
 
@@ -78,14 +78,14 @@ def make_port(
     ----------
     layout
         Layout of the packets on this port.
-    ring, module
-        FrameBuffer for the frames, and the module that they belong to.
+    ring, submodule
+        FrameBuffer for the frames, and the submodule that they belong to.
     window_frames
         Largest number of open frames.
     key_step
         Difference between the keys of consecutive frames on this port.
     epoch
-        Epoch of the first frames; greater than the epochs of all frames of this module in the ring.
+        Epoch of the first frames; greater than the epochs of all frames of this submodule in the ring.
     """
     n_rows = records.BATCH_ROWS + records.MAX_QUARANTINED
     header_words = -(-layout.header_bytes // _WORD)
@@ -97,7 +97,7 @@ def make_port(
     rows.target = -1
     cursors = np.zeros(2 * _WORDS_IN_LINE, np.uint64)
     return Port(
-        layout=_layout(layout, ring, module, window_frames, key_step),
+        layout=_layout(layout, ring, submodule, window_frames, key_step),
         fields=_fields(layout),
         checks=_checks(layout),
         state=state,
@@ -123,18 +123,19 @@ def total(counters: Iterable[Record]) -> Record:
     return result.view(np.recarray)[0]
 
 
-def _layout(layout: PacketLayout, ring: FrameBuffer, module: int, window_frames: int, key_step: int) -> Record:
+def _layout(layout: PacketLayout, ring: FrameBuffer, submodule: int, window_frames: int, key_step: int) -> Record:
     return make_record(
         records.LAYOUT,
         header_bytes=layout.header_bytes,
         unit_bytes=layout.unit_bytes,
         n_units=layout.n_units,
+        first_unit=layout.first_unit,
         max_units=layout.max_units_per_packet,
         max_padding_bytes=layout.max_padding_bytes,
         is_fixed_size=layout.units_per_packet > 0,
         window=window_frames * key_step,
         key_step=key_step,
-        module=module,
+        module=submodule,
         n_modules=ring.n_modules,
         n_slots=ring.n_slots,
         frame_stride=ring.geometry.data_stride,

@@ -81,6 +81,7 @@ LAYOUT = integers(
     "header_bytes",
     "unit_bytes",
     "n_units",
+    "first_unit",
     "max_units",
     "max_padding_bytes",
     "is_fixed_size",

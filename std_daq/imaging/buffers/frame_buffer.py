@@ -32,6 +32,8 @@ class FrameDescription(NamedTuple):
 class FrameBuffer(RingBuffer):
     """A ring of raw frames: each part of a slot is a module, and `headers` are ModuleFrames.
 
+    A module here is a submodule: of a detector whose modules have two UDP interfaces, it is a half of a module.
+
     The slot of a frame is its frame number modulo ``n_slots``. Several receiver processes may write to one FrameBuffer.
     Each writes to its own modules, and has its own journal: the one at the index of its first module.
     """

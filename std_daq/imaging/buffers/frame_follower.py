@@ -1,4 +1,4 @@
-"""FrameFollower: reads the raw frames of running receivers, module by module, for calibration."""
+"""FrameFollower: reads the raw frames of running receivers, submodule by submodule, for calibration."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ _FEW_ENTRIES = 16
 
 @dataclass(frozen=True, slots=True)
 class RawFrame:
-    """A frame of one module; its bytes are a copy, (frame_bytes,)."""
+    """A frame of one submodule; its bytes are a copy, (frame_bytes,)."""
 
-    module: int
+    submodule: int
     frame_index: int
     daq_rec: int
     pixels: NDArray[np.uint8]
@@ -43,7 +43,9 @@ class FrameFollower:
 
     def __init__(self, config: DetectorConfig) -> None:
         path = frame_buffer_path(config)
-        self._modules = [[m for m in part.modules if m not in config.deactivate] for part in config.receivers]
+        self._submodules = [
+            config.submodules(m for m in part.modules if m not in config.deactivate) for part in config.receivers
+        ]
         self._followers = [RingFollower(lambda: FrameBuffer.attach(path), journal=part[0]) for part in config.receivers]
         self._doorbell = Doorbell(*(frames_address(config, part) for part in config.receivers))
         self.n_incomplete = 0
@@ -56,14 +58,14 @@ class FrameFollower:
 
     def read(self) -> Iterator[RawFrame]:
         """Yield the frames that have been published and not read."""
-        for follower, modules in zip(self._followers, self._modules, strict=True):
+        for follower, submodules in zip(self._followers, self._submodules, strict=True):
             part = follower.read(_FEW_ENTRIES)
             if part is None or follower.ring is None:
                 continue
-            self.n_overwritten += part.n_lost * len(modules)
+            self.n_overwritten += part.n_lost * len(submodules)
             for entry in part.entries:
-                for module in modules:
-                    frame = self._copy(follower.ring, entry.reshape(1), module)
+                for submodule in submodules:
+                    frame = self._copy(follower.ring, entry.reshape(1), submodule)
                     if frame is not None:
                         yield frame
 
@@ -73,8 +75,8 @@ class FrameFollower:
         for follower in self._followers:
             follower.close()
 
-    def _copy(self, ring: FrameBuffer, exposure: NDArray[np.void], module: int) -> RawFrame | None:
-        place = ring.locate(exposure, module)
+    def _copy(self, ring: FrameBuffer, exposure: NDArray[np.void], submodule: int) -> RawFrame | None:
+        place = ring.locate(exposure, submodule)
         if place is None:
             self.n_incomplete += 1
             return None
@@ -87,4 +89,4 @@ class FrameFollower:
         if header["n_missing_packets"]:
             self.n_incomplete += 1
             return None
-        return RawFrame(module, int(header["frame_index"]), int(header["daq_rec"]), pixels)
+        return RawFrame(submodule, int(header["frame_index"]), int(header["daq_rec"]), pixels)

@@ -1,7 +1,7 @@
 """The model of ``detector.json``: the keys of existing files at the top level, and further sections beside them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -63,6 +63,19 @@ class UdpConfig(Section):
     """Settings of the receivers of UDP packets."""
 
     address: str = Field("0.0.0.0", description="Local IPv4 address on which packets are received.")  # noqa: S104
+    numinterfaces: Literal[1, 2] = Field(
+        1,
+        description="UDP interfaces of each module over which the detector sends its frames (numinterfaces of "
+        "slsDetectorPackage). With 2, a JUNGFRAU module sends rows 0 to 255 (the bottom half, udp_dstport) to "
+        "start_udp_port + 2 i, and rows 256 to 511 (the top half, udp_dstport2) to the next port.",
+    )
+    numdst: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Servers to which the detector sends its frames in turn (udp_numdst of slsDetectorPackage). With "
+        "4, this server gets every fourth frame.",
+    )
     socket_buffer_bytes: int = Field(
         64 * 2**20,
         ge=65536,
@@ -371,6 +384,16 @@ class DetectorConfig(RecordingConfig):
         if self.udp.receivers is None:
             return [ModuleRange((0, self.n_modules - 1))]
         return [ModuleRange.parse(text) for text in self.udp.receivers]
+
+    @property
+    def n_submodules(self) -> int:
+        """Number of submodules: the halves of modules with two UDP interfaces, otherwise the modules."""
+        return self.n_modules * self.udp.numinterfaces
+
+    def submodules(self, modules: Iterable[int]) -> list[int]:
+        """Return the submodules of some modules; those of module i are 2 i and 2 i + 1 if there are two of each."""
+        n = self.udp.numinterfaces
+        return [module * n + interface for module in modules for interface in range(n)]
 
     @property
     def image_shape(self) -> tuple[int, int]:

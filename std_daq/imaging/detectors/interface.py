@@ -28,18 +28,25 @@ class CalibrationFile:
 class FrameConverter(Protocol):
     """Converter of frames into pixels of the image.
 
-    Several threads call it at the same time, each for a different module.
+    Several threads call it at the same time, each for a different submodule. A submodule is a module, or a half of one
+    that has two UDP interfaces.
     """
 
     def convert(
-        self, module: int, frame: NDArray[np.uint8], received: NDArray[np.uint64], daq_rec: int, image: NDArray[Any]
+        self,
+        submodule: int,
+        /,
+        frame: NDArray[np.uint8],
+        received: NDArray[np.uint64],
+        daq_rec: int,
+        image: NDArray[Any],
     ) -> None:
-        """Write one module's pixels into the image.
+        """Write one submodule's pixels into the image.
 
         Parameters
         ----------
-        module
-            Index of the module.
+        submodule
+            Index of the submodule.
         frame
             Bytes of the frame as they lie in the FrameBuffer, (frame_bytes,).
         received
@@ -48,14 +55,14 @@ class FrameConverter(Protocol):
         daq_rec
             The detector's recording word of this frame.
         image
-            The whole image, (height, width); only this module's pixels are written.
+            The whole image, (height, width); only this submodule's pixels are written.
         """
 
-    def fill(self, module: int, image: NDArray[Any]) -> None:
-        """Write the fill value to all pixels of a module, because its frame is missing or the module is off."""
+    def fill(self, submodule: int, /, image: NDArray[Any]) -> None:
+        """Write the fill value to all pixels of a submodule, because its frame is missing or its module is off."""
 
     def fill_gaps(self, image: NDArray[Any]) -> None:
-        """Write the pixels that belong to no module; called once for each slot of the ring, as these pixels stay."""
+        """Write the pixels that no frame has; called once for each slot of the ring, as these pixels stay."""
 
     @property
     def calibration(self) -> tuple[CalibrationFile, ...]:
@@ -73,7 +80,7 @@ class FrameConverter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFrame:
-    """The packets of one module for one exposure.
+    """The packets of one submodule for one exposure.
 
     Parameters
     ----------
@@ -109,11 +116,11 @@ class Detector(Protocol):
     def __init__(self, config: DetectorConfig) -> None:
         """Check the geometry and the options in the configuration; raises ConfigError."""
 
-    def module_of_port(self, port: int) -> int:
-        """Return the module whose frames arrive on a port; the port is an index, not a UDP port number."""
+    def submodule_of_port(self, port: int) -> int:
+        """Return the submodule whose frames arrive on a port; the port is an index, not a UDP port number."""
 
-    def packet_layout(self, module: int) -> PacketLayout:
-        """Return the layout of a module's packets; the frames of all modules have the same size."""
+    def packet_layout(self, submodule: int, /) -> PacketLayout:
+        """Return the layout of a submodule's packets; the frames of all submodules have the same size."""
 
     def converter(self) -> FrameConverter:
         """Load the calibration files and return a converter; raises CalibrationError."""
@@ -121,22 +128,30 @@ class Detector(Protocol):
     def pixel_mask(self) -> NDArray[np.uint32]:
         """Return the NXmx pixel mask of the image, (height, width)."""
 
-    def raw_module_shape(self) -> tuple[int, int]:
-        """Return the rows and columns of a module's raw pixels, the shape that `packets` expects."""
+    def raw_frame_shape(self) -> tuple[int, int]:
+        """Return the rows and columns of a submodule's raw pixels, the shape that `packets` expects."""
 
     def packets(
-        self, module: int, frame_number: int, raw: NDArray[Any], *, pulse_id: int, timestamp: int, daq_rec: int = 0
+        self,
+        submodule: int,
+        /,
+        frame_number: int,
+        raw: NDArray[Any],
+        *,
+        pulse_id: int,
+        timestamp: int,
+        daq_rec: int = 0,
     ) -> SimulatedFrame:
-        """Return the packets in which the detector would send a module's raw pixels.
+        """Return the packets in which the detector would send a submodule's raw pixels.
 
         Parameters
         ----------
         raw
-            Raw pixels of the module, unsigned, with the shape `raw_module_shape`.
+            Raw pixels of the submodule, unsigned, with the shape `raw_frame_shape`.
         """
 
     patterns: ClassVar[tuple[str, ...]]
     """Names of the patterns that can be simulated; the first one is the default."""
 
     def simulated_frames(self, pattern: str, seed: int) -> Iterator[NDArray[Any]]:
-        """Yield the raw pixels of all modules, (n_modules, rows, columns), image by image and without end."""
+        """Yield the raw pixels of all submodules, (n_submodules, rows, columns), image by image and without end."""

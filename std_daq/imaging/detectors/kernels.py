@@ -1,9 +1,9 @@
 """Kernels that place raw pixels into the image unchanged.
 
-Each kernel gets the frame of one module and writes its rows into the image in one pass. The module's pixel (0, 0) goes
-to ``(y_first, x_first)``. The next rows and columns follow in steps of ``y_step`` and ``x_step`` (1 or -1). Between
-chips of ``chip`` x ``chip`` pixels lie ``gap`` pixels. Rows of units that have not arrived, whose bit in ``received``
-is 0, get the fill value.
+Each kernel gets the frame of one module, or of some of its rows from ``first_row`` on, and writes its rows into the
+image in one pass. The module's pixel (0, 0) goes to ``(y_first, x_first)``. The next rows and columns follow in steps
+of ``y_step`` and ``x_step`` (1 or -1). Between chips of ``chip`` x ``chip`` pixels lie ``gap`` pixels. Pixels of units
+that have not arrived, whose bit in ``received`` is 0, get the fill value.
 
 The loops use no slices of arrays, for speed. numba counts references to a slice in memory, with a locked instruction
 that waits until all earlier writes have left the core. One such instruction for each row of a chip costs more than
@@ -26,7 +26,7 @@ BITMAP = types.Array(types.uint64, 1, "C", readonly=True)
 
 def _place_chips_signature(pixel: Any) -> Any:
     pixels = types.Array(pixel, 2, "C", readonly=True)
-    numbers = [types.int64] * 3
+    numbers = [types.int64] * 4
     steps = [types.int64] * 4
     return types.void(pixels, BITMAP, *numbers, pixel[:, ::1], *steps, pixel)
 
@@ -76,7 +76,8 @@ def fetch_row_ahead(
 def place_chips(
     pixels: NDArray[Any],
     received: NDArray[np.uint64],
-    rows_per_unit: int,
+    chips_per_unit: int,
+    first_row: int,
     chip: int,
     gap: int,
     image: NDArray[Any],
@@ -88,20 +89,29 @@ def place_chips(
 ) -> None:
     """Copy raw pixels (rows, columns) into the image; both arrays are C-contiguous and of the same type.
 
+    A row of a module crosses several chips, and a unit consists of the rows of ``chips_per_unit`` chips. For example, a
+    packet of JUNGFRAU with 4 rows of 4 chips has 16.
+
     Rows that are not flipped in x are written past the caches; see `std_daq.native.line_stores`.
     """
     rows, columns = pixels.shape
+    end_row = first_row + rows
+    unit, n_left = 0, chips_per_unit
     for row in range(rows):
-        y = row_in_image(row, chip, gap, y_first, y_step)
-        has_arrived = is_received(received, row // rows_per_unit)
+        y = row_in_image(first_row + row, chip, gap, y_first, y_step)
         for number in range(columns // chip):
+            has_arrived = is_received(received, unit)
+            n_left -= 1
+            if n_left == 0:
+                unit += 1
+                n_left = chips_per_unit
             x = left_of_chip(number, chip, gap, x_first, x_step)
             first = number * chip
             last = first + chip - 1
             if not has_arrived:
                 set_pixels(image, y, x, chip, fill)
             elif x_step > 0:
-                fetch_row_ahead(image, row, rows, chip, gap, y_first, y_step, x)
+                fetch_row_ahead(image, first_row + row, end_row, chip, gap, y_first, y_step, x)
                 copy_pixels(image, y, x, pixels, row, first, chip)
             else:
                 for i in range(chip):

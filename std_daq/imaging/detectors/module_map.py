@@ -99,9 +99,16 @@ class ChipGrid:
                 raw[y : y + self.chip, x : x + self.chip] = self._chip_of(rectangle, y, x)
         return raw
 
-    def fill(self, rectangle: NDArray[Any], value: object) -> None:
-        """Set all pixels of a rectangle except the gaps."""
-        self.place(np.full((self.rows, self.columns), value, rectangle.dtype), rectangle)
+    def fill(self, rectangle: NDArray[Any], value: object, first: int = 0, end: int | None = None) -> None:
+        """Set all pixels of a rectangle except the gaps; of the rows from ``first`` up to but not including ``end``."""
+        end = self.rows if end is None else end
+        for y in range(0, self.rows, self.chip):
+            top, bottom = max(y, first), min(y + self.chip, end)
+            if top < bottom:
+                for x in range(0, self.columns, self.chip):
+                    left = self._placed(x)
+                    rows = slice(self._placed(top), self._placed(bottom - 1) + 1)
+                    rectangle[rows, left : left + min(self.chip, self.columns - x)] = value
 
     def _placed(self, index: int) -> int:
         return index + self.gap * (index // self.chip)

@@ -51,10 +51,10 @@ class HeaderCheck:
 class PacketLayout:
     """Description of one module's packets: how to read their headers and where to place their pixels.
 
-    A frame consists of ``n_units`` units of ``unit_bytes`` each, and a unit consists of whole rows. A packet carries
-    one or more whole units. The number of its first unit is in the field ``unit``, and its pixels are placed at
-    ``unit * unit_bytes``. For most detectors a unit is the payload of a packet. GIGAFROST chooses the number of rows in
-    a packet itself; there a unit is one row.
+    A frame consists of ``n_units`` units of ``unit_bytes`` each, usually of whole rows. A packet carries one
+    or more whole units. The number of its first unit is in the field ``unit``, and its pixels are placed at
+    ``(unit - first_unit) * unit_bytes``. For most detectors a unit is the payload of a packet. GIGAFROST chooses the
+    number of rows in a packet itself; there a unit is one row.
 
     Parameters
     ----------
@@ -68,6 +68,9 @@ class PacketLayout:
         Largest number of units in a packet.
     max_padding_bytes
         Largest number of bytes that may follow the units; they are dropped.
+    first_unit
+        Number in the field ``unit`` that the first unit of a frame has. It is not 0 if the detector reads only some of
+        its rows and numbers the packets as if it read all.
     key
         Frame number. Packets with the same key belong to the same frame; keys are consecutive.
     unit
@@ -101,6 +104,7 @@ class PacketLayout:
     checks: tuple[HeaderCheck, ...] = ()
     identity: HeaderField | None = None
     max_padding_bytes: int = 0
+    first_unit: int = 0
 
     @property
     def frame_bytes(self) -> int:

@@ -13,9 +13,9 @@ class PedestalRun(Protocol):
 
     @property
     def n_frames(self) -> Mapping[str, int]:
-        """Number of frames in each gain stage, for the module with the fewest frames."""
+        """Number of frames in each gain stage, for the submodule with the fewest frames."""
 
-    def add(self, module: int, frame: NDArray[np.uint8], daq_rec: int) -> None:
+    def add(self, submodule: int, /, frame: NDArray[np.uint8], daq_rec: int) -> None:
         """Add one whole frame as it lies in the FrameBuffer, (frame_bytes,)."""
 
     def write(self, path: Path, *, attributes: Mapping[str, Any], overwrite: bool) -> str:

@@ -32,8 +32,8 @@ def receive_frame(layout: PacketLayout, datagrams: Iterable[bytes]) -> tuple[NDA
             if check.field.read(datagram) != check.expected:
                 raise ValueError(check.reason)
         n_units, n_padding = divmod(len(datagram) - layout.header_bytes, layout.unit_bytes)
-        first = layout.unit.read(datagram)
-        if not (1 <= n_units <= layout.max_units_per_packet and first + n_units <= layout.n_units):
+        first = layout.unit.read(datagram) - layout.first_unit
+        if not (1 <= n_units <= layout.max_units_per_packet and 0 <= first <= layout.n_units - n_units):
             raise ValueError(f"units {first} to {first + n_units - 1} of {layout.n_units}")
         if n_padding > layout.max_padding_bytes:
             raise ValueError(f"{n_padding} bytes follow the pixels")

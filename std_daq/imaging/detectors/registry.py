@@ -31,6 +31,13 @@ def detector_class(detector_type: str) -> type[Detector]:
 def open_detector(config: DetectorConfig) -> Detector:
     """Return the detector that a configuration describes; raises ConfigError if geometry or options are wrong."""
     detector = detector_class(config.detector_type)(config)
+    if detector.n_ports < config.n_submodules:
+        raise ConfigError(
+            f"the modules of {config.detector_type} have one UDP interface",
+            key="udp.numinterfaces",
+            value=config.udp.numinterfaces,
+            remedy="give 1",
+        )
     if config.start_udp_port + detector.n_ports - 1 > LAST_PORT:
         raise ConfigError(
             f"the detector has {detector.n_ports} ports; the last of them would be above {LAST_PORT}",

@@ -49,7 +49,9 @@ def sls_checks(detector_type: int) -> tuple[HeaderCheck, ...]:
     )
 
 
-def sls_packets(pixels: NDArray[np.uint8], payload_bytes: int, **header: Any) -> NDArray[np.uint8]:
+def sls_packets(
+    pixels: NDArray[np.uint8], payload_bytes: int, *, first_packet: int = 0, **header: Any
+) -> NDArray[np.uint8]:
     """Return the datagrams that carry a frame.
 
     Parameters
@@ -58,6 +60,8 @@ def sls_packets(pixels: NDArray[np.uint8], payload_bytes: int, **header: Any) ->
         Bytes of the frame; their number is a multiple of ``payload_bytes``.
     payload_bytes
         Number of bytes of pixels in each packet.
+    first_packet
+        Number of the first packet.
     **header
         Fields of `SLS_HEADER`; a field that is not given is 0. Packet number and header version are set here.
 
@@ -72,7 +76,7 @@ def sls_packets(pixels: NDArray[np.uint8], payload_bytes: int, **header: Any) ->
     headers = np.zeros(len(payloads), SLS_HEADER)
     for name, value in header.items():
         headers[name] = value
-    headers["packet_number"] = np.arange(len(payloads))
+    headers["packet_number"] = first_packet + np.arange(len(payloads))
     headers["header_version"] = HEADER_VERSION
     packets[:, : SLS_HEADER.itemsize] = headers.view(np.uint8).reshape(len(payloads), SLS_HEADER.itemsize)
     return packets

@@ -20,7 +20,7 @@ RAW_METADATA = np.dtype(
         ("first_arrival_ns", "<u8"),
         ("last_arrival_ns", "<u8"),
         ("epoch", "<u4"),  # number of restarts of the detector
-        ("n_missing_modules", "<u4"),  # modules that are switched off are not counted
+        ("n_missing_modules", "<u4"),  # in submodules; modules that are switched off are not counted
     ]
 )
 assert RAW_METADATA.itemsize == 80  # noqa: S101

@@ -26,21 +26,21 @@ class PacketTemplates:
         self._detector = detector
         layout = detector.packet_layout(0)
         self._frame_number, self._pulse_id, self._timestamp = layout.key, layout.pulse_id, layout.timestamp
-        self._n_modules = detector.config.n_modules
-        # A module with several ports uses them in turn, so there is a template for each port: with two ports, one for
-        # even and one for odd frames.
-        self._n_turns = max(1, detector.n_ports // self._n_modules)
+        self._n_submodules = detector.config.n_submodules
+        # A submodule with several ports uses them in turn, so there is a template for each port: with two ports, one
+        # for even and one for odd frames.
+        self._n_turns = max(1, detector.n_ports // self._n_submodules)
         self._templates: dict[tuple[int, int], tuple[NDArray[Any], list[SimulatedFrame]]] = {}
 
     def exposure(
         self, image: NDArray[Any], frame_number: int, *, pulse_id: int, timestamp: int
     ) -> list[SimulatedFrame]:
-        """Return the packets of all modules for one exposure.
+        """Return the packets of all submodules for one exposure.
 
         Parameters
         ----------
         image
-            Raw pixels of all modules, as `Detector.simulated_frames` yields them. The caller must not change them
+            Raw pixels of all submodules, as `Detector.simulated_frames` yields them. The caller must not change them
             afterwards.
         frame_number, pulse_id, timestamp
             Values for the headers.
@@ -62,8 +62,8 @@ class PacketTemplates:
         self, key: tuple[int, int], image: NDArray[Any], frame_number: int, pulse_id: int, timestamp: int
     ) -> list[SimulatedFrame]:
         frames = [
-            self._detector.packets(module, frame_number, image[module], pulse_id=pulse_id, timestamp=timestamp)
-            for module in range(self._n_modules)
+            self._detector.packets(submodule, frame_number, image[submodule], pulse_id=pulse_id, timestamp=timestamp)
+            for submodule in range(self._n_submodules)
         ]
         if len(self._templates) >= _MAX_IMAGES * self._n_turns:
             del self._templates[next(iter(self._templates))]

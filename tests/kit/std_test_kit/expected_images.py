@@ -32,8 +32,8 @@ def expected_image(
     config = detector.config
     image = np.empty(config.image_shape, detector.image_dtype)
     converter.fill_gaps(image)
-    for module in range(config.n_modules):
-        if module in config.deactivate:
+    for module in range(config.n_submodules):
+        if module // config.udp.numinterfaces in config.deactivate:
             converter.fill(module, image)
             continue
         frame = detector.packets(module, frame_number, raw[module], pulse_id=frame_number, timestamp=0)

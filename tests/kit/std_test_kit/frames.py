@@ -38,7 +38,7 @@ class FrameFeeder:
         layout = self.detector.packet_layout(0)
         self.ring, _ = FrameBuffer.create(
             frame_buffer_path(config),
-            n_modules=config.n_modules,
+            n_modules=config.n_submodules,
             frame_bytes=layout.frame_bytes,
             n_units=layout.n_units,
             buffer_bytes=int(config.shared_memory.frame_buffer_gb * 1e9),
@@ -109,7 +109,7 @@ class FrameFeeder:
         fields
             For modules, header fields of the packets, as `place` takes them.
         """
-        expected = [m for m in self.part.modules if m not in self.config.deactivate]
+        expected = self.config.submodules(m for m in self.part.modules if m not in self.config.deactivate)
         present = [m for m in expected if m not in absent]
         headers = [
             self.place(m, frame_number, raw[m], (lost or {}).get(m, ()), **(fields or {}).get(m, {})) for m in present

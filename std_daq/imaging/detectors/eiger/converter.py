@@ -1,19 +1,21 @@
-"""EigerConverter: places quarter modules into the image, and unpacks pixels of 4 bits."""
+"""EigerConverter: places quarter modules into the image, and unpacks pixels of 4 and 12 bits."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.eiger.geometry import QUARTER
-from std_daq.imaging.detectors.eiger.kernels import place_nibbles
-from std_daq.imaging.detectors.eiger.packets import PAYLOAD_BYTES
+from std_daq.imaging.detectors.eiger.kernels import place_nibbles, place_packed
+from std_daq.imaging.detectors.eiger.packets import payload_bytes
 from std_daq.imaging.detectors.interface import CalibrationFile
 from std_daq.imaging.detectors.kernels import place_chips
 from std_daq.imaging.detectors.module_map import Placement
-from std_daq.imaging.detectors.pixel_mask import gap_pixels
+
+if TYPE_CHECKING:
+    from std_daq.imaging.detectors.eiger.detector import EigerOptions
 
 
 class EigerConverter:
@@ -23,6 +25,8 @@ class EigerConverter:
     ----------
     config
         Configuration of the detector, whose bit depth has been checked.
+    options
+        Options of the detector, whose number of rows has been checked.
     placements
         Placement of each quarter in the image.
     image_dtype
@@ -34,21 +38,35 @@ class EigerConverter:
     calibration: tuple[CalibrationFile, ...] = ()
 
     def __init__(
-        self, config: DetectorConfig, placements: Sequence[Placement], image_dtype: np.dtype[Any], fill_value: Any
+        self,
+        config: DetectorConfig,
+        options: "EigerOptions",
+        placements: Sequence[Placement],
+        image_dtype: np.dtype[Any],
+        fill_value: Any,
     ) -> None:
         self._placements = placements
         self._deactivated = frozenset(config.deactivate)
         self._fill = fill_value
-        self._gaps = gap_pixels(config.image_shape, placements, QUARTER)
+        self._n_rows = options.readnrows
+        self._gaps = np.ones(config.image_shape, np.bool_)
+        for placement in placements:
+            QUARTER.fill(placement.view(self._gaps), False, end=self._n_rows)
+        unit_bytes = payload_bytes(tengiga=options.tengiga)
+        pixels_per_unit = unit_bytes * 8 // config.bit_depth
+        # Pixels of 4 and 12 bits are still packed here.
+        self._raw_dtype = image_dtype if config.bit_depth != 12 else np.dtype(np.uint8)
+        self._place: Callable[..., None]
+        self._unit: tuple[int, ...]
         if config.bit_depth == 4:
-            self._place = place_nibbles
+            self._place, self._unit = place_nibbles, (pixels_per_unit // QUARTER.columns,)
             place_nibbles.compile()
+        elif config.bit_depth == 12:
+            self._place, self._unit = place_packed, (unit_bytes,)
+            place_packed.compile()
         else:
-            self._place = place_chips
+            self._place, self._unit = place_chips, (pixels_per_unit // QUARTER.chip, 0)
             place_chips.compile(image_dtype.name)
-        # 4-bit pixels stay packed here: a row has half as many bytes as columns.
-        self._raw_dtype = image_dtype
-        self._rows_per_unit = PAYLOAD_BYTES * 8 // (QUARTER.columns * config.bit_depth)
 
     def convert(
         self,
@@ -63,11 +81,11 @@ class EigerConverter:
             self.fill(module, image)
             return
         at = self._placements[module]
-        pixels = frame.view(self._raw_dtype).reshape(QUARTER.rows, -1)
+        pixels = frame.view(self._raw_dtype).reshape(self._n_rows, -1)
         self._place(
             pixels,
             received,
-            self._rows_per_unit,
+            *self._unit,
             QUARTER.chip,
             QUARTER.gap,
             image,
@@ -79,11 +97,11 @@ class EigerConverter:
         )
 
     def fill(self, module: int, image: NDArray[Any]) -> None:
-        """Write the fill value to all pixels of a quarter."""
-        QUARTER.fill(self._placements[module].view(image), self._fill)
+        """Write the fill value to all pixels of a quarter that are read."""
+        QUARTER.fill(self._placements[module].view(image), self._fill, end=self._n_rows)
 
     def fill_gaps(self, image: NDArray[Any]) -> None:
-        """Write the fill value to the pixels that belong to no quarter or lie between chips."""
+        """Write the fill value to pixels that belong to no quarter, lie between chips, or are not read."""
         image[self._gaps] = self._fill
 
     def reload(self) -> None:

@@ -58,6 +58,12 @@ class Gigafrost:
                 "GIGAFROST packets carry no pulse id", key="image_id", value=config.image_id,
                 remedy="give 'frame_number'",
             )  # fmt: skip
+        for key, value in (("numinterfaces", config.udp.numinterfaces), ("numdst", config.udp.numdst)):
+            if value != 1:
+                raise ConfigError(
+                    "a GIGAFROST sends alternate images to its two ports a module, all of one server",
+                    key=f"udp.{key}", value=value, remedy="give 1",
+                )  # fmt: skip
         check_geometry(config)
         if config.module_positions:
             get_logger().warning("config_key_ignored", key="module_positions", instead="the size of the image")
@@ -69,13 +75,13 @@ class Gigafrost:
         self.places = tuple(link_rows(module, config.image_shape) for module in range(N_MODULES))
         self.fill_value = fill_value(config, self.image_dtype)
 
-    def module_of_port(self, port: int) -> int:
+    def submodule_of_port(self, port: int) -> int:
         """Return the module that sends to a port."""
         return port % N_MODULES
 
     def packet_layout(self, module: int) -> PacketLayout:
         """Return the layout of a module's packets, with a check of their quadrant and link."""
-        return gigafrost_layout(module, self.raw_module_shape())
+        return gigafrost_layout(module, self.raw_frame_shape())
 
     def converter(self) -> "GigafrostConverter":
         """Return the converter; a GIGAFROST needs no calibration."""
@@ -90,7 +96,7 @@ class Gigafrost:
             self.places[module].view(mask)[:] = MaskBit.DEAD
         return mask
 
-    def raw_module_shape(self) -> tuple[int, int]:
+    def raw_frame_shape(self) -> tuple[int, int]:
         """Return the rows and columns of a module: a quarter of the image's height and half of its width."""
         return self.places[0].height, self.places[0].width
 
@@ -110,7 +116,7 @@ class Gigafrost:
 
     def simulated_frames(self, pattern: str, seed: int) -> Iterator[NDArray[Any]]:
         """Yield raw pixels: a photon gives 20 ADU; ``counter`` and ``gradient`` wrap around at 12 bits."""
-        shape = (N_MODULES, *self.raw_module_shape())
+        shape = (N_MODULES, *self.raw_frame_shape())
         largest = np.uint32(MAX_PIXEL)
         if pattern == "counter":
             return cycle_images(lambda index: (counter_image(shape, index, seed) & largest).astype(np.uint16))

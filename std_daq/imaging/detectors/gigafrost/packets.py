@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.imaging.detectors.gigafrost.geometry import quadrant_and_link
+from std_daq.imaging.detectors.packed_pixels import packed_12_bits
 from std_daq.imaging.detectors.packet_layout import HeaderCheck, HeaderField, PacketLayout
 
 PROTOCOL_ID = 0xCB
@@ -106,18 +107,8 @@ def gigafrost_packets(
 
     packets = np.zeros((len(first_rows), int(lengths.max())), np.uint8)
     packets[:, : GF_HEADER.itemsize] = headers.view(np.uint8).reshape(len(headers), -1)
-    packed = packed_pixels(raw)
+    packed = packed_12_bits(raw)
     for packet, first, n in zip(packets, first_rows, rows, strict=True):
         pixels = packed[first : first + n].reshape(-1)
         packet[GF_HEADER.itemsize : GF_HEADER.itemsize + len(pixels)] = pixels
     return packets, lengths.astype(np.int64)
-
-
-def packed_pixels(raw: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return pixels packed two per three bytes, (rows, columns * 3 / 2)."""
-    even, odd = raw[:, 0::2].astype(np.uint16), raw[:, 1::2].astype(np.uint16)
-    packed = np.empty((*even.shape, 3), np.uint8)
-    packed[..., 0] = even & 0xFF
-    packed[..., 1] = (even >> 8) & 0x0F | (odd & 0x0F) << 4
-    packed[..., 2] = odd >> 4
-    return packed.reshape(len(raw), -1)

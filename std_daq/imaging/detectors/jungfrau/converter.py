@@ -7,14 +7,20 @@ from numpy.typing import NDArray
 
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.interface import CalibrationFile
-from std_daq.imaging.detectors.jungfrau.geometry import COLUMNS, ROWS, WHOLE_RECTANGLE, grid_of
+from std_daq.imaging.detectors.jungfrau.geometry import (
+    COLUMNS,
+    ROWS,
+    WHOLE_RECTANGLE,
+    FrameRows,
+    frame_rows,
+    grid_of,
+)
 from std_daq.imaging.detectors.jungfrau.kernels import BLOCK, correct_to_counts, correct_to_energy, spread_double_pixels
 from std_daq.imaging.detectors.jungfrau.options import JungfrauOptions
 from std_daq.imaging.detectors.jungfrau.packets import ROWS_PER_PACKET
 from std_daq.imaging.detectors.jungfrau.tables import CalibrationTables, load_tables
 from std_daq.imaging.detectors.kernels import place_chips
 from std_daq.imaging.detectors.module_map import Placement
-from std_daq.imaging.detectors.pixel_mask import gap_pixels
 
 HIGH_GAIN_BIT = 1
 
@@ -44,8 +50,11 @@ class JungfrauConverter:
         self._deactivated = frozenset(config.deactivate)
         self._grid = grid_of(placements[0])
         self._are_gaps_spread = self._grid.gap > 0 and options.double_pixels != "keep"
-        self._filled = WHOLE_RECTANGLE if self._are_gaps_spread else self._grid
-        self._gaps = gap_pixels(config.image_shape, placements, self._filled)
+        self._rows = frame_rows(config, options.readnrows)
+        self._gaps = np.zeros(config.image_shape, np.bool_)
+        for rows in self._rows:
+            self._fill_rows(rows, self._gaps, True)
+        np.logical_not(self._gaps, out=self._gaps)
         self._compile()
 
     @property
@@ -54,23 +63,23 @@ class JungfrauConverter:
         return ()
 
     def convert(
-        self, module: int, frame: NDArray[np.uint8], received: NDArray[np.uint64], daq_rec: int, image: NDArray[Any]
+        self, submodule: int, frame: NDArray[np.uint8], received: NDArray[np.uint64], daq_rec: int, image: NDArray[Any]
     ) -> None:
-        """Write one module's pixels into the image."""
-        if module in self._deactivated:
-            self.fill(module, image)
+        """Write one submodule's pixels into the image."""
+        rows = self._rows[submodule]
+        if rows.module in self._deactivated:
+            self.fill(submodule, image)
             return
-        at = self._placements[module]
+        at = self._placements[rows.module]
         steps = at.y_first, at.x_first, at.y_step, at.x_step
-        raw = frame.view("<u2").reshape(ROWS, COLUMNS)
-        self._place(module, raw, received, daq_rec, image, steps)
+        self._place(rows, frame.view("<u2").reshape(rows.n, COLUMNS), received, daq_rec, image, steps)
 
-    def fill(self, module: int, image: NDArray[Any]) -> None:
-        """Write the fill value to all pixels of a module."""
-        self._filled.fill(self._placements[module].view(image), self._fill)
+    def fill(self, submodule: int, image: NDArray[Any]) -> None:
+        """Write the fill value to all pixels of a submodule that are read."""
+        self._fill_rows(self._rows[submodule], image, self._fill)
 
     def fill_gaps(self, image: NDArray[Any]) -> None:
-        """Write the fill value to pixels that belong to no module, and to the gaps between chips if they are kept."""
+        """Write the fill value to pixels that are not read, and to the gaps between chips if they are kept."""
         image[self._gaps] = self._fill
 
     def reload(self) -> "JungfrauConverter | None":
@@ -81,9 +90,16 @@ class JungfrauConverter:
         """Compile the kernels that `_place` calls, so that no image has to wait for the compiler."""
         place_chips.compile("uint16")
 
+    def _fill_rows(self, rows: FrameRows, image: NDArray[Any], value: Any) -> None:
+        rectangle = self._placements[rows.module].view(image)
+        if self._are_gaps_spread:
+            WHOLE_RECTANGLE.fill(rectangle, value, *rows.in_rectangle(self._grid))
+        else:
+            self._grid.fill(rectangle, value, rows.first, rows.end)
+
     def _place(
         self,
-        module: int,  # noqa: ARG002 - all modules are alike
+        rows: FrameRows,
         raw: NDArray[np.uint16],
         received: NDArray[np.uint64],
         daq_rec: int,  # noqa: ARG002 - raw pixels are placed in the same way in high gain
@@ -91,7 +107,8 @@ class JungfrauConverter:
         steps: tuple[int, int, int, int],
     ) -> None:
         grid = self._grid
-        place_chips(raw, received, ROWS_PER_PACKET, grid.chip, grid.gap, image, *steps, self._fill)
+        chips_per_unit = ROWS_PER_PACKET * COLUMNS // grid.chip
+        place_chips(raw, received, chips_per_unit, rows.first, grid.chip, grid.gap, image, *steps, self._fill)
 
 
 class CorrectingConverter(JungfrauConverter):
@@ -148,7 +165,7 @@ class CorrectingConverter(JungfrauConverter):
 
     def _place(
         self,
-        module: int,
+        rows: FrameRows,
         raw: NDArray[np.uint16],
         received: NDArray[np.uint64],
         daq_rec: int,
@@ -158,20 +175,22 @@ class CorrectingConverter(JungfrauConverter):
         grid = self._grid
         tables = self._high_gain_tables if daq_rec & HIGH_GAIN_BIT else self._tables_by_module
         if tables is None:
-            self.fill(module, image)
+            self._fill_rows(rows, image, self._fill)
             return
-        code_0, table = tables[module]
+        code_0, table = (one[rows.first : rows.end] for one in tables[rows.module])
         if self._options.factor is None:
             correct_to_energy(
-                raw, received, ROWS_PER_PACKET, grid.chip, grid.gap, code_0, table, image, *steps, self._fill
-            )
-        else:
-            correct_to_counts(
-                raw, received, ROWS_PER_PACKET, grid.chip, grid.gap, code_0, table, self._options.factor, image, *steps,
+                raw, received, ROWS_PER_PACKET, rows.first, grid.chip, grid.gap, code_0, table, image, *steps,
                 self._fill,
             )  # fmt: skip
+        else:
+            correct_to_counts(
+                raw, received, ROWS_PER_PACKET, rows.first, grid.chip, grid.gap, code_0, table, self._options.factor,
+                image, *steps, self._fill,
+            )  # fmt: skip
         if self._are_gaps_spread:
-            spread_double_pixels(image, grid.chip, *steps, self._options.double_pixels == "share", self._fill)
+            is_shared = self._options.double_pixels == "share"
+            spread_double_pixels(image, grid.chip, rows.first, rows.end, *steps, is_shared, self._fill)
 
 
 def _for_kernels(

@@ -94,14 +94,14 @@ def _reverse(image: Any, y: Any, x: Any, n: Any) -> None:
 
 @njit(inline="always")
 def _correct(
-    raw: Any, received: Any, rows_per_unit: Any, chip: Any, gap: Any, code_0: Any, table: Any, factor: Any, image: Any,
-    y_first: Any, x_first: Any, y_step: Any, x_step: Any, fill: Any, as_pixel: Any,
+    raw: Any, received: Any, rows_per_unit: Any, first_row: Any, chip: Any, gap: Any, code_0: Any, table: Any,
+    factor: Any, image: Any, y_first: Any, x_first: Any, y_step: Any, x_step: Any, fill: Any, as_pixel: Any,
 ) -> None:  # fmt: skip
     rows, columns = raw.shape
     block = min(BLOCK, columns)
     stretch = min(block, chip)
     for row in range(rows):
-        y = row_in_image(row, chip, gap, y_first, y_step)
+        y = row_in_image(first_row + row, chip, gap, y_first, y_step)
         has_arrived = is_received(received, row // rows_per_unit)
         for number in range(columns // chip):
             x = left_of_chip(number, chip, gap, x_first, x_step)
@@ -117,12 +117,13 @@ def _correct(
 
 
 @kernel(
-    void(_RAW, BITMAP, *_NUMBERS[:3], _TABLE, _TABLE, float32[:, ::1], *_NUMBERS, float32),
+    void(_RAW, BITMAP, *_NUMBERS, _TABLE, _TABLE, float32[:, ::1], *_NUMBERS, float32),
 )
 def correct_to_energy(
     raw: NDArray[np.uint16],
     received: NDArray[np.uint64],
     rows_per_unit: int,
+    first_row: int,
     chip: int,
     gap: int,
     code_0: NDArray[np.float32],
@@ -139,8 +140,8 @@ def correct_to_energy(
     Parameters
     ----------
     raw
-        Raw pixels, (rows, columns), C-contiguous. The width of a chip is a multiple of a block of ``code_0``, or a
-        block is a multiple of it.
+        Raw pixels, (rows, columns), C-contiguous; the tables are of the same rows. The width of a chip is a multiple of
+        a block of ``code_0``, or a block is a multiple of it.
     code_0
         Table of code 0, (rows, 2 * columns), in blocks of `BLOCK` pixels, or of a whole row if that is shorter: the
         pedestals of the block's pixels, then their inverse gains.
@@ -148,19 +149,20 @@ def correct_to_energy(
         Table of all codes, (rows, columns * 8): pedestal and inverse gain for each of the four codes of a pixel.
     """
     _correct(
-        raw, received, rows_per_unit, chip, gap, code_0, table, None, image, y_first, x_first, y_step, x_step, fill,
-        _as_energy,
+        raw, received, rows_per_unit, first_row, chip, gap, code_0, table, None, image, y_first, x_first, y_step,
+        x_step, fill, _as_energy,
     )  # fmt: skip
 
 
 @kernel(
-    void(_RAW, BITMAP, *_NUMBERS[:3], _TABLE, _TABLE, float32, int32[:, ::1], *_NUMBERS, int32),
+    void(_RAW, BITMAP, *_NUMBERS, _TABLE, _TABLE, float32, int32[:, ::1], *_NUMBERS, int32),
     error_model="numpy",  # Python's would check each pixel for a factor of 0, which prevents vector code
 )
 def correct_to_counts(
     raw: NDArray[np.uint16],
     received: NDArray[np.uint64],
     rows_per_unit: int,
+    first_row: int,
     chip: int,
     gap: int,
     code_0: NDArray[np.float32],
@@ -175,8 +177,8 @@ def correct_to_counts(
 ) -> None:
     """Write photons: energies as in `correct_to_energy`, divided by ``factor``, rounded half to even, within int32."""
     _correct(
-        raw, received, rows_per_unit, chip, gap, code_0, table, factor, image, y_first, x_first, y_step, x_step, fill,
-        _as_photons,
+        raw, received, rows_per_unit, first_row, chip, gap, code_0, table, factor, image, y_first, x_first, y_step,
+        x_step, fill, _as_photons,
     )  # fmt: skip
 
 
@@ -190,10 +192,14 @@ def _spread(image: NDArray[Any], y: int, x: int, y_gap: int, x_gap: int, is_shar
         image[y_gap, x_gap] = value
 
 
-@kernel({str(pixel): void(pixel[:, ::1], int64, *_NUMBERS, boolean, pixel) for pixel in (float32, int32)})
+@kernel(
+    {str(pixel): void(pixel[:, ::1], int64, *_NUMBERS[:2], *_NUMBERS, boolean, pixel) for pixel in (float32, int32)}
+)
 def spread_double_pixels(
     image: NDArray[Any],
     chip: int,
+    first_row: int,
+    end_row: int,
     y_first: int,
     x_first: int,
     y_step: int,
@@ -201,7 +207,7 @@ def spread_double_pixels(
     is_shared: bool,
     fill: Any,
 ) -> None:
-    """Fill the gap pixels of a module from the double-size pixels beside them; its 4 x 2 chips are 2 pixels apart.
+    """Fill the gap pixels beside some rows of a module from its double-size pixels; 4 x 2 chips are 2 pixels apart.
 
     Columns are done before rows, so that a pixel at a corner, which is double-size in both directions, is spread over
     four pixels. Sharing keeps the sum: of an odd count, the real pixel keeps the larger part. A value equal to ``fill``
@@ -211,13 +217,15 @@ def spread_double_pixels(
     ----------
     image
         Image with the converted pixels of the module.
+    first_row, end_row
+        Rows of the module whose pixels are spread, end excluded.
     is_shared
         Whether the value is divided between both pixels; otherwise it is copied.
     """
     period = chip + 2
-    height, width = 2 * period - 2, 4 * period - 2
-    for row in range(height):
-        y = y_first + y_step * row
+    width = 4 * period - 2
+    for row in range(first_row, end_row):
+        y = row_in_image(row, chip, 2, y_first, y_step)
         for edge in range(chip - 1, width - 3, period):
             x = x_first + x_step * edge
             _spread(image, y, x, y, x + x_step, is_shared, fill)
@@ -225,8 +233,10 @@ def spread_double_pixels(
     y = y_first + y_step * (chip - 1)
     for column in range(width):
         x = x_first + x_step * column
-        _spread(image, y, x, y + y_step, x, is_shared, fill)
-        _spread(image, y + 3 * y_step, x, y + 2 * y_step, x, is_shared, fill)
+        if first_row < chip <= end_row:
+            _spread(image, y, x, y + y_step, x, is_shared, fill)
+        if first_row <= chip < end_row:
+            _spread(image, y + 3 * y_step, x, y + 2 * y_step, x, is_shared, fill)
 
 
 @kernel(void(_RAW, int64[::1]))

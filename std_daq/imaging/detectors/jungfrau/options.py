@@ -38,6 +38,15 @@ class JungfrauOptions(BaseModel):
         "the corners of chips between four.",
     )
 
+    readnrows: int = Field(
+        512,
+        ge=8,
+        le=512,
+        multiple_of=8,
+        description="Rows that the detector reads of each module, in the middle of the module (readnrows of "
+        "slsDetectorPackage). Pixels of other rows hold the fill value and are marked in the pixel mask.",
+    )
+
     @property
     def has_mask(self) -> bool:
         """Whether the options name a file that must contain a mask."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.imaging.detectors import sls_packets as sls
-from std_daq.imaging.detectors.jungfrau.geometry import COLUMNS, ROWS
+from std_daq.imaging.detectors.jungfrau.geometry import COLUMNS, FrameRows
 from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
 
 DETECTOR_TYPE = 3
@@ -16,20 +16,24 @@ STORAGE_CELL = HeaderField(offset=40, width=4, shift=8, mask=15)
 assert ROWS_PER_PACKET * COLUMNS * 2 == PAYLOAD_BYTES  # noqa: S101
 
 
-def jungfrau_layout(image_id: Literal["frame_number", "pulse_id"]) -> PacketLayout:
-    """Return the packet layout; a frame has 128 packets, each of which is a unit.
+def jungfrau_layout(image_id: Literal["frame_number", "pulse_id"], rows: FrameRows) -> PacketLayout:
+    """Return the packet layout; a frame of a whole module has 128 packets, each of which is a unit.
 
-    Packets are grouped by frame number, whatever the image id is.
+    Packets are grouped by frame number, whatever the image id is. Each UDP interface numbers its packets from 0. If not
+    all rows are read, the packets that come have the same numbers as if all rows were read.
 
     Parameters
     ----------
     image_id
         Number that identifies an image. The pulse id is the bunch id, which the header holds as a double.
+    rows
+        Rows of the submodule that sends the packets.
     """
     return PacketLayout(
         header_bytes=sls.SLS_HEADER.itemsize,
         unit_bytes=PAYLOAD_BYTES,
-        n_units=ROWS // ROWS_PER_PACKET,
+        n_units=rows.n // ROWS_PER_PACKET,
+        first_unit=(rows.first - rows.interface_first) // ROWS_PER_PACKET,
         units_per_packet=1,
         max_units_per_packet=1,
         key=sls.FRAME_NUMBER,
@@ -49,17 +53,25 @@ def jungfrau_layout(image_id: Literal["frame_number", "pulse_id"]) -> PacketLayo
 
 
 def jungfrau_packets(
-    module: int, frame_number: int, raw: NDArray[Any], *, pulse_id: int, timestamp: int, daq_rec: int
+    submodule: int,
+    rows: FrameRows,
+    frame_number: int,
+    raw: NDArray[Any],
+    *,
+    pulse_id: int,
+    timestamp: int,
+    daq_rec: int,
 ) -> NDArray[np.uint8]:
-    """Return the datagrams of one module, (128, 8240)."""
+    """Return the datagrams of one submodule, (n, 8240); of a whole module, n is 128."""
     return sls.sls_packets(
         np.ascontiguousarray(raw, "<u2").view(np.uint8),
         PAYLOAD_BYTES,
+        first_packet=(rows.first - rows.interface_first) // ROWS_PER_PACKET,
         frame_number=frame_number,
         bunch_id=np.float64(pulse_id).view(np.uint64),
         timestamp=timestamp,
-        module_id=module,
-        row=module,
+        module_id=rows.module,
+        row=submodule,
         det_spec_3=daq_rec,
         detector_type=DETECTOR_TYPE,
     )

@@ -80,11 +80,15 @@ class PedestalAccumulator:
         Number of frames of a module that are ignored after each change of its stage, while the detector settles.
     criteria
         Criteria for bad pixels.
+    n_rows
+        Number of rows of a frame, if a frame is not a whole module.
     """
 
-    def __init__(self, n_modules: int, n_skipped: int = 0, criteria: BadPixelCriteria | None = None) -> None:
+    def __init__(
+        self, n_modules: int, n_skipped: int = 0, criteria: BadPixelCriteria | None = None, n_rows: int = ROWS
+    ) -> None:
         n_stages = len(STAGE_NAMES)
-        shape = (n_modules, n_stages, ROWS, COLUMNS)
+        shape = (n_modules, n_stages, n_rows, COLUMNS)
         # Memory of stages that never come is never touched, so the system never allocates it.
         self._sums = np.zeros(shape, np.uint64)
         self._squares = np.zeros(shape, np.uint64)
@@ -96,7 +100,7 @@ class PedestalAccumulator:
         self._n_since_change = [0] * n_modules
 
     def add(self, module: int, raw: NDArray[np.uint16], daq_rec: int = 0) -> int | None:
-        """Add one complete frame (512, 1024); return its stage, or None if the frame was ignored.
+        """Add one complete frame (n_rows, 1024); return its stage, or None if the frame was ignored.
 
         Parameters
         ----------
@@ -137,13 +141,13 @@ class PedestalAccumulator:
                     f"no dark images in {STAGE_NAMES[stage]} of modules {', '.join(map(str, missing))}",
                     remedy="take dark images in forced gain 0, 1 and 2 of all modules",
                 )
-        n_modules = len(self.n_frames)
-        shape = (n_planes, n_modules * ROWS, COLUMNS)
+        n_modules, _, n_rows, _ = self._sums.shape
+        shape = (n_planes, n_modules * n_rows, COLUMNS)
         mean, rms = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         n_samples = np.zeros(shape, np.uint32)
         pixel_mask = np.zeros(shape[1:], np.uint32)
         for module in range(n_modules):
-            rows = slice(module * ROWS, (module + 1) * ROWS)
+            rows = slice(module * n_rows, (module + 1) * n_rows)
             for plane in range(n_planes):
                 n_samples[plane, rows] = self._n_samples[module, plane]
                 mean[plane, rows], rms[plane, rows] = self._mean_and_rms(module, plane)

@@ -58,13 +58,13 @@ def raw(number: int) -> np.ndarray:
 def test_frames_of_modules_that_are_on_are_given(feeder: FrameFeeder, follower: FrameFollower) -> None:
     feeder.publish(7, raw(7))
     frames = list(follower.read())
-    assert [(frame.module, frame.frame_index) for frame in frames] == [(0, 7), (1, 7), (2, 7)]
+    assert [(frame.submodule, frame.frame_index) for frame in frames] == [(0, 7), (1, 7), (2, 7)]
     assert all((frame.pixels.view("<u2") == 7).all() for frame in frames)
 
 
 def test_incomplete_frames_are_left_out(feeder: FrameFeeder, follower: FrameFollower) -> None:
     feeder.publish(7, raw(7), lost={1: {3}}, absent={2})
-    assert [frame.module for frame in follower.read()] == [0]
+    assert [frame.submodule for frame in follower.read()] == [0]
     assert follower.n_incomplete == 2
 
 

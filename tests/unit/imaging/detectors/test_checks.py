@@ -66,7 +66,7 @@ class MisnumberedEiger(Eiger):
 
 
 class MixedUpEiger(Eiger):
-    def module_of_port(self, port: int) -> int:
+    def submodule_of_port(self, port: int) -> int:
         return 3 - port
 
 
@@ -75,7 +75,7 @@ class MixedUpEiger(Eiger):
     [
         (ForgetfulEiger, "without any unit is not filled"),
         (MisnumberedEiger, "the key is not the frame number"),
-        (MixedUpEiger, "sends to the port of another module"),
+        (MixedUpEiger, "sends to the port of another one"),
     ],
 )
 def test_detector_that_breaks_a_rule_is_found_out(wrong: type[Eiger], told: str) -> None:

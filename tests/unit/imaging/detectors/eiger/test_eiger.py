@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from std_daq.errors import ConfigError
 from std_daq.imaging.config import DetectorConfig, load_config
 from std_daq.imaging.detectors.eiger import Eiger
-from std_daq.imaging.detectors.eiger.kernels import place_nibbles
+from std_daq.imaging.detectors.eiger.kernels import place_nibbles, place_packed
+from std_daq.imaging.detectors.eiger.packets import packed_pixels
 from std_daq.imaging.detectors.kernels import place_chips
 from std_daq.imaging.detectors.module_map import ChipGrid, Placement
 from std_daq.imaging.detectors.reference_receiver import receive_frame
@@ -118,10 +119,17 @@ def test_seventy_two_ports_with_modules_that_are_off() -> None:
 positions = st.tuples(st.booleans(), st.booleans(), st.integers(0, 7), st.integers(0, 5))
 
 
-@settings(max_examples=25, deadline=None)
-@given(positions, st.sampled_from([4, 8, 16, 32]), st.integers(0, 2**128 - 1), st.integers(0, 15))
+@settings(max_examples=60, deadline=None)
+@given(
+    position=positions,
+    bit_depth=st.sampled_from([4, 8, 12, 16, 32]),
+    tengiga=st.booleans(),
+    n_rows=st.sampled_from([256, 128, 64, 16]),
+    bitmap=st.integers(0, 2**512 - 1),
+    fill=st.integers(0, 15),
+)
 def test_every_pixel_that_arrived_is_right_and_no_other_is_touched(
-    position: tuple[bool, bool, int, int], bit_depth: int, bitmap: int, fill: int
+    position: tuple[bool, bool, int, int], bit_depth: int, tengiga: bool, n_rows: int, bitmap: int, fill: int
 ) -> None:
     is_flipped_x, is_flipped_y, x, y = position
     x0, x1 = (x + 513, x) if is_flipped_x else (x, x + 513)
@@ -134,6 +142,7 @@ def test_every_pixel_that_arrived_is_right_and_no_other_is_touched(
             image_pixel_height=262,
             image_pixel_width=522,
             assembler={"fill_value": fill},
+            detector={"tengiga": tengiga, "readnrows": n_rows},
         )
     )
     layout = detector.packet_layout(0)
@@ -147,35 +156,42 @@ def test_every_pixel_that_arrived_is_right_and_no_other_is_touched(
     converter = detector.converter()
     converter.convert(0, frame, received, 0, image)
 
-    rows_per_unit = 256 // layout.n_units
-    has_arrived = np.array([bitmap >> (row // rows_per_unit) & 1 for row in range(256)], bool)
-    raw = np.where(has_arrived[None, :, None], raw, fill).astype(detector.image_dtype)
-    expected = expected_image(detector, raw, fill=99)
+    assert layout.unit_bytes == (4096 if tengiga else 1024)
+    first_bits = bit_depth * np.arange(n_rows * 512).reshape(n_rows, 512)
+    has_unit = np.array([bool(bitmap >> unit & 1) for unit in range(layout.n_units)])
+    first_units, last_units = (bits // 8 // layout.unit_bytes for bits in (first_bits, first_bits + bit_depth - 1))
+    raw = np.where(has_unit[first_units] & has_unit[last_units], raw, fill).astype(detector.image_dtype)
+    expected = expected_image(detector, np.pad(raw, ((0, 0), (0, 256 - n_rows), (0, 0)), constant_values=99), fill=99)
     np.testing.assert_array_equal(image, expected)
 
     converter.fill_gaps(image)
-    np.testing.assert_array_equal(image, expected_image(detector, raw, fill=fill))
+    whole = np.pad(raw, ((0, 0), (0, 256 - n_rows), (0, 0)), constant_values=fill)
+    np.testing.assert_array_equal(image, expected_image(detector, whole, fill=fill))
+    unread = np.pad(np.zeros_like(raw), ((0, 0), (0, 256 - n_rows), (0, 0)), constant_values=2)
+    is_masked = expected_image(detector, unread, fill=1) > 0
+    np.testing.assert_array_equal(detector.pixel_mask() > 0, is_masked)
     converter.fill(0, image)
     assert (image == fill).all()
 
 
 @pytest.mark.parametrize("is_compiled", [True, False])
 @pytest.mark.parametrize(("y_step", "x_step"), [(1, 1), (-1, 1), (1, -1), (-1, -1)])
-@pytest.mark.parametrize("bits", [4, 8, 16, 32])
+@pytest.mark.parametrize("bits", [4, 8, 12, 16, 32])
 def test_kernels_agree_with_numpy_compiled_and_interpreted(
     is_compiled: bool, y_step: int, x_step: int, bits: int
 ) -> None:
     grid = ChipGrid(rows=8, columns=12, chip=4, gap=2)
-    dtype = np.dtype(f"u{max(bits // 8, 1)}")
+    dtype = np.dtype(f"u{2 if bits == 12 else max(bits // 8, 1)}")
     raw = np.random.default_rng(bits).integers(0, 2**bits, (8, 12)).astype(dtype)
-    kernel = place_nibbles if bits == 4 else place_chips
+    kernel = {4: place_nibbles, 12: place_packed}.get(bits, place_chips)
     function = kernel if is_compiled else kernel.py_func
-    source = raw[:, ::2] | raw[:, 1::2] << 4 if bits == 4 else raw
+    source = packed_pixels(raw, bits).reshape(8, -1) if bits < 16 else raw
+    unit = {4: (2,), 12: (36,)}.get(bits, (6, 0))  # each two rows
     height, width = grid.size
     at = Placement(1 if y_step > 0 else height, 1 if x_step > 0 else width, y_step, x_step, height, width)
     image = np.full((height + 2, width + 2), 5, dtype)
     received = np.array([0b1011], np.uint64)
-    function(source, received, 2, 4, 2, image, at.y_first, at.x_first, y_step, x_step, dtype.type(9))
+    function(source, received, *unit, 4, 2, image, at.y_first, at.x_first, y_step, x_step, dtype.type(9))
 
     expected = np.full_like(image, 5)
     raw[4:6] = 9
@@ -203,7 +219,9 @@ def test_counter_frames_differ_in_every_module_and_image() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bit_depth": 12}, "key 'bit_depth': .*got 12.*give 4, 8, 16 or 32"),
+        ({"bit_depth": 24}, "key 'bit_depth': .*got 24.*give 4, 8, 12, 16 or 32"),
+        ({"udp": {"numinterfaces": 2}}, "key 'udp.numinterfaces': .*have one UDP interface.*give 1"),
+        ({"detector": {"readnrows": 102}}, "key 'detector.readnrows': .*4096 bytes.*give a multiple of 4"),
         ({"image_id": "pulse_id"}, "key 'image_id': EIGER packets carry no pulse id"),
         ({"detector": {"conversion": "kev"}}, "key 'detector.conversion': unknown key"),
         ({"assembler": {"fill_value": -1}}, "key 'assembler.fill_value': .*from 0 to 65535"),
@@ -215,7 +233,7 @@ def test_counter_frames_differ_in_every_module_and_image() -> None:
 )
 def test_a_wrong_configuration_is_refused_with_key_and_remedy(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Eiger(config(**changes))
+        open_detector(config(**changes))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from std_daq.errors import ConfigError
 from std_daq.imaging.config import DetectorConfig
 from std_daq.imaging.detectors.gigafrost import Gigafrost
 from std_daq.imaging.detectors.gigafrost.kernels import unpack_rows
-from std_daq.imaging.detectors.gigafrost.packets import packed_pixels
+from std_daq.imaging.detectors.packed_pixels import packed_12_bits
 from std_daq.imaging.detectors.reference_receiver import receive_frame
 from std_daq.imaging.detectors.registry import open_detector
 
@@ -67,7 +67,7 @@ def test_packets_have_the_known_sizes(
     width: int, height: int, rows: int, n_bytes: int, n_packets: int, last_bytes: int
 ) -> None:
     detector = Gigafrost(config(width, height))
-    raw = np.zeros(detector.raw_module_shape(), np.uint16)
+    raw = np.zeros(detector.raw_frame_shape(), np.uint16)
     sent = detector.packets(0, 0, raw, pulse_id=0, timestamp=0)
     assert sent.lengths.tolist() == [32 + n_bytes] * (n_packets - 1) + [32 + last_bytes]
     layout = detector.packet_layout(0)
@@ -127,22 +127,22 @@ def test_an_odd_number_of_rows_is_padded_and_the_padding_dropped() -> None:
     has_padding = (sent.lengths - 32) % (140 * 3 // 2) == 36
     assert has_padding.any()
     frame, _ = receive(detector, 0, raw)
-    np.testing.assert_array_equal(frame, packed_pixels(raw).reshape(-1))
+    np.testing.assert_array_equal(frame, packed_12_bits(raw).reshape(-1))
 
 
 def test_sixteen_ports_carry_alternate_images_of_eight_modules() -> None:
     detector = Gigafrost(config())
-    raw = np.zeros(detector.raw_module_shape(), np.uint16)
+    raw = np.zeros(detector.raw_frame_shape(), np.uint16)
     assert detector.n_ports == 16
     for module in range(8):
         ports = [detector.packets(module, n, raw, pulse_id=0, timestamp=0).port for n in range(4)]
         assert ports == [module, module + 8, module, module + 8]
-        assert all(detector.module_of_port(port) == module for port in ports)
+        assert all(detector.submodule_of_port(port) == module for port in ports)
 
 
 def test_a_packet_of_another_quadrant_or_link_is_foreign() -> None:
     detector = Gigafrost(config())
-    raw = np.zeros(detector.raw_module_shape(), np.uint16)
+    raw = np.zeros(detector.raw_frame_shape(), np.uint16)
     for sender, receiver in itertools.product(range(8), range(8)):
         packet = detector.packets(sender, 0, raw, pulse_id=0, timestamp=0).packets[0]
         checks = detector.packet_layout(receiver).checks
@@ -152,7 +152,7 @@ def test_a_packet_of_another_quadrant_or_link_is_foreign() -> None:
 
 def test_frame_numbers_have_24_bits_and_time_stamps_40() -> None:
     detector = Gigafrost(config())
-    raw = np.zeros(detector.raw_module_shape(), np.uint16)
+    raw = np.zeros(detector.raw_frame_shape(), np.uint16)
     sent = detector.packets(3, 2**24 + 6, raw, pulse_id=0, timestamp=2**40 + 5, daq_rec=0x8001)
     layout, packet = detector.packet_layout(3), bytes(sent.packets[0])
     assert layout.key.read(packet[:8] + b"\xff" * 4 + packet[12:]) == 2**24 - 1
@@ -170,7 +170,7 @@ def test_the_kernel_agrees_with_numpy_compiled_and_interpreted(is_compiled: bool
     image = np.full((9, 20), 5, np.uint16)
     function = unpack_rows if is_compiled else unpack_rows.py_func
     y_first = 1 if y_step > 0 else 7
-    function(packed_pixels(raw), np.array([0b1101], np.uint64), image, y_first, y_step, 3, np.uint16(8))
+    function(packed_12_bits(raw), np.array([0b1101], np.uint64), image, y_first, y_step, 3, np.uint16(8))
     raw[1] = 8
     expected = np.full_like(image, 5)
     expected[1:8:2, 3:15] = raw[:: y_step // 2]
@@ -188,7 +188,7 @@ def test_a_module_that_is_off_is_filled_and_masked() -> None:
     mask = detector.pixel_mask()
     assert (mask == 2).sum() == 128 * 480 / 8
     image = np.full(detector.config.image_shape, 5, np.uint16)
-    raw = np.full((8, *detector.raw_module_shape()), 9)
+    raw = np.full((8, *detector.raw_frame_shape()), 9)
     detector.converter().convert(2, *receive(detector, 2, raw[2]), 0, image)
     np.testing.assert_array_equal(image == 0, mask == 2)
 

@@ -62,7 +62,7 @@ def converted(detector: Jungfrau, raw: NDArray[Any], daq_rec: int = 0) -> NDArra
     converter = detector.converter()
     image = np.full(detector.config.image_shape, 99, detector.image_dtype)
     converter.fill_gaps(image)
-    for module in range(detector.config.n_modules):
+    for module in range(detector.config.n_submodules):
         sent = detector.packets(module, 5, raw[module], pulse_id=7, timestamp=9, daq_rec=daq_rec)
         frame, received = receive_frame(detector.packet_layout(module), [bytes(packet) for packet in sent.packets])
         converter.convert(module, frame, received, daq_rec, image)
@@ -288,10 +288,10 @@ def test_kernels_agree_with_numpy_compiled_and_interpreted(
     received = np.array([0b1011], np.uint64)
     if dtype is np.float32:
         function = correct_to_energy if is_compiled else correct_to_energy.py_func
-        function(raw, received, 2, 4, 2, code_0, table.reshape(8, -1), image, *steps, fill)
+        function(raw, received, 2, 0, 4, 2, code_0, table.reshape(8, -1), image, *steps, fill)
     else:
         function = correct_to_counts if is_compiled else correct_to_counts.py_func
-        function(raw, received, 2, 4, 2, code_0, table.reshape(8, -1), factor, image, *steps, fill)
+        function(raw, received, 2, 0, 4, 2, code_0, table.reshape(8, -1), factor, image, *steps, fill)
 
     used = np.take_along_axis(table, (raw >> 14).astype(int)[:, :, None, None], axis=2)[:, :, 0]
     values = ((raw & 0x3FFF).astype(np.float32) - used[..., 0]) * used[..., 1]
@@ -311,7 +311,7 @@ def test_double_pixels_are_spread_the_same_compiled_and_interpreted(is_compiled:
     expected = image.copy()
     share_reference(expected, 3)
     function = spread_double_pixels if is_compiled else spread_double_pixels.py_func
-    function(image, 256, 0, 0, 1, 1, True, dtype(3))
+    function(image, 256, 0, 512, 0, 0, 1, 1, True, dtype(3))
     np.testing.assert_array_equal(image, expected)
 
 
