@@ -64,6 +64,7 @@ def beamline_config(tmp_path: Path, shm_dir: Path, runtime: Path, request: pytes
         for key, value in changes.items():
             document[key] = {**document[key], **value} if key in SECTIONS and key in document else value
         n_ports = PORTS[kind] if document["n_modules"] == DETECTORS[kind]["n_modules"] else document["n_modules"]
+        n_ports *= document["udp"].get("numinterfaces", 1)
         document.setdefault("start_udp_port", free_udp_ports(n_ports))
         return document
 

@@ -34,12 +34,28 @@ MakeConfig = Callable[..., dict[str, Any]]
 OpenBeamline = Callable[[dict[str, Any]], Beamline]
 
 
-def lost_packets(ledger: Path, port_to_module: Callable[[int], int]) -> dict[int, dict[int, set[int]]]:
-    """Return for each frame and module the packets that were not sent."""
+MODES: dict[str, tuple[str, dict[str, Any]]] = {
+    "jungfrau with two interfaces a module": ("jungfrau", {"udp": {"numinterfaces": 2}}),
+    "jungfrau of which 64 rows are read": ("jungfrau", {"detector": {"readnrows": 64}}),
+    "jungfrau with two interfaces, 200 rows and four servers": (
+        "jungfrau",
+        {"udp": {"numinterfaces": 2, "numdst": 4}, "detector": {"readnrows": 200}},
+    ),
+    "eiger over 1 Gb": ("eiger", {"detector": {"tengiga": False}}),
+    "eiger over 1 Gb with 32 bits": ("eiger", {"bit_depth": 32, "detector": {"tengiga": False}}),
+    "eiger with 12 bits, 128 rows and two servers": (
+        "eiger",
+        {"bit_depth": 12, "detector": {"readnrows": 128}, "udp": {"numdst": 2}},
+    ),
+}
+
+
+def lost_packets(ledger: Path, port_to_submodule: Callable[[int], int]) -> dict[int, dict[int, set[int]]]:
+    """Return for each frame and submodule the packets that were not sent."""
     lost: dict[int, dict[int, set[int]]] = {}
     for packet in json.loads(ledger.read_text())["lost"]:
-        modules = lost.setdefault(packet["frame"], {})
-        modules.setdefault(port_to_module(packet["port"]), set()).add(packet["packet"])
+        submodules = lost.setdefault(packet["frame"], {})
+        submodules.setdefault(port_to_submodule(packet["port"]), set()).add(packet["packet"])
     return lost
 
 
@@ -82,10 +98,22 @@ def test_every_packet_that_arrived_is_in_its_place_and_every_other_is_listed(
     kind: str,
 ) -> None:
     options = {"detector": jungfrau_tables} if kind == "jungfrau" else {}
-    beamline = open_beamline(beamline_config(kind, **options))
+    check_with_bad_network(open_beamline(beamline_config(kind, **options)), tmp_path)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_packet_is_in_its_place_in_each_mode_of_packets_and_geometry(
+    beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path, mode: str
+) -> None:
+    kind, changes = MODES[mode]
+    check_with_bad_network(open_beamline(beamline_config(kind, **changes)), tmp_path)
+
+
+def check_with_bad_network(beamline: Beamline, folder: Path) -> None:
+    """Record runs over a network with faults, and compare pixels and counts."""
     n_sent = n_lost = n_duplicated = 0
     for seed, compression in enumerate(("none", "bslz4")):
-        ledger = record_with_bad_network(beamline, tmp_path, seed, compression)
+        ledger = record_with_bad_network(beamline, folder, seed, compression)
         n_lost += len(ledger["lost"])
         n_duplicated += len(ledger["duplicated"])
         n_whole = sum(len(frame.packets) for frame in _one_exposure(beamline)) * N_IMAGES
@@ -101,7 +129,8 @@ def record_with_bad_network(
 ) -> dict[str, list[dict[str, int]]]:
     """Record a run over a network with faults and compare everything; returns the ledger of the faults."""
     file, ledger_file = folder / f"run_{seed}.h5", folder / f"ledger_{seed}.json"
-    first_frame = 1 + seed * N_IMAGES
+    step, n_interfaces = beamline.config.udp.numdst, beamline.config.udp.numinterfaces
+    first_frame = 1 + seed * N_IMAGES * step
     exit_code, report = beamline.record(
         file,
         ["--n-images", str(N_IMAGES), "--compression", compression],
@@ -116,15 +145,16 @@ def record_with_bad_network(
     assert (exit_code, report["verdict"]) == (3, "incomplete")
     assert (report["n_written"], report["n_incomplete"], report["lost_image_ids"]) == (N_IMAGES, len(lost), [])
     with h5py.File(file) as opened:
-        assert opened[f"{SPECIFIC}/image_id"][:].tolist() == list(range(first_frame, first_frame + N_IMAGES))
+        assert opened[f"{SPECIFIC}/image_id"][:].tolist() == [first_frame + step * index for index in range(N_IMAGES)]
         missing = opened[f"{SPECIFIC}/missing_packets"][:]
         status = opened[f"{SPECIFIC}/status"][:]
         for index, raw in enumerate(islice(detector.simulated_frames("counter", seed), N_IMAGES)):
-            number = first_frame + index
+            number = first_frame + index * step
             gone = lost.get(number, {})
             expected = expected_image(detector, converter, raw, number, gone)
             np.testing.assert_array_equal(opened["/entry/data/data"][index], expected, err_msg=f"image {number}")
-            assert missing[index].tolist() == [len(gone.get(module, ())) for module in range(beamline.config.n_modules)]
+            n_gone = [len(gone.get(submodule, ())) for submodule in range(beamline.config.n_submodules)]
+            assert missing[index].tolist() == np.reshape(n_gone, (-1, n_interfaces)).sum(axis=1).tolist()
             assert bool(status[index]) == bool(gone)
     ledger: dict[str, list[dict[str, int]]] = json.loads(ledger_file.read_text())
     return ledger
@@ -133,7 +163,7 @@ def record_with_bad_network(
 def _one_exposure(beamline: Beamline) -> list[Any]:
     detector = open_detector(beamline.config)
     raw = next(detector.simulated_frames("counter", 0))
-    return [detector.packets(m, 1, raw[m], pulse_id=1, timestamp=0) for m in range(beamline.config.n_modules)]
+    return [detector.packets(m, 1, raw[m], pulse_id=1, timestamp=0) for m in range(beamline.config.n_submodules)]
 
 
 @pytest.mark.long

@@ -59,6 +59,7 @@ def _open_images(config: DetectorConfig, detector: "Detector") -> "ImageBuffer":
         n_modules=config.n_modules,
         buffer_bytes=int(config.ram_buffer_gb * 1e9),
         n_slots=config.shared_memory.image_slots,
+        frame_index_step=config.udp.numdst,
     )
     images.segment.lock(0, "the assembler of this detector")
     images.invalidate_unfinished()

@@ -73,7 +73,7 @@ def _open_images(config: "DetectorConfig", wanted: "ReceiverConfig") -> "ImageBu
         n_modules=config.n_modules,
         buffer_bytes=int(config.ram_buffer_gb * 1e9),
         n_slots=config.shared_memory.image_slots,
-        frame_index_step=wanted.share_of,
+        frame_index_step=wanted.share_of * config.udp.numdst,
     )
     images.segment.lock(0, "the source of this detector's images")
     images.invalidate_unfinished()

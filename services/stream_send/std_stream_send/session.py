@@ -279,7 +279,8 @@ class Session:
             return bool(self._outbox)
         self._counters.n_unnamed += part.n_lost
         self._n_unnamed += part.n_lost
-        self._entries = self.hello.share.select(part.entries)
+        step = 1 if self._ring is None else self._ring.frame_index_step
+        self._entries = self.hello.share.select(part.entries, step)
         if not len(self._entries):
             self._passed = follower.cursor
         return True

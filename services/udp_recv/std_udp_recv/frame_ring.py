@@ -28,7 +28,7 @@ def open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
     """
     layout = detector.packet_layout(0)
     memory = config.shared_memory
-    key_step = ports_per_submodule(detector)
+    n_ports = ports_per_submodule(detector)
     ring, is_new = FrameBuffer.create(
         frame_buffer_path(config),
         n_modules=config.n_submodules,
@@ -36,10 +36,11 @@ def open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
         n_units=layout.n_units,
         buffer_bytes=int(memory.frame_buffer_gb * 1e9),
         n_slots=memory.frame_slots,
-        slots_multiple=key_step,
+        slots_multiple=n_ports,
+        frame_step=config.udp.numdst,
     )
     get_logger().info("ring_opened", path=str(ring.segment.path), slots=ring.n_slots, is_new=is_new)
-    needed = 2 * (config.udp.window_frames + 1) * key_step
+    needed = 2 * (config.udp.window_frames + 1) * n_ports
     if ring.n_slots < needed:
         ring.close()
         raise ConfigError(

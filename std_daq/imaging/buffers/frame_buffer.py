@@ -1,5 +1,6 @@
 """FrameBuffer: the ring of the raw frames of all modules of a detector, which the receivers write."""
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -57,6 +58,7 @@ class FrameBuffer(RingBuffer):
         buffer_bytes: int,
         n_slots: int | None = None,
         slots_multiple: int = 1,
+        frame_step: int = 1,
     ) -> tuple[Self, bool]:
         """Create the ring, or take it over after a restart; returns the ring and whether it is new.
 
@@ -68,6 +70,9 @@ class FrameBuffer(RingBuffer):
             Memory for the pixels; it gives the number of slots if ``n_slots`` is None.
         slots_multiple
             The number of slots is rounded down to a multiple of this.
+        frame_step
+            Difference between the numbers of consecutive frames. The number of slots is rounded down such that these
+            frames use all slots in turn.
 
         Raises
         ------
@@ -80,6 +85,8 @@ class FrameBuffer(RingBuffer):
         slot_bytes = n_modules * (-(-frame_bytes // PAGE) * PAGE)
         n_slots = n_slots or buffer_bytes // slot_bytes
         n_slots -= n_slots % slots_multiple
+        while n_slots >= MIN_SLOTS and math.gcd(n_slots // slots_multiple, frame_step) > 1:
+            n_slots -= slots_multiple
         if n_slots < MIN_SLOTS:
             raise ConfigError(
                 f"this holds {n_slots} frames of {n_modules} modules, at least {MIN_SLOTS} are needed",

@@ -128,7 +128,7 @@ class Start(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A share of the images: those with ``frame_index % of == index``.
+    """A share of the images: those with ``frame_index // step % of == index``; usually the step is 1.
 
     The frame index is used because it is consecutive. Ids may have a stride: pulse ids may be all even, and then one of
     two shares would get all images.
@@ -141,9 +141,11 @@ class Share:
         """Return one of ``of`` equal parts of this share."""
         return Share(self.index + self.of * index, self.of * of)
 
-    def select(self, entries: NDArray[Any]) -> NDArray[Any]:
-        """Return those ImageMetadata that belong to the share."""
-        return entries if self.of == 1 else entries[entries["frame_index"] % np.uint64(self.of) == self.index]
+    def select(self, entries: NDArray[Any], frame_index_step: int = 1) -> NDArray[Any]:
+        """Return those ImageMetadata that belong to the share of a ring whose images have this step between them."""
+        if self.of == 1:
+            return entries
+        return entries[entries["frame_index"] // np.uint64(frame_index_step) % np.uint64(self.of) == self.index]
 
 
 @dataclass(frozen=True, slots=True)

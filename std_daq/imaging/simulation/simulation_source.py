@@ -16,7 +16,8 @@ class SimulationSource:
     """Exposures of a simulated detector, for a Transmission.
 
     Exposure i, counted from 0, shows image i of the pattern. It has the frame number ``first_frame + i`` and the pulse
-    id ``first_pulse_id + i``.
+    id ``first_pulse_id + i``. If the detector sends to n servers in turn (``udp.numdst``), these are the exposures for
+    one of them: the numbers rise by n.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ class SimulationSource:
         self._n_images = n_images
         self._images = detector.simulated_frames(pattern, seed)
         self._templates = PacketTemplates(detector)
+        self._step = detector.config.udp.numdst
         self._start_udp_port = detector.config.start_udp_port
         self._first_frame, self._first_pulse_id = first_frame, first_pulse_id
         self._restart_at = restart_at
@@ -63,7 +65,7 @@ class SimulationSource:
         """Return the frame number of an exposure, counted from 0."""
         if self._restart_at is not None and exposure >= self._restart_at:
             exposure -= self._restart_at
-        return self._first_frame + exposure
+        return self._first_frame + exposure * self._step
 
     def frames(self) -> Iterator[list[Burst]]:
         """Yield the bursts of each exposure; at the end, the packets that the injector still holds back."""
@@ -74,8 +76,8 @@ class SimulationSource:
             frames = self._templates.exposure(
                 image,
                 number,
-                pulse_id=self._first_pulse_id + exposure,
-                timestamp=exposure * self._period_ticks,
+                pulse_id=self._first_pulse_id + exposure * self._step,
+                timestamp=exposure * self._step * self._period_ticks,
             )
             yield take_turns(self._bursts(frame, number) for frame in frames)
         yield from self._flush()

@@ -158,3 +158,12 @@ def test_parts_of_a_share_make_it_up(index: int, of: int, n_parts: int, frames: 
     entries["frame_index"] = sorted(frames)
     parts = [share.part(i, n_parts).select(entries) for i in range(n_parts)]
     assert sorted(np.concatenate(parts)["frame_index"]) == share.select(entries)["frame_index"].tolist()
+
+
+@given(first=st.integers(0, 100), step=st.integers(1, 8), of=st.integers(1, 5))
+def test_servers_share_images_evenly_whatever_the_step_of_their_frame_numbers(first: int, step: int, of: int) -> None:
+    entries = np.zeros(10 * of, IMAGE_METADATA)
+    entries["frame_index"] = first + step * np.arange(len(entries))
+    shares = [Share(index, of).select(entries, step) for index in range(of)]
+    assert [len(share) for share in shares] == [10] * of
+    assert sorted(np.concatenate(shares)["frame_index"]) == entries["frame_index"].tolist()

@@ -25,6 +25,17 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "start_udp_port": 50032,
         "module_positions": {"0": [0, 0, 513, 255], "1": [516, 0, 1029, 255]},
     },
+    "jungfrau, 64 rows on two interfaces to four servers": {
+        "detector_name": "JF",
+        "detector_type": "jungfrau",
+        "n_modules": 1,
+        "bit_depth": 16,
+        "image_pixel_height": 512,
+        "image_pixel_width": 1024,
+        "start_udp_port": 50032,
+        "udp": {"numinterfaces": 2, "numdst": 4},
+        "detector": {"readnrows": 64},
+    },
 }
 
 
@@ -50,8 +61,10 @@ def expected(
 ) -> list[tuple[int, bytes]]:
     """Return (port, datagram) of all exposures, made one by one."""
     datagrams = []
+    step = detector.config.udp.numdst
     for i, image in enumerate(islice(detector.simulated_frames("counter", 3), n_images)):
-        for module in range(detector.config.n_modules):
+        i *= step
+        for module in range(detector.config.n_submodules):
             frame = detector.packets(module, first_frame + i, image[module], pulse_id=1 + i, timestamp=10_000 * i)
             port = detector.config.start_udp_port + frame.port
             datagrams += [(port, row[:n].tobytes()) for row, n in zip(frame.packets, frame.lengths, strict=True)]
@@ -99,6 +112,8 @@ def test_with_faults_what_is_sent_is_what_the_ledger_says(detector: Detector, se
 
 def test_a_restart_of_the_detector_begins_its_frame_numbers_anew(detector: Detector) -> None:
     source = simulation(detector, FaultInjector(), 6, first_frame=100, restart_at=4)
-    assert [source.frame_number(exposure) for exposure in range(6)] == [100, 101, 102, 103, 100, 101]
+    step = detector.config.udp.numdst
+    numbers = [100 + step * i for i in (0, 1, 2, 3, 0, 1)]
+    assert [source.frame_number(exposure) for exposure in range(6)] == numbers
     before = expected(detector, 4, first_frame=100)
     assert Counter(datagram for step in sent_by(source)[:4] for datagram in step) == Counter(before)
