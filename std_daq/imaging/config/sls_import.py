@@ -1,8 +1,9 @@
 """Drafts a ``detector.json`` from a slsDetector ``.config`` file.
 
 Such a file has one command per line: ``name value ...``. The index of a module may precede the command
-(``0:udp_dstport 50001``), or the indices of a detector and a module (``0-1:udp_dstport 50002``). ``#`` begins a
-comment. The draft contains all that the commands determine; a remark reports everything else.
+(``0:udp_dstport 50001``), or the indices of a detector and a module (``0-1:udp_dstport 50002``). A second index numbers
+the servers to which frames are sent in turn (``0:3:udp_dstlist ip=10.0.0.4``). ``#`` begins a comment. The draft
+contains all that the commands determine; a remark reports everything else.
 """
 
 import re
@@ -14,9 +15,15 @@ from std_daq.errors import ConfigError
 
 SlsType = Literal["jungfrau", "eiger"]
 
-_COMMAND = re.compile(r"(?:(?P<detector>\d+)-)?(?:(?P<module>\d+):)?(?P<name>[A-Za-z_]\w*)")
+_COMMAND = re.compile(r"(?:(?P<detector>\d+)-)?(?:(?P<module>\d+):)?(?:(?P<destination>\d+):)?(?P<name>[A-Za-z_]\w*)")
 # Names of commands before version 5 of slsDetectorPackage.
-_OLD_NAMES = {"rx_udpport": "udp_dstport", "rx_udpport2": "udp_dstport2", "rx_udpip": "udp_dstip", "outdir": "fpath"}
+_OLD_NAMES = {
+    "rx_udpport": "udp_dstport",
+    "rx_udpport2": "udp_dstport2",
+    "rx_udpip": "udp_dstip",
+    "rx_udpip2": "udp_dstip2",
+    "outdir": "fpath",
+}
 
 _HINTS: dict[SlsType, frozenset[str]] = {
     "eiger": frozenset({"trimen", "subexptime", "fliprows", "flippeddatax", "parallel", "partialreset", "tengiga"}),
@@ -28,7 +35,8 @@ _HOST_HINTS: tuple[tuple[str, SlsType], ...] = (
     ("bchip", "jungfrau"),
     ("jf", "jungfrau"),
 )
-_CHANGES_PACKETS = ("readnrows", "quad", "rx_roi")
+_CHANGES_PACKETS = ("quad",)
+_ALL_ROWS: dict[SlsType, int] = {"jungfrau": 512, "eiger": 256}
 
 _UNITS_S = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _TIME = re.compile(r"([0-9.eE+-]+?)\s*(s|ms|us|ns)?")
@@ -59,11 +67,12 @@ class ImportedConfig:
 
 @dataclass(frozen=True, slots=True)
 class SlsCommand:
-    """One command: its module (None for all modules), its current name, and its values."""
+    """One command: its module (None for all), its current name, its values, and the server that it is about."""
 
     module: int | None
     name: str
     values: tuple[str, ...]
+    destination: int = 0
 
 
 def parse_sls_commands(text: str) -> Iterator[SlsCommand]:
@@ -74,7 +83,8 @@ def parse_sls_commands(text: str) -> Iterator[SlsCommand]:
         if match is None:
             continue
         module = None if match["module"] is None else int(match["module"])
-        yield SlsCommand(module, _OLD_NAMES.get(match["name"], match["name"]), tuple(words[1:]))
+        name = _OLD_NAMES.get(match["name"], match["name"])
+        yield SlsCommand(module, name, tuple(words[1:]), int(match["destination"] or 0))
 
 
 def import_sls_config(text: str, *, detector_name: str, detector_type: SlsType | None = None) -> ImportedConfig:
@@ -136,10 +146,19 @@ class _Import:
         }
         if nexus:
             sections["nexus"] = nexus
-        addresses = {value for value in self._per_host("udp_dstip") if value not in {None, "auto"}}
-        if len(addresses) == 1:
-            sections["udp"] = {"address": addresses.pop()}
-        elif addresses:
+        udp: dict[str, Any] = {}
+        if self._type == "jungfrau" and self._value("numinterfaces") == "2":
+            udp["numinterfaces"] = 2
+        if (numdst := self._numdst()) > 1:
+            udp["numdst"] = numdst
+        addresses = {*self._per_host("udp_dstip"), *self._per_host("udp_dstip2")} - {None, "auto"}
+        if len(addresses) == 1 and numdst == 1:
+            udp["address"] = addresses.pop()
+        if udp:
+            sections["udp"] = udp
+        if options := self._options():
+            sections["detector"] = options
+        if len(addresses) > 1 and numdst == 1:
             self._remarks.append(
                 f"the modules send to {len(addresses)} addresses ({', '.join(sorted(map(str, addresses)))}): packets "
                 "are received on all interfaces (udp.address)"
@@ -148,6 +167,37 @@ class _Import:
         if folder is not None and folder.startswith("/") and folder != "/":
             sections["writer"] = {"output_roots": [folder]}
         return sections
+
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        numbers = {value for value in self._per_host("readnrows") if value is not None}
+        if len(numbers) > 1:
+            self._remarks.append("readnrows differs between modules: give all modules the same number of rows")
+        elif numbers and (text := numbers.pop()).isdigit() and int(text) != _ALL_ROWS[self._type]:
+            options["readnrows"] = int(text)
+        if self._type == "eiger":
+            tengiga = self._value("tengiga")
+            if tengiga == "0":
+                options["tengiga"] = False
+            elif tengiga is None:
+                self._remarks.append(
+                    "tengiga is not given: packets over 10 Gb are expected; an EIGER sends over 1 Gb until tengiga is "
+                    "set to 1 (detector.tengiga)"
+                )
+        return options
+
+    def _numdst(self) -> int:
+        """Return the number of servers to which the detector sends its frames in turn."""
+        self._taken |= {"udp_dstlist", "udp_firstdst", "udp_cleardst", "udp_numdst"}
+        numbers = [command.destination + 1 for command in self._commands if command.name == "udp_dstlist"]
+        text = self._value("udp_numdst")
+        n = max([int(text) if text and text.isdigit() else 1, *numbers])
+        if n > 1:
+            self._remarks.append(
+                f"the detector sends to {n} servers in turn: each of them needs this configuration and an address of "
+                "its own (udp.address)"
+            )
+        return n
 
     def _bit_depth(self) -> int:
         text = self._value("dr")
@@ -159,13 +209,11 @@ class _Import:
         """Return the first UDP port, from which the ports of a detector count up."""
         n_hosts = len(self._hosts)
         first = self._ports("udp_dstport", 50001)
-        if self._type == "eiger":
+        if self._has_two_ports():
             second = self._ports("udp_dstport2", 50002)
             ports = [port for pair in zip(first, second, strict=True) for port in pair]
         else:
             ports = first
-            if self._value("numinterfaces") == "2":
-                self._remarks.append("with numinterfaces 2, each module sends to two ports; set numinterfaces 1")
         expected = list(range(ports[0], ports[0] + len(ports)))
         if ports != expected:
             self._remarks.append(
@@ -174,9 +222,13 @@ class _Import:
             )
         return ports[0]
 
+    def _has_two_ports(self) -> bool:
+        """Return whether each host sends to two ports."""
+        return self._value("numinterfaces") == "2" or self._type == "eiger"
+
     def _ports(self, name: str, default: int) -> list[int]:
         """Return one port per host; a command for all hosts counts up by one, or by two if each host has two ports."""
-        step = 2 if self._type == "eiger" or self._value("numinterfaces") == "2" else 1
+        step = 2 if self._has_two_ports() else 1
         common = self._value(name)
         start = int(common) if common and common.isdigit() else default
         self._taken.add(name)
@@ -262,7 +314,7 @@ class _Import:
         receiving = [name for name in names if name.startswith("rx_") and name not in changing]
         others = [name for name in names if name not in {*changing, *receiving}]
         for group, text in (
-            (changing, "these change which packets are sent; std-daq expects whole modules"),
+            (changing, "these change where pixels lie; check module_positions on an image"),
             (receiving, "these configure the receiver that std-daq replaces"),
             (others, "these configure the control software of the detector; keep them there"),
         ):

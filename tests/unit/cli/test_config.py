@@ -30,6 +30,13 @@ def test_right_configuration_is_summarised(tmp_path: Path, capsys: pytest.Captur
     assert "is valid" in output
 
 
+def test_a_check_tells_what_is_expected_of_the_detector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = config_file(tmp_path, bit_depth=12, detector={"tengiga": False, "readnrows": 64}, udp={"numdst": 4})
+    assert main(["config", "check", file]) == 0
+    output = capsys.readouterr().out
+    assert "48 a frame, of up to 1072 bytes; one frame in 4 comes to this server" in output
+
+
 def test_wrong_key_is_told_with_file_and_nearest_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = config_file(tmp_path, n_moduls=1)
     assert main(["config", "check", file]) == 2
@@ -41,14 +48,14 @@ def test_wrong_key_is_told_with_file_and_nearest_key(tmp_path: Path, capsys: pyt
 def test_what_only_the_detector_finds_wrong_names_the_file_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = config_file(tmp_path, bit_depth=12)
+    file = config_file(tmp_path, bit_depth=24)
     assert main(["config", "check", file]) == 2
     assert f"{file}: key 'bit_depth'" in capsys.readouterr().err
     assert main(["config", "check", "--json", file]) == 2
     document = json.loads(capsys.readouterr().out)
     assert not document["is_valid"]
     assert document["key"] == "bit_depth"
-    assert document["value"] == 12
+    assert document["value"] == 24
 
 
 def test_import_prints_the_draft_and_tells_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

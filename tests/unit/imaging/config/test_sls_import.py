@@ -74,7 +74,71 @@ def test_jungfrau_modules_are_placed_column_by_column() -> None:
     assert config.start_udp_port == 50004
     corners = [config.module_positions[module][:2] for module in range(4)]
     assert corners == [(0, 0), (0, 514), (1030, 0), (1030, 514)]
-    assert any("readnrows" in remark and "packets" in remark for remark in imported.remarks)
+    assert config.detector == {"readnrows": 256}
+    assert not any("readnrows" in remark for remark in imported.remarks)
+
+
+def test_two_interfaces_of_a_jungfrau_take_two_ports_a_module() -> None:
+    text = """
+    hostname jf-00+jf-01
+    detsize 1024 1024
+    numinterfaces 2
+    0:udp_dstport 32410
+    0:udp_dstport2 32411
+    1:udp_dstport 32412
+    1:udp_dstport2 32413
+    0:udp_dstip 10.0.0.1
+    0:udp_dstip2 10.0.0.1
+    1:udp_dstip 10.0.0.1
+    1:udp_dstip2 10.0.0.1
+    """
+    imported = import_sls_config(text, detector_name="jf")
+    config = parse_config(imported.document)
+    assert (config.n_modules, config.udp.numinterfaces, config.udp.address) == (2, 2, "10.0.0.1")
+    assert (config.start_udp_port, open_detector(config).n_ports) == (32410, 4)
+    assert imported.remarks == ["module_positions leave no gap between modules: enter their true positions"]
+
+
+def test_ports_of_two_interfaces_count_up_from_one_command_for_all_modules() -> None:
+    text = "hostname jf-00+jf-01\nnuminterfaces 2\nudp_dstport 50010\nudp_dstport2 50011\n"
+    imported = import_sls_config(text, detector_name="jf")
+    assert imported.document["start_udp_port"] == 50010
+    assert not any("count up" in remark for remark in imported.remarks)
+
+
+def test_an_eiger_over_1_gb_with_12_bits_and_fewer_rows_is_taken_over() -> None:
+    text = EIGER.replace("dr 32", "dr 12\ntengiga 0\nreadnrows 64\nquad 1")
+    imported = import_sls_config(text, detector_name="det")
+    config = parse_config(imported.document)
+    assert config.bit_depth == 12
+    assert config.detector == {"tengiga": False, "readnrows": 64}
+    assert open_detector(config).packet_layout(0).packets_per_frame == 48
+    assert any("quad" in remark for remark in imported.remarks)
+    assert not any("tengiga" in remark or "readnrows" in remark for remark in imported.remarks)
+
+
+def test_an_eiger_of_which_the_file_does_not_say_how_it_sends_is_remarked_on() -> None:
+    remarks = import_sls_config(EIGER, detector_name="det").remarks
+    assert any("tengiga" in remark and "10 Gb" in remark for remark in remarks)
+    assert not any(
+        "tengiga" in remark for remark in import_sls_config(f"{EIGER}tengiga 1\n", detector_name="d").remarks
+    )
+
+
+def test_servers_that_get_frames_in_turn_are_counted() -> None:
+    text = JUNGFRAU + "".join(f"0:{i}:udp_dstlist ip=10.1.2.{4 + i} port=50004\n" for i in range(4))
+    imported = import_sls_config(text, detector_name="jf")
+    config = parse_config(imported.document)
+    assert config.udp.numdst == 4
+    assert config.udp.address == "0.0.0.0"
+    assert any("4 servers in turn" in remark for remark in imported.remarks)
+
+
+def test_rows_that_differ_between_modules_are_told() -> None:
+    text = "hostname jf-00+jf-01\n0:readnrows 64\n1:readnrows 128\n"
+    imported = import_sls_config(text, detector_name="jf")
+    assert "detector" not in imported.document
+    assert any("readnrows differs" in remark for remark in imported.remarks)
 
 
 def test_gap_pixels_separate_the_modules() -> None:
