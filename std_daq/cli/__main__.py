@@ -22,6 +22,7 @@ COMMANDS = {
     "replay": "send recorded packets again",
     "validate": "check an image file",
     "recover": "repair the file of a writer that was killed",
+    "join": "make one master file of the files of several servers",
     "doctor": "check this machine: kernel limits, memory, disk, broker, network",
     "config": "check, describe or import a configuration",
     "shm": "list or remove shared-memory rings",

@@ -50,12 +50,12 @@ class TileConverter:
         """Write one module's pixels into the image."""
         at = self._placements[module]
         pixels = np.minimum(frame.view("<u2").reshape(ROWS, COLUMNS), self._max_counts)
-        chips_per_unit = 2
+        first_row, chips_per_unit = 0, COLUMNS // MODULE.chip
         place_chips(
             pixels,
             received,
             chips_per_unit,
-            0,
+            first_row,
             MODULE.chip,
             MODULE.gap,
             image,

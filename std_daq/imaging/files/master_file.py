@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from std_daq.errors import FileFormatError
 from std_daq.imaging.files import layout
-from std_daq.imaging.files.contents import Columns, check_layout, read_columns
+from std_daq.imaging.files.contents import Columns, check_layout, read_columns, read_text
 from std_daq.imaging.files.disk_file import sync_file, sync_folder
 from std_daq.imaging.files.ending import write_report
 from std_daq.imaging.files.hdf5 import FORMAT_VERSION
@@ -67,6 +67,7 @@ def write_master(path: Path, data_files: Sequence[Path], report: RunReport) -> N
 def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path], report: RunReport) -> None:
     shapes: list[tuple[int, ...]] = []
     tables: list[Columns] = []
+    runs: list[str] = []
     calibrations: dict[bytes, None] = {}  # in the order of their first use
     for number, data_file in enumerate(data_files):
         if data_file.parent != folder:
@@ -90,7 +91,8 @@ def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path],
             shapes.append(pixels.shape)
             calibrations |= dict.fromkeys(source[layout.CALIBRATIONS][:])
             tables.append(columns)
-    places = _places_of_rows(tables)
+            runs.append(read_text(source, layout.REQUEST_ID))
+    places = _places_of_rows(tables, runs)
     n_images = sum(shape[0] for shape in shapes)
     virtual = h5py.VirtualLayout(shape=(n_images, *shapes[0][1:]), dtype=dtype)
     for data_file, shape, rows in zip(data_files, shapes, places, strict=True):
@@ -123,14 +125,14 @@ def _copy_metadata(source: h5py.Group, target: h5py.Group) -> None:
             source.copy(name, target)
 
 
-def _places_of_rows(tables: Sequence[Columns]) -> list[npt.NDArray[np.int64]]:
-    """Return for each file the rows of its images in the master."""
+def _places_of_rows(tables: Sequence[Columns], runs: Sequence[str]) -> list[npt.NDArray[np.int64]]:
+    """Return for each file the rows of its images in the master; ``runs`` names the run of each file."""
     lengths = [len(columns[layout.FRAME_INDEX]) for columns in tables]
     ends = np.cumsum(lengths)
-    times = np.concatenate([columns[layout.TIMESTAMP_NS] for columns in tables]).astype(np.int64)
-    order = np.argsort(np.concatenate([columns[layout.FRAME_INDEX] for columns in tables]), kind="stable")
-    if (np.diff(times[order]) < -_RESTART_GAP_NS).any():
-        # The detector was restarted and counts from the beginning again; therefore the images are ordered by time.
+    frames, times = _frames_and_times(tables)
+    order = np.argsort(frames, kind="stable")
+    # The clocks of servers differ, so the times of each run are compared only with one another.
+    if any(_has_restart([table for table, of in zip(tables, runs, strict=True) if of == run]) for run in set(runs)):
         order = np.argsort(times, kind="stable")
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
@@ -138,6 +140,17 @@ def _places_of_rows(tables: Sequence[Columns]) -> list[npt.NDArray[np.int64]]:
     if sum(1 for rows in places for _ in _stretches(rows)) > _MAX_PARTS:
         places = np.split(np.arange(len(order)), ends[:-1])
     return places
+
+
+def _frames_and_times(tables: Sequence[Columns]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    times = np.concatenate([columns[layout.TIMESTAMP_NS] for columns in tables]).astype(np.int64)
+    return np.concatenate([columns[layout.FRAME_INDEX] for columns in tables]), times
+
+
+def _has_restart(tables: Sequence[Columns]) -> bool:
+    """Return whether the detector was restarted during a run, so that it counts from the beginning again."""
+    frames, times = _frames_and_times(tables)
+    return bool((np.diff(times[np.argsort(frames, kind="stable")]) < -_RESTART_GAP_NS).any())
 
 
 def _stretches(rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:

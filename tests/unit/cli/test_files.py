@@ -56,6 +56,22 @@ def test_report_is_one_document(tmp_path: Path, sound: Path, capsys: pytest.Capt
     assert "there is no such file" in json.loads(capsys.readouterr().out)["error"]
 
 
+def test_files_of_servers_are_joined_and_the_exit_code_is_that_of_the_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [
+        str(write_image_file(tmp_path / f"s{server}.h5", range(1 + server, 4, 2), report_of(n_requested=2 - server)))
+        for server in range(2)
+    ]
+    assert main(["join", str(tmp_path / "run.h5"), *files]) == 0
+    assert "3 of 3 written" in capsys.readouterr().out
+    assert main(["validate", str(tmp_path / "run.h5")]) == 0
+    assert main(["join", str(tmp_path / "run.h5"), *files]) == 2
+    capsys.readouterr()
+    assert main(["join", "--json", str(tmp_path / "part.h5"), files[0]]) == 3
+    assert json.loads(capsys.readouterr().out)["verdict"] == "incomplete"
+
+
 def test_recovered_file_is_sound(unfinished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recover", str(unfinished)]) == 0
     assert "3 images" in capsys.readouterr().out

@@ -14,6 +14,8 @@ from std_daq.imaging.files.master_file import write_master
 from std_daq.recording.requests import Verdict
 from std_test_kit.image_files import image_of, missing_packets_of, report_of, write_image_file
 
+RUNS = ["one run", "one run"]
+
 
 def write_run(folder: Path, shares: list[list[int]], **changes: object) -> Path:
     """Write a data file for each share of image ids, and the master over them."""
@@ -76,7 +78,7 @@ def test_after_a_restart_of_the_detector_the_times_tell_the_order(tmp_path: Path
         {layout.FRAME_INDEX: np.array([100, 101]), layout.TIMESTAMP_NS: np.array([1, 2]) * second},
         {layout.FRAME_INDEX: np.array([0, 1]), layout.TIMESTAMP_NS: np.array([13, 14]) * second},
     ]
-    places = master_file._places_of_rows(tables)
+    places = master_file._places_of_rows(tables, RUNS)
     assert [rows.tolist() for rows in places] == [[0, 1], [2, 3]]
 
 
@@ -86,7 +88,7 @@ def test_images_that_are_scattered_too_much_stand_file_after_file(monkeypatch: p
         {layout.FRAME_INDEX: np.array(index), layout.TIMESTAMP_NS: np.array(index)}
         for index in ([0, 3, 4, 9], [1, 2, 5, 6, 7, 8])
     ]
-    assert [rows.tolist() for rows in master_file._places_of_rows(tables)] == [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9]]
+    assert [rows.tolist() for rows in master_file._places_of_rows(tables, RUNS)] == [[0, 1, 2, 3], [4, 5, 6, 7, 8, 9]]
 
 
 def test_the_master_can_be_moved_with_its_data_files(tmp_path: Path) -> None:
