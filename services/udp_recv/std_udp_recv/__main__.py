@@ -25,6 +25,7 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     from std_udp_recv.metrics import ReceiverCollector
     from std_udp_recv.opening import check_cpus, open_ports, ports_of_receiver
     from std_udp_recv.receiver import Receiver
+    from std_udp_recv.same_packets import same_packets_of
 
     config = context.config
     part = module_range(context.arguments, config)
@@ -54,6 +55,10 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
             ports=ports,
             signal=signal,
             announcer=announcer,
+            same_packets={
+                port.index: same_packets_of(detector.packet_layout(port.submodule), port.socket.port, port.module)
+                for port in ports
+            },
             metrics=metrics,
             stats_period_s=config.stats_collection_period,
         )

@@ -93,6 +93,11 @@ class PortReceiver:
         self._thread.start()
 
     @property
+    def submodule(self) -> int:
+        """Submodule whose frames arrive on this port."""
+        return int(self.port.layout.module)
+
+    @property
     def is_running(self) -> bool:
         """Whether the thread is receiving."""
         return self._thread.is_alive()

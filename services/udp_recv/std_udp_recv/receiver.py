@@ -2,7 +2,7 @@
 
 import heapq
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from std_udp_recv.metrics import ReceiverCollector
 from std_udp_recv.port import total
 from std_udp_recv.port_receiver import EndedFrame, PortReceiver
 from std_udp_recv.records import REASONS
+from std_udp_recv.same_packets import SamePackets
 
 _MAX_WAIT_MS = 100
 _CHECK_S = 0.1
@@ -42,6 +43,8 @@ class Receiver:
         Signal that the ports give when frames have ended.
     announcer
         Brings together the frames of an exposure.
+    same_packets
+        For each port, by its index, what notices that of each frame the same packets come.
     metrics
         Metrics of the receiver.
     stats_period_s
@@ -57,6 +60,7 @@ class Receiver:
         ports: Sequence[PortReceiver],
         signal: EndedSignal,
         announcer: FrameAnnouncer,
+        same_packets: Mapping[int, SamePackets],
         metrics: ReceiverCollector,
         stats_period_s: float,
     ) -> None:
@@ -64,6 +68,8 @@ class Receiver:
         self._journal = journal
         self._doorbell = doorbell
         self._ports = list(ports)
+        self._submodule_of = {port.index: port.submodule for port in ports}
+        self._same_packets = dict(same_packets)
         self._signal = signal
         self._announcer = announcer
         self._metrics = metrics
@@ -144,9 +150,20 @@ class Receiver:
         has_news = False
         for port, frame in in_order_of_arrival(ended):
             has_news = True
+            self._watch_packets(port, frame)
             for raw in self._announcer.feed(port, frame, now_ns):
                 self._publish(raw)
         return has_news
+
+    def _watch_packets(self, port: int, frame: EndedFrame) -> None:
+        """Tell the user if of each frame the same packets come, which is a setting of the detector."""
+        same_packets = self._same_packets[port]
+        if not frame.n_missing_packets:
+            same_packets.feed_complete()
+            return
+        index = self._ring.index(frame.key, self._submodule_of[port])
+        if same_packets.feed(self._ring.headers[index]["received"]):
+            self._log.warning("frames_lack_the_same_packets", why=same_packets.describe())
 
     def _publish(self, raw: NDArray[Any]) -> None:
         self._journal.append(raw)

@@ -96,15 +96,17 @@ def place_chips(
     """
     rows, columns = pixels.shape
     end_row = first_row + rows
-    unit, n_left = 0, chips_per_unit
+    n_chips = columns // chip
+    rows_per_unit = chips_per_unit // n_chips
+    has_whole_rows = rows_per_unit * n_chips == chips_per_unit
+    has_arrived = False
     for row in range(rows):
         y = row_in_image(first_row + row, chip, gap, y_first, y_step)
-        for number in range(columns // chip):
-            has_arrived = is_received(received, unit)
-            n_left -= 1
-            if n_left == 0:
-                unit += 1
-                n_left = chips_per_unit
+        if has_whole_rows:
+            has_arrived = is_received(received, row // rows_per_unit)
+        for number in range(n_chips):
+            if not has_whole_rows:
+                has_arrived = is_received(received, (row * n_chips + number) // chips_per_unit)
             x = left_of_chip(number, chip, gap, x_first, x_step)
             first = number * chip
             last = first + chip - 1

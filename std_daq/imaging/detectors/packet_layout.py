@@ -1,7 +1,8 @@
 """PacketLayout: a detector's packets described as data, so that one compiled receive kernel serves all detectors."""
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -71,6 +72,8 @@ class PacketLayout:
     first_unit
         Number in the field ``unit`` that the first unit of a frame has. It is not 0 if the detector reads only some of
         its rows and numbers the packets as if it read all.
+    range_hints
+        What to ask the user if of each frame only the units from a first to a last one come, both included.
     key
         Frame number. Packets with the same key belong to the same frame; keys are consecutive.
     unit
@@ -105,6 +108,7 @@ class PacketLayout:
     identity: HeaderField | None = None
     max_padding_bytes: int = 0
     first_unit: int = 0
+    range_hints: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
     @property
     def frame_bytes(self) -> int:

@@ -145,8 +145,9 @@ class Share:
         """Return those ImageMetadata that belong to the share of a ring whose images have this step between them."""
         if self.of == 1:
             return entries
-        numbers: NDArray[np.uint64] = entries["frame_index"] // np.uint64(frame_index_step)
-        return entries[numbers % np.uint64(self.of) == self.index]
+        in_share = entries["frame_index"] // np.uint64(frame_index_step) % np.uint64(self.of) == self.index
+        selected: NDArray[Any] = entries[in_share]
+        return selected
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
 from std_daq.imaging.protocols.image_metadata import ImageStatus
 from std_daq.streams.doorbell import DoorbellPublisher
+from std_daq.telemetry.logs import configure_logs
 from std_test_kit.wait import wait_until
 from std_udp_recv.announcer import FrameAnnouncer
 from std_udp_recv.ended_signal import EndedSignal
@@ -19,6 +20,7 @@ from std_udp_recv.metrics import ReceiverCollector
 from std_udp_recv.port import make_port
 from std_udp_recv.port_receiver import PortReceiver
 from std_udp_recv.receiver import Receiver
+from std_udp_recv.same_packets import MIN_FRAMES, same_packets_of
 from std_udp_recv.udp_socket import UdpSocket
 
 DEADLINE_S = 20.0
@@ -63,6 +65,7 @@ class Parts:
             ports=self.ports,
             signal=signal,
             announcer=announcer,
+            same_packets={0: same_packets_of(LAYOUT, port.socket.port, 0)},
             metrics=ReceiverCollector(self.registry, self.ports, announcer, ring.n_slots),
             stats_period_s=60.0,
         )
@@ -141,3 +144,15 @@ def test_ring_that_is_removed_ends_it(parts):
     parts.path.unlink()
     with pytest.raises(SharedMemoryError, match="was removed while this receiver was running"):
         parts.step_until(lambda: False)
+
+
+def test_frames_that_lack_the_same_packets_are_told_of_once(parts, capfd) -> None:
+    configure_logs("warning", json=True)
+    for key in range(MIN_FRAMES + 4):
+        parts.send(key, n_units=2)
+    parts.send(MIN_FRAMES + 4)
+    parts.step_until(lambda: len(parts.published) > MIN_FRAMES)
+    lines = [line for line in capfd.readouterr().err.splitlines() if "frames_lack_the_same_packets" in line]
+    assert len(lines) == 1
+    assert "of each frame only packets 0 to 1 come on UDP port" in lines[0]
+    assert "4 were expected" in lines[0]

@@ -1,7 +1,7 @@
 """EigerConverter: places quarter modules into the image, and unpacks pixels of 4 and 12 bits."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.eiger.geometry import QUARTER
 from std_daq.imaging.detectors.eiger.kernels import place_nibbles, place_packed
+from std_daq.imaging.detectors.eiger.options import EigerOptions
 from std_daq.imaging.detectors.eiger.packets import payload_bytes
 from std_daq.imaging.detectors.interface import CalibrationFile
 from std_daq.imaging.detectors.kernels import place_chips
 from std_daq.imaging.detectors.module_map import Placement
-
-if TYPE_CHECKING:
-    from std_daq.imaging.detectors.eiger.detector import EigerOptions
 
 
 class EigerConverter:
@@ -40,7 +38,7 @@ class EigerConverter:
     def __init__(
         self,
         config: DetectorConfig,
-        options: "EigerOptions",
+        options: EigerOptions,
         placements: Sequence[Placement],
         image_dtype: np.dtype[Any],
         fill_value: Any,

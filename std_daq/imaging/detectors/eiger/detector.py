@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from std_daq.errors import ConfigError
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.eiger.geometry import QUARTER
+from std_daq.imaging.detectors.eiger.options import EigerOptions
 from std_daq.imaging.detectors.eiger.packets import eiger_layout, eiger_packets, frame_bytes, payload_bytes
 from std_daq.imaging.detectors.fill_value import fill_value
 from std_daq.imaging.detectors.interface import SimulatedFrame
@@ -29,26 +30,6 @@ PIXEL_TYPES: dict[int, np.dtype[Any]] = {
     16: np.dtype("<u2"),
     32: np.dtype("<u4"),
 }
-
-
-class EigerOptions(BaseModel):
-    """Options of an EIGER."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    tengiga: bool = Field(
-        True,
-        description="Whether packets come over the 10 Gb interface, with 4096 bytes of pixels each (tengiga of "
-        "slsDetectorPackage); false: over 1 Gb, with 1024 bytes, as after power-on.",
-    )
-    readnrows: int = Field(
-        256,
-        ge=1,
-        le=256,
-        description="Rows that the detector reads of each quarter, beginning in the middle of the physical module "
-        "(readnrows of slsDetectorPackage). They must fill whole packets. Pixels of other rows hold the fill value and "
-        "are marked in the pixel mask.",
-    )
 
 
 class Eiger:

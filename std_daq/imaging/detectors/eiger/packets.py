@@ -48,6 +48,13 @@ def eiger_layout(bit_depth: int, *, tengiga: bool, n_rows: int) -> PacketLayout:
         column=sls.COLUMN,
         checks=sls.sls_checks(DETECTOR_TYPE),
         identity=sls.IDENTITY,
+        range_hints={
+            (0, frame_bytes(bit_depth, rows) // unit_bytes - 1): (
+                f"does the detector read {rows} rows? Set detector.readnrows to {rows}"
+            )
+            for rows in range(1, QUARTER.rows)
+            if frame_bytes(bit_depth, rows) % unit_bytes == 0
+        },
     )
 
 

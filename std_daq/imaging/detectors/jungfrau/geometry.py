@@ -25,14 +25,16 @@ class FrameRows:
     ----------
     module
         Index of the module.
-    interface_first
-        First row of the module that the UDP interface would send if all rows were read; its packets count from there.
+    interface_first, interface_n
+        First row of the module that the UDP interface would send if all rows were read, and number of these rows; its
+        packets count from there.
     first, end
         First row that is read, and the row behind the last one.
     """
 
     module: int
     interface_first: int
+    interface_n: int
     first: int
     end: int
 
@@ -63,7 +65,7 @@ def frame_rows(config: DetectorConfig, readnrows: int) -> tuple[FrameRows, ...]:
     height = ROWS // n_interfaces
     first, end = (ROWS - readnrows) // 2, (ROWS + readnrows) // 2
     return tuple(
-        FrameRows(module, top, max(first, top), min(end, top + height))
+        FrameRows(module, top, height, max(first, top), min(end, top + height))
         for module in range(config.n_modules)
         for top in range(0, ROWS, height)
     )

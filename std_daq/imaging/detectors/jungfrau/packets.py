@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.imaging.detectors import sls_packets as sls
-from std_daq.imaging.detectors.jungfrau.geometry import COLUMNS, FrameRows
+from std_daq.imaging.detectors.jungfrau.geometry import COLUMNS, ROWS, FrameRows
 from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
 
 DETECTOR_TYPE = 3
@@ -49,7 +49,22 @@ def jungfrau_layout(image_id: Literal["frame_number", "pulse_id"], rows: FrameRo
         column=sls.COLUMN,
         checks=sls.sls_checks(DETECTOR_TYPE),
         identity=sls.IDENTITY,
+        range_hints=_range_hints(rows),
     )
+
+
+def _range_hints(rows: FrameRows) -> dict[tuple[int, int], str]:
+    """Return for each other number of rows what to ask the user if only the packets of these rows come."""
+    n_packets = rows.interface_n // ROWS_PER_PACKET
+    in_middle = ROWS // 2 // ROWS_PER_PACKET - rows.interface_first // ROWS_PER_PACKET  # of the module
+    hints = {}
+    for n_rows in range(8, ROWS, 8):
+        reach = n_rows // 2 // ROWS_PER_PACKET
+        first, end = max(in_middle - reach, 0), min(in_middle + reach, n_packets)
+        hints[first, end - 1] = f"does the detector read {n_rows} rows? Set detector.readnrows to {n_rows}"
+    if rows.interface_n == ROWS:
+        hints[0, n_packets // 2 - 1] = "does each module send over two interfaces? Set udp.numinterfaces to 2"
+    return hints
 
 
 def jungfrau_packets(
