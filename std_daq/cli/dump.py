@@ -27,14 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Record packets; returns exit code 0, or 1 if the kernel dropped packets."""
+    from std_daq.cli.length_report import port_receptions
     from std_daq.cli.path_checks import check_new_file, check_output_folder
     from std_daq.imaging.config.load import load_config
     from std_daq.imaging.detectors.registry import open_detector
+    from std_daq.imaging.reception import describe_reception
     from std_daq.packets.captures import capture_path
     from std_daq.packets.dump import Dump
 
     config = load_config(arguments.config)
-    ports = range(config.start_udp_port, config.start_udp_port + open_detector(config).n_ports)
+    detector = open_detector(config)
+    ports = range(config.start_udp_port, config.start_udp_port + detector.n_ports)
     output: Path = arguments.output
     check_output_folder(output, "--output")
     if output.exists():
@@ -50,12 +53,17 @@ def run(arguments: argparse.Namespace) -> int:
         progress=_show if sys.stderr.isatty() else None,
     ) as dump:
         dump.run(stop.event.is_set)
-        counts = {"n_packets": dump.n_packets, "n_dropped": dump.n_dropped}
+        n_packets, n_dropped = dump.n_packets, dump.n_dropped
+        lengths = {port.port: dict(sorted(port.lengths.items())) for port in dump.ports}
+        drops = {port.port: port.n_dropped for port in dump.ports}
+    remarks = describe_reception(port_receptions(detector, lengths, drops))
     if arguments.json:
-        print(json.dumps(counts))
+        print(json.dumps({"n_packets": n_packets, "n_dropped": n_dropped, "lengths": lengths, "remarks": remarks}))
     else:
-        print(f"{counts['n_packets']} packets recorded, {counts['n_dropped']} dropped by the kernel")
-    return 1 if counts["n_dropped"] else 0
+        print(f"{n_packets} packets recorded, {n_dropped} dropped by the kernel")
+        for remark in remarks:
+            print(remark)
+    return 1 if n_dropped else 0
 
 
 def _show(dump: "Dump") -> None:

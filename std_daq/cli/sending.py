@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -46,8 +46,10 @@ def transmit(
     return transmission, stop.exit_code
 
 
-def report(transmission: Transmission, more: dict[str, int], *, as_json: bool) -> None:
-    """Print the counts of a transmission and the counts in ``more``."""
+def report(
+    transmission: Transmission, more: dict[str, int], *, remarks: Sequence[str] | None = None, as_json: bool
+) -> None:
+    """Print the counts of a transmission, the counts in ``more``, and remarks about the packets if there can be any."""
     counts = {
         "n_frames": transmission.n_frames,
         "n_packets": transmission.n_packets,
@@ -55,9 +57,11 @@ def report(transmission: Transmission, more: dict[str, int], *, as_json: bool) -
         **more,
     }
     if as_json:
-        print(json.dumps(counts))
+        print(json.dumps(counts if remarks is None else {**counts, "remarks": remarks}))
         return
     print(", ".join(f"{value} {name.removeprefix('n_')}" for name, value in counts.items()))
+    for remark in remarks or ():
+        print(remark)
     if transmission.forgotten_s > 0.1:
         print(f"the rate was not reached: {transmission.forgotten_s:.1f} s behind", file=sys.stderr)
 

@@ -20,7 +20,12 @@ def status_view(status: DetectorStatus) -> RenderableType:
     if not status.services:
         return Group(head, Text("no service of this detector runs here; start the services with std-daq up"))
     flow = _flow(status)
-    return Group(head, "", _services(status), *(("", flow) if flow.row_count else ()))
+    parts: list[RenderableType] = [head, "", _services(status)]
+    if flow.row_count:
+        parts += ["", flow]
+    if status.packets.remarks:
+        parts += ["", *(Text(remark, "yellow") for remark in status.packets.remarks)]
+    return Group(*parts)
 
 
 def _services(status: DetectorStatus) -> Table:

@@ -67,6 +67,8 @@ def _print_report(report: "ValidationReport") -> None:
     flags = ", ".join(f"{name} {n}" for name, n in report.status_counts.items() if n)
     if flags:
         print(f"  status    {flags}")
+    if report.faults:
+        print(f"  faults    {report.faults}")
     if any(report.missing_packets):
         missing = ", ".join(f"module {module}: {n}" for module, n in enumerate(report.missing_packets) if n)
         print(f"  packets   missing in {missing}")

@@ -69,8 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def describe(image: "ArrayImage") -> str:
     """Return a line with the id, size, type, state and range of values of an image."""
+    from std_daq.imaging.image_faults import describe_status
+
     facts = _facts(image)
-    good = "good" if image.is_good else "incomplete"
+    good = "good" if image.is_good else describe_status(image.status) if image.status else "not good"
     size = f"{facts['width']} x {facts['height']} {facts['type']}"
     values = "  ".join(f"{name} {facts[name]:.6g}" for name in ("min", "mean", "max") if name in facts)
     return f"image {image.frame}  {size}  {good}  {values}".rstrip()

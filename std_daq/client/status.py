@@ -9,6 +9,7 @@ from typing import Any
 
 from std_daq.client.scrape import Scrape, merge_by_label, scrape
 from std_daq.config.platform import PlatformConfig
+from std_daq.imaging.reception import describe_reception, read_receptions
 from std_daq.service.description import Figure
 from std_daq.service.record import ServiceRecord, read_records
 from std_daq.service.registry import service_descriptions
@@ -87,13 +88,17 @@ class FigureValue:
 
 @dataclass(frozen=True, slots=True)
 class PacketCounts:
-    """Counts of packets since the start of the receivers; the rate is None if there is no earlier reading."""
+    """Counts of packets since the start of the receivers; the rate is None if there is no earlier reading.
+
+    ``remarks`` say what is wrong with the packets that came, in words; empty if nothing is wrong.
+    """
 
     received: int
     received_per_s: float | None
     lost: int
     kernel_drops: int
     rejected: dict[str, int]
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +255,8 @@ class StatusReader:
             _service(record, answer, now, self._figures(record.instance, answer, counters, before))
             for record, answer in scrapes.items()
         )
-        return _summarise(self._config.name, now, services, scrapes, counters.rates_since(before))
+        remarks = tuple(describe_reception(read_receptions(self._config), is_quiet_told=False))
+        return _summarise(self._config.name, now, services, scrapes, counters.rates_since(before), remarks)
 
     def _totals(self, answer: Scrape) -> Mapping[str, float]:
         shown = [figure.metric for figure in self._shown(answer) if figure.is_counter]
@@ -302,6 +308,7 @@ def _summarise(
     services: tuple[ServiceStatus, ...],
     scrapes: Mapping[ServiceRecord, Scrape],
     rates: Mapping[str, float | None],
+    remarks: tuple[str, ...],
 ) -> DetectorStatus:
     answers = list(scrapes.values())
 
@@ -322,6 +329,7 @@ def _summarise(
             lost=total(LOST),
             kernel_drops=total(KERNEL_DROPS),
             rejected={reason: n for reason, n in by(REJECTED, "reason").items() if n},
+            remarks=remarks,
         ),
         images=ImageCounts(
             total=total(IMAGES),

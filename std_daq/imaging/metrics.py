@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from std_daq.imaging.image_faults import fault_name
 from std_daq.imaging.protocols.image_metadata import ImageStatus
 
 
@@ -35,7 +36,7 @@ class ImageMetrics:
         """Count an image that was published, at a time in seconds since 1970."""
         counter = self._counters.get(status)
         if counter is None:
-            names = [flag.name.lower() for flag in ImageStatus if flag in status and flag.name]
+            names = [fault_name(flag) for flag in ImageStatus if flag in status]
             counter = self._counters[status] = self._images.labels("+".join(names) or "good")
         counter.inc()
         self._last_image.set(published_at_s)

@@ -6,6 +6,7 @@ import selectors
 import socket
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ import numpy as np
 
 from std_daq.errors import CaptureError, PortError
 from std_daq.packets.captures import MAX_DATAGRAM_BYTES, CaptureWriter, capture_path
+from std_daq.packets.lengths import count_lengths
 
 _BATCH = 64
 _RECEIVE_BUFFER_BYTES = 64 << 20
@@ -23,6 +25,7 @@ _RECEIVE_BUFFER_BYTES = 64 << 20
 _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("9I")
 _I_DROPS = 8
+_MESSAGE_LENGTH = 7  # word of struct mmsghdr, in its lower half
 
 
 class DumpedPort:
@@ -40,6 +43,8 @@ class DumpedPort:
         Packets written; bytes written, including the lengths of the records.
     n_dropped
         Packets that the kernel dropped since the port was opened, because the socket's buffer was full.
+    lengths
+        Packets written by their length in bytes.
     """
 
     def __init__(self, host: str, port: int, directory: Path) -> None:
@@ -57,6 +62,7 @@ class DumpedPort:
         self.n_packets = 0
         self.n_bytes = 0
         self.n_dropped = 0
+        self.lengths: Counter[int] = Counter()
 
     def drain(self, most: int) -> int:
         """Write the packets that wait in the socket, up to `most` and up to one batch; return how many.
@@ -79,6 +85,7 @@ class DumpedPort:
             self._writer.append_records(self._records[:n_used].data)
             self.n_packets += n
             self.n_bytes += n_used
+            count_lengths(self.lengths, self._messages[:n, _MESSAGE_LENGTH].astype(np.uint32))
         self._count_drops()
         return int(n)
 

@@ -212,6 +212,15 @@ def check_request_id(text: str | None) -> str:
     return text
 
 
+class FaultCount(BaseModel):
+    """Images with a fault, and the parts of the detector that have it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    n_images: int = Field(default=0, ge=0, description="Images with the fault.")
+    modules: tuple[int, ...] = Field(default=(), description="Modules with the fault, as far as they are known.")
+
+
 class RunReport(BaseModel):
     """Numbers and files of a run; part of the last status of its request, of the file and of the client's JSON."""
 
@@ -222,7 +231,10 @@ class RunReport(BaseModel):
     reason: str = Field(default="", description="Reason for the verdict; empty if all requested images are written.")
     n_requested: int | None = Field(default=None, ge=0, description="Images asked for; null: until killed.")
     n_written: int = Field(default=0, ge=0, description="Images in the files, including incomplete images.")
-    n_incomplete: int = Field(default=0, ge=0, description="Images written with missing packets or modules.")
+    n_incomplete: int = Field(default=0, ge=0, description="Images written that are not good.")
+    faults: dict[str, FaultCount] = Field(
+        default_factory=dict, description="The images that are not good, by fault: the name of the status flag."
+    )
     n_lost: int = Field(default=0, ge=0, description="Images of the run that are in no file.")
     lost_image_ids: tuple[int, ...] = Field(default=(), description="Ids of the lost images, as far as known.")
     lost_image_ids_truncated: int = Field(

@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from std_daq.recording.requests import RunReport, WriteRequest
+from std_daq.recording.requests import FaultCount, RunReport, WriteRequest
 
 _IMAGE = b"I"
 _JSON = b"J"
@@ -115,6 +115,7 @@ class WriterReport(_Message):
     n_written: int = Field(0, description="Images written.")
     n_flushed: int = Field(0, description="Images that stay readable if the writer crashes.")
     n_incomplete: int = Field(0, description="Images written with a status other than good.")
+    faults: dict[str, FaultCount] = Field(default_factory=dict, description="These images by fault, as in RunReport.")
     lost_image_ids: list[int] = Field(
         default_factory=list,
         description="Images that were overwritten in the ring before they were written, and are not yet reported.",

@@ -12,6 +12,7 @@ from std_assembler.metrics import AssemblerMetrics
 from std_daq.errors import SharedMemoryError
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.detectors.interface import FrameConverter
+from std_daq.imaging.image_faults import describe_status
 from std_daq.imaging.protocols.image_metadata import (
     IMAGE_METADATA,
     PROTOCOL_VERSION,
@@ -167,7 +168,7 @@ class Assembler:
 
     def _make_metadata(self, exposure: Exposure, built: BuiltImage, sequence: int) -> ImageMetadata:
         arrived = exposure.arrived
-        first = arrived[0]
+        first = next((raw for raw in arrived if raw.pulse_id == built.pulse_id), arrived[0])
         module = built.modules[built.first_module]
         height, width = self._images.shape
         return ImageMetadata(
@@ -182,7 +183,7 @@ class Assembler:
             user_1=0,
             user_2=0,
             sequence=sequence,
-            pulse_id=first.pulse_id,
+            pulse_id=built.pulse_id,
             frame_index=first.frame_index,
             epoch=exposure.epoch,
             n_missing_modules=built.n_missing_modules,
@@ -207,12 +208,16 @@ class Assembler:
         self._metrics.count_image(built.status, metadata.assembled_ns / 1e9)
         if built.status is not ImageStatus.GOOD:
             self._metrics.missing_packets.inc(built.n_missing_packets)
+            self._metrics.count_out_of_step(built.modules_with(ImageStatus.OUT_OF_STEP))
             self._conditions.warning(
-                "image_incomplete",
+                "image_not_good",
                 image_id=metadata.id,
+                why=describe_status(built.status),
                 missing_packets=built.n_missing_packets,
                 missing_modules=built.n_missing_modules,
                 overwritten_modules=built.n_overwritten_modules,
+                modules_refused=built.modules_with(ImageStatus.REFUSED_PACKETS),
+                modules_out_of_step=built.modules_with(ImageStatus.OUT_OF_STEP),
             )
 
     def _count_lost(self, n: int, why: str, **values: object) -> None:

@@ -14,6 +14,7 @@ from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.interface import Detector, FrameConverter
 from std_daq.imaging.protocols.image_metadata import ImageStatus
 from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
+from std_daq.imaging.protocols.pulse_ids import NO_PULSE_ID, majority, out_of_step
 from std_daq.imaging.protocols.raw_metadata import RawMetadata
 
 # Operations on IntFlag members are slow.
@@ -21,6 +22,8 @@ _MISSING_PACKETS = int(ImageStatus.MISSING_PACKETS)
 _ID_MISMATCH = int(ImageStatus.ID_MISMATCH)
 _MISSING_MODULES = int(ImageStatus.MISSING_MODULES)
 _OVERWRITTEN = int(ImageStatus.OVERWRITTEN)
+_REFUSED_PACKETS = int(ImageStatus.REFUSED_PACKETS)
+_OUT_OF_STEP = int(ImageStatus.OUT_OF_STEP)
 
 
 @dataclass(slots=True)
@@ -41,7 +44,9 @@ class BuiltImage:
         Number of modules of which nothing is in the image, because their frames were overwritten in the FrameBuffer
         before they were used: the assembler was too slow.
     first_module
-        First module whose frame is in the image; if there is none, the first active one.
+        First module whose frame is in the image and in step; if there is none, the first active one.
+    pulse_id
+        Pulse id of most modules.
     """
 
     modules: NDArray[Any]
@@ -50,6 +55,11 @@ class BuiltImage:
     n_missing_modules: int
     n_overwritten_modules: int
     first_module: int
+    pulse_id: int
+
+    def modules_with(self, fault: ImageStatus) -> list[int]:
+        """Return the modules that have a fault, ascending."""
+        return np.flatnonzero(self.modules["status"] & int(fault)).tolist()
 
 
 class ImageBuilder:
@@ -63,6 +73,7 @@ class ImageBuilder:
 
     def __init__(self, config: DetectorConfig, detector: Detector) -> None:
         parts = [config.submodules(m for m in part.modules if m not in config.deactivate) for part in config.receivers]
+        self._members = [list(submodules) for submodules in parts]
         self._submodules_of = [len(submodules) for submodules in parts]
         self._off = config.submodules(sorted(config.deactivate))
         self._active = [module for module in range(config.n_modules) if module not in config.deactivate]
@@ -107,19 +118,29 @@ class ImageBuilder:
         # A frame that the receiver had, and that is no longer in the ring, was overwritten.
         n_missing_modules = min(n_missing, self._n_never_received(exposure))
         n_overwritten += n_missing - n_missing_modules
+        is_in_step = _is_in_step(exposure)
+        if is_in_step:
+            pulse_id = next((raw.pulse_id for raw in exposure.arrived if raw.pulse_id != NO_PULSE_ID), NO_PULSE_ID)
+        else:
+            pulse_ids = submodules["pulse_id"].tolist()
+            pulse_id = majority(pulse_ids)
+            submodules["status"][list(out_of_step(pulse_ids))] |= np.uint16(_OUT_OF_STEP)
+        self._mark_refused(exposure, submodules)
         has_overwritten, modules = n_overwritten > 0, submodules
         if self._n_interfaces > 1:
             modules = join_submodules(submodules, self._n_interfaces)
             n_missing_modules, n_overwritten = count_absent(submodules, self._n_interfaces)
+        statuses = modules["status"].tolist()
         built = BuiltImage(
             modules=modules,
             n_missing_packets=sum(modules["missing_packets"].tolist()),
             status=ImageStatus.GOOD,
             n_missing_modules=n_missing_modules,
             n_overwritten_modules=n_overwritten,
-            first_module=self._first_module(modules["status"].tolist()),
+            first_module=self._first_module(statuses),
+            pulse_id=pulse_id,
         )
-        built.status = _status(exposure, built, has_overwritten=has_overwritten)
+        built.status = _status(exposure, built, statuses, has_overwritten=has_overwritten, is_in_step=is_in_step)
         return built
 
     def close(self) -> None:
@@ -144,8 +165,10 @@ class ImageBuilder:
                 work.converter.convert(
                     submodule, ring.frame(index), ring.headers[index]["received"], frame.daq_rec, work.image
                 )
+                # After the conversion: packets may be refused that come behind the last packet of a whole frame.
+                n_refused = ring.n_refused(index)
                 if ring.is_unchanged(index, generation):
-                    work.submodules[submodule] = _entry(frame)
+                    work.submodules[submodule] = _entry(frame, n_refused)
                     continue
                 n_overwritten += 1
                 status = _OVERWRITTEN
@@ -154,8 +177,18 @@ class ImageBuilder:
         return n_missing, n_overwritten
 
     def _first_module(self, statuses: list[int]) -> int:
-        there = (module for module in self._active if not statuses[module] & (_MISSING_MODULES | _OVERWRITTEN))
+        unfit = _MISSING_MODULES | _OVERWRITTEN | _OUT_OF_STEP
+        there = (module for module in self._active if not statuses[module] & unfit)
         return next(there, self._active[0])
+
+    def _mark_refused(self, exposure: Exposure, submodules: NDArray[Any]) -> None:
+        """Mark what is missing of a receiver that has refused packets, if it has refused none of what is there."""
+        statuses = submodules["status"]
+        for raw, members in zip(exposure.raw, self._members, strict=True):
+            if raw is None or not raw.status & _REFUSED_PACKETS or (statuses[members] & _REFUSED_PACKETS).any():
+                continue
+            missing = [member for member in members if statuses[member] & _MISSING_MODULES]
+            statuses[missing] |= np.uint16(_REFUSED_PACKETS)
 
     def _n_never_received(self, exposure: Exposure) -> int:
         return sum(
@@ -174,7 +207,7 @@ class _Work(NamedTuple):
     submodules: NDArray[Any]
 
 
-def _entry(frame: FrameDescription) -> tuple[int | bytes, ...]:
+def _entry(frame: FrameDescription, n_refused: int) -> tuple[int | bytes, ...]:
     """Return the fields of the ModuleEntry of a frame, in their order."""
     return (
         frame.pulse_id,
@@ -183,13 +216,24 @@ def _entry(frame: FrameDescription) -> tuple[int | bytes, ...]:
         frame.exposure_length,
         frame.daq_rec % 2**32,
         frame.n_missing_packets,
-        _MISSING_PACKETS if frame.n_missing_packets else 0,
+        (_MISSING_PACKETS if frame.n_missing_packets else 0) | (_REFUSED_PACKETS if n_refused else 0),
         frame.storage_cell,
         b"",
     )
 
 
-def _status(exposure: Exposure, built: BuiltImage, *, has_overwritten: bool) -> ImageStatus:
+def _is_in_step(exposure: Exposure) -> bool:
+    """Return whether the modules of each receiver have one pulse id, and all receivers the same."""
+    arrived = exposure.arrived
+    if any(raw.status & _OUT_OF_STEP for raw in arrived):
+        return False
+    first = arrived[0].pulse_id
+    return all(raw.pulse_id == first for raw in arrived) or not out_of_step([raw.pulse_id for raw in arrived])
+
+
+def _status(
+    exposure: Exposure, built: BuiltImage, statuses: list[int], *, has_overwritten: bool, is_in_step: bool
+) -> ImageStatus:
     status = ImageStatus.GOOD
     arrived = exposure.arrived
     first_id = arrived[0].id
@@ -201,4 +245,8 @@ def _status(exposure: Exposure, built: BuiltImage, *, has_overwritten: bool) -> 
         status |= ImageStatus.MISSING_MODULES
     if has_overwritten:
         status |= ImageStatus.OVERWRITTEN
+    if any(of_one & _REFUSED_PACKETS for of_one in (*statuses, *(raw.status for raw in arrived))):
+        status |= ImageStatus.REFUSED_PACKETS
+    if not is_in_step:
+        status |= ImageStatus.OUT_OF_STEP
     return status

@@ -1,5 +1,7 @@
 """Metrics of the assembler."""
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from std_daq.imaging.metrics import ImageMetrics
@@ -22,6 +24,12 @@ class AssemblerMetrics(ImageMetrics):
         self.missing_packets = Counter(
             "daq_image_missing_packets", "Packets missing in the published images.", registry=registry
         )
+        self._out_of_step = Counter(
+            "daq_image_modules_out_of_step",
+            "Modules of published images with another pulse id than most modules.",
+            ["module"],
+            registry=registry,
+        )
         self.latency = Histogram(
             "daq_image_latency_seconds",
             "Time from the last packet of an image to its publication.",
@@ -37,3 +45,8 @@ class AssemblerMetrics(ImageMetrics):
         self.calibration_refused = Gauge(
             "daq_calibration_refused", "Number of changed calibrations that were refused.", registry=registry
         )
+
+    def count_out_of_step(self, modules: Iterable[int]) -> None:
+        """Count the modules of an image that are out of step."""
+        for module in modules:
+            self._out_of_step.labels(str(module)).inc()

@@ -13,6 +13,7 @@ from std_daq.imaging.files.description import ImageFileDescription
 from std_daq.imaging.files.disk_file import sync_file
 from std_daq.imaging.files.ending import finish_closed
 from std_daq.imaging.files.image_file import ImageFile
+from std_daq.imaging.image_faults import FaultCounter
 from std_daq.recording.requests import RunReport
 from std_h5_writer.file_owner import FileOwner
 from std_h5_writer.ring_reader import RunImage
@@ -42,14 +43,16 @@ class RunFiles:
     ----------
     paths
         Paths of the files, in the order of their images.
-    n_written, n_incomplete, n_bytes
-        Images written, how many of them have a status other than good, and the bytes of their pixels.
+    n_written, n_bytes
+        Images written, and the bytes of their pixels.
+    faults
+        Counts the images written that are not good.
     """
 
     def __init__(self, output_file: Path, images_per_file: int | None, describe: Describe, owner: FileOwner) -> None:
         self.paths: list[Path] = []
         self.n_written = 0
-        self.n_incomplete = 0
+        self.faults = FaultCounter()
         self.n_bytes = 0
         self._output_file = output_file
         self._images_per_file = images_per_file
@@ -102,7 +105,7 @@ class RunFiles:
         self._last_bytes = chunk.nbytes
         self.n_bytes += self._last_bytes
         self.n_written += 1
-        self.n_incomplete += not run_image.image.is_good
+        self.faults.add(metadata.status, run_image.image.modules_at_fault())
         self._unflushed_ids.append(metadata.id)
 
     def drop_last(self, run_image: RunImage) -> None:
@@ -112,7 +115,7 @@ class RunFiles:
         self._file.drop_last()
         self.n_bytes -= self._last_bytes
         self.n_written -= 1
-        self.n_incomplete -= not run_image.image.is_good
+        self.faults.add(run_image.image.metadata.status, run_image.image.modules_at_fault(), -1)
         self._unflushed_ids.pop()
 
     def flush(self) -> None:

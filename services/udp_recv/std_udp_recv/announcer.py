@@ -1,12 +1,13 @@
 """FrameAnnouncer: brings together the frames of an exposure, and describes the exposure in a RawMetadata."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.imaging.protocols.pulse_ids import NO_PULSE_ID, majority, out_of_step
 from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
 from std_daq.sync.synchroniser import Synchronised, Synchroniser
 from std_udp_recv.continuity import Continuity, ModuleContinuity
@@ -32,6 +33,10 @@ class FrameAnnouncer:
         Epoch and frame number of the last exposure that this receiver published before it was restarted; None if there
         is none. If the frame numbers go on from there, the detector did not restart, and the exposures in between are
         lost.
+    has_refused
+        Returns whether a port has refused packets of its module, see `PortReceiver.has_refused`: called with the port,
+        and the first and last arrival of the exposure. So an exposure is marked also if all packets of a module are
+        refused, and there is no frame of the module.
     """
 
     def __init__(
@@ -41,11 +46,14 @@ class FrameAnnouncer:
         window: int,
         timeout_ns: int,
         last: tuple[int, int] | None,
+        has_refused: Callable[[int, int, int], bool] = lambda *_: False,
     ) -> None:
+        self._has_refused = has_refused
         self._module_of_port = dict(module_of_port)
         self._modules = sorted(set(module_of_port.values()))
         self._source_of = {module: source for source, module in enumerate(self._modules)}
         self._continuity = {module: ModuleContinuity() for module in self._modules}
+        self._n_out_of_step = dict.fromkeys(self._modules, 0)
         self._n_stale = dict.fromkeys(self._modules, 0)
         self._last = last
         self._first_epoch: int | None = None
@@ -83,6 +91,10 @@ class FrameAnnouncer:
             for module, source in self._source_of.items()
         }
 
+    def n_out_of_step(self) -> dict[int, int]:
+        """Return for each module how many of its frames had another pulse id than those of the majority."""
+        return dict(self._n_out_of_step)
+
     def poll(self, now_ns: int) -> list[NDArray[Any]]:
         """Return the exposures that have waited for longer than the timeout."""
         return self._describe_all(self._synchroniser.poll(now_ns))
@@ -98,6 +110,7 @@ class FrameAnnouncer:
         frames = [frame for frame in exposure.payloads if frame is not None]
         first = frames[0]
         first_arrival_ns, last_arrival_ns = first.first_arrival_ns, first.last_arrival_ns
+        is_refused, is_in_step = False, True
         status = ImageStatus.MISSING_MODULES if exposure.missing else ImageStatus.GOOD
         for frame in frames:
             if frame.n_missing_packets:
@@ -108,6 +121,16 @@ class FrameAnnouncer:
             # First arrivals count here too. Otherwise, if the clock was set back meanwhile, a first arrival could be
             # later than last_arrival_ns.
             last_arrival_ns = max(last_arrival_ns, frame.first_arrival_ns, frame.last_arrival_ns)
+            is_refused |= frame.n_refused_packets > 0
+            is_in_step &= frame.pulse_id == first.pulse_id
+        if not is_in_step:
+            pulse_ids = [NO_PULSE_ID if frame is None else frame.pulse_id for frame in exposure.payloads]
+            if self._count_out_of_step(pulse_ids):
+                status |= ImageStatus.OUT_OF_STEP
+            usual = majority(pulse_ids)
+            first = next(frame for frame in frames if frame.pulse_id == usual)
+        if is_refused or self._is_missing_refused(exposure, first_arrival_ns, last_arrival_ns):
+            status |= ImageStatus.REFUSED_PACKETS
         if self._first_epoch is None:
             self._first_epoch = self._continue_from_last(exposure.key)
         # Setting all fields at once is three times as fast as setting them one by one.
@@ -125,6 +148,24 @@ class FrameAnnouncer:
             len(exposure.missing),
         )
         return np.array([raw], RAW_METADATA)
+
+    def _count_out_of_step(self, pulse_ids: Sequence[int]) -> int:
+        """Count the modules with another pulse id than the majority, and return their number."""
+        odd = out_of_step(pulse_ids)
+        for source in odd:
+            self._n_out_of_step[self._modules[source]] += 1
+        return len(odd)
+
+    def _is_missing_refused(
+        self, exposure: Synchronised[EndedFrame], first_arrival_ns: int, last_arrival_ns: int
+    ) -> bool:
+        """Return whether packets were refused that claim the frame of a missing module."""
+        missing = {self._modules[source] for source in exposure.missing}
+        return any(
+            self._has_refused(port, first_arrival_ns, last_arrival_ns)
+            for port, module in self._module_of_port.items()
+            if module in missing
+        )
 
     def _continue_from_last(self, key: int) -> int:
         if self._last is None:

@@ -49,7 +49,8 @@ from std_udp_recv.placement_kernels import (
     refuse_quarantined,
     trust_quarantined,
 )
-from std_udp_recv.records import ABSENT, BATCH_ROWS, FITS
+from std_udp_recv.records import ABSENT, BATCH_ROWS, FITS, NO_KEY
+from std_udp_recv.refusal_kernels import refuse
 
 if TYPE_CHECKING:
     from std_udp_recv.port import Port
@@ -116,6 +117,7 @@ def place_batch(port: "Port", n_rows: int, now_ns: int) -> None:
     now_ns
         Time of arrival, in nanoseconds since 1970.
     """
+    port.state.batch_ns = now_ns
     first = _place_as_aimed(port, n_rows, now_ns)
     aimed_key = port.state.aimed_key
     is_regular = True
@@ -134,7 +136,7 @@ def place_batch(port: "Port", n_rows: int, now_ns: int) -> None:
         if port.rows[index].reason == FITS:
             place_or_quarantine(port, index, now_ns)
         else:
-            port.counters.rejected[port.rows[index].reason] += 1
+            refuse(port, index, port.rows[index].reason)
 
 
 @compilable
@@ -146,16 +148,18 @@ def _place_as_aimed(port: "Port", n_rows: int, now_ns: int) -> int:
     state = port.state
     if port.rows[0].target < 0 or state.n_quarantined:
         return 0
+    slot_index = slot_of(port, state.aimed_key)
+    slot = port.slots[slot_index]
+    pulse_id = field(port, port.fields.pulse_id, 0) if slot.n_received_packets == 0 else slot.pulse_id
     n = 0
-    while n < n_rows and _is_as_aimed(port, n):
+    while n < n_rows and _is_as_aimed(port, n, pulse_id):
         n += 1
     if n == 0:
         return 0
     port.counters.received += n
     state.n_mismatched = 0
     port.counters.placed += n
-    key, slot_index = state.aimed_key, slot_of(port, state.aimed_key)
-    slot, last = port.slots[slot_index], port.rows[n - 1]
+    key, last = state.aimed_key, port.rows[n - 1]
     if slot.n_received_packets == 0:
         state.is_idle = 0
         advance_to(port, key)
@@ -170,7 +174,7 @@ def _place_as_aimed(port: "Port", n_rows: int, now_ns: int) -> int:
 
 
 @compilable
-def _is_as_aimed(port: "Port", index: int) -> bool:
+def _is_as_aimed(port: "Port", index: int, pulse_id: int) -> bool:
     """Return whether a row has exactly the packet that was expected, and the packet passes all checks of `parse`."""
     layout, state, fields, row = port.layout, port.state, port.fields, port.rows[index]
     padding = row.length - layout.header_bytes - row.n_aimed * layout.unit_bytes
@@ -181,6 +185,8 @@ def _is_as_aimed(port: "Port", index: int) -> bool:
     if np.int64(field(port, fields.key, index)) != state.aimed_key:
         return False
     if np.int64(field(port, fields.unit, index)) != row.aimed_unit + layout.first_unit:
+        return False
+    if field(port, fields.pulse_id, index) != pulse_id:
         return False
     if reason_of_checks(port, index) != FITS:
         return False
@@ -204,4 +210,5 @@ def end_acquisition(port: "Port", now_ns: int) -> None:
         trust_quarantined(port, now_ns)
     refuse_quarantined(port)
     end_all(port)
+    state.surplus_key = NO_KEY
     state.is_idle = state.has_newest

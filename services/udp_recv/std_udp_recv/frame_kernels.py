@@ -12,7 +12,7 @@ import numpy as np
 from std_daq.native.atomics import begin_write, end_write, load_acquire, store_release
 from std_udp_recv.libc_kernels import compilable, memset
 from std_udp_recv.packet_kernels import packets_in_frame
-from std_udp_recv.records import NO_FRAME
+from std_udp_recv.records import CLAIM_NS, CLAIM_SLOTS, NO_FRAME, NO_KEY
 
 if TYPE_CHECKING:
     from std_udp_recv.port import Port
@@ -84,11 +84,30 @@ def _end_frame(port: "Port", key: int) -> None:
         _zero_missing(port, key)
         slot.n_missing_packets = n_missing
         counters.frames_incomplete += 1
+        state.last_incomplete = slot.n_received_packets
         counters.lost += n_missing
     else:
         counters.frames_complete += 1
+    slot.n_refused_packets = _n_refused(port, key, slot.first_arrival_ns, slot.last_arrival_ns)
+    if slot.n_refused_packets > 0:
+        counters.frames_refused += 1
     end_write(port.slots.generation, index)
     _announce(port, index)
+
+
+@compilable
+def _n_refused(port: "Port", key: int, first_ns: int, last_ns: int) -> int:
+    """Return how many refused packets claim a frame of the present epoch whose packets came in this interval."""
+    claim = port.claims[key % CLAIM_SLOTS]
+    is_claimed = claim.key == key and claim.epoch == port.state.epoch and is_near(claim.at_ns, first_ns, last_ns)
+    n = claim.n if is_claimed else 0
+    return max(n, 1) if key == port.state.surplus_key else n
+
+
+@compilable
+def is_near(at_ns: int, first_ns: int, last_ns: int) -> bool:
+    """Return whether a refused packet came near the arrivals of a frame."""
+    return not (at_ns < np.int64(first_ns) - CLAIM_NS or at_ns > np.int64(last_ns) + CLAIM_NS)
 
 
 @compilable
@@ -119,6 +138,7 @@ def _announce(port: "Port", index: int) -> None:
     ended.first_arrival_ns = slot.first_arrival_ns
     ended.last_arrival_ns = slot.last_arrival_ns
     ended.n_missing_packets = slot.n_missing_packets
+    ended.n_refused_packets = slot.n_refused_packets
     store_release(port.n_queued, 0, n_queued + np.uint64(1))
 
 
@@ -159,6 +179,7 @@ def begin_epoch(port: "Port", key: int) -> None:
     state.first = key
     state.last_passed = key - port.layout.window
     state.next_unit = 0
+    state.surplus_key = NO_KEY
 
 
 @compilable

@@ -29,6 +29,7 @@ CLOCK_MONOTONIC = np.int32(1)
 _INT, _SIZE, _POINTER = types.int32, types.intp, types.intp
 
 memcpy: Any = types.ExternalFunction("memcpy", _POINTER(_POINTER, _POINTER, _SIZE))
+memcmp: Any = types.ExternalFunction("memcmp", _INT(_POINTER, _POINTER, _SIZE))
 memset: Any = types.ExternalFunction("memset", _POINTER(_POINTER, _INT, _SIZE))
 recvmmsg: Any = types.ExternalFunction("recvmmsg", _INT(_INT, _POINTER, types.uint32, _INT, _POINTER))
 usleep: Any = types.ExternalFunction("usleep", _INT(types.uint32))

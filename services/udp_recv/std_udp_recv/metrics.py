@@ -1,8 +1,7 @@
 """ReceiverCollector: the counters of the compiled loops as Prometheus metrics, which are read on request."""
 
-import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -21,6 +20,7 @@ _COUNTERS = (
     ("daq_udp_packets_lost", "Packets that were missing when their frame ended.", "lost"),
     ("daq_udp_frames_complete", "Frames that ended with all packets.", "frames_complete"),
     ("daq_udp_frames_incomplete", "Frames that ended with missing packets.", "frames_incomplete"),
+    ("daq_udp_frames_refused", "Frames that ended, and of which packets were refused.", "frames_refused"),
     ("daq_udp_frames_unannounced", "Frames not announced, because the queue was full.", "frames_unannounced"),
     ("daq_udp_detector_restarts", "Jumps of the frame number, back or far ahead.", "restarts"),
 )
@@ -47,7 +47,6 @@ class ReceiverCollector(Collector):
         self._ports = ports
         self._announcer = announcer
         self._n_slots = n_slots
-        self._lock = threading.Lock()
         self._registry = registry
         registry.register(self)
 
@@ -58,9 +57,8 @@ class ReceiverCollector(Collector):
     def kernel_drops(self) -> dict[int, int]:
         """Return the number of packets that the kernel has dropped, by module."""
         drops: dict[int, int] = defaultdict(int)
-        with self._lock:
-            for port in self._ports:
-                drops[port.module] += port.kernel_drops()
+        for port in self._ports:
+            drops[port.module] += port.kernel_drops()
         return drops
 
     def collect(self) -> Iterator[Metric]:
@@ -75,20 +73,12 @@ class ReceiverCollector(Collector):
                 family.add_metric([str(module)], int(counters[counter]))
             yield family
         yield _rejected(totals)
-        unused = CounterMetricFamily(
-            "daq_udp_frames_late", "Frames whose exposure was already published or given up.", labels=["module"]
-        )
-        for module, n in self._announcer.n_unused().items():
-            unused.add_metric([str(module)], n)
-        yield unused
-        dropped = CounterMetricFamily(
-            "daq_udp_kernel_drops",
-            "Packets that the kernel dropped because the socket's buffer was full; with UDP_GRO, messages.",
-            labels=["module"],
-        )
-        for module, n in self.kernel_drops().items():
-            dropped.add_metric([str(module)], n)
-        yield dropped
+        unused = "Frames whose exposure was already published or given up."
+        yield _by_module("daq_udp_frames_late", unused, self._of_modules(self._announcer.n_unused()))
+        odd = "Frames with another pulse id than those of most modules of the exposure."
+        yield _by_module("daq_udp_frames_out_of_step", odd, self._of_modules(self._announcer.n_out_of_step()))
+        dropped = "Packets that the kernel dropped because the socket's buffer was full; with UDP_GRO, messages."
+        yield _by_module("daq_udp_kernel_drops", dropped, self.kernel_drops())
         yield self._socket_buffers()
         yield self._gro()
         yield GaugeMetricFamily("daq_ring_slots", "Slots of the FrameBuffer.", value=self._n_slots)
@@ -96,6 +86,14 @@ class ReceiverCollector(Collector):
             "daq_udp_exposures_waiting", "Exposures that wait for modules.", value=self._announcer.n_waiting
         )
         yield self._exposures()
+
+    def _of_modules(self, counts: Mapping[int, int]) -> dict[int, int]:
+        """Return the counts of modules, given those of submodules."""
+        module_of = {port.submodule: port.module for port in self._ports}
+        of_modules: dict[int, int] = defaultdict(int)
+        for submodule, n in counts.items():
+            of_modules[module_of.get(submodule, submodule)] += n
+        return of_modules
 
     def _socket_buffers(self) -> Metric:
         family = GaugeMetricFamily(
@@ -121,6 +119,13 @@ class ReceiverCollector(Collector):
         family.add_metric(["all"], counters.complete)
         family.add_metric(["some"], counters.incomplete)
         return family
+
+
+def _by_module(name: str, text: str, counts: Mapping[int, int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=["module"])
+    for module, n in counts.items():
+        family.add_metric([str(module)], n)
+    return family
 
 
 def _rejected(totals: dict[int, Record]) -> Metric:

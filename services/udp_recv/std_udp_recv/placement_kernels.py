@@ -27,6 +27,7 @@ from std_udp_recv.frame_kernels import (
 from std_udp_recv.libc_kernels import compilable, memcpy
 from std_udp_recv.packet_kernels import field
 from std_udp_recv.records import (
+    ABSENT,
     BATCH_ROWS,
     DUPLICATE,
     FITS,
@@ -34,8 +35,10 @@ from std_udp_recv.records import (
     LATE,
     MAX_FRAMES_AHEAD,
     MAX_QUARANTINED,
+    OTHER_EXPOSURE,
     SLOT_TAKEN,
 )
+from std_udp_recv.refusal_kernels import refuse
 
 if TYPE_CHECKING:
     from std_udp_recv.port import Port
@@ -67,14 +70,17 @@ def _place(port: "Port", index: int, now_ns: int) -> None:
     state, layout, row = port.state, port.layout, port.rows[index]
     key, unit, n_units = row.key, row.unit, row.n_units
     if is_known(port, key) and has_any(port, key, unit, n_units):
-        port.counters.rejected[DUPLICATE] += 1
+        refuse(port, index, DUPLICATE)
         return
     advance_to(port, key)
     if not is_known(port, key):
         if is_writing(port, key):
-            port.counters.rejected[SLOT_TAKEN] += 1
+            refuse(port, index, SLOT_TAKEN)
             return
         open_frame(port, key)
+    if _is_of_other_exposure(port, index):
+        refuse(port, index, OTHER_EXPOSURE)
+        return
     if row.target < 0:
         start = slot_of(port, key) * layout.frame_stride + unit * layout.unit_bytes
         memcpy(port.data.ctypes.data + start, port.scratch[index].ctypes.data, n_units * layout.unit_bytes)
@@ -93,6 +99,16 @@ def _place(port: "Port", index: int, now_ns: int) -> None:
         state.units_in_packet = n_units
     if is_complete(port, key):
         end_complete(port)
+
+
+@compilable
+def _is_of_other_exposure(port: "Port", index: int) -> bool:
+    """Return whether a packet has another pulse id than the open frame with its number; 0 stands for no pulse id."""
+    if port.fields.pulse_id.kind == ABSENT:
+        return False
+    slot = port.slots[slot_of(port, port.rows[index].key)]
+    pulse_id = field(port, port.fields.pulse_id, index)
+    return slot.n_received_packets > 0 and pulse_id != slot.pulse_id and pulse_id != 0 and slot.pulse_id != 0
 
 
 @compilable
@@ -177,7 +193,7 @@ def refuse_quarantined(port: "Port") -> None:
     for index in range(BATCH_ROWS, BATCH_ROWS + port.state.n_quarantined):
         reason = _refusal(port, index)
         # Newer frames may have begun meanwhile, so that the packet would fit now. But it was sent before them.
-        port.counters.rejected[IMPLAUSIBLE if reason == FITS else reason] += 1
+        refuse(port, index, IMPLAUSIBLE if reason == FITS else reason)
     port.state.n_quarantined = 0
 
 
@@ -204,7 +220,7 @@ def trust_quarantined(port: "Port", now_ns: int) -> None:
         if reason == FITS:
             _place(port, index, now_ns)
         else:
-            port.counters.rejected[reason] += 1
+            refuse(port, index, reason)
 
 
 @compilable

@@ -39,6 +39,10 @@ class Port(NamedTuple):
         Payloads that are not received in their place, and bytes that exceed the expected payload, (rows, bytes).
     open_keys
         Keys of the open frames.
+    claims
+        Refused packets that claim to belong to frames, an array of `CLAIM`.
+    lengths
+        Lengths of packets that were refused for their length, an array of `LENGTH`.
     slots
         Slot headers of all frames in the FrameBuffer, an array of `SLOT_HEADER`.
     bitmaps
@@ -61,6 +65,8 @@ class Port(NamedTuple):
     headers: NDArray[np.uint64]
     scratch: NDArray[np.uint8]
     open_keys: NDArray[np.int64]
+    claims: Records
+    lengths: Records
     slots: Records
     bitmaps: NDArray[np.uint64]
     data: NDArray[np.uint8]
@@ -92,9 +98,12 @@ def make_port(
     capacity = layout.max_packet_bytes - layout.header_bytes + 1  # one more byte shows that a datagram is too long
     state = make_record(records.STATE)
     state.epoch = epoch
+    state.surplus_key = records.NO_KEY
     state.units_in_packet = layout.units_per_packet or layout.max_units_per_packet
     rows = make_records(records.ROW, n_rows)
     rows.target = -1
+    claims = make_records(records.CLAIM, records.CLAIM_SLOTS)
+    claims.key = records.NO_KEY
     cursors = np.zeros(2 * _WORDS_IN_LINE, np.uint64)
     return Port(
         layout=_layout(layout, ring, submodule, window_frames, key_step),
@@ -106,6 +115,8 @@ def make_port(
         headers=np.zeros((n_rows, header_words), np.uint64),
         scratch=np.zeros((n_rows, capacity), np.uint8),
         open_keys=np.zeros(window_frames + 2, np.int64),
+        claims=claims,
+        lengths=make_records(records.LENGTH, records.LENGTHS),
         slots=_slots(ring),
         bitmaps=ring.headers["received"],
         data=ring.segment.bytes[ring.geometry.offsets()["data"] :],

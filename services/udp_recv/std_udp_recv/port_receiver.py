@@ -11,6 +11,7 @@ from std_daq.errors import PortError
 from std_daq.native.atomics import load_acquire, store_release
 from std_daq.native.compiling import compiling
 from std_daq.telemetry.logs import get_logger
+from std_udp_recv.frame_kernels import is_near
 from std_udp_recv.loop_kernels import make_loop_state, receive
 from std_udp_recv.port import Port
 from std_udp_recv.records import QUEUE_LENGTH, Record
@@ -33,6 +34,7 @@ class EndedFrame(NamedTuple):  # a frozen dataclass takes four times as long to 
     first_arrival_ns: int
     last_arrival_ns: int
     n_missing_packets: int
+    n_refused_packets: int
 
 
 class PortReceiver:
@@ -76,6 +78,7 @@ class PortReceiver:
         self._cpu = cpu
         self._drops = 0
         self._drops_word = 0
+        self._drops_lock = threading.Lock()
         # Plain numbers are read several times as fast as records.
         self._queue: NDArray[np.int64] = port.queue.view(np.int64, np.ndarray).reshape(QUEUE_LENGTH, -1)
         self._stop = np.zeros(1, np.uint64)
@@ -123,17 +126,22 @@ class PortReceiver:
         store_release(port.n_dequeued, 0, end)
         return [EndedFrame._make(values) for values in ended]
 
+    def has_refused(self, first_arrival_ns: int, last_arrival_ns: int) -> bool:
+        """Return whether packets were refused that claim a frame of the module, near these times of arrival."""
+        return bool(is_near(int(self.port.claims.at_ns.max()), first_arrival_ns, last_arrival_ns))
+
     @property
     def counters(self) -> Record:
         """Counters of the port since its start, a `COUNTERS`."""
         return self.port.counters
 
     def kernel_drops(self) -> int:
-        """Return how many packets the kernel has dropped on this port; only one thread may call this at a time."""
-        word = self.socket.kernel_drops
-        self._drops += (word - self._drops_word) % 2**32
-        self._drops_word = word
-        return self._drops
+        """Return how many packets the kernel has dropped on this port."""
+        with self._drops_lock:
+            word = self.socket.kernel_drops
+            self._drops += (word - self._drops_word) % 2**32
+            self._drops_word = word
+            return self._drops
 
     def request_stop(self) -> None:
         """Tell the thread to end all its frames and to stop, which takes at most 0.1 s."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from std_daq.errors import SharedMemoryError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.image_faults import describe_status
 from std_daq.shm.journal import Journal
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.telemetry.logs import ConditionLog, get_logger
@@ -17,6 +18,7 @@ from std_udp_recv.ended_signal import EndedSignal
 from std_udp_recv.metrics import ReceiverCollector
 from std_udp_recv.port import total
 from std_udp_recv.port_receiver import EndedFrame, PortReceiver
+from std_udp_recv.reception import ReceptionFile
 from std_udp_recv.records import REASONS
 from std_udp_recv.same_packets import SamePackets
 
@@ -47,6 +49,8 @@ class Receiver:
         For each port, by its index, what notices that of each frame the same packets come.
     metrics
         Metrics of the receiver.
+    reception
+        File that tells other processes what comes on the ports.
     stats_period_s
         Time between two log entries with statistics, in seconds.
     """
@@ -62,6 +66,7 @@ class Receiver:
         announcer: FrameAnnouncer,
         same_packets: Mapping[int, SamePackets],
         metrics: ReceiverCollector,
+        reception: ReceptionFile,
         stats_period_s: float,
     ) -> None:
         self._ring = ring
@@ -73,6 +78,7 @@ class Receiver:
         self._signal = signal
         self._announcer = announcer
         self._metrics = metrics
+        self._reception = reception
         self._stats_period_s = stats_period_s
         self._log = get_logger()
         self._conditions = ConditionLog()
@@ -120,6 +126,7 @@ class Receiver:
         for raw in self._announcer.flush():
             self._publish(raw)
         self._log_stats()
+        self._reception.remove()
         self._metrics.close()
         self._doorbell.close()
         del self._journal
@@ -137,6 +144,7 @@ class Receiver:
             raise SharedMemoryError(
                 f"{self._ring.segment.path} was removed while this receiver was running; start the receiver again"
             )
+        self._reception.update(self._ports, now_s)
         if now_s >= self._next_stats_s:
             self._next_stats_s = now_s + self._stats_period_s
             self._log_stats()
@@ -170,9 +178,9 @@ class Receiver:
         self._doorbell.ring(raw)
         if raw["status"][0]:
             self._conditions.warning(
-                "exposure_incomplete",
+                "exposure_not_good",
                 image_id=int(raw["id"][0]),
-                status=int(raw["status"][0]),
+                why=describe_status(int(raw["status"][0])),
                 missing_modules=int(raw["n_missing_modules"][0]),
             )
 

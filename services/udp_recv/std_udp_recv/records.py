@@ -17,6 +17,14 @@ MAX_KEY = 2**62
 """Packets with a greater key are refused, so that calculations with keys do not overflow."""
 NO_FRAME = 2**64 - 1
 """Frame index in the header of a slot that was opened in advance and got no packet."""
+CLAIM_SLOTS = 64
+"""Number of frames for which refused packets are remembered; those of a frame are at its key modulo this number."""
+CLAIM_NS = 1_000_000_000
+"""A refused packet marks the frame that it claims if it came within this time of a packet of the frame."""
+LENGTHS = 8
+"""Number of refused lengths that are counted; all others are only counted together."""
+NO_KEY = -1
+"""Value in place of a key, if there is none."""
 QUEUE_LENGTH = 4096
 """Number of ended frames that may wait for the main thread, for each port."""
 
@@ -30,11 +38,12 @@ REASONS = (
     "late",
     "implausible",
     "slot_taken",
+    "other_exposure",
 )
 """Reasons to refuse a packet; `ROW` stores the index of the reason."""
 (
     WRONG_LENGTH, FOREIGN_DETECTOR, FOREIGN_VERSION, FOREIGN_MODULE, UNIT_OUT_OF_RANGE,
-    DUPLICATE, LATE, IMPLAUSIBLE, SLOT_TAKEN,
+    DUPLICATE, LATE, IMPLAUSIBLE, SLOT_TAKEN, OTHER_EXPOSURE,
 ) = range(len(REASONS))  # fmt: skip
 FITS = -1
 """Value in place of a reason, if the packet is not refused."""
@@ -132,6 +141,10 @@ STATE = integers(
     "n_mismatched",  # packets of other senders in a row
     "has_ended",  # whether frames have ended since the main thread was woken up
     "aimed_key",
+    "batch_ns",  # time of arrival of the present batch
+    "highest_unit",  # the highest unit that was refused, because frames do not have it
+    "last_incomplete",  # number of packets that came of the last incomplete frame
+    "surplus_key",  # the frame after the one of which packets came that no frame has, or NO_KEY
 )
 """Values that change from packet to packet."""
 
@@ -142,6 +155,7 @@ COUNTERS = _record(
     ("lost", "i8"),
     ("frames_complete", "i8"),
     ("frames_incomplete", "i8"),
+    ("frames_refused", "i8"),
     ("frames_unannounced", "i8"),
     ("restarts", "i8"),
     ("displaced", "i8"),
@@ -154,6 +168,13 @@ ROW = integers("length", "target", "aimed_unit", "n_aimed", "key", "unit", "n_un
 `Port.scratch`; the first unit and the number of units that were expected there; its key, its first unit and its number
 of units; FITS or a reason for refusal."""
 
+CLAIM = integers("key", "epoch", "at_ns", "n")
+"""Refused packets that claim to belong to a frame: its key, the epoch of the port at that time, the time of the last of
+them, and their number."""
+
+LENGTH = integers("n_bytes", "n")
+"""A length of packets that is refused, and the number of such packets."""
+
 ENDED_FRAME = integers(
     "key",
     "epoch",
@@ -164,6 +185,7 @@ ENDED_FRAME = integers(
     "first_arrival_ns",
     "last_arrival_ns",
     "n_missing_packets",
+    "n_refused_packets",
 )
 """Description of an ended frame for the main thread."""
 

@@ -46,7 +46,8 @@ def _instances(config: DetectorConfig) -> list[Instance]:
     return [Instance(f"udp-recv-{part}", ("--modules", str(part))) for part in config.receivers]
 
 
-def _instance_of(arguments: argparse.Namespace, config: DetectorConfig) -> str:
+def instance_of(arguments: argparse.Namespace, config: DetectorConfig) -> str:
+    """Return the name of this process, unique among the services of the detector."""
     part = module_range(arguments, config)
     return "udp-recv" if len(config.receivers) == 1 else f"udp-recv-{part}"
 
@@ -59,5 +60,5 @@ SERVICE = ServiceDescription(
     instances=_instances,
     check=open_detector,
     add_arguments=_add_arguments,
-    instance_of=_instance_of,
+    instance_of=instance_of,
 )

@@ -23,6 +23,7 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     from std_daq.config.paths import runtime_dir
     from std_daq.imaging.config.paths import image_buffer_path
     from std_daq.imaging.detectors.registry import open_detector
+    from std_daq.imaging.reception import read_receptions
     from std_daq.recording.addresses import store_address, store_reports_address
     from std_daq.recording.output_roots import check_output_roots
     from std_daq.recording.request_channel import RequestConsumer
@@ -35,6 +36,7 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     from std_writer_agent.journal import RequestJournal
     from std_writer_agent.metrics import AgentMetrics
     from std_writer_agent.outbox import Outbox
+    from std_writer_agent.reception_watch import ReceptionWatch
     from std_writer_agent.status_sender import StatusSender
 
     config = context.config
@@ -64,6 +66,7 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
         desk=desk,
         statuses=statuses,
         images=images,
+        reception=ReceptionWatch(lambda: read_receptions(config)),
         reports=PullQueue(store_reports_address(config), bind=True),
         outboxes=[
             Outbox(PushQueue(store_address(config, writer), bind=True)) for writer in range(config.number_of_writers)

@@ -19,6 +19,7 @@ from std_writer_agent.image_source import ImageSource
 from std_writer_agent.metrics import AgentMetrics
 from std_writer_agent.outbox import Outbox
 from std_writer_agent.plan import RunPlan
+from std_writer_agent.reception_watch import ReceptionWatch
 from std_writer_agent.roster import WriterRoster
 from std_writer_agent.run import AgentRun
 from std_writer_agent.status_sender import StatusSender
@@ -45,6 +46,8 @@ class WriterAgent:
         Publishes the statuses of requests; the agent calls its `step`.
     images
         Follows the published images.
+    reception
+        Tells what the receivers see.
     reports
         Queue of the writers' reports.
     outboxes
@@ -66,6 +69,7 @@ class WriterAgent:
         desk: RequestDesk,
         statuses: StatusSender,
         images: ImageSource,
+        reception: ReceptionWatch,
         reports: PullQueue,
         outboxes: Sequence[Outbox],
         metrics: AgentMetrics,
@@ -77,6 +81,7 @@ class WriterAgent:
         self._desk = desk
         self._statuses = statuses
         self._images = images
+        self._reception = reception
         self._reports = reports
         self._outboxes = outboxes
         self._metrics = metrics
@@ -203,7 +208,8 @@ class WriterAgent:
             began_at = datetime.fromtimestamp(entry.accepted_at, UTC)
             nothing = RunReport(request_id=entry.request_id, verdict=Verdict.FAILED, started_at=began_at)
             found = entry.report or nothing
-        return AgentRun(plan, self._roster, self._clock(), datetime.now(UTC), found=found)
+        self._reception.begin()
+        return AgentRun(plan, self._roster, self._clock(), datetime.now(UTC), found=found, see=self._reception.describe)
 
     def _poll_run_and_queues(self) -> None:
         """Step everything that depends on the time (the run, the outboxes, the statuses), and update the metrics."""

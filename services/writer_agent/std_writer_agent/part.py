@@ -4,6 +4,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from enum import StrEnum
 
+from std_daq.recording.requests import FaultCount
 from std_daq.recording.store_stream import ReportKind, WriterReport
 
 
@@ -34,7 +35,7 @@ class WriterPart:
         Whether the writer has reported that it cannot go on; it still closes its files.
     n_sent
         Images that were sent to the writer.
-    n_written, n_flushed, n_incomplete, files
+    n_written, n_flushed, n_incomplete, faults, files
         Values of the writer's last report.
     lost_ids
         Ids of the images that the writer has reported as lost.
@@ -53,6 +54,7 @@ class WriterPart:
         self.n_written = 0
         self.n_flushed = 0
         self.n_incomplete = 0
+        self.faults: dict[str, FaultCount] = {}
         self.files: list[str] = []
         self.lost_ids: list[int] = []
         self.seen_at = now
@@ -94,7 +96,8 @@ class WriterPart:
         lost_ids = self._new_lost_ids(report)
         has_moved = report.n_written > self.n_written or bool(lost_ids)
         self.n_written = max(self.n_written, report.n_written)
-        self.n_incomplete = max(self.n_incomplete, report.n_incomplete)
+        if report.n_incomplete >= self.n_incomplete:
+            self.n_incomplete, self.faults = report.n_incomplete, report.faults
         self.files = report.files or self.files
         self.lost_ids += lost_ids
         self._lost_ahead.update(lost_ids)

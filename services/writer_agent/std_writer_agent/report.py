@@ -1,11 +1,12 @@
 """Report of a run: its numbers, its verdict and the reason for the verdict. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 
-from std_daq.recording.requests import RunReport, Verdict
+from std_daq.imaging.image_faults import describe_faults, sum_of_faults
+from std_daq.recording.requests import FaultCount, RunReport, Verdict
 from std_writer_agent.counter import MAX_NAMED, ImageCounter
 from std_writer_agent.part import PartState, WriterPart
 from std_writer_agent.plan import RunPlan
@@ -23,6 +24,8 @@ class Ending:
         Whether a kill has ended the run.
     shortfall
         Why fewer images came than were requested.
+    seen
+        What the receivers saw that explains why images are missing or not good.
     has_master
         Whether the master file is written.
     """
@@ -30,6 +33,7 @@ class Ending:
     failures: list[str] = field(default_factory=list)
     is_killed: bool = False
     shortfall: str = ""
+    seen: str = ""
     has_master: bool = False
 
 
@@ -57,6 +61,7 @@ def make_report(
     """
     n_written = sum(part.n_in_files for part in parts)
     n_incomplete = sum(part.n_incomplete for part in parts)
+    faults = sum_of_faults(part.faults for part in parts)
     n_lost = counter.n_missed + sum(part.n_lost for part in parts)
     lost_ids = sorted(chain(counter.missed_ids(), *(part.known_lost_ids() for part in parts)))
     files = _files(plan, parts, has_master=ending.has_master)
@@ -65,15 +70,17 @@ def make_report(
         lost_ids = sorted([*lost_ids, *found.lost_image_ids])
     elif found is not None and found.n_written + found.n_lost >= n_written + n_lost:
         n_written, n_incomplete, n_lost = found.n_written, found.n_incomplete, found.n_lost
+        faults = found.faults
         lost_ids, files = list(found.lost_image_ids), files or found.files
     verdict = _verdict(plan, ending, n_written=n_written, n_bad=n_lost + n_incomplete)
     return RunReport(
         request_id=plan.request_id,
         verdict=verdict,
-        reason=_reason(_unclosed_files(plan, parts, found), ending, n_lost=n_lost, n_incomplete=n_incomplete),
+        reason=_reason(_unclosed_files(plan, parts, found), ending, n_lost=n_lost, faults=faults),
         n_requested=plan.request.n_images,
         n_written=n_written,
         n_incomplete=min(n_incomplete, n_written),
+        faults=faults,
         n_lost=n_lost,
         lost_image_ids=tuple(lost_ids[:MAX_NAMED]),
         lost_image_ids_truncated=max(0, len(lost_ids) - MAX_NAMED),
@@ -104,7 +111,7 @@ def _verdict(plan: RunPlan, ending: Ending, *, n_written: int, n_bad: int) -> Ve
     return Verdict.COMPLETE
 
 
-def _reason(unclosed: Sequence[str], ending: Ending, *, n_lost: int, n_incomplete: int) -> str:
+def _reason(unclosed: Sequence[str], ending: Ending, *, n_lost: int, faults: Mapping[str, FaultCount]) -> str:
     notes = list(ending.failures)
     if ending.is_killed:
         notes.append("killed by request")
@@ -112,8 +119,10 @@ def _reason(unclosed: Sequence[str], ending: Ending, *, n_lost: int, n_incomplet
         notes.append(ending.shortfall)
     if n_lost:
         notes.append(f"{_images(n_lost)} lost")
-    if n_incomplete:
-        notes.append(f"{_images(n_incomplete)} with missing packets")
+    if faults:
+        notes.append(describe_faults(faults))
+    if ending.seen:
+        notes.append(ending.seen)
     notes += [f"a file was not closed: std-daq recover {file}" for file in unclosed]
     return "; ".join(notes)
 

@@ -1,6 +1,7 @@
 """AgentRun: state machine of one run, from its start to its verdict. Pure: clock and events are passed in."""
 
 import math
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.imaging.image_faults import describe_faults
 from std_daq.imaging.protocols.store_image import STORE_IMAGE
 from std_daq.recording.requests import Action, RunReport, Verdict
 from std_daq.recording.store_stream import (
@@ -27,6 +29,7 @@ from std_writer_agent.roster import WriterRoster
 
 START_TIMEOUT_S = 5.0
 PROGRESS_PERIOD_S = 1.0
+WAITING_PERIOD_S = 5.0
 # Closing many files takes long, so a writer may take this many times writer_timeout_s for all of them. A writer that
 # hangs in a single file is noticed earlier, because it stops reporting.
 CLOSING_TIMES = 10
@@ -64,16 +67,27 @@ class AgentRun:
     found
         Report that an earlier process of the agent has stored about this run; None for a new run. A run of an earlier
         process takes no further images; it is only brought to its end.
+    see
+        Returns what the receivers see that explains why images do not come or are not good; empty if nothing is wrong.
     """
 
     def __init__(
-        self, plan: RunPlan, roster: WriterRoster, now: float, began_at: datetime, *, found: RunReport | None = None
+        self,
+        plan: RunPlan,
+        roster: WriterRoster,
+        now: float,
+        began_at: datetime,
+        *,
+        found: RunReport | None = None,
+        see: Callable[[], str] = lambda: "",
     ) -> None:
         self.plan = plan
         self.state = RunState.STARTING if found is None else RunState.RECOVERING
         self.counter = ImageCounter(plan.request.n_images, plan.request.start_image_id)
         self.parts: dict[int, WriterPart] = {}
         self._roster = roster
+        self._see = see
+        self._told = ""
         self._found = found
         self._began_at = began_at if found is None or found.started_at is None else found.started_at
         self._clock_start = began_at - timedelta(seconds=now)
@@ -161,14 +175,18 @@ class AgentRun:
             case RunState.RECOVERING:
                 self._recover_parts(now)
             case RunState.WAITING if now - self._entered >= self.plan.first_image_timeout_s:
+                self._ending.seen = self._see()
                 self._fail_run(f"no image came within {self.plan.first_image_timeout_s:g} s", now)
             case RunState.RUNNING if now - self._last_image >= self.plan.image_timeout_s:
                 rest = (
                     "" if self.counter.n_left is None else f"; {self.counter.n_left} of {self._n_images} did not come"
                 )
+                self._ending.seen = self._see()
                 self._ending.shortfall = f"no image for {self.plan.image_timeout_s:g} s{rest}"
                 self._end_images(now)
         self._check_writers(now)
+        if now >= self._next_progress and self.state is RunState.WAITING:
+            self._announce_waiting(now)
         if now >= self._next_progress and self.state in {RunState.RUNNING, RunState.DRAINING}:
             self._next_progress = now + PROGRESS_PERIOD_S
             self._announce_progress(now)
@@ -179,6 +197,11 @@ class AgentRun:
     def _n_images(self) -> int | None:
         return self.plan.request.n_images
 
+    @property
+    def _wanted(self) -> str:
+        start = self.plan.request.start_image_id
+        return "the first image" if start is None else f"image {start}"
+
     def _start_parts(self, now: float) -> None:
         instances = {writer: self._roster.instance(writer, now) for writer in range(self.plan.n_writers)}
         missing = [writer for writer, instance in instances.items() if instance is None]
@@ -186,9 +209,7 @@ class AgentRun:
             for writer, instance in instances.items():
                 self._open_part(writer, instance or "", now)
             self._enter_state(RunState.WAITING, now)
-            start = self.plan.request.start_image_id
-            wanted = "the first image" if start is None else f"image {start}"
-            self._effects.append(Announce(Action.PROGRESS, f"waiting for {wanted}"))
+            self._effects.append(Announce(Action.PROGRESS, f"waiting for {self._wanted}"))
         elif now - self._entered >= START_TIMEOUT_S:
             self._fail_run("; ".join(f"h5_writer {writer} does not report: is it running?" for writer in missing), now)
 
@@ -345,10 +366,22 @@ class AgentRun:
 
     def _finish_parts(self, now: float) -> None:
         report = self.report(now)
+        if (report.faults or report.n_lost) and not self._ending.seen:
+            self._ending.seen = self._see()
+            report = self.report(now)
         self._effects.append(KeepReport(report))
         for part in self.parts.values():
             if part.state is PartState.DRAINED:
                 self._effects.append(SendMessage(part.writer, FinishRun(run_id=self.plan.run_id, report=report)))
+
+    def _announce_waiting(self, now: float) -> None:
+        """Tell why the first image may not come, when that has changed; after the first time less often."""
+        self._next_progress = now + PROGRESS_PERIOD_S
+        seen = self._see()
+        if seen and seen != self._told:
+            self._told = seen
+            self._next_progress = now + WAITING_PERIOD_S
+            self._effects.append(Announce(Action.PROGRESS, f"waiting for {self._wanted}; {seen}"))
 
     def _announce_progress(self, now: float) -> None:
         report = self.report(now)
@@ -359,7 +392,8 @@ class AgentRun:
         details = {"n_written": report.n_written, "n_sent": self.counter.n_taken, "n_lost": n_lost}
         if self._n_images is not None:
             details["n_requested"] = self._n_images
-        message = f"{report.n_written}{wanted} images written{lost}"
+        faults = f", {describe_faults(report.faults)}" if report.faults else ""
+        message = f"{report.n_written}{wanted} images written{lost}{faults}"
         self._effects.append(Announce(Action.PROGRESS, message, details))
 
     def _save_missed(self) -> None:

@@ -45,6 +45,7 @@ class FrameBuffer(RingBuffer):
         self._frame_indices: NDArray[np.uint64] = self.headers["frame_index"]
         self._first_arrivals: NDArray[np.uint64] = self.headers["first_arrival_ns"]
         self._n_received: NDArray[np.uint32] = self.headers["n_received_packets"]
+        self._n_refused: NDArray[np.uint32] = self.headers["n_refused_packets"]
         self._descriptions: NDArray[Any] = self.headers[list(FrameDescription._fields)]
 
     @classmethod
@@ -131,6 +132,10 @@ class FrameBuffer(RingBuffer):
         """Return the ModuleFrame without a copy, a struct of shape (1,)."""
         return self.headers[index : index + 1]
 
+    def n_refused(self, index: int) -> int:
+        """Return how many refused packets claim a frame so far; ask it last, because more may come after its end."""
+        return int(self._n_refused[index])
+
     def describe(self, index: int) -> "FrameDescription":
         """Return what the packets of a frame say of it; compare the generation afterwards, as for its pixels."""
         return FrameDescription._make(self._descriptions[index].item())
@@ -176,5 +181,5 @@ class FrameBuffer(RingBuffer):
 
     def close(self) -> None:
         """Release the ring; arrays taken from it must not be used afterwards."""
-        del self._frame_indices, self._first_arrivals, self._n_received, self._descriptions
+        del self._frame_indices, self._first_arrivals, self._n_received, self._n_refused, self._descriptions
         super().close()

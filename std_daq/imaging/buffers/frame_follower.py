@@ -36,7 +36,7 @@ class FrameFollower:
     Attributes
     ----------
     n_incomplete
-        Number of frames skipped because some or all of their packets were missing.
+        Number of frames skipped because some or all of their packets were missing, or packets of them were refused.
     n_overwritten
         Number of frames skipped because this reader was too slow.
     """
@@ -86,7 +86,8 @@ class FrameFollower:
         if not ring.is_unchanged(index, generation):
             self.n_overwritten += 1
             return None
-        if header["n_missing_packets"]:
+        # Read again: packets may be refused that come behind the last packet of a whole frame.
+        if header["n_missing_packets"] or ring.n_refused(index):
             self.n_incomplete += 1
             return None
         return RawFrame(submodule, int(header["frame_index"]), int(header["daq_rec"]), pixels)

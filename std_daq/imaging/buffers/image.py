@@ -87,7 +87,11 @@ class Image:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing is wrong with the image."""
+        """Whether nothing is wrong with the image.
+
+        All packets of all modules arrived and belong to one exposure, none of them was refused, and everything that the
+        pixels need was there.
+        """
         return self.metadata.status == ImageStatus.GOOD
 
     @property
@@ -100,6 +104,13 @@ class Image:
         """Number of missing packets of each module, (n_modules,)."""
         missing: NDArray[np.uint32] = self.modules["missing_packets"]
         return missing
+
+    def modules_at_fault(self) -> dict[ImageStatus, list[int]]:
+        """Return the modules that have a fault, as far as they are known; nothing for a good image."""
+        if self.is_good:
+            return {}
+        statuses = self.modules["status"]
+        return {fault: np.flatnonzero(statuses & int(fault)).tolist() for fault in self.status}
 
     @property
     def calibration(self) -> int:

@@ -86,6 +86,10 @@ class PacketLayout:
     identity
         A field with the same value in all packets of a port, for example the number of the board. The receiver learns
         the value from the packets; it rejects a packet with another value as ``foreign_module``.
+    length_hints
+        What to ask the user if packets of another length come, by their length in bytes: "is the detector set to 1 Gb?"
+    count_hints
+        What to ask the user if a frame has another number of packets, by this number.
     """
 
     header_bytes: int
@@ -109,6 +113,8 @@ class PacketLayout:
     max_padding_bytes: int = 0
     first_unit: int = 0
     range_hints: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    length_hints: Mapping[int, str] = field(default_factory=dict)
+    count_hints: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def frame_bytes(self) -> int:
@@ -124,3 +130,18 @@ class PacketLayout:
     def max_packet_bytes(self) -> int:
         """Length of the longest datagram, in bytes."""
         return self.header_bytes + self.max_units_per_packet * self.unit_bytes + self.max_padding_bytes
+
+    @property
+    def lengths_in_words(self) -> str:
+        """Lengths of the datagrams that fit: "4144", or "68 to 7432"."""
+        if self.units_per_packet:
+            return str(self.header_bytes + self.units_per_packet * self.unit_bytes)
+        return f"{self.header_bytes + self.unit_bytes} to {self.max_packet_bytes}"
+
+    def has_length(self, n_bytes: int) -> bool:
+        """Return whether a datagram of this length may fit."""
+        n_units, padding = divmod(n_bytes - self.header_bytes, self.unit_bytes)
+        allowed = range(1, self.max_units_per_packet + 1)
+        if self.units_per_packet:
+            allowed = range(self.units_per_packet, self.units_per_packet + 1)
+        return n_units in allowed and padding <= self.max_padding_bytes

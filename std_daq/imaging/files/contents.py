@@ -13,6 +13,7 @@ from std_daq.errors import FileFormatError
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.nexus import decode_text
 from std_daq.imaging.files.superblock import N_BYTES, Superblock
+from std_daq.imaging.image_faults import FaultCounter
 from std_daq.imaging.protocols.image_metadata import ImageStatus
 
 Columns = Mapping[str, npt.NDArray[Any]]
@@ -75,13 +76,20 @@ def columns_of(file: h5py.File) -> tuple[str, ...]:
     return layout.per_image(int(file[layout.LAYOUT_VERSION][()]))
 
 
-def is_incomplete(columns: Columns) -> npt.NDArray[np.bool_]:
-    """Return for each image whether packets or modules of it are missing."""
-    flags = int(ImageStatus.MISSING_PACKETS | ImageStatus.MISSING_MODULES)
-    result: npt.NDArray[np.bool_] = (columns[layout.STATUS] & flags != 0) | (
-        columns[layout.MISSING_PACKETS].any(axis=1)
-    )
-    return result
+def count_faults(columns: Columns) -> FaultCounter:
+    """Return the counts of the images that are not good, from their statuses and missing packets."""
+    counter = FaultCounter()
+    missing = columns[layout.MISSING_PACKETS]
+    lacks = np.where(missing > 0, int(ImageStatus.MISSING_PACKETS), 0)
+    if layout.MODULE_STATUS in columns:
+        of_modules = columns[layout.MODULE_STATUS] | lacks
+    else:  # layout version 1
+        of_modules = lacks | np.where(missing > 0, int(ImageStatus.MISSING_MODULES), 0)
+    status = columns[layout.STATUS] | np.where(missing.any(axis=1), int(ImageStatus.MISSING_PACKETS), 0)
+    for i in np.flatnonzero(status).tolist():
+        faults = ImageStatus(int(status[i]))
+        counter.add(faults, {fault: np.flatnonzero(of_modules[i] & int(fault)).tolist() for fault in faults})
+    return counter
 
 
 def count_stored_rows(dataset: h5py.Dataset) -> int:

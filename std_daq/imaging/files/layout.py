@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from std_daq.imaging.image_faults import fault_name
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, ImageStatus
 from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 
@@ -76,7 +77,7 @@ PER_IMAGE = {
 """Arrays with one row per image, and the field of the ImageMetadata or ModuleEntry that each holds."""
 _IN_VERSION_1 = {PULSE_ID, FRAME_INDEX, TIMESTAMP_NS, STATUS, CALIBRATION, MISSING_PACKETS, IMAGE_ID}
 
-STATUS_FLAGS = {flag.value: str(flag.name).lower() for flag in ImageStatus}
+STATUS_FLAGS = {flag.value: fault_name(flag) for flag in ImageStatus}
 
 RUN = f"{ENTRY}/std_daq"
 LAYOUT_VERSION = f"{RUN}/layout_version"

@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
-import numpy as np
 
 from std_daq.errors import FileFormatError
 from std_daq.imaging.files import layout
@@ -29,8 +28,8 @@ from std_daq.imaging.files.contents import (
     UNREADABLE,
     check_layout,
     columns_of,
+    count_faults,
     count_stored_rows,
-    is_incomplete,
     read_columns,
     read_superblock,
     read_text,
@@ -38,7 +37,8 @@ from std_daq.imaging.files.contents import (
 from std_daq.imaging.files.hdf5 import FORMAT_VERSION, keep_metadata_in_memory
 from std_daq.imaging.files.master_file import write_master
 from std_daq.imaging.files.nexus import encode_text, iso_time
-from std_daq.recording.requests import RunReport, Verdict
+from std_daq.imaging.image_faults import sum_of_faults
+from std_daq.recording.requests import FaultCount, RunReport, Verdict
 
 RECOVERED = "writer was killed, recovered"
 
@@ -187,7 +187,7 @@ def _write_end(path: Path, n_images: int) -> tuple[str, ...]:
         file[layout.N_IMAGES][()] = n_images
         if read_text(file, layout.VERDICT) == "":
             actions.append(f"verdict written: {Verdict.FAILED}: {RECOVERED}")
-            file[layout.N_INCOMPLETE][()] = np.count_nonzero(is_incomplete(columns))
+            file[layout.N_INCOMPLETE][()] = count_faults(columns).n_images
             last_ns = int(columns[layout.TIMESTAMP_NS].max(initial=0))
             end = iso_time(datetime.fromtimestamp(last_ns / 1e9, UTC))
             if last_ns and end > read_text(file, layout.START_TIME):
@@ -202,12 +202,15 @@ def _report_of_run(data_files: list[Path]) -> RunReport:
     """Return a report of a run, made from its data files because the run's own report is lost."""
     lost: set[int] = set()
     verdicts, reasons = set(), set()
+    faults: list[dict[str, FaultCount]] = []
     n_written = n_incomplete = n_lost = 0
     for path in data_files:
         with h5py.File(path, "r", locking="best-effort") as file:
             columns = read_columns(file)
             n_written += len(columns[layout.IMAGE_ID])
-            n_incomplete += int(np.count_nonzero(is_incomplete(columns)))
+            counter = count_faults(columns)
+            n_incomplete += counter.n_images
+            faults.append(counter.faults)
             n_lost = max(n_lost, int(file[layout.N_LOST][()]))
             lost.update(file[layout.LOST_IMAGE_IDS][:].tolist())
             verdicts.add(read_text(file, layout.VERDICT))
@@ -222,6 +225,7 @@ def _report_of_run(data_files: list[Path]) -> RunReport:
         n_requested=None if n_requested == layout.UNKNOWN_COUNT else n_requested,
         n_written=n_written,
         n_incomplete=n_incomplete,
+        faults=sum_of_faults(faults),
         n_lost=max(n_lost, len(lost)),
         lost_image_ids=tuple(sorted(lost)),
     )

@@ -14,12 +14,13 @@ from std_daq.imaging.files.contents import (
     UNREADABLE,
     Columns,
     check_layout,
+    count_faults,
     count_stored_rows,
-    is_incomplete,
     read_columns,
     read_superblock,
     read_text,
 )
+from std_daq.imaging.image_faults import describe_faults
 from std_daq.recording.requests import Verdict
 
 # Fields that the NXmx definition requires and readers such as DIALS need.
@@ -118,6 +119,8 @@ class ValidationReport:
         Number of good images, and number of images with each status flag.
     missing_packets
         Number of missing packets of each module, summed over all images.
+    faults
+        What is wrong with the images that are not good, in words.
     data_files
         Names of the data files of a master.
     problems
@@ -136,6 +139,7 @@ class ValidationReport:
     image_ids: ImageIdStatistics = field(default_factory=ImageIdStatistics)
     status_counts: dict[str, int] = field(default_factory=dict)
     missing_packets: list[int] = field(default_factory=list)
+    faults: str = ""
     data_files: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -219,7 +223,7 @@ def _check_contents(file: h5py.File, report: ValidationReport, max_images_read: 
     _read_run(file, report)
     _check_ids(columns[layout.IMAGE_ID], report)
     _check_statuses(columns, report)
-    _check_verdict(columns, report)
+    _check_verdict(report)
     _check_nexus(file, report)
     if layout.DATA_FILES in file:
         _check_data_files(file, report, max_images_read)
@@ -262,6 +266,8 @@ def _check_statuses(columns: Columns, report: ValidationReport) -> None:
     report.status_counts = {"good": int(np.count_nonzero(status == 0))} | {
         name: int(np.count_nonzero(status & mask)) for mask, name in layout.STATUS_FLAGS.items()
     }
+    if len(status) == len(missing):
+        report.faults = describe_faults(count_faults(columns).faults)
     report.missing_packets = missing.sum(axis=0, dtype=np.int64).tolist()
     n = min(len(status), len(missing))
     n_hidden = int(np.count_nonzero(missing[:n].any(axis=1) & (status[:n] == 0)))
@@ -269,20 +275,17 @@ def _check_statuses(columns: Columns, report: ValidationReport) -> None:
         report.error(f"{n_hidden} images lack packets but have the status of a good image")
 
 
-def _check_verdict(columns: Columns, report: ValidationReport) -> None:
+def _check_verdict(report: ValidationReport) -> None:
     if not report.verdict:
         report.error("no verdict: the run has not ended, or its writer was killed", f"std-daq recover {report.path}")
         return
     if report.verdict != Verdict.COMPLETE:
         report.warn(f"the run ended as {report.verdict}: {report.reason}")
         return
-    lengths = {len(column) for column in columns.values()}
-    n_incomplete = int(np.count_nonzero(is_incomplete(columns))) if len(lengths) == 1 else 0
-    if n_incomplete or report.n_lost or report.lost_image_ids:
-        report.error(
-            f"the verdict is complete, but {n_incomplete} images lack packets and "
-            f"{max(report.n_lost or 0, len(report.lost_image_ids))} are lost"
-        )
+    n_lost = max(report.n_lost or 0, len(report.lost_image_ids))
+    lost = [f"{n_lost} images are lost"] if n_lost else []
+    if why := "; ".join(filter(None, [report.faults, *lost])):
+        report.error(f"the verdict is complete, but: {why}")
 
 
 def _check_nexus(file: h5py.File, report: ValidationReport) -> None:

@@ -43,8 +43,14 @@ class ArrayImage:
 
     @property
     def is_good(self) -> bool:
-        """Whether the image is complete according to its sender; True if the sender does not say."""
+        """Whether the image is good according to its sender; True if the sender does not say."""
         return bool(self.header.get("is_good_frame", True))
+
+    @property
+    def status(self) -> int:
+        """Flags of `ImageStatus`; 0 if the sender does not say."""
+        status = self.header.get("status")
+        return status if type(status) is int and status > 0 else 0
 
 
 def encode_header(metadata: ImageMetadata, more: Mapping[str, object]) -> bytes:

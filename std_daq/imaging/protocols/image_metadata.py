@@ -92,13 +92,15 @@ def encode_image_metadata(metadata: ImageMetadata) -> bytes:
 
 
 class ImageStatus(IntFlag):
-    """Faults of an image, as flags; 0 is a good image."""
+    """Faults of an image, as flags; 0 is a good image. `std_daq.imaging.image_faults` has them in words."""
 
     GOOD = 0
     MISSING_PACKETS = 1
     ID_MISMATCH = 2
     MISSING_MODULES = 4
     OVERWRITTEN = 8
+    REFUSED_PACKETS = 16
+    OUT_OF_STEP = 32
     NOT_CALIBRATED = 64
 
 

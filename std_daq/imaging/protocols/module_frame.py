@@ -29,6 +29,8 @@ def module_frame_dtype(n_units: int) -> np.dtype:
         ("pos_y", "<u2"),
         ("pos_x", "<u2"),
         ("storage_cell", "<u2"),
+        ("n_refused_packets", "<u4"),  # may rise after the frame has ended
+        ("reserved", "<u4"),
         ("received", "<u8", ((n_units + 63) // 64,)),
     ]
     packed = np.dtype(fields).itemsize

@@ -15,6 +15,7 @@ from std_daq.imaging.detectors.interface import Detector
 from std_daq.imaging.detectors.reference_receiver import datagrams_of, receive_frame
 from std_daq.imaging.detectors.registry import open_detector
 from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.imaging.protocols.pulse_ids import majority, out_of_step
 from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
 from std_daq.streams.doorbell import DoorbellPublisher
 
@@ -91,6 +92,9 @@ class FrameFeeder:
         absent: Container[int] = (),
         epoch: int = 0,
         fields: Mapping[int, Mapping[str, int]] | None = None,
+        pulse_ids: Mapping[int, int] | None = None,
+        refused: Container[int] = (),
+        refused_all: Container[int] = (),
     ) -> None:
         """Place the frames of one exposure and publish it.
 
@@ -108,17 +112,33 @@ class FrameFeeder:
             How often the detector had restarted.
         fields
             For modules, header fields of the packets, as `place` takes them.
+        pulse_ids
+            For modules, their pulse ids; 0 for the others.
+        refused
+            Modules of whose frames a packet was refused.
+        refused_all
+            Modules of which all packets were refused; they are absent.
         """
         expected = self.config.submodules(m for m in self.part.modules if m not in self.config.deactivate)
         present = [m for m in expected if m not in absent]
+        pulses = [(pulse_ids or {}).get(m, 0) for m in present]
         headers = [
-            self.place(m, frame_number, raw[m], (lost or {}).get(m, ()), **(fields or {}).get(m, {})) for m in present
+            self.place(
+                m, frame_number, raw[m], (lost or {}).get(m, ()), **{"pulse_id": pulse, **(fields or {}).get(m, {})}
+            )
+            for m, pulse in zip(present, pulses, strict=True)
         ]
+        for module in present:
+            self.ring.headers[self.ring.index(frame_number, module)]["n_refused_packets"] = module in refused
         entry = np.zeros(1, RAW_METADATA)
         entry["id"] = entry["frame_index"] = frame_number
         entry["epoch"] = epoch
+        entry["pulse_id"] = majority(pulses)
         entry["n_missing_modules"] = len(expected) - len(present)
-        entry["status"] = ImageStatus.MISSING_PACKETS if lost else ImageStatus.GOOD
+        missing = ImageStatus.MISSING_PACKETS if lost else ImageStatus.GOOD
+        if any(module in refused_all for module in expected):
+            missing |= ImageStatus.REFUSED_PACKETS
+        entry["status"] = missing | (ImageStatus.OUT_OF_STEP if out_of_step(pulses) else ImageStatus.GOOD)
         entry["first_arrival_ns"] = min(int(header["first_arrival_ns"][0]) for header in headers)
         entry["last_arrival_ns"] = max(int(header["last_arrival_ns"][0]) for header in headers)
         self._journal.append(entry)

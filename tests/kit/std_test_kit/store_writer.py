@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.protocols.store_image import STORE_IMAGE
 from std_daq.recording.addresses import store_address, store_reports_address
-from std_daq.recording.requests import RunReport
+from std_daq.recording.requests import FaultCount, RunReport
 from std_daq.recording.store_stream import EndRun, FinishRun, ReportKind, StartRun, WriteMaster, WriterReport, decode
 from std_daq.streams.queue import PullQueue, PushQueue
 
@@ -36,6 +36,8 @@ class FakeStoreWriter:
         The runs that it was told of.
     reports
         The reports that came with FinishRun and WriteMaster.
+    faults
+        The faults that it reports of the images of a run.
     """
 
     def __init__(self, writer: int = 0, *, overwritten: Collection[int] = (), fail_at: int | None = None) -> None:
@@ -46,6 +48,7 @@ class FakeStoreWriter:
         self.written: dict[int, dict[str, list[int]]] = {}
         self.runs: dict[int, StartRun] = {}
         self.reports: list[RunReport] = []
+        self.faults: dict[str, FaultCount] = {}
         self.n_flushed = 0
         self._open: int | None = None
         self._n_handled = 0
@@ -122,6 +125,8 @@ class FakeStoreWriter:
             run_id=self._open if run_id is None else run_id,
             n_written=self._n_written(),
             n_flushed=self.n_flushed,
+            n_incomplete=sum(fault.n_images for fault in self.faults.values()),
+            faults=self.faults,
             lost_image_ids=self._lost[n_told:],
             n_lost_before=n_told,
             files=list(files),

@@ -48,7 +48,7 @@ def test_picture_shows_what_is_bright_in_its_place() -> None:
 def test_image_without_any_value_is_shown_and_described() -> None:
     pixels = np.full((4, 4), np.nan, np.float32)
     assert lines_of(pixels, 4, 2)
-    assert describe(ArrayImage(7, pixels, {"is_good_frame": False})) == "image 7  4 x 4 float32  incomplete"
+    assert describe(ArrayImage(7, pixels, {"is_good_frame": False})) == "image 7  4 x 4 float32  not good"
 
 
 def test_configuration_without_a_stream_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

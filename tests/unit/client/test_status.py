@@ -11,9 +11,11 @@ from std_daq.cli.__main__ import main
 from std_daq.cli.status_view import status_view
 from std_daq.client.scrape import Scrape, parse_samples, scrape
 from std_daq.client.status import FigureValue, StatusReader
+from std_daq.config.paths import make_runtime_dir
 from std_daq.config.platform import PlatformConfig
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.reception import PortReception, Reception, reception_path, write_reception
 from std_daq.service.description import Figure, ServiceDescription
 from std_daq.service.presence import Presence
 from std_daq.service.readiness import Readiness
@@ -149,6 +151,18 @@ def test_run_is_shown_with_its_progress(config: DetectorConfig, services: FakeSe
     assert "2c5e to /data/a.h5" in text
     assert "of 1000" in text
     assert "25" in text
+
+
+def test_what_is_wrong_with_the_packets_is_told_in_words(config: DetectorConfig, services: FakeServices) -> None:
+    make_runtime_dir(config)
+    port = PortReception(udp_port=50000, module=0, received=9, rejected={"foreign_version": 9})
+    write_reception(reception_path(config, "udp-recv"), Reception(ports=(port,)))
+    status = reader(config, services).read()
+    assert status.packets.remarks == ("9 packets came on UDP port 50000 (module 0) of another header version",)
+    console = Console(record=True, width=150)
+    console.print(status_view(status))
+    assert status.packets.remarks[0] in console.export_text()
+    assert status.to_json()["packets"]["remarks"] == status.packets.remarks
 
 
 def test_rates_are_those_since_the_last_reading(config: DetectorConfig, services: FakeServices) -> None:

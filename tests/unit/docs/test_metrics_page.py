@@ -32,6 +32,9 @@ class IdleAnnouncer:
     def n_unused(self) -> dict[int, int]:
         return {0: 0}
 
+    def n_out_of_step(self) -> dict[int, int]:
+        return {0: 0}
+
 
 class IdleChannel:
     is_gone = False

@@ -12,7 +12,7 @@ import pytest
 
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.detectors.packet_layout import HeaderCheck, HeaderField, PacketLayout
-from std_udp_recv import batch_kernels, frame_kernels, placement_kernels
+from std_udp_recv import batch_kernels, frame_kernels, placement_kernels, refusal_kernels
 from std_udp_recv.libc_kernels import compiled
 from std_udp_recv.port import Port, make_port
 from std_udp_recv.records import BATCH_ROWS, REASONS
@@ -35,10 +35,21 @@ LIBC = ctypes.CDLL(None)
 
 
 class Rig:
-    """A Port of module 1 of 2, and what feeds it: header = key, unit, identity, detector type, version."""
+    """A Port of module 1 of 2, and what feeds it.
+
+    The header is key, unit, identity, detector type, version; the unit may share its bytes with a pulse id.
+    """
 
     def __init__(
-        self, kernels: Kernels, path: Path, *, units_per_packet: int, n_units: int, key_step: int, window: int
+        self,
+        kernels: Kernels,
+        path: Path,
+        *,
+        units_per_packet: int,
+        n_units: int,
+        key_step: int,
+        window: int,
+        has_pulse_id: bool,
     ) -> None:
         self._kernels = kernels
         self.layout = PacketLayout(
@@ -48,7 +59,7 @@ class Rig:
             units_per_packet=units_per_packet,
             max_units_per_packet=units_per_packet or 4,
             key=HeaderField(0, 8),
-            unit=HeaderField(8, 4),
+            unit=HeaderField(8, 2 if has_pulse_id else 4),
             timestamp=HeaderField(0, 8),
             exposure_length=HeaderField(8, 4),
             daq_rec=HeaderField(12, 4),
@@ -58,6 +69,7 @@ class Rig:
                 HeaderCheck(HeaderField(15, 1), 2, "foreign_version"),
             ),
             identity=HeaderField(12, 2),
+            pulse_id=HeaderField(10, 2) if has_pulse_id else None,
             max_padding_bytes=0 if units_per_packet else 5,
         )
         self.ring, _ = FrameBuffer.create(
@@ -91,9 +103,10 @@ class Rig:
         identity: int = 5,
         detector: int = 7,
         version: int = 2,
+        pulse_id: int = 0,
     ) -> bytes:
         payload = (fill * 0x9E3779B1 % 2**64).to_bytes(8, "little") * 3 * (count or self.layout.units_per_packet or 1)
-        return HEADER.pack(key, unit, identity, detector, version) + payload
+        return HEADER.pack(key, unit | pulse_id << 16, identity, detector, version) + payload
 
     def deliver(
         self,
@@ -158,16 +171,17 @@ def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, ma
     """Let what is made by `make_rig` run compiled, or all of it as plain Python."""
     if request.param == "as Python":
         make_rig.kernels = AS_PYTHON
-        for module in (batch_kernels, placement_kernels, frame_kernels):
-            for name in {"memcpy", "memset"} & vars(module).keys():
+        for module in (batch_kernels, placement_kernels, frame_kernels, refusal_kernels):
+            for name in {"memcmp", "memcpy", "memset"} & vars(module).keys():
                 monkeypatch.setattr(module, name, in_python(name))
 
 
-def in_python(name: str) -> Callable[..., None]:
+def in_python(name: str) -> Callable[..., int]:
     """Return a function of libc that takes addresses and numbers, of numpy's types too."""
 
-    def call(*arguments: int) -> None:
-        getattr(LIBC, name)(*(ctypes.c_size_t(int(argument)) for argument in arguments))
+    def call(*arguments: int) -> int:
+        result: int = getattr(LIBC, name)(*(ctypes.c_size_t(int(argument)) for argument in arguments))
+        return result
 
     return call
 
@@ -180,7 +194,15 @@ class RigMaker:
         self._rig: Rig | None = None
         self.kernels = COMPILED
 
-    def __call__(self, *, units_per_packet: int = 1, n_units: int = 6, key_step: int = 1, window: int = 3) -> Rig:
+    def __call__(
+        self,
+        *,
+        units_per_packet: int = 1,
+        n_units: int = 6,
+        key_step: int = 1,
+        window: int = 3,
+        has_pulse_id: bool = False,
+    ) -> Rig:
         self.close()
         self._rig = Rig(
             self.kernels,
@@ -189,6 +211,7 @@ class RigMaker:
             n_units=n_units,
             key_step=key_step,
             window=window,
+            has_pulse_id=has_pulse_id,
         )
         return self._rig
 

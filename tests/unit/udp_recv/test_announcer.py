@@ -21,6 +21,7 @@ def ended(key: int, **changes: Any) -> EndedFrame:
         "first_arrival_ns": 100,
         "last_arrival_ns": 200,
         "n_missing_packets": 0,
+        "n_refused_packets": 0,
     }
     return EndedFrame(**{**values, **changes})
 
@@ -46,6 +47,49 @@ def test_status_says_what_is_wrong(announcer):
     announcer.feed(3, ended(7, n_missing_packets=2), 0)
     (raw,) = announcer.feed(5, ended(7, id=1), 0)
     assert int(raw["status"][0]) == ImageStatus.MISSING_PACKETS | ImageStatus.ID_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("pulse_ids", "status", "pulse_id", "odd"),
+    [
+        ((5, 5, 5), ImageStatus.GOOD, 5, []),
+        ((5, 6, 5), ImageStatus.OUT_OF_STEP, 5, [2]),
+        ((6, 5, 5), ImageStatus.OUT_OF_STEP, 5, [1]),
+        ((0, 5, 0), ImageStatus.GOOD, 5, []),
+        ((0, 5, 6), ImageStatus.OUT_OF_STEP, 5, [3]),
+    ],
+)
+def test_frames_of_other_pulses_are_out_of_step_and_counted(pulse_ids, status, pulse_id, odd):
+    announcer = FrameAnnouncer({1: 1, 2: 2, 3: 3}, window=8, timeout_ns=1000, last=None)
+    raws = [raw for port in (1, 2, 3) for raw in announcer.feed(port, ended(7, pulse_id=pulse_ids[port - 1]), 0)]
+    assert [(int(raw["status"][0]), int(raw["pulse_id"][0])) for raw in raws] == [(status, pulse_id)]
+    assert [module for module, n in announcer.n_out_of_step().items() if n] == odd
+
+
+def test_image_id_is_that_of_the_majority():
+    announcer = FrameAnnouncer({1: 1, 2: 2, 3: 3}, window=8, timeout_ns=1000, last=None)
+    pulses = {1: 8, 2: 9, 3: 9}
+    raws = [
+        raw for port, pulse in pulses.items() for raw in announcer.feed(port, ended(7, id=pulse, pulse_id=pulse), 0)
+    ]
+    assert [(int(raw["id"][0]), int(raw["pulse_id"][0])) for raw in raws] == [(9, 9)]
+
+
+def test_frame_with_refused_packets_marks_its_exposure(announcer):
+    announcer.feed(3, ended(7), 0)
+    (raw,) = announcer.feed(5, ended(7, n_refused_packets=3), 0)
+    assert int(raw["status"][0]) == ImageStatus.REFUSED_PACKETS
+
+
+@pytest.mark.parametrize(("claimed", "has_claim"), [((5, 100, 200), True), ((3, 100, 200), False)])
+def test_exposure_without_a_module_of_which_all_packets_were_refused_is_marked(claimed, has_claim):
+    announcer = FrameAnnouncer(
+        {3: 3, 5: 5}, window=8, timeout_ns=1000, last=None, has_refused=lambda *arrivals: arrivals == claimed
+    )
+    announcer.feed(3, ended(7), 0)
+    (raw,) = announcer.poll(1000)
+    assert bool(int(raw["status"][0]) & ImageStatus.REFUSED_PACKETS) is has_claim
+    assert int(raw["status"][0]) & ImageStatus.MISSING_MODULES
 
 
 def test_exposure_is_published_without_a_module_at_the_time_limit(announcer):

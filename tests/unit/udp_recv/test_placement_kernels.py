@@ -273,3 +273,12 @@ def test_calls_from_python_keep_no_references(make_rig):
     for key in range(1, 50):
         rig.deliver(frame(rig, key))
     assert np.array_equal(before, [sys.getrefcount(array) for array in rig.port])
+
+
+@pytest.mark.parametrize("units_per_packet", [0, 1, 3])
+def test_layout_knows_the_lengths_that_are_not_refused(make_rig, units_per_packet):
+    for n_bytes in range(140):
+        rig = make_rig(units_per_packet=units_per_packet)
+        datagram = (rig.packet(0, 0, count=1) + bytes(140))[:n_bytes]
+        rig.deliver([datagram])
+        assert rig.layout.has_length(n_bytes) is (rig.refusals() == {})

@@ -11,6 +11,7 @@ from std_daq.errors import PortError, SharedMemoryError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
 from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.imaging.reception import PortReception, Reception
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.telemetry.logs import configure_logs
 from std_test_kit.wait import wait_until
@@ -20,6 +21,7 @@ from std_udp_recv.metrics import ReceiverCollector
 from std_udp_recv.port import make_port
 from std_udp_recv.port_receiver import PortReceiver
 from std_udp_recv.receiver import Receiver
+from std_udp_recv.reception import ReceptionFile
 from std_udp_recv.same_packets import MIN_FRAMES, same_packets_of
 from std_udp_recv.udp_socket import UdpSocket
 
@@ -32,6 +34,8 @@ LAYOUT = PacketLayout(
     max_units_per_packet=1,
     key=HeaderField(0, 8),
     unit=HeaderField(8, 8),
+    length_hints={50: "is it set to 50?"},
+    count_hints={3: "is it set to 3?", 6: "is it set to 6?"},
 )
 
 
@@ -40,6 +44,7 @@ class Parts:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "frames"
+        self.reception_path = folder / "udp-recv.reception.json"
         ring, _ = FrameBuffer.create(
             self.path, n_modules=1, frame_bytes=LAYOUT.frame_bytes, n_units=4, buffer_bytes=0, n_slots=16
         )
@@ -58,6 +63,7 @@ class Parts:
         )
         self.ports = [port]
         announcer = FrameAnnouncer({0: 0}, window=8, timeout_ns=10**9, last=None)
+        same_packets = {0: same_packets_of(LAYOUT, port.socket.port, 0)}
         self.receiver = Receiver(
             ring=ring,
             journal=ring.journals[0],
@@ -65,17 +71,28 @@ class Parts:
             ports=self.ports,
             signal=signal,
             announcer=announcer,
-            same_packets={0: same_packets_of(LAYOUT, port.socket.port, 0)},
+            same_packets=same_packets,
             metrics=ReceiverCollector(self.registry, self.ports, announcer, ring.n_slots),
+            reception=ReceptionFile(self.reception_path, {0: LAYOUT}, same_packets),
             stats_period_s=60.0,
         )
         self._is_open = True
 
-    def send(self, key: int, n_units: int = 4) -> None:
+    def reception(self) -> PortReception | None:
+        """What the receiver has told of its port; None if it has told nothing yet."""
+        if not self.reception_path.exists():
+            return None
+        (port,) = Reception.model_validate_json(self.reception_path.read_text()).ports
+        return port
+
+    def has_told(self, **values: object) -> Callable[[], bool]:
+        return lambda: (port := self.reception()) is not None and port.model_dump(include=set(values)) == values
+
+    def send(self, key: int, n_units: int = 4, n_bytes: int = 80) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for unit in range(n_units):
                 packet = key.to_bytes(8, "little") + unit.to_bytes(8, "little") + bytes([unit + 1]) * 64
-                sender.sendto(packet, ("127.0.0.1", self.receiver.udp_ports[0]))
+                sender.sendto(packet[:n_bytes], ("127.0.0.1", self.receiver.udp_ports[0]))
 
     def step_until(self, is_done: Callable[[], bool]) -> None:
         def step() -> bool:
@@ -138,6 +155,49 @@ def test_it_is_ready_while_all_ports_are_received_on(parts):
     assert parts.receiver.why_not_ready == f"not receiving on UDP ports {port}"
     with pytest.raises(PortError, match=f"{port}: the receiving thread has ended"):
         parts.step_until(lambda: False)
+
+
+def test_other_processes_are_told_what_comes(parts):
+    parts.send(7)
+    parts.step_until(parts.has_told(received=4, frames_complete=1, rejected={}))
+    parts.send(8, n_bytes=50)
+    parts.step_until(parts.has_told(received=8, rejected={"wrong_length": 4}))
+    parts.send(9, n_units=6)
+    parts.step_until(parts.has_told(received=14, rejected={"wrong_length": 4, "unit_out_of_range": 2}))
+    port = parts.reception()
+    assert (port.module, port.udp_port) == (0, parts.receiver.udp_ports[0])
+    assert [length.model_dump() for length in port.refused_lengths] == [
+        {"n_bytes": 50, "n_packets": 4, "hint": "is it set to 50?"}
+    ]
+    assert (port.expected_length, port.packets_per_frame) == ("80", 4)
+    assert (port.highest_number, port.highest_number_hint) == (5, "is it set to 6?")
+
+
+def test_other_processes_are_told_of_incomplete_frames(parts):
+    parts.send(7, n_units=3)
+    for key in range(8, 12):
+        parts.send(key)
+    parts.step_until(parts.has_told(frames_incomplete=1, last_incomplete=3, last_incomplete_hint="is it set to 3?"))
+
+
+def test_lengths_beyond_the_first_few_are_counted_together(parts):
+    for n in range(20):
+        parts.send(7, n_units=1, n_bytes=17 + n)
+    parts.step_until(parts.has_told(rejected={"wrong_length": 20}))
+    assert [length.n_packets for length in parts.reception().refused_lengths] == [1] * 8
+
+
+def test_receiver_that_ends_tells_nothing_any_more(parts):
+    parts.send(7)
+    parts.step_until(parts.has_told(received=4))
+    parts.close()
+    assert parts.reception() is None
+
+
+def test_folder_that_is_gone_does_not_end_the_receiver(parts, tmp_path):
+    ReceptionFile(tmp_path / "gone" / "reception.json", {0: LAYOUT}, {}).update(parts.ports, 0.0)
+    parts.send(7)
+    parts.step_until(lambda: len(parts.published) == 1)
 
 
 def test_ring_that_is_removed_ends_it(parts):

@@ -48,6 +48,16 @@ def eiger_layout(bit_depth: int, *, tengiga: bool, n_rows: int) -> PacketLayout:
         column=sls.COLUMN,
         checks=sls.sls_checks(DETECTOR_TYPE),
         identity=sls.IDENTITY,
+        length_hints={
+            sls.SLS_HEADER.itemsize + payload_bytes(tengiga=not tengiga): (
+                f"is the detector set to {1 if tengiga else 10} Gb?"
+            )
+        },
+        count_hints={
+            frame_bytes(bits, n_rows) // unit_bytes: f"is the detector set to {bits} bits?"
+            for bits in (4, 8, 12, 16, 32)
+            if bits != bit_depth
+        },
         range_hints={
             (0, frame_bytes(bit_depth, rows) // unit_bytes - 1): (
                 f"does the detector read {rows} rows? Set detector.readnrows to {rows}"

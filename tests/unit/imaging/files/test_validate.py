@@ -48,7 +48,8 @@ def test_an_incomplete_run_that_says_so_is_valid_with_a_warning(tmp_path: Path) 
     assert report.is_valid
     assert [problem.text for problem in report.problems] == ["the run ended as incomplete: 2 incomplete"]
     assert report.status_counts == {
-        "good": 8, "missing_packets": 2, "id_mismatch": 0, "missing_modules": 0, "overwritten": 0, "not_calibrated": 0,
+        "good": 8, "missing_packets": 2, "id_mismatch": 0, "missing_modules": 0, "overwritten": 0,
+        "refused_packets": 0, "out_of_step": 0, "not_calibrated": 0,
     }  # fmt: skip
     assert report.missing_packets == [0, 4, 0]
     assert (report.n_incomplete, report.n_lost, report.lost_image_ids) == (2, 1, [11])
@@ -117,7 +118,7 @@ def remove_the_pixels(file: h5py.File) -> None:
         (repeat_an_id, "1 images have the id of another image"),
         (shorten_status, "status has 5 rows, but there are pixels of 7 images"),
         (hide_a_loss, "1 images lack packets but have the status of a good image"),
-        (hide_a_loss, "the verdict is complete, but 1 images lack packets"),
+        (hide_a_loss, "the verdict is complete, but: 1 image with missing packets (module 1)"),
         (miscount, "says 8 images, but the file has 7"),
         (lose_an_image_that_is_there, "listed as lost but are in the file; the first of them is 5"),
         (rename_the_definition, "is not NXmx"),

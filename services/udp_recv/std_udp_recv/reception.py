@@ -1,0 +1,85 @@
+"""ReceptionFile: tells other processes what the receiver sees on its ports, by a file in the runtime directory."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from std_daq.imaging.detectors.packet_layout import PacketLayout
+from std_daq.imaging.reception import PortReception, Reception, RefusedLength, write_reception
+from std_daq.telemetry.logs import ConditionLog
+from std_udp_recv.port_receiver import PortReceiver
+from std_udp_recv.records import REASONS
+from std_udp_recv.same_packets import SamePackets
+
+PERIOD_S = 1.0
+
+
+class ReceptionFile:
+    """Writes what came on the ports: at once when packets were refused or are missing, otherwise once a second.
+
+    Parameters
+    ----------
+    path
+        The file.
+    layouts
+        Layout of the packets on each port, by the index of the port.
+    same_packets
+        What notices that of each frame the same packets come, likewise.
+    """
+
+    def __init__(
+        self, path: Path, layouts: Mapping[int, PacketLayout], same_packets: Mapping[int, SamePackets]
+    ) -> None:
+        self._path = path
+        self._layouts = layouts
+        self._same_packets = same_packets
+        self._conditions = ConditionLog()
+        self._n_faults = 0
+        self._next_s = 0.0
+
+    def update(self, ports: Sequence[PortReceiver], now_s: float) -> None:
+        """Write the file if it is due; a failure is logged, and it is tried again."""
+        n_faults = sum(int(port.counters.rejected.sum() + port.counters.frames_incomplete) for port in ports)
+        if n_faults == self._n_faults and now_s < self._next_s:
+            return
+        self._n_faults = n_faults
+        self._next_s = now_s + PERIOD_S
+        reception = Reception(ports=tuple(map(self._describe, ports)))
+        try:
+            write_reception(self._path, reception)
+        except OSError as error:
+            self._conditions.warning("reception_not_written", file=str(self._path), error=str(error))
+
+    def _describe(self, port: PortReceiver) -> PortReception:
+        same_packets = self._same_packets.get(port.index)
+        described = port_reception(port, self._layouts[port.index])
+        return described.model_copy(update={"same_packets": same_packets.describe() if same_packets else ""})
+
+    def remove(self) -> None:
+        """Remove the file, because the receiver ends."""
+        self._path.unlink(missing_ok=True)
+
+
+def port_reception(port: PortReceiver, layout: PacketLayout) -> PortReception:
+    """Return what came on a port."""
+    counters, state = port.counters, port.port.state
+    lengths = [(int(length.n_bytes), int(length.n)) for length in port.port.lengths if length.n]
+    highest, last = int(state.highest_unit) + layout.first_unit, int(state.last_incomplete)
+    return PortReception(
+        udp_port=port.socket.port,
+        module=port.module,
+        received=int(counters.received),
+        rejected={reason: int(n) for reason, n in zip(REASONS, counters.rejected, strict=True) if n},
+        kernel_drops=port.kernel_drops(),
+        frames_complete=int(counters.frames_complete),
+        frames_incomplete=int(counters.frames_incomplete),
+        expected_length=layout.lengths_in_words,
+        refused_lengths=tuple(
+            RefusedLength(n_bytes=n_bytes, n_packets=n, hint=layout.length_hints.get(n_bytes, ""))
+            for n_bytes, n in lengths
+        ),
+        packets_per_frame=layout.packets_per_frame,
+        last_incomplete=last,
+        last_incomplete_hint=layout.count_hints.get(last, ""),
+        highest_number=highest,
+        highest_number_hint=layout.count_hints.get(highest + 1, ""),
+    )

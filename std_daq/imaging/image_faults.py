@@ -1,0 +1,121 @@
+"""The faults of images in words, and their counts over a run: whatever tells a user what is wrong says it from here."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.recording.requests import FaultCount
+
+FAULT_WORDS = {
+    ImageStatus.MISSING_PACKETS: "missing packets",
+    ImageStatus.ID_MISMATCH: "different image ids of their modules",
+    ImageStatus.MISSING_MODULES: "missing modules",
+    ImageStatus.OVERWRITTEN: "modules overwritten before they were used",
+    ImageStatus.REFUSED_PACKETS: "refused packets",
+    ImageStatus.OUT_OF_STEP: "modules out of step",
+    ImageStatus.NOT_CALIBRATED: "frames without calibration",
+}
+"""What is wrong with an image that has a flag of `ImageStatus`, as in "2 images with missing packets"."""
+
+_MAX_MODULES = 16
+_IMPLIED = {
+    ImageStatus.MISSING_MODULES: ImageStatus.MISSING_PACKETS,
+    ImageStatus.OUT_OF_STEP: ImageStatus.ID_MISMATCH,
+}
+
+
+def fault_name(fault: ImageStatus) -> str:
+    """Return the name of a flag in metrics, files and reports."""
+    return str(fault.name).lower()
+
+
+def faults_of(status: int) -> list[ImageStatus]:
+    """Return the faults of an image, without those that another one implies: a missing module lacks its packets."""
+    implied = [_IMPLIED[fault] for fault in _IMPLIED if status & fault]
+    return [fault for fault in ImageStatus if status & fault and fault not in implied]
+
+
+def describe_status(status: int) -> str:
+    """Return the status of an image in words, such as "missing packets, modules out of step"; good is "good"."""
+    return ", ".join(FAULT_WORDS[fault] for fault in faults_of(status)) or "good"
+
+
+def describe_faults(faults: Mapping[str, FaultCount]) -> str:
+    """Return the faults of a run in words: "2 images with missing packets (module 1), 1 image with refused packets"."""
+    words = {fault_name(fault): text for fault, text in FAULT_WORDS.items()}
+    return ", ".join(
+        f"{_images(fault.n_images)} with {words.get(name, name)}{_in_brackets(fault.modules)}"
+        for name, fault in faults.items()
+        if fault.n_images
+    )
+
+
+class FaultCounter:
+    """Counts the images of a run that are not good, by fault, with the modules that have it as far as they are known.
+
+    Attributes
+    ----------
+    n_images
+        Images that are not good.
+    """
+
+    def __init__(self) -> None:
+        self.n_images = 0
+        self._images: Counter[ImageStatus] = Counter()
+        self._modules: dict[ImageStatus, Counter[int]] = {}
+
+    def add(self, status: int, modules: Mapping[ImageStatus, Iterable[int]], n: int = 1) -> None:
+        """Count images; ``n`` is -1 to take one back.
+
+        Parameters
+        ----------
+        status
+            Status of the image.
+        modules
+            Modules that have a fault; faults that the image does not have are ignored.
+        n
+            Number of images.
+        """
+        if status == ImageStatus.GOOD:
+            return
+        self.n_images += n
+        for fault in faults_of(status):
+            self._images[fault] += n
+            counts = self._modules.setdefault(fault, Counter())
+            for module in modules.get(fault, ()):
+                counts[module] += n
+
+    @property
+    def faults(self) -> dict[str, FaultCount]:
+        """The counts by the name of the fault."""
+        return {
+            fault_name(fault): FaultCount(
+                n_images=n, modules=tuple(sorted(m for m, n_of in self._modules[fault].items() if n_of > 0))
+            )
+            for fault, n in sorted(self._images.items())
+            if n > 0
+        }
+
+
+def sum_of_faults(parts: Iterable[Mapping[str, FaultCount]]) -> dict[str, FaultCount]:
+    """Return the faults of a run, given those of its parts."""
+    total: dict[str, FaultCount] = {}
+    for faults in parts:
+        for name, fault in faults.items():
+            known = total.get(name, FaultCount())
+            total[name] = FaultCount(
+                n_images=known.n_images + fault.n_images, modules=tuple(sorted({*known.modules, *fault.modules}))
+            )
+    return total
+
+
+def _images(n: int) -> str:
+    return "1 image" if n == 1 else f"{n} images"
+
+
+def _in_brackets(modules: tuple[int, ...]) -> str:
+    if not modules:
+        return ""
+    shown = ", ".join(map(str, modules[:_MAX_MODULES]))
+    more = f" and {len(modules) - _MAX_MODULES} more" if len(modules) > _MAX_MODULES else ""
+    return f" (module{'s' if len(modules) > 1 else ''} {shown}{more})"
