@@ -149,6 +149,30 @@ def test_exposures_become_images_byte_for_byte_and_in_order(line: Line) -> None:
         assert line.missing(sequence) == [0, 0, 0, 0]
 
 
+def test_an_interface_that_is_silent_takes_half_of_its_module(shm_dir: Path, runtime: Path) -> None:
+    line = Line(jungfrau(shm_dir, n_modules=2, udp={"numinterfaces": 2}))
+    raw = np.random.default_rng(0).integers(1, 2**16, (4, 256, 1024), dtype=np.uint16)
+    fields = {submodule: {"pulse_id": 40 + submodule} for submodule in range(4)}
+    line.feeders[0].publish(5, raw, fields=fields)
+    line.feeders[0].publish(6, raw, fields=fields, absent={2})
+    line.feeders[0].publish(7, raw, fields=fields, absent={2, 3})
+    line.feeders[0].publish(8, raw, fields=fields, lost={0: {7}, 3: {1, 2}})
+    entries = line.step_until(4)
+    packets, modules = ImageStatus.MISSING_PACKETS, ImageStatus.MISSING_MODULES
+    assert entries["status"].tolist() == [0, packets, packets | modules, packets]
+    assert entries["n_missing_modules"].tolist() == [0, 0, 1, 0]
+    assert [line.missing(sequence) for sequence in range(4)] == [[0, 0], [0, 64], [0, 128], [1, 2]]
+    statuses = [line.modules(sequence)["status"].tolist() for sequence in range(4)]
+    assert statuses == [[0, 0], [0, packets], [0, modules], [packets, packets]]
+    assert line.modules(1)["pulse_id"].tolist() == [40, 43]
+    whole = raw.reshape(1024, 1024)
+    np.testing.assert_array_equal(line.pixels(0), whole)
+    half = whole.copy()
+    half[512:768] = 0
+    np.testing.assert_array_equal(line.pixels(1), half)
+    line.close()
+
+
 def test_recording_word_of_more_than_32_bits_is_cut_off(line: Line) -> None:
     feeder = line.feeders[0]
     headers = [feeder.place(module, 7, raw) for module, raw in enumerate(raw_frames(1))]

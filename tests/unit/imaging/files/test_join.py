@@ -15,7 +15,16 @@ from std_daq.imaging.files.join import join
 from std_daq.imaging.files.master_file import write_master
 from std_daq.imaging.files.validate import validate
 from std_daq.recording.requests import RunReport, Verdict
-from std_test_kit.image_files import SHAPE, START, describe, image_of, missing_packets_of, write_image_file
+from std_test_kit.image_files import (
+    SHAPE,
+    START,
+    describe,
+    image_of,
+    metadata_of,
+    missing_packets_of,
+    modules_of,
+    write_image_file,
+)
 
 N_SERVERS = 4
 
@@ -89,10 +98,7 @@ def test_clocks_of_servers_that_differ_by_seconds_do_not_change_the_order(tmp_pa
             file.add_calibration(0, {})
             for i in ids:
                 at_ns = 10**9 * i + server * 5 * 10**9
-                file.append(
-                    image_of(i), image_id=i, pulse_id=i, frame_index=i, timestamp_ns=at_ns, status=0, calibration=0,
-                    missing_packets=[0, 0, 0],
-                )  # fmt: skip
+                file.append(image_of(i), metadata_of(i, first_arrival_ns=at_ns), modules_of(i))
             file.finish(report_of(server, ids))
         files.append(path)
     join(tmp_path / "run.h5", files)
@@ -136,7 +142,7 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     for more, message in [
         (files[0], "given twice"),
         (other, "images of EG"),
-        (small, "another shape or type"),
+        (small, "another shape"),
         (same, "frame 1 is also in"),
         (unfinished, "std-daq recover"),
         (below, "must be in the folder"),
