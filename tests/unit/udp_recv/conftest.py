@@ -47,6 +47,7 @@ class Rig:
         *,
         units_per_packet: int,
         n_units: int,
+        first_unit: int,
         key_step: int,
         window: int,
         has_pulse_id: bool,
@@ -71,6 +72,7 @@ class Rig:
             identity=HeaderField(12, 2),
             pulse_id=HeaderField(10, 2) if has_pulse_id else None,
             max_padding_bytes=0 if units_per_packet else 5,
+            first_unit=first_unit,
         )
         self.ring, _ = FrameBuffer.create(
             path,
@@ -199,6 +201,7 @@ class RigMaker:
         *,
         units_per_packet: int = 1,
         n_units: int = 6,
+        first_unit: int = 0,
         key_step: int = 1,
         window: int = 3,
         has_pulse_id: bool = False,
@@ -209,6 +212,7 @@ class RigMaker:
             self._path,
             units_per_packet=units_per_packet,
             n_units=n_units,
+            first_unit=first_unit,
             key_step=key_step,
             window=window,
             has_pulse_id=has_pulse_id,

@@ -282,3 +282,34 @@ def test_layout_knows_the_lengths_that_are_not_refused(make_rig, units_per_packe
         datagram = (rig.packet(0, 0, count=1) + bytes(140))[:n_bytes]
         rig.deliver([datagram])
         assert rig.layout.has_length(n_bytes) is (rig.refusals() == {})
+
+
+def test_frames_for_this_server_alone_are_consecutive_and_each_phase_of_them_is_taken(make_rig, each_way):
+    """A detector that sends to four servers in turn begins an acquisition with any of them."""
+    rig = make_rig(n_units=2, key_step=4)
+    first = [key for key in range(1, 40, 4) if key != 21]
+    second = list(range(42, 80, 4))
+    for key in first:
+        rig.deliver([rig.packet(key, unit, fill=key) for unit in range(2)])
+    rig.end()
+    for key in second:
+        rig.deliver([rig.packet(key, unit, fill=key) for unit in range(2)])
+    rig.end()
+    assert [frame[0] for frame in rig.ended()] == [*first, *second]
+    assert rig.count("lost") == 2  # the packets of frame 21
+    assert not rig.refusals()
+
+
+def test_packets_count_from_the_first_unit_that_a_frame_has(make_rig, each_way):
+    """Partial readout: only units 56 to 61 exist, under these numbers."""
+    rig = make_rig(first_unit=56)
+    units = [57, 56, 61, 58, 60, 59]
+    rig.deliver([rig.packet(7, unit, fill=unit) for unit in units])
+    rig.deliver([rig.packet(8, unit, fill=unit) for unit in range(56, 62)])
+    rig.deliver([rig.packet(9, unit) for unit in (55, 62, 0)])
+    rig.end()
+    for key in (7, 8):
+        pixels = rig.ring.frame(rig.ring.index(key, 1)).tobytes()
+        assert pixels == b"".join(rig.packet(key, unit, fill=unit)[16:] for unit in range(56, 62))
+    assert rig.count("frames_complete") == 2
+    assert rig.refusals() == {"unit_out_of_range": 3}
