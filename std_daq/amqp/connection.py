@@ -30,7 +30,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from std_daq.amqp.address import BrokerAddress, redact_url
 from std_daq.amqp.away_log import AwayLog
 from std_daq.amqp.failures import CONNECTION_FAILURES, NOT_FOUND, describe_failure, is_refusal
-from std_daq.amqp.messages import Delivery, Message, encode_properties
+from std_daq.amqp.messages import MAX_BODY_BYTES, Delivery, Message, encode_properties
 from std_daq.amqp.node_rotation import NodeRotation
 from std_daq.amqp.parameters import connection_parameters
 from std_daq.amqp.readable_properties import read_all_messages
@@ -290,7 +290,8 @@ class BrokerConnection:
             self._arrived.put(
                 Delivery(
                     queue=name,
-                    body=body,
+                    body=body[:MAX_BODY_BYTES],
+                    n_body_bytes=len(body),
                     headers=properties.headers or {},
                     correlation_id=_text(properties.correlation_id),
                     message_id=_text(properties.message_id),
@@ -407,7 +408,7 @@ def _describe_refusal(error: pika.exceptions.ChannelClosedByBroker, message: Mes
 
 def _text(value: str | bytes | None) -> str | None:
     """Return a short string as text; pika returns a string that is not valid UTF-8 as bytes."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
 
 
 def _stop_serving(_: object) -> None:

@@ -12,6 +12,8 @@ from std_daq.errors import BrokerError
 
 # All headers of a message must fit into one AMQP frame. RabbitMQ's default frame_max is 131072 bytes.
 MAX_HEADER_BYTES = 130_000
+# Messages that arrive wait in memory. RabbitMQ takes messages of 16 to 512 MiB; those of std-daq have 1 MiB at most.
+MAX_BODY_BYTES = 2 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +56,14 @@ class Delivery:
     queue
         Name of the queue from which it came.
     body
-        The content.
+        The content; of a message that is too long to be anything of std-daq's, only the first `MAX_BODY_BYTES`.
+    n_body_bytes
+        Length of the content as it was sent.
     headers
         Headers of the message.
     correlation_id
-        Id of the request that the message belongs to, if it has one.
+        Id of the request that the message belongs to, if it has one. Bytes that are not UTF-8 are kept as surrogates,
+        so that an answer can carry the same bytes.
     message_id
         Id of the message, if it has one; a repetition has the same id.
     is_redelivered
@@ -72,6 +77,7 @@ class Delivery:
 
     queue: str
     body: bytes
+    n_body_bytes: int
     headers: Mapping[str, object]
     correlation_id: str | None
     message_id: str | None
@@ -99,7 +105,7 @@ def encode_properties(message: Message, name: str) -> pika.BasicProperties:
     properties = pika.BasicProperties(
         content_type="application/json",
         delivery_mode=pika.DeliveryMode.Persistent.value,
-        correlation_id=message.correlation_id,
+        correlation_id=message.correlation_id.encode(errors="surrogateescape"),
         message_id=message.message_id,
         headers=dict(message.headers),
         timestamp=int(time.time()),

@@ -16,9 +16,9 @@ _NOT_THERE = frozenset({errno.EINVAL, errno.ENOSYS})
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def partial_path(path: Path) -> Path:
-    """Return the name, in the same folder, that a file has until it appears at `path`."""
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+def partial_path(path: Path, process_id: int | None = None) -> Path:
+    """Return the name, in the same folder, that a file of a process (this one) has until it appears at `path`."""
+    return path.with_name(f".{path.name}.{os.getpid() if process_id is None else process_id}.partial")
 
 
 def check_is_free(path: Path) -> None:

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.messages import Delivery, Message
 from std_daq.amqp.topology import KILL, REQUEST, check_tag, kill_queue
-from std_daq.errors import BrokerError, RequestRefusedError
-from std_daq.recording.requests import WriteRequest, check_request_id, new_request_id, parse_write_request
+from std_daq.errors import BrokerError
+from std_daq.recording.requests import (
+    WriteRequest,
+    check_request_id,
+    check_request_size,
+    new_request_id,
+    parse_write_request,
+)
 
 
 class RequestPublisher:
@@ -69,24 +75,30 @@ class RequestPublisher:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """A request as it arrived.
+    """A request as it arrived; nothing of it is checked yet.
 
     Attributes
     ----------
     request_id
         Correlation id of the message, also if it is not a valid request id; empty if there is none.
-    request
-        The write request; None if the message is not a valid request.
-    problem
-        Why the message is not a valid request; empty if it is one.
     delivery
         The message; its body is the JSON of the request.
     """
 
     request_id: str
-    request: WriteRequest | None
-    problem: str
     delivery: Delivery
+
+    def parse(self) -> WriteRequest:
+        """Return the write request.
+
+        Raises
+        ------
+        RequestRefusedError
+            The request id or the body is not valid; the text is the reason.
+        """
+        check_request_id(self.request_id)
+        check_request_size(self.delivery.n_body_bytes)
+        return parse_write_request(self.delivery.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +144,7 @@ class RequestConsumer:
         request_id = delivery.correlation_id or ""
         if delivery.queue == self._kill_queue:
             return ReceivedKill(request_id, delivery)
-        try:
-            check_request_id(request_id)
-            return ReceivedRequest(request_id, parse_write_request(delivery.body), "", delivery)
-        except RequestRefusedError as error:
-            return ReceivedRequest(request_id, None, str(error), delivery)
+        return ReceivedRequest(request_id, delivery)
 
     def accept(self, received: ReceivedRequest | ReceivedKill) -> None:
         """Acknowledge a request or kill: the broker forgets it, and from now on only this service knows of it."""

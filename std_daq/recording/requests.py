@@ -23,6 +23,7 @@ from std_daq.recording.id_ranges import format_id_ranges, parse_id_ranges
 
 MAX_REQUEST_BYTES = 1 << 20
 MAX_IMAGE_ID = 2**64 - 1
+MAX_IMAGES = 2**32 - 1
 # All headers of a message must fit into one AMQP frame, of 128 KiB by default. Texts and lists without a natural limit
 # are therefore cut to these lengths.
 MAX_MESSAGE_CHARS = 4_000
@@ -97,7 +98,7 @@ class WriteRequest(BaseModel):
         description="Path of the file (of the master file, if a run has several).",
     )
     n_images: int | None = Field(
-        default=None, ge=1, le=2**32 - 1, description="Number of images to write; absent: until killed."
+        default=None, ge=1, le=MAX_IMAGES, description="Number of images to write; absent: until killed."
     )
     start_image_id: int | None = Field(
         default=None,
@@ -109,11 +110,12 @@ class WriteRequest(BaseModel):
         default="none", description="Compression of the pixels: none, or bitshuffle with LZ4."
     )
     images_per_file: int | None = Field(
-        default=None, ge=1, description="Number of images in each data file; excludes n_files."
+        default=None, ge=1, le=MAX_IMAGES, description="Number of images in each data file; excludes n_files."
     )
     n_files: int | None = Field(
         default=None,
         ge=1,
+        le=MAX_IMAGES,
         description="Number of data files that share the images; excludes images_per_file.",
     )
     conflict: Literal["refuse", "rename"] = Field(
@@ -157,14 +159,17 @@ def parse_write_request(source: bytes | Mapping[str, object]) -> WriteRequest:
     try:
         if not isinstance(source, bytes):
             return WriteRequest.model_validate(dict(source))
-        if len(source) > MAX_REQUEST_BYTES:
-            raise RequestRefusedError(
-                f"write request: it has {len(source)} bytes; at most {MAX_REQUEST_BYTES} are allowed"
-            )
+        check_request_size(len(source))
         return WriteRequest.model_validate_json(source)
     except ValidationError as error:
         problems = "; ".join(_describe(detail) for detail in error.errors(include_url=False)[:10])
         raise RequestRefusedError(f"write request: {problems}") from None
+
+
+def check_request_size(n_bytes: int) -> None:
+    """Raise RequestRefusedError if a body of this length is too long for a write request."""
+    if n_bytes > MAX_REQUEST_BYTES:
+        raise RequestRefusedError(f"write request: it has {n_bytes} bytes; at most {MAX_REQUEST_BYTES} are allowed")
 
 
 def _describe(detail: ErrorDetails) -> str:

@@ -219,7 +219,7 @@ def test_script_of_the_docs_publishes_a_request_and_prints_its_statuses(broker: 
         ) as process:
             received = RequestConsumer(agent, OF_THE_DOCS).poll(LIMIT_S)
             assert isinstance(received, ReceivedRequest)
-            assert received.request == WriteRequest(output_file="/data/run_5.h5", n_images=20)
+            assert received.parse() == WriteRequest(output_file="/data/run_5.h5", n_images=20)
             report = RunReport(request_id=received.request_id, verdict=Verdict.COMPLETE)
             foreign = RunReport(request_id=new_request_id(), verdict=Verdict.FAILED)
             statuses = StatusPublisher(agent)

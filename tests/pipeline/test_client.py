@@ -80,8 +80,7 @@ def accept(agent: FakeAgent, received: ReceivedRequest) -> None:
 
 def complete(agent: FakeAgent, received: ReceivedRequest) -> None:
     accept(agent, received)
-    assert received.request is not None
-    agent.end(received, Verdict.COMPLETE, n_requested=5, n_written=5, files=[received.request.output_file])
+    agent.end(received, Verdict.COMPLETE, n_requested=5, n_written=5, files=[received.parse().output_file])
 
 
 def lose_some(agent: FakeAgent, received: ReceivedRequest) -> None:
@@ -152,8 +151,7 @@ def test_request_says_what_the_options_say(
         options = ("--compression", "bslz4", "--start-image-id", "7", "--n-files", "2", "--conflict", "rename")
         assert write(config, *options, "--metadata", "sample=lysozyme", "--metadata", "t=0.5") == 0
         [received] = agent.requests
-    request = received.request
-    assert request is not None
+    request = received.parse()
     assert request.output_file == str(tmp_path / "run.h5")
     assert (request.n_images, request.start_image_id, request.n_files) == (5, 7, 2)
     assert (request.compression, request.conflict) == ("bslz4", "rename")

@@ -1,5 +1,6 @@
 """WriterAgent: the service that carries out write requests with the h5_writers, one run at a time."""
 
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from std_daq.imaging.config.model import DetectorConfig
 from std_daq.recording.requests import Action, RunReport, Verdict
 from std_daq.recording.store_stream import WriterReport, encode_entries, encode_run_message
 from std_daq.streams.queue import PullQueue
-from std_daq.telemetry.logs import ConditionLog
+from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_writer_agent.desk import AcceptedRequest, RequestDesk
 from std_writer_agent.effects import Announce, DropUnsent, Effect, End, KeepReport, SendImages, SendMessage
 from std_writer_agent.image_source import ImageSource
@@ -88,6 +89,7 @@ class WriterAgent:
         self._why_away = why_away
         self._close_connections = close_connections
         self._clock = clock
+        self._log = get_logger()
         self._conditions = ConditionLog()
         self._roster = WriterRoster()
         self._run: AgentRun | None = None
@@ -116,12 +118,13 @@ class WriterAgent:
         # The order matters. Images that are published already belong to the run, so they come before a kill. Reports
         # come before the check for silent writers: if this process was stopped for a while, the reports are in its
         # queue, and no writer counts as silent.
-        self._feed_images()
-        self._handle_reports()
-        if self._desk.handle_messages() and self._run is not None:
-            self._apply_effects(self._run.kill(self._clock()))
+        self._guard_run(self._feed_images)
+        self._guard_run(self._handle_reports)
+        if self._desk.handle_messages():
+            self._guard_run(self._kill_run)
         self._begin_next_run()
-        self._poll_run_and_queues()
+        self._guard_run(self._poll_run)
+        self._step_queues()
 
     def close(self) -> None:
         """End the run as failed, within 5 s; requests that have not started stay in the journal for the next start."""
@@ -131,7 +134,8 @@ class WriterAgent:
             while self._run is not None and self._clock() < deadline:
                 self._wait()
                 self._handle_reports()
-                self._poll_run_and_queues()
+                self._poll_run()
+                self._step_queues()
             if self._run is not None:
                 self._apply_effects(self._run.give_up("the writers did not finish in time", self._clock()))
         self._statuses.step()
@@ -189,10 +193,14 @@ class WriterAgent:
             return
         try:
             self._images.begin(accepted.asked_at, accepted.request.start_image_id)
+            self._run = self._make_run(accepted)
         except RequestRefusedError as error:
             self._desk.fail(str(error))
-            return
-        self._run = self._make_run(accepted)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it must not end the next process as well
+            self._log.exception("run_not_begun", request_id=accepted.entry.request_id)
+            self._desk.fail(f"the writer agent cannot begin this run: {error!r}")
+        else:
+            self._desk.note_begun()
 
     def _make_run(self, accepted: AcceptedRequest) -> AgentRun:
         entry = accepted.entry
@@ -211,10 +219,34 @@ class WriterAgent:
         self._reception.begin()
         return AgentRun(plan, self._roster, self._clock(), datetime.now(UTC), found=found, see=self._reception.describe)
 
-    def _poll_run_and_queues(self) -> None:
-        """Step everything that depends on the time (the run, the outboxes, the statuses), and update the metrics."""
+    def _guard_run(self, work: Callable[[], None]) -> None:
+        """Do a part of a step; an error that nobody foresaw ends the run, and not the agent.
+
+        If it ended the agent, a run that waits for its first image would begin again with the next process, and would
+        end that one, too.
+        """
+        try:
+            work()
+        except sqlite3.Error:
+            raise  # nothing can be promised any more without the journal
+        except Exception as error:
+            if self._run is None:
+                raise
+            self._log.exception("run_disturbed", request_id=self._run.plan.request_id)
+            reason = f"the writer agent cannot go on with this run: {error!r}"
+            end = self._run.fail if self._run.is_taking_images else self._run.give_up
+            self._apply_effects(end(reason, self._clock()))
+
+    def _kill_run(self) -> None:
+        if self._run is not None:
+            self._apply_effects(self._run.kill(self._clock()))
+
+    def _poll_run(self) -> None:
         if self._run is not None:
             self._apply_effects(self._run.poll(self._clock()))
+
+    def _step_queues(self) -> None:
+        """Send what waits for a writer or for the broker, and update the metrics."""
         for outbox in self._outboxes:
             outbox.flush()
         self._statuses.step()

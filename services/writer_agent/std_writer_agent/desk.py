@@ -6,6 +6,7 @@ it is acknowledged to the broker, then a status tells the client.
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -28,6 +29,8 @@ from std_writer_agent.journal import JournalledRequest, RequestJournal, RequestS
 from std_writer_agent.status_sender import StatusSender
 
 REQUESTS_A_STEP = 20
+# A process may end by chance while it handles a request, but hardly twice with the same request.
+MAX_DEATHS = 2
 
 
 class Consumer(Protocol):
@@ -172,9 +175,24 @@ class RequestDesk:
         return is_killed
 
     def begin_next(self) -> AcceptedRequest | None:
-        """Make the next request of the queue the active one, and return it; None if the queue is empty."""
+        """Make the next request of the queue the active one, and return it; None if the queue is empty.
+
+        Call `note_begun` as soon as its run has begun. A request whose run ended the process at its beginning, more
+        than once, ends as failed.
+        """
         self.active = self._queue.popleft() if self._queue else None
+        if self.active is None:
+            return None
+        n_deaths = self._journal.take_in_hand(_beginning_of(self.active))
+        if n_deaths >= MAX_DEATHS:
+            self.note_begun()
+            self.fail(f"the writer agent ended {n_deaths} times while it began this run")
         return self.active
+
+    def note_begun(self) -> None:
+        """Note that the run of the active request has begun, without ending the process."""
+        if self.active is not None:
+            self._journal.put_down(_beginning_of(self.active))
 
     def start(self) -> None:
         """Record in the journal that the active request has started: its first image goes to the writers."""
@@ -206,7 +224,7 @@ class RequestDesk:
         self._journal.close()
 
     def _handle_request(self, received: ReceivedRequest) -> None:
-        request_id, body = received.request_id, received.delivery.body
+        request_id = received.request_id
         try:
             check_request_id(request_id)
         except RequestRefusedError as error:
@@ -217,18 +235,14 @@ class RequestDesk:
             self._consumer.accept(received)
             self._answer_repetition(known, is_redelivered=received.delivery.is_redelivered)
             return
+        n_deaths = self._journal.take_in_hand(request_id)
         try:
-            if received.request is None:
-                raise RequestRefusedError(received.problem)
-            accepted = self._accept(request_id, body, received.request)
+            if n_deaths >= MAX_DEATHS:
+                raise RequestRefusedError(f"the writer agent ended {n_deaths} times while it handled this request")
+            self._accept(received)
         except RequestRefusedError as error:
             self._refuse_request(received, str(error))
-            return
-        self._consumer.accept(received)
-        waits = f"; {self.n_queued} before it" if self.n_queued or self.active else ""
-        self._statuses.announce(request_id, body, Announce(Action.ACCEPTED, f"to {accepted.entry.output_file}{waits}"))
-        self._log.info("request_accepted", request_id=request_id, file=accepted.entry.output_file)
-        self._enqueue_unless_killed(accepted)
+        self._journal.put_down(request_id)
 
     def _enqueue_unless_killed(self, accepted: AcceptedRequest) -> None:
         """Queue a request, or end it if its kill came first: kills have a queue of their own and can overtake it."""
@@ -237,26 +251,50 @@ class RequestDesk:
         else:
             self._queue.append(accepted)
 
-    def _accept(self, request_id: str, body: bytes, request: WriteRequest) -> AcceptedRequest:
-        n_unfinished = self.n_queued + (self.active is not None)
-        if n_unfinished > self._max_queued:
-            raise RequestRefusedError(f"the writer is busy: {self._describe_work()}")
-        unfinished = [*self._queue, *([self.active] if self.active else [])]
-        output_file = self._admission.admit(request, {accepted.entry.output_file for accepted in unfinished})
-        if request.start_image_id is not None:
-            self._images.check_start(request.start_image_id)
+    def _accept(self, received: ReceivedRequest) -> None:
+        """Accept a request, or raise RequestRefusedError before anybody hears of it."""
+        request_id, body = received.request_id, received.delivery.body
+        request, output_file = self._examine(received)
         position = self._images.position()
-        return AcceptedRequest(self._journal.add(request_id, body, output_file), request, position)
+        accepted = AcceptedRequest(self._journal.add(request_id, body, output_file), request, position)
+        self._consumer.accept(received)
+        waits = f"; {self.n_queued} before it" if self.n_queued or self.active else ""
+        self._statuses.announce(request_id, body, Announce(Action.ACCEPTED, f"to {output_file}{waits}"))
+        self._log.info("request_accepted", request_id=request_id, file=output_file)
+        self._enqueue_unless_killed(accepted)
+
+    def _examine(self, received: ReceivedRequest) -> tuple[WriteRequest, str]:
+        """Return a request and the path of its file; raise RequestRefusedError if it cannot be carried out.
+
+        Nobody can foresee what a request may hold. So an error that nobody foresaw refuses the request that caused it;
+        if the error ended the process, the broker would deliver the request again, and it would end the next process.
+        """
+        try:
+            request = received.parse()
+            n_unfinished = self.n_queued + (self.active is not None)
+            if n_unfinished > self._max_queued:
+                raise RequestRefusedError(f"the writer is busy: {self._describe_work()}")
+            unfinished = [*self._queue, *([self.active] if self.active else [])]
+            output_file = self._admission.admit(request, {accepted.entry.output_file for accepted in unfinished})
+            if request.start_image_id is not None:
+                self._images.check_start(request.start_image_id)
+        except RequestRefusedError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- see above
+            self._log.exception("request_not_handled", request_id=received.request_id)
+            raise RequestRefusedError(f"the writer agent cannot handle this request: {error!r}") from None
+        return request, output_file
 
     def _describe_work(self) -> str:
         running = "none runs" if self.active is None else f"request {self.active.entry.request_id} runs"
         return f"{running}, {self.n_queued} of at most {self._max_queued} wait"
 
     def _refuse_request(self, received: ReceivedRequest, reason: str) -> None:
-        body = received.delivery.body if len(received.delivery.body) <= MAX_REQUEST_BYTES else b""
-        report = _make_report(received.request_id, Verdict.REFUSED, reason, received.request)
+        body = _short_body(received)
+        request = _request_of(received)
+        report = _make_report(received.request_id, Verdict.REFUSED, reason, request)
         self._journal.add_refused(received.request_id, body, report)
-        if received.request is None:
+        if request is None:
             self._consumer.refuse(received)
         else:
             self._consumer.accept(received)
@@ -267,9 +305,10 @@ class RequestDesk:
     def _refuse_without_id(self, received: ReceivedRequest, reason: str) -> None:
         """Refuse a request without a usable id; the journal cannot hold it, so only a status is published."""
         self._consumer.refuse(received)
-        report = _make_report(received.request_id, Verdict.REFUSED, reason, received.request)
-        self._statuses.announce_foreign(report, received.delivery.body[:MAX_REQUEST_BYTES])
-        self._log.warning("request_refused", request_id=received.request_id, reason=reason)
+        shown_id = received.request_id.encode(errors="replace").decode()
+        report = _make_report(shown_id, Verdict.REFUSED, reason, None)
+        self._statuses.announce_foreign(received.request_id, report, _short_body(received))
+        self._log.warning("request_refused", request_id=shown_id, reason=reason)
         self._on_end(report)
 
     def _answer_repetition(self, known: JournalledRequest, *, is_redelivered: bool) -> None:
@@ -281,6 +320,12 @@ class RequestDesk:
 
     def _handle_kill(self, received: ReceivedKill) -> bool:
         request_id = received.request_id
+        try:
+            check_request_id(request_id)
+        except RequestRefusedError as error:
+            self._consumer.refuse(received)
+            self._log.warning("kill_refused", reason=str(error))
+            return False
         self._journal.add_kill(request_id)
         self._consumer.accept(received)
         if self.active is not None and self.active.entry.request_id == request_id:
@@ -304,6 +349,22 @@ class RequestDesk:
             n_lost=report.n_lost,
         )
         self._on_end(report)
+
+
+def _short_body(received: ReceivedRequest) -> bytes:
+    """Return the body of a request for its statuses; empty if it is too long to be one."""
+    return received.delivery.body if received.delivery.n_body_bytes <= MAX_REQUEST_BYTES else b""
+
+
+def _request_of(received: ReceivedRequest) -> WriteRequest | None:
+    """Return the write request in a message; None if it holds none."""
+    with suppress(RequestRefusedError):
+        return received.parse()
+    return None
+
+
+def _beginning_of(accepted: AcceptedRequest) -> str:
+    return f"run of {accepted.entry.request_id}"
 
 
 def _report_killed(accepted: AcceptedRequest) -> RunReport:

@@ -8,6 +8,8 @@ learns of it:
 - ``ended`` before the end is published. The end counts as unpublished until the broker has confirmed it.
 
 A refused request is committed as ``ended`` at once. A kill is committed before it is acknowledged to the broker.
+
+The journal also records which work is in hand, so that work that ends the process is not begun for ever.
 """
 
 import sqlite3
@@ -24,6 +26,7 @@ from std_daq.recording.requests import RunReport
 KEEP_S = 90 * 86400.0
 
 KEPT_KILLS = 1000
+KEPT_IN_HAND = 1000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
@@ -38,6 +41,7 @@ CREATE TABLE IF NOT EXISTS requests (
 ) STRICT
 """
 _KILLS_SCHEMA = "CREATE TABLE IF NOT EXISTS kills (request_id TEXT NOT NULL) STRICT"
+_IN_HAND_SCHEMA = "CREATE TABLE IF NOT EXISTS in_hand (name TEXT PRIMARY KEY, n_times INTEGER NOT NULL) STRICT"
 _COLUMNS = "request_id, run_id, state, body, output_file, accepted_at, report"
 
 
@@ -106,6 +110,7 @@ class RequestJournal:
                 self._database.execute("PRAGMA synchronous=FULL")
                 self._database.execute(_SCHEMA)
                 self._database.execute(_KILLS_SCHEMA)
+                self._database.execute(_IN_HAND_SCHEMA)
                 self._forget_old()
             except sqlite3.Error:
                 self._database.close()
@@ -155,6 +160,19 @@ class RequestJournal:
         found = self._database.execute("SELECT 1 FROM kills WHERE request_id = ?", (request_id,))
         return found.fetchone() is not None
 
+    def take_in_hand(self, name: str) -> int:
+        """Record that a piece of work begins; return how often it began before and the process ended during it."""
+        (n_times,) = self._database.execute(
+            "INSERT INTO in_hand (name, n_times) VALUES (?, 1) "
+            "ON CONFLICT (name) DO UPDATE SET n_times = n_times + 1 RETURNING n_times",
+            (name,),
+        ).fetchone()
+        return int(n_times) - 1
+
+    def put_down(self, name: str) -> None:
+        """Record that a piece of work is done."""
+        self._database.execute("DELETE FROM in_hand WHERE name = ?", (name,))
+
     def unfinished(self) -> list[JournalledRequest]:
         """Return the requests that have not ended, oldest first."""
         return self._select("state != ?", RequestState.ENDED)
@@ -189,6 +207,9 @@ class RequestJournal:
     def _forget_old(self) -> None:
         oldest = self._time_ns() / 1e9 - KEEP_S
         self._database.execute("DELETE FROM requests WHERE is_published AND accepted_at < ?", (oldest,))
+        self._database.execute(
+            "DELETE FROM in_hand WHERE rowid <= (SELECT max(rowid) FROM in_hand) - ?", (KEPT_IN_HAND,)
+        )
 
 
 def _entry_of_row(

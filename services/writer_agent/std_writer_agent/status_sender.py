@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Protocol
 
 from std_daq.errors import BrokerError
@@ -79,9 +80,10 @@ class StatusSender:
         if future is not None:
             self._ends[report.request_id] = future
 
-    def announce_foreign(self, report: RunReport, body: bytes) -> None:
+    def announce_foreign(self, correlation_id: str, report: RunReport, body: bytes) -> None:
         """Publish the end of a request that is not in the journal, because its id is not valid."""
-        self._publish(StatusMessage.of_report(report, source=self._source, body=body))
+        status = StatusMessage.of_report(report, source=self._source, body=body)
+        self._publish(replace(status, request_id=correlation_id))
 
     def step(self) -> None:
         """Mark confirmed ends in the journal, and publish those again that are not confirmed."""

@@ -17,7 +17,15 @@ from std_daq.recording.requests import WriteRequest
 
 MESSAGE = Message(exchange="status", correlation_id="r")
 STALE = Delivery(
-    queue="q", body=b"", headers={}, correlation_id=None, message_id=None, is_redelivered=False, tag=1, session=-1
+    queue="q",
+    body=b"",
+    n_body_bytes=0,
+    headers={},
+    correlation_id=None,
+    message_id=None,
+    is_redelivered=False,
+    tag=1,
+    session=-1,
 )
 
 

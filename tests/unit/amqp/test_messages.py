@@ -7,7 +7,7 @@ from std_daq.errors import BrokerError
 def test_message_is_persistent_and_carries_the_request_id() -> None:
     properties = encode_properties(Message(exchange="status", correlation_id="r", headers={"n": 1}), "writer")
     assert properties.delivery_mode == 2
-    assert properties.correlation_id == "r"
+    assert properties.correlation_id == b"r"
     assert properties.headers == {"n": 1}
 
 

@@ -1,4 +1,6 @@
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +9,13 @@ import pytest
 from std_daq.errors import RequestRefusedError
 from std_daq.imaging.config.load import parse_config
 from std_daq.imaging.files.layout import data_file_path
+from std_daq.recording.naming import partial_path
 from std_daq.recording.requests import WriteRequest
-from std_writer_agent.admission import MAX_NAME_BYTES, Admission
+from std_writer_agent.admission import MAX_PATH_BYTES, Admission
 
 IMAGE_BYTES = 1_000_000
 FREE_BYTES = 5_000_000_000
+NOBODY = 65534
 
 
 def make_admission(free_bytes: int = FREE_BYTES, writer_user_id: int | None = None, **writer: Any) -> Admission:
@@ -33,7 +37,8 @@ def make_admission(free_bytes: int = FREE_BYTES, writer_user_id: int | None = No
 
 
 def admit(path: Path | str, admission: Admission | None = None, taken: set[str] | None = None, **fields: Any) -> str:
-    return (admission or make_admission()).admit(WriteRequest(output_file=str(path), **fields), taken or set())
+    request = WriteRequest.model_construct(output_file=str(path), **fields)  # also what the model would refuse
+    return (admission or make_admission()).admit(request, taken or set())
 
 
 def refusal(path: Path | str, admission: Admission | None = None, taken: set[str] | None = None, **fields: Any) -> str:
@@ -60,8 +65,13 @@ def test_missing_folders_are_left_to_the_writer(tmp_path: Path) -> None:
         ("/", "is a folder"),
         ("/tmp/", "is a folder"),
         ("/tmp/x/.", "is a folder"),
-        (f"/tmp/{'x' * (MAX_NAME_BYTES + 1)}.h5", "bytes; the limit is 240"),
-        (f"/tmp/{'é' * MAX_NAME_BYTES}", "bytes; the limit is 240"),
+        (f"/tmp/{'x' * 300}/run.h5", "has 300 bytes; /tmp allows 255"),
+        (f"/tmp/{'é' * 128}", "has 256 bytes; /tmp allows 255"),
+        (f"/{'x' * 4095}", "has 4095 bytes; / allows 255"),
+        ("/no/" + "x/" * 2045 + "run", "2 bytes too long"),
+        ("/no/" + "x/" * 30_000, "is a folder"),
+        ("/tmp/a\0b", "must not contain a zero byte"),
+        ("/tmp/\udcff\ud800", "cannot be encoded as a file name"),
     ],
 )
 def test_path_that_cannot_be_a_file_is_refused(path: str, reason: str) -> None:
@@ -123,10 +133,81 @@ def test_data_files_of_an_earlier_run_are_in_the_way_of_several_files_only(tmp_p
     assert admit(tmp_path / "run.h5", n_images=10)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_folder_without_permission_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "closed").mkdir(mode=0o500)
-    assert "has no permission to write to the folder" in refusal(tmp_path / "closed" / "run.h5")
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder, while this process has the rights of a user who owns nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "closed").mkdir(mode=0o700)
+        (folder / "read-only").mkdir(mode=0o755)
+        if os.geteuid() == 0:
+            os.setresuid(NOBODY, NOBODY, 0)
+        else:
+            (folder / "closed").chmod(0)
+            (folder / "read-only").chmod(0o555)
+        try:
+            yield folder
+        finally:
+            if os.getresuid()[2] == 0:
+                os.setresuid(0, 0, 0)
+            (folder / "closed").chmod(0o700)
+
+
+@pytest.mark.parametrize("name", ["closed/run.h5", "closed/sub/run.h5", "read-only/run.h5", "read-only/a/b/run.h5"])
+@pytest.mark.parametrize("fields", [{}, {"n_images": 5, "n_files": 2}, {"conflict": "rename"}], ids=str)
+def test_folder_that_may_not_be_entered_or_written_is_refused_and_named(
+    as_nobody: Path, name: str, fields: dict[str, Any]
+) -> None:
+    told = refusal(as_nobody / name, **fields)
+    assert str(as_nobody / name.split("/")[0]) in told
+    assert "permission" in told.lower()
+
+
+def test_folder_that_only_the_owner_of_the_files_may_enter_is_left_to_the_writer(as_nobody: Path) -> None:
+    admission = make_admission(writer_user_id=os.geteuid() + 1)
+    assert admit(as_nobody / "closed" / "run.h5", admission)
+    assert admit(as_nobody / "closed" / "sub" / "run.h5", admission, n_images=5, n_files=2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "n_more"),
+    [
+        ({}, 0),
+        ({"n_images": 5, "n_files": 2}, len("._data_4294967296") - 1),
+        ({"conflict": "rename"}, len("_9999")),
+        ({"conflict": "rename", "images_per_file": 2}, len("_9999") + len("._4294967296.partial")),
+    ],
+    ids=str,
+)
+def test_limit_of_names_holds_for_all_names_that_come_of_one(
+    tmp_path: Path, fields: dict[str, Any], n_more: int
+) -> None:
+    several = "n_files" in fields or "images_per_file" in fields
+    longest = max(n_more, len("..4294967296.partial") if several else 0)
+    fitting = tmp_path / ("n" * (255 - longest - len(".h5")) + ".h5")
+    assert admit(fitting, **fields) == str(fitting)
+    for path in (fitting, *([data_file_path(fitting, 1), partial_path(fitting)] if several else [])):
+        path.touch()  # the system takes them
+        path.unlink()
+    assert ("1 bytes too long" if n_more else "has 256 bytes") in refusal(
+        fitting.with_name(f"n{fitting.name}"), **fields
+    )
+
+
+def test_longest_path_is_admitted(tmp_path: Path) -> None:
+    text = f"{tmp_path}/"
+    text += "x/" * ((MAX_PATH_BYTES - len(text)) // 2)
+    path = text + "run.h5"[: MAX_PATH_BYTES - len(text)] if len(text) < MAX_PATH_BYTES else text[:-2] + "r"
+    assert admit(path) == path
+    assert "too long" in refusal(f"{path}5")
+
+
+def test_loop_of_links_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert refusal(tmp_path / "a" / "run.h5")
+    assert refusal(tmp_path / "a")
 
 
 def test_permission_is_left_to_a_writer_with_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from std_daq.recording.requests import (
     Verdict,
     WriteRequest,
     new_request_id,
-    parse_write_request,
 )
 from std_writer_agent.desk import RequestDesk
 from std_writer_agent.image_source import JournalPoint
@@ -57,8 +56,16 @@ class FakeImages:
             raise RequestRefusedError("image 13 is no longer in the ring")
 
 
+class ProcessEnded(BaseException):
+    """Stands for the sudden end of the process."""
+
+
 class AdmitsAll:
     def admit(self, request: WriteRequest, taken: set[str]) -> str:
+        if request.output_file == "/unforeseen":
+            raise ZeroDivisionError("nobody thought of it")
+        if request.output_file == "/deadly":
+            raise ProcessEnded
         if request.output_file in taken:
             raise RequestRefusedError("taken")
         return request.output_file
@@ -82,11 +89,7 @@ class Stage:
     def request(self, body: str, request_id: str | None = None, *, is_redelivered: bool = False) -> str:
         request_id = request_id or new_request_id()
         delivery = make_delivery(request_id, body.encode(), is_redelivered=is_redelivered)
-        try:
-            received = ReceivedRequest(request_id, parse_write_request(delivery.body), "", delivery)
-        except RequestRefusedError as error:
-            received = ReceivedRequest(request_id, None, str(error), delivery)
-        self.broker.waiting.append(received)
+        self.broker.waiting.append(ReceivedRequest(request_id, delivery))
         self.desk.handle_messages()
         return request_id
 
@@ -102,6 +105,7 @@ def make_delivery(request_id: str, body: bytes, *, is_redelivered: bool = False)
     return Delivery(
         queue="q",
         body=body,
+        n_body_bytes=len(body),
         headers={},
         correlation_id=request_id,
         message_id=None,
@@ -217,3 +221,63 @@ def test_request_that_a_newer_version_does_not_understand_ends_as_failed(journal
     stage.desk.restore()
     assert stage.verdicts() == [Verdict.FAILED]
     assert stage.desk.begin_next() is None
+
+
+def test_error_that_nobody_foresaw_refuses_its_request_and_the_next_is_taken(journal: RequestJournal) -> None:
+    stage = Stage(journal)
+    stage.request('{"output_file": "/unforeseen"}')
+    stage.request('{"output_file": "/a"}')
+    [report] = stage.ended
+    assert report.verdict is Verdict.REFUSED
+    assert "cannot handle this request: ZeroDivisionError" in report.reason
+    assert stage.desk.begin_next() is not None
+
+
+def test_request_that_ends_the_process_twice_is_refused_when_it_comes_again(journal: RequestJournal) -> None:
+    request_id = new_request_id()
+    for _ in range(2):
+        with pytest.raises(ProcessEnded):
+            Stage(journal).request('{"output_file": "/deadly"}', request_id)
+    stage = Stage(journal)
+    stage.request('{"output_file": "/deadly"}', request_id, is_redelivered=True)
+    [report] = stage.ended
+    assert (report.verdict, report.request_id) == (Verdict.REFUSED, request_id)
+    assert "ended 2 times while it handled this request" in report.reason
+    stage.request('{"output_file": "/a"}')
+    assert stage.desk.begin_next() is not None
+
+
+def test_run_whose_beginning_ends_the_process_twice_is_ended_as_failed(journal: RequestJournal) -> None:
+    request_id = Stage(journal).request('{"output_file": "/a"}')
+    for _ in range(2):  # processes that begin the run and do not live to say so
+        stage = Stage(journal)
+        stage.desk.restore()
+        assert stage.desk.begin_next() is not None
+    stage = Stage(journal)
+    stage.desk.restore()
+    assert stage.desk.begin_next() is None
+    [report] = stage.ended
+    assert (report.verdict, report.request_id) == (Verdict.FAILED, request_id)
+    assert "ended 2 times while it began this run" in report.reason
+
+
+def test_run_that_has_begun_may_be_restored_any_number_of_times(journal: RequestJournal) -> None:
+    Stage(journal).request('{"output_file": "/a"}')
+    for _ in range(5):
+        stage = Stage(journal)
+        stage.desk.restore()
+        assert stage.desk.begin_next() is not None
+        stage.desk.note_begun()
+
+
+@pytest.mark.parametrize("request_id", ["", "no uuid", "\udcff" * 255, "\0"])
+def test_messages_without_a_usable_id_are_refused_and_not_remembered(journal: RequestJournal, request_id: str) -> None:
+    stage = Stage(journal)
+    stage.broker.waiting.append(ReceivedRequest(request_id, make_delivery(request_id, b'{"output_file": "/a"}')))
+    stage.broker.waiting.append(ReceivedKill(request_id, make_delivery(request_id, b"")))
+    assert not stage.desk.handle_messages()
+    assert stage.broker.events == ["dead letter", "request_fail", "dead letter"]
+    [status] = stage.broker.statuses
+    assert status.request_id == request_id
+    assert "is not a UUID" in status.message
+    status.to_wire()
