@@ -12,7 +12,9 @@
     │   │   └── MissingRingError  the owner of a ring has not created it yet
     │   └── PortError          an address or port is in use or not allowed
     ├── BrokerError            RabbitMQ is unreachable, or refuses the connection or the message
-    │   └── MissingExchangeError  the owner of an exchange has not declared it yet
+    │   ├── MissingExchangeError  the owner of an exchange has not declared it yet
+    │   ├── BrokerBlockedError    the broker takes no messages now: its disk or memory is full
+    │   └── MessageRefusedError   the broker refuses this message, and would refuse it again
     ├── RequestRefusedError    a write request will not be carried out                     exit 2
     ├── FileFormatError        an image file is damaged, or is not an image file
     └── CaptureError           a packet capture cannot be read or written
@@ -152,6 +154,14 @@ class BrokerError(StdDaqError):
 
 class MissingExchangeError(BrokerError):
     """An exchange does not exist yet; retrying helps, because its owner declares it when it starts."""
+
+
+class BrokerBlockedError(BrokerError):
+    """The broker takes no messages while an alarm is on; waiting helps once somebody makes room for it."""
+
+
+class MessageRefusedError(BrokerError):
+    """The broker refuses a message because of its content or length; sending it again does not help."""
 
 
 class RequestRefusedError(StdDaqError):

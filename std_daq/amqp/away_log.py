@@ -1,5 +1,6 @@
 """Log lines about a broker that is unreachable: one per minute, and each new reason at once."""
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ PERIOD_S = 60.0
 class AwayLog:
     """Log for each node why it is unreachable: a new reason at once, the same reason once per minute.
 
+    Several threads may share it.
+
     Parameters
     ----------
     clock
@@ -22,17 +25,22 @@ class AwayLog:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._told: dict[str, tuple[str | None, float]] = {}
+        self._lock = threading.Lock()
         self._log = get_logger()
 
     def note_connected(self, node: str) -> None:
         """Note that a node is connected; its next failure is then logged at once, even if the reason is the same."""
-        if node in self._told:
-            self._told[node] = (None, self._told[node][1])
+        with self._lock:
+            if node in self._told:
+                self._told[node] = (None, self._told[node][1])
 
     def note_away(self, node: str, reason: str) -> None:
         """Note that a node cannot be used, and log the reason if a line is due."""
         now = self._clock()
-        last_reason, told_at = self._told.get(node, (None, -PERIOD_S))
-        if now - told_at >= (PERIOD_S if reason == last_reason else MIN_PERIOD_S):
-            self._told[node] = (reason, now)
+        with self._lock:
+            last_reason, told_at = self._told.get(node, (None, -PERIOD_S))
+            is_due = now - told_at >= (PERIOD_S if reason == last_reason else MIN_PERIOD_S)
+            if is_due:
+                self._told[node] = (reason, now)
+        if is_due:
             self._log.warning("broker_away", broker=node, reason=reason)

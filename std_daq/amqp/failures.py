@@ -15,6 +15,9 @@ NOT_FOUND = 404
 PRECONDITION_FAILED = 406
 # RabbitMQ's reply if the virtual host does not exist.
 NOT_ALLOWED = 530
+# With these replies the broker closes a channel or a connection because of what was sent: too long, not well-formed, or
+# not implemented.
+_BLAMES_THE_MESSAGE = frozenset({311, PRECONDITION_FAILED, *range(501, 507), NOT_ALLOWED, 540, 541})
 
 
 def is_refusal(error: Exception) -> bool:
@@ -32,6 +35,13 @@ def is_refusal(error: Exception) -> bool:
         | pika.exceptions.ProbableAuthenticationError
         | pika.exceptions.ProbableAccessDeniedError,
     )
+
+
+def blames_the_message(error: Exception) -> bool:
+    """Return whether the broker closed a channel or a connection because of the message that was sent."""
+    if isinstance(error, pika.exceptions.ChannelClosedByBroker | pika.exceptions.ConnectionClosedByBroker):
+        return error.reply_code in _BLAMES_THE_MESSAGE
+    return False
 
 
 def describe_failure(error: Exception) -> str:

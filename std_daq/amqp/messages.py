@@ -1,17 +1,21 @@
 """Messages that are published to the broker, and deliveries that come from it."""
 
+import struct
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import pika
 import pika.exceptions
 
-from std_daq.errors import BrokerError
+from std_daq.errors import BrokerError, MessageRefusedError
 
-# All headers of a message must fit into one AMQP frame. RabbitMQ's default frame_max is 131072 bytes.
-MAX_HEADER_BYTES = 130_000
+# All headers of a message must fit into one AMQP frame, with these bytes around them: header and end of the frame, and
+# class, weight and length of the body.
+_FRAME_BYTES = 8 + 12
+# The longest frame of a broker that sets no limit.
+_LARGEST_FRAME = 1 << 20
 # Messages that arrive wait in memory. RabbitMQ takes messages of 16 to 512 MiB; those of std-daq have 1 MiB at most.
 MAX_BODY_BYTES = 2 << 20
 
@@ -34,6 +38,11 @@ class Message:
         Headers of the message.
     is_mandatory
         Whether it is an error if no queue receives the message.
+    may_wait
+        Whether the message may wait while the broker blocks publishers; if not, publishing fails at once.
+    shorten
+        Returns the headers with at most the given number of bytes, for a broker with small frames; None if they cannot
+        be shortened.
     message_id
         Id of the message; a repetition has the same id.
     """
@@ -44,6 +53,8 @@ class Message:
     correlation_id: str
     headers: Mapping[str, object] = field(default_factory=dict)
     is_mandatory: bool = False
+    may_wait: bool = True
+    shorten: Callable[[int], Mapping[str, object]] | None = None
     message_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
@@ -99,8 +110,8 @@ def encode_properties(message: Message, name: str) -> pika.BasicProperties:
     Raises
     ------
     BrokerError
-        The message cannot be encoded or is too long. It is checked here, because sending it would break the
-        connection, and after each reconnect would break the new one.
+        The message cannot be encoded. It is checked here, because sending it would break the connection, and after
+        each reconnect would break the new one.
     """
     properties = pika.BasicProperties(
         content_type="application/json",
@@ -113,9 +124,42 @@ def encode_properties(message: Message, name: str) -> pika.BasicProperties:
     )
     try:
         pika.spec.Basic.Publish(exchange=message.exchange, routing_key=message.routing_key).encode()
-        n_bytes = sum(len(piece) for piece in properties.encode())
-    except (pika.exceptions.AMQPError, AssertionError, ValueError) as error:
+        _n_bytes(properties)
+    except (pika.exceptions.AMQPError, ArithmeticError, AssertionError, TypeError, ValueError, struct.error) as error:
         raise BrokerError(f"a message to '{message.exchange}' cannot be encoded: {error!r}") from error
-    if n_bytes > MAX_HEADER_BYTES:
-        raise BrokerError(f"the headers have {n_bytes} bytes; a message can have at most {MAX_HEADER_BYTES}")
     return properties
+
+
+def fit_into_frame(message: Message, name: str, frame_max: int) -> Message:
+    """Return a message whose headers fit into a frame, with its headers shortened if need be.
+
+    Parameters
+    ----------
+    message
+        The message to publish.
+    name
+        Name of the publisher.
+    frame_max
+        Longest frame on the connection, in bytes; 0: no limit.
+
+    Raises
+    ------
+    MessageRefusedError
+        The headers do not fit. A frame that is too long makes the broker close the connection.
+    """
+    room = (frame_max or _LARGEST_FRAME) - _FRAME_BYTES
+    n_bytes = _n_bytes(encode_properties(message, name))
+    if n_bytes > room and message.shorten is not None:
+        n_others = _n_bytes(encode_properties(replace(message, headers={}), name))
+        message = replace(message, headers=message.shorten(room - n_others))
+        n_bytes = _n_bytes(encode_properties(message, name))
+    if n_bytes > room:
+        raise MessageRefusedError(
+            f"the headers of a message to '{message.exchange}' have {n_bytes} bytes; the broker's frame_max "
+            f"({frame_max}) leaves room for {room}"
+        )
+    return message
+
+
+def _n_bytes(properties: pika.BasicProperties) -> int:
+    return sum(len(piece) for piece in properties.encode())

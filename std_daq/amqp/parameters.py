@@ -34,7 +34,8 @@ def connection_parameters(url: str, address: BrokerAddress, name: str) -> pika.U
     if parameters.ssl_options is not None:
         parameters.ssl_options = tls_options(address.tls, parameters.host)
     parameters.heartbeat = HEARTBEAT_S
-    parameters.blocked_connection_timeout = 3 * HEARTBEAT_S
+    # A connection that the broker blocks is alive: it has heartbeats. A new connection would be blocked as well.
+    parameters.blocked_connection_timeout = None
     parameters.socket_timeout = SOCKET_TIMEOUT_S
     parameters.stack_timeout = 2 * SOCKET_TIMEOUT_S
     parameters.connection_attempts = 1

@@ -38,8 +38,13 @@ EXCHANGES = {REQUEST: "topic", KILL: "topic", STATUS: "fanout", REFUSED: "topic"
 
 QueueType = Literal["default", "classic", "quorum"]
 
+# Routing key of probes (see std_daq.amqp.publisher). No tag, and therefore no queue, has this key.
+PROBE_KEY = "?"
+
 LISTENER_PREFIX = "status.listener."
 MAX_REFUSED = 10_000
+FEW = 4
+MANY = 16
 # A listener's queue survives a broken connection and a restart of the broker; unused for 5 minutes, it is deleted.
 LISTENER_EXPIRES_MS = 300_000
 # From RabbitMQ 4 on, a quorum queue drops a message that was delivered 20 times without acknowledgement, for example
@@ -50,7 +55,18 @@ _TAG = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 class Topology(Protocol):
-    """The exchanges and queues that a connection needs at the broker."""
+    """The exchanges and queues that a connection needs at the broker.
+
+    Attributes
+    ----------
+    probe_exchange
+        Exchange to which the connection may send probes (see `std_daq.amqp.publisher`).
+    prefetch
+        Largest number of messages of a queue that wait in this process for their acknowledgement.
+    """
+
+    probe_exchange: str
+    prefetch: int
 
     def declare(self, channel: BlockingChannel) -> list[str]:
         """Declare them, and return the names of the queues to consume."""
@@ -125,6 +141,9 @@ def writer_queues(tag: str, queue_type: QueueType = "default") -> tuple[Queue, .
 class NothingOwned:
     """Topology of a client that only publishes."""
 
+    probe_exchange = REQUEST
+    prefetch = 1
+
     def declare(self, channel: BlockingChannel) -> list[str]:  # noqa: ARG002 -- the protocol has this parameter
         """Declare nothing: the writer owns the exchanges."""
         return []
@@ -143,6 +162,9 @@ class WriterQueues:
     queue_type
         Type of the queues; ``default`` is the default type of the virtual host.
     """
+
+    probe_exchange = REFUSED
+    prefetch = FEW  # somebody may send messages that fill the memory
 
     def __init__(self, tag: str, queue_type: QueueType = "default") -> None:
         self._tag = check_tag(tag)
@@ -174,6 +196,9 @@ class ListenerQueue:
     queue_type
         Type of the queue; ``default`` is the default type of the virtual host.
     """
+
+    probe_exchange = REQUEST
+    prefetch = MANY
 
     def __init__(self, queue_type: QueueType = "default") -> None:
         self.queue = f"{LISTENER_PREFIX}{uuid.uuid4()}"

@@ -137,6 +137,11 @@ class RabbitNode:
         return self._folder
 
     @property
+    def distribution_port(self) -> int:
+        """Port at which other Erlang nodes reach the node."""
+        return self._distribution_port
+
+    @property
     def pid(self) -> int | None:
         """Process id of the node; None if it was not started, or was stopped."""
         return self._process.pid if self._process is not None else None

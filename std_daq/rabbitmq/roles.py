@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from std_daq.amqp.topology import (
     KILL,
     LISTENER_PREFIX,
+    PROBE_KEY,
     REFUSED,
     REQUEST,
     STATUS,
@@ -75,7 +76,11 @@ def agent_role(tag: str) -> Role:
         configure=_any_of(*own),
         write=_any_of(STATUS, REFUSED, *own),
         read=_any_of(REQUEST, KILL, REFUSED, *consumed),
-        topics={exchange: TopicRights(write=NOTHING, read=own_key) for exchange in (REQUEST, KILL, REFUSED)},
+        topics={
+            REQUEST: TopicRights(write=NOTHING, read=own_key),
+            KILL: TopicRights(write=NOTHING, read=own_key),
+            REFUSED: TopicRights(write=_any_of(PROBE_KEY), read=own_key),
+        },
     )
 
 
@@ -88,7 +93,10 @@ def client_role(tag: str) -> Role:
         configure=_listeners(),
         write=_listeners(REQUEST, KILL),
         read=_listeners(STATUS),
-        topics={exchange: TopicRights(write=own_key, read=NOTHING) for exchange in (REQUEST, KILL)},
+        topics={
+            REQUEST: TopicRights(write=_any_of(tag, PROBE_KEY), read=NOTHING),
+            KILL: TopicRights(write=own_key, read=NOTHING),
+        },
     )
 
 

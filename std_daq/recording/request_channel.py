@@ -39,6 +39,8 @@ class RequestPublisher:
         BrokerError
             There is no writer with this tag, or the broker did not confirm in time. A request that had not been sent
             at the timeout is withdrawn. If it had been sent, the message says that it may be carried out.
+        BrokerBlockedError
+            The broker takes no messages, because its disk or memory is full. This is told at once.
         """
         request_id = request_id or new_request_id()
         self._send(REQUEST, request_id, request.to_wire(), timeout_s)
@@ -62,6 +64,7 @@ class RequestPublisher:
                 body=body,
                 correlation_id=request_id,
                 is_mandatory=True,
+                may_wait=False,
             )
         )
         try:

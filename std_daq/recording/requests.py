@@ -25,7 +25,8 @@ MAX_REQUEST_BYTES = 1 << 20
 MAX_IMAGE_ID = 2**64 - 1
 MAX_IMAGES = 2**32 - 1
 # All headers of a message must fit into one AMQP frame, of 128 KiB by default. Texts and lists without a natural limit
-# are therefore cut to these lengths.
+# are therefore cut to these lengths, and to shorter ones at a broker with smaller frames.
+MAX_HEADER_BYTES = 130_000
 MAX_MESSAGE_CHARS = 4_000
 MAX_FILES_CHARS = 30_000
 MAX_LOST_IDS_CHARS = 60_000
@@ -188,7 +189,7 @@ def _describe(detail: ErrorDetails) -> str:
 
 def _shorten(text: str, max_chars: int) -> str:
     """Cut a text to a length, and mark the cut with dots."""
-    return text if len(text) <= max_chars else f"{text[: max_chars - 3]}..."
+    return text if len(text) <= max_chars else f"{text[: max(max_chars - 3, 0)]}..."
 
 
 def new_request_id() -> str:
@@ -254,18 +255,24 @@ class RunReport(BaseModel):
     started_at: datetime | None = Field(default=None, description="When the run began (UTC).")
     ended_at: datetime | None = Field(default=None, description="When the run ended (UTC).")
 
-    def to_wire(self) -> str:
-        """Return the ``report`` header: JSON with the lost ids as ranges, and with lists cut to fit into a message."""
-        lost, n_lost_left_out = format_id_ranges(self.lost_image_ids, MAX_LOST_IDS_CHARS)
+    def to_wire(self, share: float = 1.0) -> str:
+        """Return the ``report`` header: JSON with the lost ids as ranges, and with lists cut to fit into a message.
+
+        Parameters
+        ----------
+        share
+            Share of the usual lengths to which the lists and the reason are cut, from 0 to 1.
+        """
+        lost, n_lost_left_out = format_id_ranges(self.lost_image_ids, int(MAX_LOST_IDS_CHARS * share))
         files: list[str] = []
         n_chars = 0
         for name in self.files:
             n_chars += len(json.dumps(name))
-            if n_chars > MAX_FILES_CHARS:
+            if n_chars > MAX_FILES_CHARS * share:
                 break
             files.append(name)
         fields = self.model_dump(mode="json") | {
-            "reason": _shorten(self.reason, MAX_MESSAGE_CHARS),
+            "reason": _shorten(self.reason, int(MAX_MESSAGE_CHARS * share)),
             "lost_image_ids": lost,
             "lost_image_ids_truncated": self.lost_image_ids_truncated + n_lost_left_out,
             "files": files,
@@ -332,17 +339,31 @@ class StatusMessage:
             report=report,
         )
 
-    def to_wire(self) -> tuple[bytes, dict[str, HeaderValue]]:
-        """Return the body and the headers of the message; its correlation id is the request id."""
+    def to_wire(self, max_header_bytes: int = MAX_HEADER_BYTES) -> tuple[bytes, dict[str, HeaderValue]]:
+        """Return the body and the headers of the message; its correlation id is the request id.
+
+        Parameters
+        ----------
+        max_header_bytes
+            Room for the headers; the texts and lists of the status are cut until they fit, to nothing at the worst.
+        """
+        share = 1.0
+        headers = self._headers(share)
+        while _n_table_bytes(headers) > max_header_bytes and share > 0:
+            share = share / 2 if share > _SMALLEST_SHARE else 0.0
+            headers = self._headers(share)
+        return self.body, headers
+
+    def _headers(self, share: float) -> dict[str, HeaderValue]:
         headers: dict[str, HeaderValue] = {
             **self.details,
             "action": str(self.action),
             "source": self.source,
-            "message": _shorten(self.message, MAX_MESSAGE_CHARS),
+            "message": _shorten(self.message, int(MAX_MESSAGE_CHARS * share)),
         }
         if self.report is not None:
-            headers |= {"verdict": str(self.report.verdict), "report": self.report.to_wire()}
-        return self.body, headers
+            headers |= {"verdict": str(self.report.verdict), "report": self.report.to_wire(share)}
+        return headers
 
     @classmethod
     def from_wire(cls, request_id: str, body: bytes, headers: Mapping[str, object]) -> Self:
@@ -367,6 +388,18 @@ class StatusMessage:
                 if name not in _OWN_HEADERS and isinstance(value, HeaderValue)
             },
         )
+
+
+# Below this share of the usual lengths, nothing useful is left of texts and lists.
+_SMALLEST_SHARE = 0.01
+
+
+def _n_table_bytes(headers: Mapping[str, HeaderValue]) -> int:
+    """Return the length of headers as an AMQP table: of each, its name, its type and its value."""
+    return 4 + sum(
+        1 + len(name.encode()) + 1 + (4 + len(value.encode()) if isinstance(value, str) else 8)
+        for name, value in headers.items()
+    )
 
 
 _OWN_HEADERS = frozenset({"action", "source", "message", "verdict", "report"})

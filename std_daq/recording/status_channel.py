@@ -34,7 +34,13 @@ class StatusPublisher:
             Too many messages wait already, or the connection is closed.
         """
         body, headers = status.to_wire()
-        message = Message(exchange=STATUS, body=body, headers=headers, correlation_id=status.request_id)
+        message = Message(
+            exchange=STATUS,
+            body=body,
+            headers=headers,
+            correlation_id=status.request_id,
+            shorten=lambda max_bytes: status.to_wire(max_bytes)[1],
+        )
         if status.action.is_final:
             # The status may be sent twice, for example if the agent is killed before the broker's confirmation reaches
             # it. The second message has the same id.

@@ -48,7 +48,7 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     journal = RequestJournal(config.writer.journal or runtime_dir(config) / "writer-journal.sqlite")
     address = broker_address_of(config, context.arguments.broker_url)
     topology = WriterQueues(config.tag, config.broker.queue_type)
-    connection = BrokerConnection(address, topology, name=f"{config.tag} writer-agent")
+    connection = BrokerConnection(address, topology, name=f"{config.tag} writer-agent", publishes=True)
     images = ImageSource(image_buffer_path(config))
     metrics = AgentMetrics(context.registry)
     statuses = StatusSender(StatusPublisher(connection), journal, source=config.tag)

@@ -1,0 +1,63 @@
+"""Opening of an asynchronous connection, with a loop that can also end it if the broker does not answer."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+
+import pika
+import pika.exceptions
+from pika.adapters.select_connection import IOLoop
+from pika.adapters.utils.connection_workflow import (
+    AMQPConnectionWorkflowFailed,
+    AMQPConnectorPhaseErrorBase,
+    AMQPConnectorSocketConnectError,
+)
+
+
+class CuttingLoop(IOLoop):  # type: ignore[misc] # pika has no types
+    """pika's loop, which can also cut its connections.
+
+    pika closes a connection only when the broker answers, and a broker that blocks publishers reads nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._descriptors: set[int] = set()
+
+    def add_handler(self, fd: int, handler: Callable[[int, int], None], events: int) -> None:
+        """Watch a socket."""
+        self._descriptors.add(fd)
+        super().add_handler(fd, handler, events)
+
+    def remove_handler(self, fd: int) -> None:
+        """Watch a socket no longer."""
+        self._descriptors.discard(fd)
+        super().remove_handler(fd)
+
+    def cut(self) -> None:
+        """Shut all sockets down; pika notices, and ends their connections."""
+        for descriptor in self._descriptors:
+            # One that is not connected yet cannot be shut down.
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def connect(
+    parameters: pika.URLParameters,
+    loop: IOLoop,
+    on_done: Callable[[pika.SelectConnection | BaseException], None],
+) -> None:
+    """Begin to connect; `on_done` is called from the loop with the connection, or with the error."""
+    pika.SelectConnection.create_connection([parameters], on_done=on_done, custom_ioloop=loop)
+
+
+def root_of(error: BaseException) -> Exception:
+    """Return the error that ended the last attempt to connect, as `pika.BlockingConnection` raises it."""
+    if isinstance(error, AMQPConnectionWorkflowFailed):
+        error = error.exceptions[-1]
+        if isinstance(error, AMQPConnectorSocketConnectError):
+            return pika.exceptions.AMQPConnectionError(error)
+        if isinstance(error, AMQPConnectorPhaseErrorBase):
+            error = error.exception
+    return error if isinstance(error, Exception) else pika.exceptions.AMQPConnectionError(repr(error))
