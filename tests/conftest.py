@@ -9,15 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pika
 import psutil
 import pytest
 import structlog
 
 from std_daq.amqp.address import FILE_VARIABLE, VARIABLE
-from std_daq.amqp.topology import EXCHANGES
 from std_daq.rabbitmq.throwaway import ThrowawayBroker
 from std_test_kit.broker_container import BrokerContainer, find_image
+from std_test_kit.exchanges import declare_exchanges
 
 # Test sessions side by side on one machine keep apart.
 SHM_PREFIX = f"std-daq-test-{os.getpid()}-"
@@ -64,13 +63,6 @@ def broker_url(pytestconfig: pytest.Config) -> Iterator[str]:
     with ThrowawayBroker() if image is None else BrokerContainer(image) as broker:
         declare_exchanges(broker.url)
         yield broker.url
-
-
-def declare_exchanges(url: str) -> None:
-    """Declare what a writer agent would, so that a test needs none to listen."""
-    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-        for exchange, kind in EXCHANGES.items():
-            connection.channel().exchange_declare(exchange, kind, durable=True)
 
 
 @pytest.fixture(autouse=True)

@@ -54,10 +54,11 @@ def connect(
 
 def root_of(error: BaseException) -> Exception:
     """Return the error that ended the last attempt to connect, as `pika.BlockingConnection` raises it."""
+    last: object = error
     if isinstance(error, AMQPConnectionWorkflowFailed):
-        error = error.exceptions[-1]
-        if isinstance(error, AMQPConnectorSocketConnectError):
-            return pika.exceptions.AMQPConnectionError(error)
-        if isinstance(error, AMQPConnectorPhaseErrorBase):
-            error = error.exception
-    return error if isinstance(error, Exception) else pika.exceptions.AMQPConnectionError(repr(error))
+        last = error.exceptions[-1]
+        if isinstance(last, AMQPConnectorSocketConnectError):
+            last = pika.exceptions.AMQPConnectionError(last)
+        elif isinstance(last, AMQPConnectorPhaseErrorBase):
+            last = last.exception
+    return last if isinstance(last, Exception) else pika.exceptions.AMQPConnectionError(repr(last))

@@ -100,6 +100,11 @@ class BrokerConnection:
         """Why the broker takes no messages although it is connected; None while it takes them or is not asked."""
         return self._publisher.why_blocked
 
+    @property
+    def n_waiting(self) -> int:
+        """Messages that wait to be published, or for their confirmation."""
+        return self._publisher.n_waiting
+
     def wait_connected(self, timeout_s: float) -> None:
         """Wait until the connection is open.
 

@@ -116,6 +116,11 @@ class BrokerPublisher(BrokerLink):
         reason = self._blocked
         return None if reason is None else f"the broker at {self.place} blocks publishers: {reason}"
 
+    @property
+    def n_waiting(self) -> int:
+        """Messages that wait to be published, or for their confirmation."""
+        return len(self._waiting)
+
     def publish(self, message: Message) -> Future[None]:
         """Queue a message; it is published as soon as the broker is connected and takes messages.
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from std_daq.client import RequestedRun, RunReport, StatusMessage
+from std_daq.errors import BrokerBlockedError
 from std_daq.telemetry.logs import get_logger
 
 FIRST_ANSWER_S = 3.0
@@ -34,6 +35,8 @@ class RunProgress:
         self._is_terminal = sys.stderr.isatty()
         self._log = get_logger()
         self._next_log = 0.0
+        self._is_kill_late = False
+        self._why_silent: str | None = None
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -58,10 +61,9 @@ class RunProgress:
         is_killed = False
         answer_due = time.monotonic() + FIRST_ANSWER_S
         while run.report is None:
+            self._tell_silence()
             if is_kill_asked() and not is_killed:
-                is_killed = True
-                self._print_or_log("kill sent, waiting for the verdict; press Ctrl-C again to leave at once")
-                run.kill()
+                is_killed = self._try_to_kill()
             status = run.poll(_POLL_S)
             if status is not None:
                 self._show(status)
@@ -69,6 +71,28 @@ class RunProgress:
                 answer_due = math.inf
                 self._print_or_log("no writer agent has taken the request yet; the request waits in the queue")
         return run.report
+
+    def _try_to_kill(self) -> bool:
+        """Send a kill, and return whether the broker took it; if it takes no messages now, try again later."""
+        try:
+            self._run.kill()
+        except BrokerBlockedError as error:
+            if not self._is_kill_late:
+                self._is_kill_late = True
+                self._print_or_log(f"{error}; the kill is sent when that ends; press Ctrl-C again to leave at once")
+            return False
+        self._print_or_log("kill sent, waiting for the verdict; press Ctrl-C again to leave at once")
+        return True
+
+    def _tell_silence(self) -> None:
+        """Tell when statuses cannot come any more, and when they can again."""
+        why = self._run.why_silent
+        if why == self._why_silent:
+            return
+        self._why_silent = why
+        self._print_or_log(
+            f"{why}; the run goes on, and its statuses wait" if why else "statuses of the run can come again"
+        )
 
     def _print_or_log(self, message: str) -> None:
         if self._is_terminal:

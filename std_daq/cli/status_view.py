@@ -112,6 +112,8 @@ def _add_run(table: Table, run: RunStatus) -> None:
         table.add_row("", "", "", Text(f"{run.request_id} to {run.output_file}"))
     if ended:
         table.add_row("runs before", "", "", ended)
+    if run.broker:
+        table.add_row("broker", f"{run.n_waiting}", "wait", Text(run.broker, "red"))
 
 
 def _rate(per_s: float | None) -> str:

@@ -65,6 +65,8 @@ class DaqClient:
             The arguments are not a valid request.
         BrokerError
             The request could not be sent.
+        BrokerBlockedError
+            The broker takes no messages now, because its disk or memory is full. This is told at once.
         """
         fields: dict[str, Any] = {
             "output_file": str(Path(output_file).absolute()),
@@ -115,7 +117,9 @@ class DaqClient:
 
     def _listening_run(self, request_id: str, request: WriteRequest | None) -> RequestedRun:
         """Start listening before the request is sent, so that no status is missed."""
-        listener = StatusListener(self._address(), queue_type=self.config.broker.queue_type, name="std-daq-client")
+        listener = StatusListener(
+            self._address(), queue_type=self.config.broker.queue_type, name="std-daq-client", publishes=True
+        )
         listener.connection.start()
         try:
             listener.connection.wait_connected(CONNECT_TIMEOUT_S)

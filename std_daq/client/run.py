@@ -46,6 +46,12 @@ class RequestedRun:
         self._publisher = publisher
         self._n_requested = n_requested
 
+    @property
+    def why_silent(self) -> str | None:
+        """Why no status can come now: the broker is away, or takes no messages; None if statuses can come."""
+        connection = self._listener.connection
+        return connection.why_away or connection.why_blocked
+
     def poll(self, timeout_s: float = 0.0) -> StatusMessage | None:
         """Return the next status of this run, or None if none arrives within ``timeout_s``.
 
@@ -103,6 +109,8 @@ class RequestedRun:
         ------
         BrokerError
             The broker did not accept the message.
+        BrokerBlockedError
+            The broker takes no messages now, because its disk or memory is full; the run goes on.
         """
         self._publisher.kill(self.request_id)
 

@@ -35,6 +35,9 @@ RUN_REQUESTED = "daq_run_images_requested"
 RUN_WRITTEN = "daq_run_images_written"
 RUN_LOST = "daq_run_images_lost"
 REQUESTS = "daq_requests_total"
+BROKER_CONNECTED = "daq_broker_connected"
+BROKER_BLOCKED = "daq_broker_blocked"
+BROKER_WAITING = "daq_broker_messages_waiting"
 SENT = "daq_replication_images_sent_total"
 SENT_LOST = "daq_replication_images_lost_total"
 SESSIONS = "daq_replication_sessions_total"
@@ -145,6 +148,10 @@ class RunStatus:
         runs.
     ended
         Number of requests since the start of the agent, by verdict.
+    broker
+        Why requests, kills and statuses do not pass now; empty if they do, or if there is no agent.
+    n_waiting
+        Number of statuses that wait for the broker.
     """
 
     state: str
@@ -154,6 +161,8 @@ class RunStatus:
     n_written: int
     n_lost: int
     ended: dict[str, int]
+    broker: str = ""
+    n_waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +391,16 @@ def _run(scrapes: Mapping[ServiceRecord, Scrape]) -> RunStatus:
         n_written=int(agent.total(RUN_WRITTEN)),
         n_lost=int(agent.total(RUN_LOST)),
         ended={verdict: int(n) for verdict, n in agent.by_label(REQUESTS, "verdict").items() if n},
+        broker=_broker(agent),
+        n_waiting=int(agent.total(BROKER_WAITING)),
     )
+
+
+def _broker(agent: Scrape) -> str:
+    """Return why the agent cannot use the broker; empty if it can."""
+    if agent.has(BROKER_CONNECTED) and not agent.total(BROKER_CONNECTED):
+        return "the broker is not connected"
+    return next(iter(agent.by_label(BROKER_BLOCKED, "reason")), "")
 
 
 def _state(answer: Scrape) -> str:

@@ -59,14 +59,21 @@ class StatusListener:
         Type of the listener's queue, as in `std_daq.amqp.topology.ListenerQueue`.
     name
         Name of the connection in the broker's list of connections.
+    publishes
+        Whether its connection also publishes, as in `std_daq.amqp.connection.BrokerConnection`.
     """
 
     def __init__(
-        self, address: BrokerAddress | str, *, queue_type: QueueType = "default", name: str = "std-daq-listener"
+        self,
+        address: BrokerAddress | str,
+        *,
+        queue_type: QueueType = "default",
+        name: str = "std-daq-listener",
+        publishes: bool = False,
     ) -> None:
         topology = ListenerQueue(queue_type)
         self.queue = topology.queue
-        self.connection = BrokerConnection(address, topology, name=name)
+        self.connection = BrokerConnection(address, topology, name=name, publishes=publishes)
         self.n_foreign = 0
 
     def receive(self, timeout_s: float = 0.0) -> StatusMessage | None:

@@ -9,7 +9,10 @@ import h5py
 import numpy as np
 import pytest
 
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.config.paths import image_buffer_path
 from std_test_kit.beamline import Beamline, free_udp_ports
+from std_test_kit.store_driver import RingPublisher
 
 OpenBeamline = Callable[..., Beamline]
 
@@ -114,3 +117,16 @@ def eiger_data() -> Path:
     if not (folder / "eiger_module").is_dir():
         pytest.skip(f"no recorded packets in {folder}; set STD_DAQ_SHARED_DATA")
     return folder / "eiger_module"
+
+
+@pytest.fixture
+def ring_of(runtime: Path, shm_dir: Path) -> Iterator[Callable[[DetectorConfig], RingPublisher]]:
+    rings: list[RingPublisher] = []
+
+    def make(config: DetectorConfig, n_slots: int = 64) -> RingPublisher:
+        rings.append(RingPublisher(image_buffer_path(config), shape=(4, 8), n_slots=n_slots))
+        return rings[-1]
+
+    yield make
+    for ring in rings:
+        ring.close()

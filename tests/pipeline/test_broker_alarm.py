@@ -13,6 +13,7 @@ from std_daq.recording.request_channel import ReceivedKill, RequestConsumer, Req
 from std_daq.recording.requests import Action, StatusMessage, WriteRequest, new_request_id
 from std_daq.recording.status_channel import StatusListener, StatusPublisher
 from std_test_kit.broker_alarm import Parcels, alarm
+from std_test_kit.exchanges import declare_exchanges
 
 LIMIT_S = 20.0
 REQUEST = WriteRequest(output_file="/data/run.h5", n_images=10)
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture(scope="module")
 def node() -> Iterator[ThrowawayBroker]:
     with ThrowawayBroker() as broker:
+        declare_exchanges(broker.url)
         yield broker
 
 

@@ -72,8 +72,7 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
             Outbox(PushQueue(store_address(config, writer), bind=True)) for writer in range(config.number_of_writers)
         ],
         metrics=metrics,
-        why_away=lambda: connection.why_away,
-        close_connections=connection.close,
+        broker=connection,
     )
     connection.start()
     return agent

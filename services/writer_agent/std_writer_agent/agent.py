@@ -4,6 +4,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 import zmq
 from pydantic import ValidationError
@@ -34,6 +35,25 @@ REPORTS_A_STEP = 1000
 DRAIN_DEADLINE_S = 5.0
 
 
+class Broker(Protocol):
+    """State of the connections to the broker, such as `std_daq.amqp.connection.BrokerConnection`."""
+
+    @property
+    def why_away(self) -> str | None:
+        """Why the broker is not reachable; None while it is connected."""
+
+    @property
+    def why_blocked(self) -> str | None:
+        """Why the broker takes no messages although it is connected; None while it takes them."""
+
+    @property
+    def n_waiting(self) -> int:
+        """Messages that wait to be published."""
+
+    def close(self) -> None:
+        """Send what waits, if possible, and close the connections."""
+
+
 class WriterAgent:
     """The service: passes images, reports and messages between the current run and the other parts.
 
@@ -55,10 +75,8 @@ class WriterAgent:
         Messages to the writers, one outbox for each writer.
     metrics
         Metrics of the agent.
-    why_away
-        Returns why the broker is not reachable; None while it is connected.
-    close_connections
-        Closes the connection to the broker, after waiting statuses have been sent if possible.
+    broker
+        Connections to the broker. They are closed with the agent, after waiting statuses have been sent if possible.
     clock
         Returns the monotonic time in seconds.
     """
@@ -74,8 +92,7 @@ class WriterAgent:
         reports: PullQueue,
         outboxes: Sequence[Outbox],
         metrics: AgentMetrics,
-        why_away: Callable[[], str | None],
-        close_connections: Callable[[], None],
+        broker: Broker,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
@@ -86,8 +103,7 @@ class WriterAgent:
         self._reports = reports
         self._outboxes = outboxes
         self._metrics = metrics
-        self._why_away = why_away
-        self._close_connections = close_connections
+        self._broker = broker
         self._clock = clock
         self._log = get_logger()
         self._conditions = ConditionLog()
@@ -107,10 +123,11 @@ class WriterAgent:
     def why_not_ready(self) -> str | None:
         """Reason why the agent is not ready, in a few words; None if it is ready.
 
-        During a run the agent is always ready. A run goes on without the broker, and an orchestrator that restarts
+        The agent is not ready while no request can come, because the broker is away or takes no messages. During a run
+        it is always ready. A run goes on without the broker, and an orchestrator that restarts
         services that are not ready would end it.
         """
-        return None if self._run is not None else self._why_away()
+        return None if self._run is not None else self._broker.why_away or self._broker.why_blocked
 
     def step(self) -> None:
         """Handle new images, reports and messages; wait at most 0.05 s for them."""
@@ -139,7 +156,7 @@ class WriterAgent:
             if self._run is not None:
                 self._apply_effects(self._run.give_up("the writers did not finish in time", self._clock()))
         self._statuses.step()
-        self._close_connections()
+        self._broker.close()
         self._statuses.step()
         for outbox in self._outboxes:
             outbox.close()
@@ -254,7 +271,11 @@ class WriterAgent:
         self._metrics.queued.set(self._desk.n_queued)
         self._metrics.backlog.set(sum(len(outbox) for outbox in self._outboxes))
         self._metrics.lag.set(self._images.lag if self._run is not None and self._run.is_taking_images else 0)
-        self._metrics.is_connected.set(self._why_away() is None)
+        self._metrics.show_broker(
+            is_connected=self._broker.why_away is None,
+            why_blocked=self._broker.why_blocked,
+            n_waiting=self._broker.n_waiting,
+        )
 
     def _apply_effects(self, effects: Sequence[Effect]) -> None:
         for effect in effects:

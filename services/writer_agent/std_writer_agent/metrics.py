@@ -40,7 +40,12 @@ class AgentMetrics:
         self.lag = Gauge(
             "daq_ring_lag_images", "Images published and not yet taken by the run.", ["reader"], registry=registry
         ).labels("writer-agent")
-        self.is_connected = Gauge("daq_broker_connected", "1 while the broker is there.", registry=registry)
+        self._is_connected = Gauge("daq_broker_connected", "1 while the broker is there.", registry=registry)
+        self._blocked = Gauge(
+            "daq_broker_blocked", "1 while the broker takes no messages.", ["reason"], registry=registry
+        )
+        self._waiting = Gauge("daq_broker_messages_waiting", "Messages that wait to be published.", registry=registry)
+        self._why_blocked: str | None = None
         for verdict in Verdict:
             self._requests.labels(verdict)
         self.show(None)
@@ -58,6 +63,16 @@ class AgentMetrics:
             self._written.set(sum(part.n_in_files for part in parts))
             self._lost.set(run.counter.n_missed + sum(len(part.lost_ids) for part in parts))
         self._show_request(run)
+
+    def show_broker(self, *, is_connected: bool, why_blocked: str | None, n_waiting: int) -> None:
+        """Set the metrics of the broker."""
+        self._is_connected.set(is_connected)
+        self._waiting.set(n_waiting)
+        if why_blocked != self._why_blocked:
+            self._why_blocked = why_blocked
+            self._blocked.clear()
+            if why_blocked is not None:
+                self._blocked.labels(why_blocked).set(1)
 
     def _show_request(self, run: AgentRun | None) -> None:
         request_id = "" if run is None else run.plan.request_id

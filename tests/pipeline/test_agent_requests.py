@@ -1,0 +1,82 @@
+"""Which requests the writer agent carries out, refuses and repeats, with a real broker."""
+
+import time
+from pathlib import Path
+
+from std_daq.amqp.topology import refused_queue
+from std_daq.recording.requests import Action, Verdict, new_request_id
+from std_test_kit.agent import AgentThread, Client, MakeRing, make_config, publish
+from std_test_kit.store_writer import FakeStoreWriter, StoreWriterThread
+
+
+def test_bad_requests_are_refused_and_kept_as_dead_letters(
+    broker_url: str, tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
+) -> None:
+    config = make_config(shm_dir, tag, output_roots=[str(tmp_path)])
+    (tmp_path / "there.h5").touch()
+    bodies = [b"", b"null", b"[1, 2]", b"\xff\xfe", b'{"output_file": 3}', b'{"output_file": "/x", "nimages": 1}']
+    with Client(broker_url, tag) as client, AgentThread(config, broker_url):
+        for body in bodies:
+            request_id = new_request_id()
+            client.send(body, request_id)
+            end = client.wait_for_end(request_id)
+            assert (end.action, end.body) == (Action.FAIL, body)
+            assert end.report is not None
+            assert end.report.verdict is Verdict.REFUSED
+        client.send(b'{"output_file": "/x"}', "no uuid")
+        assert "is not a UUID" in client.wait_for_end("no uuid").message
+        for path, reason in [
+            ("relative.h5", "must be an absolute path"),
+            (f"{tmp_path}/../x.h5", "must not contain '..'"),
+            ("/elsewhere/x.h5", "outside the allowed folders"),
+            (tmp_path / "there.h5", "exists"),
+        ]:
+            assert reason in client.wait_for_end(client.write(path, n_images=1)).message
+        dead = [_take_dead_letter(broker_url, tag) for _ in range(len(bodies) + 1)]
+    assert sorted(dead) == sorted([*bodies, b'{"output_file": "/x"}'])
+
+
+def _take_dead_letter(url: str, tag: str) -> bytes:
+    import pika
+
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    try:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            _, _, body = connection.channel().basic_get(refused_queue(tag), auto_ack=True)
+            if body is not None:
+                return bytes(body)
+            time.sleep(0.05)
+        raise AssertionError("no dead letter")
+    finally:
+        connection.close()
+
+
+def test_repeated_request_is_not_run_again_but_answered(
+    broker_url: str, tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
+) -> None:
+    config = make_config(shm_dir, tag)
+    ring = ring_of(config)
+    publish(ring, range(10))
+    writer = FakeStoreWriter()
+    with Client(broker_url, tag) as client, StoreWriterThread(config, writer), AgentThread(config, broker_url):
+        request_id = client.write(tmp_path / "run.h5", n_images=3, start_image_id=0)
+        client.wait_for_end(request_id)
+        client.heard.clear()
+        client.write(tmp_path / "run.h5", n_images=3, start_image_id=0, request_id=request_id)
+        assert client.wait_for_end(request_id).action is Action.SUCCESS
+        assert len(client.heard[request_id]) == 1
+    assert len(writer.runs) == 1
+
+
+def test_kill_that_is_faster_than_its_request_is_not_forgotten(
+    broker_url: str, tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
+) -> None:
+    config = make_config(shm_dir, tag)
+    with Client(broker_url, tag) as client, AgentThread(config, broker_url):
+        request_id, witness = new_request_id(), new_request_id()
+        client.kill(request_id)
+        client.send(b"", witness)
+        client.wait_for_end(witness)
+        client.write(tmp_path / "run.h5", request_id=request_id)
+        assert client.wait_for_end(request_id).action is Action.KILLED
