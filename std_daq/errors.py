@@ -31,6 +31,21 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_WRONG_CALL = 2
 
+# What h5py raises if a file cannot be written, or holds something else than its readers expect: OSError, its
+# translations of HDF5's other errors, and what numpy says to damaged sizes, types and texts.
+HDF5_ERRORS: tuple[type[Exception], ...] = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    MemoryError,
+    EOFError,
+)
+
 # User and password in a broker URL. Somebody may write the URL where a path belongs, and a path turns "//" into "/":
 # therefore "/+".
 _CREDENTIALS = re.compile(r"(amqps?:/+).*@", re.DOTALL | re.IGNORECASE)

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from std_daq.errors import FileFormatError, StdDaqError
+from std_daq.errors import FileFormatError
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.description import ImageFileDescription
@@ -144,7 +144,7 @@ class RunFiles:
         OSError, FileFormatError
             The first failure, raised after all other files are finished.
         """
-        failure: OSError | StdDaqError | None = None
+        failure: Exception | None = None
         for path in self.paths:
             try:
                 if self._file is not None and path == self._file.path:
@@ -154,7 +154,7 @@ class RunFiles:
                         finish_closed(path, report)
                 with self._owner.identity():
                     sync_file(path, after_each)
-            except (OSError, StdDaqError) as error:
+            except Exception as error:  # noqa: BLE001 -- h5py raises nearly everything; the other files are finished
                 failure = failure or error
             after_each()
         self._retire_file()

@@ -142,6 +142,16 @@ class H5Writer:
         except ValueError as error:
             self._count_ignored("message_not_understood", error=str(error))
             return
+        try:
+            self._handle_content(content)
+        except Exception as error:  # noqa: BLE001 -- whatever one message holds, the next one is handled
+            reason = self._explain(error)
+            if self._run is None:
+                self._count_ignored("message_not_handled", error=reason)
+            else:
+                self._fail_run(self._run, reason)
+
+    def _handle_content(self, content: NDArray[Any] | StartRun | EndRun | FinishRun | WriteMaster) -> None:
         match content:
             case StartRun():
                 self._start_run(content)
@@ -214,8 +224,8 @@ class H5Writer:
                 run.files.drop_last(run_image)
                 self._record_lost(run, run_image.image.id)
                 return
-        except (OSError, StdDaqError) as error:
-            self._fail_run(run, _explain(error))
+        except Exception as error:  # noqa: BLE001 -- h5py raises nearly everything; it ends the run, not the writer
+            self._fail_run(run, self._explain(error))
             self._record_lost(run, run_image.image.id)
             return
         seconds = time.perf_counter() - start
@@ -271,12 +281,11 @@ class H5Writer:
         try:
             with self._owner.identity():
                 write_master(path, [Path(name) for name in master.data_files], master.report)
-        except (OSError, StdDaqError) as error:
-            self._log.error("master_failed", run_id=master.run_id, file=str(path), error=_explain(error))
+        except Exception as error:  # noqa: BLE001 -- see above
+            reason = self._explain(error)
+            self._log.error("master_failed", run_id=master.run_id, file=str(path), error=reason)
             self._reporter.send(
-                ReportKind.FAILED,
-                run_id=master.run_id,
-                message=f"the master file cannot be written: {_explain(error)}",
+                ReportKind.FAILED, run_id=master.run_id, message=f"the master file cannot be written: {reason}"
             )
             return
         self._log.info("master_written", run_id=master.run_id, file=str(path))
@@ -324,8 +333,8 @@ class H5Writer:
             return
         try:
             run.files.flush()
-        except OSError as error:
-            self._fail_run(run, _explain(error))
+        except Exception as error:  # noqa: BLE001 -- see above
+            self._fail_run(run, self._explain(error))
 
     def _finish_files(self, run: WriterRun, report: RunReport) -> None:
         """Write this report into the files, and end the run, whether or not that succeeds."""
@@ -333,8 +342,8 @@ class H5Writer:
         self._update_metrics(run)
         try:
             run.files.finish(report, self._reporter.touch)
-        except (OSError, StdDaqError) as error:
-            self._fail_run(run, _explain(error))
+        except Exception as error:  # noqa: BLE001 -- see above
+            self._fail_run(run, self._explain(error))
             for image_id in run.files.unflushed_ids:
                 self._record_lost(run, image_id)
         self._send_report(ReportKind.FINISHED, run, message=run.failure, n_written=run.files.n_flushed)
@@ -351,6 +360,15 @@ class H5Writer:
             self._write_all_in_flight()
             self._fail_run(run, reason)
             self._finish_files(run, run.report_failed(reason))
+
+    def _explain(self, error: Exception) -> str:
+        """Return the text of an error for a user; log the traceback of an error that nobody foresaw."""
+        if isinstance(error, OSError) and error.strerror and error.filename:
+            return f"{error.filename}: {error.strerror}"
+        if isinstance(error, OSError | StdDaqError):
+            return str(error)
+        self._log.exception("unforeseen_failure")
+        return repr(error)
 
     def _fail_run(self, run: WriterRun, reason: str) -> None:
         if run.failure:
@@ -395,10 +413,3 @@ class H5Writer:
             run.mark_reported(len(ids))
             run.n_files_reported = len(files.paths)
         return is_sent
-
-
-def _explain(error: Exception) -> str:
-    """Return the text of an error for a user, with the file name if there is one."""
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)

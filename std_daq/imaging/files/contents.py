@@ -9,7 +9,7 @@ import hdf5plugin  # noqa: F401  (registers the filter that decompresses)
 import numpy as np
 import numpy.typing as npt
 
-from std_daq.errors import FileFormatError
+from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.nexus import decode_text
 from std_daq.imaging.files.superblock import N_BYTES, Superblock
@@ -18,8 +18,8 @@ from std_daq.imaging.protocols.image_metadata import ImageStatus
 
 Columns = Mapping[str, npt.NDArray[Any]]
 
-# The errors that h5py raises if something in a file is damaged or missing.
-UNREADABLE = (OSError, FileFormatError, KeyError, RuntimeError, ValueError)
+# The errors that are raised if something in a file is damaged or missing.
+UNREADABLE = (FileFormatError, *HDF5_ERRORS)
 
 
 def read_superblock(path: Path) -> Superblock:

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from std_daq.errors import HDF5_ERRORS
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.hdf5 import FORMAT_VERSION, close_regardless, explained_error, keep_metadata_in_memory
 from std_daq.imaging.files.nexus import encode_text, iso_time
@@ -28,14 +29,14 @@ def finish_closed(path: Path, report: RunReport, *, clock: Callable[[], datetime
     try:
         # Without a lock: a reader of the images may hold one, and nothing that it reads changes.
         file = h5py.File(path, "r+", libver=FORMAT_VERSION, locking=False)
-    except OSError as error:
+    except HDF5_ERRORS as error:
         raise explained_error(error, path, "cannot write the end of the run") from error
     try:
         keep_metadata_in_memory(file)
         file.swmr_mode = True  # after a crash, the file can be recovered
         write_report(file, report, n_images=file[layout.IMAGE_ID].shape[0], end=clock())
         file.close()
-    except (OSError, RuntimeError) as error:
+    except HDF5_ERRORS as error:
         close_regardless(file)
         raise explained_error(error, path, "cannot write the end of the run") from error
 

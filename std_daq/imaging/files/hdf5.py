@@ -7,6 +7,8 @@ from pathlib import Path
 
 import h5py
 
+from std_daq.errors import HDF5_ERRORS
+
 # SWMR needs version 1.10 of the format. Readers of the last years know this version, but not always the latest one.
 FORMAT_VERSION = ("v110", "v110")
 _METADATA_CACHE_BYTES = 16 * 1024 * 1024
@@ -49,7 +51,7 @@ def close_regardless(file: h5py.File) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     try:
         file.close()
-    except (OSError, RuntimeError):
+    except HDF5_ERRORS:
         return
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

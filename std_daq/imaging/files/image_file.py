@@ -14,7 +14,7 @@ import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 
-from std_daq.errors import FileFormatError
+from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.description import ImageFileDescription
 from std_daq.imaging.files.direct_file import PAGE_BYTES
@@ -117,7 +117,7 @@ class ImageFile:
                 alignment_interval=PAGE_BYTES,
                 rdcc_nbytes=_CHUNK_CACHE_BYTES,
             )
-        except OSError as error:
+        except HDF5_ERRORS as error:
             raise explained_error(error, path, "cannot create the file") from error
         disk: DiskFile | None = None
         try:
@@ -133,7 +133,7 @@ class ImageFile:
             close_regardless(file)
             if disk is not None:
                 disk.close()
-            if isinstance(error, OSError) and not isinstance(error, FileExistsError):
+            if isinstance(error, HDF5_ERRORS) and not isinstance(error, FileExistsError):
                 raise explained_error(error, path, "cannot create the file") from error
             raise
         return image_file
@@ -181,7 +181,7 @@ class ImageFile:
         self._disk.reserve(size_before + n_bytes)
         try:
             self._is_last_direct = self._pixels.write(row, chunk, past_page_cache=past_page_cache)
-        except (OSError, RuntimeError) as error:
+        except HDF5_ERRORS as error:
             # The part of the chunk that still fitted on the disk is removed, to make room for the end of the run.
             self._disk.cut(size_before)
             raise self._failed(f"image {metadata.id}", error) from error
@@ -328,7 +328,7 @@ class ImageFile:
     def _writing(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, RuntimeError) as error:
+        except HDF5_ERRORS as error:
             raise self._failed(what, error) from error
 
     def _failed(self, what: str, error: Exception) -> OSError:

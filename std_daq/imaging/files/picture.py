@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from std_daq.errors import FileFormatError
+from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.colours import colour
 from std_daq.imaging.files.contents import check_layout, read_superblock
@@ -51,7 +51,7 @@ def read_pixels(file: Path, what: What | int = "mean") -> NDArray[np.float32]:
             if mask in opened:
                 pixels[opened[mask][:] != 0] = np.nan
             return pixels
-    except OSError as error:
+    except HDF5_ERRORS as error:
         raise FileFormatError(f"{file}: cannot be read: {error}") from None
 
 

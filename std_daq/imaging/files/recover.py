@@ -22,7 +22,7 @@ from pathlib import Path
 
 import h5py
 
-from std_daq.errors import FileFormatError
+from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.contents import (
     UNREADABLE,
@@ -79,6 +79,15 @@ def recover(path: Path) -> list[Recovery]:
     FileFormatError
         The file was not written by std-daq, cannot be repaired, or is open in another process.
     """
+    try:
+        return _recover(path)
+    except (FileFormatError, OSError):
+        raise
+    except HDF5_ERRORS as error:
+        raise FileFormatError(f"{path}: cannot be repaired: {error!r}") from error
+
+
+def _recover(path: Path) -> list[Recovery]:
     if path.exists():
         return [_recover_file(path)]
     data_files = layout.find_data_files(path) if path.parent.is_dir() else []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from std_daq.errors import CalibrationError
+from std_daq.errors import HDF5_ERRORS, CalibrationError
 from std_daq.imaging.detectors.interface import CalibrationFile
 
 HASH_BLOCK_BYTES = 2**20
@@ -52,10 +52,13 @@ def open_calibration(path: Path, role: str) -> Iterator[tuple[Any, CalibrationFi
     try:
         digest = _sha256(path)
         file = h5py.File(path, "r")
-    except OSError as error:
+    except HDF5_ERRORS as error:
         raise CalibrationError(f"the {role} file is not a readable HDF5 file: {error}", file=path) from None
-    with file:
-        yield file, CalibrationFile(role, path, digest), stamp
+    try:
+        with file:
+            yield file, CalibrationFile(role, path, digest), stamp
+    except HDF5_ERRORS as error:
+        raise CalibrationError(f"the {role} file is damaged: {error!r}", file=path) from error
     if FileStamp.of(path, role) != stamp:
         raise CalibrationError(
             f"the {role} file was changed while it was read",

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from std_daq.errors import ConfigError
+from std_daq.errors import HDF5_ERRORS, ConfigError
 from std_daq.imaging.detectors.jungfrau.pedestal import STAGE_NAMES, PedestalResult
 from std_daq.imaging.detectors.jungfrau.tables import MASK_CONVENTION
 
@@ -50,7 +50,7 @@ def write_pedestal_file(
             path.hardlink_to(part)
     except FileExistsError:
         raise _exists(path) from None
-    except OSError as error:
+    except HDF5_ERRORS as error:
         raise ConfigError(f"the pedestal file cannot be written: {error}", file=path) from None
     finally:
         part.unlink(missing_ok=True)
