@@ -17,7 +17,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from typing import Self
 
 from std_daq.amqp.failures import CONNECTION_FAILURES
 from std_daq.errors import BrokerError
+from std_daq.rabbitmq.ports import HOST, ReservedPort
 from std_daq.telemetry.logs import get_logger
 
 # Scripts that start the server as the present user. Debian's /usr/sbin/rabbitmq-server runs only as user rabbitmq.
@@ -35,10 +35,6 @@ SERVERS = (
     Path("/usr/local/sbin/rabbitmq-server"),
     Path("/opt/rabbitmq/sbin/rabbitmq-server"),
 )
-HOST = "127.0.0.1"
-# Below Linux's ephemeral ports (from 32768 on): the node opens its port seconds after it was picked, and until then
-# Linux could give an ephemeral port to another program.
-PORTS = range(23_000, 32_000)
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 ORDERLY_STOP_TIMEOUT_S = 60.0
@@ -59,25 +55,6 @@ def find_server() -> Path:
     raise BrokerError(
         "RabbitMQ is not installed: install it (apt install rabbitmq-server), or give the URL of a broker"
     )
-
-
-def pick_port(host: str = HOST) -> int:
-    """Return a TCP port of this machine that is not in use.
-
-    Raises
-    ------
-    BrokerError
-        All ports of `PORTS` are in use.
-    """
-    for port in secrets.SystemRandom().sample(PORTS, len(PORTS)):
-        with socket.socket() as candidate:
-            candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                candidate.bind((host, port))
-            except OSError:
-                continue
-            return port
-    raise BrokerError(f"no free port from {PORTS.start} to {PORTS.stop - 1} for a RabbitMQ node")
 
 
 class RabbitNode:
@@ -119,7 +96,7 @@ class RabbitNode:
         self._check = check
         self._host = host
         self._name = f"{name}@{host}"
-        self._distribution_port = pick_port(host)
+        self._distribution_port = ReservedPort(host)
         self._epmd_port = epmd_port
         self._cookie = cookie or secrets.token_hex(20)
         self._start_timeout_s = start_timeout_s
@@ -139,7 +116,7 @@ class RabbitNode:
     @property
     def distribution_port(self) -> int:
         """Port at which other Erlang nodes reach the node."""
-        return self._distribution_port
+        return self._distribution_port.number
 
     @property
     def pid(self) -> int | None:
@@ -204,8 +181,9 @@ class RabbitNode:
             self.start()
 
     def close(self) -> None:
-        """Kill the node and remove its folder."""
+        """Kill the node, remove its folder, and let others have its ports."""
         self.halt()
+        self._distribution_port.release()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -244,7 +222,7 @@ class RabbitNode:
         return [
             str(self._server),
             *("-noshell", "-name", self._name),
-            *(() if self._epmd_port else ("-erl_epmd_port", str(self._distribution_port))),
+            *(() if self._epmd_port else ("-erl_epmd_port", str(self.distribution_port))),
             *("-kernel", "inet_dist_use_interface", address),
         ]
 
@@ -261,7 +239,7 @@ class RabbitNode:
             "RABBITMQ_ALLOW_INPUT": "1",  # the script then replaces itself with the Erlang machine (exec)
             "RABBITMQ_NODENAME": self._name,
             "RABBITMQ_USE_LONGNAME": "true",
-            "RABBITMQ_DIST_PORT": str(self._distribution_port),
+            "RABBITMQ_DIST_PORT": str(self.distribution_port),
             "RABBITMQ_BASE": folder,
             "RABBITMQ_MNESIA_BASE": f"{folder}/data",
             "RABBITMQ_LOG_BASE": f"{folder}/log",

@@ -11,7 +11,8 @@ from pathlib import Path
 import pika
 
 from std_daq.amqp.address import BrokerAddress
-from std_daq.rabbitmq.node import HOST, START_TIMEOUT_S, RabbitNode, find_server, pick_port
+from std_daq.rabbitmq.node import START_TIMEOUT_S, RabbitNode, find_server
+from std_daq.rabbitmq.ports import HOST, ReservedPort
 
 USER = "std-daq"
 
@@ -37,7 +38,8 @@ class ThrowawayBroker(RabbitNode):
 
     def __init__(self, start_timeout_s: float = START_TIMEOUT_S) -> None:
         find_server()
-        port, password = pick_port(), secrets.token_urlsafe(16)
+        self._port = ReservedPort()
+        port, password = self._port.number, secrets.token_urlsafe(16)
         self._url = f"amqp://{USER}:{password}@{HOST}:{port}/%2F"
         super().__init__(
             Path(tempfile.mkdtemp(prefix="std-daq-broker-")),
@@ -45,6 +47,11 @@ class ThrowawayBroker(RabbitNode):
             lambda: check_node(self._url, port),
             start_timeout_s=start_timeout_s,
         )
+
+    def close(self) -> None:
+        """Kill the node, remove its folder, and let others have its ports."""
+        super().close()
+        self._port.release()
 
     @property
     def url(self) -> str:

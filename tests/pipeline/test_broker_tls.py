@@ -10,7 +10,7 @@ from std_daq.amqp.address import BrokerAddress, BrokerTlsFiles
 from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.topology import NothingOwned, WriterQueues
 from std_daq.errors import BrokerError
-from std_daq.rabbitmq.node import HOST
+from std_daq.rabbitmq.ports import HOST
 from std_daq.rabbitmq.setup_folder import CA_FILE, CERT_FILE, KEY_FILE
 from std_daq.recording.request_channel import ReceivedRequest, RequestConsumer, RequestPublisher
 from std_daq.recording.requests import Action, StatusMessage, WriteRequest

@@ -13,7 +13,8 @@ from typing import Self
 import pika
 
 from std_daq.errors import BrokerError
-from std_daq.rabbitmq.node import RabbitNode, pick_port
+from std_daq.rabbitmq.node import RabbitNode
+from std_daq.rabbitmq.ports import pick_port
 from std_daq.rabbitmq.throwaway import CONFIGURATION, USER, check_node
 from std_test_kit.wait import wait_until
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.config.model import DetectorConfig
-from std_daq.rabbitmq.node import pick_port
+from std_daq.rabbitmq.ports import pick_port
 from std_daq.recording.requests import Action
 from std_daq.recording.status_channel import StatusListener
 from std_test_kit.beamline import wait_accepted, wait_for_action

@@ -11,7 +11,8 @@ from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.topology import NothingOwned
 from std_daq.amqp.url_file import read_url_file
 from std_daq.errors import BrokerError
-from std_daq.rabbitmq.node import HOST, RabbitNode, pick_port
+from std_daq.rabbitmq.node import RabbitNode
+from std_daq.rabbitmq.ports import HOST, pick_port
 from std_daq.rabbitmq.setup_folder import CA_FILE, CONFIGURATION, BrokerSetup, write_setup
 
 PROBE_S = 0.5
