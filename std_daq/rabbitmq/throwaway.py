@@ -34,16 +34,18 @@ class ThrowawayBroker(RabbitNode):
     ----------
     start_timeout_s
         Longest wait until the node accepts connections, in seconds; normally it takes about 5 s.
+    more
+        Further lines of the node's rabbitmq.conf.
     """
 
-    def __init__(self, start_timeout_s: float = START_TIMEOUT_S) -> None:
+    def __init__(self, start_timeout_s: float = START_TIMEOUT_S, *, more: str = "") -> None:
         find_server()
         self._port = ReservedPort()
         port, password = self._port.number, secrets.token_urlsafe(16)
         self._url = f"amqp://{USER}:{password}@{HOST}:{port}/%2F"
         super().__init__(
             Path(tempfile.mkdtemp(prefix="std-daq-broker-")),
-            CONFIGURATION.format(host=HOST, port=port, user=USER, password=password),
+            CONFIGURATION.format(host=HOST, port=port, user=USER, password=password) + more,
             lambda: check_node(self._url, port),
             start_timeout_s=start_timeout_s,
         )

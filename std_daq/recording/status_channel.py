@@ -10,7 +10,8 @@ from std_daq.amqp.address import BrokerAddress
 from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.messages import Message
 from std_daq.amqp.topology import STATUS, ListenerQueue, QueueType
-from std_daq.recording.requests import StatusMessage
+from std_daq.errors import RequestRefusedError
+from std_daq.recording.requests import StatusMessage, check_request_id
 
 
 class StatusPublisher:
@@ -41,11 +42,19 @@ class StatusPublisher:
             correlation_id=status.request_id,
             shorten=lambda max_bytes: status.to_wire(max_bytes)[1],
         )
-        if status.action.is_final:
+        if status.action.is_final and _is_uuid(status.request_id):
             # The status may be sent twice, for example if the agent is killed before the broker's confirmation reaches
             # it. The second message has the same id.
             message = replace(message, message_id=f"{status.request_id}.end")
         return self._connection.publish(message)
+
+
+def _is_uuid(request_id: str) -> bool:
+    try:
+        check_request_id(request_id)
+    except RequestRefusedError:
+        return False
+    return True
 
 
 class StatusListener:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from std_daq.errors import BrokerError
+from std_daq.errors import BrokerError, MessageRefusedError
 from std_daq.recording.requests import Action, RunReport, StatusMessage, Verdict
 from std_writer_agent.effects import Announce
 from std_writer_agent.journal import RequestJournal
@@ -98,3 +98,25 @@ def test_progress_is_dropped_and_not_raised_when_nothing_is_taken(journal: Reque
     stage.publisher.is_full = True
     stage.statuses.announce("a", b"{}", PROGRESS)
     assert stage.publisher.sent == []
+
+
+def test_end_that_the_broker_refuses_is_shortened_and_then_given_up(journal: RequestJournal) -> None:
+    stage = Stage(journal)
+    report = REPORT.model_copy(
+        update={"reason": "r" * 1000, "lost_image_ids": tuple(range(0, 100, 2)), "n_lost": 50, "files": ("/a", "/b")}
+    )
+    journal.end("a", report)
+    stage.statuses.announce_end(report, b"{}")
+    for _ in range(10):
+        future = stage.publisher.sent[-1][1]
+        if not future.done():
+            future.set_exception(MessageRefusedError("too long"))
+        stage.now += TRY_AGAIN_S
+        stage.statuses.step()
+    [(whole, _), (short, _)] = stage.publisher.sent
+    assert whole.report == report
+    assert short.body == b""
+    assert short.report is not None
+    assert (short.report.n_lost, short.report.lost_image_ids_truncated, short.report.files_truncated) == (50, 50, 2)
+    assert len(short.report.reason) == 200
+    assert journal.unpublished() == []
