@@ -15,7 +15,7 @@ from std_daq.errors import BrokerError, MessageRefusedError
 # class, weight and length of the body.
 _FRAME_BYTES = 8 + 12
 # The longest frame of a broker that sets no limit.
-_LARGEST_FRAME = 1 << 20
+_MAX_FRAME_BYTES = 1 << 20
 # Messages that arrive wait in memory. RabbitMQ takes messages of 16 to 512 MiB; those of std-daq have 1 MiB at most.
 MAX_BODY_BYTES = 2 << 20
 
@@ -147,7 +147,7 @@ def fit_into_frame(message: Message, name: str, frame_max: int) -> Message:
     MessageRefusedError
         The headers do not fit. A frame that is too long makes the broker close the connection.
     """
-    room = (frame_max or _LARGEST_FRAME) - _FRAME_BYTES
+    room = (frame_max or _MAX_FRAME_BYTES) - _FRAME_BYTES
     n_bytes = _n_bytes(encode_properties(message, name))
     if n_bytes > room and message.shorten is not None:
         n_others = _n_bytes(encode_properties(replace(message, headers={}), name))

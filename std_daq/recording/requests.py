@@ -350,7 +350,7 @@ class StatusMessage:
         share = 1.0
         headers = self._headers(share)
         while _n_table_bytes(headers) > max_header_bytes and share > 0:
-            share = share / 2 if share > _SMALLEST_SHARE else 0.0
+            share = share / 2 if share > _MIN_SHARE else 0.0
             headers = self._headers(share)
         return self.body, headers
 
@@ -391,7 +391,7 @@ class StatusMessage:
 
 
 # Below this share of the usual lengths, nothing useful is left of texts and lists.
-_SMALLEST_SHARE = 0.01
+_MIN_SHARE = 0.01
 
 
 def _n_table_bytes(headers: Mapping[str, HeaderValue]) -> int:

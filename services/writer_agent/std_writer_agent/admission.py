@@ -16,7 +16,7 @@ MAX_NAMES = 9999
 # The kernel takes no longer path, whatever the filesystem; PATH_MAX includes the zero at the end.
 MAX_PATH_BYTES = os.pathconf("/", "PC_PATH_MAX") - 1
 # The largest numbers that names derived from the file's name can hold: those of data files, and process ids.
-_LARGEST_NUMBER = 2**32
+_MAX_NUMBER = 2**32
 MAX_SHOWN_CHARS = 300
 
 
@@ -187,7 +187,7 @@ def _derived_paths(path: Path, request: WriteRequest) -> list[Path]:
         path = _numbered(path, MAX_NAMES)
     if images_per_file(request) is None:
         return [path]
-    return [data_file_path(path, _LARGEST_NUMBER), partial_path(path, _LARGEST_NUMBER)]
+    return [data_file_path(path, _MAX_NUMBER), partial_path(path, _MAX_NUMBER)]
 
 
 def _numbered(path: Path, number: int) -> Path:

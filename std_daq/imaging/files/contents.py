@@ -19,7 +19,7 @@ from std_daq.imaging.protocols.image_metadata import ImageStatus
 Columns = Mapping[str, npt.NDArray[Any]]
 
 # The errors that are raised if something in a file is damaged or missing.
-UNREADABLE = (FileFormatError, *HDF5_ERRORS)
+UNREADABLE: tuple[type[Exception], ...] = (FileFormatError, *HDF5_ERRORS)
 
 
 def read_superblock(path: Path) -> Superblock:
