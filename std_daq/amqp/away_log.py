@@ -18,12 +18,16 @@ class AwayLog:
 
     Parameters
     ----------
+    patience_s
+        Time from now for which a node that cannot be reached is not logged, because it may still be starting. A node
+        that refuses the connection is logged at once.
     clock
         Returns monotonic time in seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, patience_s: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._patient_until = clock() + patience_s
         self._told: dict[str, tuple[str | None, float]] = {}
         self._lock = threading.Lock()
         self._log = get_logger()
@@ -31,12 +35,15 @@ class AwayLog:
     def note_connected(self, node: str) -> None:
         """Note that a node is connected; its next failure is then logged at once, even if the reason is the same."""
         with self._lock:
+            self._patient_until = self._clock()
             if node in self._told:
                 self._told[node] = (None, self._told[node][1])
 
-    def note_away(self, node: str, reason: str) -> None:
+    def note_away(self, node: str, reason: str, *, is_refused: bool = False) -> None:
         """Note that a node cannot be used, and log the reason if a line is due."""
         now = self._clock()
+        if now < self._patient_until and not is_refused:
+            return
         with self._lock:
             last_reason, told_at = self._told.get(node, (None, -PERIOD_S))
             is_due = now - told_at >= (PERIOD_S if reason == last_reason else MIN_PERIOD_S)

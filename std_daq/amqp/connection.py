@@ -41,6 +41,8 @@ class BrokerConnection:
     publishes
         Whether to open the connection to publish at the start. It is opened at the first message otherwise. Only an
         open connection knows whether the broker takes messages.
+    patience_s
+        Time from the start for which the log does not tell that the broker cannot be reached: it may be starting, too.
     max_waiting
         High-water mark: largest number of messages that wait to be published.
     """
@@ -52,10 +54,11 @@ class BrokerConnection:
         *,
         name: str = "std-daq",
         publishes: bool = False,
+        patience_s: float = 0.0,
         max_waiting: int = MAX_WAITING,
     ) -> None:
         address = BrokerAddress.parse(address) if isinstance(address, str) else address
-        away_log = AwayLog()
+        away_log = AwayLog(patience_s)
         self._changed = threading.Condition()
         self._consumer: BrokerConsumer | None = None
         if not isinstance(topology, NothingOwned):

@@ -145,4 +145,4 @@ class BrokerLink(ABC):
             self._trouble = trouble
             self._changed.notify_all()
         if not self._closing.is_set():
-            self._away_log.note_away(place, trouble)
+            self._away_log.note_away(place, trouble, is_refused=is_refused)

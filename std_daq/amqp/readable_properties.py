@@ -9,24 +9,26 @@ thus block all other requests to a writer.
 import struct
 
 import pika
-import pika.exceptions
 import pika.spec
 
-_UNREADABLE = (pika.exceptions.AMQPError, ArithmeticError, OSError, RecursionError, ValueError, struct.error)
 # Content type and encoding: short strings that precede the headers if their flags are set.
 _BEFORE_HEADERS = (pika.BasicProperties.FLAG_CONTENT_TYPE, pika.BasicProperties.FLAG_CONTENT_ENCODING)
 _NO_HEADERS = bytes(4)
 
 
 class ReadableProperties(pika.BasicProperties):  # type: ignore[misc] # pika has no types
-    """AMQP properties that drop the headers if pika cannot decode them."""
+    """AMQP properties that drop the headers, or all properties, if pika cannot decode them."""
 
     def decode(self, encoded: bytes, offset: int = 0) -> pika.BasicProperties:
         """Decode the properties of a frame, without its headers if these cannot be decoded."""
         try:
             return super().decode(encoded, offset)
-        except _UNREADABLE:
-            return super().decode(_without_headers(encoded[offset:]))
+        except Exception:  # noqa: BLE001 -- whatever it is, it would be raised again at each delivery of the message
+            try:
+                return super().decode(_without_headers(encoded[offset:]))
+            except Exception:  # noqa: BLE001 -- see above
+                self.__init__()  # type: ignore[misc] # as if the message had no properties
+                return self
 
 
 def read_all_messages() -> None:

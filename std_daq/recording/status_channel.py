@@ -99,7 +99,7 @@ class StatusListener:
             self.connection.acknowledge(delivery)
             try:
                 return StatusMessage.from_wire(delivery.correlation_id or "", delivery.body, delivery.headers)
-            except ValueError:
+            except (ValueError, TypeError, ArithmeticError, RecursionError):
                 self.n_foreign += 1
 
     def __enter__(self) -> Self:

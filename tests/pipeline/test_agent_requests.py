@@ -2,11 +2,15 @@
 
 import time
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from std_daq.amqp.topology import refused_queue
 from std_daq.recording.requests import Action, Verdict, new_request_id
 from std_test_kit.agent import AgentThread, Client, MakeRing, make_config, publish
 from std_test_kit.store_writer import FakeStoreWriter, StoreWriterThread
+from std_writer_agent.run import AgentRun
 
 
 def test_bad_requests_are_refused_and_kept_as_dead_letters(
@@ -80,3 +84,43 @@ def test_kill_that_is_faster_than_its_request_is_not_forgotten(
         client.wait_for_end(witness)
         client.write(tmp_path / "run.h5", request_id=request_id)
         assert client.wait_for_end(request_id).action is Action.KILLED
+
+
+@pytest.mark.parametrize("name", ["poll", "feed_images", "feed_report", "__init__"])
+def test_error_that_nobody_foresaw_in_a_run_ends_the_run_and_not_the_agent(
+    broker_url: str,
+    tag: str,
+    shm_dir: Path,
+    ring_of: MakeRing,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    config = make_config(shm_dir, tag)
+    ring = ring_of(config)
+    work = getattr(AgentRun, name)
+
+    def fail_in_the_first_run(run: AgentRun, *args: Any, **kwargs: Any) -> Any:
+        done = work(run, *args, **kwargs)
+        if run.plan.output_file.endswith("first.h5") and (name != "poll" or run.has_writers):
+            raise ZeroDivisionError("nobody thought of it")
+        return done
+
+    monkeypatch.setattr(AgentRun, name, fail_in_the_first_run)
+    with (
+        Client(broker_url, tag) as client,
+        StoreWriterThread(config, FakeStoreWriter()),
+        AgentThread(config, broker_url),
+    ):
+        first = client.write(tmp_path / "first.h5", n_images=3)
+        if name == "feed_images":
+            client.wait_until(first, lambda status: "waiting" in status.message)
+            publish(ring, range(3))
+        end = client.wait_for_end(first)
+        assert end.report is not None
+        assert end.report.verdict is Verdict.FAILED
+        assert "ZeroDivisionError('nobody thought of it')" in end.report.reason
+        second = client.write(tmp_path / "second.h5", n_images=2)
+        client.wait_until(second, lambda status: "waiting" in status.message)
+        publish(ring, range(10, 12))
+        assert client.wait_for_end(second).action is Action.SUCCESS

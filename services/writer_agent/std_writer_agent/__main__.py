@@ -13,6 +13,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run_service(SERVICE, argv, start)
 
 
+# A broker that starts beside the agent, as with std-daq up, takes some seconds.
+BROKER_STARTS_S = 15.0
+
+
 def start(context: ServiceContext[DetectorConfig]) -> Service:
     """Build the parts of the service and put them together."""
     import os
@@ -48,7 +52,9 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     journal = RequestJournal(config.writer.journal or runtime_dir(config) / "writer-journal.sqlite")
     address = broker_address_of(config, context.arguments.broker_url)
     topology = WriterQueues(config.tag, config.broker.queue_type)
-    connection = BrokerConnection(address, topology, name=f"{config.tag} writer-agent", publishes=True)
+    connection = BrokerConnection(
+        address, topology, name=f"{config.tag} writer-agent", publishes=True, patience_s=BROKER_STARTS_S
+    )
     images = ImageSource(image_buffer_path(config))
     metrics = AgentMetrics(context.registry)
     statuses = StatusSender(StatusPublisher(connection), journal, source=config.tag)

@@ -57,3 +57,12 @@ def test_headers_that_can_be_read_are_kept() -> None:
     _, frame = pika.frame.decode_frame(pika.frame.Header(1, 7, properties).marshal())
     assert isinstance(frame, pika.frame.Header)
     assert (frame.properties.correlation_id, frame.properties.headers) == ("an id", {"x": 1})
+
+
+def test_message_of_which_nothing_can_be_read_comes_without_properties() -> None:
+    read_all_messages()
+    cut_off = struct.pack(">HHQHB", 60, 0, 7, pika.BasicProperties.FLAG_CONTENT_TYPE, 255)
+    frame = pika.frame.Frame(pika.spec.FRAME_HEADER, 1)._marshal([cut_off])
+    _, read = pika.frame.decode_frame(frame)
+    assert isinstance(read, pika.frame.Header)
+    assert (read.body_size, read.properties.correlation_id, read.properties.headers) == (7, None, None)
