@@ -24,6 +24,7 @@ from std_daq.recording.requests import (
 )
 from std_daq.telemetry.logs import get_logger
 from std_writer_agent.effects import Announce
+from std_writer_agent.examiner import Examiner
 from std_writer_agent.image_source import JournalPoint
 from std_writer_agent.journal import JournalledRequest, RequestJournal, RequestState
 from std_writer_agent.status_sender import StatusSender
@@ -31,6 +32,9 @@ from std_writer_agent.status_sender import StatusSender
 REQUESTS_A_STEP = 20
 # A process may end by chance while it handles a request, but hardly twice with the same request.
 MAX_DEATHS = 2
+# Longest wait for the disk of a path. Meanwhile the agent does nothing else, and a run must go on.
+PATIENCE_S = 10.0
+PATIENCE_IN_RUN_S = 1.0
 
 
 class Consumer(Protocol):
@@ -131,6 +135,7 @@ class RequestDesk:
         self._images = images
         self._max_queued = max_queued
         self._on_end = on_end
+        self._examiner = Examiner()
         self._queue: deque[AcceptedRequest] = deque()
         self._log = get_logger()
         self.active: AcceptedRequest | None = None
@@ -275,7 +280,9 @@ class RequestDesk:
             if n_unfinished > self._max_queued:
                 raise RequestRefusedError(f"the writer is busy: {self._describe_work()}")
             unfinished = [*self._queue, *([self.active] if self.active else [])]
-            output_file = self._admission.admit(request, {accepted.entry.output_file for accepted in unfinished})
+            taken = {accepted.entry.output_file for accepted in unfinished}
+            patience_s = PATIENCE_IN_RUN_S if self.active else PATIENCE_S
+            output_file = self._examiner.examine(lambda: self._admission.admit(request, taken), patience_s)
             if request.start_image_id is not None:
                 self._images.check_start(request.start_image_id)
         except RequestRefusedError:
