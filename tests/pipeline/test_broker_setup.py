@@ -17,7 +17,9 @@ from std_daq.errors import BrokerError
 from std_daq.recording.request_channel import ReceivedKill, ReceivedRequest, RequestConsumer, RequestPublisher
 from std_daq.recording.requests import Action, RunReport, StatusMessage, Verdict, WriteRequest, new_request_id
 from std_daq.recording.status_channel import StatusListener, StatusPublisher
+from std_test_kit.broker_alarm import alarm
 from std_test_kit.set_up_broker import SetUpBroker, set_up_broker
+from std_test_kit.wait import wait_until
 
 LIMIT_S = 20.0
 OWN, OTHER = "jungfrau-1.a", "eiger"
@@ -63,6 +65,20 @@ def test_request_goes_from_client_through_agent_to_listener_with_the_rights_of_e
         _, properties, _ = admin.channel().basic_get(f"{OWN}.refused", auto_ack=True)
         assert properties is not None
         assert properties.correlation_id == refused_id
+
+
+def test_alarm_is_known_with_the_rights_of_each_role(broker: SetUpBroker) -> None:
+    with (
+        BrokerConnection(broker.url(f"{OWN}-agent"), WriterQueues(OWN), publishes=True) as agent,
+        BrokerConnection(broker.url(f"{OWN}-client"), NothingOwned()) as client,
+        StatusListener(broker.url(f"{OWN}-client"), publishes=True) as waiting,
+    ):
+        connections = [agent, client, waiting.connection]
+        for connection in connections:
+            connection.wait_connected(LIMIT_S)
+        with alarm(broker.node):
+            wait_until(lambda: all(connection.why_blocked for connection in connections), LIMIT_S)
+        wait_until(lambda: not any(connection.why_blocked for connection in connections), LIMIT_S)
 
 
 def publish(exchange: str, key: str) -> Callable[[BlockingChannel], object]:

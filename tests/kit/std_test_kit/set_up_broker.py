@@ -12,7 +12,7 @@ from std_daq.amqp.topology import NothingOwned
 from std_daq.amqp.url_file import read_url_file
 from std_daq.errors import BrokerError
 from std_daq.rabbitmq.node import RabbitNode
-from std_daq.rabbitmq.ports import HOST, pick_port
+from std_daq.rabbitmq.ports import HOST, ReservedPort
 from std_daq.rabbitmq.setup_folder import CA_FILE, CONFIGURATION, BrokerSetup, write_setup
 
 PROBE_S = 0.5
@@ -66,10 +66,11 @@ def set_up_broker(
         folder.mkdir()
         if certify is not None:
             certify(folder)
+        port = ReservedPort()
         setup = BrokerSetup(
             tags=tags,
             hosts=[host],
-            port=pick_port(),
+            port=port.number,
             listen_on=HOST,
             vhost="std-daq",
             has_tls=certify is not None,
@@ -82,6 +83,7 @@ def set_up_broker(
         configuration = f"{(folder / CONFIGURATION).read_text()}log.file = rabbit.log\n"
         with RabbitNode(data, configuration, lambda: _check(admin)) as node:
             yield SetUpBroker(folder, node, tls)
+        port.release()
 
 
 def _check(address: BrokerAddress) -> None:
