@@ -52,8 +52,8 @@ def test_run_is_killed_during_an_alarm_and_its_end_is_heard_after_it(
         kills.prepare(request_id)
         with alarm(node, "disk"):
             publish(ring, range(3, 7))
+            wait_until(lambda: thread.metric("daq_broker_blocked") == 1, LIMIT_S)
             wait_until(lambda: thread.metric("daq_broker_messages_waiting") > 0, LIMIT_S)
-            assert thread.metric("daq_broker_blocked") == 1
             assert agent.is_ready, "it carries out a run"
             with pytest.raises(BrokerBlockedError, match="disk alarm"):
                 client.kill(request_id)
