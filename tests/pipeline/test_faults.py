@@ -209,7 +209,7 @@ def test_request_that_cannot_be_carried_out_is_refused_with_its_reason_and_leave
     ("changes", "exit_code", "says"),
     [
         ({"n_modulse": 4}, 2, "did you mean 'n_modules'"),
-        ({"bit_depth": 12}, 2, "bit_depth"),
+        ({"bit_depth": 14}, 2, "bit_depth"),
         ({"ram_buffer_gb": 0.000001}, 2, "ram_buffer_gb"),
         ({"ram_buffer_gb": 100000}, 1, "GB are needed"),
         ({"detector_type": "eigre"}, 2, "unknown detector type"),

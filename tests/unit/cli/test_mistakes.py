@@ -39,6 +39,7 @@ WITHOUT_JSON = {"up"}
 WITH_INPUT = {
     "validate": ["validate"],
     "recover": ["recover"],
+    "join": ["join", "FOLDER/master.h5"],
     "replay": ["replay", "--config", "CONFIG"],
     "config import": ["config", "import"],
     "config check": ["config", "check"],
@@ -118,7 +119,7 @@ def wrong_configs(folder: Path, right: str) -> dict[str, str]:
 
 
 def test_all_commands_are_tried() -> None:
-    without_config = {"validate", "recover", "certificates"}
+    without_config = {"validate", "recover", "join", "certificates"}
     assert {name.split()[0] for name in WITH_CONFIG} | without_config == set(COMMANDS)
 
 
@@ -172,7 +173,7 @@ def test_input_that_is_not_there_ends_with_2(
         check_told(name, capsys.readouterr(), as_json=False)
 
 
-@pytest.mark.parametrize("name", ["validate", "recover", "replay"])
+@pytest.mark.parametrize("name", ["validate", "recover", "join", "replay"])
 def test_data_of_another_kind_end_with_1(
     name: str, fill: Fill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
