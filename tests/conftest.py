@@ -17,6 +17,7 @@ from std_daq.amqp.address import FILE_VARIABLE, VARIABLE
 from std_daq.rabbitmq.throwaway import ThrowawayBroker
 from std_test_kit.broker_container import BrokerContainer, find_image
 from std_test_kit.exchanges import declare_exchanges
+from std_test_kit.small_disk import SmallDisk, can_mount
 
 # Test sessions side by side on one machine keep apart.
 SHM_PREFIX = f"std-daq-test-{os.getpid()}-"
@@ -100,6 +101,17 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("STD_DAQ_RUNTIME_DIR", str(path))
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture
+def mount_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is not there yet and on which a test mounts a `SmallDisk`; skips the test if it may not mount."""
+    if not can_mount(tmp_path):
+        pytest.skip("only root mounts")
+    folder = tmp_path / "disk"
+    yield folder
+    if folder.is_mount():
+        SmallDisk(folder).close()
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from std_daq.diagnosis.machine import Machine
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import frame_buffer_path, image_buffer_path
 from std_daq.imaging.detectors.interface import Detector
+from std_daq.recording.locks import has_locks
 
 GB = 1e9
 _MIN_SHARE_FREE = 0.1
@@ -82,6 +83,10 @@ def disks(config: DetectorConfig) -> Iterator[Finding]:
         if not os.access(root, os.W_OK | os.X_OK):
             remedy = "change owner or mode, unless the writer runs as another user (writer_user_id)"
             yield Finding("disk", Level.WARNING, f"{root} is not writable for this user", remedy)
+        elif not has_locks(root):
+            text = f"{root}: its file system has no locks; files are written without them"
+            remedy = "start the lock service of NFS, or set HDF5_USE_FILE_LOCKING=FALSE for the programs that read"
+            yield Finding("disk", Level.WARNING, text, remedy)
         space = shutil.disk_usage(root)
         if space.free < config.writer.min_free_gb * GB:
             level = Level.PROBLEM

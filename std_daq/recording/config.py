@@ -39,6 +39,12 @@ class WriterConfig(Section):
         ge=0,
         description="Largest number of requests that wait while another one is written; with 0 they are refused.",
     )
+    max_data_files: int = Field(
+        900,
+        ge=1,
+        description="Largest number of data files of a run. A program that reads the master opens all of them, "
+        "and most programs may have 1024 files open.",
+    )
     min_free_gb: float = Field(1.0, ge=0, description="Disk space that a run must leave free, in GB (10^9 bytes).")
     journal: Path | None = Field(
         None, description="SQLite file of accepted requests; by default in the runtime directory."

@@ -9,9 +9,14 @@ import errno
 import os
 from pathlib import Path
 
+# Dots, the largest process id (include/linux/threads.h: 4 million), and the ending.
+MAX_PARTIAL_EXTRA_BYTES = len("..4194304.partial")
+"""How much longer, in bytes, the name of a partial file may be than that of the file."""
+
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1  # linux/fs.h
-_NOT_THERE = frozenset({errno.EINVAL, errno.ENOSYS})
+_NOT_THERE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -48,7 +53,25 @@ def appear(partial: Path, path: Path) -> None:
         os.link(partial, path)  # for NFS, which has no RENAME_NOREPLACE; this, too, fails if the name is taken
     except FileExistsError:
         raise _taken(path) from None
-    partial.unlink()
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _rename_over_own(partial, path)
+    else:
+        partial.unlink()
+
+
+def _rename_over_own(partial: Path, path: Path) -> None:
+    """Rename on a file system without links, such as FAT: take the name with an empty file, and replace that."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        raise _taken(path) from None
+    try:
+        partial.rename(path)
+    except OSError:
+        path.unlink()
+        raise
 
 
 def _taken(path: Path) -> FileExistsError:

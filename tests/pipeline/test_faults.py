@@ -14,11 +14,13 @@ import pytest
 
 from std_daq.amqp.address import VARIABLE
 from std_daq.imaging.detectors.registry import open_detector
+from std_daq.imaging.files import layout
 from std_daq.imaging.files.recover import recover
 from std_daq.imaging.files.validate import validate
 from std_daq.recording.status_channel import StatusListener
 from std_test_kit.beamline import Beamline, Command, wait_accepted
 from std_test_kit.expected_images import expected_image
+from std_test_kit.small_disk import SmallDisk
 
 SPECIFIC = "/entry/instrument/detector/detectorSpecific"
 N_IMAGES = 120
@@ -182,6 +184,64 @@ def test_run_until_killed_ends_as_killed_with_all_that_came(
     report = json.loads(out)
     assert (exit_code, report["verdict"], report["n_written"]) == (4, "killed", 20)
     assert written_ids(tmp_path / "run.h5") == list(range(1, 21))
+
+
+def test_a_full_disk_is_told_within_seconds_and_leaves_every_file_whole(
+    beamline_config: MakeConfig, open_beamline: OpenBeamline, mount_folder: Path
+) -> None:
+    SmallDisk.in_memory(mount_folder, 32 << 20)
+    beamline = open_beamline(beamline_config("eiger", number_of_writers=2))
+    run = mount_folder / "run.h5"
+    with StatusListener(beamline.broker_url) as listener:
+        listener.connection.wait_connected(10.0)
+        with beamline.write(run, "--images-per-file", "4") as writing:
+            wait_accepted(listener, run)
+            assert beamline.run("simulate", "--n-images", "60", "--rate-hz", "40", "--pattern", "counter")[0] == 0
+            exit_code, out, _ = writing.finish(10.0)  # the run has failed already while packets were sent
+    report = json.loads(out)
+    assert (exit_code, report["verdict"]) == (5, "failed")
+    assert "No space left on device" in report["reason"]
+    files = layout.find_data_files(run)
+    ids = [image_id for file in files for image_id in written_ids(file)]
+    assert report["n_written"] == len(ids) > 8
+    assert sorted([*ids, *report["lost_image_ids"]]) == list(range(1, len(ids) + report["n_lost"] + 1))
+    for file in files:
+        assert validate(file).is_valid
+        check_pixels(beamline, file, 60)
+    with h5py.File(files[0]) as opened:
+        assert opened[layout.VERDICT].asstr()[()] == "failed"
+
+
+def test_a_run_that_is_killed_while_the_disk_hangs_ends_and_the_next_one_is_written(
+    beamline_config: MakeConfig, open_beamline: OpenBeamline, mount_folder: Path
+) -> None:
+    disk = SmallDisk.on_device(mount_folder, 512 << 20)
+    beamline = open_beamline(beamline_config("eiger", writer={"writer_timeout_s": 3.0}))
+    run = mount_folder / "run.h5"
+    with StatusListener(beamline.broker_url) as listener:
+        listener.connection.wait_connected(10.0)
+        with beamline.write(run) as writing:
+            wait_accepted(listener, run)
+            with beamline.start("simulate", "--n-images", "120", "--rate-hz", "40") as simulating:
+                images = beamline.open_images()
+                wait_until(lambda: images.journal.next_sequence > 40)
+                images.close()
+                with disk.hanging():
+                    assert beamline.run("kill", "--current")[0] == 0
+                    exit_code, out, _ = writing.finish(30.0)
+                assert simulating.finish()[0] == 0
+    report = json.loads(out)
+    assert (exit_code, report["verdict"]) == (5, "failed")
+    assert "h5_writer 0" in report["reason"]
+    assert f"std-daq recover {run}" in report["reason"]
+    next_run = mount_folder / "next.h5"
+    send = ["simulate", "--n-images", "20", "--rate-hz", "10", "--first-frame", "1000"]
+    exit_code, report = beamline.record(next_run, ["--n-images", "20"], send)
+    assert (exit_code, report["verdict"]) == (0, "complete")
+    assert validate(next_run).is_valid
+    recover(run)
+    assert validate(run).is_valid
+    assert written_ids(run) == list(range(1, len(written_ids(run)) + 1))
 
 
 def test_request_that_cannot_be_carried_out_is_refused_with_its_reason_and_leaves_nothing(

@@ -47,6 +47,7 @@ class LongRun:
             first_image_timeout_s=60.0,
             image_timeout_s=60.0,
             writer_timeout_s=60.0,
+            max_data_files=900,
         )
         self._run = AgentRun(plan, self._roster, self._now, datetime.now(UTC))
         self._apply_effects(self._run.poll(self._now))

@@ -57,7 +57,7 @@ class WriterRun:
     @property
     def n_handled(self) -> int:
         """Images that are written or lost."""
-        return self.files.n_written + len(self.lost_ids)
+        return self.files.n_written - self.files.n_vanished + len(self.lost_ids)
 
     @property
     def has_all(self) -> bool:
@@ -99,7 +99,7 @@ class WriterRun:
             verdict=Verdict.FAILED,
             reason=reason,
             n_requested=self.start.request.n_images,
-            n_written=self.files.n_written,
+            n_written=self.files.n_written - self.files.n_vanished,
             n_incomplete=self.files.faults.n_images,
             faults=self.files.faults.faults,
             n_lost=len(self.lost_ids),

@@ -1,6 +1,10 @@
 """RunFiles: the files of one run that this writer writes."""
 
+import errno
+from array import array
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from std_daq.imaging.files.ending import finish_closed
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.imaging.image_faults import FaultCounter
 from std_daq.recording.requests import RunReport
+from std_daq.telemetry.logs import ConditionLog
 from std_h5_writer.file_owner import FileOwner
 from std_h5_writer.ring_reader import RunImage
 from std_h5_writer.run_description import calibration_checksums
@@ -22,11 +27,19 @@ from std_h5_writer.run_description import calibration_checksums
 Describe = Callable[[RunImage], ImageFileDescription]
 
 
+@dataclass(slots=True)
+class _Content:
+    """Ids of the images in a file, in order, and how many of them are safe in it."""
+
+    ids: "array[int]" = field(default_factory=lambda: array("Q"))
+    n_flushed: int = 0
+
+
 class RunFiles:
     """Files of a run, of which at most one is open at a time.
 
     A file is created when its first image comes, and closed when the first image of the next file comes. At the end
-    it is opened again for the verdict. So the number of files is not limited by the number of files that can be open.
+    the verdict is written into it. So the number of files is not limited by the number of files that can be open.
 
     Parameters
     ----------
@@ -65,6 +78,15 @@ class RunFiles:
         self._last_bytes = 0
         self._ring: ImageBuffer | None = None
         self._unflushed_ids: list[int] = []
+        self._contents: dict[Path, _Content] = {}
+        self._content = _Content()  # of the open file
+        self._conditions = ConditionLog()
+        self._vanished: dict[Path, _Content] = {}
+
+    @property
+    def n_vanished(self) -> int:
+        """Images that were written, and whose files somebody has removed or moved during the run."""
+        return sum(len(content.ids) for content in self._vanished.values())
 
     @property
     def n_flushed(self) -> int:
@@ -105,6 +127,7 @@ class RunFiles:
         self._last_bytes = chunk.nbytes
         self.n_bytes += self._last_bytes
         self.n_written += 1
+        self._content.ids.append(metadata.id)
         self.faults.add(metadata.status, run_image.image.modules_at_fault())
         self._unflushed_ids.append(metadata.id)
 
@@ -115,6 +138,7 @@ class RunFiles:
         self._file.drop_last()
         self.n_bytes -= self._last_bytes
         self.n_written -= 1
+        self._content.ids.pop()
         self.faults.add(run_image.image.metadata.status, run_image.image.modules_at_fault(), -1)
         self._unflushed_ids.pop()
 
@@ -129,8 +153,33 @@ class RunFiles:
         if self._file is not None and self._file.salvage():
             self._unflushed_ids.clear()
 
+    def find_vanished(self) -> list[int]:
+        """Return the ids of images whose files somebody has removed since they were written."""
+        if self._file is not None and self._file.is_removed:
+            with suppress(Exception):
+                self._file.close()
+            self._retire_file()
+            self._unflushed_ids.clear()
+        ids: list[int] = []
+        with self._owner.identity():
+            for path, content in self._contents.items():
+                is_open = self._file is not None and self._file.path == path
+                if not is_open and path not in self._vanished and not _may_be_there(path):
+                    self._vanished[path] = content
+                    self._n_closed -= content.n_flushed
+                    ids.extend(content.ids)
+        return ids
+
+    def explain_vanished(self) -> str:
+        """Return what to tell about files that were removed or moved."""
+        names = [str(path) for path in self._vanished]
+        others = f" (and {len(names) - 1} further files)" if len(names) > 1 else ""
+        return f"{names[0]}{others}: the file was removed or moved during the run"
+
     def finish(self, report: RunReport, after_each: Callable[[], None]) -> None:
         """Write the verdict into all files, close them, and wait until they are on the disk.
+
+        A failure leaves a file that was closed before as it was.
 
         Parameters
         ----------
@@ -141,17 +190,22 @@ class RunFiles:
 
         Raises
         ------
-        OSError, FileFormatError
+        Exception
             The first failure, raised after all other files are finished.
         """
         failure: Exception | None = None
         for path in self.paths:
+            if path in self._vanished:
+                continue
             try:
                 if self._file is not None and path == self._file.path:
                     self._file.finish(report)
                 else:
                     with self._owner.identity():
                         finish_closed(path, report)
+            except Exception as error:  # noqa: BLE001 -- h5py raises nearly everything; the other files are finished
+                failure = failure or error
+            try:
                 with self._owner.identity():
                     sync_file(path, after_each)
             except Exception as error:  # noqa: BLE001 -- h5py raises nearly everything; the other files are finished
@@ -176,6 +230,11 @@ class RunFiles:
         with self._owner.identity():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = ImageFile.create(path, description)
+        self._content = self._contents[path] = _Content()
+        if not self._file.has_lock:
+            self._conditions.warning(
+                "folder_has_no_locks", folder=str(path.parent), remedy="readers need HDF5_USE_FILE_LOCKING=FALSE"
+            )
         self._file_index = index
         self._ring = run_image.ring
         self.paths.append(path)
@@ -191,16 +250,28 @@ class RunFiles:
     def _close_file(self) -> None:
         if self._file is not None:
             self._file.flush()
-            self._file.close()
-            self._retire_file()
+            try:
+                self._file.close()
+            finally:
+                self._retire_file()
 
     def _retire_file(self) -> None:
         if self._file is not None:
             self._n_closed += self._file.n_flushed
+            self._contents[self._file.path].n_flushed = self._file.n_flushed
             self._n_direct_closed += self._file.n_direct
             if self._file.n_flushed == self._file.n_images:
                 self._unflushed_ids.clear()
             self._file = None
+
+
+def _may_be_there(path: Path) -> bool:
+    """Return False if the file is certainly not there."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno not in {errno.ENOENT, errno.ENOTDIR}
+    return True
 
 
 def _looks_of(ring: ImageBuffer) -> str:

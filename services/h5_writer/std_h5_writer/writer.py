@@ -318,9 +318,11 @@ class H5Writer:
 
     def _drain_run(self, run: WriterRun) -> None:
         run.is_drained = True
+        # All this comes before the agent decides the verdict, which counts the images in files.
         if run.failure:
-            run.files.salvage()  # before the agent decides the verdict, which counts the images in files
+            run.files.salvage()
         self._flush_files(run)
+        self._look_for_files(run)
         n_missing = 0 if run.n_sent is None else run.n_sent - run.n_handled
         message = f"{n_missing} images were sent but never arrived" if n_missing > 0 else ""
         self._send_report(ReportKind.DRAINED, run, message=message)
@@ -335,6 +337,14 @@ class H5Writer:
             run.files.flush()
         except Exception as error:  # noqa: BLE001 -- see above
             self._fail_run(run, self._explain(error))
+
+    def _look_for_files(self, run: WriterRun) -> None:
+        """Count images as lost whose closed files somebody has removed."""
+        vanished = run.files.find_vanished()
+        for image_id in vanished:
+            self._record_lost(run, image_id)
+        if vanished:
+            self._fail_run(run, run.files.explain_vanished())
 
     def _finish_files(self, run: WriterRun, report: RunReport) -> None:
         """Write this report into the files, and end the run, whether or not that succeeds."""
@@ -399,7 +409,7 @@ class H5Writer:
         is_sent = self._reporter.send(
             kind,
             run_id=run.run_id,
-            n_written=files.n_written if n_written is None else n_written,
+            n_written=files.n_written - files.n_vanished if n_written is None else n_written,
             n_flushed=files.n_flushed,
             n_incomplete=files.faults.n_images,
             faults=files.faults.faults,

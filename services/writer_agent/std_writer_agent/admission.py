@@ -7,16 +7,11 @@ from pathlib import Path, PurePosixPath
 
 from std_daq.errors import RequestRefusedError
 from std_daq.imaging.config.model import DetectorConfig
-from std_daq.imaging.files.layout import data_file_path, find_data_files
-from std_daq.recording.naming import partial_path
+from std_daq.imaging.files.names import RunNames
 from std_daq.recording.requests import WriteRequest
 from std_writer_agent.plan import images_per_file
 
 MAX_NAMES = 9999
-# The kernel takes no longer path, whatever the filesystem; PATH_MAX includes the zero at the end.
-MAX_PATH_BYTES = os.pathconf("/", "PC_PATH_MAX") - 1
-# The largest numbers that names derived from the file's name can hold: those of data files, and process ids.
-_MAX_NUMBER = 2**32
 MAX_SHOWN_CHARS = 300
 
 
@@ -45,9 +40,10 @@ class Admission:
         # reports a failure.
         self._is_own_user = config.writer_user_id in {None, os.geteuid()}
         self._image_bytes = image_bytes
+        self._max_data_files = config.writer.max_data_files
         self._free_bytes = free_bytes
 
-    def admit(self, request: WriteRequest, taken: Collection[str]) -> str:
+    def admit(self, request: WriteRequest, taken: Collection[RunNames]) -> str:
         """Check a request, and return the path of the file that its run will write.
 
         Parameters
@@ -55,7 +51,7 @@ class Admission:
         request
             The request.
         taken
-            Paths of the files of other requests that have not ended.
+            Names of the files of other requests that have not ended.
 
         Raises
         ------
@@ -64,22 +60,25 @@ class Admission:
         """
         if request.n_files is not None and request.n_images is None:
             raise RequestRefusedError("n_files needs n_images: without it, give images_per_file instead")
+        n_data_files = self._check_number_of_files(request)
         try:
-            return str(self._choose_path(request, taken))
+            return str(self._choose_path(request, n_data_files, taken))
         except OSError as error:
             place = error.filename or request.output_file
             raise RequestRefusedError(f"output_file: {error.strerror or error}: {_shown(str(place))}") from None
 
-    def _choose_path(self, request: WriteRequest, taken: Collection[str]) -> Path:
-        path = _check_text(request.output_file)
+    def _choose_path(self, request: WriteRequest, n_data_files: int | None, taken: Collection[RunNames]) -> Path:
+        path = _check_path(request.output_file, has_data_files=n_data_files != 0)
         folder = self._nearest_folder(path)
         if request.output_file.endswith(("/", "/.")) or path == path.parent:
             raise _is_a_folder(path)
-        _check_lengths(path, folder, request)
+        _check_names(RunNames(path, n_data_files != 0), folder)
         if self._is_folder(path):
             raise _is_a_folder(path)
         path = self._free_path(path, request, taken)
+        _check_names(RunNames(path, n_data_files != 0), folder)
         self._check_disk(request, folder)
+        _check_files(1 if n_data_files is None else n_data_files + 1, folder)
         return path
 
     def _is_folder(self, path: Path) -> bool:
@@ -89,6 +88,22 @@ class Admission:
             if self._is_own_user:
                 raise
             return False  # the user who owns the files may see more than this process
+
+    def _check_number_of_files(self, request: WriteRequest) -> int | None:
+        """Return how many data files the run has: 0 for a single file, None if that is not known before its end."""
+        per_file = images_per_file(request)
+        if per_file is None:
+            return 0
+        if request.n_images is None:
+            return None
+        n_data_files = -(-request.n_images // per_file)
+        if n_data_files > self._max_data_files:
+            raise RequestRefusedError(
+                f"{n_data_files} data files are more than writer.max_data_files, {self._max_data_files}: a program "
+                "that reads the master opens all of them, and shows no pixels of those that it cannot open, without "
+                "an error; put more images into each file"
+            )
+        return n_data_files
 
     def _nearest_folder(self, path: Path) -> Path:
         """Return the nearest existing folder above a path, with links resolved; refuse it if it is not allowed."""
@@ -105,27 +120,35 @@ class Admission:
             raise RequestRefusedError(f"the writer has no permission to write to the folder {folder}")
         return real
 
-    def _free_path(self, path: Path, request: WriteRequest, taken: Collection[str]) -> Path:
-        has_data_files = images_per_file(request) is not None
-        if self._is_free(path, taken, has_data_files=has_data_files):
+    def _free_path(self, path: Path, request: WriteRequest, taken: Collection[RunNames]) -> Path:
+        names = RunNames(path, images_per_file(request) is not None)
+        obstacle = self._find_obstacle(names, taken)
+        if not obstacle:
             return path
         if request.conflict == "refuse":
-            raise RequestRefusedError(f"{path} exists, or belongs to a request that has not ended")
+            raise RequestRefusedError(obstacle)
         for number in range(1, MAX_NAMES + 1):
-            other = _numbered(path, number)
-            if self._is_free(other, taken, has_data_files=has_data_files):
+            other = path.with_name(f"{path.stem}_{number:04d}{path.suffix}")
+            if not self._find_obstacle(RunNames(other, names.has_data_files), taken):
                 return other
         raise RequestRefusedError(f"{path} exists, and so do all {MAX_NAMES} names with a number appended")
 
-    def _is_free(self, path: Path, taken: Collection[str], *, has_data_files: bool) -> bool:
-        if str(path) in taken or os.path.lexists(path):
-            return False
+    def _find_obstacle(self, names: RunNames, taken: Collection[RunNames]) -> str:
+        """Return why the run cannot have these names; empty if it can."""
         try:
-            return not (has_data_files and path.parent.is_dir() and find_data_files(path))
+            existing = names.find_existing()
         except PermissionError:
             if self._is_own_user:
                 raise
-            return True
+            existing = None  # the user who owns the files may see more than this process
+        if existing is not None:
+            return f"{existing} exists, and image files are never overwritten"
+        other = next((run for run in taken if names.collides_with(run)), None)
+        if other is None:
+            return ""
+        if other.output_file == names.output_file:
+            return f"{names.output_file} belongs to a request that has not ended"
+        return f"{names.output_file} collides with the files of {other.output_file}, whose request has not ended"
 
     def _check_disk(self, request: WriteRequest, folder: Path) -> None:
         # The size of compressed images is not known in advance, so no space is demanded for them.
@@ -143,61 +166,34 @@ def _is_a_folder(path: Path) -> RequestRefusedError:
     return RequestRefusedError(f"output_file {_shown(str(path))!r} is a folder")
 
 
-def _check_text(text: str) -> Path:
+def _check_path(text: str, *, has_data_files: bool) -> Path:
     path = PurePosixPath(text)
     if not path.is_absolute():
         raise RequestRefusedError(f"output_file {_shown(text)!r} must be an absolute path")
     if ".." in path.parts:
         raise RequestRefusedError(f"output_file {_shown(text)!r} must not contain '..'")
-    if "\0" in text:
-        raise RequestRefusedError(f"output_file {_shown(text)!r} must not contain a zero byte")
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        raise RequestRefusedError(f"output_file {_shown(text)!r} cannot be encoded as a file name") from None
+    problem = RunNames(Path(path), has_data_files).find_problem()
+    if problem:
+        raise RequestRefusedError(problem)
     return Path(path)
-
-
-def _check_lengths(path: Path, folder: Path, request: WriteRequest) -> None:
-    """Refuse a path if it, or a name that the run derives from it, is too long for the kernel or for the disk.
-
-    A name can be allowed and still be useless: a run with several files adds a number to it, and the master has a
-    longer name until it is whole.
-    """
-    max_name = os.pathconf(folder, "PC_NAME_MAX")
-    longest = max(path.parts, key=_n_bytes)
-    if _n_bytes(longest) > max_name:
-        raise RequestRefusedError(
-            f"output_file: the name {_shown(longest)!r} has {_n_bytes(longest)} bytes; {folder} allows {max_name}"
-        )
-    derived = max(_derived_paths(path, request), key=lambda one: _n_bytes(one.name))
-    excess = max(_n_bytes(derived.name) - max_name, _n_bytes(str(derived)) - MAX_PATH_BYTES)
-    if excess > 0:
-        name = path.name
-        raise RequestRefusedError(
-            f"output_file: the name {_shown(name)!r} ({_n_bytes(name)} bytes) or its path ({_n_bytes(str(path))} "
-            f"bytes) is {excess} bytes too long: the run also needs names such as ...{derived.name[-24:]!r}; names "
-            f"have at most {max_name} bytes in {folder}, paths {MAX_PATH_BYTES}"
-        )
-
-
-def _derived_paths(path: Path, request: WriteRequest) -> list[Path]:
-    """Return the longest paths that a run may use for its files."""
-    if request.conflict == "rename":
-        path = _numbered(path, MAX_NAMES)
-    if images_per_file(request) is None:
-        return [path]
-    return [data_file_path(path, _MAX_NUMBER), partial_path(path, _MAX_NUMBER)]
-
-
-def _numbered(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.stem}_{number:04d}{path.suffix}")
-
-
-def _n_bytes(text: str) -> int:
-    return len(os.fsencode(text))
 
 
 def _shown(text: str) -> str:
     """Return a text as far as a message has room for it."""
     return text if len(text) <= MAX_SHOWN_CHARS else f"{text[: MAX_SHOWN_CHARS - 3]}..."
+
+
+def _check_names(names: RunNames, folder: Path) -> None:
+    """Refuse names that are too long for the folder, or only after a number was appended."""
+    problem = names.find_problem() or names.find_problem_in(folder)
+    if problem:
+        raise RequestRefusedError(problem)
+
+
+def _check_files(n_files: int, folder: Path) -> None:
+    """Refuse a run for which the file system has too few free entries (inodes); not all file systems count them."""
+    disk = os.statvfs(folder)
+    if disk.f_files and disk.f_favail < n_files:
+        raise RequestRefusedError(
+            f"the disk of {folder} has room for {disk.f_favail} further files (inodes), the run needs {n_files}"
+        )

@@ -5,13 +5,15 @@ it is acknowledged to the broker, then a status tells the client.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from std_daq.errors import RequestRefusedError
+from std_daq.imaging.files.names import RunNames
 from std_daq.recording.request_channel import ReceivedKill, ReceivedRequest
 from std_daq.recording.requests import (
     MAX_REQUEST_BYTES,
@@ -27,6 +29,7 @@ from std_writer_agent.effects import Announce
 from std_writer_agent.examiner import Examiner
 from std_writer_agent.image_source import JournalPoint
 from std_writer_agent.journal import JournalledRequest, RequestJournal, RequestState
+from std_writer_agent.plan import images_per_file
 from std_writer_agent.status_sender import StatusSender
 
 REQUESTS_A_STEP = 20
@@ -63,7 +66,7 @@ class ImageLookup(Protocol):
 class Admits(Protocol):
     """Checks requests and chooses their paths, such as `std_writer_agent.admission.Admission`."""
 
-    def admit(self, request: WriteRequest, taken: set[str]) -> str:
+    def admit(self, request: WriteRequest, taken: Collection[RunNames]) -> str:
         """Return the path of the file to write; raise RequestRefusedError if the request cannot be carried out."""
 
 
@@ -84,6 +87,11 @@ class AcceptedRequest:
     entry: JournalledRequest
     request: WriteRequest
     asked_at: JournalPoint | None
+
+    @property
+    def names(self) -> RunNames:
+        """Names of the files of its run."""
+        return RunNames(Path(self.entry.output_file), images_per_file(self.request) is not None)
 
     @property
     def has_begun(self) -> bool:
@@ -280,7 +288,7 @@ class RequestDesk:
             if n_unfinished > self._max_queued:
                 raise RequestRefusedError(f"the writer is busy: {self._describe_work()}")
             unfinished = [*self._queue, *([self.active] if self.active else [])]
-            taken = {accepted.entry.output_file for accepted in unfinished}
+            taken = [accepted.names for accepted in unfinished]
             patience_s = PATIENCE_IN_RUN_S if self.active else PATIENCE_S
             output_file = self._examiner.examine(lambda: self._admission.admit(request, taken), patience_s)
             if request.start_image_id is not None:

@@ -95,13 +95,18 @@ class WriterPart:
         """Apply a report about this run, which must come from the process that has the part."""
         lost_ids = self._new_lost_ids(report)
         has_moved = report.n_written > self.n_written or bool(lost_ids)
-        self.n_written = max(self.n_written, report.n_written)
+        if report.kind in _NEXT_STATE:  # now the writer knows whether its files are still there
+            self.n_written = report.n_written
+        else:
+            self.n_written = max(self.n_written, report.n_written)
         if report.n_incomplete >= self.n_incomplete:
             self.n_incomplete, self.faults = report.n_incomplete, report.faults
         self.files = report.files or self.files
         self.lost_ids += lost_ids
         self._lost_ahead.update(lost_ids)
         self._flush(report.n_flushed)
+        if report.kind in _NEXT_STATE:
+            self.n_flushed = report.n_flushed
         self.has_failed = self.has_failed or report.kind is ReportKind.FAILED
         if report.kind in _NEXT_STATE and self.state in {PartState.OPEN, PartState.DRAINED}:
             self.state = _NEXT_STATE[report.kind]

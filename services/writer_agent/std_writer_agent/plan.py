@@ -28,6 +28,8 @@ class RunPlan:
     writer_timeout_s
         A writer counts as lost if it reports nothing, or makes no progress with work that it has, for this time, in
         seconds.
+    max_data_files
+        More data files than this are told with the verdict.
     """
 
     run_id: int
@@ -39,6 +41,7 @@ class RunPlan:
     first_image_timeout_s: float
     image_timeout_s: float
     writer_timeout_s: float
+    max_data_files: int
 
     @classmethod
     def of_request(
@@ -61,6 +64,7 @@ class RunPlan:
             first_image_timeout_s=request.first_image_timeout_s or config.writer.first_image_timeout_s,
             image_timeout_s=request.image_timeout_s or config.writer.image_timeout_s,
             writer_timeout_s=config.writer.writer_timeout_s,
+            max_data_files=config.writer.max_data_files,
         )
 
 

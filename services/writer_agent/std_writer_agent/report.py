@@ -76,7 +76,7 @@ def make_report(
     return RunReport(
         request_id=plan.request_id,
         verdict=verdict,
-        reason=_reason(_unclosed_files(plan, parts, found), ending, n_lost=n_lost, faults=faults),
+        reason=_reason(_notes_on_files(plan, parts, found), ending, n_lost=n_lost, faults=faults),
         n_requested=plan.request.n_images,
         n_written=n_written,
         n_incomplete=min(n_incomplete, n_written),
@@ -111,7 +111,7 @@ def _verdict(plan: RunPlan, ending: Ending, *, n_written: int, n_bad: int) -> Ve
     return Verdict.COMPLETE
 
 
-def _reason(unclosed: Sequence[str], ending: Ending, *, n_lost: int, faults: Mapping[str, FaultCount]) -> str:
+def _reason(notes_on_files: Sequence[str], ending: Ending, *, n_lost: int, faults: Mapping[str, FaultCount]) -> str:
     notes = list(ending.failures)
     if ending.is_killed:
         notes.append("killed by request")
@@ -123,8 +123,19 @@ def _reason(unclosed: Sequence[str], ending: Ending, *, n_lost: int, faults: Map
         notes.append(describe_faults(faults))
     if ending.seen:
         notes.append(ending.seen)
-    notes += [f"a file was not closed: std-daq recover {file}" for file in unclosed]
+    notes += notes_on_files
     return "; ".join(notes)
+
+
+def _notes_on_files(plan: RunPlan, parts: Sequence[WriterPart], found: RunReport | None) -> list[str]:
+    notes = [f"a file was not closed: std-daq recover {file}" for file in _unclosed_files(plan, parts, found)]
+    n_files = sum(len(part.files) for part in parts)
+    if n_files > plan.max_data_files:
+        notes.append(
+            f"{n_files} data files are more than writer.max_data_files, {plan.max_data_files}: "
+            "raise the limit of open files (ulimit -n) of programs that read the master"
+        )
+    return notes
 
 
 def _unclosed_files(plan: RunPlan, parts: Sequence[WriterPart], found: RunReport | None) -> list[str]:

@@ -265,6 +265,10 @@ class AgentRun:
         self._effects.append(SendImages(writer, images))
 
     def _apply_report(self, part: WriterPart, report: WriterReport, now: float) -> None:
+        if self.state is RunState.WRITING_MASTER and report.kind is ReportKind.FAILED:
+            # The writer has finished its part, so this is about the master, also if the part had failed before.
+            self._fail_run(f"{part.name}: {report.message or 'it cannot go on'}", now)
+            return
         if report.kind is ReportKind.MASTER_WRITTEN:
             if self.state is RunState.WRITING_MASTER:
                 self._ending.has_master = True

@@ -3,8 +3,8 @@
 HDF5 writes the file. The measures here change neither its contents nor its length:
 
 - *Allocation ahead*: space behind the end is allocated in steps of 64 MB. A write into the page cache then takes a
-  quarter less time, because the file system need not allocate blocks page by page. Unused space is released when the
-  file is closed.
+  quarter less time, because the file system need not allocate blocks page by page. When the disk is full, an image is
+  refused as long as there is still space for the end of the run. Unused space is released when the file is closed.
 - *Direct I/O*: pixels can be written to the disk past the page cache.
 - *Early write-back*: written pages are sent to the disk while the file grows, so that nobody has to wait for them at
   its end.
@@ -16,16 +16,18 @@ import ctypes
 import errno
 import fcntl
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
 from std_daq.imaging.files.direct_file import DirectFile
+from std_daq.recording.locks import NO_LOCKS
 
 _RESERVED_BYTES = 64 * 1024 * 1024
 _HANDED_BYTES = 8 * 1024 * 1024  # smallest amount to write back early; less than this is soon written at the end
+_BLOCK_BYTES = 4096
 _SYNC_BYTES = 256 * 1024 * 1024
 
 # linux/falloc.h and linux/fs.h
@@ -39,6 +41,9 @@ _libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, 
 
 # Errors of a system or file system without sync_file_range.
 _NOT_THERE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+REMOVED = "removed"
 
 
 class DiskFile:
@@ -51,13 +56,22 @@ class DiskFile:
     ----------
     path
         Path of the file, which must exist.
+    end_bytes
+        Space that the file still needs when no image fits any more.
+
+    Attributes
+    ----------
+    has_lock
+        Whether the file is locked; False on a file system that has no locks.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, end_bytes: int = 0) -> None:
+        self._end_bytes = end_bytes
         self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        self._lock()
+        self.has_lock = self._lock()
         self._direct = DirectFile(path, self._fd)
         self._reserved_end = 0
+        self._step_bytes = _RESERVED_BYTES
         self._can_reserve = True
         self._handed_end = 0
         self._spans: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
@@ -69,18 +83,69 @@ class DiskFile:
         return os.fstat(self._fd).st_size
 
     def reserve(self, end: int) -> None:
-        """Allocate space up to `end` and beyond; if the disk is full, do nothing."""
+        """Allocate space up to `end` and beyond, with room for the end of the run.
+
+        Raises
+        ------
+        OSError
+            The disk or the quota has no room.
+        """
+        end += self._end_bytes
         if end <= self._reserved_end or not self._can_reserve:
             return
-        n_bytes = max(end - self._reserved_end, _RESERVED_BYTES)
-        if not _libc.fallocate(self._fd, _FALLOC_FL_KEEP_SIZE, self._reserved_end, n_bytes):
+        number = self._allocate(max(end - self._reserved_end, self._step_bytes))
+        if number in _FULL and self._step_bytes:
+            self._step_bytes = 0  # from now on only what an image needs
+            number = self._allocate(end - self._reserved_end)
+        if number in _FULL:
+            raise OSError(number, os.strerror(number))
+
+    def hold(self, n_bytes: int) -> bool:
+        """Allocate so many bytes behind the end; return whether the disk has room for them, as far as it says so."""
+        missing = self.n_bytes + n_bytes - self._reserved_end
+        return missing <= 0 or self._allocate(missing) not in _FULL
+
+    def _allocate(self, n_bytes: int) -> int:
+        """Allocate so many bytes more; return 0 or the number of the error."""
+        number = _allocate(self._fd, self._reserved_end, n_bytes)
+        if number == 0:
             self._reserved_end += n_bytes
-        elif ctypes.get_errno() != errno.EINTR:
-            self._can_reserve = False  # if the disk is full, the write that needs the space reports it
+        elif number in _FULL:
+            self._give_back()
+        elif number != errno.EINTR:
+            self._can_reserve = False  # the write that needs the space reports what is wrong
+        return number
+
+    def _give_back(self) -> None:
+        """Give back what a failed allocation took, which ext4 keeps, but not what was allocated before."""
+        end = self.n_bytes
+        os.ftruncate(self._fd, end)
+        if self._reserved_end > end:
+            _allocate(self._fd, end, self._reserved_end - end)
+
+    def find_change(self, path: Path) -> str:
+        """Return what somebody has done to the file that was at `path`: removed or moved it; empty if it is there."""
+        own = os.fstat(self._fd)
+        try:
+            there = path.stat()
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
+                return ""  # not known, for example because this user may not enter the folder
+        else:
+            # Some file systems give a file changing numbers, so another number alone means nothing.
+            return "" if own.st_nlink or os.path.samestat(there, own) else REMOVED
+        now = Path(f"/proc/self/fd/{self._fd}").readlink()
+        # NFS gives a removed file that is open such a name until it is closed.
+        return f"moved to {now}" if own.st_nlink and not now.name.startswith(".nfs") else REMOVED
 
     def write_direct(self, offset: int, data: memoryview, address: int) -> bool:
         """Write bytes past the page cache; see `DirectFile.write`."""
         return self._direct.write(offset, data, address)
+
+    def overwrite(self, places: Sequence[tuple[int, bytes]]) -> None:
+        """Write bytes at offsets that are in the file already, so that they need no space."""
+        for offset, data in places:
+            os.pwrite(self._fd, data, offset)
 
     def cut(self, n_bytes: int) -> None:
         """Truncate the file to this length, and release the space behind it."""
@@ -111,12 +176,63 @@ class DiskFile:
         os.close(self._fd)
         self._spans.put(None)
 
-    def _lock(self) -> None:
+    def _lock(self) -> bool:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno not in {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EWOULDBLOCK}:
+            if error.errno not in NO_LOCKS | {errno.EWOULDBLOCK}:
                 raise
+            return error.errno == errno.EWOULDBLOCK
+        return True
+
+
+def try_write(path: Path) -> None:
+    """Make a file and write a little into it; raises the OSError of the system if it takes no data."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    try:
+        os.pwrite(fd, bytes(_BLOCK_BYTES), 0)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def room_behind(path: Path, n_bytes: int) -> Iterator[None]:
+    """Hold space behind the end of a closed file while the context is open; what is not used is released.
+
+    Raises
+    ------
+    OSError
+        The disk has no room; the file is unchanged.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        end = os.fstat(fd).st_size
+        number = _allocate(fd, end, n_bytes)
+        if number in _FULL:
+            os.ftruncate(fd, end)  # gives back what ext4 could allocate
+            raise OSError(number, os.strerror(number), str(path))
+        if number:
+            _try_room(fd, end, n_bytes)
+        try:
+            yield
+        finally:
+            os.ftruncate(fd, os.fstat(fd).st_size)
+    finally:
+        os.close(fd)
+
+
+def _try_room(fd: int, end: int, n_bytes: int) -> None:
+    """Write and remove so many bytes behind the end, on a file system that cannot allocate without writing."""
+    try:
+        os.pwrite(fd, bytes(n_bytes), end)
+        os.fsync(fd)  # NFS tells only now that the disk is full
+    finally:
+        os.ftruncate(fd, end)
+
+
+def _allocate(fd: int, first: int, n_bytes: int) -> int:
+    """Allocate space without changing the length of the file; return 0 or the number of the error."""
+    return ctypes.get_errno() if _libc.fallocate(fd, _FALLOC_FL_KEEP_SIZE, first, n_bytes) else 0
 
 
 def sync_file(path: Path, after_each: Callable[[], None]) -> None:

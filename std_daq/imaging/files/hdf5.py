@@ -4,14 +4,37 @@ import errno
 import os
 import resource
 from pathlib import Path
+from typing import Any
 
 import h5py
 
 from std_daq.errors import HDF5_ERRORS
+from std_daq.recording.locks import NO_LOCKS
 
 # SWMR needs version 1.10 of the format. Readers of the last years know this version, but not always the latest one.
 FORMAT_VERSION = ("v110", "v110")
 _METADATA_CACHE_BYTES = 16 * 1024 * 1024
+
+
+def open_hdf5(path: Path, mode: str, **options: Any) -> h5py.File:
+    """Open a file with HDF5's lock, or without it on a file system that has no locks.
+
+    Parameters
+    ----------
+    path, mode, options
+        As `h5py.File` takes them.
+
+    Raises
+    ------
+    OSError
+        HDF5 cannot open the file.
+    """
+    try:
+        return h5py.File(path, mode, locking="best-effort", **options)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    return h5py.File(path, mode, locking=False, **options)
 
 
 def keep_metadata_in_memory(file: h5py.File) -> None:

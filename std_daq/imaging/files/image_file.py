@@ -1,9 +1,11 @@
 """The writer of an image file; others can read the file while it grows, and after the writer was killed."""
 
+import errno
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +20,15 @@ from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.description import ImageFileDescription
 from std_daq.imaging.files.direct_file import PAGE_BYTES
-from std_daq.imaging.files.disk_file import DiskFile
-from std_daq.imaging.files.ending import write_report
-from std_daq.imaging.files.hdf5 import FORMAT_VERSION, close_regardless, explained_error, keep_metadata_in_memory
+from std_daq.imaging.files.disk_file import REMOVED, DiskFile, room_behind, try_write
+from std_daq.imaging.files.ending import find_places, room_of, write_lost_ids
+from std_daq.imaging.files.hdf5 import (
+    FORMAT_VERSION,
+    close_regardless,
+    explained_error,
+    keep_metadata_in_memory,
+    open_hdf5,
+)
 from std_daq.imaging.files.nexus import describe_status, write_structure, write_text_attribute
 from std_daq.imaging.files.pixel_rows import ALIGN_FROM_BYTES, Chunk, PixelRows, create_pixels
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, ImageMetadata, encode_image_metadata
@@ -32,6 +40,8 @@ _ROWS_PER_CHUNK = 1024
 _CHUNK_BYTES = 64 * 1024
 _CHUNK_CACHE_BYTES = 4 * _CHUNK_BYTES  # for each array; only the last chunk of an array is needed again
 _PENDING_ROWS = 1024
+_STRUCTURE_BYTES = 512 * 1024
+_END_BYTES = 1024 * 1024
 
 
 def _now() -> datetime:
@@ -77,6 +87,7 @@ class ImageFile:
         # The datasets stay open as long as the file, because HDF5 crashes if a write fails while it closes a dataset.
         self._columns = {name: file[name] for name in layout.PER_IMAGE}
         self._calibrations = file[layout.CALIBRATIONS]
+        self._lost_ids = file[layout.LOST_IMAGE_IDS]
         self._known_calibrations: set[int] = set()
         self._pending = np.zeros(_PENDING_ROWS, IMAGE_METADATA)
         self._pending_modules = np.zeros((_PENDING_ROWS, description.n_modules), MODULE_ENTRY)
@@ -108,28 +119,35 @@ class ImageFile:
         check_is_free(path)
         unfinished = partial_path(path)
         try:
-            file = h5py.File(
+            # HDF5 crashes, at once or later, if it cannot write what it has begun. So the system is asked before, also
+            # for the room that the file needs.
+            try_write(unfinished)
+            file = open_hdf5(
                 unfinished,
                 "w",
                 libver=FORMAT_VERSION,
-                locking="best-effort",
                 alignment_threshold=ALIGN_FROM_BYTES,
                 alignment_interval=PAGE_BYTES,
                 rdcc_nbytes=_CHUNK_CACHE_BYTES,
             )
         except HDF5_ERRORS as error:
+            with suppress(OSError):
+                unfinished.unlink()
             raise explained_error(error, path, "cannot create the file") from error
         disk: DiskFile | None = None
         try:
-            write_structure(file, description, clock())
-            _create_datasets(file, description)
-            keep_metadata_in_memory(file)
-            file.swmr_mode = True
-            disk = DiskFile(unfinished)
+            with room_behind(unfinished, _room_of_structure(description)):
+                write_structure(file, description, clock())
+                _create_datasets(file, description)
+                keep_metadata_in_memory(file)
+                file.swmr_mode = True
+            disk = DiskFile(unfinished, _room_of_end(description))
+            disk.reserve(disk.n_bytes)
             image_file = cls(path, file, disk, description, clock)
             appear(unfinished, path)  # from here on, the file can be recovered whatever happens
         except BaseException as error:
-            unfinished.unlink(missing_ok=True)
+            with suppress(OSError):  # the first error is told
+                unfinished.unlink(missing_ok=True)
             close_regardless(file)
             if disk is not None:
                 disk.close()
@@ -178,12 +196,17 @@ class ImageFile:
                 self._write_pending()
         row = self.n_images
         size_before = self._disk.n_bytes
-        self._disk.reserve(size_before + n_bytes)
+        try:
+            self._disk.reserve(size_before + n_bytes)
+        except OSError as error:
+            raise self._failed(f"image {metadata.id}", error) from error
         try:
             self._is_last_direct = self._pixels.write(row, chunk, past_page_cache=past_page_cache)
         except HDF5_ERRORS as error:
             # The part of the chunk that still fitted on the disk is removed, to make room for the end of the run.
-            self._disk.cut(size_before)
+            with suppress(OSError):
+                self._disk.cut(size_before)
+                self._disk.reserve(size_before)
             raise self._failed(f"image {metadata.id}", error) from error
         self._pending[row - self._n_in_columns] = np.frombuffer(encode_image_metadata(metadata), IMAGE_METADATA)[0]
         self._pending_modules[row - self._n_in_columns] = modules
@@ -241,10 +264,13 @@ class ImageFile:
 
         Raises
         ------
+        FileNotFoundError
+            Somebody has removed or moved the file.
         OSError
             The images could not be written.
         """
         self._flush(self._check_open())
+        self._check_place()
 
     def salvage(self) -> bool:
         """Flush after a failed write; return whether all appended images are safe now."""
@@ -254,6 +280,21 @@ class ImageFile:
         except OSError:
             return False
         return True
+
+    @property
+    def has_lock(self) -> bool:
+        """Whether the open file is locked; False on a file system that has no locks."""
+        return self._disk.has_lock
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether somebody has removed the file, so that its images are in no file; known only while it is open."""
+        return self._file is not None and self._disk.find_change(self.path) == REMOVED
+
+    def _check_place(self) -> None:
+        change = self._disk.find_change(self.path)
+        if change:
+            raise FileNotFoundError(errno.ENOENT, f"the file was {change} during the run", str(self.path))
 
     def _flush(self, file: h5py.File) -> None:
         with self._writing("metadata of images"):
@@ -273,19 +314,30 @@ class ImageFile:
 
         Raises
         ------
+        FileNotFoundError
+            Somebody has removed or moved the file.
         OSError
-            The end could not be written.
+            The end could not be written. If only the ids of lost images did not fit, everything else is written.
         """
         file = self._check_open(even_failed=True)
+        room = room_of(report)
+        has_room = not room or self._disk.hold(room)
         try:
             with self._writing("the end of the run"):
                 self._write_pending()
                 self._pixels.cut(self.n_images)
-                write_report(file, report, n_images=self.n_images, end=self._clock())
+                if has_room:
+                    write_lost_ids(self._lost_ids, report.lost_image_ids)
+                file.flush()
+                self._disk.overwrite(find_places(file, report, n_images=self.n_images, end=self._clock()))
             self.n_flushed = self.n_images
             self._has_failed = False  # everything is saved in spite of the earlier failure
+            self._check_place()
         finally:
             self.close()
+        if not has_room:
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise explained_error(full, self.path, "cannot write the ids of the lost images")
 
     def close(self) -> None:
         """Close the file without a verdict; do nothing if it is closed."""
@@ -299,7 +351,8 @@ class ImageFile:
                     self._pixels.cut(self.n_images)
                     file.flush()
                 self.n_flushed = self.n_images
-                file.close()
+                with self._writing("the end of the file"):
+                    file.close()
                 self._disk.begin_write_back()
         finally:
             if self._has_failed:
@@ -345,6 +398,22 @@ class ImageFile:
             rows = self._pending_modules if name in layout.PER_MODULE else self._pending
             column[first:end] = rows[layout.PER_IMAGE[name]][: end - first]
         self._n_in_columns = end
+
+
+def _room_of_structure(description: ImageFileDescription) -> int:
+    """Return how much space a file without images takes at most, in bytes."""
+    n_texts = len(description.configuration_json.encode()) + len(description.request_json.encode())
+    n_mask = 0 if description.pixel_mask is None else description.pixel_mask.nbytes
+    return _STRUCTURE_BYTES + n_texts + n_mask
+
+
+def _room_of_end(description: ImageFileDescription) -> int:
+    """Return how much space a file needs when no image fits any more: for metadata of the last images, and the end."""
+    row_bytes = sum(
+        layout.dtype_of(name).itemsize * (description.n_modules if name in layout.PER_MODULE else 1)
+        for name in layout.PER_IMAGE
+    )
+    return _END_BYTES + _PENDING_ROWS * row_bytes
 
 
 def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None:

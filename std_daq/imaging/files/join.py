@@ -14,6 +14,7 @@ import numpy.typing as npt
 from std_daq.errors import FileFormatError
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.contents import UNREADABLE, check_layout, read_text
+from std_daq.imaging.files.hdf5 import open_hdf5
 from std_daq.imaging.files.master_file import write_master
 from std_daq.recording.requests import RunReport, Verdict
 
@@ -23,13 +24,17 @@ _WORST_FIRST = (Verdict.FAILED, Verdict.KILLED, Verdict.INCOMPLETE)
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What one server has written: its file or its data files, the frame numbers in them, and its report."""
+    """What one server has written: its file or its data files, the frame numbers in them, and its report.
+
+    The report of a file that was recovered does not know how many images are lost.
+    """
 
     path: Path
     detector_name: str
     data_files: tuple[Path, ...]
     frames: npt.NDArray[np.uint64]
     report: RunReport
+    is_n_lost_known: bool
 
 
 def join(master: Path, parts: Sequence[Path]) -> RunReport:
@@ -60,13 +65,15 @@ def join(master: Path, parts: Sequence[Path]) -> RunReport:
     read = sorted((_read_part(folder / path.name) for path in parts), key=lambda part: part.frames.min(initial=2**63))
     _check_they_belong_together(read)
     report = _report_of(read)
-    write_master(folder / master.name, [data_file for part in read for data_file in part.data_files], report)
+    data_files = [data_file for part in read for data_file in part.data_files]
+    is_n_lost_known = all(part.is_n_lost_known for part in read)
+    write_master(folder / master.name, data_files, report, is_n_lost_known=is_n_lost_known)
     return report
 
 
 def _read_part(path: Path) -> _Part:
     try:
-        with h5py.File(path, "r", locking="best-effort") as file:
+        with open_hdf5(path, "r") as file:
             check_layout(file)
             names = file[layout.DATA_FILES][:] if layout.DATA_FILES in file else []
             data_files = tuple(path.with_name(bytes(name).decode(errors="surrogateescape")) for name in names)
@@ -75,7 +82,9 @@ def _read_part(path: Path) -> _Part:
                 raise FileFormatError(f"{path}: it is not finished; if its writer was killed: std-daq recover {path}")
             report = _read_report(file, Verdict(verdict))
             frames = file[layout.FRAME_INDEX][:]
-            return _Part(path, read_text(file, layout.DETECTOR_NAME), data_files or (path,), frames, report)
+            is_n_lost_known = int(file[layout.N_LOST][()]) != layout.UNKNOWN_COUNT
+            name = read_text(file, layout.DETECTOR_NAME)
+            return _Part(path, name, data_files or (path,), frames, report, is_n_lost_known)
     except FileFormatError:
         raise
     except UNREADABLE as error:

@@ -133,13 +133,15 @@ def data_file_path(output_file: Path, number: int) -> Path:
 
 def find_data_files(output_file: Path) -> list[Path]:
     """Return the existing data files of a run, in the order of their numbers."""
+    paths = [path for path in output_file.parent.iterdir() if is_data_file_of(output_file, path)]
+    return sorted(paths, key=lambda path: (len(path.name), path.name))
+
+
+def is_data_file_of(output_file: Path, path: Path) -> bool:
+    """Return whether this is the path of a data file of a run."""
     prefix, suffix = f"{output_file.stem}_data_", output_file.suffix
-    numbers = [
-        path.name[len(prefix) : len(path.name) - len(suffix)]
-        for path in output_file.parent.iterdir()
-        if path.name.startswith(prefix) and path.name.endswith(suffix)
-    ]
-    return [
-        data_file_path(output_file, number)
-        for number in sorted(int(text) for text in numbers if text.isdecimal() and len(text) >= 6)
-    ]
+    name = path.name
+    if path.parent != output_file.parent or not (name.startswith(prefix) and name.endswith(suffix)):
+        return False
+    number = name[len(prefix) : len(name) - len(suffix)]
+    return number.isascii() and number.isdecimal() and len(number) >= 6 and int(number) > 0

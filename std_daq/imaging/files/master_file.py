@@ -13,19 +13,21 @@ import numpy.typing as npt
 from std_daq.errors import FileFormatError
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.contents import Columns, check_layout, read_columns, read_text
-from std_daq.imaging.files.disk_file import sync_file, sync_folder
+from std_daq.imaging.files.disk_file import room_behind, sync_file, sync_folder, try_write
 from std_daq.imaging.files.ending import write_report
-from std_daq.imaging.files.hdf5 import FORMAT_VERSION
+from std_daq.imaging.files.hdf5 import FORMAT_VERSION, open_hdf5
 from std_daq.imaging.files.nexus import describe_status, write_text_attribute
 from std_daq.recording.naming import appear, check_is_free, partial_path
 from std_daq.recording.requests import RunReport
 
 # HDF5 searches all parts of a virtual dataset each time a reader opens it, so their number is limited.
 _MAX_PARTS = 4096
+_STRUCTURE_BYTES = 4 * 1024 * 1024
+_PART_BYTES = 1024
 _RESTART_GAP_NS = 1_000_000_000
 
 
-def write_master(path: Path, data_files: Sequence[Path], report: RunReport) -> None:
+def write_master(path: Path, data_files: Sequence[Path], report: RunReport, *, is_n_lost_known: bool = True) -> None:
     """Write the master file of finished data files, and check that it shows their pixels.
 
     The master shows the images in the order in which the detector took them, whichever file they are in. Its metadata
@@ -39,6 +41,8 @@ def write_master(path: Path, data_files: Sequence[Path], report: RunReport) -> N
         All data files of the run.
     report
         Report of the run.
+    is_n_lost_known
+        Whether the report knows how many images are lost.
 
     Raises
     ------
@@ -54,8 +58,14 @@ def write_master(path: Path, data_files: Sequence[Path], report: RunReport) -> N
         raise FileFormatError(f"{path}: a master file needs data files")
     partial = partial_path(path)
     try:
-        with h5py.File(partial, "w", libver=FORMAT_VERSION, locking="best-effort") as master:
-            _write_contents(master, path.parent, data_files, report)
+        try_write(partial)
+        with (
+            open_hdf5(partial, "w", libver=FORMAT_VERSION) as master,
+            room_behind(partial, _room_of(data_files, report)),
+        ):
+            n_images = _write_contents(master, path.parent, data_files)
+            end = report.ended_at or datetime.now(UTC)
+            write_report(master, report, n_images=n_images, end=end, is_n_lost_known=is_n_lost_known)
         _check_pixels(partial, data_files)
         sync_file(partial, lambda: None)
         appear(partial, path)
@@ -64,7 +74,41 @@ def write_master(path: Path, data_files: Sequence[Path], report: RunReport) -> N
         partial.unlink(missing_ok=True)
 
 
-def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path], report: RunReport) -> None:
+def virtual_name(data_file: Path) -> str:
+    """Return the name of a data file as a virtual dataset has it: HDF5 reads it as a pattern, in which % is special."""
+    return data_file.name.replace("%", "%%")
+
+
+def absent_pixel(dtype: npt.DTypeLike) -> float | int:
+    """Return what a master shows for pixels whose data file is missing or cannot be opened.
+
+    HDF5 raises no error for them, so the value is one that readers take as masked: NaN, the highest value of unsigned
+    pixels, the lowest of signed ones.
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f":
+        return np.nan
+    return int(np.iinfo(dtype).max if dtype.kind == "u" else np.iinfo(dtype).min)
+
+
+def _room_of(data_files: Sequence[Path], report: RunReport) -> int:
+    """Return how much space a master takes at most, in bytes.
+
+    HDF5 crashes if it cannot write while it closes objects, so it gets its room first.
+    """
+    n_mask, n_bytes = 0, _STRUCTURE_BYTES + 8 * len(report.lost_image_ids)
+    for data_file in data_files:
+        with open_hdf5(data_file, "r") as source:
+            check_layout(source)
+            columns = (source[path] for path in (*layout.PER_IMAGE, layout.CALIBRATIONS) if path in source)
+            n_bytes += sum(column.size * column.dtype.itemsize for column in columns)
+            n_bytes += _PART_BYTES
+            n_mask = source[layout.PIXELS].shape[1] * source[layout.PIXELS].shape[2] * 4
+    return n_bytes + n_mask
+
+
+def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path]) -> int:
+    """Write everything but the end of the run; return the number of images."""
     shapes: list[tuple[int, ...]] = []
     tables: list[Columns] = []
     runs: list[str] = []
@@ -72,7 +116,7 @@ def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path],
     for number, data_file in enumerate(data_files):
         if data_file.parent != folder:
             raise FileFormatError(f"{data_file}: data files must be in the folder of their master, {folder}")
-        with h5py.File(data_file, "r", locking="best-effort") as source:
+        with open_hdf5(data_file, "r") as source:
             check_layout(source)
             pixels = source[layout.PIXELS]
             columns = read_columns(source)
@@ -96,11 +140,11 @@ def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path],
     n_images = sum(shape[0] for shape in shapes)
     virtual = h5py.VirtualLayout(shape=(n_images, *shapes[0][1:]), dtype=dtype)
     for data_file, shape, rows in zip(data_files, shapes, places, strict=True):
-        source_rows = h5py.VirtualSource(data_file.name, layout.PIXELS, shape=shape, dtype=dtype)
+        source_rows = h5py.VirtualSource(virtual_name(data_file), layout.PIXELS, shape=shape, dtype=dtype)
         for first, end, step in _stretches(rows):
             last = rows[end - 1]
             virtual[int(rows[first]) : int(last) + 1 : step] = source_rows[first:end]
-    pixels = master.create_virtual_dataset(layout.PIXELS, virtual)
+    pixels = master.create_virtual_dataset(layout.PIXELS, virtual, fillvalue=absent_pixel(dtype))
     write_text_attribute(pixels, "interpretation", "image")
     _write_columns(master, tables, places)
     room = h5py.string_dtype("utf-8", layout.MAX_CALIBRATION_BYTES)
@@ -108,7 +152,7 @@ def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path],
     for path in {layout.STATUS, layout.MODULE_STATUS} & tables[0].keys():
         describe_status(master[path])
     master[layout.DATA_FILES] = np.array([os.fsencode(data_file.name) for data_file in data_files])
-    write_report(master, report, n_images=n_images, end=report.ended_at or datetime.now(UTC))
+    return n_images
 
 
 def _copy_metadata(source: h5py.Group, target: h5py.Group) -> None:
@@ -180,10 +224,10 @@ def _write_columns(master: h5py.File, tables: Sequence[Columns], places: Sequenc
 
 def _check_pixels(partial: Path, data_files: Sequence[Path]) -> None:
     """Check that the master shows the first and the last image of each data file."""
-    with h5py.File(partial, "r", locking="best-effort") as master:
+    with open_hdf5(partial, "r") as master:
         ids = master[layout.IMAGE_ID][:]
         for data_file in data_files:
-            with h5py.File(data_file, "r", locking="best-effort") as source:
+            with open_hdf5(data_file, "r") as source:
                 n_rows = source[layout.PIXELS].shape[0]
                 for row in {0, n_rows - 1} if n_rows else ():
                     candidates = np.flatnonzero(ids == source[layout.IMAGE_ID][row])

@@ -127,7 +127,7 @@ def _write_detector(detector: h5py.Group, description: ImageFileDescription) -> 
         )
     _write_geometry(detector, description)
     specific = create_group(detector, "detectorSpecific", "NXcollection")
-    specific["nimages"] = np.int64(description.n_requested or 0)
+    specific["nimages"] = np.int64(description.n_requested or layout.UNKNOWN_COUNT)
     specific["nmodules"] = np.int64(description.n_modules)
     write_text(specific, "software_version", f"std-daq {description.versions.get('std-daq', 'unknown')}")
 

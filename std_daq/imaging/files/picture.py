@@ -13,6 +13,7 @@ from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.colours import colour
 from std_daq.imaging.files.contents import check_layout, read_superblock
+from std_daq.imaging.files.hdf5 import open_hdf5
 
 _MAX_IMAGES_AVERAGED = 200
 
@@ -44,7 +45,7 @@ def read_pixels(file: Path, what: What | int = "mean") -> NDArray[np.float32]:
     """Return the pixels that `write_picture` shows, (height, width); NaN for masked pixels and those without value."""
     try:
         is_open = read_superblock(file).can_be_followed
-        with h5py.File(file, "r", swmr=is_open, locking="best-effort") as opened:
+        with open_hdf5(file, "r", swmr=is_open) as opened:
             check_layout(opened)
             pixels = _reduce(opened[layout.PIXELS], what, file)
             mask = f"{layout.DETECTOR}/pixel_mask"

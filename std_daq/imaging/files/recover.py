@@ -16,6 +16,7 @@ file is readable and only lacks a verdict. In step 3, it is again a file whose w
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,10 +35,11 @@ from std_daq.imaging.files.contents import (
     read_superblock,
     read_text,
 )
-from std_daq.imaging.files.hdf5 import FORMAT_VERSION, keep_metadata_in_memory
+from std_daq.imaging.files.hdf5 import FORMAT_VERSION, keep_metadata_in_memory, open_hdf5
 from std_daq.imaging.files.master_file import write_master
 from std_daq.imaging.files.nexus import encode_text, iso_time
 from std_daq.imaging.image_faults import sum_of_faults
+from std_daq.recording.locks import NO_LOCKS
 from std_daq.recording.requests import FaultCount, RunReport, Verdict
 
 RECOVERED = "writer was killed, recovered"
@@ -94,7 +96,8 @@ def _recover(path: Path) -> list[Recovery]:
     if not data_files:
         raise FileNotFoundError(errno.ENOENT, "no such file, and no data files of a run with this name", str(path))
     recoveries = [_recover_file(data_file) for data_file in data_files]
-    write_master(path, data_files, _report_of_run(data_files))
+    report, is_n_lost_known = _report_of_run(data_files)
+    write_master(path, data_files, report, is_n_lost_known=is_n_lost_known)
     n_images = sum(recovery.n_images for recovery in recoveries)
     return [*recoveries, Recovery(path, n_images, (f"master written over {len(data_files)} data files",))]
 
@@ -102,24 +105,53 @@ def _recover(path: Path) -> list[Recovery]:
 def _recover_file(path: Path) -> Recovery:
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        _lock_for_repair(fd, path)
+        has_lock = _lock_for_repair(fd, path)
         actions = _mark_closed(fd, path)
         state = _examine(path)
         if not state.is_whole:
             actions += _write_end(path, state.n_images)
+        if actions and not has_lock:
+            actions += ("repaired without a lock, which this file system does not have",)
         return Recovery(path, state.n_images, actions)
     finally:
         os.close(fd)
 
 
-def _lock_for_repair(fd: int, path: Path) -> None:
-    """Make sure that no process has the file open; its writer and readers in normal mode hold a lock."""
+def _lock_for_repair(fd: int, path: Path) -> bool:
+    """Make sure that no process has the file open; its writer and readers in normal mode hold a lock.
+
+    On a file system without locks, the processes of this machine are asked instead. Return whether there is a lock.
+    """
+    has_lock = True
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        is_open = False
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            has_lock, is_open = False, _is_open_elsewhere(fd)
+        elif isinstance(error, BlockingIOError):
+            is_open = True
+        else:
+            raise
+    if is_open:
         raise FileFormatError(
             f"{path}: the file is open in another process and perhaps still being written; end this process first"
-        ) from None
+        )
+    return has_lock
+
+
+def _is_open_elsewhere(fd: int) -> bool:
+    """Return whether another process of this machine has the file open, as far as this user may see it."""
+    own = os.fstat(fd)
+    for process in Path("/proc").glob("[0-9]*"):
+        if process.name == str(os.getpid()):
+            continue
+        with suppress(OSError):  # the process has ended, or belongs to another user
+            for link in (process / "fd").iterdir():
+                with suppress(OSError):
+                    if os.path.samestat(link.stat(), own):
+                        return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +239,18 @@ def _write_end(path: Path, n_images: int) -> tuple[str, ...]:
     return tuple(actions)
 
 
-def _report_of_run(data_files: list[Path]) -> RunReport:
-    """Return a report of a run, made from its data files because the run's own report is lost."""
+def _report_of_run(data_files: list[Path]) -> tuple[RunReport, bool]:
+    """Return a report of a run, made from its data files because the run's own report is lost.
+
+    Also return whether its number of lost images is known: the writer may have been killed before it was.
+    """
     lost: set[int] = set()
     verdicts, reasons = set(), set()
     faults: list[dict[str, FaultCount]] = []
-    n_written = n_incomplete = n_lost = 0
+    n_written = n_incomplete = 0
+    n_lost = layout.UNKNOWN_COUNT
     for path in data_files:
-        with h5py.File(path, "r", locking="best-effort") as file:
+        with open_hdf5(path, "r") as file:
             columns = read_columns(file)
             n_written += len(columns[layout.IMAGE_ID])
             counter = count_faults(columns)
@@ -227,7 +263,7 @@ def _report_of_run(data_files: list[Path]) -> RunReport:
             request_id = read_text(file, layout.REQUEST_ID)
             n_requested = int(file[layout.N_REQUESTED][()])
     is_agreed = len(verdicts) == 1 and len(reasons) == 1
-    return RunReport(
+    report = RunReport(
         request_id=request_id,
         verdict=Verdict(verdicts.pop()) if is_agreed else Verdict.FAILED,
         reason=reasons.pop() if is_agreed else f"{RECOVERED}: {'; '.join(sorted(filter(None, reasons)))}",
@@ -238,3 +274,4 @@ def _report_of_run(data_files: list[Path]) -> RunReport:
         n_lost=max(n_lost, len(lost)),
         lost_image_ids=tuple(sorted(lost)),
     )
+    return report, n_lost != layout.UNKNOWN_COUNT

@@ -20,9 +20,14 @@ from std_daq.imaging.files.contents import (
     read_superblock,
     read_text,
 )
+from std_daq.imaging.files.hdf5 import open_hdf5
+from std_daq.imaging.files.master_file import absent_pixel, virtual_name
 from std_daq.imaging.image_faults import describe_faults
+from std_daq.recording.locks import can_lock
 from std_daq.recording.requests import Verdict
 
+# More than this are told: most programs may have 1024 files open, and need some of them for themselves.
+MANY_DATA_FILES = 900
 # Fields that the NXmx definition requires and readers such as DIALS need.
 _NXMX_FIELDS = (
     "start_time",
@@ -186,11 +191,12 @@ def validate(path: Path, *, max_images_read: int | None = None) -> ValidationRep
         return report
     try:
         is_open = _check_superblock(path, report)
+        _check_locks(path, report)
     except UNREADABLE as error:
         report.error(f"cannot be read: {error}")
         return report
     try:
-        with h5py.File(path, "r", swmr=is_open, locking="best-effort") as file:
+        with open_hdf5(path, "r", swmr=is_open) as file:
             check_layout(file)
             _check_contents(file, report, max_images_read)
     except UNREADABLE as error:
@@ -209,6 +215,15 @@ def _check_superblock(path: Path, report: ValidationReport) -> bool:
     elif superblock.end_of_file > path.stat().st_size:
         report.error(f"cut off: it has only {path.stat().st_size} of {superblock.end_of_file} bytes", "copy it again")
     return superblock.can_be_followed
+
+
+def _check_locks(path: Path, report: ValidationReport) -> None:
+    with path.open("rb") as file:
+        if not can_lock(file.fileno()):
+            report.warn(
+                "its file system has no locks, and HDF5 opens the file only without them",
+                "set HDF5_USE_FILE_LOCKING=FALSE for the programs that read it",
+            )
 
 
 def _check_contents(file: h5py.File, report: ValidationReport, max_images_read: int | None) -> None:
@@ -242,6 +257,9 @@ def _read_run(file: h5py.File, report: ValidationReport) -> None:
     report.n_incomplete = count(layout.N_INCOMPLETE)
     report.n_lost = count(layout.N_LOST)
     report.lost_image_ids = file[layout.LOST_IMAGE_IDS][:].tolist()
+    n_unnamed = (report.n_lost or 0) - len(report.lost_image_ids)
+    if n_unnamed > 0:
+        report.warn(f"the ids of {n_unnamed} of the {report.n_lost} lost images are not known")
     if report.verdict and int(file[layout.N_IMAGES][()]) != report.n_images:
         report.error(f"{layout.N_IMAGES} says {file[layout.N_IMAGES][()]} images, but the file has {report.n_images}")
 
@@ -301,16 +319,25 @@ def _check_nexus(file: h5py.File, report: ValidationReport) -> None:
 
 
 def _check_data_files(file: h5py.File, report: ValidationReport, max_images_read: int | None) -> None:
-    """Check the sources of a virtual dataset; HDF5 returns zeros, without an error, for missing or short sources."""
+    """Check the sources of a virtual dataset; HDF5 raises no error for those that are missing or short."""
     pixels = file[layout.PIXELS]
     report.data_files = [name.decode() for name in file[layout.DATA_FILES][:].tolist()]
     if not pixels.is_virtual:
         report.error(f"{layout.PIXELS} is not a virtual dataset, although the file names data files")
         return
+    fill = absent_pixel(pixels.dtype)
+    if len(report.data_files) > MANY_DATA_FILES:
+        report.warn(
+            f"{len(report.data_files)} data files: a program whose limit of open files is lower shows {fill} for the "
+            "pixels of those that it cannot open, without an error",
+            f"ulimit -n {len(report.data_files) + 200} before the program starts, or read the data files one by one",
+        )
+    names = {virtual_name(Path(name)): name for name in report.data_files}
     n_rows_used: dict[str, int] = dict.fromkeys(report.data_files, 0)
     for source in pixels.virtual_sources():
         end = source.src_space.get_select_bounds()[1][0] + 1
-        n_rows_used[source.file_name] = max(n_rows_used.get(source.file_name, 0), end)
+        name = names.get(source.file_name, source.file_name)
+        n_rows_used[name] = max(n_rows_used.get(name, 0), end)
     for name, n_used in n_rows_used.items():
         report.n_images_read += _check_data_file(
             Path(report.path).with_name(name), n_used, pixels, report, max_images_read
@@ -326,13 +353,14 @@ def _check_data_file(
         report.error(f"data file {path.name}: {text}", remedy)
 
     if not path.exists():
-        error(f"missing; the master shows zeros for its {n_used} images", "put it into the folder of the master")
+        fill = absent_pixel(pixels.dtype)
+        error(f"missing; the master shows {fill} for its {n_used} images", "put it into the folder of the master")
         return 0
     try:
         if read_superblock(path).is_open:
             error("marked as open", f"when no writer is running: std-daq recover {path}")
             return 0
-        with h5py.File(path, "r", locking="best-effort") as file:
+        with open_hdf5(path, "r") as file:
             check_layout(file)
             source = file[layout.PIXELS]
             if (source.dtype, source.shape[1:]) != (pixels.dtype, pixels.shape[1:]):

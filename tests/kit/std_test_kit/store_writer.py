@@ -27,6 +27,8 @@ class FakeStoreWriter:
         Ids of images that it finds overwritten.
     fail_at
         It fails at the so many-th image of a run.
+    master_failure
+        Why it cannot write a master; empty if it can.
 
     Attributes
     ----------
@@ -40,11 +42,19 @@ class FakeStoreWriter:
         The faults that it reports of the images of a run.
     """
 
-    def __init__(self, writer: int = 0, *, overwritten: Collection[int] = (), fail_at: int | None = None) -> None:
+    def __init__(
+        self,
+        writer: int = 0,
+        *,
+        overwritten: Collection[int] = (),
+        fail_at: int | None = None,
+        master_failure: str = "",
+    ) -> None:
         self.writer = writer
         self.instance = str(uuid.uuid4())
         self.overwritten = overwritten
         self.fail_at = fail_at
+        self.master_failure = master_failure
         self.written: dict[int, dict[str, list[int]]] = {}
         self.runs: dict[int, StartRun] = {}
         self.reports: list[RunReport] = []
@@ -82,6 +92,8 @@ class FakeStoreWriter:
                 return [finished]
             case WriteMaster(run_id=run_id, report=report):
                 self.reports.append(report)
+                if self.master_failure:
+                    return [self._report(ReportKind.FAILED, run_id, self.master_failure)]
                 return [self._report(ReportKind.MASTER_WRITTEN, run_id)]
             case np.ndarray() as image if int(image["run_id"][0]) == self._open:
                 return self._write(image)

@@ -121,6 +121,16 @@ def test_output_directory_that_is_missing_is_a_problem(tmp_path: Path) -> None:
     assert one(memory.disks(config)).level is Level.PROBLEM
 
 
+def test_an_output_directory_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = detector(writer={"output_roots": [str(tmp_path)], "min_free_gb": 0}).config
+    assert not any("locks" in finding.text for finding in memory.disks(config))
+    monkeypatch.setattr(memory, "has_locks", lambda folder: False)
+    finding = next(iter(memory.disks(config)))
+    assert finding.level is Level.WARNING
+    assert "has no locks" in finding.text
+    assert "HDF5_USE_FILE_LOCKING=FALSE" in finding.remedy
+
+
 def test_cpus_that_are_not_there_are_a_problem() -> None:
     findings = list(processor.cpus(detector(udp={"cpus": [4095]}).config))
     assert findings[-1].level is Level.PROBLEM

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,10 +33,17 @@ class LibraryWithoutRename:
         return -1
 
 
-@pytest.fixture(params=["rename", "link"])
+def refuse_links(*_: object) -> None:
+    """Do as a file system without links does, such as FAT."""
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+@pytest.fixture(params=["rename", "link", "no links"])
 def partial(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    if request.param == "link":
+    if request.param != "rename":
         monkeypatch.setattr(naming, "_libc", LibraryWithoutRename())
+    if request.param == "no links":
+        monkeypatch.setattr(os, "link", refuse_links)
     partial = partial_path(tmp_path / "a.h5")
     partial.write_bytes(b"new")
     return partial

@@ -1,6 +1,6 @@
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,10 @@ import pytest
 from std_daq.errors import RequestRefusedError
 from std_daq.imaging.config.load import parse_config
 from std_daq.imaging.files.layout import data_file_path
-from std_daq.recording.naming import partial_path
+from std_daq.imaging.files.names import RunNames
 from std_daq.recording.requests import WriteRequest
-from std_writer_agent.admission import MAX_PATH_BYTES, Admission
+from std_test_kit.small_disk import SmallDisk
+from std_writer_agent.admission import Admission
 
 IMAGE_BYTES = 1_000_000
 FREE_BYTES = 5_000_000_000
@@ -36,12 +37,14 @@ def make_admission(free_bytes: int = FREE_BYTES, writer_user_id: int | None = No
     return Admission(config, IMAGE_BYTES, free_bytes=lambda path: free_bytes)
 
 
-def admit(path: Path | str, admission: Admission | None = None, taken: set[str] | None = None, **fields: Any) -> str:
+def admit(path: Path | str, admission: Admission | None = None, taken: Collection[RunNames] = (), **fields: Any) -> str:
     request = WriteRequest.model_construct(output_file=str(path), **fields)  # also what the model would refuse
-    return (admission or make_admission()).admit(request, taken or set())
+    return (admission or make_admission()).admit(request, taken)
 
 
-def refusal(path: Path | str, admission: Admission | None = None, taken: set[str] | None = None, **fields: Any) -> str:
+def refusal(
+    path: Path | str, admission: Admission | None = None, taken: Collection[RunNames] = (), **fields: Any
+) -> str:
     with pytest.raises(RequestRefusedError) as caught:
         admit(path, admission, taken, **fields)
     return str(caught.value)
@@ -65,13 +68,16 @@ def test_missing_folders_are_left_to_the_writer(tmp_path: Path) -> None:
         ("/", "is a folder"),
         ("/tmp/", "is a folder"),
         ("/tmp/x/.", "is a folder"),
-        (f"/tmp/{'x' * 300}/run.h5", "has 300 bytes; /tmp allows 255"),
-        (f"/tmp/{'é' * 128}", "has 256 bytes; /tmp allows 255"),
-        (f"/{'x' * 4095}", "has 4095 bytes; / allows 255"),
-        ("/no/" + "x/" * 2045 + "run", "2 bytes too long"),
-        ("/no/" + "x/" * 30_000, "is a folder"),
-        ("/tmp/a\0b", "must not contain a zero byte"),
-        ("/tmp/\udcff\ud800", "cannot be encoded as a file name"),
+        ("/tmp/a\0b", r"contains the character '\x00'"),
+        ("/tmp/\udcff\ud800", "contains the character"),
+        ("/no/" + "x/" * 30_000, "the path has 60003 bytes"),
+        (f"/tmp/{'x' * 236}.h5", "its name has 239 bytes; the limit is 238, because an unfinished file has longer"),
+        (f"/tmp/{'é' * 120}", "its name has 240 bytes; the limit is 238"),
+        (f"/tmp/{'x' * 256}/run.h5", "a folder in the path has 256 bytes; the limit is 255"),
+        ("/tmp/" + 816 * "long/" + "run.h5", "the path has 4091 bytes; the limit is 4078"),
+        ("/tmp/run.h5\n", r"contains the character '\n'"),
+        ("/tmp/\x1b[31mrun.h5", r"contains the character '\x1b'"),
+        ("/tmp/a\u2028b.h5", r"contains the character '\u2028'"),
     ],
 )
 def test_path_that_cannot_be_a_file_is_refused(path: str, reason: str) -> None:
@@ -116,15 +122,76 @@ def test_existing_file_is_refused_also_as_a_link_to_nothing(tmp_path: Path) -> N
 
 
 def test_file_of_another_request_is_refused(tmp_path: Path) -> None:
-    assert "belongs to a request that has not ended" in refusal(tmp_path / "run.h5", taken={str(tmp_path / "run.h5")})
+    assert "belongs to a request that has not ended" in refusal(
+        tmp_path / "run.h5", taken=[RunNames(tmp_path / "run.h5", False)]
+    )
 
 
 def test_renamed_file_has_the_first_free_number(tmp_path: Path) -> None:
     (tmp_path / "run.h5").touch()
     (tmp_path / "run_0001.h5").touch()
-    taken = {str(tmp_path / "run_0002.h5")}
+    taken = [RunNames(tmp_path / "run_0002.h5", False)]
     assert admit(tmp_path / "run.h5", taken=taken, conflict="rename") == str(tmp_path / "run_0003.h5")
     assert admit(tmp_path / "new.h5", conflict="rename") == str(tmp_path / "new.h5")
+
+
+@pytest.mark.parametrize(
+    "name", ["-rf.h5", "a b .h5 ", "50%.h5", "%s", "run", ".h5", "RUN.H5", "run.", "Übung.h5", "~.h5"]
+)
+def test_names_that_are_unusual_are_admitted(tmp_path: Path, name: str) -> None:
+    assert admit(tmp_path / name, n_images=10, n_files=2) == str(tmp_path / name)
+
+
+def test_the_longest_admitted_names_can_be_made_and_one_byte_more_is_refused(tmp_path: Path) -> None:
+    for fields, n_bytes in (({}, 238), ({"n_images": 2, "n_files": 2}, 226)):
+        path = tmp_path / f"{'x' * (n_bytes - 3)}.h5"
+        assert admit(path, **fields) == str(path)
+        data_file = data_file_path(path, 1) if fields else path
+        data_file.with_name(f".{data_file.name}.4194304.partial").touch()
+        assert f"the limit is {n_bytes}" in refusal(path.with_name(f"x{path.name}"), **fields)
+
+
+def test_a_name_that_is_too_long_with_its_number_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / f"{'x' * 235}.h5"
+    path.touch()
+    assert "its name has 243 bytes" in refusal(path, conflict="rename")
+
+
+def test_a_folder_that_allows_only_shorter_names_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pathconf", lambda folder, name: 143)  # as in an encrypted folder
+    assert "its name has 130 bytes; the limit is 126" in refusal(tmp_path / f"{'x' * 127}.h5")
+
+
+def test_more_data_files_than_readers_can_open_are_refused(tmp_path: Path) -> None:
+    assert "1100 data files are more than writer.max_data_files, 900" in refusal(
+        tmp_path / "run.h5", n_images=1100, images_per_file=1
+    )
+    assert admit(tmp_path / "run.h5", n_images=900, images_per_file=1)
+    assert admit(tmp_path / "run.h5", make_admission(max_data_files=1100), n_images=1100, images_per_file=1)
+
+
+def test_names_that_another_unfinished_request_will_use_are_refused(tmp_path: Path) -> None:
+    data_file = data_file_path(tmp_path / "run.h5", 3)
+    several, single = RunNames(tmp_path / "run.h5", True), RunNames(data_file, False)
+    assert "collides with the files of" in refusal(data_file, taken=[several])
+    assert "collides with the files of" in refusal(tmp_path / "run.h5", taken=[single], n_images=4, n_files=2)
+    assert admit(tmp_path / "run.h5", taken=[single])
+    assert admit(tmp_path / "run_data_3.h5", taken=[several])
+    renamed = admit(data_file, taken=[several], conflict="rename")
+    assert renamed == str(tmp_path / "run_data_000003_0001.h5")
+
+
+def test_names_that_differ_only_in_case_are_admitted_where_the_folder_tells_them_apart(tmp_path: Path) -> None:
+    assert admit(tmp_path / "RUN.h5", taken=[RunNames(tmp_path / "run.h5", False)])
+
+
+def test_a_disk_without_room_for_the_files_is_refused(mount_folder: Path) -> None:
+    SmallDisk.in_memory(mount_folder, 64 << 20, n_files=8)
+    admission = make_admission(min_free_gb=0)
+    assert admit(mount_folder / "run.h5", admission, n_images=12, n_files=6)
+    assert "room for 7 further files (inodes), the run needs 8" in refusal(
+        mount_folder / "run.h5", admission, n_images=14, n_files=7
+    )
 
 
 def test_data_files_of_an_earlier_run_are_in_the_way_of_several_files_only(tmp_path: Path) -> None:
@@ -168,39 +235,6 @@ def test_folder_that_only_the_owner_of_the_files_may_enter_is_left_to_the_writer
     admission = make_admission(writer_user_id=os.geteuid() + 1)
     assert admit(as_nobody / "closed" / "run.h5", admission)
     assert admit(as_nobody / "closed" / "sub" / "run.h5", admission, n_images=5, n_files=2)
-
-
-@pytest.mark.parametrize(
-    ("fields", "n_more"),
-    [
-        ({}, 0),
-        ({"n_images": 5, "n_files": 2}, len("._data_4294967296") - 1),
-        ({"conflict": "rename"}, len("_9999")),
-        ({"conflict": "rename", "images_per_file": 2}, len("_9999") + len("._4294967296.partial")),
-    ],
-    ids=str,
-)
-def test_limit_of_names_holds_for_all_names_that_come_of_one(
-    tmp_path: Path, fields: dict[str, Any], n_more: int
-) -> None:
-    several = "n_files" in fields or "images_per_file" in fields
-    longest = max(n_more, len("..4294967296.partial") if several else 0)
-    fitting = tmp_path / ("n" * (255 - longest - len(".h5")) + ".h5")
-    assert admit(fitting, **fields) == str(fitting)
-    for path in (fitting, *([data_file_path(fitting, 1), partial_path(fitting)] if several else [])):
-        path.touch()  # the system takes them
-        path.unlink()
-    assert ("1 bytes too long" if n_more else "has 256 bytes") in refusal(
-        fitting.with_name(f"n{fitting.name}"), **fields
-    )
-
-
-def test_longest_path_is_admitted(tmp_path: Path) -> None:
-    text = f"{tmp_path}/"
-    text += "x/" * ((MAX_PATH_BYTES - len(text)) // 2)
-    path = text + "run.h5"[: MAX_PATH_BYTES - len(text)] if len(text) < MAX_PATH_BYTES else text[:-2] + "r"
-    assert admit(path) == path
-    assert "too long" in refusal(f"{path}5")
 
 
 def test_loop_of_links_is_refused(tmp_path: Path) -> None:

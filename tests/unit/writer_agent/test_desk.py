@@ -1,5 +1,5 @@
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 
 from std_daq.amqp.messages import Delivery
 from std_daq.errors import RequestRefusedError
+from std_daq.imaging.files.names import RunNames
 from std_daq.recording.request_channel import ReceivedKill, ReceivedRequest
 from std_daq.recording.requests import (
     Action,
@@ -61,12 +62,12 @@ class ProcessEnded(BaseException):
 
 
 class AdmitsAll:
-    def admit(self, request: WriteRequest, taken: set[str]) -> str:
+    def admit(self, request: WriteRequest, taken: Collection[RunNames]) -> str:
         if request.output_file == "/unforeseen":
             raise ZeroDivisionError("nobody thought of it")
         if request.output_file == "/deadly":
             raise ProcessEnded
-        if request.output_file in taken:
+        if request.output_file in {str(run.output_file) for run in taken}:
             raise RequestRefusedError("taken")
         return request.output_file
 

@@ -37,6 +37,7 @@ class LongRun:
             first_image_timeout_s=60.0,
             image_timeout_s=60.0,
             writer_timeout_s=60.0,
+            max_data_files=900,
         )
         self.run = AgentRun(plan, roster, self.now, datetime(2026, 3, 1, tzinfo=UTC))
         self.run.poll(self.now)

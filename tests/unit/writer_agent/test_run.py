@@ -1,8 +1,10 @@
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from std_daq.recording.requests import Action, FaultCount, RunReport, Verdict, W
 from std_daq.recording.store_stream import (
     EndRun,
     FinishRun,
+    ReportKind,
     StartRun,
     WriteMaster,
     WriterReport,
@@ -22,6 +25,7 @@ from std_daq.recording.store_stream import (
 )
 from std_test_kit.store_writer import FakeStoreWriter
 from std_writer_agent.effects import Announce, DropUnsent, Effect, End, KeepReport, SendImages, SendMessage
+from std_writer_agent.part import WriterPart
 from std_writer_agent.plan import RunPlan, images_per_file
 from std_writer_agent.roster import WriterRoster
 from std_writer_agent.run import AgentRun, RunState
@@ -51,6 +55,7 @@ def plan_of(n_writers: int = 1, **fields: Any) -> RunPlan:
         first_image_timeout_s=request.first_image_timeout_s or 60.0,
         image_timeout_s=request.image_timeout_s or 10.0,
         writer_timeout_s=30.0,
+        max_data_files=900,
     )
 
 
@@ -211,6 +216,39 @@ def test_files_go_round_the_writers_and_a_master_is_written() -> None:
     assert stage.report.files == (FILE, *master.data_files)
     assert master.report == stage.report.model_copy(update={"ended_at": master.report.ended_at})
     assert stage.report.verdict is Verdict.COMPLETE
+
+
+@pytest.mark.parametrize("fail_at", [None, 3])
+def test_a_master_that_cannot_be_written_ends_the_run_at_once(fail_at: int | None) -> None:
+    """Also that of a writer whose part had failed before, as on a full disk."""
+    first = FakeStoreWriter(0, fail_at=fail_at, master_failure="the master file cannot be written: No space left")
+    stage = Stage(plan_of(2, n_images=7, images_per_file=2), first, FakeStoreWriter(1))
+    stage.feed(range(7))
+    stage.tick(0)
+    assert stage.report.verdict is Verdict.FAILED
+    assert "h5_writer 0: the master file cannot be written: No space left" in stage.report.reason
+    assert "there is no master file" in stage.report.reason
+
+
+def test_images_whose_files_somebody_removed_are_lost_although_they_were_written() -> None:
+    part = WriterPart(0, "a", 0.0)
+    part.assign(range(6), 0.0)
+    fields = {"writer": 0, "instance": "a", "run_id": RUN_ID}
+    part.feed(WriterReport(kind=ReportKind.PROGRESS, n_written=6, n_flushed=6, **fields), 1.0)
+    part.feed(WriterReport(kind=ReportKind.FAILED, lost_image_ids=[0, 1], n_written=4, n_flushed=4, **fields), 2.0)
+    part.feed(WriterReport(kind=ReportKind.DRAINED, n_lost_before=2, n_written=4, n_flushed=4, **fields), 2.0)
+    assert (part.n_in_files, part.n_lost) == (4, 2)
+    assert part.known_lost_ids() == [0, 1]
+
+
+def test_more_data_files_than_readers_can_open_are_told_if_nobody_knew_their_number_before() -> None:
+    plan = replace(plan_of(images_per_file=1), max_data_files=3)
+    stage = Stage(plan, FakeStoreWriter())
+    stage.feed(range(3))
+    assert "data files" not in stage.run.report(stage.now).reason
+    stage.feed([3])
+    stage.do(stage.run.kill(stage.now))
+    assert "4 data files are more than writer.max_data_files, 3: raise the limit of open files" in stage.report.reason
 
 
 def test_images_that_never_came_make_the_run_incomplete() -> None:

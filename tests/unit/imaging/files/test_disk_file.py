@@ -2,12 +2,16 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from std_daq.imaging.files.disk_file import DiskFile, sync_file
+from std_daq.imaging.files.image_file import ImageFile
+from std_test_kit.image_files import append_images, describe
+from std_test_kit.small_disk import SmallDisk
 
 MEGABYTE = 1 << 20
 
@@ -89,3 +93,30 @@ def test_a_disk_that_does_not_take_the_file_is_told(path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="to the disk: Input/output error"):
         sync_file(path, lambda: None)
+
+
+def test_a_file_on_a_disk_with_little_room_takes_only_what_it_needs(mount_folder: Path) -> None:
+    """A failed allocation keeps on ext4 what it could get, and would leave nothing to other writers."""
+    SmallDisk.on_device(mount_folder, 64 << 20)
+    free = shutil.disk_usage(mount_folder).free
+    files = [ImageFile.create(mount_folder / f"{number}.h5", describe()) for number in range(4)]
+    for file in files:
+        append_images(file, range(10), describe())
+        file.flush()
+    assert free - shutil.disk_usage(mount_folder).free < 4 * (3 << 20)
+    for file in files:
+        file.close()
+
+
+def test_what_is_held_for_the_end_is_kept_when_the_disk_is_full(mount_folder: Path) -> None:
+    disk = SmallDisk.on_device(mount_folder, 64 << 20)
+    (mount_folder / "a").touch()
+    file = DiskFile(mount_folder / "a", end_bytes=1 << 20)
+    file.reserve(0)
+    disk.fill()
+    with pytest.raises(OSError, match="No space left"):
+        file.reserve(1 << 20)
+    assert (mount_folder / "a").stat().st_blocks * 512 >= 1 << 20
+    assert file.hold(1 << 20)
+    assert not file.hold(2 << 20)
+    file.close()

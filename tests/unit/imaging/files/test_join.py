@@ -13,6 +13,7 @@ from std_daq.imaging.files import layout
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.imaging.files.join import join
 from std_daq.imaging.files.master_file import write_master
+from std_daq.imaging.files.recover import recover
 from std_daq.imaging.files.validate import validate
 from std_daq.recording.requests import RunReport, Verdict
 from std_test_kit.image_files import (
@@ -113,6 +114,16 @@ def test_the_worst_verdict_counts_and_its_server_is_named(tmp_path: Path) -> Non
     assert report.verdict is Verdict.INCOMPLETE
     assert report.reason == "run_s1.h5: 1 image lost"
     assert (report.n_requested, report.n_lost, report.lost_image_ids) == (13, 1, (14,))
+
+
+def test_a_share_that_was_recovered_leaves_the_number_of_lost_images_unknown(tmp_path: Path) -> None:
+    files = write_shares(tmp_path)
+    files[1].unlink()
+    write_image_file(files[1], range(2, 13, N_SERVERS), request_id=report_of(1, range(0)).request_id)
+    recover(files[1])
+    assert join(tmp_path / "run.h5", files).verdict is Verdict.FAILED
+    with h5py.File(tmp_path / "run.h5") as file:
+        assert file[layout.N_LOST][()] == layout.UNKNOWN_COUNT
 
 
 def test_a_forgotten_server_is_noticed(tmp_path: Path) -> None:

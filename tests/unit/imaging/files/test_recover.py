@@ -243,6 +243,16 @@ def test_a_run_of_which_one_writer_was_killed_gets_a_master_that_says_so(tmp_pat
         assert RECOVERED in file[layout.REASON].asstr()[()]
 
 
+def test_a_writer_that_was_killed_between_two_files_leaves_no_number_of_lost_images(tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_image_file(tmp_path / f"run_data_{number:06d}.h5", range(number * 10, number * 10 + 4))
+    recover(tmp_path / "run.h5")
+    assert validate(tmp_path / "run.h5").n_lost is None
+    with h5py.File(tmp_path / "run.h5") as file:
+        assert file[layout.N_LOST][()] == layout.UNKNOWN_COUNT
+        assert file[layout.IMAGE_ID][:].tolist() == [*range(10, 14), *range(20, 24)]
+
+
 def test_a_master_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     write_image_file(tmp_path / "run_data_000001.h5", range(4), report_of())
     recover(tmp_path / "run.h5")

@@ -193,11 +193,11 @@ def test_a_master_and_its_data_files_are_read(master: Path) -> None:
     assert report.data_files == ["run_data_000001.h5", "run_data_000002.h5"]
 
 
-def test_a_data_file_that_is_missing_is_an_error_although_hdf5_reads_zeros(master: Path) -> None:
+def test_a_data_file_that_is_missing_is_an_error_although_hdf5_raises_none(master: Path) -> None:
     layout.data_file_path(master, 2).unlink()
     with h5py.File(master) as file:
-        assert not file[layout.PIXELS][6].any()
-    assert "run_data_000002.h5: missing; the master shows zeros for its 3 images" in errors_of(master)
+        assert (file[layout.PIXELS][6] == 65535).all()
+    assert "run_data_000002.h5: missing; the master shows 65535 for its 3 images" in errors_of(master)
 
 
 def test_a_data_file_that_is_too_short_is_an_error(master: Path) -> None:
