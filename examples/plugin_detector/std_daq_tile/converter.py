@@ -46,8 +46,8 @@ class TileConverter:
         received: NDArray[np.uint64],
         daq_rec: int,  # noqa: ARG002 - TILE has none
         image: NDArray[Any],
-    ) -> None:
-        """Write one module's pixels into the image."""
+    ) -> bool:
+        """Write one module's pixels into the image; return True, because a TILE needs no calibration."""
         at = self._placements[module]
         pixels = np.minimum(frame.view("<u2").reshape(ROWS, COLUMNS), self._max_counts)
         first_row, chips_per_unit = 0, COLUMNS // MODULE.chip
@@ -65,6 +65,7 @@ class TileConverter:
             at.x_step,
             self._fill,
         )
+        return True
 
     def fill(self, module: int, image: NDArray[Any]) -> None:
         """Write the fill value to all pixels of a module."""

@@ -24,6 +24,7 @@ _MISSING_MODULES = int(ImageStatus.MISSING_MODULES)
 _OVERWRITTEN = int(ImageStatus.OVERWRITTEN)
 _REFUSED_PACKETS = int(ImageStatus.REFUSED_PACKETS)
 _OUT_OF_STEP = int(ImageStatus.OUT_OF_STEP)
+_NOT_CALIBRATED = int(ImageStatus.NOT_CALIBRATED)
 
 
 @dataclass(slots=True)
@@ -162,13 +163,13 @@ class ImageBuilder:
             else:
                 index, generation = place
                 frame = ring.describe(index)
-                work.converter.convert(
+                is_calibrated = work.converter.convert(
                     submodule, ring.frame(index), ring.headers[index]["received"], frame.daq_rec, work.image
                 )
                 # After the conversion: packets may be refused that come behind the last packet of a whole frame.
                 n_refused = ring.n_refused(index)
                 if ring.is_unchanged(index, generation):
-                    work.submodules[submodule] = _entry(frame, n_refused)
+                    work.submodules[submodule] = _entry(frame, n_refused, is_calibrated=is_calibrated)
                     continue
                 n_overwritten += 1
                 status = _OVERWRITTEN
@@ -207,7 +208,7 @@ class _Work(NamedTuple):
     submodules: NDArray[Any]
 
 
-def _entry(frame: FrameDescription, n_refused: int) -> tuple[int | bytes, ...]:
+def _entry(frame: FrameDescription, n_refused: int, *, is_calibrated: bool) -> tuple[int | bytes, ...]:
     """Return the fields of the ModuleEntry of a frame, in their order."""
     return (
         frame.pulse_id,
@@ -216,7 +217,9 @@ def _entry(frame: FrameDescription, n_refused: int) -> tuple[int | bytes, ...]:
         frame.exposure_length,
         frame.daq_rec % 2**32,
         frame.n_missing_packets,
-        (_MISSING_PACKETS if frame.n_missing_packets else 0) | (_REFUSED_PACKETS if n_refused else 0),
+        (_MISSING_PACKETS if frame.n_missing_packets else 0)
+        | (_REFUSED_PACKETS if n_refused else 0)
+        | (0 if is_calibrated else _NOT_CALIBRATED),
         frame.storage_cell,
         b"",
     )
@@ -249,4 +252,6 @@ def _status(
         status |= ImageStatus.REFUSED_PACKETS
     if not is_in_step:
         status |= ImageStatus.OUT_OF_STEP
+    if (built.modules["status"] & _NOT_CALIBRATED).any():
+        status |= ImageStatus.NOT_CALIBRATED
     return status

@@ -78,7 +78,8 @@ def _check_conversion(detector: Detector, frame_number: int, raw: NDArray[Any]) 
     for submodule in range(detector.config.n_submodules):
         frame, received = _received_frame(detector, submodule, frame_number, raw[submodule])
         alone = _empty_image(detector)
-        converter.convert(submodule, frame, received, 0, alone)
+        is_calibrated = converter.convert(submodule, frame, received, 0, alone)
+        assert is_calibrated is True, f"convert says that there is no calibration for submodule {submodule}"
         _check_missing_units(detector, converter, submodule, frame, alone)
         area = _area(detector, converter, submodule)
         assert not (is_taken & area).any(), f"submodule {submodule} writes pixels of others or of gaps"

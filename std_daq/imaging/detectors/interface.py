@@ -40,8 +40,11 @@ class FrameConverter(Protocol):
         received: NDArray[np.uint64],
         daq_rec: int,
         image: NDArray[Any],
-    ) -> None:
-        """Write one submodule's pixels into the image.
+    ) -> bool:
+        """Write one submodule's pixels into the image, and return whether there is a calibration for the frame.
+
+        If there is none, all pixels of the submodule get the fill value, and the image gets the status NOT_CALIBRATED.
+        A detector that needs no calibration returns True.
 
         Parameters
         ----------

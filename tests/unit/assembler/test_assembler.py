@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -203,6 +204,25 @@ def test_what_the_packets_say_is_told_of_the_image_and_of_each_module(shm_dir: P
     assert second["status"].tolist() == [0, ImageStatus.MISSING_MODULES, ImageStatus.MISSING_PACKETS]
     assert second["missing_packets"].tolist() == [0, 128, 2]
     assert second["frame_index"].tolist() == [0, 0, 6]
+    line.close()
+
+
+def test_frames_without_a_calibration_are_filled_and_flagged(shm_dir: Path, runtime: Path, tmp_path: Path) -> None:
+    for name, n_planes, value in (("pedestal", 3, 1000), ("gain", 4, 2)):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["gains"] = np.full((n_planes, 1024, 1024), value, np.float32)
+            file["pixel_mask"] = np.zeros((1024, 1024), np.uint32)
+    files = {f"{name}_file": str(tmp_path / f"{name}.h5") for name in ("pedestal", "gain")}
+    line = Line(jungfrau(shm_dir, n_modules=2, detector={"conversion": "kev", "storage_cell": 15, **files}))
+    raw = np.full((2, 512, 1024), 1100, np.uint16)
+    for number, words in enumerate([(0xF00, 0xF00), (0xF00, 0xE00), (0xF01, 0xF00), (0, 1)]):
+        line.feeders[0].publish(number, raw, fields={m: {"daq_rec": word} for m, word in enumerate(words)})
+    assert line.step_until(4)["status"].tolist() == [0, *[ImageStatus.NOT_CALIBRATED] * 3]
+    statuses = [line.modules(sequence)["status"].tolist() for sequence in range(4)]
+    assert statuses == [[0, 0], [0, 64], [64, 0], [64, 64]]
+    assert (line.pixels(1)[:512] == 50).all()
+    assert np.isnan(line.pixels(1)[512:]).all()
+    assert np.isnan(line.pixels(2)[:512]).all()
     line.close()
 
 
@@ -407,10 +427,11 @@ class Overtaken:
         self._converter = converter
         self._overwrite = overwrite
 
-    def convert(self, module: int, *arguments: Any) -> None:
-        self._converter.convert(module, *arguments)
+    def convert(self, module: int, *arguments: Any) -> bool:
+        is_calibrated = self._converter.convert(module, *arguments)
         if module == 1:
             self._overwrite()
+        return is_calibrated
 
 
 def test_module_overwritten_while_it_is_converted_is_filled_and_flagged(line: Line) -> None:

@@ -73,11 +73,11 @@ class EigerConverter:
         received: NDArray[np.uint64],
         daq_rec: int,  # noqa: ARG002 - EIGER has none
         image: NDArray[Any],
-    ) -> None:
-        """Write one quarter's pixels into the image."""
+    ) -> bool:
+        """Write one quarter's pixels into the image; return True, because an EIGER needs no calibration."""
         if module in self._deactivated:
             self.fill(module, image)
-            return
+            return True
         at = self._placements[module]
         pixels = frame.view(self._raw_dtype).reshape(self._n_rows, -1)
         self._place(
@@ -93,6 +93,7 @@ class EigerConverter:
             at.x_step,
             self._fill,
         )
+        return True
 
     def fill(self, module: int, image: NDArray[Any]) -> None:
         """Write the fill value to all pixels of a quarter that are read."""

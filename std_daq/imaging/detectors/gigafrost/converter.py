@@ -39,13 +39,14 @@ class GigafrostConverter:
         received: NDArray[np.uint64],
         daq_rec: int,  # noqa: ARG002 - pixels do not depend on it
         image: NDArray[Any],
-    ) -> None:
-        """Write one module's rows into the image."""
+    ) -> bool:
+        """Write one module's rows into the image; return True, because a GIGAFROST needs no calibration."""
         if module in self._deactivated:
             self.fill(module, image)
-            return
+            return True
         at = self._places[module]
         unpack_rows(frame.reshape(at.height, -1), received, image, at.y_first, at.y_step, at.left, self._fill)
+        return True
 
     def fill(self, module: int, image: NDArray[Any]) -> None:
         """Write the fill value to all rows of a module."""

@@ -1,5 +1,6 @@
 """Converters of JUNGFRAU frames to raw pixels, energies or photons."""
 
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,14 @@ from std_daq.imaging.detectors.jungfrau.geometry import (
 )
 from std_daq.imaging.detectors.jungfrau.kernels import BLOCK, correct_to_counts, correct_to_energy, spread_double_pixels
 from std_daq.imaging.detectors.jungfrau.options import JungfrauOptions
-from std_daq.imaging.detectors.jungfrau.packets import ROWS_PER_PACKET
-from std_daq.imaging.detectors.jungfrau.tables import CalibrationTables, load_tables
+from std_daq.imaging.detectors.jungfrau.packets import ROWS_PER_PACKET, STORAGE_CELL
+from std_daq.imaging.detectors.jungfrau.tables import ONLY_CELL, CalibrationTables, load_tables
 from std_daq.imaging.detectors.kernels import place_chips
 from std_daq.imaging.detectors.module_map import Placement
 
 HIGH_GAIN_BIT = 1
+KernelTables = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""For each module the table of code 0 and the table of all codes."""
 
 
 class JungfrauConverter:
@@ -64,15 +67,15 @@ class JungfrauConverter:
 
     def convert(
         self, submodule: int, frame: NDArray[np.uint8], received: NDArray[np.uint64], daq_rec: int, image: NDArray[Any]
-    ) -> None:
-        """Write one submodule's pixels into the image."""
+    ) -> bool:
+        """Write one submodule's pixels into the image; return whether there is a calibration for the frame."""
         rows = self._rows[submodule]
         if rows.module in self._deactivated:
             self.fill(submodule, image)
-            return
+            return True
         at = self._placements[rows.module]
         steps = at.y_first, at.x_first, at.y_step, at.x_step
-        self._place(rows, frame.view("<u2").reshape(rows.n, COLUMNS), received, daq_rec, image, steps)
+        return self._place(rows, frame.view("<u2").reshape(rows.n, COLUMNS), received, daq_rec, image, steps)
 
     def fill(self, submodule: int, image: NDArray[Any]) -> None:
         """Write the fill value to all pixels of a submodule that are read."""
@@ -105,10 +108,11 @@ class JungfrauConverter:
         daq_rec: int,  # noqa: ARG002 - raw pixels are placed in the same way in high gain
         image: NDArray[Any],
         steps: tuple[int, int, int, int],
-    ) -> None:
+    ) -> bool:
         grid = self._grid
         chips_per_unit = ROWS_PER_PACKET * COLUMNS // grid.chip
         place_chips(raw, received, chips_per_unit, rows.first, grid.chip, grid.gap, image, *steps, self._fill)
+        return True
 
 
 class CorrectingConverter(JungfrauConverter):
@@ -118,14 +122,18 @@ class CorrectingConverter(JungfrauConverter):
     pedestal and gain of the pixel's gain stage. The number of photons is the energy divided by ``factor``, rounded half
     to even and limited to int32.
 
-    A pixel gets the fill value if its gain code is 2, if it is masked, or if the frame was taken in high gain and the
-    files have no planes for high gain. A saturated pixel (0xC000, or 0x3FFF in high gain) is converted like any other.
-    Its energy is the largest that it can have and shows the overload, whereas the fill value would look like no signal.
+    A pixel gets the fill value if its gain code is 2 or if it is masked. A whole frame gets it if the files have no
+    tables for its storage cell, or if it was taken in high gain and the files have no planes for high gain. A saturated
+    pixel (0xC000, or 0x3FFF in high gain) is converted like any other. Its energy is the largest that it can have and
+    shows the overload, whereas the fill value would look like no signal.
 
     Parameters
     ----------
     tables
         Contents of the calibration files; by default the files are read now.
+    only_cell
+        Storage cell of calibration files that do not name their cells; by default the configured one, otherwise that of
+        the first frame.
 
     Raises
     ------
@@ -140,11 +148,17 @@ class CorrectingConverter(JungfrauConverter):
         placements: tuple[Placement, ...],
         fill: Any,
         tables: CalibrationTables | None = None,
+        only_cell: int | None = None,
     ) -> None:
         super().__init__(config, options, placements, fill)
         self._tables = load_tables(options, config.n_modules) if tables is None else tables
-        self._tables_by_module = _for_kernels(self._tables.by_module)
-        self._high_gain_tables = _for_kernels(self._tables.high_gain_by_module)
+        self._kernel_tables = {
+            cell: (_for_kernels(tables.by_module), _for_kernels(tables.high_gain_by_module))
+            for cell, tables in self._tables.cells.items()
+        }
+        self._has_cells = ONLY_CELL not in self._kernel_tables
+        self._only_cell = options.storage_cell if only_cell is None else only_cell
+        self._lock = Lock()
 
     @property
     def calibration(self) -> tuple[CalibrationFile, ...]:
@@ -155,7 +169,7 @@ class CorrectingConverter(JungfrauConverter):
         """Return a converter that has read the present files; None if no file has changed."""
         if self._tables.is_current():
             return None
-        return CorrectingConverter(self._config, self._options, self._placements, self._fill)
+        return CorrectingConverter(self._config, self._options, self._placements, self._fill, only_cell=self._only_cell)
 
     def _compile(self) -> None:
         correct = correct_to_energy if self._options.factor is None else correct_to_counts
@@ -171,12 +185,12 @@ class CorrectingConverter(JungfrauConverter):
         daq_rec: int,
         image: NDArray[Any],
         steps: tuple[int, int, int, int],
-    ) -> None:
+    ) -> bool:
         grid = self._grid
-        tables = self._high_gain_tables if daq_rec & HIGH_GAIN_BIT else self._tables_by_module
+        tables = self._tables_of(daq_rec)
         if tables is None:
             self._fill_rows(rows, image, self._fill)
-            return
+            return False
         code_0, table = (one[rows.first : rows.end] for one in tables[rows.module])
         if self._options.factor is None:
             correct_to_energy(
@@ -191,11 +205,22 @@ class CorrectingConverter(JungfrauConverter):
         if self._are_gaps_spread:
             is_shared = self._options.double_pixels == "share"
             spread_double_pixels(image, grid.chip, rows.first, rows.end, *steps, is_shared, self._fill)
+        return True
+
+    def _tables_of(self, daq_rec: int) -> KernelTables | None:
+        """Return the tables for the storage cell and the gain of a frame; None if there are none."""
+        cell = STORAGE_CELL.of(daq_rec)
+        if self._only_cell is None:
+            # Of several modules that are converted at the same time, one must decide for all.
+            with self._lock:
+                self._only_cell = cell if self._only_cell is None else self._only_cell
+        tables = self._kernel_tables.get(cell if self._has_cells else ONLY_CELL)
+        if tables is None or (not self._has_cells and cell != self._only_cell):
+            return None
+        return tables[1 if daq_rec & HIGH_GAIN_BIT else 0]
 
 
-def _for_kernels(
-    tables: tuple[NDArray[np.float32], ...] | None,
-) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]] | None:
+def _for_kernels(tables: tuple[NDArray[np.float32], ...] | None) -> KernelTables | None:
     """Return for each module the table of code 0 and the table of all codes, in the layout of the kernels."""
     if tables is None:
         return None

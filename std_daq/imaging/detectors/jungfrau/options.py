@@ -20,10 +20,23 @@ class JungfrauOptions(BaseModel):
         None, gt=0, allow_inf_nan=False, description="Energy of a photon for conversion to counts, in keV."
     )
     pedestal_file: Path | None = Field(
-        None, description="HDF5 file with pedestals in /gains, (3 or 4, n_modules * 512, 1024), and /pixel_mask."
+        None,
+        description="HDF5 file with pedestals in /gains, (3 or 4, n_modules * 512, 1024), and /pixel_mask. With "
+        "storage cells /gains has one more axis in front, and /storage_cells tells their numbers.",
     )
     gain_file: Path | None = Field(
-        None, description="HDF5 file with gains in /gains, (4 or 6, n_modules * 512, 1024), in ADU/keV."
+        None,
+        description="HDF5 file with gains in /gains, (4 or 6, n_modules * 512, 1024), in ADU/keV. With storage cells "
+        "as in the pedestal file; without, the gains are those of all cells.",
+    )
+    n_storage_cells: int = Field(
+        1, ge=1, le=16, description="Storage cells that the detector uses; std-daq pedestal waits for all of them."
+    )
+    storage_cell: int | None = Field(
+        None,
+        ge=0,
+        le=15,
+        description="Storage cell of a pedestal file that does not name its cells; by default that of the first frame.",
     )
     mask_file: Path | None = Field(
         None,

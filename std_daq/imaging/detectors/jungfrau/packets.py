@@ -1,6 +1,6 @@
 """JUNGFRAU packets: four rows of pixels, 8192 bytes, behind the slsDetector header."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,25 @@ from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
 DETECTOR_TYPE = 3
 PAYLOAD_BYTES = 8192
 ROWS_PER_PACKET = 4
-STORAGE_CELL = HeaderField(offset=40, width=4, shift=8, mask=15)
+
+
+class RecordingBits(NamedTuple):
+    """Bits of the recording word."""
+
+    shift: int
+    mask: int
+
+    def of(self, daq_rec: int) -> int:
+        """Return the number in these bits."""
+        return daq_rec >> self.shift & self.mask
+
+    def field(self) -> HeaderField:
+        """Return the same bits as a field of the packet header."""
+        return HeaderField(offset=sls.DET_SPEC_3.offset, width=4, shift=self.shift, mask=self.mask)
+
+
+STORAGE_CELL = RecordingBits(shift=8, mask=15)
+N_STORAGE_CELLS = 16
 assert ROWS_PER_PACKET * COLUMNS * 2 == PAYLOAD_BYTES  # noqa: S101
 
 
@@ -43,7 +61,7 @@ def jungfrau_layout(image_id: Literal["frame_number", "pulse_id"], rows: FrameRo
         timestamp=sls.TIMESTAMP,
         exposure_length=sls.EXPOSURE_LENGTH,
         daq_rec=sls.DET_SPEC_3,
-        storage_cell=STORAGE_CELL,
+        storage_cell=STORAGE_CELL.field(),
         module_id=sls.MODULE_ID,
         row=sls.ROW,
         column=sls.COLUMN,

@@ -46,7 +46,7 @@ class JungfrauResponse:
         self._seed = seed
 
     def _load_tables(self, options: JungfrauOptions, n_modules: int) -> None:
-        tables = load_tables(options, n_modules).by_module
+        tables = next(iter(load_tables(options, n_modules).cells.values())).by_module
         for module, table in enumerate(tables):
             for stage, code in enumerate(GAIN_CODES):
                 is_good = np.isfinite(table[:, :, code]).all(axis=-1)

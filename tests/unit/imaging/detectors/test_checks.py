@@ -50,9 +50,10 @@ class ConverterThatForgets:
 
     def convert(
         self, module: int, frame: NDArray[np.uint8], received: NDArray[np.uint64], daq_rec: int, image: NDArray[Any]
-    ) -> None:
+    ) -> bool:
         everything = np.full_like(received, 2**64 - 1)
-        self._converter.convert(module, frame, everything, daq_rec, image)
+        is_calibrated: bool = self._converter.convert(module, frame, everything, daq_rec, image)
+        return is_calibrated
 
 
 class ForgetfulEiger(Eiger):

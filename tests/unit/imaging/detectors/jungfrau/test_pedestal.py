@@ -11,7 +11,7 @@ from std_daq.imaging.detectors.jungfrau.options import JungfrauOptions
 from std_daq.imaging.detectors.jungfrau.pedestal import PedestalAccumulator, PedestalResult
 from std_daq.imaging.detectors.jungfrau.pedestal_file import write_pedestal_file
 from std_daq.imaging.detectors.jungfrau.simulation import JungfrauResponse
-from std_daq.imaging.detectors.jungfrau.tables import load_mask, load_tables
+from std_daq.imaging.detectors.jungfrau.tables import ONLY_CELL, load_mask, load_tables
 
 N_FRAMES = 12
 CODES = (0, 1, 3)
@@ -140,7 +140,7 @@ class TestFile:
         with h5py.File(tmp_path / "gain.h5", "w") as file:
             file["gains"] = np.full((4, 512, 1024), 41.0)
         options = JungfrauOptions(conversion="kev", pedestal_file=tmp_path / "p.h5", gain_file=tmp_path / "gain.h5")
-        table = load_tables(options, 1).by_module[0]
+        table = load_tables(options, 1).cells[ONLY_CELL].by_module[0]
         np.testing.assert_array_equal(table[14:, :, 3, 0], result.mean[2, 14:])
         np.testing.assert_array_equal(load_mask(options, 1)[0], result.pixel_mask)
         with h5py.File(tmp_path / "p.h5") as file:

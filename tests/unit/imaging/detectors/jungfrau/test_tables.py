@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from std_daq.errors import CalibrationError
 from std_daq.imaging.detectors.jungfrau.converter import CorrectingConverter
 from std_daq.imaging.detectors.jungfrau.options import JungfrauOptions
-from std_daq.imaging.detectors.jungfrau.tables import load_mask, load_tables
+from std_daq.imaging.detectors.jungfrau.tables import ONLY_CELL, load_mask, load_tables
 from std_daq.imaging.detectors.module_map import Placement
 
 
@@ -49,7 +49,7 @@ def changed(values: NDArray[Any], index: Any, value: float) -> NDArray[Any]:
 
 
 def test_files_of_the_right_shape_become_pedestal_and_inverse_gain(options: JungfrauOptions) -> None:
-    tables = load_tables(options, 1)
+    tables = load_tables(options, 1).cells[ONLY_CELL]
     for code in (0, 1, 3):
         np.testing.assert_array_equal(tables.by_module[0][:, :, code], np.broadcast_to([100, 0.5], (512, 1024, 2)))
     assert np.isnan(tables.by_module[0][:, :, 2]).all()
@@ -66,7 +66,7 @@ def test_checksums_and_roles_are_those_of_the_files(options: JungfrauOptions) ->
 @pytest.mark.parametrize("dtype", ["<f8", ">f4", "<i4", "<u2"])
 def test_any_number_type_is_taken(options: JungfrauOptions, dtype: str) -> None:
     write(options.pedestal_file, gains=pedestals().astype(dtype), pixel_mask=mask())  # type: ignore[arg-type]
-    assert load_tables(options, 1).by_module[0][0, 0, 0, 0] == 100
+    assert load_tables(options, 1).cells[ONLY_CELL].by_module[0][0, 0, 0, 0] == 100
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_table_that_does_not_fit_is_refused_with_file_dataset_and_what_was_fou
     path = getattr(options, f"{role}_file")
     write(path, **datasets)
     with pytest.raises(CalibrationError, match=message) as error:
-        load_tables(options, 1)
+        load_tables(options, 1).cells[ONLY_CELL]
     assert error.value.file == str(path)
 
 
@@ -111,13 +111,13 @@ def test_bad_pixels_may_hold_anything(options: JungfrauOptions, tmp_path: Path) 
     bad[7, 9] = 1
     assert options.pedestal_file is not None
     write(options.pedestal_file, gains=changed(pedestals(), (1, 7, 9), np.inf), pixel_mask=bad)
-    assert np.isnan(load_tables(options, 1).by_module[0][7, 9]).all(axis=-1).all()
+    assert np.isnan(load_tables(options, 1).cells[ONLY_CELL].by_module[0][7, 9]).all(axis=-1).all()
 
 
 def test_a_missing_file_is_named_and_the_working_directory_mentioned() -> None:
     options = JungfrauOptions(conversion="kev", pedestal_file=Path("no.h5"), gain_file=Path("no.h5"))
     with pytest.raises(CalibrationError, match=r"no.h5: the pedestal file cannot be read: No such file.*working dir"):
-        load_tables(options, 1)
+        load_tables(options, 1).cells[ONLY_CELL]
 
 
 @pytest.mark.parametrize("content", [b"", b"no HDF5 at all" * 100, b"\x89HDF\r\n\x1a\n" + b"\0" * 100])
@@ -125,7 +125,7 @@ def test_a_file_that_is_not_hdf5_is_refused(options: JungfrauOptions, content: b
     assert options.gain_file is not None
     options.gain_file.write_bytes(content)
     with pytest.raises(CalibrationError, match="gain file is not a readable HDF5 file"):
-        load_tables(options, 1)
+        load_tables(options, 1).cells[ONLY_CELL]
 
 
 def test_a_mask_in_nxmx_bits_is_taken_as_it_is_and_any_other_means_dead(tmp_path: Path) -> None:
@@ -143,10 +143,11 @@ def test_a_mask_file_goes_before_the_pedestal_file(options: JungfrauOptions, tmp
     values = mask()
     values[3, 4] = 1
     with_mask = options.model_copy(update={"mask_file": write(tmp_path / "mask.h5", pixel_mask=values)})
-    tables = load_tables(with_mask, 1)
+    loaded = load_tables(with_mask, 1)
+    tables = loaded.cells[ONLY_CELL]
     assert np.isnan(tables.by_module[0]).any(axis=(2, 3)).sum() == 512 * 1024  # code 2
     assert np.argwhere(np.isnan(tables.by_module[0][:, :, 0, 0])).tolist() == [[3, 4]]
-    assert [file.role for file in tables.files] == ["pedestal", "gain", "mask"]
+    assert [file.role for file in loaded.files] == ["pedestal", "gain", "mask"]
 
 
 class TestReload:
