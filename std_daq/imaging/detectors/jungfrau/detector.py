@@ -197,4 +197,4 @@ class Jungfrau:
         """Start a pedestal run."""
         from std_daq.imaging.detectors.jungfrau.pedestal_run import JungfrauPedestalRun
 
-        return JungfrauPedestalRun(self.config, self.rows, n_skipped)
+        return JungfrauPedestalRun(self.config, self.rows, n_skipped, self.options.n_storage_cells)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.errors import CalibrationError
 from std_daq.imaging.detectors.jungfrau.geometry import COLUMNS, ROWS
 from std_daq.imaging.detectors.jungfrau.kernels import accumulate, count_codes
 from std_daq.imaging.detectors.jungfrau.tables import PLANE_OF_CODE
@@ -50,12 +49,13 @@ class PedestalResult:
     Parameters
     ----------
     mean, rms
-        Mean and rms of each pixel in ADU, (3 or 4, n_modules * 512, 1024).
+        Mean and rms of each pixel in ADU, (3 or 4, n_modules * 512, 1024). NaN for a module without
+        frames of the stage.
     n_samples
         Number of frames in which the pixel had the forced gain, of the same shape.
     pixel_mask
         NXmx bits, (n_modules * 512, 1024). A pixel is dead if it never had the forced gain, is stuck (rms 0), has wrong
-        gain bits too often, or has an outlying mean.
+        gain bits too often, or has an outlying mean. Stages without frames are not judged.
     n_frames
         Number of frames of each module and plane, (n_modules, 3 or 4).
     """
@@ -67,17 +67,56 @@ class PedestalResult:
     n_frames: NDArray[np.int64]
 
 
+@dataclass(slots=True)
+class _Stretches:
+    """The present stretch of frames of one stage of a module, and the stretch before it.
+
+    Attributes
+    ----------
+    stage, n
+        Stage and number of frames of the present stretch.
+    stage_before, n_before
+        The same of the stretch before it.
+    pending
+        The first frame of the present stretch, while it is the only one: the next frame will tell whether it is good.
+    is_pedestal_mode
+        Whether the last change of the stage was for a single frame. Then the pending frame is counted already.
+    """
+
+    stage: int = -1
+    n: int = 0
+    stage_before: int = -1
+    n_before: int = 0
+    pending: NDArray[np.uint16] | None = None
+    is_pedestal_mode: bool = False
+
+    def begin(self, stage: int) -> None:
+        """Begin a stretch with its first frame."""
+        self.stage_before, self.n_before = self.stage, self.n
+        self.stage, self.n = stage, 1
+
+    def go_back(self) -> None:
+        """Go on with the stretch before a single frame; the detector need not settle again."""
+        stage, n = self.stage_before, self.n_before
+        self.stage_before, self.n_before = self.stage, self.n
+        self.stage, self.n = stage, n + 1
+
+
 class PedestalAccumulator:
     """Accumulator of dark frames, in any order of gain stages.
 
-    The gain bits of most pixels show which stage was forced.
+    The gain bits of most pixels show which stage was forced. After a change of the stage the detector needs some frames
+    to settle; these are left out. In JUNGFRAU's pedestal mode it is the detector itself that forces another stage for a
+    single frame, again and again. Such a frame is good, and so are those after it. It is recognised by its two
+    neighbours, which both have the stage from before.
 
     Parameters
     ----------
     n_modules
         Number of modules.
     n_skipped
-        Number of frames of a module that are ignored after each change of its stage, while the detector settles.
+        Number of frames of a module that are ignored after each change of its stage, while the detector settles; not
+        in pedestal mode.
     criteria
         Criteria for bad pixels.
     n_rows
@@ -96,8 +135,7 @@ class PedestalAccumulator:
         self.n_frames: NDArray[np.int64] = np.zeros((n_modules, n_stages), np.int64)
         self._n_skipped = n_skipped
         self._criteria = criteria or BadPixelCriteria()
-        self._last_stage = [-1] * n_modules
-        self._n_since_change = [0] * n_modules
+        self._stretches = [_Stretches() for _ in range(n_modules)]
 
     def add(self, module: int, raw: NDArray[np.uint16], daq_rec: int = 0) -> int | None:
         """Add one complete frame (n_rows, 1024); return its stage, or None if the frame was ignored.
@@ -109,38 +147,59 @@ class PedestalAccumulator:
             in forced gain 1 and 2.
         """
         stage = self._stage(raw, daq_rec)
-        if stage != self._last_stage[module]:
-            self._last_stage[module] = stage
-            self._n_since_change[module] = 0
-        self._n_since_change[module] += 1
-        if self._n_since_change[module] <= self._n_skipped or self.n_frames[module, stage] >= MAX_FRAMES:
+        stretches = self._stretches[module]
+        if stage == stretches.stage:
+            self._drop_pending(module)
+            stretches.n += 1
+        elif stretches.pending is not None and stage == stretches.stage_before:
+            self._take_pending(module)
+            stretches.go_back()
+        else:
+            self._drop_pending(module)
+            stretches.begin(stage)
+            if self._n_skipped and self.n_frames[module, stage] < MAX_FRAMES:
+                stretches.pending = raw.copy()
+                self.n_frames[module, stage] += stretches.is_pedestal_mode
+        if stretches.n <= self._n_skipped or self.n_frames[module, stage] >= MAX_FRAMES:
             return None
         self.n_frames[module, stage] += 1
-        accumulate(
-            raw,
-            CODE_OF_STAGE[stage],
-            self._sums[module, stage],
-            self._squares[module, stage],
-            self._n_samples[module, stage],
-        )
+        self._accumulate(module, stage, raw)
         return stage
 
-    def result(self) -> PedestalResult:
+    def add_result(self, module: int, earlier: PedestalResult, rows: slice, n_frames: NDArray[np.int64]) -> None:
+        """Add the frames that an earlier run took.
+
+        Parameters
+        ----------
+        rows
+            Rows of the module in the result.
+        n_frames
+            Number of frames of each plane of the result.
+        """
+        for stage in range(len(earlier.mean)):
+            n = earlier.n_samples[stage, rows].astype(np.float64)
+            sums = np.rint(np.nan_to_num(earlier.mean[stage, rows].astype(np.float64)) * n)
+            spread = np.nan_to_num(earlier.rms[stage, rows].astype(np.float64)) * n
+            squares = np.rint((spread * spread + sums * sums) / np.maximum(n, 1))
+            self._sums[module, stage] += sums.astype(np.uint64)
+            self._squares[module, stage] += squares.astype(np.uint64)
+            self._n_samples[module, stage] += earlier.n_samples[stage, rows]
+            self.n_frames[module, stage] += n_frames[stage]
+
+    def result(self, *, with_high_gain: bool | None = None) -> PedestalResult:
         """Return the pedestals and bad pixels from the frames added so far.
 
-        Raises
-        ------
-        CalibrationError
-            A module has no frames of a stage, or only some modules have frames in high gain.
+        Parameters
+        ----------
+        with_high_gain
+            Whether there is a plane for high gain; by default if there are frames in high gain.
         """
-        n_planes = len(STAGE_NAMES) if self.n_frames[:, HIGH_GAIN_STAGE].any() else HIGH_GAIN_STAGE
-        for stage in range(n_planes):
-            missing = np.flatnonzero(self.n_frames[:, stage] == 0)
-            if len(missing):
-                raise CalibrationError(
-                    f"no dark images in {STAGE_NAMES[stage]} of modules {', '.join(map(str, missing))}",
-                    remedy="take dark images in forced gain 0, 1 and 2 of all modules",
-                )
+        for module, stretches in enumerate(self._stretches):
+            if stretches.is_pedestal_mode:  # the last frame of a series has no neighbour after it
+                self._take_pending(module)
+        if with_high_gain is None:
+            with_high_gain = bool(self.n_frames[:, HIGH_GAIN_STAGE].any())
+        n_planes = len(STAGE_NAMES) if with_high_gain else HIGH_GAIN_STAGE
         n_modules, _, n_rows, _ = self._sums.shape
         shape = (n_planes, n_modules * n_rows, COLUMNS)
         mean, rms = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -149,12 +208,39 @@ class PedestalAccumulator:
         for module in range(n_modules):
             rows = slice(module * n_rows, (module + 1) * n_rows)
             for plane in range(n_planes):
+                if not self.n_frames[module, plane]:
+                    mean[plane, rows] = rms[plane, rows] = np.nan
+                    continue
                 n_samples[plane, rows] = self._n_samples[module, plane]
                 mean[plane, rows], rms[plane, rows] = self._mean_and_rms(module, plane)
                 pixel_mask[rows] |= self._bad_pixels(
                     mean[plane, rows], rms[plane, rows], n_samples[plane, rows], int(self.n_frames[module, plane])
                 )
         return PedestalResult(mean, rms, n_samples, pixel_mask, self.n_frames[:, :n_planes].copy())
+
+    def _accumulate(self, module: int, stage: int, raw: NDArray[np.uint16]) -> None:
+        accumulate(
+            raw,
+            CODE_OF_STAGE[stage],
+            self._sums[module, stage],
+            self._squares[module, stage],
+            self._n_samples[module, stage],
+        )
+
+    def _take_pending(self, module: int) -> None:
+        """Take the frame that waits for the one after it: it was a single frame of pedestal mode."""
+        stretches = self._stretches[module]
+        if stretches.pending is not None:
+            self.n_frames[module, stretches.stage] += not stretches.is_pedestal_mode
+            self._accumulate(module, stretches.stage, stretches.pending)
+            stretches.is_pedestal_mode, stretches.pending = True, None
+
+    def _drop_pending(self, module: int) -> None:
+        """Drop the frame that waits, if there is one: the detector stayed in its stage, or went to a third one."""
+        stretches = self._stretches[module]
+        if stretches.pending is not None:
+            self.n_frames[module, stretches.stage] -= stretches.is_pedestal_mode
+            stretches.is_pedestal_mode, stretches.pending = False, None
 
     def _stage(self, raw: NDArray[np.uint16], daq_rec: int) -> int:
         n_pixels = np.zeros(4, np.int64)

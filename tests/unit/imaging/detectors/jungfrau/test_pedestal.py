@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from std_daq.errors import CalibrationError, ConfigError
+from std_daq.errors import ConfigError
 from std_daq.imaging.detectors.jungfrau.kernels import accumulate, count_codes
 from std_daq.imaging.detectors.jungfrau.options import JungfrauOptions
 from std_daq.imaging.detectors.jungfrau.pedestal import PedestalAccumulator, PedestalResult
 from std_daq.imaging.detectors.jungfrau.pedestal_file import write_pedestal_file
 from std_daq.imaging.detectors.jungfrau.simulation import JungfrauResponse
-from std_daq.imaging.detectors.jungfrau.tables import ONLY_CELL, load_mask, load_tables
+from std_daq.imaging.detectors.jungfrau.tables import load_mask, load_tables
 
 N_FRAMES = 12
 CODES = (0, 1, 3)
@@ -82,6 +82,43 @@ def test_the_first_frames_after_each_change_of_stage_are_left_out(frames: NDArra
     assert accumulator.n_frames.tolist() == [[2, 2, 0, 0]]
 
 
+def stages_taken(frames: NDArray[np.uint16], order: str, n_skipped: int) -> list[int]:
+    """Add frames in an order of stages, such as "0001000"; return how many of each stage are counted."""
+    accumulator = PedestalAccumulator(1, n_skipped)
+    for i, stage in enumerate(order):
+        accumulator.add(0, frames[int(stage), i % N_FRAMES])
+    counted = accumulator.n_frames[0, :3].tolist()
+    result = accumulator.result()
+    assert result.n_frames[0].tolist() == counted
+    assert result.n_samples[:, 0, 0].tolist() == counted, "what is counted is in the sums"
+    return counted
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("0001000100010001", [9, 4, 0]),  # each single frame is good, and gain 0 settles once
+        ("0001000100020002", [9, 2, 2]),
+        ("000100010001", [6, 3, 0]),  # also the last one, which has no neighbour
+        ("0001", [0, 0, 0]),  # but one change alone may be a change of the setting
+        ("00011111", [0, 2, 0]),
+        ("000010000111111", [5, 4, 0]),  # pedestal mode, then a change of the setting
+        ("0000122222", [1, 0, 2]),
+        ("0101010101", [2, 5, 0]),
+        ("0000110000", [2, 0, 0]),  # two frames in a row are not pedestal mode
+    ],
+)
+def test_single_frames_that_the_detector_forces_are_taken(
+    frames: NDArray[np.uint16], order: str, expected: list[int]
+) -> None:
+    assert stages_taken(frames, order, n_skipped=3) == expected
+
+
+def test_pedestal_mode_of_a_real_run_is_taken_whole(frames: NDArray[np.uint16]) -> None:
+    order = ("0" * 19 + "1") * 12 + ("0" * 19 + "2") * 12
+    assert stages_taken(frames, order, n_skipped=10) == [19 * 24 - 10, 12, 12]
+
+
 def test_high_gain_makes_a_fourth_plane(frames: NDArray[np.uint16]) -> None:
     accumulator = accumulated(frames[:, :3])
     assert accumulator.add(0, frames[0, 0] - 100, daq_rec=1) == 3
@@ -91,16 +128,18 @@ def test_high_gain_makes_a_fourth_plane(frames: NDArray[np.uint16]) -> None:
     np.testing.assert_array_equal(result.mean[3], (frames[0, 0] - 100) & 0x3FFF)
 
 
-def test_a_module_without_frames_of_a_stage_is_named(frames: NDArray[np.uint16]) -> None:
+def test_a_module_without_frames_of_a_stage_has_no_numbers_there(frames: NDArray[np.uint16]) -> None:
     accumulator = PedestalAccumulator(3)
     for stage in range(3):
         accumulator.add(1, frames[stage, 0])
     accumulator.add(2, frames[0, 0])
-    with pytest.raises(CalibrationError, match="no dark images in gain 0 of modules 0"):
-        accumulator.result()
-    accumulator.add(0, frames[0, 0])
-    with pytest.raises(CalibrationError, match="no dark images in gain 1 of modules 0, 2"):
-        accumulator.result()
+    result = accumulator.result()
+    assert result.n_frames.tolist() == [[0, 0, 0], [1, 1, 1], [1, 0, 0]]
+    for module in range(3):
+        rows = slice(512 * module, 512 * module + 512)
+        is_known = [not np.isnan(result.mean[stage, rows]).all() for stage in range(3)]
+        assert is_known == [n > 0 for n in result.n_frames[module]]
+    assert not result.pixel_mask[:512].any(), "what was not measured is not judged"
 
 
 def test_sums_are_exact_up_to_the_largest_number_of_frames() -> None:
@@ -136,11 +175,11 @@ def test_kernels_agree_with_numpy_compiled_and_interpreted(is_compiled: bool) ->
 
 class TestFile:
     def test_a_written_file_is_loaded_by_the_converter(self, result: PedestalResult, tmp_path: Path) -> None:
-        write_pedestal_file(tmp_path / "p.h5", result, attributes={"detector_name": "JF"})
+        write_pedestal_file(tmp_path / "p.h5", {0: result}, attributes={"detector_name": "JF"})
         with h5py.File(tmp_path / "gain.h5", "w") as file:
             file["gains"] = np.full((4, 512, 1024), 41.0)
         options = JungfrauOptions(conversion="kev", pedestal_file=tmp_path / "p.h5", gain_file=tmp_path / "gain.h5")
-        table = load_tables(options, 1).cells[ONLY_CELL].by_module[0]
+        table = load_tables(options, 1).cells[0].by_module[0]
         np.testing.assert_array_equal(table[14:, :, 3, 0], result.mean[2, 14:])
         np.testing.assert_array_equal(load_mask(options, 1)[0], result.pixel_mask)
         with h5py.File(tmp_path / "p.h5") as file:
@@ -153,15 +192,15 @@ class TestFile:
         path = tmp_path / "p.h5"
         path.write_text("precious")
         with pytest.raises(ConfigError, match=r"p.h5: the file exists; give another name"):
-            write_pedestal_file(path, result)
+            write_pedestal_file(path, {0: result})
         assert path.read_text() == "precious"
-        write_pedestal_file(path, result, overwrite=True)
+        write_pedestal_file(path, {0: result}, overwrite=True)
         assert h5py.is_hdf5(path)
         assert [entry.name for entry in tmp_path.iterdir()] == ["p.h5"]
 
     def test_a_folder_that_is_not_there_is_an_error_with_the_path(self, result: PedestalResult, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"no/p.h5: the pedestal file cannot be written"):
-            write_pedestal_file(tmp_path / "no" / "p.h5", result)
+            write_pedestal_file(tmp_path / "no" / "p.h5", {0: result})
 
 
 def test_pedestals_of_simulated_dark_images_are_those_of_the_simulation() -> None:
