@@ -1,10 +1,14 @@
 """Send recorded packets again, to the ports at which they were recorded."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from std_daq.cli.argument_types import positive_number
 from std_daq.cli.shared_options import add_images_config_option, add_json_option
+from std_daq.errors import EXIT_DONE, EXIT_FAILED
+
+_MAX_NAMED = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,9 +44,15 @@ def run(arguments: argparse.Namespace) -> int:
     for capture in arguments.captures:
         check_input_file(capture, "CAPTURE")
     ports = range(config.start_udp_port, config.start_udp_port + detector.n_ports)
-    source = CountedSource(open_source(arguments.captures, ports, detector.packet_layout(0).key))
+    captures = open_source(arguments.captures, ports, detector.packet_layout(0).key)
+    source = CountedSource(captures)
     with senders(arguments.host, ports) as sinks:
         sent, exit_code = transmit(source, sinks, arguments.rate_hz, None)
     remarks = describe_reception(port_receptions(detector, source.lengths, {}))
-    report(sent, {}, remarks=remarks, as_json=arguments.json)
-    return exit_code
+    damages = captures.damages
+    report(sent, {"n_damaged": len(damages)} if arguments.json else {}, remarks=remarks, as_json=arguments.json)
+    for damage in damages[:_MAX_NAMED]:
+        print(f"std-daq replay: damaged, the rest was sent: {damage}", file=sys.stderr)
+    if len(damages) > _MAX_NAMED:
+        print(f"std-daq replay: {len(damages) - _MAX_NAMED} more places are damaged", file=sys.stderr)
+    return exit_code or (EXIT_FAILED if damages else EXIT_DONE)

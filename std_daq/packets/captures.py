@@ -3,6 +3,7 @@
 import contextlib
 import mmap
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ SUFFIX = ".dat"
 MAX_DATAGRAM_BYTES = 65535
 _LENGTH = struct.Struct("<Q")
 _WRITE_BUFFER_BYTES = 1 << 20
+_NOTHING = np.empty(0, np.int64)
 
 
 def capture_path(directory: Path, port: int) -> Path:
@@ -35,6 +37,14 @@ def port_of(path: Path) -> int:
     if path.suffix != SUFFIX or not 0 < port < 65536:
         raise CaptureError(f"{path}: the name of a capture file is '<udp port>{SUFFIX}', such as '50032{SUFFIX}'")
     return port
+
+
+def is_empty(path: Path) -> bool:
+    """Return whether a file has no bytes; raises CaptureError if it cannot be read."""
+    try:
+        return path.is_file() and path.stat().st_size == 0
+    except OSError as error:
+        raise CaptureError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def map_file(path: Path) -> mmap.mmap:
@@ -70,29 +80,67 @@ class CaptureReader:
         The whole file: u8.
     offsets, lengths
         Offset and length of each datagram in `data`, in bytes: i64.
+    damages
+        What is damaged, as texts: the file is empty, ends within a record, or contains a length that no datagram can
+        have. Each text names the file, the offset of the bad record, the fault, and how many bytes are left out. The
+        datagrams before and after the damage are there.
 
     Raises
     ------
     CaptureError
-        The file cannot be read, is empty, ends within a record, or contains a length that no datagram can have. The
-        message names the file, the offset of the bad record, and the fault.
+        The file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
+        self.damages: list[str] = []
+        self._map: mmap.mmap | None = None
+        if is_empty(path):
+            self.damages.append(f"{path}: the file is empty")
+            self.data: NDArray[np.uint8] = np.empty(0, np.uint8)
+        else:
+            self._map = map_file(path)
+            self.data = np.frombuffer(self._map, np.uint8)
+        parts = [*self._index()]
+        self.offsets: NDArray[np.int64] = np.concatenate([_NOTHING, *(offsets for offsets, _ in parts)])
+        self.lengths: NDArray[np.int64] = np.concatenate([_NOTHING, *(lengths for _, lengths in parts)])
+
+    def _index(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Yield offsets and lengths of the datagrams of each healthy part of the file."""
         from std_daq.packets.kernels import index_records
 
-        self.path = path
-        self._map = map_file(path)
-        self.data: NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)
-        nothing = np.empty(0, np.int64)
-        n_records, end = index_records(self.data, MAX_DATAGRAM_BYTES, nothing, nothing)
-        if end < self.data.size:
-            problem = _what_is_wrong(self.data[end:].tobytes()[: _LENGTH.size], self.data.size - end)
-            self.close()
-            raise CaptureError(f"{path}: record {n_records} at byte {end}: {problem}")
-        self.offsets: NDArray[np.int64] = np.empty(n_records, np.int64)
-        self.lengths: NDArray[np.int64] = np.empty(n_records, np.int64)
-        index_records(self.data, MAX_DATAGRAM_BYTES, self.offsets, self.lengths)
+        start = n_before = 0
+        while start < self.data.size:
+            part = self.data[start:]
+            n_records, end = index_records(part, MAX_DATAGRAM_BYTES, _NOTHING, _NOTHING)
+            offsets, lengths = np.empty(n_records, np.int64), np.empty(n_records, np.int64)
+            index_records(part, MAX_DATAGRAM_BYTES, offsets, lengths)
+            yield offsets + start, lengths
+            bad, n_before = start + end, n_before + n_records
+            if bad == self.data.size:
+                return
+            usual = int(np.bincount(lengths).argmax()) if n_records else 0
+            start = self._next_record(bad, usual)
+            problem = _what_is_wrong(self.data[bad : bad + _LENGTH.size].tobytes(), self.data.size - bad)
+            self.damages.append(
+                f"{self.path}: record {n_before} at byte {bad}: {problem}; {start - bad} bytes are left out"
+            )
+
+    def _next_record(self, bad: int, usual: int) -> int:
+        """Return where records go on behind a bad one; the end of the file if that cannot be told.
+
+        Records go on where two lengths follow each other, both that of most datagrams before, or the last of the file.
+        """
+        if not usual or self._map is None:
+            return self.data.size
+        length, n_bytes = _LENGTH.pack(usual), _LENGTH.size + usual
+        at = self._map.find(length, bad + 1)
+        while at >= 0:
+            end = at + n_bytes
+            if end == self.data.size or self._map[end : end + _LENGTH.size] == length:
+                return at
+            at = self._map.find(length, at + 1)
+        return self.data.size
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -126,8 +174,9 @@ class CaptureReader:
         """Close the file; its datagrams are no longer accessible."""
         self.data = np.empty(0, np.uint8)
         # if the caller still holds a view of the data, the mapping cannot be closed now; it ends with the view
-        with contextlib.suppress(BufferError):
-            self._map.close()
+        if self._map is not None:
+            with contextlib.suppress(BufferError):
+                self._map.close()
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -209,10 +210,17 @@ class Dump:
             pass
 
     def close(self) -> None:
-        """Close all sockets and files."""
+        """Close all sockets and files; if one file cannot be written, the others still are.
+
+        Raises
+        ------
+        CaptureError
+            The end of a file could not be written, for example because the disk is full.
+        """
         self._selector.close()
-        for port in self.ports:
-            port.close()
+        with ExitStack() as stack:
+            for port in self.ports:
+                stack.callback(port.close)
 
     def __enter__(self) -> Self:
         return self

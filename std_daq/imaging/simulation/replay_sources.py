@@ -9,7 +9,7 @@ from std_daq.errors import CaptureError
 from std_daq.imaging.detectors.packet_layout import HeaderField
 from std_daq.imaging.simulation.header_fields import read_field
 from std_daq.packets.bursts import BURST_PACKETS, Burst, cut, take_turns
-from std_daq.packets.captures import CaptureReader, port_of
+from std_daq.packets.captures import CaptureReader, is_empty, port_of
 from std_daq.packets.frame_steps import RESTART_FRAMES, frame_steps
 from std_daq.packets.pcap.reader import Datagram, PcapReader, is_pcap
 
@@ -32,10 +32,13 @@ class CaptureSource:
     ----------
     n_frames
         Number of frames in the captures.
+    damages
+        What is damaged in the captures, as texts; everything healthy is sent.
     """
 
     def __init__(self, captures: Mapping[int, CaptureReader], key: HeaderField) -> None:
         self._captures = captures
+        self.damages = [damage for capture in captures.values() for damage in capture.damages]
         columns = [capture.columns(key.offset, key.width) for capture in captures.values()]
         self._steps, self.n_frames = frame_steps([read_field(key, raw) for raw in columns])
 
@@ -63,11 +66,17 @@ class PcapSource:
         Readers of the files, which are read one after the other.
     key
         Header field of the frame number.
+
+    Attributes
+    ----------
+    damages
+        What was found damaged so far, as texts; everything healthy is sent.
     """
 
     def __init__(self, readers: Sequence[PcapReader], key: HeaderField) -> None:
         self._readers = readers
         self._key = key
+        self.damages: list[str] = []
 
     def frames(self) -> Iterator[list[Burst]]:
         """Yield the bursts of each frame, frame by frame; a late packet goes with the frame during which it came.
@@ -75,7 +84,7 @@ class PcapSource:
         Raises
         ------
         CaptureError
-            A file cannot be read (see `PcapReader`), or no file has a datagram to one of the detector's ports.
+            No file has a datagram to one of the detector's ports.
         """
         waiting: list[Datagram] = []
         n_waiting = 0
@@ -90,12 +99,18 @@ class PcapSource:
             waiting.append(datagram)
             n_waiting += len(datagram.payload)
         if not waiting:
-            raise CaptureError(f"{self._readers[0].path}: no datagrams to the detector's ports")
+            raise CaptureError(
+                "; ".join([f"{self._readers[0].path}: no datagrams to the detector's ports", *self.damages])
+            )
         yield _bursts_of(waiting)
 
     def _datagrams(self) -> Iterator[Datagram]:
         for reader in self._readers:
-            yield from reader
+            try:
+                yield from reader
+            except CaptureError as error:
+                self.damages.append(str(error))
+            self.damages += reader.damages
 
     def _frame(self, datagram: Datagram) -> int:
         raw = datagram.payload[self._key.offset : self._key.offset + self._key.width].ljust(self._key.width, b"\0")
@@ -117,12 +132,16 @@ def open_source(paths: Sequence[Path], ports: Collection[int], key: HeaderField)
     Raises
     ------
     CaptureError
-        A file cannot be read, its name is not a port of the detector, or the files are of different kinds.
+        A file cannot be read, its name is not a port of the detector, the files are of different kinds, or none of them
+        has a datagram. Files that are damaged are sent as far as they are healthy.
     """
-    are_pcap = {is_pcap(path) for path in paths}
+    empty = [path for path in paths if is_empty(path)]
+    are_pcap = {is_pcap(path) for path in paths if path not in empty}
     if are_pcap == {True}:
-        return PcapSource([PcapReader(path, ports) for path in paths], key)
-    if are_pcap != {False}:
+        source = PcapSource([PcapReader(path, ports) for path in paths if path not in empty], key)
+        source.damages += [f"{path}: the file is empty" for path in empty]
+        return source
+    if are_pcap not in ({False}, set()):
         raise CaptureError("the files are of two kinds: replay pcap files or files of single ports, not both at once")
     captures: dict[int, CaptureReader] = {}
     for path in sorted(paths, key=port_of):
@@ -132,6 +151,8 @@ def open_source(paths: Sequence[Path], ports: Collection[int], key: HeaderField)
         if port in captures:
             raise CaptureError(f"{path}: a second capture of port {port}, after {captures[port].path}")
         captures[port] = CaptureReader(path)
+    if not any(map(len, captures.values())):
+        raise CaptureError("; ".join(damage for capture in captures.values() for damage in capture.damages))
     return CaptureSource(captures, key)
 
 

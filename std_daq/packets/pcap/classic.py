@@ -14,6 +14,7 @@ _FILE_HEADER = "IHHiIII"
 _RECORD_HEADER = "IIII"
 _N_FILE_HEADER = 24
 _N_RECORD_HEADER = 16
+_FRACTIONS = 1_000_000_000
 _WRITTEN_MAGIC = 0xA1B23C4D
 
 # first 4 bytes of the file: byte order, and nanoseconds per unit of a time stamp's fraction
@@ -32,27 +33,67 @@ def is_classic(start: bytes) -> bool:
     return start[:4] in _MAGICS
 
 
-def read_classic(path: Path, data: mmap.mmap) -> Iterator[CapturedRecord]:
+def read_classic(path: Path, data: mmap.mmap, damages: list[str]) -> Iterator[CapturedRecord]:
     """Yield the records of a pcap file.
+
+    If the file ends within a record, or contains a record that is too long, this is added to ``damages``. The records
+    before it, and those after it if they can be found, are yielded.
 
     Raises
     ------
     CaptureError
-        The file ends too early, or contains a record that is too long.
+        The file ends within its header.
     """
     order, fraction_ns = _MAGICS[data[:4]]
     header = take(path, data, 0, _N_FILE_HEADER, "file header")
     link_type = struct.unpack(order + _FILE_HEADER, header)[6] & _LINK_TYPE_MASK
     unpack = struct.Struct(order + _RECORD_HEADER).unpack
     at = _N_FILE_HEADER
+    seconds = 0
     while at < len(data):
-        seconds, fraction, n_captured, _ = unpack(take(path, data, at, _N_RECORD_HEADER, "record header"))
-        if n_captured > MAX_RECORD_BYTES:
-            raise CaptureError(f"{path}: byte {at}: a record cannot have {n_captured} bytes")
-        packet = take(path, data, at + _N_RECORD_HEADER, n_captured, "record")
+        try:
+            header = take(path, data, at, _N_RECORD_HEADER, "record header")
+            n_captured = unpack(header)[2]
+            if n_captured > MAX_RECORD_BYTES:
+                raise CaptureError(f"{path}: byte {at}: a record cannot have {n_captured} bytes")
+            packet = take(path, data, at + _N_RECORD_HEADER, n_captured, "record")
+        except CaptureError as error:
+            following = _next_record(data, at, order, seconds)
+            damages.append(f"{error}; {following - at} bytes are left out")
+            at = following
+            continue
+        seconds, fraction, _, _ = unpack(header)
         time_ns = seconds * 1_000_000_000 + fraction * fraction_ns
         yield CapturedRecord(at, time_ns, link_type, packet)
         at += _N_RECORD_HEADER + n_captured
+
+
+def _next_record(data: mmap.mmap, bad: int, order: str, seconds: int) -> int:
+    """Return where records go on behind a bad one; the end of the file if that cannot be told.
+
+    A record is recognised by its time, within some hours of the last one, and by the record behind it.
+    """
+    high_bytes = slice(2, 4) if order == "<" else slice(0, 2)
+    pattern = struct.pack(order + "I", seconds)[high_bytes]
+    unpack_from = struct.Struct(order + _RECORD_HEADER).unpack_from
+
+    def end_of(at: int) -> int | None:
+        """Return the end of the record at this place; None if there is none."""
+        if at + _N_RECORD_HEADER > len(data) or data[at + high_bytes.start : at + high_bytes.stop] != pattern:
+            return None
+        _, fraction, n_captured, n_bytes = unpack_from(data, at)
+        end: int = at + _N_RECORD_HEADER + n_captured
+        is_record = fraction < _FRACTIONS and n_captured <= min(n_bytes, MAX_RECORD_BYTES) and end <= len(data)
+        return end if is_record else None
+
+    found = data.find(pattern, bad + 1 + high_bytes.start) if seconds else -1
+    while found >= 0:
+        at = found - high_bytes.start
+        end = end_of(at)
+        if end is not None and (end == len(data) or end_of(end) is not None):
+            return at
+        found = data.find(pattern, found + 1)
+    return len(data)
 
 
 class PcapWriter:

@@ -42,37 +42,66 @@ def is_nextgen(start: bytes) -> bool:
     return start[:4] == _SECTION_START
 
 
-def read_nextgen(path: Path, data: mmap.mmap) -> Iterator[CapturedRecord]:
+def read_nextgen(path: Path, data: mmap.mmap, damages: list[str]) -> Iterator[CapturedRecord]:
     """Yield the records of a pcapng file, from all its sections and interfaces.
+
+    If the file ends within a block, or a block contradicts itself, this is added to ``damages``. The records before it,
+    and those after it if they can be found, are yielded.
 
     Raises
     ------
     CaptureError
-        The file ends too early, or a block contradicts itself.
+        A section has an unknown byte order.
     """
     order = "<"
     interfaces: list[_Interface] = []
     at = 0
     while at < len(data):
-        start = take(path, data, at, _N_LEAST_BLOCK, "block header")
-        if is_nextgen(start):
-            order = _byte_order(path, at, start[8:12])
+        if is_nextgen(data[at : at + 4]) and at + _N_LEAST_BLOCK <= len(data):
+            order = _byte_order(path, at, data[at + 8 : at + 12])
             interfaces = []
-        kind, n_block = struct.unpack_from(order + "II", start)
-        if n_block < _N_LEAST_BLOCK or n_block % 4:
-            raise CaptureError(f"{path}: byte {at}: a block cannot have {n_block} bytes")
-        block = take(path, data, at, n_block, "block")
-        if struct.unpack_from(order + "I", block, n_block - _N_AFTER)[0] != n_block:
-            raise CaptureError(f"{path}: byte {at}: a block's two lengths differ")
-        body = block[_N_BEFORE : n_block - _N_AFTER]
+        try:
+            kind, n_block, body = _block(path, data, at, order)
+        except CaptureError as error:
+            following = _next_packet(data, at, order)
+            damages.append(f"{error}; {following - at} bytes are left out")
+            at = following
+            continue
         try:
             if kind == _INTERFACE:
                 interfaces.append(_interface(order, body))
             elif kind in _PACKET_READERS:
                 yield _PACKET_READERS[kind](order, body, interfaces, at)
         except (struct.error, _BadBlockError) as error:
-            raise CaptureError(f"{path}: byte {at}: a block of type {kind} is bad: {error}") from None
+            damages.append(f"{path}: byte {at}: a block of type {kind} is bad: {error}")
         at += n_block
+
+
+def _block(path: Path, data: mmap.mmap, at: int, order: str) -> tuple[int, int, bytes]:
+    """Return type, length and body of the block at a place; raises CaptureError."""
+    start = take(path, data, at, _N_LEAST_BLOCK, "block header")
+    kind, n_block = struct.unpack_from(order + "II", start)
+    if n_block < _N_LEAST_BLOCK or n_block % 4:
+        raise CaptureError(f"{path}: byte {at}: a block cannot have {n_block} bytes")
+    block = take(path, data, at, n_block, "block")
+    if struct.unpack_from(order + "I", block, n_block - _N_AFTER)[0] != n_block:
+        raise CaptureError(f"{path}: byte {at}: a block's two lengths differ")
+    return kind, n_block, block[_N_BEFORE : n_block - _N_AFTER]
+
+
+def _next_packet(data: mmap.mmap, bad: int, order: str) -> int:
+    """Return the next packet block behind a bad block; the end of the file if there is none."""
+    pattern = struct.pack(order + "I", _ENHANCED_PACKET)
+    at = data.find(pattern, bad + 4)
+    while at >= 0:
+        if at % 4 == 0 and at + _N_LEAST_BLOCK <= len(data):
+            (n_block,) = struct.unpack_from(order + "I", data, at + 4)
+            end = at + n_block
+            is_length = _N_LEAST_BLOCK < n_block <= 2 * MAX_RECORD_BYTES and n_block % 4 == 0 and end <= len(data)
+            if is_length and struct.unpack_from(order + "I", data, end - _N_AFTER)[0] == n_block:
+                return at
+        at = data.find(pattern, at + 1)
+    return len(data)
 
 
 def _byte_order(path: Path, at: int, magic: bytes) -> str:

@@ -39,7 +39,7 @@ class Datagram:
 
 @dataclass(slots=True)
 class PcapCounters:
-    """Counts of the records in a capture; each record is counted in exactly one of the first five.
+    """Counts of the records in a capture; each record is counted in exactly one of the first six.
 
     Attributes
     ----------
@@ -53,6 +53,8 @@ class PcapCounters:
         Records that are not UDP over IP.
     n_malformed
         Records that contradict their protocol.
+    n_cut
+        Records that completed a datagram which the capture cut short.
     n_unfinished
         Datagrams of which fragments are missing.
     """
@@ -62,6 +64,7 @@ class PcapCounters:
     n_fragments: int = 0
     n_foreign: int = 0
     n_malformed: int = 0
+    n_cut: int = 0
     n_unfinished: int = 0
 
 
@@ -100,27 +103,30 @@ class PcapReader:
         Path of the file.
     counters
         Counts of the records read so far.
+    damages
+        What was found damaged so far, as texts that name file and place. All healthy records are delivered.
 
     Raises
     ------
     CaptureError
-        The file cannot be read, or is not a capture. While iterating: the file ends too early, contradicts its format,
-        or the capture cut a datagram to one of the `ports` short.
+        The file cannot be read, or is not a capture. While iterating: the file ends within its header.
     """
 
     def __init__(self, path: Path, ports: Collection[int] | None = None) -> None:
         self.path = path
         self.counters = PcapCounters()
+        self.damages: list[str] = []
         self._ports = ports
         if not is_pcap(path):
             raise CaptureError(f"{path}: neither a pcap nor a pcapng file")
 
     def __iter__(self) -> Iterator[Datagram]:
         self.counters = counters = PcapCounters()
+        self.damages = []
         joiner = FragmentJoiner()
         with map_file(self.path) as data:
             read = read_classic if is_classic(data[:4]) else read_nextgen
-            for record in read(self.path, data):
+            for record in read(self.path, data, self.damages):
                 try:
                     datagram = self._datagram(record, joiner)
                 except MalformedError:
@@ -131,6 +137,8 @@ class PcapReader:
                 if datagram is not None:
                     counters.n_datagrams += 1
                     yield datagram
+        if counters.n_cut > 1:
+            self.damages.append(f"{self.path}: {counters.n_cut - 1} more datagrams were cut by the capture")
 
     def _datagram(self, record: CapturedRecord, joiner: FragmentJoiner) -> Datagram | None:
         """Return the datagram that a record completes; if it completes none, count the record and return None."""
@@ -157,8 +165,11 @@ class PcapReader:
         if not _N_UDP <= n_udp <= udp.n_bytes:
             raise MalformedError(f"a UDP datagram of {n_udp} bytes in an IP payload of {udp.n_bytes} bytes")
         if len(udp.data) < n_udp:
-            raise CaptureError(
-                f"{self.path}: byte {record.offset}: only {len(udp.data)} of the {n_udp} bytes of a datagram to port "
-                f"{port} were captured; capture whole packets (tcpdump -s 0)"
-            )
+            self.counters.n_cut += 1
+            if self.counters.n_cut == 1:
+                self.damages.append(
+                    f"{self.path}: byte {record.offset}: only {len(udp.data)} of the {n_udp} bytes of a datagram to "
+                    f"port {port} were captured; capture whole packets (tcpdump -s 0)"
+                )
+            return None
         return Datagram(record.time_ns, port, udp.data[_N_UDP:n_udp])

@@ -67,40 +67,61 @@ def test_a_folder_that_is_not_there_is_a_capture_error(tmp_path: Path) -> None:
         CaptureWriter(tmp_path / "nowhere" / "50000.dat")
 
 
-def test_a_capture_cut_anywhere_is_read_or_refused_with_file_and_offset(tmp_path: Path) -> None:
+def test_a_capture_cut_anywhere_gives_its_whole_datagrams_and_tells_where_it_is_cut(tmp_path: Path) -> None:
     path = tmp_path / "50000.dat"
     whole = records(b"first", b"", b"third one")
     ends = [13, 21, 38]
     for n_bytes in range(len(whole) + 1):
         path.write_bytes(whole[:n_bytes])
-        if n_bytes in ends:
-            with CaptureReader(path) as reader:
-                assert len(reader) == 1 + ends.index(n_bytes)
-            continue
-        last_good = max([0, *(end for end in ends if end < n_bytes)])
-        with pytest.raises(CaptureError, match="empty" if n_bytes == 0 else f"at byte {last_good}") as raised:
-            CaptureReader(path)
-        assert str(path) in str(raised.value)
+        with CaptureReader(path) as reader:
+            good = [end for end in ends if end <= n_bytes]
+            assert [reader[i] for i in range(len(reader))] == [b"first", b"", b"third one"][: len(good)]
+            if n_bytes in ends:
+                assert reader.damages == []
+                continue
+            [damage] = reader.damages
+            last_good = max([0, *good])
+            left_out = f"{n_bytes - last_good} bytes are left out"
+            assert damage.startswith(f"{path}: ")
+            assert ("the file is empty" if n_bytes == 0 else f"at byte {last_good}") in damage
+            assert n_bytes == 0 or left_out in damage
 
 
 @pytest.mark.parametrize("length", [65536, 2**31, 2**63 - 1, 2**63, 2**64 - 1, 2**64 - 8])
-def test_an_absurd_length_is_refused(tmp_path: Path, length: int) -> None:
+def test_an_absurd_length_is_a_damage_and_what_is_behind_it_is_read(tmp_path: Path, length: int) -> None:
     path = tmp_path / "50000.dat"
-    path.write_bytes(records(b"good") + struct.pack("<Q", length) + bytes(100))
-    with pytest.raises(CaptureError, match=f"record 1 at byte 12: a datagram cannot have {length} bytes"):
-        CaptureReader(path)
+    path.write_bytes(records(b"good") + struct.pack("<Q", length) + bytes(100) + records(b"also", b"fine", b"x"))
+    with CaptureReader(path) as reader:
+        assert [reader[i] for i in range(len(reader))] == [b"good", b"also", b"fine", b"x"]
+        [damage] = reader.damages
+    assert (
+        f"record 1 at byte 12: a datagram cannot have {length} bytes (at most 65535); 108 bytes are left out" in damage
+    )
+
+
+def test_a_hole_in_a_capture_costs_only_the_datagrams_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "50000.dat"
+    datagrams = [bytes([i]) * 100 for i in range(20)]
+    content = bytearray(records(*datagrams))
+    content[5 * 108 + 50 : 8 * 108 + 3] = b"\xff" * (3 * 108 - 47)
+    content[15 * 108 : 15 * 108 + 8] = b"\xee" * 8
+    path.write_bytes(content[:-20])
+    with CaptureReader(path) as reader:
+        read = [reader[i] for i in range(len(reader))]
+        assert len(reader.damages) == 3
+    assert read[:5] == datagrams[:5]
+    assert read[6:] == datagrams[9:15] + datagrams[16:19]
 
 
 @settings(deadline=None)
 @given(st.binary(min_size=1, max_size=200))
-def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_bytes_are_read_or_told_to_be_damaged(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("capture") / "50000.dat"
     path.write_bytes(content)
-    try:
-        with CaptureReader(path) as reader:
-            assert records(*(reader[i] for i in range(len(reader)))) == content
-    except CaptureError:
-        pass
+    with CaptureReader(path) as reader:
+        read = records(*(reader[i] for i in range(len(reader))))
+        assert bool(reader.damages) == (read != content)
+        assert len(read) <= len(content)
 
 
 def test_a_missing_capture_and_a_directory_are_refused(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 import socket
 from pathlib import Path
 
@@ -49,6 +50,19 @@ def test_no_more_than_the_packets_asked_for_are_written(tmp_path: Path) -> None:
         assert dump.n_packets == 3
         assert not dump.step()
         assert dump.n_packets == 3
+
+
+def test_one_file_that_cannot_be_written_to_its_end_leaves_the_others_whole(tmp_path: Path) -> None:
+    dump = Dump(tmp_path, host="127.0.0.1", ports=[0, 0], max_packets=2)
+    send(dump, 0, b"x")
+    send(dump, 1, b"y")
+    dump.run()
+    writers = [port._writer for port in dump.ports]
+    assert writers[1] is not None
+    os.close(writers[1]._file.fileno())  # of the file that is closed first
+    with pytest.raises(CaptureError, match="cannot be written"):
+        dump.close()
+    assert contents(dump.ports[0].path) == [b"x"]
 
 
 def test_a_silent_port_leaves_no_file(tmp_path: Path) -> None:

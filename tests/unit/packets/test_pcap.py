@@ -2,6 +2,7 @@ import contextlib
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -176,12 +177,16 @@ def test_every_record_is_in_exactly_one_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mtu", [9000, 1500])
-def test_a_datagram_that_the_capture_cut_short_is_refused_with_the_remedy(tmp_path: Path, mtu: int) -> None:
-    packets = of_one(make.udp_over_ipv4(50032, PAYLOAD, mtu=mtu))
-    content = make.pcap_file(packets, links.ETHERNET, snap=96)
-    with pytest.raises(CaptureError, match=r"port 50032 were captured; capture whole packets \(tcpdump -s 0\)"):
-        read(tmp_path, content)
-    assert read(tmp_path, content, ports={50033})[0] == []
+def test_datagrams_that_the_capture_cut_short_are_left_out_and_told_with_the_remedy(tmp_path: Path, mtu: int) -> None:
+    packets = [*of_one(make.udp_over_ipv4(50032, PAYLOAD, mtu=mtu)), *of_one(make.udp_over_ipv4(50032, b"short"))]
+    content = make.pcap_file([*packets, *packets], links.ETHERNET, snap=96)
+    datagrams, reader = read(tmp_path, content)
+    assert [datagram.payload for datagram in datagrams] == [b"short", b"short"]
+    assert reader.counters.n_cut == 2
+    assert "port 50032 were captured; capture whole packets (tcpdump -s 0)" in reader.damages[0]
+    assert reader.damages[1].endswith(": 1 more datagrams were cut by the capture")
+    others, reader = read(tmp_path, content, ports={50033})
+    assert (others, reader.damages) == ([], [])
 
 
 def test_a_written_pcap_is_read(tmp_path: Path) -> None:
@@ -226,6 +231,22 @@ def test_a_file_cut_anywhere_gives_the_whole_packets_or_an_error(tmp_path: Path,
         with contextlib.suppress(CaptureError):
             got.extend(PcapReader(path))
         assert got == whole[: len(got)]
+
+
+@pytest.mark.parametrize("content", [make.pcap_file, make.pcapng_file], ids=["pcap", "pcapng"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_hole_in_a_capture_costs_only_the_packets_in_it(tmp_path: Path, content: Any, order: str) -> None:
+    payloads = [bytes([i]) * 200 for i in range(20)]
+    packets = [packet for payload in payloads for packet in of_one(make.udp_over_ipv4(1, payload))]
+    made = bytearray(content(packets, links.ETHERNET, order=order))
+    whole, _ = read(tmp_path, bytes(made))
+    first, last = made.find(payloads[6]), made.find(payloads[9])
+    made[first : last + 200] = b"\xff" * (last + 200 - first)
+    got, reader = read(tmp_path, bytes(made[:-7]))
+    assert got[:6] == whole[:6]
+    assert [datagram.payload[0] for datagram in got if datagram.payload in payloads] == [*range(6), *range(10, 19)]
+    assert len(reader.damages) == 2
+    assert all("bytes are left out" in damage for damage in reader.damages)
 
 
 @pytest.mark.parametrize("content", CORPUS.values(), ids=CORPUS)

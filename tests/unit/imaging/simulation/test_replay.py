@@ -170,6 +170,46 @@ def test_a_short_datagram_in_a_pcap_is_replayed(tmp_path: Path) -> None:
     assert replay([path])[0] == [(50000, b"abc")]
 
 
+def test_a_cut_capture_sends_its_last_whole_frame_and_other_ports_go_on(tmp_path: Path) -> None:
+    ports = {port: [packet(frame, i) for frame in range(5) for i in range(4)] for port in (50000, 50001)}
+    paths = write_captures(tmp_path, ports)
+    with paths[0].open("r+b") as file:
+        file.truncate(3 * 4 * 108 + 108 + 50)  # within the second packet of frame 3
+    sent, replayed, _ = replay(paths)
+    assert [frame_of(one) for one in sent if one[0] == 50000] == [0] * 4 + [1] * 4 + [2] * 4 + [3]
+    assert [one[1] for one in sent if one[0] == 50001] == ports[50001]
+    [damage] = open_source(paths, PORTS, KEY).damages
+    assert f"{paths[0]}: record 13 at byte {13 * 108}" in damage
+    assert replayed.n_frames == 5
+
+
+def test_an_empty_capture_leaves_the_other_ports_alone(tmp_path: Path) -> None:
+    paths = write_captures(tmp_path, {50000: [packet(1, 0)], 50001: []})
+    source = open_source(paths, PORTS, KEY)
+    assert source.damages == [f"{paths[1]}: the file is empty"]
+    assert replay(paths)[0] == [(50000, packet(1, 0))]
+    with pytest.raises(CaptureError, match=r"50001.dat: the file is empty"):
+        open_source(paths[1:], PORTS, KEY)
+
+
+def test_one_damaged_pcap_of_several_leaves_the_others_whole(tmp_path: Path) -> None:
+    def write(name: str, frames: range, n_cut: int = 0) -> Path:
+        packets = [(0, over_ethernet(udp_over_ipv4(50000, packet(frame, 0))[0])) for frame in frames]
+        content = pcap_file(packets, links.ETHERNET)
+        (tmp_path / name).write_bytes(content[: len(content) - n_cut])
+        return tmp_path / name
+
+    paths = [write("a.pcap", range(5), 30), write("b.pcap", range(5, 8)), write("c.pcap", range(8, 9), 200)]
+    (tmp_path / "d.pcap").touch()
+    source = open_source([*paths, tmp_path / "d.pcap"], PORTS, KEY)
+    wire, time = Wire(), Time()
+    Transmission(source, wire.sinks(PORTS), rate_hz=None, make_pacer=time.pacer).run()
+    assert [frame_of(one) for one in wire.sent] == [0, 1, 2, 3, 5, 6, 7]
+    assert [damage.partition(":")[0] for damage in source.damages] == [
+        str(tmp_path / name) for name in ("d.pcap", "a.pcap", "c.pcap")
+    ]
+
+
 def test_captures_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     paths = write_captures(tmp_path, {50000: [packet(1, 0)], 49999: [packet(1, 0)]})
