@@ -13,7 +13,7 @@ from std_daq.imaging.config import parse_config
 from std_daq.imaging.detectors.jungfrau import Jungfrau
 from std_daq.imaging.detectors.jungfrau.converter import CorrectingConverter
 from std_daq.imaging.detectors.jungfrau.options import JungfrauOptions
-from std_daq.imaging.detectors.jungfrau.packets import STORAGE_CELL, jungfrau_packets
+from std_daq.imaging.detectors.jungfrau.packets import STORAGE_CELL
 from std_daq.imaging.detectors.jungfrau.tables import load_tables
 from std_daq.imaging.detectors.module_map import Placement
 
@@ -131,9 +131,11 @@ def test_bad_value_is_named_with_the_place_of_its_cell(tmp_path: Path) -> None:
 
 
 def test_cell_in_the_recording_word_is_the_one_of_the_packet_header() -> None:
-    layout = Jungfrau(CONFIG).packet_layout(0)
+    detector = Jungfrau(CONFIG)
+    layout = detector.packet_layout(0)
     assert layout.storage_cell is not None
     pixels = np.zeros((512, 1024), np.uint16)
     for daq_rec in (0, 0x100, 0xF01, 0x3A00):
-        packet = bytes(jungfrau_packets(0, 1, pixels, pulse_id=1, timestamp=1, daq_rec=daq_rec)[0])
+        sent = detector.packets(0, 1, pixels, pulse_id=1, timestamp=1, daq_rec=daq_rec)
+        packet = bytes(sent.packets[0])
         assert layout.storage_cell.read(packet) == STORAGE_CELL.of(daq_rec) == daq_rec >> 8 & 15
