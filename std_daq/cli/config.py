@@ -21,6 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         describing.add_argument(
             "--system", default="images", metavar="NAME", help="by default images, whose configuration is detector.json"
         )
+        if action == "schema":
+            describing.add_argument(
+                "--request", action="store_true", help="of a write request to that system, instead of its configuration"
+            )
     importing = actions.add_parser("import", help="draft a detector.json from a slsDetector .config file")
     importing.add_argument("file", type=Path, metavar="FILE")
     importing.add_argument("--detector-name", metavar="NAME", help="by default the name of the file")
@@ -43,6 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
         remedy = f"installed: {', '.join(known)}"
         raise ArgumentError("--system", "no such system is installed", value=arguments.system, remedy=remedy)
     system = known[arguments.system]
+    if arguments.action == "schema" and arguments.request:
+        from std_daq.recording.request_schema import request_schema
+
+        print(json.dumps(request_schema(system.experiment), indent=2))
+        return 0
     schema = system.schema()
     print(json.dumps(schema, indent=2) if arguments.action == "schema" else reference_page(schema, system.file))
     return 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import metadata_item, natural_number, positive_integer, positive_number
+from std_daq.cli.experiment_options import add_experiment_options, experiment_of
 from std_daq.cli.shared_options import add_broker_url_option, add_config_option, add_json_option
 from std_daq.errors import StdDaqError, exit_code_of
 
@@ -58,8 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=metadata_item,
         default=[],
         metavar="KEY=VALUE",
-        help="metadata to store in the file; may be repeated",
+        help="a value of your own to store in the file; may be repeated",
     )
+    add_experiment_options(parser)
     for option in ("--first-image-timeout", "--image-timeout"):
         parser.add_argument(
             f"{option}-s", option, type=positive_number, metavar="SECONDS", help="by default as configured"
@@ -106,5 +108,6 @@ def _submit(client: "DaqClient", arguments: argparse.Namespace) -> "RequestedRun
         conflict=arguments.conflict,
         first_image_timeout_s=arguments.first_image_timeout_s,
         image_timeout_s=arguments.image_timeout_s,
+        experiment=experiment_of(arguments),
         user_metadata=dict(arguments.metadata),
     )

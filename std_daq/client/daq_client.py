@@ -11,9 +11,16 @@ from std_daq.amqp.topology import NothingOwned
 from std_daq.client.run import RequestedRun
 from std_daq.client.status import DetectorStatus, StatusReader
 from std_daq.config.platform import PlatformConfig
-from std_daq.config.system import load_any_config
+from std_daq.config.system import load_any_config, system_of_config
 from std_daq.recording.request_channel import RequestPublisher
-from std_daq.recording.requests import HeaderValue, WriteRequest, check_request_id, new_request_id, parse_write_request
+from std_daq.recording.requests import (
+    HeaderValue,
+    WriteRequest,
+    check_request_id,
+    new_request_id,
+    parse_experiment,
+    parse_write_request,
+)
 from std_daq.recording.status_channel import StatusListener
 
 CONNECT_TIMEOUT_S = 10.0
@@ -48,6 +55,7 @@ class DaqClient:
         conflict: Literal["refuse", "rename"] = "refuse",
         first_image_timeout_s: float | None = None,
         image_timeout_s: float | None = None,
+        experiment: Mapping[str, object] | None = None,
         user_metadata: Mapping[str, HeaderValue] | None = None,
     ) -> RequestedRun:
         """Request that images are written to a file; `WriteRequest` explains the arguments.
@@ -78,9 +86,14 @@ class DaqClient:
             "conflict": conflict,
             "first_image_timeout_s": first_image_timeout_s,
             "image_timeout_s": image_timeout_s,
+            "experiment": dict(experiment or {}),
             "user_metadata": dict(user_metadata or {}),
         }
-        return self.submit(parse_write_request(fields))
+        request = parse_write_request(fields)
+        model = system_of_config(self.config).experiment
+        if model is not None:
+            parse_experiment(request.experiment, model)
+        return self.submit(request)
 
     def submit(self, request: WriteRequest) -> RequestedRun:
         """Send a request unchanged; its path must be valid on the machine of the writer.

@@ -109,8 +109,8 @@ def _keys(model: type[BaseModel], section: list[str]) -> Iterator[str]:
     for name in names:
         field = next((field for key, field in model.model_fields.items() if name == (field.alias or key)), None)
         annotation = None if field is None else field.annotation
-        if get_origin(annotation) is dict:  # one section for each name that a user chooses
-            annotation = get_args(annotation)[1]
+        if get_origin(annotation) in {dict, list}:  # one section for each name that a user chooses, or for each index
+            annotation = get_args(annotation)[-1]
             next(names, None)
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from std_daq.config.load import check_config, read_document
 from std_daq.config.platform import PlatformConfig
 from std_daq.config.schema import published_schema
+from std_daq.config.section import Section
 from std_daq.errors import ConfigError
 
 ENTRY_POINT_GROUP = "std_daq.systems"
@@ -41,6 +42,8 @@ class System(Generic[Config]):
     summarise
         Loads all files that the services of a configuration will load, and returns a summary; raises ConfigError if a
         file is wrong.
+    experiment
+        Model of the section ``experiment`` of a write request; None if the system does not check it.
     """
 
     name: str
@@ -48,6 +51,7 @@ class System(Generic[Config]):
     model: type[Config]
     add_to_schema: Callable[[dict[str, Any]], dict[str, Any]] = dict
     summarise: Callable[[Config], dict[str, str]] = no_summary
+    experiment: type[Section] | None = None
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the configuration."""
@@ -73,6 +77,23 @@ def system_of(document: dict[str, Any]) -> System[Any]:
     if not known:
         raise ConfigError("no system is installed", remedy="pip install 'std-daq[images]'")
     return max(known.values(), key=lambda system: sum(key in _keys(system.model) for key in document))
+
+
+def system_of_config(config: PlatformConfig) -> System[Any]:
+    """Return the system to which a loaded configuration belongs.
+
+    Raises
+    ------
+    ConfigError
+        The system is not installed.
+    """
+    for system in systems().values():
+        if type(config) is system.model:
+            return system
+    raise ConfigError(
+        f"no installed system has configurations of the type {type(config).__name__}",
+        remedy="pip install 'std-daq[images]'",
+    )
 
 
 def load_any_config(path: Path | str) -> PlatformConfig:

@@ -4,6 +4,7 @@ from typing import Any
 
 from std_daq.config.paths import runtime_dir
 from std_daq.config.system import System
+from std_daq.imaging.config.experiment import Experiment
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.registry import detector_types, open_detector
 from std_daq.imaging.detectors.schema import add_detector_options
@@ -43,4 +44,5 @@ SYSTEM = System(
     model=DetectorConfig,
     add_to_schema=_add_to_schema,
     summarise=_summarise,
+    experiment=Experiment,
 )

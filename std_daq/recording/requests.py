@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, from_json
 
+from std_daq.config.load import config_error
+from std_daq.config.section import Section
 from std_daq.errors import RequestRefusedError
 from std_daq.recording.id_ranges import format_id_ranges, parse_id_ranges
 
@@ -35,6 +37,7 @@ MAX_LOST_IDS_EXPANDED = 1_000_000
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 MetadataValue = Annotated[str, Field(pattern=r"^[^\x00]*$")] | int | float | bool
 HeaderValue = str | int | float | bool
+Experiment = TypeVar("Experiment", bound=Section)
 
 
 class Verdict(StrEnum):
@@ -133,9 +136,20 @@ class WriteRequest(BaseModel):
         gt=0,
         description="Longest wait for each further image, in seconds; absent: as in the writer's configuration.",
     )
+    experiment: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="What only the user knows of the run, such as wavelength and motion of the sample; the model of "
+        "the detector system says which keys there are.",
+    )
     user_metadata: dict[Text, MetadataValue] = Field(
         default_factory=dict, description="Names and values that are stored in the file unchanged."
     )
+
+    @field_validator("experiment")
+    @classmethod
+    def _numbers_are_finite(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        json.dumps(value, allow_nan=False)  # the ValueError says so
+        return value
 
     @model_validator(mode="after")
     def _files_are_given_in_one_way(self) -> Self:
@@ -171,6 +185,23 @@ def check_request_size(n_bytes: int) -> None:
     """Raise RequestRefusedError if a body of this length is too long for a write request."""
     if n_bytes > MAX_REQUEST_BYTES:
         raise RequestRefusedError(f"write request: it has {n_bytes} bytes; at most {MAX_REQUEST_BYTES} are allowed")
+
+
+def parse_experiment(section: Mapping[str, object], model: type[Experiment]) -> Experiment:
+    """Return the section ``experiment`` of a request, as the model of the detector system reads it.
+
+    Raises
+    ------
+    RequestRefusedError
+        A key is unknown or a value is wrong; the message names the first of them.
+    """
+    try:
+        return model.model_validate(dict(section))
+    except ValidationError as error:
+        problem = config_error(error, model, prefix="experiment")
+        is_unknown = any(detail["type"] == "extra_forbidden" for detail in error.errors())
+        elsewhere = "; values of your own go into user_metadata" if is_unknown else ""
+        raise RequestRefusedError(f"write request: {problem}{elsewhere}") from None
 
 
 def _describe(detail: ErrorDetails) -> str:

@@ -139,10 +139,11 @@ def store_entry_dtype(metadata: np.dtype[Any]) -> np.dtype[Any]:
 
     Returns
     -------
-    A struct of the metadata, the id of the run, the index of the image in the run (from 0), and the number of images
-    in the run (0 if it is unknown).
+    A struct of the metadata, the id of the run, the index of the image in the run (from 0), the number of images in the
+    run (0 if it is unknown), and the index of the exposure in the run (from 0), which counts lost images as well.
     """
-    return np.dtype([("metadata", metadata), ("run_id", "<u8"), ("i_image", "<u4"), ("n_images", "<u4")])
+    names = ("run_id", "<u8"), ("i_image", "<u4"), ("n_images", "<u4"), ("i_exposure", "<u8")
+    return np.dtype([("metadata", metadata), *names])
 
 
 def encode_entries(entries: NDArray[Any]) -> list[bytes]:

@@ -149,6 +149,10 @@ def test_request_says_what_the_options_say(
     monkeypatch.chdir(tmp_path)
     with FakeAgent(broker_url, tag, complete) as agent:
         options = ("--compression", "bslz4", "--start-image-id", "7", "--n-files", "2", "--conflict", "rename")
+        experiment = ("--experiment", "experiment.json", "--detector-distance-m", "0.15", "--beam-center-px", "7", "9")
+        rotation = ("--omega-start-deg", "10", "--omega-increment-deg", "0.1", "--omega-vector", "-1", "0", "0")
+        Path("experiment.json").write_text('{"distance_m": 0.2, "proposal": "p7"}')
+        options += (*experiment, *rotation)
         assert write(config, *options, "--metadata", "sample=lysozyme", "--metadata", "t=0.5") == 0
         [received] = agent.requests
     request = received.parse()
@@ -156,6 +160,19 @@ def test_request_says_what_the_options_say(
     assert (request.n_images, request.start_image_id, request.n_files) == (5, 7, 2)
     assert (request.compression, request.conflict) == ("bslz4", "rename")
     assert request.user_metadata == {"sample": "lysozyme", "t": 0.5}
+    assert request.experiment == {
+        "distance_m": 0.15,
+        "proposal": "p7",
+        "beam_center_px": [7.0, 9.0],
+        "goniometer": [{"name": "omega", "start_deg": 10.0, "increment_deg": 0.1, "vector": [-1.0, 0.0, 0.0]}],
+    }
+
+
+def test_experiment_that_the_writer_would_refuse_is_not_sent(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert write(config, "--distance-m", "-1") == 2
+    assert "experiment.distance_m" in capsys.readouterr().err
+    assert write(config, "--omega-start-deg", "10") == 2
+    assert "--omega-increment-deg" in capsys.readouterr().err
 
 
 def test_report_is_readable(config: str, tag: str, broker_url: str, capsys: pytest.CaptureFixture[str]) -> None:

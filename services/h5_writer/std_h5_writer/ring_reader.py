@@ -19,6 +19,8 @@ class RunImage:
     ----------
     i_image
         Number of the image in the run, counted from 0.
+    i_exposure
+        Number of its exposure in the run, counted from 0, lost images included.
     image
         The image, in place: it may be overwritten at any time.
     ring
@@ -26,6 +28,7 @@ class RunImage:
     """
 
     i_image: int
+    i_exposure: int
     image: Image
     ring: ImageBuffer
 
@@ -69,7 +72,7 @@ class RingReader:
         image = self._ring.view(int(wanted["sequence"]))
         if image is None or image.id != int(wanted["id"]):
             return None
-        return RunImage(int(store_image["i_image"][0]), image, self._ring)
+        return RunImage(int(store_image["i_image"][0]), int(store_image["i_exposure"][0]), image, self._ring)
 
     def lag(self, sequence: int) -> int:
         """Return how many images were published after the one with this sequence number."""

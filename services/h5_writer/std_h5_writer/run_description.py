@@ -8,9 +8,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from std_daq.imaging.config.experiment import Experiment, GoniometerAxis
 from std_daq.imaging.config.model import DetectorConfig, NexusConfig
 from std_daq.imaging.detectors.interface import Detector
+from std_daq.imaging.files.axes import SampleAxis
 from std_daq.imaging.files.description import ImageFileDescription, NexusMetadata
+from std_daq.recording.requests import parse_experiment
 from std_daq.recording.store_stream import StartRun
 from std_h5_writer.ring_reader import RunImage
 
@@ -29,7 +32,7 @@ class RunDescriber:
     def __init__(self, config: DetectorConfig, detector: Detector) -> None:
         self._detector_name = config.name
         self._configuration_json = config.model_dump_json()
-        self._nexus = nexus_metadata(config.nexus)
+        self._nexus = config.nexus
         self._bit_depth_readout = detector.bit_depth_readout
         self._is_pixel_mask_applied = detector.is_pixel_mask_applied
         self._pixel_mask = np.ascontiguousarray(detector.pixel_mask(), np.uint32)
@@ -61,7 +64,10 @@ class RunDescriber:
             dtype=run_image.ring.dtype,
             n_modules=run_image.ring.n_modules,
             compression=run.request.compression,
-            nexus=self._nexus,
+            has_root_links=self._nexus.root_links,
+            nexus=nexus_metadata(
+                self._nexus.with_experiment(parse_experiment(run.request.experiment, Experiment)),
+            ),
             bit_depth_readout=self._bit_depth_readout,
             pixel_mask=self._pixel_mask,
             is_pixel_mask_applied=self._is_pixel_mask_applied,
@@ -75,9 +81,10 @@ class RunDescriber:
 
 
 def nexus_metadata(nexus: NexusConfig) -> NexusMetadata:
-    """Return the fields of NXmx that are in the configuration."""
+    """Return the fields of NXmx that are known; a text that is empty is not."""
     beam_center = nexus.beam_center_px or (None, None)
     return NexusMetadata(
+        title=nexus.title or None,
         description=nexus.description or None,
         sensor_material=nexus.sensor_material,
         sensor_thickness_m=nexus.sensor_thickness_m,
@@ -90,9 +97,32 @@ def nexus_metadata(nexus: NexusConfig) -> NexusMetadata:
         beam_center_y=beam_center[1],
         saturation_value=nexus.saturation_value,
         underload_value=nexus.underload_value,
-        incident_wavelength_angstrom=nexus.wavelength_angstrom,
+        incident_wavelength_angstrom=nexus.incident_wavelength_angstrom,
+        flux_hz=nexus.flux_hz,
+        beam_size_m=None if nexus.beam_size_m is None else (nexus.beam_size_m[0], nexus.beam_size_m[1]),
+        transmission=nexus.transmission,
+        axes=tuple(map(_sample_axis, nexus.goniometer)),
+        instrument_name=nexus.instrument_name or None,
         source_name=nexus.source_name or None,
         sample_name=nexus.sample_name or None,
+        sample_description=nexus.sample_description or None,
+        sample_temperature_k=nexus.sample_temperature_k,
+        proposal=nexus.proposal or None,
+        user_name=nexus.user_name or None,
+    )
+
+
+def _sample_axis(axis: GoniometerAxis) -> SampleAxis:
+    x, y, z = axis.vector
+    offset_x, offset_y, offset_z = axis.offset_m
+    return SampleAxis(
+        name=axis.name,
+        vector=(x, y, z),
+        is_rotation=axis.is_rotation,
+        start=axis.start,
+        increment=axis.increment,
+        values=None if axis.values is None else tuple(axis.values),
+        offset_m=(offset_x, offset_y, offset_z),
     )
 
 

@@ -122,6 +122,7 @@ class RunFiles:
             chunk,
             metadata,
             run_image.image.modules,
+            i_exposure=run_image.i_exposure,
             past_page_cache=past_page_cache,
         )
         self._last_bytes = chunk.nbytes

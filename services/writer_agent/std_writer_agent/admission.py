@@ -5,10 +5,13 @@ import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
 
+from pydantic import ValidationError
+
 from std_daq.errors import RequestRefusedError
+from std_daq.imaging.config.experiment import Experiment
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.files.names import RunNames
-from std_daq.recording.requests import WriteRequest
+from std_daq.recording.requests import WriteRequest, parse_experiment
 from std_writer_agent.plan import images_per_file
 
 MAX_NAMES = 9999
@@ -41,6 +44,7 @@ class Admission:
         self._is_own_user = config.writer_user_id in {None, os.geteuid()}
         self._image_bytes = image_bytes
         self._max_data_files = config.writer.max_data_files
+        self._nexus = config.nexus
         self._free_bytes = free_bytes
 
     def admit(self, request: WriteRequest, taken: Collection[RunNames]) -> str:
@@ -60,12 +64,28 @@ class Admission:
         """
         if request.n_files is not None and request.n_images is None:
             raise RequestRefusedError("n_files needs n_images: without it, give images_per_file instead")
+        self._check_experiment(request)
         n_data_files = self._check_number_of_files(request)
         try:
             return str(self._choose_path(request, n_data_files, taken))
         except OSError as error:
             place = error.filename or request.output_file
             raise RequestRefusedError(f"output_file: {error.strerror or error}: {_shown(str(place))}") from None
+
+    def _check_experiment(self, request: WriteRequest) -> None:
+        experiment = parse_experiment(request.experiment, Experiment)
+        try:
+            self._nexus.with_experiment(experiment)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise RequestRefusedError(f"experiment, with section nexus of the configuration: {problem}") from None
+        for axis in experiment.goniometer:
+            n_values = None if axis.values is None else len(axis.values)
+            if n_values is not None and n_values != request.n_images:
+                wanted = "n_images is not given" if request.n_images is None else f"n_images is {request.n_images}"
+                raise RequestRefusedError(
+                    f"experiment: axis {axis.name} has {n_values} values, one for each image, but {wanted}"
+                )
 
     def _choose_path(self, request: WriteRequest, n_data_files: int | None, taken: Collection[RunNames]) -> Path:
         path = _check_path(request.output_file, has_data_files=n_data_files != 0)

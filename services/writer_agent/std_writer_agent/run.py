@@ -252,6 +252,7 @@ class AgentRun:
         images["n_images"] = self._n_images or 0
         numbers = np.arange(self.counter.n_taken - len(taken), self.counter.n_taken)
         images["i_image"] = numbers
+        images["i_exposure"] = self.counter.exposures
         files = numbers // (self.plan.images_per_file or _ALL_IN_ONE)
         if files[0] == files[-1]:
             self._assign_images(int(files[0]) % self.plan.n_writers, images, now)

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from std_daq.config.platform import Name, SharedMemoryConfig
 from std_daq.config.section import Section
+from std_daq.imaging.config.experiment import Experiment
 from std_daq.recording.config import RecordingConfig
 
 _TCP_ADDRESS = r"^tcp://([^\s/:\[\]]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
@@ -265,22 +266,36 @@ class ReplicationConfig(Section):
     )
 
 
-class NexusConfig(Section):
-    """Metadata of the detector and the experiment for readers of NXmx files; each key states its unit."""
+class NexusConfig(Experiment):
+    """Metadata of detector and experiment for readers of NXmx files; values of a request go before these."""
+
+    model_config = ConfigDict(strict=False)
 
     description: str = Field("", description="Description of the detector.")
     sensor_material: str = Field("Si", description="Sensor material.")
     sensor_thickness_m: float = Field(320e-6, gt=0, description="Sensor thickness, in metres.")
     pixel_size_m: tuple[float, float] = Field((75e-6, 75e-6), description="Pixel size x, y, in metres.")
-    distance_m: float | None = Field(None, description="Sample to detector, in metres.")
-    beam_center_px: tuple[float, float] | None = Field(None, description="Beam centre x, y, in pixels.")
-    wavelength_angstrom: float | None = Field(None, gt=0, description="Incident wavelength, in angstrom.")
-    count_time_s: float | None = Field(None, gt=0, description="Exposure time of one image, in seconds.")
-    frame_time_s: float | None = Field(None, gt=0, description="Period of images, in seconds.")
-    saturation_value: int | None = Field(None, description="Largest valid pixel value.")
-    underload_value: int | None = Field(None, description="Smallest valid pixel value.")
-    source_name: str = Field("", description="Name of the facility.")
-    sample_name: str = Field("", description="Name of the sample.")
+    root_links: bool = Field(
+        False,
+        description="Whether files also have links at /<detector_name>; validators of NeXus do not accept these.",
+    )
+
+    def with_experiment(self, experiment: Experiment) -> Self:
+        """Return the metadata of a run: what its request gives, and for the rest these values.
+
+        Raises
+        ------
+        ValidationError
+            The values do not fit together.
+        """
+        given = experiment.model_dump(exclude_unset=True, exclude_none=True)
+        own = self.model_dump(exclude_unset=True, exclude_none=True)
+        if given.keys() & _WAVELENGTH:
+            own = {key: value for key, value in own.items() if key not in _WAVELENGTH}
+        return type(self).model_validate(own | given)
+
+
+_WAVELENGTH = {"wavelength_angstrom", "photon_energy_ev"}
 
 
 class DetectorConfig(RecordingConfig):

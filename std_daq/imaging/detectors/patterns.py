@@ -1,7 +1,7 @@
 """Patterns of simulated images, which all detectors share; each detector converts them into its raw pixels."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ class PhotonScene:
         Beam centre x, y in pixels; by default the middle of the image.
     """
 
-    def __init__(self, shape: tuple[int, int], seed: int, center: tuple[float, float] | None = None) -> None:
+    def __init__(self, shape: tuple[int, int], seed: int, center: Sequence[float] | None = None) -> None:
         height, width = shape
         x_center, y_center = center or (width / 2, height / 2)
         y, x = np.ogrid[:height, :width]

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.imaging.files import layout
-from std_daq.imaging.files.nexus import decode_text
+from std_daq.imaging.files.sample import moving_axes
 from std_daq.imaging.files.superblock import N_BYTES, Superblock
+from std_daq.imaging.files.texts import decode_text
 from std_daq.imaging.image_faults import FaultCounter
 from std_daq.imaging.protocols.image_metadata import ImageStatus
 
@@ -73,7 +74,7 @@ def read_columns(file: h5py.File, n_rows: int | None = None) -> dict[str, npt.ND
 
 def columns_of(file: h5py.File) -> tuple[str, ...]:
     """Return the paths of the arrays with one row per image that a file has; older files have fewer."""
-    return layout.per_image(int(file[layout.LAYOUT_VERSION][()]))
+    return (*layout.per_image(int(file[layout.LAYOUT_VERSION][()])), *moving_axes(file))
 
 
 def count_faults(columns: Columns) -> FaultCounter:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from std_daq.errors import FileFormatError
+from std_daq.imaging.files.axes import SampleAxis
 
 Compression = Literal["none", "bslz4"]
 
@@ -19,6 +20,8 @@ class NexusMetadata:
 
     Attributes
     ----------
+    title
+        Title of the run; None: the name of its file.
     description
         Manufacturer and model of the detector.
     sensor_material
@@ -30,13 +33,23 @@ class NexusMetadata:
     beam_center_x, beam_center_y
         Position of the direct beam in the image, in pixels.
     saturation_value, underload_value
-        Highest and lowest pixel value that can be trusted.
-    incident_wavelength_angstrom
-        Wavelength of the beam, in angstrom.
-    instrument_name, source_name, sample_name
+        Highest and lowest pixel value that can be trusted. None: those of an unsigned integer of the detector's bits;
+        of other pixels they are not written.
+    incident_wavelength_angstrom, flux_hz, beam_size_m
+        Wavelength of the beam in angstrom, its photons per second, and its size at the sample (x, y) in metres.
+    transmission
+        Transmission of the attenuator, from 0 to 1.
+    axes
+        Axes that move the sample, the one that carries it first.
+    instrument_name, source_name, sample_name, sample_description
         Names as the facility uses them.
+    sample_temperature_k
+        Temperature of the sample, in kelvins.
+    proposal, user_name
+        Number of the proposal, and name of the user.
     """
 
+    title: str | None = None
     description: str | None = None
     sensor_material: str | None = None
     sensor_thickness_m: float | None = None
@@ -50,9 +63,17 @@ class NexusMetadata:
     saturation_value: float | None = None
     underload_value: float | None = None
     incident_wavelength_angstrom: float | None = None
+    flux_hz: float | None = None
+    beam_size_m: tuple[float, float] | None = None
+    transmission: float | None = None
+    axes: tuple[SampleAxis, ...] = ()
     instrument_name: str | None = None
     source_name: str | None = None
     sample_name: str | None = None
+    sample_description: str | None = None
+    sample_temperature_k: float | None = None
+    proposal: str | None = None
+    user_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +83,9 @@ class ImageFileDescription:
     Attributes
     ----------
     detector_name
-        Name of the detector; also the name of a group of links at the root of the file.
+        Name of the detector; also the name of a group of links.
+    has_root_links
+        Whether there is a group of links with this name at the root of the file as well.
     shape
         Height and width of an image, in pixels.
     dtype
@@ -93,6 +116,7 @@ class ImageFileDescription:
     shape: tuple[int, int]
     dtype: npt.DTypeLike
     n_modules: int
+    has_root_links: bool = False
     compression: Compression = "none"
     nexus: NexusMetadata = field(default_factory=NexusMetadata)
     bit_depth_readout: int | None = None
@@ -119,3 +143,8 @@ class ImageFileDescription:
     def image_bytes(self) -> int:
         """Size of an uncompressed image, in bytes."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
+    def value_bits(self) -> int:
+        """Number of bits that a pixel value can have."""
+        return self.bit_depth_readout or 8 * np.dtype(self.dtype).itemsize

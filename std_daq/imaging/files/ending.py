@@ -19,7 +19,8 @@ from std_daq.imaging.files.hdf5 import (
     explained_error,
     keep_metadata_in_memory,
 )
-from std_daq.imaging.files.nexus import encode_text, iso_time
+from std_daq.imaging.files.nexus import iso_time
+from std_daq.imaging.files.texts import encode_ascii
 from std_daq.recording.requests import RunReport
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -107,13 +108,13 @@ def room_of(report: RunReport) -> int:
 
 def _values(report: RunReport, n_images: int, end: datetime) -> dict[str, bytes | int]:
     return {
-        layout.REASON: encode_text(report.reason, layout.MAX_REASON_BYTES),
+        layout.REASON: encode_ascii(report.reason, layout.MAX_REASON_BYTES),
         layout.N_REQUESTED: layout.UNKNOWN_COUNT if report.n_requested is None else report.n_requested,
         layout.N_INCOMPLETE: report.n_incomplete,
         layout.N_LOST: report.n_lost,
         layout.N_IMAGES: n_images,
-        layout.END_TIME: encode_text(iso_time(end), layout.MAX_TIME_BYTES),
-        layout.VERDICT: encode_text(report.verdict, layout.MAX_VERDICT_BYTES),
+        layout.END_TIME: encode_ascii(iso_time(end), layout.MAX_TIME_BYTES),
+        layout.VERDICT: encode_ascii(report.verdict, layout.MAX_VERDICT_BYTES),
     }
 
 

@@ -29,8 +29,10 @@ from std_daq.imaging.files.hdf5 import (
     keep_metadata_in_memory,
     open_hdf5,
 )
-from std_daq.imaging.files.nexus import describe_status, write_structure, write_text_attribute
+from std_daq.imaging.files.nexus import describe_status, write_structure
 from std_daq.imaging.files.pixel_rows import ALIGN_FROM_BYTES, Chunk, PixelRows, create_pixels
+from std_daq.imaging.files.sample import axis_path
+from std_daq.imaging.files.texts import write_text_attribute
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, ImageMetadata, encode_image_metadata
 from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 from std_daq.recording.naming import appear, check_is_free, partial_path
@@ -40,6 +42,7 @@ _ROWS_PER_CHUNK = 1024
 _CHUNK_BYTES = 64 * 1024
 _CHUNK_CACHE_BYTES = 4 * _CHUNK_BYTES  # for each array; only the last chunk of an array is needed again
 _PENDING_ROWS = 1024
+_POSITION_BYTES = 8  # of an axis, for one image
 _STRUCTURE_BYTES = 512 * 1024
 _END_BYTES = 1024 * 1024
 
@@ -86,11 +89,13 @@ class ImageFile:
         self._pixels = PixelRows(file, file[layout.PIXELS], disk, self._raw_bytes)
         # The datasets stay open as long as the file, because HDF5 crashes if a write fails while it closes a dataset.
         self._columns = {name: file[name] for name in layout.PER_IMAGE}
+        self._axes = [(axis, file[axis_path(axis)]) for axis in description.nexus.axes if axis.is_moving]
         self._calibrations = file[layout.CALIBRATIONS]
         self._lost_ids = file[layout.LOST_IMAGE_IDS]
         self._known_calibrations: set[int] = set()
         self._pending = np.zeros(_PENDING_ROWS, IMAGE_METADATA)
         self._pending_modules = np.zeros((_PENDING_ROWS, description.n_modules), MODULE_ENTRY)
+        self._pending_exposures = np.zeros(_PENDING_ROWS, np.int64)
         self._n_in_columns = 0
         self._is_last_direct = False
         self._has_failed = False
@@ -137,7 +142,7 @@ class ImageFile:
         disk: DiskFile | None = None
         try:
             with room_behind(unfinished, _room_of_structure(description)):
-                write_structure(file, description, clock())
+                write_structure(file, description, clock(), path.name)
                 _create_datasets(file, description)
                 keep_metadata_in_memory(file)
                 file.swmr_mode = True
@@ -162,6 +167,7 @@ class ImageFile:
         metadata: ImageMetadata,
         modules: npt.NDArray[np.void],
         *,
+        i_exposure: int = 0,
         past_page_cache: bool = False,
     ) -> None:
         """Write one image.
@@ -174,6 +180,8 @@ class ImageFile:
             Metadata of the image.
         modules
             ModuleEntry of each module, (n_modules,).
+        i_exposure
+            Number of the exposure in the run, counted from 0, lost ones included; the positions of axes follow from it.
         past_page_cache
             Whether to write the pixels past the page cache and wait for the disk. This is possible only for
             uncompressed pixels that begin at a page of memory, and only if the file system supports it. Even then
@@ -210,6 +218,7 @@ class ImageFile:
             raise self._failed(f"image {metadata.id}", error) from error
         self._pending[row - self._n_in_columns] = np.frombuffer(encode_image_metadata(metadata), IMAGE_METADATA)[0]
         self._pending_modules[row - self._n_in_columns] = modules
+        self._pending_exposures[row - self._n_in_columns] = i_exposure
         self.n_images = row + 1
         self.n_direct += self._is_last_direct
 
@@ -393,6 +402,9 @@ class ImageFile:
         first, end = self._n_in_columns, self.n_images
         if end == first:
             return
+        for axis, positions in self._axes:
+            positions.resize(end, axis=0)
+            positions[first:end] = axis.positions(self._pending_exposures[: end - first])
         for name, column in self._columns.items():
             column.resize(end, axis=0)
             rows = self._pending_modules if name in layout.PER_MODULE else self._pending
@@ -402,7 +414,8 @@ class ImageFile:
 
 def _room_of_structure(description: ImageFileDescription) -> int:
     """Return how much space a file without images takes at most, in bytes."""
-    n_texts = len(description.configuration_json.encode()) + len(description.request_json.encode())
+    # What the request says of the experiment is stored twice: as it came, and as fields.
+    n_texts = len(description.configuration_json.encode()) + 2 * len(description.request_json.encode())
     n_mask = 0 if description.pixel_mask is None else description.pixel_mask.nbytes
     return _STRUCTURE_BYTES + n_texts + n_mask
 
@@ -413,6 +426,7 @@ def _room_of_end(description: ImageFileDescription) -> int:
         layout.dtype_of(name).itemsize * (description.n_modules if name in layout.PER_MODULE else 1)
         for name in layout.PER_IMAGE
     )
+    row_bytes += sum(_POSITION_BYTES for axis in description.nexus.axes if axis.is_moving)
     return _END_BYTES + _PENDING_ROWS * row_bytes
 
 

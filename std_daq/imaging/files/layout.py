@@ -6,8 +6,9 @@
       data/data                                    pixels (n, height, width)
       instrument/detector/detectorSpecific         the arrays of PER_IMAGE, with one row per image; those of PER_MODULE
                                                    among them have one column per module
+      sample/transformations                       motion of the sample, with one row per image where it moves
       std_daq                                      request, configuration and end of the run
-    /<detector_name>/{data, image_id, status}      links
+      std_daq/detectors/<detector_name>            links to data, image_id and status
 """
 
 from pathlib import Path
@@ -24,6 +25,7 @@ INSTRUMENT = f"{ENTRY}/instrument"
 DETECTOR = f"{INSTRUMENT}/detector"
 DETECTOR_SPECIFIC = f"{DETECTOR}/detectorSpecific"
 TRANSFORMATIONS = f"{DETECTOR}/transformations"
+SAMPLE_TRANSFORMATIONS = f"{ENTRY}/sample/transformations"
 START_TIME = f"{ENTRY}/start_time"
 END_TIME = f"{ENTRY}/end_time"
 N_IMAGES = f"{DETECTOR_SPECIFIC}/nimages"
@@ -117,13 +119,14 @@ def dtype_of(path: str) -> np.dtype[np.generic]:
     return (MODULE_ENTRY if path in PER_MODULE else IMAGE_METADATA)[PER_IMAGE[path]]
 
 
-def detector_links(detector_name: str) -> dict[str, str]:
-    """Return path and target of each link in the group with the detector's name."""
-    return {
-        f"/{detector_name}/data": PIXELS,
-        f"/{detector_name}/image_id": IMAGE_ID,
-        f"/{detector_name}/status": STATUS,
-    }
+def detector_links(detector_name: str, *, has_root_links: bool = False) -> dict[str, str]:
+    """Return path and target of each link in the group with the detector's name.
+
+    Validators of NeXus accept no groups at the root but entries; so only a file that is to have them has links there.
+    """
+    folders = [f"{RUN}/detectors", *([""] if has_root_links else [])]
+    targets = {"data": PIXELS, "image_id": IMAGE_ID, "status": STATUS}
+    return {f"{folder}/{detector_name}/{name}": target for folder in folders for name, target in targets.items()}
 
 
 def data_file_path(output_file: Path, number: int) -> Path:

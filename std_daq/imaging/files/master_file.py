@@ -16,7 +16,8 @@ from std_daq.imaging.files.contents import Columns, check_layout, read_columns, 
 from std_daq.imaging.files.disk_file import room_behind, sync_file, sync_folder, try_write
 from std_daq.imaging.files.ending import write_report
 from std_daq.imaging.files.hdf5 import FORMAT_VERSION, open_hdf5
-from std_daq.imaging.files.nexus import describe_status, write_text_attribute
+from std_daq.imaging.files.nexus import write_root_attributes
+from std_daq.imaging.files.texts import text_type, write_text_attribute, write_texts
 from std_daq.recording.naming import appear, check_is_free, partial_path
 from std_daq.recording.requests import RunReport
 
@@ -63,7 +64,7 @@ def write_master(path: Path, data_files: Sequence[Path], report: RunReport, *, i
             open_hdf5(partial, "w", libver=FORMAT_VERSION) as master,
             room_behind(partial, _room_of(data_files, report)),
         ):
-            n_images = _write_contents(master, path.parent, data_files)
+            n_images = _write_contents(master, path, data_files)
             end = report.ended_at or datetime.now(UTC)
             write_report(master, report, n_images=n_images, end=end, is_n_lost_known=is_n_lost_known)
         _check_pixels(partial, data_files)
@@ -107,8 +108,9 @@ def _room_of(data_files: Sequence[Path], report: RunReport) -> int:
     return n_bytes + n_mask
 
 
-def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path]) -> int:
+def _write_contents(master: h5py.File, path: Path, data_files: Sequence[Path]) -> int:
     """Write everything but the end of the run; return the number of images."""
+    folder = path.parent
     shapes: list[tuple[int, ...]] = []
     tables: list[Columns] = []
     runs: list[str] = []
@@ -123,7 +125,8 @@ def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path])
             if any(len(column) != pixels.shape[0] for column in columns.values()):
                 raise FileFormatError(f"{data_file}: its datasets have different lengths; run std-daq recover on it")
             if number == 0:
-                _copy_metadata(source, master)
+                _copy_metadata(source, master, columns)
+                write_root_attributes(master, path.name, datetime.now(UTC))
                 dtype, n_modules = pixels.dtype, columns[layout.MISSING_PACKETS].shape[1]
             elif (pixels.dtype, pixels.shape[1:], columns[layout.MISSING_PACKETS].shape[1], columns.keys()) != (
                 dtype,
@@ -147,26 +150,33 @@ def _write_contents(master: h5py.File, folder: Path, data_files: Sequence[Path])
     pixels = master.create_virtual_dataset(layout.PIXELS, virtual, fillvalue=absent_pixel(dtype))
     write_text_attribute(pixels, "interpretation", "image")
     _write_columns(master, tables, places)
-    room = h5py.string_dtype("utf-8", layout.MAX_CALIBRATION_BYTES)
-    master.create_dataset(layout.CALIBRATIONS, data=np.array([*calibrations], room), dtype=room)
-    for path in {layout.STATUS, layout.MODULE_STATUS} & tables[0].keys():
-        describe_status(master[path])
-    master[layout.DATA_FILES] = np.array([os.fsencode(data_file.name) for data_file in data_files])
+    with open_hdf5(data_files[0], "r") as source:
+        for column in tables[0]:
+            _copy_attributes(source[column], master[column])
+    room = text_type(layout.MAX_CALIBRATION_BYTES, is_ascii=True)
+    master.create_dataset(layout.CALIBRATIONS, data=np.array([*calibrations], room.dtype), dtype=room)
+    write_texts(master, layout.DATA_FILES, [os.fsencode(data_file.name) for data_file in data_files])
     return n_images
 
 
-def _copy_metadata(source: h5py.Group, target: h5py.Group) -> None:
-    """Copy the metadata that are the same in all files of a run."""
-    for name, value in source.attrs.items():
-        target.attrs[name] = value
+def _copy_metadata(source: h5py.Group, target: h5py.Group, columns: Columns) -> None:
+    """Copy the metadata that are the same in all files of a run, and the attributes of all else."""
+    _copy_attributes(source, target)
     for name in source:
         link = source.get(name, getlink=True)
         if isinstance(link, h5py.SoftLink):
             target[name] = h5py.SoftLink(link.path)
         elif isinstance(source[name], h5py.Group):
-            _copy_metadata(source[name], target.create_group(name))
-        elif source[name].name not in {layout.PIXELS, layout.CALIBRATIONS, *layout.PER_IMAGE}:
+            _copy_metadata(source[name], target.create_group(name), columns)
+        elif source[name].name not in {layout.PIXELS, layout.CALIBRATIONS, *columns}:
             source.copy(name, target)
+
+
+def _copy_attributes(source: h5py.HLObject, target: h5py.HLObject) -> None:
+    """Copy attributes with the types that they have in the file, which h5py alone would replace by its own."""
+    for name in source.attrs:
+        kind = h5py.h5a.open(source.id, name.encode()).get_type()
+        target.attrs.create(name, source.attrs.get(name), dtype=h5py.Datatype(kind))
 
 
 def _places_of_rows(tables: Sequence[Columns], runs: Sequence[str]) -> list[npt.NDArray[np.int64]]:

@@ -37,7 +37,8 @@ from std_daq.imaging.files.contents import (
 )
 from std_daq.imaging.files.hdf5 import FORMAT_VERSION, keep_metadata_in_memory, open_hdf5
 from std_daq.imaging.files.master_file import write_master
-from std_daq.imaging.files.nexus import encode_text, iso_time
+from std_daq.imaging.files.nexus import iso_time
+from std_daq.imaging.files.texts import encode_ascii
 from std_daq.imaging.image_faults import sum_of_faults
 from std_daq.recording.locks import NO_LOCKS
 from std_daq.recording.requests import FaultCount, RunReport, Verdict
@@ -232,9 +233,9 @@ def _write_end(path: Path, n_images: int) -> tuple[str, ...]:
             last_ns = int(columns[layout.TIMESTAMP_NS].max(initial=0))
             end = iso_time(datetime.fromtimestamp(last_ns / 1e9, UTC))
             if last_ns and end > read_text(file, layout.START_TIME):
-                file[layout.END_TIME][()] = encode_text(end, layout.MAX_TIME_BYTES)
-            file[layout.REASON][()] = encode_text(RECOVERED, layout.MAX_REASON_BYTES)
-            file[layout.VERDICT][()] = encode_text(Verdict.FAILED, layout.MAX_VERDICT_BYTES)
+                file[layout.END_TIME][()] = encode_ascii(end, layout.MAX_TIME_BYTES)
+            file[layout.REASON][()] = encode_ascii(RECOVERED, layout.MAX_REASON_BYTES)
+            file[layout.VERDICT][()] = encode_ascii(Verdict.FAILED, layout.MAX_VERDICT_BYTES)
         file.flush()
     return tuple(actions)
 

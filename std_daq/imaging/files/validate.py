@@ -22,42 +22,42 @@ from std_daq.imaging.files.contents import (
 )
 from std_daq.imaging.files.hdf5 import open_hdf5
 from std_daq.imaging.files.master_file import absent_pixel, virtual_name
+from std_daq.imaging.files.sample import moving_axes
 from std_daq.imaging.image_faults import describe_faults
 from std_daq.recording.locks import can_lock
 from std_daq.recording.requests import Verdict
 
 # More than this are told: most programs may have 1024 files open, and need some of them for themselves.
 MANY_DATA_FILES = 900
-# Fields that the NXmx definition requires and readers such as DIALS need.
-_NXMX_FIELDS = (
-    "start_time",
-    "end_time_estimated",
-    "source/name",
-    "sample/name",
-    "sample/depends_on",
-    "instrument/name",
-    "instrument/beam/incident_wavelength",
-    *(
-        f"instrument/detector/{name}"
-        for name in (
-            "depends_on",
-            "description",
-            "distance",
-            "sensor_material",
-            "sensor_thickness",
-            "x_pixel_size",
-            "y_pixel_size",
-            "beam_center_x",
-            "beam_center_y",
-            "count_time",
-            "saturation_value",
-            "module/data_origin",
-            "module/data_size",
-            "module/fast_pixel_direction",
-            "module/slow_pixel_direction",
-        )
-    ),
-)
+# Fields that the NXmx definition requires and readers such as DIALS need, with the key that gives them a value; those
+# without a key are in every file.
+_NXMX_FIELDS = {
+    "title": "",
+    "start_time": "",
+    "end_time_estimated": "",
+    "source/name": "",
+    "sample/name": "",
+    "sample/depends_on": "",
+    "instrument/name": "",
+    "instrument/beam/incident_wavelength": "wavelength_angstrom",
+    "instrument/detector/depends_on": "",
+    "instrument/detector/description": "nexus.description",
+    "instrument/detector/distance": "distance_m",
+    "instrument/detector/sensor_material": "nexus.sensor_material",
+    "instrument/detector/sensor_thickness": "nexus.sensor_thickness_m",
+    "instrument/detector/x_pixel_size": "nexus.pixel_size_m",
+    "instrument/detector/y_pixel_size": "nexus.pixel_size_m",
+    "instrument/detector/beam_center_x": "beam_center_px",
+    "instrument/detector/beam_center_y": "beam_center_px",
+    "instrument/detector/count_time": "count_time_s",
+    "instrument/detector/frame_time": "frame_time_s",
+    "instrument/detector/saturation_value": "saturation_value",
+    "instrument/detector/underload_value": "underload_value",
+    "instrument/detector/module/data_origin": "",
+    "instrument/detector/module/data_size": "",
+    "instrument/detector/module/fast_pixel_direction": "",
+    "instrument/detector/module/slow_pixel_direction": "",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,8 +314,25 @@ def _check_nexus(file: h5py.File, report: ValidationReport) -> None:
     if missing:
         report.warn(
             f"fields that NXmx readers may need are missing in {layout.ENTRY}: {', '.join(missing)}",
-            "give these values in the configuration or the request",
+            _how_to_give(missing),
         )
+    for path in moving_axes(file):
+        n_unknown = int(np.count_nonzero(np.isnan(file[path][:])))
+        if n_unknown:
+            report.warn(f"{path} is not known for {n_unknown} images", "the request gave fewer values than images came")
+
+
+def _how_to_give(missing: list[str]) -> str:
+    """Return where the values of missing fields can be given."""
+    keys = [*dict.fromkeys(_NXMX_FIELDS[name] for name in missing if _NXMX_FIELDS[name])]
+    by_request = ", ".join(key for key in keys if "." not in key)
+    by_configuration = ", ".join(key for key in keys if "." in key)
+    ways = []
+    if by_request:
+        ways.append(f"give {by_request} in section experiment of the request, or in section nexus of the configuration")
+    if by_configuration:
+        ways.append(f"give {by_configuration} in the configuration")
+    return "; ".join(ways)
 
 
 def _check_data_files(file: h5py.File, report: ValidationReport, max_images_read: int | None) -> None:

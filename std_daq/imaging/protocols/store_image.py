@@ -4,4 +4,4 @@ from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
 from std_daq.recording.store_stream import store_entry_dtype
 
 STORE_IMAGE = store_entry_dtype(IMAGE_METADATA)
-assert STORE_IMAGE.itemsize == 208  # noqa: S101
+assert STORE_IMAGE.itemsize == 216  # noqa: S101

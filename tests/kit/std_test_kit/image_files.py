@@ -97,8 +97,10 @@ def report_of(verdict: Verdict = Verdict.COMPLETE, **fields: Any) -> RunReport:
     return RunReport(request_id=REQUEST_ID, verdict=verdict, **fields)
 
 
-def append_images(file: ImageFile, image_ids: Iterable[int], description: ImageFileDescription) -> None:
-    """Append images to a file, compressed if the file is."""
+def append_images(
+    file: ImageFile, image_ids: Iterable[int], description: ImageFileDescription, first_id: int = 0
+) -> None:
+    """Append images to a file, compressed if the file is; the run begins with the image `first_id`."""
     if not file.knows_calibration(0):
         file.add_calibration(0, {"pedestal.h5": "00"})
     for image_id in image_ids:
@@ -106,19 +108,24 @@ def append_images(file: ImageFile, image_ids: Iterable[int], description: ImageF
         if description.compression == "bslz4":
             out = np.empty(compression.bound(chunk.nbytes, chunk.itemsize), np.uint8)
             chunk = out[: compression.compress_into(chunk, out)]
-        file.append(chunk, metadata_of(image_id), modules_of(image_id))
+        file.append(chunk, metadata_of(image_id), modules_of(image_id), i_exposure=image_id - first_id)
 
 
 def write_image_file(
     path: Path,
     image_ids: Iterable[int] = range(1, 11),
     report: RunReport | None = None,
+    *,
+    first_id: int = 0,
     **changes: Any,
 ) -> Path:
-    """Write a file; with a report it is finished, without it is only closed. Returns its path."""
+    """Write a file; with a report it is finished, without it is only closed. Returns its path.
+
+    `first_id` is the image with which the run began.
+    """
     description = describe(**changes)
     with ImageFile.create(path, description, clock=lambda: START) as file:
-        append_images(file, image_ids, description)
+        append_images(file, image_ids, description, first_id)
         if report is not None:
             file.finish(report)
     return path

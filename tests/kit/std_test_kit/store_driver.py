@@ -138,10 +138,19 @@ class StoreDriver:
         )
         self._push(encode_run_message(start), writer)
 
-    def send(self, metadata: npt.NDArray[Any], i_image: int, *, run_id: int = RUN_ID, writer: int = 0) -> None:
-        """Name an image of the run."""
+    def send(
+        self,
+        metadata: npt.NDArray[Any],
+        i_image: int,
+        *,
+        i_exposure: int | None = None,
+        run_id: int = RUN_ID,
+        writer: int = 0,
+    ) -> None:
+        """Name an image of the run; without ``i_exposure``, no image was lost before it."""
         entry = np.zeros(1, STORE_IMAGE)
         entry["metadata"], entry["run_id"], entry["i_image"] = metadata, run_id, i_image
+        entry["i_exposure"] = i_image if i_exposure is None else i_exposure
         [message] = encode_entries(entry)
         self._push(message, writer)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from std_daq.imaging.detectors.pixel_mask import MaskBit
+from std_daq.imaging.files.axes import SampleAxis
 from std_daq.imaging.files.master_file import write_master
 from std_daq.recording.requests import Verdict
 from std_test_kit.image_files import SHAPE, describe, report_of, write_image_file
@@ -31,7 +32,18 @@ def datasets(path: Path) -> set[str]:
 @pytest.fixture
 def written(tmp_path: Path) -> set[str]:
     """Return the paths of all datasets of a data file and of its master."""
-    nexus = dataclasses.replace(describe().nexus, underload_value=-1.0)
+    axis = SampleAxis(name="omega", vector=(1.0, 0.0, 0.0), is_rotation=True, increment=1.0)
+    nexus = dataclasses.replace(
+        describe().nexus,
+        axes=(axis,),
+        flux_hz=1.0,
+        beam_size_m=(1.0, 1.0),
+        transmission=1.0,
+        sample_description="of salt",
+        sample_temperature_k=1.0,
+        proposal="7",
+        user_name="me",
+    )
     report = report_of(Verdict.COMPLETE)
     data_file = write_image_file(
         tmp_path / "run_data_000001.h5",

@@ -17,6 +17,7 @@ from std_daq.imaging.files import layout
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.imaging.files.validate import validate
 from std_daq.imaging.protocols.image_metadata import ImageMetadata
+from std_daq.imaging.protocols.store_image import STORE_IMAGE
 from std_daq.recording.requests import Verdict
 from std_daq.recording.store_stream import ReportKind
 from std_h5_writer.ring_reader import RunImage
@@ -88,8 +89,28 @@ def test_the_file_tells_request_configuration_calibration_mask_and_verdict(bench
         assert file[layout.VERDICT].asstr()[()] == "complete"
         assert file[f"{layout.DETECTOR}/pixel_mask"][3, 5] == 1
         assert file[f"{layout.DETECTOR}/pixel_mask_applied"][()] == 1
-        assert file[f"{layout.DETECTOR}/bit_depth_readout"][()] == 16
+        assert file[f"{layout.DETECTOR}/bit_depth_readout"][()] == 32
+        assert file[f"{layout.DETECTOR_SPECIFIC}/bit_depth"][()] == 16
         assert file[f"{layout.DETECTOR}/x_pixel_size"][()] == 75e-6
+
+
+def test_experiment_of_the_request_is_in_the_file_with_a_gap_for_a_lost_image(bench: Any, tmp_path: Path) -> None:
+    bench.make_ring()
+    path = tmp_path / "a.h5"
+    axis = {"name": "omega", "vector": [-1, 0, 0], "start_deg": 10, "increment_deg": 0.5}
+    bench.agent.start(path, n_images=5, experiment={"distance_m": 0.15, "goniometer": [axis]})
+    for i, exposure in enumerate((0, 1, 3, 4)):
+        bench.agent.send(bench.publisher.publish(exposure), i, i_exposure=exposure)
+    while bench.n_handled < 4:
+        bench.writer.step()
+    bench.agent.end(4)
+    bench.step_until(ReportKind.DRAINED)
+    bench.agent.finish()
+    bench.step_until(ReportKind.FINISHED)
+    with h5py.File(path) as file:
+        assert file[f"{layout.SAMPLE_TRANSFORMATIONS}/omega"][:].tolist() == [10, 10.5, 11.5, 12]
+        assert file[f"{layout.TRANSFORMATIONS}/distance"][()] == 0.15
+        assert json.loads(file[layout.REQUEST][()])["experiment"]["distance_m"] == 0.15
 
 
 def test_files_tell_every_calibration_that_was_applied_and_to_which_images(bench: Any, tmp_path: Path) -> None:
@@ -511,7 +532,8 @@ def test_the_lag_behind_the_ring_is_told(bench: Any, tmp_path: Path) -> None:
 def test_an_image_knows_when_it_is_no_longer_intact(bench: Any) -> None:
     publisher = bench.make_ring(n_slots=4)
     assert bench.ring.attach()
-    store_image = np.zeros(1, np.dtype([("metadata", publisher.publish(1).dtype), ("i_image", "<u4")]))
+    publisher.publish(1)
+    store_image = np.zeros(1, STORE_IMAGE)
     store_image["metadata"]["id"] = 1
     found = bench.ring.find(store_image)
     assert isinstance(found, RunImage)

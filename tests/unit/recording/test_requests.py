@@ -107,6 +107,9 @@ HOSTILE = [
     b'{"output_file": "/a", "n_images": 1' + b"0" * 5000 + b"}",
     b'{"output_file": "/a", "user_metadata": ' + b"[" * 100_000,
     b'{"output_file": "/a", "user_metadata": {"x": Infinity}}',
+    b'{"output_file": "/a", "experiment": {"x": [Infinity]}}',
+    b'{"output_file": "/a", "experiment": {"x": [1e999]}}',
+    b'{"output_file": "/a", "experiment": ' + b'{"a":' * 100_000,
     b'{"output_file": "' + b"a" * MAX_REQUEST_BYTES + b'"}',
     "{'output_file': '/a'}".encode("utf-16"),
 ]

@@ -19,7 +19,12 @@ FREE_BYTES = 5_000_000_000
 NOBODY = 65534
 
 
-def make_admission(free_bytes: int = FREE_BYTES, writer_user_id: int | None = None, **writer: Any) -> Admission:
+def make_admission(
+    free_bytes: int = FREE_BYTES,
+    writer_user_id: int | None = None,
+    nexus: dict[str, Any] | None = None,
+    **writer: Any,
+) -> Admission:
     config = parse_config(
         {
             "detector_name": "det",
@@ -32,6 +37,7 @@ def make_admission(free_bytes: int = FREE_BYTES, writer_user_id: int | None = No
             "module_positions": {0: (0, 0, 513, 255)},
             "writer_user_id": writer_user_id,
             "writer": writer,
+            "nexus": nexus or {},
         }
     )
     return Admission(config, IMAGE_BYTES, free_bytes=lambda path: free_bytes)
@@ -260,3 +266,21 @@ def test_disk_must_hold_the_images_and_the_reserve(tmp_path: Path) -> None:
 
 def test_number_of_files_needs_a_number_of_images(tmp_path: Path) -> None:
     assert "give images_per_file instead" in refusal(tmp_path / "run.h5", n_files=3)
+
+
+def test_experiment_is_checked_before_anything_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    assert "key 'experiment.distance_m'" in refusal(path, experiment={"distance_m": 0})
+    assert "did you mean 'distance_m'" in refusal(path, experiment={"distance": 0.1})
+    axis: dict[str, Any] = {"name": "omega", "vector": [1, 0, 0], "values_deg": [0.0, 0.1, 0.3]}
+    assert admit(path, n_images=3, experiment={"goniometer": [axis]}) == str(path)
+    text = refusal(path, n_images=4, experiment={"goniometer": [axis]})
+    assert "axis omega has 3 values, one for each image, but n_images is 4" in text
+    assert "n_images is not given" in refusal(path, experiment={"goniometer": [axis]})
+
+
+def test_experiment_has_to_fit_to_the_configuration(tmp_path: Path) -> None:
+    admission = make_admission(nexus={"frame_time_s": 0.01})
+    assert admit(tmp_path / "a.h5", admission, experiment={"count_time_s": 0.01})
+    text = refusal(tmp_path / "a.h5", admission, experiment={"count_time_s": 0.02})
+    assert "section nexus of the configuration: count_time_s 0.02 is longer than frame_time_s 0.01" in text

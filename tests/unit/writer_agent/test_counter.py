@@ -134,3 +134,47 @@ def test_start_image_of_another_share_is_not_missed() -> None:
     counter = ImageCounter(5, 104)
     counter.feed(images([3, 15]), frame_index_step=4)
     assert counter.missed_ids() == [107, 111]
+
+
+def exposures(counter: ImageCounter, entries: NDArray[Any], **options: int) -> list[int]:
+    taken = counter.feed(entries, **options)
+    assert len(counter.exposures) == len(taken)
+    return counter.exposures
+
+
+def test_exposures_count_lost_images_and_those_of_the_calls_before() -> None:
+    counter = ImageCounter(20, None)
+    assert exposures(counter, images([50, 51, 54])) == [0, 1, 4]
+    assert exposures(counter, images([55, 58])) == [5, 8]
+
+
+def test_exposures_of_a_share_are_those_of_the_detector() -> None:
+    counter = ImageCounter(3, None)
+    assert exposures(counter, images([8, 12, 20]), frame_index_step=4) == [0, 4]
+    assert counter.is_full
+
+
+def test_share_that_begins_after_the_start_image_knows_how_long() -> None:
+    counter = ImageCounter(None, 101)
+    assert exposures(counter, images([102, 106], id_offset=0), frame_index_step=4) == [1, 5]
+
+
+def test_start_image_that_never_came_is_an_exposure() -> None:
+    counter = ImageCounter(None, 105)
+    assert exposures(counter, images([2, 3, 7, 8])) == [2, 3]
+
+
+def test_start_image_long_before_the_first_that_is_known_is_no_count_of_exposures() -> None:
+    assert exposures(ImageCounter(None, 0), images([5000, 5001], id_offset=0)) == [0, 1]
+
+
+def test_pulse_ids_are_no_count_of_exposures() -> None:
+    entries = images([0, 1, 2])
+    entries["id"] = [1000, 1010, 1020]
+    assert exposures(ImageCounter(None, 1005), entries) == [0, 1]
+
+
+def test_exposures_go_on_after_a_restart_of_the_detector() -> None:
+    counter = ImageCounter(None, None)
+    assert exposures(counter, images([50, 51])) == [0, 1]
+    assert exposures(counter, images([0, 1, 3], epoch=1)) == [2, 3, 5]

@@ -7,8 +7,10 @@ import pytest
 
 from std_daq.config.reference import reference_page
 from std_daq.config.schema import published_schema
+from std_daq.imaging.config.experiment import Experiment
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.schema import add_detector_options
+from std_daq.recording.request_schema import request_schema
 
 OURS = ("eiger", "gigafrost", "jungfrau")
 FILE = "detector.json"
@@ -23,6 +25,11 @@ def detector_schema(detector_types: Sequence[str]) -> dict[str, Any]:
 def test_published_schema_is_that_of_the_model() -> None:
     """Otherwise: std-daq config schema > docs/reference/detector.schema.json."""
     assert json.loads((REFERENCE / "detector.schema.json").read_text()) == detector_schema(OURS)
+
+
+def test_published_schema_of_a_request_is_that_of_the_code() -> None:
+    """Otherwise: std-daq config schema --request > docs/reference/request.schema.json."""
+    assert json.loads((REFERENCE / "request.schema.json").read_text()) == request_schema(Experiment)
 
 
 def test_published_reference_is_that_of_the_model() -> None:

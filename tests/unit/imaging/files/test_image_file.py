@@ -148,7 +148,7 @@ def test_the_file_tells_how_the_run_was_asked_for_and_how_it_ended(tmp_path: Pat
     path = write_image_file(tmp_path / "a.h5", report=report)
     with h5py.File(path) as file:
         assert file[layout.VERDICT].asstr()[()] == "incomplete"
-        assert file[layout.REASON].asstr()[()] == "2 images lost — übergelaufen"
+        assert file[layout.REASON].asstr()[()] == r"2 images lost \u2014 \xfcbergelaufen"
         assert file[layout.N_REQUESTED][()] == 12
         assert file[layout.N_INCOMPLETE][()] == 2
         assert file[layout.N_LOST][()] == 2

@@ -48,7 +48,7 @@ def test_images_of_all_files_stand_in_the_order_in_which_they_were_taken(
         assert file[layout.IMAGE_ID][:].tolist() == ids
         assert file[layout.MISSING_PACKETS][:].tolist() == [missing_packets_of(i) for i in ids]
         assert np.array_equal(file[layout.PIXELS][:], [image_of(i) for i in ids])
-        assert np.array_equal(file["JF-test/data"][:], file[layout.PIXELS][:])
+        assert np.array_equal(file["entry/std_daq/detectors/JF-test/data"][:], file[layout.PIXELS][:])
         assert file[layout.N_IMAGES][()] == len(ids)
         assert file[layout.VERDICT].asstr()[()] == "incomplete"
         assert file[layout.LOST_IMAGE_IDS][:].tolist() == [99]

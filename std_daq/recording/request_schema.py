@@ -1,0 +1,28 @@
+"""The published JSON schema of a write request."""
+
+from typing import Any
+
+from std_daq.config.schema import DIALECT
+from std_daq.config.section import Section
+from std_daq.recording.requests import WriteRequest
+
+
+def request_schema(experiment: type[Section] | None) -> dict[str, Any]:
+    """Return the JSON schema of the body of a write request.
+
+    It does not contain checks that involve several keys.
+
+    Parameters
+    ----------
+    experiment
+        Model of the section ``experiment``, from the detector system; None if the system does not check it.
+    """
+    schema = WriteRequest.model_json_schema()
+    schema.pop("title")
+    definitions = schema.setdefault("$defs", {})
+    if experiment is not None:
+        section = experiment.model_json_schema(ref_template="#/$defs/{model}")
+        definitions |= section.pop("$defs", {}) | {experiment.__name__: section}
+        description = schema["properties"]["experiment"]["description"]
+        schema["properties"]["experiment"] = {"$ref": f"#/$defs/{experiment.__name__}", "description": description}
+    return {"$schema": DIALECT, "title": "write request of std-daq", **schema}
