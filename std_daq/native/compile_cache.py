@@ -126,7 +126,8 @@ def _is_ours(path: Path) -> bool:
 
 def _is_writable(folder: Path) -> bool:
     """Return whether files can be created in a folder, or in its closest existing parent."""
-    while not folder.exists() and folder != folder.parent:
+    # Not Path.exists, which raises an error below a folder that the user may not enter.
+    while not os.path.exists(folder) and folder != folder.parent:  # noqa: PTH110
         folder = folder.parent
     return os.access(folder, os.W_OK | os.X_OK)
 
@@ -142,7 +143,11 @@ def _link(source: Path, copy: Path) -> None:
 
 
 def _user_cache() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    given = os.environ.get("XDG_CACHE_HOME")
+    try:
+        cache = Path(given) if given else Path.home() / ".cache"
+    except RuntimeError:  # neither HOME nor an entry in /etc/passwd, as for a user of a container
+        return _temporary_folder()
     with suppress(OSError):
         cache.mkdir(parents=True, exist_ok=True)
     return cache if os.access(cache, os.W_OK) else _temporary_folder()

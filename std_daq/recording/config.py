@@ -1,11 +1,14 @@
 """RecordingConfig: the configuration of a system that writes files by request."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from std_daq.config.platform import PlatformConfig
 from std_daq.config.section import Section
+
+_MODE = r"^[0-7]{3,4}$"
 
 
 class WriterConfig(Section):
@@ -45,10 +48,30 @@ class WriterConfig(Section):
         description="Largest number of data files of a run. A program that reads the master opens all of them, "
         "and most programs may have 1024 files open.",
     )
+    file_mode: Annotated[str, Field(pattern=_MODE)] | None = Field(
+        None, description="Mode of the files in octal, such as 0640; by default the umask of the service decides."
+    )
+    folder_mode: Annotated[str, Field(pattern=_MODE)] | None = Field(
+        None,
+        description="Mode of the folders that a run makes, such as 2750, with which files inherit the group; by "
+        "default the umask of the service decides.",
+    )
+    group: Annotated[str, Field(pattern=r"^([a-zA-Z_][a-zA-Z0-9_.-]{0,31}|[0-9]{1,10})$")] | None = Field(
+        None,
+        description="Group of files and folders, by name or number; by default that of the user. The writer must be in "
+        "the group or run as root.",
+    )
     min_free_gb: float = Field(1.0, ge=0, description="Disk space that a run must leave free, in GB (10^9 bytes).")
     journal: Path | None = Field(
         None, description="SQLite file of accepted requests; by default in the runtime directory."
     )
+
+    @field_validator("file_mode", "folder_mode")
+    @classmethod
+    def _writer_can_use_them(cls, value: str | None) -> str | None:
+        if value is not None and int(value, 8) & 0o600 != 0o600:
+            raise ValueError("the owner, who writes the files, needs the rights to read and write (6 or 7)")
+        return value
 
 
 class RecordingConfig(PlatformConfig):

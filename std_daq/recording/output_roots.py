@@ -7,9 +7,14 @@ from pathlib import Path
 
 from std_daq.errors import ConfigError
 from std_daq.recording.config import RecordingConfig
+from std_daq.recording.file_access import AS_MADE, FileAccess
 
 
-def check_output_roots(config: RecordingConfig, identity: AbstractContextManager[object] | None = None) -> None:
+def check_output_roots(
+    config: RecordingConfig,
+    access: FileAccess = AS_MADE,
+    identity: AbstractContextManager[object] | None = None,
+) -> None:
     """Create a file in each folder of ``writer.output_roots`` to check that this is possible.
 
     The file has no name, or loses its name at once.
@@ -18,6 +23,8 @@ def check_output_roots(config: RecordingConfig, identity: AbstractContextManager
     ----------
     config
         The configuration.
+    access
+        Mode and group that the files will get; without output roots nobody checks them here.
     identity
         Context in which the process acts as the user who will own the files; by default it acts as its own user.
 
@@ -28,7 +35,9 @@ def check_output_roots(config: RecordingConfig, identity: AbstractContextManager
     """
     with identity or nullcontext():
         for root in config.writer.output_roots:
-            _check(root, os.geteuid() if config.writer_user_id is None else config.writer_user_id)
+            user = os.geteuid() if config.writer_user_id is None else config.writer_user_id
+            _check(root, user)
+            _check_access(root, user, access)
 
 
 def _check(root: Path, user: int) -> None:
@@ -48,6 +57,21 @@ def _check(root: Path, user: int) -> None:
             key="writer.output_roots",
             value=str(root),
             remedy=f"chown {user} {root}, or run the writers as the folder's owner (DAQ_UID in a container)",
+        ) from None
+
+
+def _check_access(root: Path, user: int, access: FileAccess) -> None:
+    if access == AS_MADE:
+        return
+    try:
+        with tempfile.NamedTemporaryFile(dir=root, prefix=".std-daq-") as file:
+            access.apply(Path(file.name))
+    except OSError as error:
+        raise ConfigError(
+            f"user {user} cannot give files in {root} to this group: {error.strerror}",
+            key="writer.group",
+            value=access.group_id,
+            remedy=f"put user {user} into the group, or remove the key",
         ) from None
 
 

@@ -19,6 +19,7 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     from std_daq.imaging.detectors.registry import open_detector
     from std_daq.imaging.files import compression
     from std_daq.recording.addresses import store_address, store_reports_address
+    from std_daq.recording.file_access import FileAccess
     from std_daq.recording.output_roots import check_output_roots
     from std_daq.streams.queue import PullQueue
     from std_h5_writer.compressor import OrderedCompressor
@@ -32,8 +33,8 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
 
     config = context.config
     writer: int = context.arguments.writer
-    owner = FileOwner(config.writer_user_id)
-    check_output_roots(config, owner.identity())
+    owner = FileOwner(config.writer_user_id, FileAccess.of_config(config.writer))
+    check_output_roots(config, owner.access, owner.identity())
     detector = open_detector(config)
     describer = RunDescriber(config, detector)
     compression.compile_for(detector.image_dtype.itemsize)

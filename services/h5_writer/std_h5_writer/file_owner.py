@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from std_daq.errors import ConfigError
+from std_daq.recording.file_access import AS_MADE, FileAccess
 
 
 class FileOwner:
@@ -20,17 +21,26 @@ class FileOwner:
     ----------
     user_id
         Id of the user; None for the user who runs the service.
+    access
+        Mode and group of the files.
+
+    Attributes
+    ----------
+    access
+        Mode and group of the files; apply them in the context of `identity`.
 
     Raises
     ------
     ConfigError
-        The service runs neither as root nor as this user.
+        The service runs neither as root nor as this user, or its user is not in the group.
     """
 
-    def __init__(self, user_id: int | None) -> None:
+    def __init__(self, user_id: int | None, access: FileAccess = AS_MADE) -> None:
+        self.access = access
         own = os.geteuid()
         self._user_id = None if user_id in {None, own} else user_id
         if self._user_id is None:
+            _check_group(access.group_id, own)
             return
         if own != 0:
             raise ConfigError(
@@ -41,6 +51,8 @@ class FileOwner:
             )
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._group_id, groups = _groups_of(self._user_id)
+        if access.group_id is not None:
+            groups = [*groups, access.group_id]  # without the rights of root, only members give a file to a group
         if groups:
             # The groups take effect only under the user's identity, because root needs none for access.
             os.setgroups(groups)
@@ -58,6 +70,16 @@ class FileOwner:
         finally:
             self._libc.setfsuid(0)
             self._libc.setfsgid(os.getegid())
+
+
+def _check_group(group_id: int | None, user_id: int) -> None:
+    if group_id is not None and user_id != 0 and group_id not in {os.getegid(), *os.getgroups()}:
+        raise ConfigError(
+            f"this service runs as user {user_id}, who is not in this group",
+            key="writer.group",
+            value=group_id,
+            remedy=f"put user {user_id} into the group, run the service as root, or remove the key",
+        )
 
 
 def _groups_of(user_id: int) -> tuple[int, list[int]]:

@@ -229,8 +229,8 @@ class RunFiles:
             path = layout.data_file_path(path, index + 1)
         description = self._describe(run_image)
         with self._owner.identity():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = ImageFile.create(path, description)
+            self._owner.access.make_folders(path.parent)
+            self._file = ImageFile.create(path, description, access=self._owner.access)
         self._content = self._contents[path] = _Content()
         if not self._file.has_lock:
             self._conditions.warning(

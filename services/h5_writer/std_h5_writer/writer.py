@@ -280,7 +280,8 @@ class H5Writer:
         path = Path(master.output_file)
         try:
             with self._owner.identity():
-                write_master(path, [Path(name) for name in master.data_files], master.report)
+                data_files = [Path(name) for name in master.data_files]
+                write_master(path, data_files, master.report, access=self._owner.access)
         except Exception as error:  # noqa: BLE001 -- see above
             reason = self._explain(error)
             self._log.error("master_failed", run_id=master.run_id, file=str(path), error=reason)

@@ -35,6 +35,7 @@ from std_daq.imaging.files.sample import axis_path
 from std_daq.imaging.files.texts import write_text_attribute
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, ImageMetadata, encode_image_metadata
 from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
+from std_daq.recording.file_access import AS_MADE, FileAccess
 from std_daq.recording.naming import appear, check_is_free, partial_path
 from std_daq.recording.requests import RunReport
 
@@ -102,7 +103,14 @@ class ImageFile:
         self._disk = disk
 
     @classmethod
-    def create(cls, path: Path, description: ImageFileDescription, *, clock: Callable[[], datetime] = _now) -> Self:
+    def create(
+        cls,
+        path: Path,
+        description: ImageFileDescription,
+        *,
+        access: FileAccess = AS_MADE,
+        clock: Callable[[], datetime] = _now,
+    ) -> Self:
         """Create a file that is complete except for its images.
 
         Parameters
@@ -111,6 +119,8 @@ class ImageFile:
             Path of the file, which must not exist; its folder must exist.
         description
             Description of the file.
+        access
+            Who may use the file.
         clock
             Returns the present time, for the start and the end of the run.
 
@@ -149,6 +159,7 @@ class ImageFile:
             disk = DiskFile(unfinished, _room_of_end(description))
             disk.reserve(disk.n_bytes)
             image_file = cls(path, file, disk, description, clock)
+            access.apply(unfinished)
             appear(unfinished, path)  # from here on, the file can be recovered whatever happens
         except BaseException as error:
             with suppress(OSError):  # the first error is told

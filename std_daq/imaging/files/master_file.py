@@ -18,6 +18,7 @@ from std_daq.imaging.files.ending import write_report
 from std_daq.imaging.files.hdf5 import FORMAT_VERSION, open_hdf5
 from std_daq.imaging.files.nexus import write_root_attributes
 from std_daq.imaging.files.texts import text_type, write_text_attribute, write_texts
+from std_daq.recording.file_access import FileAccess
 from std_daq.recording.naming import appear, check_is_free, partial_path
 from std_daq.recording.requests import RunReport
 
@@ -28,7 +29,14 @@ _PART_BYTES = 1024
 _RESTART_GAP_NS = 1_000_000_000
 
 
-def write_master(path: Path, data_files: Sequence[Path], report: RunReport, *, is_n_lost_known: bool = True) -> None:
+def write_master(
+    path: Path,
+    data_files: Sequence[Path],
+    report: RunReport,
+    *,
+    access: FileAccess | None = None,
+    is_n_lost_known: bool = True,
+) -> None:
     """Write the master file of finished data files, and check that it shows their pixels.
 
     The master shows the images in the order in which the detector took them, whichever file they are in. Its metadata
@@ -42,6 +50,8 @@ def write_master(path: Path, data_files: Sequence[Path], report: RunReport, *, i
         All data files of the run.
     report
         Report of the run.
+    access
+        Who may use the master; by default whoever may use the first data file.
     is_n_lost_known
         Whether the report knows how many images are lost.
 
@@ -69,6 +79,7 @@ def write_master(path: Path, data_files: Sequence[Path], report: RunReport, *, i
             write_report(master, report, n_images=n_images, end=end, is_n_lost_known=is_n_lost_known)
         _check_pixels(partial, data_files)
         sync_file(partial, lambda: None)
+        (access or FileAccess.like(data_files[0])).apply(partial)
         appear(partial, path)
         sync_folder(path.parent)
     finally:

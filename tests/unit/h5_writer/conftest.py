@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import image_buffer_path
 from std_daq.recording.addresses import store_address, store_reports_address
+from std_daq.recording.file_access import FileAccess
 from std_daq.recording.store_stream import ReportKind, WriterReport
 from std_daq.streams.queue import PullQueue
 from std_h5_writer.compressor import OrderedCompressor
@@ -57,7 +58,7 @@ class Bench:
             ring=self.ring,
             compressor=OrderedCompressor(config.writer.n_compression_threads),
             describer=RunDescriber(config, FakeDetector(config)),
-            owner=FileOwner(None),
+            owner=FileOwner(None, FileAccess.of_config(config.writer)),
             way_to_disk=WayToDisk(is_direct=config.writer.direct_io),
             metrics=WriterMetrics(self.registry, "h5-writer-0"),
             flush_interval_s=config.writer.flush_interval_s,

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from std_daq.errors import ConfigError
+from std_daq.recording.file_access import FileAccess
 from std_h5_writer.file_owner import FileOwner
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files as another user")
@@ -65,3 +68,35 @@ def test_files_belong_to_the_user_from_the_beginning_and_other_threads_stay_root
 def test_the_service_may_not_more_than_the_user_may(folder: Path) -> None:
     with FileOwner(12345).identity(), pytest.raises(PermissionError):
         (folder / "a").touch()
+
+
+def test_group_needs_a_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "getgroups", lambda: [1000, 1001])
+    FileOwner(None, FileAccess(group_id=1001))
+    with pytest.raises(ConfigError, match="user 1000, who is not in this group") as caught:
+        FileOwner(None, FileAccess(group_id=1002))
+    assert (caught.value.key, caught.value.value) == ("writer.group", 1002)
+
+
+@needs_root
+def test_files_of_another_user_get_the_group_without_the_user_being_a_member(folder: Path) -> None:
+    """In a process of its own, because the groups of a process change."""
+    folder.chmod(0o777)
+    script = """
+import sys
+from pathlib import Path
+from std_daq.recording.file_access import FileAccess
+from std_daq.recording.file_access import FileAccess
+from std_h5_writer.file_owner import FileOwner
+owner = FileOwner(12345, FileAccess(group_id=23456, file_mode=0o640, folder_mode=0o2750))
+folder = Path(sys.argv[1]) / "new"
+with owner.identity():
+    owner.access.make_folders(folder)
+    (folder / "file").touch()
+    owner.access.apply(folder / "file")
+"""
+    subprocess.run([sys.executable, "-c", script, folder], check=True, timeout=60)
+    for path, mode in ((folder / "new", 0o2750), (folder / "new" / "file", 0o640)):
+        status = path.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (12345, 23456, mode)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -111,6 +112,17 @@ def test_experiment_of_the_request_is_in_the_file_with_a_gap_for_a_lost_image(be
         assert file[f"{layout.SAMPLE_TRANSFORMATIONS}/omega"][:].tolist() == [10, 10.5, 11.5, 12]
         assert file[f"{layout.TRANSFORMATIONS}/distance"][()] == 0.15
         assert json.loads(file[layout.REQUEST][()])["experiment"]["distance_m"] == 0.15
+
+
+def test_files_folders_and_master_have_the_mode_of_the_configuration(make_bench: Any, tmp_path: Path) -> None:
+    bench = make_bench(writer={"file_mode": "0640", "folder_mode": "2750", "group": str(os.getegid())})
+    bench.make_ring()
+    path = tmp_path / "new" / "run.h5"
+    files = write_run(bench, path, range(4), images_per_file=2)
+    bench.agent.master(path, files)
+    bench.step_until(ReportKind.MASTER_WRITTEN)
+    made = [path.parent, path, *map(Path, files)]
+    assert [one.stat().st_mode & 0o7777 for one in made] == [0o2750, 0o640, 0o640, 0o640]
 
 
 def test_files_tell_every_calibration_that_was_applied_and_to_which_images(bench: Any, tmp_path: Path) -> None:

@@ -238,3 +238,23 @@ def test_another_compiler_has_a_folder_of_its_own(tree: Path, monkeypatch: pytes
     before = folder_name(tree)
     monkeypatch.setattr(f"{compiler}.__version__", "0.1")
     assert folder_name(tree) != before
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become a user that nobody knows")
+@pytest.mark.parametrize("home", [None, "/nonexistent", "/root"])
+def test_user_without_home_and_entry_in_passwd_has_a_cache(home: str | None, temporary: Path) -> None:
+    temporary.chmod(0o777)
+    # The interpreter may lie in a folder that others cannot read; to write is what the user may not.
+    reading = [f"--{which}-caps=-all,+dac_read_search" for which in ("inh", "ambient")]
+    nobody = ("setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", *reading)
+    environment = {"PATH": os.environ["PATH"], "TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(
+        [*nobody, sys.executable, "-c", PROGRAM],
+        env=environment | ({} if home is None else {"HOME": home}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert Path(ended.stdout.splitlines()[0]).parent == temporary / "std-daq-cache-54321"

@@ -40,7 +40,7 @@ def test_folder_that_is_none_is_told(tmp_path: Path, name: str) -> None:
 
 def refusal(folder: Path, user: int) -> str:
     with pytest.raises(ConfigError) as caught:
-        check_output_roots(with_roots(folder, writer_user_id=user), FileOwner(user).identity())
+        check_output_roots(with_roots(folder, writer_user_id=user), identity=FileOwner(user).identity())
     return str(caught.value)
 
 

@@ -225,8 +225,10 @@ def test_a_run_whose_master_is_missing_gets_one(tmp_path: Path) -> None:
             range(number * 10, number * 10 + 4),
             report_of(Verdict.INCOMPLETE, reason="2 lost", n_lost=2, lost_image_ids=(14, 15)),
         )
+        (tmp_path / f"run_data_{number:06d}.h5").chmod(0o640)
     *_, master = recover(tmp_path / "run.h5")
     assert master.n_images == 8
+    assert master.path.stat().st_mode & 0o7777 == 0o640
     result = validate(tmp_path / "run.h5")
     assert result.is_valid
     assert (result.verdict, result.reason) == ("incomplete", "2 lost")
