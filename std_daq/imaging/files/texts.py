@@ -50,7 +50,7 @@ def write_texts(parent: h5py.Group, path: str, texts: Sequence[bytes]) -> None:
     """Store a list of texts, given as UTF-8 or as names of files."""
     n_bytes = max((len(text) for text in texts), default=0)
     kind = text_type(n_bytes, is_ascii=all(text.isascii() for text in texts))
-    parent.create_dataset(path, data=np.array(texts, f"S{n_bytes + 1}"), dtype=kind)
+    parent.create_dataset(path, data=np.array(texts, kind.dtype), dtype=kind)
 
 
 def write_text_attribute(item: h5py.HLObject, name: str, text: str) -> None:
