@@ -41,7 +41,8 @@ class ImageCounter:
         Images at the end of the last call of `feed` that do not belong to the run, because the run was full.
     exposures
         Number in the run of each image that the last call of `feed` returned, counted in exposures of the detector
-        from 0 on. Exposures of which no image came count as well, and so do those of other receivers of a share.
+        from 0 on, shape (n,). Exposures of which no image came count as well, and so do those of other receivers of a
+        share.
     """
 
     def __init__(self, n_images: int | None, start_image_id: int | None) -> None:
@@ -55,8 +56,8 @@ class ImageCounter:
         self.n_taken = 0
         self.n_missed = 0
         self.n_left_over = 0
-        self.exposures: list[int] = []
-        self._exposure = 0
+        self.exposures: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._offset = 0
 
     @property
     def has_begun(self) -> bool:
@@ -96,8 +97,8 @@ class ImageCounter:
         self._n_skipped += n_unread
         self._step = frame_index_step
         self.n_left_over = 0
-        self.exposures = []
         taken: list[int] = []
+        places: list[int] = []
         columns = (entries[name].tolist() for name in ("epoch", "frame_index", "id"))
         for index, image in enumerate(map(_Seen, *columns)):
             if self.is_full:
@@ -106,37 +107,33 @@ class ImageCounter:
             if self._is_before_start(image):
                 self._last, self._n_skipped = image, 0
                 continue
-            self._exposure = self._exposure_of(image)
+            if not self.has_begun:
+                self._offset = self._offset_of(image)
             self._count_missed(image)
             self._last, self._n_skipped = image, 0
             if self.is_full:
                 self.n_left_over = len(entries) - index
                 break
+            places.append(self.n_taken + self.n_missed)
             self.n_taken += 1
             taken.append(index)
-            self.exposures.append(self._exposure)
+        self.exposures = np.array(places, np.int64) * self._step + self._offset
         return entries if len(taken) == len(entries) else entries[np.array(taken, dtype=np.intp)]
 
     def _is_before_start(self, image: _Seen) -> bool:
         start = self._start_image_id
         return not self.has_begun and start is not None and image.image_id < start
 
-    def _exposure_of(self, image: _Seen) -> int:
-        """Return the number of an image's exposure in the run; the image before it is `_last`."""
-        last = self._last
-        if self.has_begun and last is not None:
-            if last.epoch != image.epoch:
-                return self._exposure + self._step
-            return self._exposure + max(0, image.frame_index - last.frame_index)
-        if self._start_image_id is None:
+    def _offset_of(self, first: _Seen) -> int:
+        """Return how many exposures the first image of a share lies behind the start image, below the step."""
+        if self._start_image_id is None or first.image_id < self._start_image_id:
             return 0
-        first = image.image_id - self._start_image_id
-        if last is not None and last.epoch == image.epoch:
-            has_frame_ids = image.image_id - last.image_id == image.frame_index - last.frame_index
+        last = self._last
+        if last is not None and last.epoch == first.epoch:
+            has_frame_ids = first.image_id - last.image_id == first.frame_index - last.frame_index
         else:
-            # A start far before the first image known is any number that a user found low enough.
-            has_frame_ids = image.image_id == image.frame_index and first < self._step
-        return first if has_frame_ids else 0
+            has_frame_ids = first.image_id == first.frame_index
+        return (first.image_id - self._start_image_id) % self._step if has_frame_ids else 0
 
     def _count_missed(self, image: _Seen) -> None:
         """Count the images that are missing between the last image and this one."""

@@ -136,10 +136,10 @@ def test_start_image_of_another_share_is_not_missed() -> None:
     assert counter.missed_ids() == [107, 111]
 
 
-def exposures(counter: ImageCounter, entries: NDArray[Any], **options: int) -> list[int]:
+def exposures(counter: ImageCounter, entries: NDArray[Any], **options: int) -> Any:
     taken = counter.feed(entries, **options)
     assert len(counter.exposures) == len(taken)
-    return counter.exposures
+    return counter.exposures.tolist()
 
 
 def test_exposures_count_lost_images_and_those_of_the_calls_before() -> None:
