@@ -112,8 +112,8 @@ def test_counts_of_a_receiver_that_was_restarted_meanwhile_count_from_its_start(
     assert since([port(received=1000)], [port(received=10)])[0].received == 10
 
 
-def test_files_of_all_receivers_are_read_and_damaged_ones_are_left_out(tmp_path: Path):
-    config = PlatformConfig(name="camera", runtime_dir=tmp_path)
+def test_files_of_all_receivers_are_read_and_damaged_ones_are_left_out(runtime: Path):
+    config = PlatformConfig(name="camera", runtime_dir=runtime)
     folder = make_runtime_dir(config)
     for n, instance in enumerate(("udp-recv-1-1", "udp-recv-0-0")):
         write_reception(reception_path(config, instance), Reception(ports=(port(1 - n),)))
