@@ -78,7 +78,9 @@ def synchronise(frames: list[Frame], n_sources: int, n_missing: int = 0) -> floa
     Frames a second of processor time.
     """
     # Keys count up by one, so that those of a source may come out of order.
-    synchroniser: Synchroniser[int] = Synchroniser(n_sources, window=WINDOW, time_limit_ns=10**9, consecutive=True)
+    synchroniser: Synchroniser[int] = Synchroniser(
+        n_sources, window=WINDOW, time_limit_ns=10**9, consecutive=True, max_step=SPREAD
+    )
     feed = synchroniser.feed
     done: list[Synchronised[int]] = []
     started = time.thread_time()

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from std_daq.client.status import DetectorStatus, ReplicationCounts, RunStatus, ServiceStatus
+from std_daq.imaging.frame_numbers import frames_ahead_text
 
 _BUSY, _FULL = 0.5, 0.9
 
@@ -72,6 +73,8 @@ def _flow(status: DetectorStatus) -> Table:
     table.add_column()
     if packets.received or any(ring.kind == "frames" for ring in status.rings):
         table.add_row("packets", f"{packets.received}", _rate(packets.received_per_s), _rejections(status))
+        for module, n_frames in packets.frames_ahead.items():
+            table.add_row("", "", "", Text(frames_ahead_text(module, n_frames), "red"))
     if images.total or status.rings:
         by_status = ", ".join(f"{name} {n}" for name, n in images.by_status.items() if n)
         table.add_row("images", f"{images.total}", _rate(images.per_s), Text(by_status).append_text(_loss(images.lost)))

@@ -21,6 +21,7 @@ RECEIVED = "daq_udp_packets_received_total"
 REJECTED = "daq_udp_packets_rejected_total"
 LOST = "daq_udp_packets_lost_total"
 KERNEL_DROPS = "daq_udp_kernel_drops_total"
+FRAMES_AHEAD = "daq_udp_frames_ahead"
 IMAGES = "daq_images_total"
 IMAGES_LOST = "daq_images_lost_total"
 IMAGES_WRITTEN = "daq_writer_images_written_total"
@@ -94,6 +95,7 @@ class PacketCounts:
     """Counts of packets since the start of the receivers; the rate is None if there is no earlier reading.
 
     ``remarks`` say what is wrong with the packets that came, in words; empty if nothing is wrong.
+    ``frames_ahead`` holds the modules that count frames differently from the others at present, and by how many.
     """
 
     received: int
@@ -102,6 +104,7 @@ class PacketCounts:
     kernel_drops: int
     rejected: dict[str, int]
     remarks: tuple[str, ...]
+    frames_ahead: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +342,7 @@ def _summarise(
             kernel_drops=total(KERNEL_DROPS),
             rejected={reason: n for reason, n in by(REJECTED, "reason").items() if n},
             remarks=remarks,
+            frames_ahead={module: n for module, n in by(FRAMES_AHEAD, "module").items() if n},
         ),
         images=ImageCounts(
             total=total(IMAGES),

@@ -14,6 +14,7 @@ FAULT_WORDS = {
     ImageStatus.REFUSED_PACKETS: "refused packets",
     ImageStatus.OUT_OF_STEP: "modules out of step",
     ImageStatus.NOT_CALIBRATED: "frames without calibration",
+    ImageStatus.RENUMBERED: "modules that count differently",
 }
 """What is wrong with an image that has a flag of `ImageStatus`, as in "2 images with missing packets"."""
 

@@ -33,10 +33,13 @@ class Exposure(NamedTuple):
         Frame number of the detector.
     raw
         Metadata from each receiver; None if the receiver has nothing of this exposure.
+    renumbered
+        Receivers that have nothing because the frame numbers of their modules do not go with those of the others.
     """
 
     frame_index: int
     raw: list[RawMetadata | None]
+    renumbered: tuple[int, ...] = ()
 
     @property
     def arrived(self) -> list[RawMetadata]:
@@ -71,6 +74,7 @@ class FrameSource:
         ]
         self._doorbell = Doorbell(*(frames_address(config, part) for part in parts))
         self._window = config.module_sync_queue_size
+        self._frame_step = config.udp.numdst
         self._time_limit_ns = int(config.assembler.receiver_timeout_s * 1e9)
         self._synchroniser: Synchroniser[RawMetadata] | None = None
         self._last_epoch: list[int | None] = [None] * len(parts)
@@ -107,7 +111,7 @@ class FrameSource:
             for fields in part.entries.tolist():
                 yield from self._synchronise(source, RawMetadata._make(fields))
         if self._synchroniser is not None:
-            yield from map(_exposure, self._synchroniser.poll(time.monotonic_ns()))
+            yield from map(self._exposure, self._synchroniser.poll(time.monotonic_ns()))
 
     def skip_to_safety(self) -> int:
         """Skip the exposures that are about to be overwritten, and return how many; to be called after an overrun.
@@ -135,17 +139,19 @@ class FrameSource:
         if self._synchroniser is None:
             self._synchroniser = self._make_synchroniser(source)
         done = self._synchroniser.feed(source, key, raw, time.monotonic_ns(), restarted=is_restart)
-        yield from map(_exposure, done)
+        yield from map(self._exposure, done)
+
+    def _exposure(self, result: Synchronised[RawMetadata]) -> Exposure:
+        odd = {} if self._synchroniser is None or not result.missing else self._synchroniser.odd
+        return Exposure(result.key, result.payloads, tuple(source for source in result.missing if source in odd))
 
     def _make_synchroniser(self, source: int) -> Synchroniser[RawMetadata]:
         """Return a synchroniser; its window is smaller than the ring, so waiting frames are not overwritten."""
         ring = self._followers[source].ring
         window = self._window if ring is None else min(self._window, ring.n_slots * 3 // 4)
-        return Synchroniser(len(self._followers), window=window, time_limit_ns=self._time_limit_ns)
-
-
-def _exposure(result: Synchronised[RawMetadata]) -> Exposure:
-    return Exposure(result.key, result.payloads)
+        return Synchroniser(
+            len(self._followers), window=window, time_limit_ns=self._time_limit_ns, max_step=self._frame_step
+        )
 
 
 @dataclass(frozen=True, slots=True)

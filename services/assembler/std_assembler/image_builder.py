@@ -25,6 +25,7 @@ _OVERWRITTEN = int(ImageStatus.OVERWRITTEN)
 _REFUSED_PACKETS = int(ImageStatus.REFUSED_PACKETS)
 _OUT_OF_STEP = int(ImageStatus.OUT_OF_STEP)
 _NOT_CALIBRATED = int(ImageStatus.NOT_CALIBRATED)
+_RENUMBERED = int(ImageStatus.RENUMBERED)
 
 
 @dataclass(slots=True)
@@ -127,6 +128,7 @@ class ImageBuilder:
             pulse_id = majority(pulse_ids)
             submodules["status"][list(out_of_step(pulse_ids))] |= np.uint16(_OUT_OF_STEP)
         self._mark_refused(exposure, submodules)
+        self._mark_renumbered(exposure, submodules)
         has_overwritten, modules = n_overwritten > 0, submodules
         if self._n_interfaces > 1:
             modules = join_submodules(submodules, self._n_interfaces)
@@ -191,6 +193,20 @@ class ImageBuilder:
             missing = [member for member in members if statuses[member] & _MISSING_MODULES]
             statuses[missing] |= np.uint16(_REFUSED_PACKETS)
 
+    def _mark_renumbered(self, exposure: Exposure, submodules: NDArray[Any]) -> None:
+        """Mark the modules that count differently, as far as they are known.
+
+        A receiver does not say which of its modules it is. If a single one is missing, it is this one.
+        """
+        statuses = submodules["status"]
+        for source, (raw, members) in enumerate(zip(exposure.raw, self._members, strict=True)):
+            if source in exposure.renumbered:
+                statuses[members] |= np.uint16(_RENUMBERED)
+            elif raw is not None and raw.status & _RENUMBERED:
+                missing = [member for member in members if statuses[member] & _MISSING_MODULES]
+                if len({member // self._n_interfaces for member in missing}) == 1:
+                    statuses[missing] |= np.uint16(_RENUMBERED)
+
     def _n_never_received(self, exposure: Exposure) -> int:
         return sum(
             n_submodules if raw is None else raw.n_missing_modules
@@ -242,6 +258,8 @@ def _status(
     first_id = arrived[0].id
     if any(raw.id != first_id or raw.status & _ID_MISMATCH for raw in arrived):
         status |= ImageStatus.ID_MISMATCH
+    if exposure.renumbered or any(raw.status & _RENUMBERED for raw in arrived):
+        status |= ImageStatus.RENUMBERED
     if built.n_missing_packets:
         status |= ImageStatus.MISSING_PACKETS
     if built.n_missing_modules:

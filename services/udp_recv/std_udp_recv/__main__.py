@@ -1,7 +1,8 @@
 """The command ``std-udp-recv``."""
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 
 from std_daq.imaging.config.model import DetectorConfig
@@ -38,22 +39,33 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
         ring = opened.enter_context(closing(open_ring(config, detector)))
         epoch = claim_submodules(ring, config.submodules(part.modules))
         journal = ring.journals[part[0]]
-        signal = opened.enter_context(closing(EndedSignal()))
-        ports = open_ports(config, detector, ring, submodule_of_port, wake_fd=signal.fileno, epoch=epoch)
-        for port in ports:
-            opened.enter_context(closing(port))
-        layouts = {port: detector.packet_layout(submodule) for port, submodule in submodule_of_port.items()}
-        same_packets = {
-            port.index: same_packets_of(layouts[port.index], port.socket.port, port.module) for port in ports
-        }
-        refusals = {port.index: port.has_refused for port in ports}
+        refusals: dict[int, Callable[[int, int], bool]] = {}
         announcer = FrameAnnouncer(
             submodule_of_port,
             window=max_waiting_exposures(config, ring),
             timeout_ns=int(config.udp.module_timeout_s * 1e9),
             last=last_exposure(journal),
             has_refused=lambda port, *arrivals: refusals[port](*arrivals),
+            clock=time.time_ns,
+            frame_step=config.udp.numdst,
         )
+        signal = opened.enter_context(closing(EndedSignal()))
+        ports = open_ports(
+            config,
+            detector,
+            ring,
+            submodule_of_port,
+            wake_fd=signal.fileno,
+            epoch=epoch,
+            published=announcer.published,
+        )
+        for port in ports:
+            opened.enter_context(closing(port))
+        refusals |= {port.index: port.has_refused for port in ports}
+        layouts = {port: detector.packet_layout(submodule) for port, submodule in submodule_of_port.items()}
+        same_packets = {
+            port.index: same_packets_of(layouts[port.index], port.socket.port, port.module) for port in ports
+        }
         doorbell = opened.enter_context(closing(DoorbellPublisher(frames_address(config, part))))
         metrics = opened.enter_context(closing(ReceiverCollector(context.registry, ports, announcer, ring.n_slots)))
         receiver = Receiver(

@@ -21,6 +21,9 @@ class FrameAnnouncer:
     of the detector. A reader tells the two apart by time: the first packets of all frames of an exposure arrived
     between its ``first_arrival_ns`` and ``last_arrival_ns``.
 
+    If the frame numbers of one module do not go with those of the others, its frames are not used, and the exposures
+    are marked as renumbered.
+
     Parameters
     ----------
     module_of_port
@@ -37,6 +40,16 @@ class FrameAnnouncer:
         Returns whether a port has refused packets of its module, see `PortReceiver.has_refused`: called with the port,
         and the first and last arrival of the exposure. So an exposure is marked also if all packets of a module are
         refused, and there is no frame of the module.
+    clock
+        Clock of the times of arrival. The packets of a frame behind a restart may have been in quarantine until the
+        next series began; then its age tells to which series it belongs. None if frames are fed as soon as they arrive.
+    frame_step
+        Difference between the numbers of consecutive frames.
+
+    Attributes
+    ----------
+    published
+        One word: frame number of the last exposure that was returned; -1 if there is none. See `Port.published`.
     """
 
     def __init__(
@@ -47,8 +60,11 @@ class FrameAnnouncer:
         timeout_ns: int,
         last: tuple[int, int] | None,
         has_refused: Callable[[int, int, int], bool] = lambda *_: False,
+        clock: Callable[[], int] | None = None,
+        frame_step: int = 1,
     ) -> None:
         self._has_refused = has_refused
+        self._clock = clock
         self._module_of_port = dict(module_of_port)
         self._modules = sorted(set(module_of_port.values()))
         self._source_of = {module: source for source, module in enumerate(self._modules)}
@@ -57,11 +73,13 @@ class FrameAnnouncer:
         self._n_stale = dict.fromkeys(self._modules, 0)
         self._last = last
         self._first_epoch: int | None = None
+        self.published = np.full(1, -1 if last is None else last[1])
         self._synchroniser: Synchroniser[EndedFrame] = Synchroniser(
             len(self._modules),
             window=window,
             time_limit_ns=timeout_ns,
             consecutive=len(self._module_of_port) > len(self._modules),
+            max_step=-(-len(self._module_of_port) // len(self._modules)) * frame_step,
         )
         self.counters = self._synchroniser.counters
 
@@ -79,10 +97,15 @@ class FrameAnnouncer:
         if continuity is Continuity.STALE:
             self._n_stale[module] += 1
             return []
-        done = self._synchroniser.feed(
-            self._source_of[module], frame.key, frame, now_ns, restarted=continuity is Continuity.RESTARTED
-        )
-        return self._describe_all(done)
+        source = self._source_of[module]
+        if continuity is Continuity.BEFORE_RESTART:
+            return self._describe_all(self._synchroniser.feed_older(source, frame.key, frame, now_ns))
+        if continuity is Continuity.RESTARTED:
+            age_ns = 0 if self._clock is None else max(0, self._clock() - frame.last_arrival_ns)
+            return self._describe_all(
+                self._synchroniser.feed(source, frame.key, frame, now_ns, restarted=True, arrived_ns=now_ns - age_ns)
+            )
+        return self._describe_all(self._synchroniser.feed(source, frame.key, frame, now_ns))
 
     def n_unused(self) -> dict[int, int]:
         """Return for each module how many frames came after their exposure was published or given up."""
@@ -94,6 +117,14 @@ class FrameAnnouncer:
     def n_out_of_step(self) -> dict[int, int]:
         """Return for each module how many of its frames had another pulse id than those of the majority."""
         return dict(self._n_out_of_step)
+
+    def n_renumbered(self) -> dict[int, int]:
+        """Return for each module how many frames were not used, because the module counts differently."""
+        return {module: self.counters.odd[source] for module, source in self._source_of.items()}
+
+    def frames_ahead(self) -> dict[int, int]:
+        """Return how many frames each module that counts differently is ahead of the others; negative: behind."""
+        return {self._modules[source]: offset for source, offset in self._synchroniser.odd.items()}
 
     def poll(self, now_ns: int) -> list[NDArray[Any]]:
         """Return the exposures that have waited for longer than the timeout."""
@@ -112,6 +143,8 @@ class FrameAnnouncer:
         first_arrival_ns, last_arrival_ns = first.first_arrival_ns, first.last_arrival_ns
         is_refused, is_in_step = False, True
         status = ImageStatus.MISSING_MODULES if exposure.missing else ImageStatus.GOOD
+        if any(source in self._synchroniser.odd for source in exposure.missing):
+            status |= ImageStatus.RENUMBERED
         for frame in frames:
             if frame.n_missing_packets:
                 status |= ImageStatus.MISSING_PACKETS
@@ -133,6 +166,7 @@ class FrameAnnouncer:
             status |= ImageStatus.REFUSED_PACKETS
         if self._first_epoch is None:
             self._first_epoch = self._continue_from_last(exposure.key)
+        self.published[0] = exposure.key
         # Setting all fields at once is three times as fast as setting them one by one.
         raw = (
             first.id % 2**64,

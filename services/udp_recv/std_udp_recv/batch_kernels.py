@@ -18,9 +18,10 @@ Three rules make sure that this loses no data:
    received, and it is marked at once.
 
 So a marked unit holds the packet that marked it. The content of unmarked units does not matter, because they are zeroed
-when the frame ends. A packet in place is still treated as displaced in two cases: if it comes after a packet of another
-frame, because that packet may end the frame; and if it comes after a packet of another size. Therefore, when a row in
-place has its turn, the packets before it cannot have completed its frame, and the frame is still open.
+when the frame ends. A packet in place is still treated as displaced in two cases: if it comes after a displaced packet
+of its batch, because that packet may be the same unit, or may end the frame; and if packets are in quarantine, because
+this packet may show that they come from a restart. Therefore, when a row in place has its turn, its frame is still open
+and lacks the unit, so that the packet fits.
 
 All functions work on a `Port` (port.py). Keys are signed numbers; packets with a key above `MAX_KEY` are refused.
 """
@@ -43,13 +44,11 @@ from std_udp_recv.libc_kernels import compilable, memcpy
 from std_udp_recv.packet_kernels import field, parse, reason_of_checks
 from std_udp_recv.placement_kernels import (
     advance_to,
+    decide_on_quarantined,
     describe_frame,
-    is_quarantine_credible,
     place_or_quarantine,
-    refuse_quarantined,
-    trust_quarantined,
 )
-from std_udp_recv.records import ABSENT, BATCH_ROWS, FITS, NO_KEY
+from std_udp_recv.records import ABSENT, FITS, NO_KEY
 from std_udp_recv.refusal_kernels import refuse
 
 if TYPE_CHECKING:
@@ -119,15 +118,15 @@ def place_batch(port: "Port", n_rows: int, now_ns: int) -> None:
     """
     port.state.batch_ns = now_ns
     first = _place_as_aimed(port, n_rows, now_ns)
-    aimed_key = port.state.aimed_key
-    is_regular = True
+    aimed_number = port.state.aimed_key & port.layout.key_mask
+    is_regular = port.state.n_quarantined == 0
     for index in range(first, n_rows):
         parse(port, index)
         row = port.rows[index]
         if row.reason != FITS:
             continue
-        is_regular &= row.key == aimed_key and row.n_units == row.n_aimed
-        if row.target >= 0 and not (is_regular and row.unit == row.aimed_unit):
+        is_regular &= row.key == aimed_number and row.n_units == row.n_aimed and row.unit == row.aimed_unit
+        if row.target >= 0 and not is_regular:
             n_bytes = row.n_aimed * port.layout.unit_bytes
             memcpy(port.scratch[index].ctypes.data, port.data.ctypes.data + row.target, n_bytes)
             row.target = -1
@@ -163,7 +162,7 @@ def _place_as_aimed(port: "Port", n_rows: int, now_ns: int) -> int:
     if slot.n_received_packets == 0:
         state.is_idle = 0
         advance_to(port, key)
-        describe_frame(port, slot, 0, now_ns)
+        describe_frame(port, slot, 0, key, now_ns)
     slot.n_received_packets += np.uint32(n)
     slot.last_arrival_ns = now_ns
     state.next_unit = last.aimed_unit + last.n_aimed
@@ -182,7 +181,7 @@ def _is_as_aimed(port: "Port", index: int, pulse_id: int) -> bool:
         return False
     if layout.is_fixed_size and row.n_aimed != state.units_in_packet:
         return False
-    if np.int64(field(port, fields.key, index)) != state.aimed_key:
+    if np.int64(field(port, fields.key, index)) != state.aimed_key & layout.key_mask:
         return False
     if np.int64(field(port, fields.unit, index)) != row.aimed_unit + layout.first_unit:
         return False
@@ -196,19 +195,19 @@ def _is_as_aimed(port: "Port", index: int, pulse_id: int) -> bool:
 
 
 @compilable
-def end_acquisition(port: "Port", now_ns: int) -> None:
+def end_acquisition(port: "Port") -> None:
     """End all frames, because no packet has come for a while or the service ends.
 
-    Packets of unknown frames in quarantine come from a restart of the detector that sent only a few packets. They are
-    placed if they are credible, otherwise refused.
+    Packets in quarantine may be all that has come of a restart or behind lost frames. They are placed if they are
+    credible, otherwise refused.
     """
-    state = port.state
-    is_new = False
-    for index in range(BATCH_ROWS, BATCH_ROWS + state.n_quarantined):
-        is_new |= not is_known(port, port.rows[index].key)
-    if is_new and is_quarantine_credible(port):
-        trust_quarantined(port, now_ns)
-    refuse_quarantined(port)
+    decide_on_quarantined(port)
+    end_open_frames(port)
+
+
+@compilable
+def end_open_frames(port: "Port") -> None:
+    """End all frames, because no packet of them has come for a while; packets in quarantine are left there."""
     end_all(port)
-    state.surplus_key = NO_KEY
-    state.is_idle = state.has_newest
+    port.state.surplus_key = NO_KEY
+    port.state.is_idle = port.state.has_newest

@@ -8,10 +8,15 @@ MAX_AHEAD = 64
 
 
 class Continuity(Enum):
-    """Relation of a frame to the frames of its module before it."""
+    """Relation of a frame to the frames of its module before it.
+
+    A frame from before the last restart may come after it, from the module's other port. A frame from before the last
+    but one is stale.
+    """
 
     GOES_ON = auto()
     RESTARTED = auto()
+    BEFORE_RESTART = auto()
     STALE = auto()
 
 
@@ -60,7 +65,8 @@ class ModuleContinuity:
             return Continuity.RESTARTED
         is_new = has_jumped or (key <= self._highest + MAX_AHEAD and first_arrival_ns >= self._began_ns)
         if state.generation != self._generation and not is_new:
-            return Continuity.STALE
+            is_previous = state.generation == self._generation - 1
+            return Continuity.BEFORE_RESTART if is_previous else Continuity.STALE
         state.generation = self._generation
         self._highest = max(self._highest, key)
         return Continuity.GOES_ON

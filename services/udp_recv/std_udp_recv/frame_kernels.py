@@ -24,7 +24,7 @@ _GENERATION_BYTES = 8
 def slot_of(port: "Port", key: int) -> int:
     """Return the index of the slot for this module's frame with a key."""
     layout = port.layout
-    return (key % layout.n_slots) * layout.n_modules + layout.module
+    return ((key + port.state.slot_shift) % layout.n_slots) * layout.n_modules + layout.module
 
 
 @compilable
@@ -172,8 +172,15 @@ def end_all(port: "Port") -> None:
 
 @compilable
 def begin_epoch(port: "Port", key: int) -> None:
-    """Begin an epoch with its first frame."""
-    state = port.state
+    """Begin an epoch with its first frame, whose slot is the one behind the newest frame's.
+
+    So short series, which all count from the same number, use the whole ring one after the other.
+    """
+    state, step = port.state, port.layout.key_step
+    if state.has_newest:
+        shift = state.slot_shift + state.newest + step - key
+        # Ports of one module have alternate slots. If a port has all slots, its frames use them in turn.
+        state.slot_shift = (shift - shift % port.layout.slot_step) % port.layout.n_slots
     state.has_newest = 1
     state.newest = key
     state.first = key

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.native.atomics import load_acquire
-from std_udp_recv.batch_kernels import end_acquisition
+from std_udp_recv.batch_kernels import end_acquisition, end_open_frames
 from std_udp_recv.libc_kernels import (
     CLOCK_MONOTONIC,
     CLOCK_REALTIME,
@@ -87,8 +87,8 @@ def receive(port: "Port", loop: LoopState) -> int:
     settings, state, counters, inbox, timespec = loop.settings, port.state, port.counters, loop.inbox, loop.timespec
     socket, wake_fd = np.int32(settings.socket), np.int32(settings.wake_fd)
     failure: Any = np.int32(0)
-    n_placed = counters.placed
-    last_ns = now_ns(CLOCK_MONOTONIC, timespec)
+    n_placed, n_doubtful = counters.placed, state.n_doubtful
+    last_ns = doubtful_ns = now_ns(CLOCK_MONOTONIC, timespec)
     flags = np.int32(MSG_WAITFORONE)
     is_rested = True
     while True:
@@ -112,9 +112,15 @@ def receive(port: "Port", loop: LoopState) -> int:
         if counters.placed != n_placed:
             n_placed = counters.placed
             last_ns = steady_ns
-        is_pause = steady_ns - last_ns >= settings.idle_ns and (not state.is_idle or state.n_quarantined)
-        if is_stopped or is_pause:
-            end_acquisition(port, now_ns(CLOCK_REALTIME, timespec))
+        if state.n_doubtful != n_doubtful:
+            n_doubtful = state.n_doubtful
+            doubtful_ns = steady_ns
+        is_quiet = steady_ns - last_ns >= settings.idle_ns
+        is_judged = state.n_quarantined > 0 and steady_ns - max(last_ns, doubtful_ns) >= settings.idle_ns
+        if is_stopped or is_judged:
+            end_acquisition(port)
+        elif is_quiet and not state.is_idle:
+            end_open_frames(port)
         if is_stopped or state.has_ended:
             state.has_ended = 0
             eventfd_write(wake_fd, np.uint64(1))

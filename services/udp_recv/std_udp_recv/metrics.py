@@ -77,6 +77,9 @@ class ReceiverCollector(Collector):
         yield _by_module("daq_udp_frames_late", unused, self._of_modules(self._announcer.n_unused()))
         odd = "Frames with another pulse id than those of most modules of the exposure."
         yield _by_module("daq_udp_frames_out_of_step", odd, self._of_modules(self._announcer.n_out_of_step()))
+        renumbered = "Frames that were not used, because their module counts differently from the others."
+        yield _by_module("daq_udp_frames_renumbered", renumbered, self._of_modules(self._announcer.n_renumbered()))
+        yield self._frames_ahead()
         dropped = "Packets that the kernel dropped because the socket's buffer was full; with UDP_GRO, messages."
         yield _by_module("daq_udp_kernel_drops", dropped, self.kernel_drops())
         yield self._socket_buffers()
@@ -94,6 +97,15 @@ class ReceiverCollector(Collector):
         for submodule, n in counts.items():
             of_modules[module_of.get(submodule, submodule)] += n
         return of_modules
+
+    def _frames_ahead(self) -> Metric:
+        family = GaugeMetricFamily(
+            "daq_udp_frames_ahead", "By how many frames a module counts ahead of the others.", labels=["module"]
+        )
+        ahead = frames_ahead_of_modules(self._announcer, self._ports)
+        for module in sorted({port.module for port in self._ports}):
+            family.add_metric([str(module)], ahead.get(module, 0))
+        return family
 
     def _socket_buffers(self) -> Metric:
         family = GaugeMetricFamily(
@@ -119,6 +131,19 @@ class ReceiverCollector(Collector):
         family.add_metric(["all"], counters.complete)
         family.add_metric(["some"], counters.incomplete)
         return family
+
+
+def frames_ahead_of_modules(announcer: FrameAnnouncer, ports: Sequence[PortReceiver]) -> dict[int, int]:
+    """Return how many frames each module that counts differently is ahead of the others; negative: behind.
+
+    If the halves of a module differ, the one that differs more counts.
+    """
+    ahead = announcer.frames_ahead()
+    of_modules: dict[int, int] = {}
+    for port in ports:
+        if port.submodule in ahead:
+            of_modules[port.module] = max(of_modules.get(port.module, 0), ahead[port.submodule], key=abs)
+    return of_modules
 
 
 def _by_module(name: str, text: str, counts: Mapping[int, int]) -> Metric:

@@ -4,6 +4,9 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 
+import numpy as np
+from numpy.typing import NDArray
+
 from std_daq.errors import ConfigError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.config.model import DetectorConfig, ModuleRange
@@ -46,6 +49,7 @@ def open_ports(
     *,
     wake_fd: int,
     epoch: int,
+    published: NDArray[np.int64],
 ) -> list[PortReceiver]:
     """Open the sockets of some ports, prepare a thread for each, and compile the receive loop.
 
@@ -61,6 +65,8 @@ def open_ports(
         Descriptor of an eventfd that is written when frames have ended.
     epoch
         Epoch of the first frames.
+    published
+        See `Port`.
 
     Raises
     ------
@@ -79,6 +85,7 @@ def open_ports(
                 window_frames=udp.window_frames,
                 key_step=ports_per_submodule(detector) * udp.numdst,
                 epoch=epoch,
+                published=published,
             )
             if not receivers:
                 compile_receiver(state)

@@ -11,6 +11,7 @@ from std_udp_recv.records import (
     FITS,
     FOREIGN_MODULE,
     IMPLAUSIBLE,
+    MAX_FRAMES_AHEAD,
     MAX_KEY,
     UNIT_OUT_OF_RANGE,
     WRONG_LENGTH,
@@ -59,6 +60,26 @@ def parse(port: "Port", index: int) -> None:
         row.reason = FOREIGN_MODULE
     elif row.key < 0 or row.key > MAX_KEY:
         row.reason = IMPLAUSIBLE
+
+
+@compilable
+def unwrapped(port: "Port", number: Any) -> Any:
+    """Return the key of a frame number that may have begun again with 0 since the frames before.
+
+    Example: 24 bits end at 16777215. If frame 3 follows frame 16777210, its key is 16777219. So keys are in order, and
+    a gap is known. The key is the one that is near the newest frame of this port, or near the exposure that was
+    published last. If none is, the detector has been restarted, and the key is the number.
+    """
+    span = port.layout.key_span
+    if span == 0:
+        return number
+    reach = MAX_FRAMES_AHEAD * port.layout.key_step
+    for reference in (port.state.newest if port.state.has_newest else -1, port.published[0]):
+        if reference >= 0:
+            key = reference + (number - reference + span // 2) % span - span // 2
+            if abs(key - reference) <= reach and key >= 0:
+                return key
+    return number
 
 
 @compilable

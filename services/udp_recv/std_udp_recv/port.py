@@ -1,5 +1,6 @@
 """Port: all data that the compiled loop of a port works on, and their construction from a PacketLayout."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from std_udp_recv.records import Record, Records, make_record, make_records
 
 _WORD = 8
 _WORDS_IN_LINE = 8
+_MAX_INT64 = 2**63 - 1
+_LARGEST_MASK_THAT_WRAPS = 2**32  # at 10 kHz, the numbers begin again after five days
 
 
 class Port(NamedTuple):
@@ -51,6 +54,8 @@ class Port(NamedTuple):
         Pixels of the FrameBuffer.
     queue
         Queue of ended frames for the main thread: an array of `ENDED_FRAME` whose elements are used in turn.
+    published
+        One word: frame number of the last exposure that was published; -1 if there is none.
     n_queued, n_dequeued
         One word each, on separate cache lines: how many frames this thread has put into the queue, and how many the
         main thread has taken out.
@@ -71,12 +76,20 @@ class Port(NamedTuple):
     bitmaps: NDArray[np.uint64]
     data: NDArray[np.uint8]
     queue: Records
+    published: NDArray[np.int64]
     n_queued: NDArray[np.uint64]
     n_dequeued: NDArray[np.uint64]
 
 
 def make_port(
-    layout: PacketLayout, ring: FrameBuffer, submodule: int, *, window_frames: int, key_step: int, epoch: int
+    layout: PacketLayout,
+    ring: FrameBuffer,
+    submodule: int,
+    *,
+    window_frames: int,
+    key_step: int,
+    epoch: int,
+    published: NDArray[np.int64] | None = None,
 ) -> Port:
     """Make the state of a port.
 
@@ -92,8 +105,11 @@ def make_port(
         Difference between the keys of consecutive frames on this port.
     epoch
         Epoch of the first frames; greater than the epochs of all frames of this submodule in the ring.
+    published
+        See `Port`; the ports of a receiver share it. By default nothing is published.
     """
-    n_rows = records.BATCH_ROWS + records.MAX_QUARANTINED
+    max_quarantined = _max_quarantined(layout)
+    n_rows = records.BATCH_ROWS + max_quarantined
     header_words = -(-layout.header_bytes // _WORD)
     capacity = layout.max_packet_bytes - layout.header_bytes + 1  # one more byte shows that a datagram is too long
     state = make_record(records.STATE)
@@ -106,7 +122,7 @@ def make_port(
     claims.key = records.NO_KEY
     cursors = np.zeros(2 * _WORDS_IN_LINE, np.uint64)
     return Port(
-        layout=_layout(layout, ring, submodule, window_frames, key_step),
+        layout=_layout(layout, ring, submodule, window_frames, key_step, max_quarantined),
         fields=_fields(layout),
         checks=_checks(layout),
         state=state,
@@ -121,6 +137,7 @@ def make_port(
         bitmaps=ring.headers["received"],
         data=ring.segment.bytes[ring.geometry.offsets()["data"] :],
         queue=make_records(records.ENDED_FRAME, records.QUEUE_LENGTH),
+        published=np.full(1, -1) if published is None else published,
         n_queued=cursors[:1],
         n_dequeued=cursors[_WORDS_IN_LINE : _WORDS_IN_LINE + 1],
     )
@@ -134,7 +151,15 @@ def total(counters: Iterable[Record]) -> Record:
     return result.view(np.recarray)[0]
 
 
-def _layout(layout: PacketLayout, ring: FrameBuffer, submodule: int, window_frames: int, key_step: int) -> Record:
+def _max_quarantined(layout: PacketLayout) -> int:
+    """Return the size of the quarantine: two frames, whose number of packets may be known only roughly."""
+    n_packets = layout.packets_per_frame * (2 if layout.units_per_packet else 4)
+    return min(max(n_packets, records.MIN_QUARANTINED), records.MAX_QUARANTINED)
+
+
+def _layout(
+    layout: PacketLayout, ring: FrameBuffer, submodule: int, window_frames: int, key_step: int, max_quarantined: int
+) -> Record:
     return make_record(
         records.LAYOUT,
         header_bytes=layout.header_bytes,
@@ -149,7 +174,11 @@ def _layout(layout: PacketLayout, ring: FrameBuffer, submodule: int, window_fram
         module=submodule,
         n_modules=ring.n_modules,
         n_slots=ring.n_slots,
+        slot_step=math.gcd(key_step, ring.n_slots),
         frame_stride=ring.geometry.data_stride,
+        max_quarantined=max_quarantined,
+        key_mask=layout.key.mask & _MAX_INT64,
+        key_span=layout.key.mask + 1 if layout.key.mask < _LARGEST_MASK_THAT_WRAPS else 0,
     )
 
 
@@ -157,8 +186,6 @@ def _fields(layout: PacketLayout) -> Record:
     fields = make_record(records.FIELDS)
     for name in records.FIELDS.names or ():
         fields[name] = _compile(getattr(layout, name))
-    if layout.image_id is None:
-        fields.image_id = fields.key
     return fields
 
 

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from std_daq.errors import SharedMemoryError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.imaging.frame_numbers import frames_ahead_text
 from std_daq.imaging.image_faults import describe_status
 from std_daq.shm.journal import Journal
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_udp_recv.announcer import FrameAnnouncer
 from std_udp_recv.ended_signal import EndedSignal
-from std_udp_recv.metrics import ReceiverCollector
+from std_udp_recv.metrics import ReceiverCollector, frames_ahead_of_modules
 from std_udp_recv.port import total
 from std_udp_recv.port_receiver import EndedFrame, PortReceiver
 from std_udp_recv.reception import ReceptionFile
@@ -84,6 +85,7 @@ class Receiver:
         self._conditions = ConditionLog()
         for port in self._ports:
             port.start()
+        self._renumbered: set[int] = set()
         self._next_check_s = time.monotonic()
         self._next_stats_s = self._next_check_s + stats_period_s
 
@@ -137,7 +139,8 @@ class Receiver:
         self._ring.close()
 
     def _check(self, now_s: float) -> None:
-        """Check the ports and the ring, and log statistics when they are due."""
+        """Check the ports, the ring and the frame numbers, and log statistics when they are due."""
+        self._check_numbers()
         for port in self._ports:
             port.check()
         if not self._ring.is_live:
@@ -148,6 +151,15 @@ class Receiver:
         if now_s >= self._next_stats_s:
             self._next_stats_s = now_s + self._stats_period_s
             self._log_stats()
+
+    def _check_numbers(self) -> None:
+        """Log which modules have begun or ended to count differently from the others."""
+        ahead = frames_ahead_of_modules(self._announcer, self._ports)
+        for module in sorted(ahead.keys() - self._renumbered):
+            self._log.warning("module_renumbered", module=module, meaning=frames_ahead_text(module, ahead[module]))
+        for module in sorted(self._renumbered - ahead.keys()):
+            self._log.info("module_counts_like_the_others", module=module)
+        self._renumbered = set(ahead)
 
     def _announce_ended(self) -> bool:
         """Announce the frames that have ended on all ports, and return whether there were any."""
@@ -169,8 +181,8 @@ class Receiver:
         if not frame.n_missing_packets:
             same_packets.feed_complete()
             return
-        index = self._ring.index(frame.key, self._submodule_of[port])
-        if same_packets.feed(self._ring.headers[index]["received"]):
+        place = self._ring.find(frame.key, self._submodule_of[port], frame.first_arrival_ns, frame.first_arrival_ns)
+        if place is not None and same_packets.feed(self._ring.headers[place[0]]["received"]):
             self._log.warning("frames_lack_the_same_packets", why=same_packets.describe())
 
     def _publish(self, raw: NDArray[Any]) -> None:

@@ -9,8 +9,13 @@ from std_daq.imaging.protocols.module_frame import module_frame_dtype
 
 BATCH_ROWS = 128
 """Rows of a batch, which is the largest number of datagrams received in one call."""
-MAX_QUARANTINED = 16
-"""Size of the quarantine; when it is full, the receiver assumes that the detector has restarted or frames were lost."""
+MIN_QUARANTINED = 16
+"""Smallest size of the quarantine, in packets; it is larger if a frame has more packets."""
+MAX_QUARANTINED = 1024
+"""Largest size of the quarantine."""
+MAX_PACKETS_TO_COMPARE = 2
+MAX_COPY_DELAY_NS = 10**7
+"""If a frame has no more packets, a second packet of the same number and time stamp that comes so soon is a copy."""
 MAX_FRAMES_AHEAD = 1024
 """How far the frame number may jump ahead within an epoch; a longer jump begins another epoch."""
 MAX_KEY = 2**62
@@ -45,6 +50,8 @@ REASONS = (
     WRONG_LENGTH, FOREIGN_DETECTOR, FOREIGN_VERSION, FOREIGN_MODULE, UNIT_OUT_OF_RANGE,
     DUPLICATE, LATE, IMPLAUSIBLE, SLOT_TAKEN, OTHER_EXPOSURE,
 ) = range(len(REASONS))  # fmt: skip
+REFUSED = -1
+"""Value in place of a key, if a packet in quarantine is refused."""
 FITS = -1
 """Value in place of a reason, if the packet is not refused."""
 
@@ -99,9 +106,14 @@ LAYOUT = integers(
     "module",
     "n_modules",
     "n_slots",
+    "slot_step",
     "frame_stride",
+    "max_quarantined",
+    "key_mask",
+    "key_span",
 )
-"""Numbers of the PacketLayout and of the ring. The window is in keys; the stride is the distance of frames in bytes."""
+"""Numbers of the PacketLayout and of the ring. The window is in keys; the stride is the distance of frames in bytes;
+the span is how many frame numbers there are before they begin again with 0, or 0 if that never happens."""
 
 FIELD = _record(("word", "i8"), ("shift", "u8"), ("mask", "u8"), ("kind", "i8"))
 """Place of a number in a packet header: index of a 64-bit word, the shift and the mask of the number, and its kind."""
@@ -132,10 +144,13 @@ STATE = integers(
     "last_passed",  # the highest key whose frame can no longer be open
     "first",  # the first key of the epoch
     "epoch",
+    "slot_shift",  # slot of a frame = (key + this) modulo the number of slots
     "is_idle",
     "units_in_packet",
     "n_open",
     "n_quarantined",
+    "n_fitting",  # packets that have fitted since the quarantine began
+    "n_doubtful",  # all packets that were ever put into quarantine
     "has_identity",
     "identity",
     "n_mismatched",  # packets of other senders in a row
@@ -163,10 +178,12 @@ COUNTERS = _record(
 )
 """Counters of a port: received = placed + all rejected + packets in quarantine."""
 
-ROW = integers("length", "target", "aimed_unit", "n_aimed", "key", "unit", "n_units", "reason")
+ROW = integers(
+    "length", "target", "aimed_unit", "n_aimed", "key", "unit", "n_units", "reason", "arrival_ns", "is_claimed"
+)
 """One datagram: its length in bytes; the offset in the ring at which its payload was received, or -1 if that is in
 `Port.scratch`; the first unit and the number of units that were expected there; its key, its first unit and its number
-of units; FITS or a reason for refusal."""
+of units; FITS or a reason for refusal; in quarantine, when it arrived, and whether it has marked its frame already."""
 
 CLAIM = integers("key", "epoch", "at_ns", "n")
 """Refused packets that claim to belong to a frame: its key, the epoch of the port at that time, the time of the last of

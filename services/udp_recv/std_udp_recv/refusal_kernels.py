@@ -23,7 +23,7 @@ import numpy as np
 
 from std_udp_recv.frame_kernels import has_any, is_known, is_near, is_writing, slot_of
 from std_udp_recv.libc_kernels import compilable, memcmp
-from std_udp_recv.packet_kernels import field, reason_of_checks
+from std_udp_recv.packet_kernels import field, reason_of_checks, unwrapped
 from std_udp_recv.records import (
     CLAIM_NS,
     CLAIM_SLOTS,
@@ -49,8 +49,20 @@ def refuse(port: "Port", index: int, reason: int) -> None:
         _count_length(port, port.rows[index].length)
     elif reason == UNIT_OUT_OF_RANGE:
         port.state.highest_unit = max(port.state.highest_unit, port.rows[index].unit)
-    if _is_believable(port, index, reason):
-        _claim(port, np.int64(field(port, port.fields.key, index)), reason)
+    if not port.rows[index].is_claimed and _is_believable(port, index, reason):
+        _claim(port, unwrapped(port, np.int64(field(port, port.fields.key, index))), reason)
+
+
+@compilable
+def mark_open_frame(port: "Port", index: int) -> None:
+    """Mark the open frame of a duplicate in quarantine, if its pixels differ: the frame may end before the quarantine.
+
+    If the duplicate comes from a restart, the frame lacks packets, so that it is not good in any case.
+    """
+    row = port.rows[index]
+    row.is_claimed = is_known(port, row.key) and is_writing(port, row.key) and _has_other_pixels(port, index)
+    if row.is_claimed:
+        _claim(port, row.key, DUPLICATE)
 
 
 @compilable
@@ -81,8 +93,6 @@ def _is_believable(port: "Port", index: int, reason: int) -> bool:
 def _has_other_pixels(port: "Port", index: int) -> bool:
     """Return whether a duplicate, whose payload lies in scratch, differs from the units that came first."""
     layout, row = port.layout, port.rows[index]
-    if row.target >= 0:
-        return False  # the packet that came first has overwritten it
     frame = port.data.ctypes.data + slot_of(port, row.key) * layout.frame_stride
     payload = port.scratch[index].ctypes.data
     for i in range(row.n_units):

@@ -15,6 +15,8 @@ from std_daq.shm.segment import PAGE, Segment
 
 MIN_SLOTS = 8
 ENTRIES_PER_SLOT = 4
+MAX_SHIFTS = 4
+"""Shifts of a module that a reader remembers: a module may have two ports, and may just have restarted."""
 SIZE_KEY = "shared_memory.frame_buffer_gb"
 
 
@@ -35,8 +37,10 @@ class FrameBuffer(RingBuffer):
 
     A module here is a submodule: of a detector whose modules have two UDP interfaces, it is a half of a module.
 
-    The slot of a frame is its frame number modulo ``n_slots``. Several receiver processes may write to one FrameBuffer.
-    Each writes to its own modules, and has its own journal: the one at the index of its first module.
+    The slot of a frame is its frame number plus a shift, modulo ``n_slots``. The shift of a module is 0 at first, and
+    changes when the detector restarts. So series that all begin with number 1 use the whole ring. A reader finds the
+    shift by looking for the frame, and remembers it. Several receiver processes may write to one FrameBuffer. Each
+    writes to its own modules, and has its own journal: the one at the index of its first module.
     """
 
     def __init__(self, segment: Segment, geometry: RingGeometry, header: np.dtype[Any], entry: np.dtype[Any]) -> None:
@@ -47,6 +51,7 @@ class FrameBuffer(RingBuffer):
         self._n_received: NDArray[np.uint32] = self.headers["n_received_packets"]
         self._n_refused: NDArray[np.uint32] = self.headers["n_refused_packets"]
         self._descriptions: NDArray[Any] = self.headers[list(FrameDescription._fields)]
+        self._shifts = [[0] for _ in range(geometry.n_parts)]  # of each module, the one found last first
 
     @classmethod
     def create(
@@ -119,9 +124,9 @@ class FrameBuffer(RingBuffer):
         """Number of modules of the detector."""
         return self.geometry.n_parts
 
-    def index(self, frame_number: int, module: int) -> int:
-        """Return the index of the frame of a module in `headers` and `data`."""
-        return (frame_number % self.geometry.n_slots) * self.geometry.n_parts + module
+    def index(self, frame_number: int, module: int, shift: int = 0) -> int:
+        """Return the index of the frame of a module in `headers` and `data`, if the shift of the module is known."""
+        return ((frame_number + shift) % self.geometry.n_slots) * self.geometry.n_parts + module
 
     def frame(self, index: int) -> NDArray[np.uint8]:
         """Return the bytes of a frame without a copy, (frame_bytes,)."""
@@ -169,15 +174,38 @@ class FrameBuffer(RingBuffer):
         self, frame_index: int, module: int, first_arrival_ns: int, last_arrival_ns: int
     ) -> tuple[int, int] | None:
         """Return the same as `locate`, given the fields of the RawMetadata."""
-        index = self.index(frame_index, module)
-        generation = self.generation(index)
-        is_ours = (
-            generation % 2 == 0
-            and int(self._frame_indices[index]) == frame_index
+        shifts = self._shifts[module]
+        for shift in shifts:
+            index = self.index(frame_index, module, shift)
+            generation = self.generation(index)
+            if generation % 2 == 0 and self._is_ours(index, frame_index, first_arrival_ns, last_arrival_ns):
+                if shift != shifts[0]:
+                    shifts.remove(shift)
+                    shifts.insert(0, shift)
+                return index, generation
+        return self._search(frame_index, module, first_arrival_ns, last_arrival_ns)
+
+    def _search(
+        self, frame_index: int, module: int, first_arrival_ns: int, last_arrival_ns: int
+    ) -> tuple[int, int] | None:
+        """Look for the frame in all slots, after its module has restarted."""
+        n_parts, n_slots = self.geometry.n_parts, self.geometry.n_slots
+        for slot in np.flatnonzero(self._frame_indices[module::n_parts] == frame_index).tolist():
+            index = slot * n_parts + module
+            generation = self.generation(index)
+            if generation % 2 == 0 and self._is_ours(index, frame_index, first_arrival_ns, last_arrival_ns):
+                shifts = self._shifts[module]
+                shifts.insert(0, (slot - frame_index) % n_slots)
+                del shifts[MAX_SHIFTS:]
+                return index, generation
+        return None
+
+    def _is_ours(self, index: int, frame_index: int, first_arrival_ns: int, last_arrival_ns: int) -> bool:
+        return (
+            int(self._frame_indices[index]) == frame_index
             and first_arrival_ns <= int(self._first_arrivals[index]) <= last_arrival_ns
             and int(self._n_received[index]) > 0
         )
-        return (index, generation) if is_ours else None
 
     def close(self) -> None:
         """Release the ring; arrays taken from it must not be used afterwards."""

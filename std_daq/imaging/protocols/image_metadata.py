@@ -102,6 +102,7 @@ class ImageStatus(IntFlag):
     REFUSED_PACKETS = 16
     OUT_OF_STEP = 32
     NOT_CALIBRATED = 64
+    RENUMBERED = 128
 
 
 class Encoding(IntEnum):

@@ -1,7 +1,7 @@
 """RawMetadata: the metadata of one exposure at one receiver, in a struct of 80 bytes, little-endian.
 
 A receiver sends this struct once per exposure, when it has received the frames of all its modules or has given up the
-missing ones. Pixels, bitmaps and details of each module are in the FrameBuffer, in slot ``frame_index % n_slots``.
+missing ones. Pixels, bitmaps and details of each module are in the FrameBuffer, see `FrameBuffer.find`.
 """
 
 from typing import NamedTuple

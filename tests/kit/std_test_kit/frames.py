@@ -95,6 +95,7 @@ class FrameFeeder:
         pulse_ids: Mapping[int, int] | None = None,
         refused: Container[int] = (),
         refused_all: Container[int] = (),
+        is_renumbered: bool = False,
     ) -> None:
         """Place the frames of one exposure and publish it.
 
@@ -118,6 +119,8 @@ class FrameFeeder:
             Modules of whose frames a packet was refused.
         refused_all
             Modules of which all packets were refused; they are absent.
+        is_renumbered
+            Whether the frame numbers of an absent module do not go with those of the others.
         """
         expected = self.config.submodules(m for m in self.part.modules if m not in self.config.deactivate)
         present = [m for m in expected if m not in absent]
@@ -138,6 +141,8 @@ class FrameFeeder:
         missing = ImageStatus.MISSING_PACKETS if lost else ImageStatus.GOOD
         if any(module in refused_all for module in expected):
             missing |= ImageStatus.REFUSED_PACKETS
+        if is_renumbered:
+            missing |= ImageStatus.RENUMBERED
         entry["status"] = missing | (ImageStatus.OUT_OF_STEP if out_of_step(pulses) else ImageStatus.GOOD)
         entry["first_arrival_ns"] = min(int(header["first_arrival_ns"][0]) for header in headers)
         entry["last_arrival_ns"] = max(int(header["last_arrival_ns"][0]) for header in headers)

@@ -64,3 +64,17 @@ def test_module_that_is_missing_because_its_packets_were_refused_is_named(shm_di
         ImageStatus.REFUSED_PACKETS: [2],
     }
     line.close()
+
+
+@pytest.mark.parametrize(("absent", "named"), [({2}, [2]), ({1, 2}, [])])
+def test_module_that_counts_differently_is_named_if_no_other_is_missing(
+    shm_dir: Path, runtime: Path, absent: set[int], named: list[int]
+) -> None:
+    line = Line(eiger(shm_dir))
+    line.feeders[0].publish(1, raw_frames(1), absent=absent, is_renumbered=True)
+    entries = line.step_until(1)
+    assert entries["status"][0] & ImageStatus.RENUMBERED
+    faults = modules_at_fault(line, 0)
+    assert faults[ImageStatus.MISSING_MODULES] == sorted(absent)
+    assert faults[ImageStatus.RENUMBERED] == named
+    line.close()

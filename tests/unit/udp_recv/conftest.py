@@ -51,6 +51,9 @@ class Rig:
         key_step: int,
         window: int,
         has_pulse_id: bool,
+        has_timestamp: bool,
+        key_mask: int,
+        published: int,
     ) -> None:
         self._kernels = kernels
         self.layout = PacketLayout(
@@ -59,9 +62,9 @@ class Rig:
             n_units=n_units,
             units_per_packet=units_per_packet,
             max_units_per_packet=units_per_packet or 4,
-            key=HeaderField(0, 8),
+            key=HeaderField(0, 8, mask=key_mask),
             unit=HeaderField(8, 2 if has_pulse_id else 4),
-            timestamp=HeaderField(0, 8),
+            timestamp=HeaderField(0, 8) if has_timestamp else None,
             exposure_length=HeaderField(8, 4),
             daq_rec=HeaderField(12, 4),
             storage_cell=HeaderField(12, 4, shift=16, mask=0xFF),
@@ -84,10 +87,19 @@ class Rig:
         )
         self.ring.data[:] = 0xEE
         self._window, self._key_step = window, key_step
+        self._published = np.array([published])
         self.port = self._make_port()
 
     def _make_port(self) -> Port:
-        return make_port(self.layout, self.ring, 1, window_frames=self._window, key_step=self._key_step, epoch=1)
+        return make_port(
+            self.layout,
+            self.ring,
+            1,
+            window_frames=self._window,
+            key_step=self._key_step,
+            epoch=1,
+            published=self._published,
+        )
 
     def twin(self) -> "Rig":
         """The same module's other port."""
@@ -141,6 +153,10 @@ class Rig:
         port.scratch[row, n_direct : n_direct + len(rest)] = rest
         port.rows[row].length = len(raw)
 
+    def index(self, key: int) -> int:
+        """Index of a frame of the present epoch."""
+        return self.ring.index(key, 1, int(self.port.state.slot_shift))
+
     def aim(self) -> int:
         return self._kernels.aim_batch(self.port, BATCH_ROWS)
 
@@ -153,8 +169,8 @@ class Rig:
     def refusals(self) -> dict[str, int]:
         return {reason: n for reason, n in self.rejected().items() if n}
 
-    def end(self, now_ns: int = 2_000) -> None:
-        self._kernels.end_acquisition(self.port, now_ns)
+    def end(self) -> None:
+        self._kernels.end_acquisition(self.port)
 
     def ended(self) -> list[list[int]]:
         """The queue of ended frames so far."""
@@ -205,6 +221,9 @@ class RigMaker:
         key_step: int = 1,
         window: int = 3,
         has_pulse_id: bool = False,
+        has_timestamp: bool = False,
+        key_mask: int = 2**64 - 1,
+        published: int = -1,
     ) -> Rig:
         self.close()
         self._rig = Rig(
@@ -216,6 +235,9 @@ class RigMaker:
             key_step=key_step,
             window=window,
             has_pulse_id=has_pulse_id,
+            has_timestamp=has_timestamp,
+            key_mask=key_mask,
+            published=published,
         )
         return self._rig
 

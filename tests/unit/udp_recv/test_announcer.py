@@ -224,3 +224,48 @@ def test_started_again_it_goes_on_in_its_epoch_unless_the_numbers_jump_back(key,
     announcer.feed(3, ended(key), 0)
     (raw,) = announcer.feed(5, ended(key), 0)
     assert int(raw["epoch"][0]) == epoch
+
+
+def feed_all(announcer: FrameAnnouncer, key_of: dict[int, int], now_ns: int, **changes: Any) -> list[Any]:
+    """Feed one frame of each module, with the frame number that the module gives it."""
+    return [
+        raw
+        for module, key in key_of.items()
+        for raw in announcer.feed(
+            module, ended(key, first_arrival_ns=now_ns, last_arrival_ns=now_ns, **changes), now_ns
+        )
+    ]
+
+
+def test_module_that_jumps_ahead_alone_is_missing_and_named_and_the_others_lose_nothing():
+    announcer = FrameAnnouncer({0: 0, 1: 1, 2: 2}, window=64, timeout_ns=1000, last=None)
+    published = []
+    for key in range(100, 160):
+        odd = key + 4880 if key >= 120 else key
+        published += feed_all(announcer, {0: key, 1: odd, 2: key}, 200 * key, epoch=5 if key >= 120 else 4)
+        published += announcer.poll(200 * key + 100)
+    assert keys(published) == [(0, key) for key in range(100, 160)]
+    statuses = [int(raw["status"][0]) for raw in published]
+    assert statuses[:20] == [ImageStatus.GOOD] * 20
+    assert all(status & ImageStatus.MISSING_MODULES for status in statuses[20:])
+    assert statuses[-30:] == [ImageStatus.MISSING_MODULES | ImageStatus.RENUMBERED] * 30
+    assert announcer.frames_ahead() == {1: 4880}
+    assert announcer.n_renumbered()[1] > 30
+    assert announcer.n_unused() == {0: 0, 1: 0, 2: 0}
+
+
+def test_module_whose_numbers_fit_again_is_used_again():
+    announcer = FrameAnnouncer({0: 0, 1: 1, 2: 2}, window=64, timeout_ns=1000, last=None)
+    published = []
+    for key in range(100, 160):
+        odd = key - 99 if 120 <= key < 140 else key
+        epoch = 4 + (key >= 120) + (key >= 140)
+        published += announcer.feed(0, ended(key), 200 * key)
+        published += announcer.feed(1, ended(odd, epoch=epoch), 200 * key)
+        published += announcer.feed(2, ended(key), 200 * key)
+        published += announcer.poll(200 * key + 100)
+        if key == 139:
+            assert announcer.frames_ahead() == {1: -99}
+    assert keys(published) == [(0, key) for key in range(100, 160)]
+    assert [int(raw["status"][0]) for raw in published[-19:]] == [ImageStatus.GOOD] * 19
+    assert announcer.frames_ahead() == {}

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from std_udp_recv.records import MAX_FRAMES_AHEAD, MAX_QUARANTINED, REASONS
+from std_udp_recv.records import MAX_FRAMES_AHEAD, MIN_QUARANTINED, REASONS
 
 WINDOW = 3
 
@@ -31,6 +31,7 @@ class Model:
         self.counts = dict.fromkeys([*REASONS, "received", "placed", "lost", "restarts"], 0)
         self.epoch = 1
         self.is_idle = False
+        self.n_fitting = 0
         self.identity: int | None = None
         self.n_mismatched = self.max_mismatched = 0
 
@@ -76,34 +77,89 @@ class Model:
     def _take(self, key: int, units: dict[int, bytes]) -> None:
         if self.newest is None:
             self._begin(key)
-        reason, speaks = self._refusal(key, units)
-        if reason is None:
-            self._refuse_quarantine()
+        if self.quarantine:
+            self._decide_before(key, units)
+        if self._refusal(key, units)[0] is None and not self._belongs_to_quarantine(key):
             self.is_idle = False
             self._place(key, units)
             return
+        if not self.quarantine:
+            self.n_fitting = 0
         self.quarantine.append((key, units))
-        if (self.is_idle and speaks) or (len(self.quarantine) == MAX_QUARANTINED and self._is_believable()):
+        if self._is_confirmed():
             self._believe()
-        elif len(self.quarantine) == MAX_QUARANTINED:
+        elif len(self.quarantine) == MIN_QUARANTINED:
+            self._decide()
+
+    def _decide_before(self, key: int, units: dict[int, bytes]) -> None:
+        """What is in quarantine is decided on by some of the packets that come next."""
+        if self._refusal(key, units)[0] is not None:
+            if any(other == key and present.keys() & units.keys() for other, present in self.quarantine):
+                self._decide()
+        elif key > self.newest:
+            if any(k <= self.newest and 2 * self._n_speaking(k) > self.packets_in_frame for k, _ in self.quarantine):
+                self._believe()
             self._refuse_quarantine()
+        elif not self._belongs_to_quarantine(key):
+            self.n_fitting += 1
+            if self.n_fitting > max(1, self.packets_in_frame // 8):
+                self._refuse_quarantine()
+
+    def _decide(self) -> None:
+        if self._is_believable():
+            self._believe()
+        self._refuse_quarantine()
+
+    def _belongs_to_quarantine(self, key: int) -> bool:
+        if not self.quarantine or self.quarantine[-1][0] != key or (key not in self.known and key not in self.open):
+            return False
+        return 2 * sum(other == key for other, _ in self.quarantine) > self.packets_in_frame
 
     def _refusal(self, key: int, units: dict[int, bytes]) -> tuple[str | None, bool]:
+        """The reason why a packet is refused, and whether it speaks for a restart or lost frames."""
         if key > self.newest + self.window:
             return "implausible", True
         if key in self.known:
             return ("duplicate", True) if units.keys() & self.known[key].keys() else ("late", False)
+        if units.keys() & self.open.get(key, {}).keys():
+            return "duplicate", True
         if key in self.open or key > self.passed:
-            return None, False
+            return None, True
         return "late", True
 
-    def _is_believable(self) -> bool:
-        keys = [key for key, _ in self.quarantine]
-        if self.newest < min(keys) and max(keys) <= self.newest + MAX_FRAMES_AHEAD:
-            return True
-        if max(keys) - min(keys) > self.window + MAX_QUARANTINED:
+    def _n_speaking(self, key: int) -> int:
+        return sum(other == key and self._refusal(other, units)[1] for other, units in self.quarantine)
+
+    def _is_near(self, key: int, other: int) -> bool:
+        return abs(key - other) <= self.window + MIN_QUARANTINED
+
+    def _may_follow(self, key: int) -> bool:
+        return 0 < key - self.newest <= MAX_FRAMES_AHEAD
+
+    def _is_confirmed(self) -> bool:
+        key = self.quarantine[-1][0]
+        packets = [units for other, units in self.quarantine if other == key]
+        n_speaking = self._n_speaking(key)
+        if n_speaking == 0:
             return False
-        return any(self._refusal(key, units)[1] for key, units in self.quarantine)
+        is_whole = sum(len(units) for units in packets) >= self.n_units
+        if is_whole and (len(packets) > 1 or key <= self.newest):
+            return 2 * n_speaking >= len(packets)
+        return any(
+            other < key and self._is_near(other, key) and 2 * self._n_speaking(other) > self.packets_in_frame
+            for other, _ in self.quarantine
+        )
+
+    def _is_believable(self) -> bool:
+        for i, (key, _) in enumerate(self.quarantine):
+            n = self._n_speaking(key)
+            if n and 2 * n >= self.packets_in_frame and (n > 1 or key <= self.newest):
+                return True
+            for later, _ in self.quarantine[i + 1 :]:
+                is_series = self._is_near(key, later) or (self._may_follow(key) and self._may_follow(later))
+                if n and later > key and is_series and self._n_speaking(later):
+                    return True
+        return False
 
     def _refuse_quarantine(self) -> None:
         for key, units in self.quarantine:
@@ -111,32 +167,38 @@ class Model:
         self.quarantine = []
 
     def _believe(self) -> None:
-        if not 0 < max(key for key, _ in self.quarantine) - self.newest <= MAX_FRAMES_AHEAD:
-            self._restart()
-            return
+        most = max(self.quarantine, key=lambda packet: self._n_speaking(packet[0]))[0]
+        is_restart = not self._may_follow(most)
+        last = max(i for i, (key, _) in enumerate(self.quarantine) if key == most)
+        if is_restart:
+            last -= self._restart(most)
         self.is_idle = False
         packets, self.quarantine = self.quarantine, []
-        for key, units in packets:
+        for i, (key, units) in enumerate(packets):
             reason, _ = self._refusal(key, units)
-            if reason is None or (reason == "implausible" and key <= self.newest + MAX_FRAMES_AHEAD):
-                self._place(key, units)
-            else:
-                self.counts[reason] += 1
-
-    def _restart(self) -> None:
-        self._end_up_to(self.newest)
-        self.epoch += 1
-        self.counts["restarts"] += 1
-        self.known = {}
-        self.is_idle = False
-        packets, self.quarantine = self.quarantine, []
-        self._begin(packets[0][0])
-        for key, units in packets:
-            reason, _ = self._refusal(key, units)
+            if i < last and key > most + self.window:
+                reason = "implausible"
+            elif reason == "implausible" and self._may_follow(key) and (not is_restart or self._is_near(key, most)):
+                reason = None
             if reason is None:
                 self._place(key, units)
             else:
                 self.counts[reason] += 1
+
+    def _restart(self, most: int) -> int:
+        """Begin an epoch; return how many packets in quarantine are too late for it."""
+        near = [(key, self._refusal(key, units)[1]) for key, units in self.quarantine]
+        lowest = min(key for key, speaks in near if key == most or (speaks and self._is_near(key, most)))
+        first = [key for key, _ in self.quarantine].index(lowest)
+        late = [packet for packet in self.quarantine[:first] if not self._refusal(*packet)[1]]
+        self.counts["late"] += len(late)
+        self.quarantine = [packet for packet in self.quarantine if not any(packet is one for one in late)]
+        self._end_up_to(self.newest)
+        self.epoch += 1
+        self.counts["restarts"] += 1
+        self.known = {}
+        self._begin(lowest)
+        return len(late)
 
     def _begin(self, key: int) -> None:
         self.newest = self.first = key
@@ -181,10 +243,8 @@ class Model:
         self.passed = max(self.passed, last)
 
     def idle(self) -> None:
-        unknown = any(key not in self.known and key not in self.open for key, _ in self.quarantine)
-        if unknown and self._is_believable():
-            self._believe()
-        self._refuse_quarantine()
+        if self.quarantine:
+            self._decide()
         if self.newest is not None:
             self._end_up_to(self.newest)
             self.is_idle = True
@@ -303,7 +363,7 @@ def _collect(rig: Any, frames: dict[tuple[int, int], tuple[bytes, int]], n_read:
     """Copy the frames that have ended since, and check that they lie where a reader looks for them."""
     ended = rig.ended()
     for key, epoch, *_ in ended[n_read:]:
-        index = rig.ring.index(key, 1)
+        index = rig.index(key)
         header = rig.ring.headers[index]
         # Several epochs may have used the slot within the batch; then only the last is still there.
         if (int(header["frame_index"]), int(header["epoch"])) != (key, epoch):

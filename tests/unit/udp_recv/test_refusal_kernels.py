@@ -90,8 +90,23 @@ def test_claim_is_forgotten_after_a_while(make_rig):
 def test_packet_that_comes_twice_marks_its_frame_if_its_pixels_differ(make_rig, fill, n):
     rig = make_rig()
     rig.deliver([*frame(rig, 0)[:5], rig.packet(0, 3, fill=fill), frame(rig, 0)[5]], batch=3)
-    assert rig.refusals() == {"duplicate": 1}
     assert marks(rig) == {0: n}
+    rig.end()
+    assert rig.refusals() == {"duplicate": 1}
+    assert header_mark(rig, 0) == n
+    assert rig.count("frames_refused") == n
+
+
+@pytest.mark.parametrize(("fill", "n"), [(15, 0), (16, 1)])
+def test_packet_that_comes_twice_behind_a_loss_marks_its_frame_if_its_pixels_differ(make_rig, fill, n):
+    """The second packet lies where unit 4 was expected, and the first one has to go there."""
+    rig = make_rig()
+    first = frame(rig, 1)
+    rig.deliver(frame(rig, 0))
+    rig.deliver([*first[:3], first[4], rig.packet(1, 4, fill=fill), first[5]])
+    rig.end()
+    assert marks(rig) == {0: 0, 1: n}
+    assert rig.ring.frame(rig.index(1))[4 * 24 : 5 * 24].tobytes() == first[4][16:]
 
 
 def test_packet_that_comes_too_late_marks_nothing_because_its_frame_lacks_it(make_rig):

@@ -38,7 +38,7 @@ class Camera:
     def pause(self) -> None:
         self._now_ns += 10**6
         for rig in self._ports.values():
-            rig.end(self._now_ns)
+            rig.end()
         self.announce()
         self._note(self._announcer.poll(self._now_ns))
         self._note(self._announcer.flush())
