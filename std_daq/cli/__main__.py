@@ -29,6 +29,7 @@ COMMANDS = {
     "broker-setup": "make users and rights for your own RabbitMQ",
     "certificates": "make certificates for TLS between servers",
     "pedestal": "make a pedestal file from dark images",
+    "pff": "look into the files of a telescope, or copy them into HDF5",
 }
 
 

@@ -1,0 +1,1 @@
+"""Telescopes: their files of frames (`std_daq.telescope.pff`)."""
