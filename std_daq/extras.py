@@ -12,7 +12,13 @@ from importlib.metadata import requires
 from std_daq.errors import MissingExtraError
 
 # Modules that are not called as the distribution that brings them.
-DISTRIBUTIONS = {"PIL": "pillow"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "google": "protobuf",
+    "grpc": "grpcio",
+    "grpc_health": "grpcio-health-checking",
+    "grpc_reflection": "grpcio-reflection",
+}
 # As in: h5py>=3.12; extra == "images"
 _REQUIREMENT = re.compile(r"""^(?P<name>[\w.-]+)[^;]*;.*\bextra == ["'](?P<extra>[\w.-]+)["']""")
 

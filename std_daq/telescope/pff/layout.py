@@ -31,10 +31,10 @@ class FrameLayout:
         """Size of a frame."""
         return self.pixel_offset + self.product.image_bytes
 
-    def has_frame_at(self, data: bytes | memoryview, offset: int) -> bool:
+    def has_frame_at(self, data: bytes, offset: int) -> bool:
         """Return whether a whole header of this layout lies at an offset."""
         end = offset + self.pixel_offset
-        return bytes(data[offset : offset + 1]) == b"{" and bytes(data[end - len(HEADER_END) : end]) == HEADER_END
+        return data[offset : offset + 1] == b"{" and data[end - len(HEADER_END) : end] == HEADER_END
 
 
 def learn_layout(start: bytes, product: Product) -> FrameLayout | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from std_daq.telescope.pff.header import MAX_HEADER_BYTES, Header, check_header, parse_header
 from std_daq.telescope.pff.layout import FrameLayout, learn_layout
 from std_daq.telescope.pff.product import PRODUCTS, Product
-from std_daq.telescope.pff.run_directory import PlacedFile, RunDirectory, PffRun
+from std_daq.telescope.pff.run_directory import PffRun, PlacedFile, RunDirectory
 
 # Of frames that appear at once, such as a buffer of a megabyte, only the newest are delivered.
 MAX_FRAMES_AT_ONCE = 64
@@ -95,6 +95,11 @@ class RunFollower:
         self._is_first_look = True
         self._old_runs: set[Path] = set()  # there from the beginning, and not followed yet
         self.counters = FollowCounters()
+
+    @property
+    def runs(self) -> list[PffRun]:
+        """The runs that are followed now."""
+        return list(self._runs.values())
 
     def step(self) -> list[FollowedFrame]:
         """Return the frames that have come since the last step."""

@@ -69,6 +69,7 @@ def test_images_have_every_dependency() -> None:
     locked = {line.partition("==")[0] for line in lines_of_lock("docker/requirements.txt")}
     project = PYPROJECT["project"]
     lines = project["dependencies"] + project["optional-dependencies"]["images"]
+    lines += project["optional-dependencies"]["live"]
     needed = {re.match(r"[\w-]+", line)[0] for line in lines}  # type: ignore[index]
     assert needed <= locked
 

@@ -14,6 +14,7 @@ from std_daq.sync.synchroniser import SynchroniserCounters
 from std_daq.telemetry.metrics import make_registry
 from std_h5_writer.metrics import WriterMetrics
 from std_live_stream.metrics import LiveStreamMetrics
+from std_live_view.metrics import LiveViewMetrics
 from std_stream_recv.metrics import ReceiverMetrics
 from std_stream_send.metrics import SenderMetrics
 from std_stream_send.session import Session
@@ -61,6 +62,10 @@ def register(service: str, registry: CollectorRegistry) -> None:
         metrics = LiveStreamMetrics(registry)
         for metric in (metrics.sent, metrics.viewers):
             metric.labels("tcp://127.0.0.1:20000")
+    elif service == "live_view":
+        live = LiveViewMetrics(registry)
+        live.age.labels("1", "ph256")
+        live.left_out.labels("interval")
     elif service == "stream_recv":
         ReceiverMetrics(registry)
     elif service == "stream_send":

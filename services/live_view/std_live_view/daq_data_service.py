@@ -1,0 +1,211 @@
+"""DaqDataService: answers the calls of the service DaqData."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Never, Protocol
+
+import grpc
+
+from std_daq.telescope.config import LiveViewConfig
+from std_daq.telescope.daqdata import daq_data_pb2 as messages
+from std_live_view.frame_hub import FrameHub
+from std_live_view.hp_io import HpIo, Setup
+from std_live_view.live_frame import FrameKey, LiveFrame
+from std_live_view.refused_call import RefusedCallError
+from std_live_view.selection import Selection
+from std_live_view.sources.source import SourceState
+from std_live_view.status import describe, left_out
+from std_live_view.streams import Stream, Streams
+from std_live_view.uploads import uploaded_frame
+
+SERVICE_NAME = "daqdata.DaqData"
+_EMPTY = b""
+
+
+class Context(Protocol):
+    """What a call is answered through."""
+
+    def peer(self) -> str:
+        """Return where the client is."""
+
+    async def write(self, message: bytes) -> None:
+        """Send a message; waits as long as the client takes none."""
+
+    async def abort(self, code: grpc.StatusCode, details: str) -> Never:
+        """End the call with a status."""
+
+
+class DaqDataService:
+    """Answers the calls of the service DaqData.
+
+    Parameters
+    ----------
+    config
+        Configuration of the live view.
+    folder
+        Folder to which a relative ``data_dir`` refers.
+    hub
+        The frames.
+    streams
+        The clients that are being sent images.
+    hp_io
+        The sources.
+    """
+
+    def __init__(self, config: LiveViewConfig, folder: Path, hub: FrameHub, streams: Streams, hp_io: HpIo) -> None:
+        self._config = config
+        self._folder = folder
+        self._hub = hub
+        self._streams = streams
+        self._hp_io = hp_io
+        self.uploads = SourceState()
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return what a server needs to route the calls here. Answers are bytes: images are encoded once for all."""
+        handlers = {
+            "StreamImages": grpc.unary_stream_rpc_method_handler(
+                _answering(self.stream_images), messages.StreamImagesRequest.FromString
+            ),
+            "RecentImages": grpc.unary_stream_rpc_method_handler(
+                _answering(self.recent_images), messages.RecentImagesRequest.FromString
+            ),
+            "InitHpIo": grpc.unary_unary_rpc_method_handler(
+                _answering(self.init_hp_io), messages.InitHpIoRequest.FromString
+            ),
+            "UploadImages": grpc.stream_unary_rpc_method_handler(
+                _answering(self.upload_images), messages.UploadImageRequest.FromString
+            ),
+            "Ping": grpc.unary_unary_rpc_method_handler(_answering(self.ping)),
+            "Status": grpc.unary_unary_rpc_method_handler(_answering(self.status)),
+        }
+        return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
+
+    async def ping(self, request: bytes, context: Context) -> bytes:  # noqa: ARG002 - the signature of all calls
+        """Answer, at any time."""
+        return _EMPTY
+
+    async def status(self, request: bytes, context: Context) -> bytes:  # noqa: ARG002
+        """Tell how sources, clients, and each module and board are."""
+        return describe(
+            is_valid=self._hp_io.is_valid,
+            sources=self._hp_io.sources,
+            streams=self._streams,
+            hub=self._hub,
+            now_s=asyncio.get_running_loop().time(),
+            now_ns=time.time_ns(),
+        ).SerializeToString()
+
+    async def init_hp_io(self, request: messages.InitHpIoRequest, context: Context) -> bytes:  # noqa: ARG002
+        """Exchange the sources."""
+        setup = Setup(
+            data_dir=self._folder / request.data_dir if request.data_dir else Path("/nonexistent"),
+            interval_s=request.update_interval_seconds,
+            simulate=request.simulate_daq,
+            module_ids=tuple(request.module_ids),
+        )
+        problem = await self._hp_io.init(setup, force=request.force)
+        return messages.InitHpIoResponse(success=not problem, error_message=problem).SerializeToString()
+
+    async def stream_images(self, request: messages.StreamImagesRequest, context: Context) -> None:
+        """Send images until the client goes, or the server ends the stream."""
+        stream = Stream(context.peer(), self._selection(request))
+        self._streams.add(stream)
+        sending = asyncio.create_task(self._send(stream, context))
+        try:
+            ends: list[asyncio.Future[Any]] = [sending, stream.ended]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._hub.leave(stream)
+            self._streams.remove(stream)
+            sending.cancel()
+        if stream.ended.done():
+            raise stream.ended.result()
+        await sending
+
+    async def recent_images(self, request: messages.RecentImagesRequest, context: Context) -> None:
+        """Send frames that are kept, the oldest first."""
+        frames = self._hub.recent(FrameKey(request.module_id, request.product))
+        if request.before_frame_id:
+            frames = [frame for frame in frames if frame.frame_id < request.before_frame_id]
+        for frame in frames[-request.count :]:
+            await context.write(_response(frame, messages.StreamImagesResponse()))
+
+    async def upload_images(self, requests: AsyncIterator[messages.UploadImageRequest], context: Context) -> bytes:  # noqa: ARG002
+        """Take images until the client ends; an image that is refused ends this call only."""
+        if not self._config.sources.uploads:
+            raise RefusedCallError(grpc.StatusCode.UNIMPLEMENTED, "UploadImages is switched off by sources.uploads.")
+        async for request in requests:
+            self._check_ready()
+            if request.HasField("pano_image"):
+                try:
+                    frame = uploaded_frame(request.pano_image)
+                except RefusedCallError:
+                    self.uploads.n_refused += 1
+                    raise
+                self.uploads.n_frames += 1
+                self._hub.publish(frame)
+        return _EMPTY
+
+    def _selection(self, request: messages.StreamImagesRequest) -> Selection:
+        if not (request.stream_movie_data or request.stream_pulse_height_data):
+            raise RefusedCallError(grpc.StatusCode.INVALID_ARGUMENT, "At least one stream flag must be True.")
+        if not math.isfinite(request.update_interval_seconds):
+            raise RefusedCallError(grpc.StatusCode.INVALID_ARGUMENT, "update_interval_seconds is not a finite number.")
+        setup = self._check_ready()
+        return Selection(
+            interval_s=max(request.update_interval_seconds, setup.interval_s),
+            module_ids=request.module_ids,
+            wants_movie=request.stream_movie_data,
+            wants_pulse_height=request.stream_pulse_height_data,
+        )
+
+    def _check_ready(self) -> Setup:
+        if self._hp_io.is_ending:
+            raise RefusedCallError(grpc.StatusCode.CANCELLED, "Server is shutting down.")
+        if self._hp_io.is_configuring:
+            raise RefusedCallError(grpc.StatusCode.UNAVAILABLE, "Server is being configured, please try again soon.")
+        if self._hp_io.setup is None:
+            raise RefusedCallError(grpc.StatusCode.FAILED_PRECONDITION, "hp_io task is not valid.")
+        return self._hp_io.setup
+
+    async def _send(self, stream: Stream, context: Context) -> None:
+        self._hub.join(stream)
+        while True:
+            frame = await self._next(stream)
+            if frame is None:
+                stream.end(grpc.StatusCode.DEADLINE_EXCEEDED, "No data received within timeout window.")
+                return
+            about_client = messages.StreamImagesResponse(left_out=left_out(stream.selection))
+            about_client.timestamp.GetCurrentTime()
+            if missing := stream.selection.missing_modules:
+                about_client.message = f"No image has come of modules {missing}."
+            await context.write(_response(frame, about_client))
+
+    async def _next(self, stream: Stream) -> LiveFrame | None:
+        if self._config.no_data_timeout_s is None:
+            return await stream.next()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._config.no_data_timeout_s):
+                return await stream.next()
+        return None
+
+
+def _response(frame: LiveFrame, about_client: messages.StreamImagesResponse) -> bytes:
+    # A message may be composed of pieces in any order.
+    return frame.message + about_client.SerializeToString()
+
+
+def _answering(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Return a call that answers a RefusedCallError with its status."""
+
+    async def answer(request: Any, context: Context) -> Any:
+        try:
+            return await call(request, context)
+        except RefusedCallError as refusal:
+            await context.abort(refusal.code, refusal.text)
+
+    return answer

@@ -1,0 +1,169 @@
+"""LiveViewService: the service, with its event loop and its parts."""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import grpc
+
+from std_daq.telemetry.logs import ConditionLog
+from std_daq.telescope.config import LiveViewConfig, StartConfig, UnixSocketsConfig
+from std_live_view.daq_data_service import DaqDataService
+from std_live_view.frame_hub import FrameHub
+from std_live_view.hp_io import HpIo, Setup
+from std_live_view.metrics import LiveViewMetrics
+from std_live_view.refused_call import RefusedCallError
+from std_live_view.server import LiveServer
+from std_live_view.sources.image_buffer_source import ImageBufferSource
+from std_live_view.sources.run_directory_source import RunDirectorySource
+from std_live_view.sources.simulation import FileWay, Simulation, SocketWay, UploadWay, Way
+from std_live_view.sources.socket_source import SocketSource
+from std_live_view.sources.source import Source
+from std_live_view.streams import Stream, Streams
+
+_STEP_S = 0.1
+_RETRY_START_S = 2.0
+_GRACE_S = 1.0
+
+
+class LiveViewService:
+    """The service: everything happens in the event loop, which each `step` runs for a moment.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    folder
+        Folder of the configuration, to which relative paths refer.
+    metrics
+        Metrics of the live view.
+
+    Raises
+    ------
+    PortError
+        An address cannot be used.
+    """
+
+    def __init__(self, config: LiveViewConfig, folder: Path, metrics: LiveViewMetrics) -> None:
+        self._config = config
+        self._folder = folder
+        self._metrics = metrics
+        self._temporary = tempfile.TemporaryDirectory(prefix="std-live-view-")
+        self._loop = asyncio.new_event_loop()
+        self._starting: asyncio.Task[None] | None = None
+        self._conditions = ConditionLog(period_s=60.0)
+        try:
+            self._loop.run_until_complete(self._open())
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether calls are answered."""
+        return self.why_not_ready is None
+
+    @property
+    def why_not_ready(self) -> str | None:
+        """What the service waits for; None if it is ready."""
+        if self._config.start is None or self._hp_io.setup is not None:
+            return None
+        return "the sources cannot be started yet: see start_failed in the log"
+
+    @property
+    def target(self) -> str:
+        """Where a client on this machine finds the server."""
+        return self._server.target
+
+    def step(self) -> None:
+        """Serve for 0.1 s."""
+        self._loop.run_until_complete(asyncio.sleep(_STEP_S))
+        self._metrics.update(self._hub, self._streams, self._hp_io.sources, self._service.uploads, time.time_ns())
+
+    def close(self) -> None:
+        """End all streams with CANCELLED, and remove sockets and what a simulation made."""
+        self._loop.run_until_complete(self._close())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+        self._temporary.cleanup()
+
+    async def _open(self) -> None:
+        config = self._config
+        self._hub = FrameHub(config.history_frames, self._loop.time)
+        self._streams = Streams(config.max_streams)
+        self._server = LiveServer(config, self._folder)
+        self._hp_io = HpIo(config, self._hub, self._streams, self._make_sources, self._server.show_configuring)
+        self._service = DaqDataService(config, self._folder, self._hub, self._streams, self._hp_io)
+        await self._server.open(self._service)
+        if config.start is not None:
+            self._starting = asyncio.create_task(self._start(config.start))
+
+    async def _close(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        self._hp_io.is_ending = True
+        self._streams.end_all(_shutdown_text)
+        await asyncio.gather(self._hp_io.close(), self._server.close(_GRACE_S))
+
+    async def _start(self, start: StartConfig) -> None:
+        """Do what InitHpIo would be told; try again until it works, or until a client has done it."""
+        setup = Setup(
+            data_dir=self._folder / (start.data_dir or ""),
+            interval_s=start.update_interval_s,
+            simulate=start.simulate,
+            module_ids=tuple(start.module_ids),
+        )
+        while self._hp_io.setup is None:
+            try:
+                problem = await self._hp_io.init(setup, force=False)
+            except RefusedCallError as refusal:
+                problem = refusal.text
+            if problem:
+                self._conditions.warning("start_failed", problem=problem, again_in_s=_RETRY_START_S)
+                await asyncio.sleep(_RETRY_START_S)
+
+    def _make_sources(self, setup: Setup) -> Sequence[Source]:
+        return self._simulated_sources(setup) if setup.simulate else self._real_sources(setup)
+
+    def _real_sources(self, setup: Setup) -> Sequence[Source]:
+        config, publish = self._config.sources, self._hub.publish
+        sources: list[Source] = []
+        if config.unix_sockets is not None:
+            sources.append(SocketSource(config.unix_sockets, self._folder, publish))
+        if config.run_directory is not None:
+            with_pipes = config.run_directory.method == "pipe"
+            sources.append(self._run_directory(setup.data_dir, setup, with_pipes=with_pipes))
+        buffers = [ImageBufferSource(one, self._folder, setup.interval_s, publish) for one in config.image_buffers]
+        return [*sources, *buffers]
+
+    def _simulated_sources(self, setup: Setup) -> Sequence[Source]:
+        config = self._config.simulation
+        reading: list[Source] = []
+        way: Way
+        if config.mode == "uds":
+            template = str(Path(self._temporary.name) / "dp_{dp_name}.sock")
+            sockets = self._config.sources.unix_sockets or UnixSocketsConfig(path_template=template)
+            source = SocketSource(sockets, self._folder, self._hub.publish)
+            reading.append(source)
+            way = SocketWay({name: source.path_of(name) for name in sockets.products})
+        elif config.mode == "rpc":
+            way = UploadWay(lambda: grpc.aio.insecure_channel(self._server.target))
+        else:
+            with_pipes = config.mode == "filesystem_pipe"
+            own = Path(self._temporary.name) / "simulation"
+            data_dir = own if config.data_dir is None else self._folder / config.data_dir
+            reading.append(self._run_directory(data_dir, setup, with_pipes=with_pipes))
+            way = FileWay(data_dir, config, with_pipe=with_pipes)
+        return [*reading, Simulation(config, self._folder, way)]
+
+    def _run_directory(self, data_dir: Path, setup: Setup, *, with_pipes: bool) -> RunDirectorySource:
+        return RunDirectorySource(
+            data_dir, list(setup.module_ids), setup.interval_s, with_pipes=with_pipes, publish=self._hub.publish
+        )
+
+
+def _shutdown_text(stream: Stream) -> str:
+    return f"server shutdown_event set for ({stream.peer})"

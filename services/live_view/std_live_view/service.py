@@ -1,0 +1,38 @@
+"""Description of live_view for the platform: its processes and its options."""
+
+import argparse
+
+from std_daq.service.description import Figure, Instance, ServiceDescription
+from std_daq.telescope.config import LiveViewConfig, instance_name
+
+_NAME = "live-view"
+
+
+def _instances(config: LiveViewConfig) -> list[Instance]:  # noqa: ARG001 - every live view is one process
+    return [Instance(_NAME, ("--instance", _NAME))]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--instance", metavar="NAME", help="name of this process; by default made from the path of the configuration"
+    )
+
+
+def _instance_of(arguments: argparse.Namespace, config: LiveViewConfig) -> str:
+    return arguments.instance or instance_name(arguments.config, config)
+
+
+SERVICE = ServiceDescription(
+    name=_NAME,
+    package="std_live_view",
+    summary="Sends images to clients over gRPC, to each at its own pace.",
+    config=LiveViewConfig,
+    instances=_instances,
+    add_arguments=_add_arguments,
+    instance_of=_instance_of,
+    figures=(
+        Figure("images", "daq_live_view_frames_total"),
+        Figure("sent", "daq_live_view_sent_total"),
+        Figure("streams", "daq_live_view_streams"),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Where the live view gets its images from."""

@@ -1,0 +1,118 @@
+"""RunDirectorySource: frames of PFF files that an acquisition is writing."""
+
+import asyncio
+import os
+import select
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from std_daq.telemetry.logs import ConditionLog
+from std_daq.telescope.pff.run_directory import PffRun
+from std_daq.telescope.pff.run_follower import FollowedFrame, RunFollower
+from std_live_view.sources.source import Publish, SourceState, telescope_frame
+
+PIPE_NAME = "read_status_2"
+_MIN_PERIOD_S, _MAX_PERIOD_S = 0.002, 0.1
+
+
+class RunDirectorySource:
+    """Follows the runs of all modules; a folder that answers slowly holds up nothing else.
+
+    Parameters
+    ----------
+    data_dir
+        The folder of the modules.
+    module_ids
+        Modules that are wanted; none stands for all.
+    interval_s
+        How often clients want images: the files are looked at as often, at least 10 times a second.
+    with_pipes
+        Whether to listen at the pipe of each run too, by which an acquisition tells that it has written a frame.
+    publish
+        Takes the frames.
+    """
+
+    def __init__(
+        self, data_dir: Path, module_ids: list[int], interval_s: float, *, with_pipes: bool, publish: Publish
+    ) -> None:
+        self._publish = publish
+        self._period_s = min(max(interval_s, _MIN_PERIOD_S), _MAX_PERIOD_S)
+        self._follower = RunFollower(data_dir, module_ids)
+        self._pipes = RunPipes() if with_pipes else None
+        self._thread = ThreadPoolExecutor(1, "run-directory")
+        self._conditions = ConditionLog()
+        self._data_dir = data_dir
+        self.name = f"run_directory {data_dir}"
+        self.state = SourceState()
+
+    async def open(self) -> None:
+        """Deliver the newest frames that are there."""
+        self._deliver(await self._in_thread())
+
+    async def run(self) -> None:
+        """Deliver frames as they are written."""
+        while True:
+            if self._pipes is None:
+                await asyncio.sleep(self._period_s)
+            self._deliver(await self._in_thread())
+
+    async def close(self) -> None:
+        """End the thread, and close the pipes."""
+        await asyncio.to_thread(self._thread.shutdown)
+        if self._pipes is not None:
+            self._pipes.close()
+
+    async def _in_thread(self) -> list[FollowedFrame]:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._step)
+
+    def _step(self) -> list[FollowedFrame]:
+        if self._pipes is not None:
+            self._pipes.wait(self._follower.runs, self._period_s)
+        return self._follower.step()
+
+    def _deliver(self, frames: list[FollowedFrame]) -> None:
+        for frame in frames:
+            self._publish(
+                telescope_frame(
+                    frame.product, frame.module_id, frame.header, frame.pixels, frame.file, frame.frame_number
+                )
+            )
+        counters, state = self._follower.counters, self.state
+        state.n_frames = counters.n_frames
+        state.n_refused = counters.n_damaged
+        state.problem = "; ".join(f"{path}: {why}" for path, why in counters.refused.items())
+        if not self._data_dir.is_dir():
+            state.problem = f"{self._data_dir} is gone"
+        if state.problem:
+            self._conditions.warning("run_directory", problem=state.problem)
+
+
+class RunPipes:
+    """The pipes of the runs that are followed; one that is missing is made, so that the acquisition finds it."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, int] = {}
+
+    def wait(self, runs: list[PffRun], timeout_s: float) -> None:
+        """Wait until an acquisition tells of a frame, at most ``timeout_s`` seconds."""
+        wanted = {run.path / PIPE_NAME for run in runs}
+        for path in set(self._open) - wanted:
+            os.close(self._open.pop(path))
+        for path in wanted - set(self._open):
+            with suppress(OSError):  # a folder in which nothing may be made is looked at without a pipe
+                if not path.exists():
+                    os.mkfifo(path)
+                if path.is_fifo():
+                    # Opened for writing too, a pipe does not end when its writer ends.
+                    self._open[path] = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        readable, _, _ = select.select(list(self._open.values()), [], [], timeout_s)
+        for pipe in readable:
+            with suppress(BlockingIOError):
+                os.read(pipe, 1 << 16)
+
+    def close(self) -> None:
+        """Close all pipes; they stay where they are, for they belong to their runs."""
+        for pipe in self._open.values():
+            os.close(pipe)
+        self._open.clear()

@@ -1,0 +1,91 @@
+"""FrameHub: what is kept, counted and offered."""
+
+import numpy as np
+
+from std_live_view.frame_hub import MAX_HISTORY_BYTES, FrameHub
+from std_live_view.live_frame import FrameKey, LiveFrame
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.frames: list[LiveFrame] = []
+
+    def offer(self, frame: LiveFrame, now_s: float) -> None:
+        self.frames.append(frame)
+
+
+class Clock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def frame_of(module_id: int, value: int = 1, shape: tuple[int, int] = (2, 2), board: int | None = None) -> LiveFrame:
+    return LiveFrame(
+        FrameKey(module_id, "img16"),
+        is_pulse_height=False,
+        header={} if board is None else {"quabo_num": board},
+        pixels=np.full(shape, value, "<u2"),
+        file="",
+        frame_number=0,
+        server_ns=0,
+    )
+
+
+def test_listener_gets_the_newest_frame_of_each_module_and_then_all() -> None:
+    hub, listener = FrameHub(4, Clock()), Listener()
+    for value in (1, 2):
+        hub.publish(frame_of(1, value))
+        hub.publish(frame_of(2, value))
+    hub.join(listener)
+    assert [(frame.key.module_id, frame.maximum) for frame in listener.frames] == [(1, 2), (2, 2)]
+    hub.publish(frame_of(3))
+    hub.leave(listener)
+    hub.publish(frame_of(3))
+    assert len(listener.frames) == 3
+
+
+def test_newest_frames_are_kept_with_numbers_that_go_on_after_a_new_beginning() -> None:
+    hub = FrameHub(3, Clock())
+    for value in range(5):
+        hub.publish(frame_of(1, value))
+    assert [(frame.frame_id, frame.maximum) for frame in hub.recent(FrameKey(1, "img16"))] == [(3, 2), (4, 3), (5, 4)]
+    assert hub.recent(FrameKey(2, "img16")) == []
+    hub.begin([])
+    assert hub.recent(FrameKey(1, "img16")) == []
+    hub.publish(frame_of(1))
+    assert hub.recent(FrameKey(1, "img16"))[0].frame_id == 6
+
+
+def test_large_images_are_kept_up_to_a_bound_and_the_newest_always() -> None:
+    hub = FrameHub(100, Clock())
+    side = 4096
+    for _ in range(4):
+        hub.publish(frame_of(1, shape=(side, side)))
+    kept = hub.recent(FrameKey(1, "img16"))
+    assert len(kept) * kept[0].pixels.nbytes <= MAX_HISTORY_BYTES
+    hub.publish(frame_of(1, shape=(2 * side, 2 * side)))
+    assert len(hub.recent(FrameKey(1, "img16"))) == 1
+
+
+def test_modules_that_the_setup_does_not_want_are_counted_and_left_out() -> None:
+    hub = FrameHub(3, Clock())
+    hub.begin([2])
+    hub.publish(frame_of(1))
+    hub.publish(frame_of(2))
+    assert (hub.n_frames, hub.n_unwanted) == (1, 1)
+
+
+def test_each_board_has_its_own_counters_with_its_rate_and_its_frames_of_zeros() -> None:
+    clock = Clock()
+    hub = FrameHub(3, clock)
+    for number in range(40):
+        clock.now_s = number * 0.1
+        hub.publish(frame_of(1, value=0 if number % 4 == 3 else 9, board=number % 4))
+    rows = {board: counters for (_, board), counters in hub.counters.items()}
+    assert sorted(rows) == [0, 1, 2, 3]  # type: ignore[type-var]
+    assert [rows[board].n_frames for board in range(4)] == [10] * 4
+    assert [rows[board].n_zero for board in range(4)] == [0, 0, 0, 10]
+    assert 2.2 < rows[0].rate_hz(4.0) < 2.6
+    assert rows[0].rate_hz(100.0) == 0.0
