@@ -15,7 +15,7 @@ from std_live_view.live_frame import FrameKey, LiveFrame
 MAX_WAITING = 64
 MAX_WAIT_S = 0.5
 # Frames that come at a high rate come in bursts. For intervals up to the first, frames may be so much early.
-_SHORT_INTERVAL_S = 0.02
+_SHORT_INTERVAL_S = 0.01
 _EARLY_S = 0.02
 
 
