@@ -112,6 +112,16 @@ class SimulationConfig(Section):
         return value
 
 
+class PortTlsConfig(Section):
+    """Certificates with which the TCP port is encrypted; the Unix socket is not."""
+
+    cert_file: Path = Field(description="Certificate of the server (PEM).")
+    key_file: Path = Field(description="Private key of cert_file (PEM, without a passphrase).")
+    client_ca_file: Path | None = Field(
+        None, description="Certificates of the authorities that sign those of clients; null: clients need none."
+    )
+
+
 class LiveViewConfig(PlatformConfig):
     """A live view: images over gRPC, to every client at its own pace."""
 
@@ -121,6 +131,10 @@ class LiveViewConfig(PlatformConfig):
         50051, ge=0, le=_LAST_PORT, description="TCP port; 0: any free one, told in the log; null: none."
     )
     unix_socket: Path | None = Field(None, description="Unix socket with the same services.")
+    tls: PortTlsConfig | None = Field(None, description="TLS of the TCP port; null: it is not encrypted.")
+    token_file: Path | None = Field(
+        None, description="File with a token that every call has to bring; null: calls need none."
+    )
     max_streams: int = Field(25, ge=1, description="Streams at once; one more is refused.")
     min_update_interval_s: float = Field(
         0.001, gt=0, allow_inf_nan=False, description="InitHpIo with a shorter interval is refused."

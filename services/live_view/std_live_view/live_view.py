@@ -6,8 +6,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import grpc
-
 from std_daq.telemetry.logs import ConditionLog
 from std_daq.telescope.config import LiveViewConfig, StartConfig, UnixSocketsConfig
 from std_live_view.daq_data_service import DaqDataService
@@ -44,6 +42,8 @@ class LiveViewService:
     ------
     PortError
         An address cannot be used.
+    ConfigError
+        A file that the configuration names is missing or does not fit.
     """
 
     def __init__(self, config: LiveViewConfig, folder: Path, metrics: LiveViewMetrics) -> None:
@@ -53,6 +53,7 @@ class LiveViewService:
         self._temporary = tempfile.TemporaryDirectory(prefix="std-live-view-")
         self._loop = asyncio.new_event_loop()
         self._starting: asyncio.Task[None] | None = None
+        self._is_built = False
         self._conditions = ConditionLog(period_s=60.0)
         try:
             self._loop.run_until_complete(self._open())
@@ -72,11 +73,6 @@ class LiveViewService:
             return None
         return "the sources cannot be started yet: see start_failed in the log"
 
-    @property
-    def target(self) -> str:
-        """Where a client on this machine finds the server."""
-        return self._server.target
-
     def step(self) -> None:
         """Serve for 0.1 s."""
         self._loop.run_until_complete(asyncio.sleep(_STEP_S))
@@ -93,14 +89,17 @@ class LiveViewService:
         config = self._config
         self._hub = FrameHub(config.history_frames, self._loop.time)
         self._streams = Streams(config.max_streams)
-        self._server = LiveServer(config, self._folder)
+        self._server = LiveServer(config, self._folder, Path(self._temporary.name) / "own.sock")
         self._hp_io = HpIo(config, self._hub, self._streams, self._make_sources, self._server.show_configuring)
         self._service = DaqDataService(config, self._folder, self._hub, self._streams, self._hp_io)
+        self._is_built = True
         await self._server.open(self._service)
         if config.start is not None:
             self._starting = asyncio.create_task(self._start(config.start))
 
     async def _close(self) -> None:
+        if not self._is_built:
+            return
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
@@ -150,7 +149,7 @@ class LiveViewService:
             reading.append(source)
             way = SocketWay({name: source.path_of(name) for name in sockets.products})
         elif config.mode == "rpc":
-            way = UploadWay(lambda: grpc.aio.insecure_channel(self._server.target))
+            way = UploadWay(self._server.own_channel, self._server.own_metadata())
         else:
             with_pipes = config.mode == "filesystem_pipe"
             own = Path(self._temporary.name) / "simulation"

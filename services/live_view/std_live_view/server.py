@@ -11,6 +11,7 @@ from std_daq.errors import PortError
 from std_daq.telemetry.logs import get_logger
 from std_daq.telescope.config import LiveViewConfig
 from std_daq.telescope.daqdata.description import POOL
+from std_live_view.access import TokenCheck, read_token, server_credentials, token_metadata
 from std_live_view.daq_data_service import SERVICE_NAME, DaqDataService
 from std_live_view.socket_path import SocketFile, clear_socket_path
 
@@ -41,23 +42,34 @@ class LiveServer:
         Addresses.
     folder
         Folder to which a relative path refers.
+    own_socket
+        Unix socket at which the server is there for itself.
+
+    Raises
+    ------
+    ConfigError
+        A file of the token or of TLS is missing or does not fit.
     """
 
-    def __init__(self, config: LiveViewConfig, folder: Path) -> None:
+    def __init__(self, config: LiveViewConfig, folder: Path, own_socket: Path) -> None:
         self._config = config
+        self._own_socket = own_socket
         self._socket = None if config.unix_socket is None else folder / config.unix_socket
         self._health = health_aio.HealthServicer()
-        self._server = grpc.aio.server(options=_OPTIONS)
+        self._token = None if config.token_file is None else read_token(folder / config.token_file)
+        self._credentials = None if config.tls is None else server_credentials(config.tls, folder)
+        interceptors = [] if self._token is None else [TokenCheck(self._token)]
+        self._server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
         self._file: SocketFile | None = None
         self.port: int | None = None
 
-    @property
-    def target(self) -> str:
-        """Where a client on this machine finds the server."""
-        if self._socket is not None:
-            return f"unix://{self._socket.absolute()}"
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._config.host, self._config.host)  # noqa: S104 - as configured
-        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+    def own_channel(self) -> grpc.aio.Channel:
+        """Return a channel from the server to itself, by which its simulation uploads."""
+        return grpc.aio.insecure_channel(f"unix://{self._own_socket}")
+
+    def own_metadata(self) -> tuple[tuple[str, str], ...]:
+        """Return the metadata of the server's calls to itself."""
+        return token_metadata(self._token)
 
     async def open(self, service: DaqDataService) -> None:
         """Listen, and serve.
@@ -77,11 +89,12 @@ class LiveServer:
         config = self._config
         if config.port is not None:
             host = f"[{config.host}]" if ":" in config.host else config.host
-            self.port = self._bind(f"{host}:{config.port}", "another program may use it")
+            self.port = self._bind(f"{host}:{config.port}", "another program may use it", self._credentials)
         if self._socket is not None:
             clear_socket_path(self._socket)
             self._bind(f"unix://{self._socket.absolute()}", "may this user make files there?")
             self._file = SocketFile(self._socket, _GROUP_TOO)
+        self._bind(f"unix://{self._own_socket}", "is the folder for temporary files too long?")
         for name in ("", SERVICE_NAME):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
@@ -98,9 +111,12 @@ class LiveServer:
         if self._file is not None:
             self._file.remove()
 
-    def _bind(self, address: str, remedy: str) -> int:
+    def _bind(self, address: str, remedy: str, credentials: grpc.ServerCredentials | None = None) -> int:
         try:
-            port: int = self._server.add_insecure_port(address)
+            if credentials is not None:
+                port: int = self._server.add_secure_port(address, credentials)
+            else:
+                port = self._server.add_insecure_port(address)
         except RuntimeError:
             raise PortError(f"{address} cannot be bound: {remedy}") from None
         return port

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, empty_pb2, message_factory, struct_pb2, timestamp_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 Fields = dict[str, str]
 """Of a message: numbers and names, by type; ``*`` marks repeated ones."""
@@ -127,6 +128,15 @@ class TableClient:
         except grpc.RpcError:
             return False
         return True
+
+    def is_serving(self, timeout_s: float = 0.3) -> bool:
+        """Return whether the server's health says so, which asks for no token."""
+        stub = health_pb2_grpc.HealthStub(self.channel)
+        try:
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s, wait_for_ready=True)
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     def init(self, timeout_s: float = 20.0, **fields: Any) -> Any:
         """Call InitHpIo."""

@@ -55,7 +55,7 @@ class LiveViewProcess:
             )
         with TableClient(self.target) as client:
             deadline_s = time.monotonic() + READY_WITHIN_S
-            while not client.ping():
+            while not client.is_serving():
                 assert self._process.poll() is None, self.log.read_text()
                 assert time.monotonic() < deadline_s, self.log.read_text()
 

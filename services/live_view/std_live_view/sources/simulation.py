@@ -137,12 +137,15 @@ class UploadWay:
 
     Parameters
     ----------
-    channel
+    make_channel
         Makes a channel to the server.
+    metadata
+        What each call brings.
     """
 
-    def __init__(self, channel: "ChannelMaker") -> None:
-        self._make_channel = channel
+    def __init__(self, make_channel: "ChannelMaker", metadata: tuple[tuple[str, str], ...]) -> None:
+        self._make_channel = make_channel
+        self._metadata = metadata
         self._channel: grpc.aio.Channel | None = None
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue(1)
         self._call: asyncio.Task[None] | None = None
@@ -180,7 +183,7 @@ class UploadWay:
     async def _upload(self, channel: grpc.aio.Channel) -> None:
         while True:
             try:
-                await channel.stream_unary("/daqdata.DaqData/UploadImages")(self._requests())
+                await channel.stream_unary("/daqdata.DaqData/UploadImages")(self._requests(), metadata=self._metadata)
             except grpc.aio.AioRpcError:  # while the server is being configured
                 await asyncio.sleep(_RECONNECT_S)
 
