@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -258,6 +259,41 @@ def test_slot_of_a_client_that_was_killed_is_free_within_a_second() -> None:
             program.kill()
         wait_until(lambda: _n_streams(client) == 0, 1.0)
         next(client.stream())
+
+
+def test_a_hundred_streams_work_and_one_more_is_refused_while_strangers_connect() -> None:
+    with live_view(max_streams=100, port=0) as (process, client):
+        client.init(data_dir="/")
+        streams = [client.stream() for _ in range(100)]
+        wait_until(lambda: _n_streams(client) == 100, 10.0)
+        with fails(Code.RESOURCE_EXHAUSTED, "Max clients (100) reached."):
+            next(client.stream())
+        address = ("127.0.0.1", process.logged("listening")[0]["port"])
+        with contextlib.ExitStack() as strangers:
+            for _ in range(300):
+                strangers.enter_context(socket.create_connection(address)).sendall(os.urandom(64))
+            client.upload([client.image(frame_number=3)])
+            assert [next(stream).pano_image.frame_number for stream in streams] == [3] * 100
+            assert client.ping(5.0)
+
+
+def test_deleted_data_folder_is_told_and_its_return_is_followed(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    write_pff(make_run(data_dir), PH256, 1)
+    with live_view(sources={"run_directory": {"method": "poll"}}) as (_, client):
+        client.init(data_dir=str(data_dir))
+        stream = client.stream()
+        assert_is_frame(next(stream).pano_image, PH256, 0)
+        shutil.rmtree(data_dir)
+
+        def problem() -> str:
+            raw = client.channel.unary_unary("/daqdata.DaqData/Status")(b"", timeout=5)
+            return messages.StatusResponse.FromString(raw).sources[0].problem
+
+        wait_until(lambda: problem() == f"{data_dir} is gone", 5.0)
+        write_pff(make_run(data_dir), PH256, 1)
+        assert_is_frame(next(stream).pano_image, PH256, 0)
+        wait_until(lambda: problem() == "", 5.0)
 
 
 def test_health_tells_when_the_server_serves_and_reflection_what() -> None:

@@ -40,15 +40,20 @@ class FolderListing:
         self._names: list[str] = []
 
     def names(self) -> list[str]:
-        """Return the names of the wanted entries; of a folder that cannot be read there are none."""
+        """Return the names of the wanted entries; of a folder that is gone there are none.
+
+        Of a folder that cannot be read now, they are those of the last time.
+        """
         try:
             changed_ns = self.path.stat().st_mtime_ns
             if changed_ns != self._changed_ns:
                 with os.scandir(self.path) as entries:
                     self._names = sorted(entry.name for entry in entries if self._wants(entry.name))
                 self._changed_ns = changed_ns if time.time_ns() - changed_ns > _SETTLED_NS else None
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             self._names, self._changed_ns = [], None
+        except OSError:
+            self._changed_ns = None
         return self._names
 
 

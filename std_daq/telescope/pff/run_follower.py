@@ -109,8 +109,11 @@ class RunFollower:
             self._look_for_runs()
         frames: list[FollowedFrame] = []
         for module_id, run in self._runs.items():
-            for product, files in run.by_product().items():
+            by_product = run.by_product()
+            for product, files in by_product.items():
                 frames += self._cursor(module_id, product, run, files).advance(files)
+            for gone in PRODUCTS.keys() - by_product.keys():
+                self._cursors.pop((run.path, gone), None)  # a file of the same name may come, and is another one
             self._old_runs.discard(run.path)
         self.counters.n_frames += len(frames)
         return frames

@@ -43,6 +43,7 @@ class RunDirectorySource:
         self._thread = ThreadPoolExecutor(1, "run-directory")
         self._conditions = ConditionLog()
         self._data_dir = data_dir
+        self._is_there = True
         self.name = f"run_directory {data_dir}"
         self.state = SourceState()
 
@@ -69,6 +70,7 @@ class RunDirectorySource:
     def _step(self) -> list[FollowedFrame]:
         if self._pipes is not None:
             self._pipes.wait(self._follower.runs, self._period_s)
+        self._is_there = self._data_dir.is_dir()
         return self._follower.step()
 
     def _deliver(self, frames: list[FollowedFrame]) -> None:
@@ -82,7 +84,7 @@ class RunDirectorySource:
         state.n_frames = counters.n_frames
         state.n_refused = counters.n_damaged
         state.problem = "; ".join(f"{path}: {why}" for path, why in counters.refused.items())
-        if not self._data_dir.is_dir():
+        if not self._is_there:
             state.problem = f"{self._data_dir} is gone"
         if state.problem:
             self._conditions.warning("run_directory", problem=state.problem)

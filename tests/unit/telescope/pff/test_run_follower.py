@@ -201,6 +201,19 @@ def test_deleted_run_is_forgotten_and_a_new_one_of_its_name_followed(tmp_path: P
     assert list(numbers_of(follower.step())) == [0, 1, 2]
 
 
+def test_files_that_go_and_come_between_two_looks_for_runs_are_read_anew(tmp_path: Path) -> None:
+    now_s = 0.0
+    run = make_run(tmp_path)
+    write_pff(run, PH256, 1)
+    follower = RunFollower(tmp_path, clock=lambda: now_s)
+    assert list(numbers_of(follower.step())) == [0]
+    shutil.rmtree(run)
+    assert follower.step() == []
+    run.mkdir()
+    write_pff(run, PH256, 1)
+    assert list(numbers_of(follower.step())) == [0]
+
+
 def test_file_made_anew_is_read_from_its_start(tmp_path: Path) -> None:
     (path,) = write_pff(make_run(tmp_path), PH256, 5)
     follower = follow(tmp_path)
