@@ -41,6 +41,8 @@ WITH_INPUT = {
     "recover": ["recover"],
     "join": ["join", "FOLDER/master.h5"],
     "replay": ["replay", "--config", "CONFIG"],
+    "pff info": ["pff", "info"],
+    "pff cat": ["pff", "cat"],
     "config import": ["config", "import"],
     "config check": ["config", "check"],
 }
@@ -119,7 +121,7 @@ def wrong_configs(folder: Path, right: str) -> dict[str, str]:
 
 
 def test_all_commands_are_tried() -> None:
-    without_config = {"validate", "recover", "join", "certificates"}
+    without_config = {"validate", "recover", "join", "certificates", "pff"}
     assert {name.split()[0] for name in WITH_CONFIG} | without_config == set(COMMANDS)
 
 
@@ -173,7 +175,7 @@ def test_input_that_is_not_there_ends_with_2(
         check_told(name, capsys.readouterr(), as_json=False)
 
 
-@pytest.mark.parametrize("name", ["validate", "recover", "join", "replay"])
+@pytest.mark.parametrize("name", ["validate", "recover", "join", "replay", "pff info"])
 def test_data_of_another_kind_end_with_1(
     name: str, fill: Fill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
