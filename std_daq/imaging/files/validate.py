@@ -236,7 +236,7 @@ def _check_contents(file: h5py.File, report: ValidationReport, max_images_read: 
                 f"std-daq recover {report.path}",
             )
     _read_run(file, report)
-    _check_ids(columns[layout.IMAGE_ID], report)
+    _check_ids(columns[layout.IMAGE_ID], columns[layout.TIMESTAMP_NS], report)
     _check_statuses(columns, report)
     _check_verdict(report)
     _check_nexus(file, report)
@@ -264,14 +264,21 @@ def _read_run(file: h5py.File, report: ValidationReport) -> None:
         report.error(f"{layout.N_IMAGES} says {file[layout.N_IMAGES][()]} images, but the file has {report.n_images}")
 
 
-def _check_ids(ids: npt.NDArray[np.uint64], report: ValidationReport) -> None:
+def _check_ids(ids: npt.NDArray[np.uint64], times_ns: npt.NDArray[np.uint64], report: ValidationReport) -> None:
     if not len(ids):
         return
     is_ascending = bool((ids[1:] > ids[:-1]).all())
     n_duplicates = len(ids) - len(np.unique(ids))
     report.image_ids = ImageIdStatistics(int(ids[0]), int(ids[-1]), n_duplicates, is_ascending)
     if n_duplicates:
-        report.error(f"{n_duplicates} images have the id of another image")
+        # Each series of a detector may begin with 1. So images with the same id came at different times.
+        order = np.lexsort((times_ns, ids))
+        n_twice = int(((np.diff(ids[order]) == 0) & (np.diff(times_ns[order]) == 0)).sum())
+        if n_twice:
+            report.error(f"{n_twice} images have the id and the time of another image")
+        if n_duplicates > n_twice:
+            n_again = n_duplicates - n_twice
+            report.warn(f"{n_again} images have the id of another image: the detector began to count anew")
     elif not is_ascending:
         report.warn("image ids do not ascend", "perhaps the detector was restarted during the run")
     both = np.intersect1d(ids, np.array(report.lost_image_ids, np.uint64))

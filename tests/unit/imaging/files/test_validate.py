@@ -78,8 +78,9 @@ def claim_more_rows(file: h5py.File) -> None:
     file[layout.N_IMAGES][()] = 9
 
 
-def repeat_an_id(file: h5py.File) -> None:
-    file[layout.IMAGE_ID][3] = 1
+def repeat_an_image(file: h5py.File) -> None:
+    for column in (layout.IMAGE_ID, layout.TIMESTAMP_NS):
+        file[column][3] = file[column][0]
 
 
 def shorten_status(file: h5py.File) -> None:
@@ -111,11 +112,20 @@ def remove_the_pixels(file: h5py.File) -> None:
     del file[layout.PIXELS]
 
 
+def test_series_that_each_begin_with_1_are_sound(tmp_path: Path) -> None:
+    path = write_image_file(tmp_path / "a.h5", GOOD_IDS, report_of())
+    with h5py.File(path, "r+") as file:
+        file[layout.IMAGE_ID][4] = file[layout.IMAGE_ID][0]
+    report = validate(path)
+    assert report.is_valid
+    assert "1 images have the id of another image" in " ".join(problem.text for problem in report.problems)
+
+
 @pytest.mark.parametrize(
     ("damage", "text"),
     [
         (claim_more_rows, "pixels of image 7 (counted from 0) were never written"),
-        (repeat_an_id, "1 images have the id of another image"),
+        (repeat_an_image, "1 images have the id and the time of another image"),
         (shorten_status, "status has 5 rows, but there are pixels of 7 images"),
         (hide_a_loss, "1 images lack packets but have the status of a good image"),
         (hide_a_loss, "the verdict is complete, but: 1 image with missing packets (module 1)"),
