@@ -50,6 +50,7 @@ def test_an_incomplete_run_that_says_so_is_valid_with_a_warning(tmp_path: Path) 
     assert report.status_counts == {
         "good": 8, "missing_packets": 2, "id_mismatch": 0, "missing_modules": 0, "overwritten": 0,
         "refused_packets": 0, "out_of_step": 0, "not_calibrated": 0,
+        "renumbered": 0,
     }  # fmt: skip
     assert report.missing_packets == [0, 4, 0]
     assert (report.n_incomplete, report.n_lost, report.lost_image_ids) == (2, 1, [11])
