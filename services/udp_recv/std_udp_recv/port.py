@@ -15,7 +15,7 @@ from std_udp_recv.records import Record, Records, make_record, make_records
 _WORD = 8
 _WORDS_IN_LINE = 8
 _MAX_INT64 = 2**63 - 1
-_LARGEST_MASK_THAT_WRAPS = 2**32  # at 10 kHz, the numbers begin again after five days
+_MAX_MASK_THAT_WRAPS = 2**32  # at 10 kHz, the numbers begin again after five days
 
 
 class Port(NamedTuple):
@@ -178,7 +178,7 @@ def _layout(
         frame_stride=ring.geometry.data_stride,
         max_quarantined=max_quarantined,
         key_mask=layout.key.mask & _MAX_INT64,
-        key_span=layout.key.mask + 1 if layout.key.mask < _LARGEST_MASK_THAT_WRAPS else 0,
+        key_span=layout.key.mask + 1 if layout.key.mask < _MAX_MASK_THAT_WRAPS else 0,
     )
 
 

@@ -28,12 +28,18 @@ ROW = re.compile(r"^\| `(daq_\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
 
 class IdleAnnouncer:
     n_waiting = 0
-    counters = SynchroniserCounters([], [], [])
+    counters = SynchroniserCounters([], [], [], [])
 
     def n_unused(self) -> dict[int, int]:
         return {0: 0}
 
     def n_out_of_step(self) -> dict[int, int]:
+        return {0: 0}
+
+    def n_renumbered(self) -> dict[int, int]:
+        return {0: 0}
+
+    def frames_ahead(self) -> dict[int, int]:
         return {0: 0}
 
 
