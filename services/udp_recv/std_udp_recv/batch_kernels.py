@@ -42,12 +42,8 @@ from std_udp_recv.frame_kernels import (
 )
 from std_udp_recv.libc_kernels import compilable, memcpy
 from std_udp_recv.packet_kernels import field, parse, reason_of_checks
-from std_udp_recv.placement_kernels import (
-    advance_to,
-    decide_on_quarantined,
-    describe_frame,
-    place_or_quarantine,
-)
+from std_udp_recv.placement_kernels import advance_to, describe_frame
+from std_udp_recv.quarantine_kernels import decide_on_quarantined, place_or_quarantine
 from std_udp_recv.records import ABSENT, FITS, NO_KEY
 from std_udp_recv.refusal_kernels import refuse
 
