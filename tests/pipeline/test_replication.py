@@ -16,6 +16,7 @@ import pytest
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import image_buffer_path
+from std_daq.imaging.files import layout
 from std_daq.recording.status_channel import StatusListener
 from std_daq.service.record import read_records
 from std_daq.streams.tcp.authority import CA_FILE, Authority, Part
@@ -256,7 +257,7 @@ def test_run_on_the_far_server_lists_what_was_lost_between(
     assert (exit_code, report["verdict"], report["lost_image_ids"]) == (3, "incomplete", lost)
     assert report["n_written"] == 132
     with h5py.File(file) as written:
-        assert written["GF/image_id"][:].tolist() == [*range(100), *range(168, 200)]
+        assert written[layout.IMAGE_ID][:].tolist() == [*range(100), *range(168, 200)]
     instances = [service["instance"] for service in json.loads(status)["services"]]
     assert (status_code, sorted(instances)) == (0, ["h5-writer-0", "stream-recv", "writer-agent"])
 

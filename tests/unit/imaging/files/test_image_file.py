@@ -165,9 +165,10 @@ def test_the_file_tells_how_the_run_was_asked_for_and_how_it_ended(tmp_path: Pat
 def test_names_of_the_status_flags_stand_beside_the_numbers(tmp_path: Path) -> None:
     with h5py.File(write_image_file(tmp_path / "a.h5")) as file:
         attributes = file[layout.STATUS].attrs
-        assert attributes["flag_masks"].tolist() == [1, 2, 4, 8, 16, 32, 64]
+        assert attributes["flag_masks"].tolist() == [1, 2, 4, 8, 16, 32, 64, 128]
         assert attributes["flag_meanings"] == (
-            b"missing_packets id_mismatch missing_modules overwritten refused_packets out_of_step not_calibrated"
+            b"missing_packets id_mismatch missing_modules overwritten refused_packets out_of_step not_calibrated "
+            b"renumbered"
         )
 
 
