@@ -63,6 +63,26 @@ def test_module_that_counts_one_frame_further_makes_no_good_image(
     assert f"{N_IMAGES - 1} images with modules out of step (module 1)" in report["reason"]
 
 
+def test_one_of_three_modules_is_named_and_the_two_that_agree_give_the_pulse_id(
+    beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
+) -> None:
+    places = {str(module): [0, 512 * module, 1023, 512 * module + 511] for module in range(3)}
+    document = beamline_config(
+        "jungfrau", n_modules=3, image_pixel_height=1536, image_pixel_width=1024, module_positions=places
+    )
+    beamline = open_beamline(document)
+
+    def send(sender: FrameSender, number: int) -> None:
+        for module in range(3):
+            sender.send(module, number, pulse_id=5000 + number + (module == 2))
+
+    report = write_what_is_sent(beamline, tmp_path / "run.h5", parse_config(document), send)
+    assert f"{N_IMAGES} images with modules out of step (module 2)" in report["reason"]
+    with h5py.File(tmp_path / "run.h5") as file:
+        pulse_ids = file[layout.PULSE_ID][:] - file[layout.FRAME_INDEX][:]
+        assert set(pulse_ids.tolist()) == {5000}
+
+
 @pytest.mark.parametrize(("configured", "sent"), [(16, 32), (32, 16), (8, 16)])
 def test_detector_of_another_bit_depth_makes_no_good_image_and_the_reason_asks_for_it(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path, configured: int, sent: int
