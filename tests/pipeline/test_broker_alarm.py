@@ -136,6 +136,7 @@ def test_connection_opened_during_an_alarm_is_there_and_closes_at_once(node: Thr
             confirmation.result(0)
 
 
+@pytest.mark.long
 def test_alarm_may_come_and_go_many_times(
     node: ThrowawayBroker, agent: BrokerConnection, client: StatusListener, tag: str
 ) -> None:

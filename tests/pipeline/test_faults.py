@@ -212,6 +212,7 @@ def test_a_full_disk_is_told_within_seconds_and_leaves_every_file_whole(
         assert opened[layout.VERDICT].asstr()[()] == "failed"
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_while_the_disk_hangs_ends_and_the_next_one_is_written(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, mount_folder: Path
 ) -> None:

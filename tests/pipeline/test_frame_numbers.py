@@ -105,6 +105,7 @@ def test_module_that_jumps_ahead_is_missing_and_named_and_the_others_are_in_all_
 
 @pytest.mark.parametrize("kind", ["eiger", "gigafrost", "jungfrau"])
 @pytest.mark.parametrize("pause_s", [0.1, 0.3])
+@pytest.mark.long
 def test_short_series_each_numbered_from_1_are_whole(
     beamline_config: MakeConfig,
     open_beamline: OpenBeamline,

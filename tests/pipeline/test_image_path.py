@@ -102,6 +102,7 @@ def test_every_packet_that_arrived_is_in_its_place_and_every_other_is_listed(
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.long
 def test_every_packet_is_in_its_place_in_each_mode_of_packets_and_geometry(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path, mode: str
 ) -> None:

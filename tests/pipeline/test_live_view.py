@@ -605,6 +605,7 @@ def test_clients_of_every_generation_stream(generation: str) -> None:
             assert response.pano_image.module_id == 224
 
 
+@pytest.mark.long
 def test_each_module_comes_at_the_lower_of_its_rate_and_the_clients() -> None:
     rates_hz = {1: 100.0, 2: 20.0, 3: 5.0, 4: 50.0}
     intervals_s = [0.02, 0.1, 0.5]

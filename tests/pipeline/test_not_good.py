@@ -140,6 +140,7 @@ def test_module_of_which_all_packets_are_refused_is_missing_and_refused(
     assert "8240 were expected" in report["reason"]
 
 
+@pytest.mark.long
 def test_run_without_images_says_what_came_and_what_was_expected(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:

@@ -504,10 +504,10 @@ def test_memory_does_not_grow_with_images(shm_dir: Path, runtime: Path) -> None:
     try:
         assemble(1, 50)
         tracemalloc.start()
-        assemble(51, 50)
+        assemble(51, 400)  # afterwards, nothing is done for the first time
         gc.collect()
         before, _ = tracemalloc.get_traced_memory()
-        assemble(101, 400)
+        assemble(451, 400)
         gc.collect()
         after, _ = tracemalloc.get_traced_memory()
     finally:
