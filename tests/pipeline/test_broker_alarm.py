@@ -1,7 +1,7 @@
 """What is heard, told and carried out while a real RabbitMQ takes no messages, because an alarm is on."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,6 +14,7 @@ from std_daq.recording.requests import Action, StatusMessage, WriteRequest, new_
 from std_daq.recording.status_channel import StatusListener, StatusPublisher
 from std_test_kit.broker_alarm import Parcels, alarm
 from std_test_kit.exchanges import declare_exchanges
+from std_test_kit.wait import wait_until
 
 LIMIT_S = 20.0
 REQUEST = WriteRequest(output_file="/data/run.h5", n_images=10)
@@ -42,13 +43,6 @@ def client(node: ThrowawayBroker, agent: BrokerConnection) -> Iterator[StatusLis
         yield listener
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = LIMIT_S) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def status_of(request_id: str, source: str) -> StatusMessage:
     return StatusMessage(request_id=request_id, action=Action.START, source=source)
 
@@ -59,10 +53,10 @@ def test_alarm_is_known_to_a_connection_that_has_nothing_to_say(
 ) -> None:
     assert agent.why_blocked is None
     with alarm(node, kind):
-        wait_until(lambda: agent.why_blocked)
+        wait_until(lambda: agent.why_blocked is not None, LIMIT_S)
         assert f"blocks publishers: {kind} alarm (low on {kind})" in str(agent.why_blocked)
         assert agent.is_connected
-    wait_until(lambda: agent.why_blocked is None)
+    wait_until(lambda: agent.why_blocked is None, LIMIT_S)
 
 
 def test_kill_is_heard_during_an_alarm_and_reports_wait_for_its_end(
@@ -74,7 +68,7 @@ def test_kill_is_heard_during_an_alarm_and_reports_wait_for_its_end(
         for request_id in ids:
             kills.prepare(request_id)
         with alarm(node):
-            wait_until(lambda: agent.why_blocked)
+            wait_until(lambda: agent.why_blocked is not None, LIMIT_S)
             waiting = [statuses.publish(status_of(request_id, tag)) for request_id in ids]
             for request_id in ids:
                 kills.let_go()
@@ -104,7 +98,7 @@ def test_request_and_kill_are_refused_at_once_and_not_carried_out_later(
             assert time.monotonic() - began < 5.0
         with pytest.raises(BrokerBlockedError, match="was not sent"):
             publisher.kill(new_request_id())
-    wait_until(lambda: client.connection.why_blocked is None)
+    wait_until(lambda: client.connection.why_blocked is None, LIMIT_S)
     sent = publisher.publish(REQUEST)
     received = consumer.poll(LIMIT_S)
     assert received is not None
@@ -143,7 +137,7 @@ def test_alarm_may_come_and_go_many_times(
     statuses = StatusPublisher(agent)
     for n in range(4):
         with alarm(node):
-            wait_until(lambda: agent.why_blocked)
+            wait_until(lambda: agent.why_blocked is not None, LIMIT_S)
             confirmation = statuses.publish(status_of(str(n), tag))
         confirmation.result(LIMIT_S)
         status = client.receive(LIMIT_S)

@@ -15,7 +15,6 @@ MAX_HEADER_BYTES = 4096
 PACKET_FIELDS = ("pkt_num", "pkt_tai", "pkt_nsec", "tv_sec", "tv_usec")
 """The numbers of a header that tell of one packet."""
 
-MAX_NSEC = 999_999_999
 TAI_MODULUS = 1024
 TAI_MINUS_UTC_S = 37
 _NS_IN_S = 1_000_000_000
