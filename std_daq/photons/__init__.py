@@ -1,0 +1,1 @@
+"""The photon simulation: optical photons in, hits of light sensors out."""
