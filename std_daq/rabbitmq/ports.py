@@ -48,10 +48,3 @@ class ReservedPort:
     def release(self) -> None:
         """Let others have the port."""
         self._release()
-
-
-def pick_port(host: str = HOST) -> int:
-    """Return a TCP port of this machine that is free now; raises BrokerError if there is none."""
-    port = ReservedPort(host)
-    port.release()
-    return port.number

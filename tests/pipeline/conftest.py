@@ -11,7 +11,8 @@ import pytest
 
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import image_buffer_path
-from std_test_kit.beamline import Beamline, free_udp_ports
+from std_test_kit.beamline import Beamline
+from std_test_kit.free_ports import free_udp_ports
 from std_test_kit.store_driver import RingPublisher
 
 OpenBeamline = Callable[..., Beamline]

@@ -1,9 +1,11 @@
 """Which requests the writer agent carries out, refuses and repeats, with a real broker."""
 
-import time
+import contextlib
+import itertools
 from pathlib import Path
 from typing import Any
 
+import pika
 import pytest
 
 from std_daq.amqp.topology import refused_queue
@@ -36,24 +38,19 @@ def test_bad_requests_are_refused_and_kept_as_dead_letters(
             (tmp_path / "there.h5", "exists"),
         ]:
             assert reason in client.wait_for_end(client.write(path, n_images=1)).message
-        dead = [_take_dead_letter(broker_url, tag) for _ in range(len(bodies) + 1)]
+    dead = take_dead_letters(broker_url, tag, len(bodies) + 1)
     assert sorted(dead) == sorted([*bodies, b'{"output_file": "/x"}'])
 
 
-def _take_dead_letter(url: str, tag: str) -> bytes:
-    import pika
-
+def take_dead_letters(url: str, tag: str, n: int) -> list[bytes]:
+    """Wait for the messages of the queue of refused requests, and take n of them."""
     connection = pika.BlockingConnection(pika.URLParameters(url))
-    try:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            _, _, body = connection.channel().basic_get(refused_queue(tag), auto_ack=True)
-            if body is not None:
-                return bytes(body)
-            time.sleep(0.05)
-        raise AssertionError("no dead letter")
-    finally:
-        connection.close()
+    with contextlib.closing(connection), contextlib.closing(connection.channel()) as channel:
+        coming = channel.consume(refused_queue(tag), auto_ack=True, inactivity_timeout=10.0)
+        bodies = [body for _, _, body in itertools.islice(coming, n)]
+        channel.cancel()
+    assert None not in bodies, f"{n} dead letters were expected: {bodies}"
+    return bodies
 
 
 def test_repeated_request_is_not_run_again_but_answered(

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from std_daq.imaging.detectors.registry import open_detector
 from std_test_kit.beamline import Beamline
 from std_test_kit.expected_images import expected_image
+from std_test_kit.frame_sender import FrameSender
 
 SPECIFIC = "/entry/instrument/detector/detectorSpecific"
 REAL_IMAGES = {
@@ -29,6 +30,7 @@ REAL_IMAGES = {
 }
 
 N_IMAGES = 30
+N_BETWEEN = 9  # more than the windows of two ports that take turns
 
 MakeConfig = Callable[..., dict[str, Any]]
 OpenBeamline = Callable[[dict[str, Any]], Beamline]
@@ -91,23 +93,34 @@ def test_recorded_packets_of_a_real_eiger_give_the_images_listed(
 
 @pytest.mark.parametrize("kind", ["jungfrau", "eiger", "gigafrost"])
 def test_every_packet_that_arrived_is_in_its_place_and_every_other_is_listed(
-    beamline_config: MakeConfig,
+    lossy_config: MakeConfig,
     open_beamline: OpenBeamline,
     jungfrau_tables: dict[str, Any],
     tmp_path: Path,
     kind: str,
 ) -> None:
     options = {"detector": jungfrau_tables} if kind == "jungfrau" else {}
-    check_with_bad_network(open_beamline(beamline_config(kind, **options)), tmp_path)
+    check_with_bad_network(open_beamline(lossy_config(kind, **options)), tmp_path)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.long
 def test_every_packet_is_in_its_place_in_each_mode_of_packets_and_geometry(
-    beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path, mode: str
+    lossy_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path, mode: str
 ) -> None:
     kind, changes = MODES[mode]
-    check_with_bad_network(open_beamline(beamline_config(kind, **changes)), tmp_path)
+    check_with_bad_network(open_beamline(lossy_config(kind, **changes)), tmp_path)
+
+
+@pytest.fixture
+def lossy_config(beamline_config: MakeConfig) -> MakeConfig:
+    """As `beamline_config`, for frames that lack packets and yet must not end because the sender was held up."""
+
+    def make(kind: str, **changes: Any) -> dict[str, Any]:
+        udp = {**changes.pop("udp", {}), "idle_flush_s": 30.0, "module_timeout_s": 30.0}
+        return beamline_config(kind, udp=udp, **changes)
+
+    return make
 
 
 def check_with_bad_network(beamline: Beamline, folder: Path) -> None:
@@ -117,7 +130,7 @@ def check_with_bad_network(beamline: Beamline, folder: Path) -> None:
         ledger = record_with_bad_network(beamline, folder, seed, compression)
         n_lost += len(ledger["lost"])
         n_duplicated += len(ledger["duplicated"])
-        n_whole = sum(len(frame.packets) for frame in _one_exposure(beamline)) * N_IMAGES
+        n_whole = sum(len(frame.packets) for frame in _one_exposure(beamline)) * (N_IMAGES + N_BETWEEN)
         n_sent += n_whole - len(ledger["lost"]) + len(ledger["duplicated"])
     counts = packet_counts(beamline)
     assert counts["daq_udp_packets_received_total"] + counts["daq_udp_kernel_drops_total"] == n_sent
@@ -131,13 +144,14 @@ def record_with_bad_network(
     """Record a run over a network with faults and compare everything; returns the ledger of the faults."""
     file, ledger_file = folder / f"run_{seed}.h5", folder / f"ledger_{seed}.json"
     step, n_interfaces = beamline.config.udp.numdst, beamline.config.udp.numinterfaces
-    first_frame = 1 + seed * N_IMAGES * step
+    first_frame = 1 + seed * (N_IMAGES + N_BETWEEN) * step
     exit_code, report = beamline.record(
         file,
         ["--n-images", str(N_IMAGES), "--compression", compression],
         ["simulate", "--n-images", str(N_IMAGES), "--rate-hz", "30", "--pattern", "counter", "--seed", str(seed),
          "--first-frame", str(first_frame), "--loss", "0.01", "--reorder", "0.05", "--duplicate", "0.001",
          "--window", "3", "--ledger", str(ledger_file)],
+        and_then=lambda: send_whole_frames(beamline, first_frame + N_IMAGES * step),
     )  # fmt: skip
     detector = open_detector(beamline.config)
     converter = detector.converter()
@@ -145,20 +159,27 @@ def record_with_bad_network(
     assert lost
     assert (exit_code, report["verdict"]) == (3, "incomplete")
     assert (report["n_written"], report["n_incomplete"], report["lost_image_ids"]) == (N_IMAGES, len(lost), [])
+    numbers = [first_frame + step * index for index in range(N_IMAGES)]
+    n_gone = np.array([[len(lost.get(n, {}).get(s, ())) for s in range(beamline.config.n_submodules)] for n in numbers])
     with h5py.File(file) as opened:
-        assert opened[f"{SPECIFIC}/image_id"][:].tolist() == [first_frame + step * index for index in range(N_IMAGES)]
-        missing = opened[f"{SPECIFIC}/missing_packets"][:]
-        status = opened[f"{SPECIFIC}/status"][:]
+        assert opened[f"{SPECIFIC}/image_id"][:].tolist() == numbers
+        missing, status = opened[f"{SPECIFIC}/missing_packets"][:], opened[f"{SPECIFIC}/status"][:]
+        np.testing.assert_array_equal(missing, n_gone.reshape(N_IMAGES, -1, n_interfaces).sum(axis=2))
+        assert [bool(value) for value in status] == [number in lost for number in numbers]
         for index, raw in enumerate(islice(detector.simulated_frames("counter", seed), N_IMAGES)):
-            number = first_frame + index * step
-            gone = lost.get(number, {})
-            expected = expected_image(detector, converter, raw, number, gone)
-            np.testing.assert_array_equal(opened["/entry/data/data"][index], expected, err_msg=f"image {number}")
-            n_gone = [len(gone.get(submodule, ())) for submodule in range(beamline.config.n_submodules)]
-            assert missing[index].tolist() == np.reshape(n_gone, (-1, n_interfaces)).sum(axis=1).tolist()
-            assert bool(status[index]) == bool(gone)
+            expected = expected_image(detector, converter, raw, numbers[index], lost.get(numbers[index], {}))
+            what = f"image {numbers[index]}, status {status[index]}, missing packets {missing[index].tolist()}"
+            np.testing.assert_array_equal(opened["/entry/data/data"][index], expected, err_msg=what)
     ledger: dict[str, list[dict[str, int]]] = json.loads(ledger_file.read_text())
     return ledger
+
+
+def send_whole_frames(beamline: Beamline, first_frame: int) -> None:
+    """Send frames that no run asks for; they push all frames before them out of the window."""
+    with FrameSender(beamline.config) as sender:
+        for index in range(N_BETWEEN):
+            for submodule in range(beamline.config.n_submodules):
+                sender.send(submodule, first_frame + index * beamline.config.udp.numdst)
 
 
 def _one_exposure(beamline: Beamline) -> list[Any]:

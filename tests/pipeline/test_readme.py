@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from std_test_kit.beamline import free_udp_ports
+from std_test_kit.free_ports import free_udp_ports
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pika
@@ -13,11 +12,12 @@ from std_daq.amqp.address import BrokerAddress
 from std_daq.errors import BrokerError
 from std_daq.rabbitmq import node as rabbit_node
 from std_daq.rabbitmq.throwaway import ThrowawayBroker, launch_broker
+from std_test_kit.wait import wait_until
+
+TIMEOUT_S = 10.0
 
 PARENT = """
 import time
-from std_daq.amqp.address import BrokerAddress
-from std_daq.amqp.address import BrokerAddress
 from std_daq.rabbitmq.throwaway import ThrowawayBroker
 from std_daq.telemetry.logs import configure_logs
 configure_logs()
@@ -48,13 +48,6 @@ def processes_that_name(text: str) -> list[int]:
     return pids
 
 
-def wait_until(condition: object, timeout_s: float = 10.0) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not condition() and time.monotonic() < deadline:  # type: ignore[operator]
-        time.sleep(0.02)
-    return condition()  # type: ignore[operator, no-any-return]
-
-
 def connect(url: str) -> None:
     pika.BlockingConnection(pika.URLParameters(url)).close()
 
@@ -75,13 +68,13 @@ def test_node_comes_back_with_its_data_and_leaves_nothing() -> None:
         # RabbitMQ keeps news of queues to itself for up to two seconds before it writes them, in the order in which
         # they came: where the later one is, the other is there as a whole.
         channel.queue_declare("later", durable=True)
-        assert wait_until(lambda: is_written(broker.folder, b"later"))
+        wait_until(lambda: is_written(broker.folder, b"later"), TIMEOUT_S)
         pid = broker.pid
         assert pid is not None
         broker.revive()
         assert broker.pid == pid, "it lives"
         os.kill(pid, signal.SIGKILL)
-        assert wait_until(lambda: processes_that_name(broker.folder.name) == [])
+        wait_until(lambda: processes_that_name(broker.folder.name) == [], TIMEOUT_S)
         with pytest.raises(pika.exceptions.AMQPError):
             connection.process_data_events()
         broker.revive()
@@ -92,7 +85,7 @@ def test_node_comes_back_with_its_data_and_leaves_nothing() -> None:
     with pytest.raises(pika.exceptions.AMQPError):
         connect(broker.url)
     assert not broker.folder.exists()
-    assert wait_until(lambda: processes_that_name(broker.folder.name) == [])
+    wait_until(lambda: processes_that_name(broker.folder.name) == [], TIMEOUT_S)
 
 
 def test_node_ends_with_its_parent_even_if_that_is_killed() -> None:
@@ -103,7 +96,7 @@ def test_node_ends_with_its_parent_even_if_that_is_killed() -> None:
             assert is_running(int(pid))
         finally:
             parent.kill()
-    assert wait_until(lambda: processes_that_name(Path(folder).name) == [])
+    wait_until(lambda: processes_that_name(Path(folder).name) == [], TIMEOUT_S)
     assert not Path(folder).exists()
 
 

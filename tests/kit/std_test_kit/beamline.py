@@ -3,13 +3,11 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,19 +22,6 @@ from std_daq.service.record import ServiceRecord, read_records
 
 READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 30.0
-
-
-def free_udp_ports(n: int) -> int:
-    """Return the first of n UDP ports in a row that nobody uses on 127.0.0.1."""
-    for first in range(30_000 + os.getpid() % 97 * 100, 60_000, n):
-        with ExitStack() as stack:
-            try:
-                for port in range(first, first + n):
-                    stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return first
-    raise RuntimeError(f"no {n} UDP ports in a row are free")
 
 
 class Command:
@@ -176,7 +161,12 @@ class Beamline:
         return self.start("write", "--json", "--output-file", str(file), *arguments)
 
     def record(
-        self, file: Path, write: Sequence[str], send: Sequence[str], timeout_s: float = 60.0
+        self,
+        file: Path,
+        write: Sequence[str],
+        send: Sequence[str],
+        timeout_s: float = 60.0,
+        and_then: Callable[[], None] = lambda: None,
     ) -> tuple[int, dict[str, Any]]:
         """Have a run written while packets are sent; returns the exit code and the report of ``write``.
 
@@ -188,12 +178,15 @@ class Beamline:
             More arguments of ``write``, and the command that sends, as ``["simulate", ...]``.
         timeout_s
             For each of both.
+        and_then
+            Called when all is sent.
         """
         with StatusListener(self._environment[VARIABLE]) as listener:
             listener.connection.wait_connected(10.0)
             with self.write(file, *write) as writing:
                 wait_accepted(listener, file)
                 self._send(send, timeout_s)
+                and_then()
                 exit_code, out, err = writing.finish(timeout_s)
         if not out:
             raise RuntimeError(f"write ended with {exit_code} and no report:\n{err}")

@@ -14,8 +14,8 @@ import pika
 
 from std_daq.errors import BrokerError
 from std_daq.rabbitmq.node import RabbitNode
-from std_daq.rabbitmq.ports import pick_port
 from std_daq.rabbitmq.throwaway import CONFIGURATION, USER, check_node
+from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.wait import wait_until
 
 CLUSTER_CONFIGURATION = """\
@@ -41,8 +41,8 @@ class BrokerCluster:
     def __init__(self, n_nodes: int = 3) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="std-daq-cluster-"))
         self._hosts = [f"127.0.0.{index + 1}" for index in range(n_nodes)]
-        self._port = pick_port(self._hosts[-1])
-        self._epmd_port = pick_port()
+        self._port = free_tcp_port(self._hosts[-1])
+        self._epmd_port = free_tcp_port()
         self._epmd: subprocess.Popen[bytes] | None = None
         self._password, cookie = secrets.token_urlsafe(16), secrets.token_hex(20)
         self._names = [f"throwaway-{number}" for number in range(1, n_nodes + 1)]

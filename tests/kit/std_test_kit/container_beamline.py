@@ -13,11 +13,11 @@ from typing import Any, Self
 
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.config.model import DetectorConfig
-from std_daq.rabbitmq.ports import pick_port
 from std_daq.recording.requests import Action
 from std_daq.recording.status_channel import StatusListener
 from std_test_kit.beamline import wait_accepted, wait_for_action
 from std_test_kit.engine import PROJECT, Container, docker, run_command
+from std_test_kit.free_ports import free_tcp_port
 
 COMMAND = PROJECT / "docker" / "beamline"
 CONFIGURATION = "/etc/std-daq/detector.json"
@@ -60,11 +60,11 @@ class ContainerBeamline:
         self.data = folder / "data"
         self.user_id = user_id
         self.project = f"std-daq-test-{os.getpid()}-{folder.name.lower()}"
-        self._amqp_port = pick_port()
+        self._amqp_port = free_tcp_port()
         self._settings = {
             "COMPOSE_PROJECT_NAME": self.project,
             "AMQP_PORT": str(self._amqp_port),
-            "LIVE_PORT": str(pick_port()),
+            "LIVE_PORT": str(free_tcp_port()),
             "DAQ_UID": str(user_id),
             "DAQ_GID": str(user_id),
             "DATA_DIR": str(self.data),

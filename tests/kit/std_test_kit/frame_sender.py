@@ -28,6 +28,7 @@ class FrameSender:
         self._first_port = config.start_udp_port
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._shape = self._detector.raw_frame_shape()
+        self._dtype = next(self._detector.simulated_frames("counter", 0)).dtype
 
     def send(
         self,
@@ -52,7 +53,7 @@ class FrameSender:
         n_bytes
             Length to which each packet is cut.
         """
-        raw: Any = np.full(self._shape, module * 100 + frame_number % 100, np.uint16)
+        raw: Any = np.full(self._shape, module * 100 + frame_number % 100, np.uint16).astype(self._dtype)
         frame = self._detector.packets(module, frame_number, raw, pulse_id=pulse_id, timestamp=frame_number)
         address = ("127.0.0.1", self._first_port + (frame.port if port is None else port))
         for number, (packet, length) in enumerate(zip(frame.packets, frame.lengths.tolist(), strict=True)):

@@ -11,7 +11,7 @@ import pytest
 
 from std_daq.cli.__main__ import main
 from std_daq.packets.captures import CaptureWriter
-from std_test_kit.beamline import free_udp_ports
+from std_test_kit.free_ports import free_udp_ports
 
 QUESTION = "4144 were expected: is the detector set to 1 Gb?"
 

@@ -16,6 +16,7 @@ from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.telemetry.logs import configure_logs
 from std_test_kit.wait import wait_until
 from std_udp_recv.announcer import FrameAnnouncer
+from std_udp_recv.compilation import compile_loop
 from std_udp_recv.ended_signal import EndedSignal
 from std_udp_recv.metrics import ReceiverCollector
 from std_udp_recv.port import make_port
@@ -121,8 +122,14 @@ class Parts:
         self.seen.close()
 
 
+@pytest.fixture(scope="module")
+def compiled_loop() -> None:
+    """The receive loop is compiled, as it is when std-udp-recv opens its sockets."""
+    compile_loop(None)
+
+
 @pytest.fixture
-def parts(tmp_path: Path) -> Iterator[Parts]:
+def parts(compiled_loop: None, tmp_path: Path) -> Iterator[Parts]:
     parts = Parts(tmp_path)
     yield parts
     parts.remove()
