@@ -18,7 +18,7 @@ FAULT_WORDS = {
 }
 """What is wrong with an image that has a flag of `ImageStatus`, as in "2 images with missing packets"."""
 
-_MAX_MODULES = 16
+_MAX_NAMED = 16
 _IMPLIED = {
     ImageStatus.MISSING_MODULES: ImageStatus.MISSING_PACKETS,
     ImageStatus.OUT_OF_STEP: ImageStatus.ID_MISMATCH,
@@ -45,7 +45,7 @@ def describe_faults(faults: Mapping[str, FaultCount]) -> str:
     """Return the faults of a run in words: "2 images with missing packets (module 1), 1 image with refused packets"."""
     words = {fault_name(fault): text for fault, text in FAULT_WORDS.items()}
     return ", ".join(
-        f"{_images(fault.n_images)} with {words.get(name, name)}{_in_brackets(fault.modules)}"
+        f"{_images(fault.n_images)} with {words.get(name, name)}{_in_brackets(fault)}"
         for name, fault in faults.items()
         if fault.n_images
     )
@@ -64,8 +64,11 @@ class FaultCounter:
         self.n_images = 0
         self._images: Counter[ImageStatus] = Counter()
         self._modules: dict[ImageStatus, Counter[int]] = {}
+        self._cells: Counter[int] = Counter()
 
-    def add(self, status: int, modules: Mapping[ImageStatus, Iterable[int]], n: int = 1) -> None:
+    def add(
+        self, status: int, modules: Mapping[ImageStatus, Iterable[int]], n: int = 1, *, cells: Iterable[int] = ()
+    ) -> None:
         """Count images; ``n`` is -1 to take one back.
 
         Parameters
@@ -76,6 +79,8 @@ class FaultCounter:
             Modules that have a fault; faults that the image does not have are ignored.
         n
             Number of images.
+        cells
+            Storage cells of its frames without calibration.
         """
         if status == ImageStatus.GOOD:
             return
@@ -85,13 +90,17 @@ class FaultCounter:
             counts = self._modules.setdefault(fault, Counter())
             for module in modules.get(fault, ()):
                 counts[module] += n
+        for cell in cells:
+            self._cells[cell] += n
 
     @property
     def faults(self) -> dict[str, FaultCount]:
         """The counts by the name of the fault."""
         return {
             fault_name(fault): FaultCount(
-                n_images=n, modules=tuple(sorted(m for m, n_of in self._modules[fault].items() if n_of > 0))
+                n_images=n,
+                modules=_counted(self._modules[fault]),
+                storage_cells=_counted(self._cells) if fault is ImageStatus.NOT_CALIBRATED else (),
             )
             for fault, n in sorted(self._images.items())
             if n > 0
@@ -105,7 +114,9 @@ def sum_of_faults(parts: Iterable[Mapping[str, FaultCount]]) -> dict[str, FaultC
         for name, fault in faults.items():
             known = total.get(name, FaultCount())
             total[name] = FaultCount(
-                n_images=known.n_images + fault.n_images, modules=tuple(sorted({*known.modules, *fault.modules}))
+                n_images=known.n_images + fault.n_images,
+                modules=tuple(sorted({*known.modules, *fault.modules})),
+                storage_cells=tuple(sorted({*known.storage_cells, *fault.storage_cells})),
             )
     return total
 
@@ -114,9 +125,21 @@ def _images(n: int) -> str:
     return "1 image" if n == 1 else f"{n} images"
 
 
-def _in_brackets(modules: tuple[int, ...]) -> str:
-    if not modules:
+def _counted(counts: Counter[int]) -> tuple[int, ...]:
+    return tuple(sorted(number for number, n in counts.items() if n > 0))
+
+
+def _in_brackets(fault: FaultCount) -> str:
+    # Without storage cells, all frames are of cell 0.
+    cells = fault.storage_cells if any(fault.storage_cells) else ()
+    parts = [_numbered("module", fault.modules), _numbered("storage cell", cells)]
+    text = "; ".join(filter(None, parts))
+    return f" ({text})" if text else ""
+
+
+def _numbered(what: str, numbers: tuple[int, ...]) -> str:
+    if not numbers:
         return ""
-    shown = ", ".join(map(str, modules[:_MAX_MODULES]))
-    more = f" and {len(modules) - _MAX_MODULES} more" if len(modules) > _MAX_MODULES else ""
-    return f" (module{'s' if len(modules) > 1 else ''} {shown}{more})"
+    shown = ", ".join(map(str, numbers[:_MAX_NAMED]))
+    more = f" and {len(numbers) - _MAX_NAMED} more" if len(numbers) > _MAX_NAMED else ""
+    return f"{what}{'s' if len(numbers) > 1 else ''} {shown}{more}"

@@ -256,6 +256,9 @@ class FaultCount(BaseModel):
 
     n_images: int = Field(default=0, ge=0, description="Images with the fault.")
     modules: tuple[int, ...] = Field(default=(), description="Modules with the fault, as far as they are known.")
+    storage_cells: tuple[int, ...] = Field(
+        default=(), description="Of frames without calibration: the storage cells in which they were exposed."
+    )
 
 
 class RunReport(BaseModel):

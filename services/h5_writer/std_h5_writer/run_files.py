@@ -129,7 +129,7 @@ class RunFiles:
         self.n_bytes += self._last_bytes
         self.n_written += 1
         self._content.ids.append(metadata.id)
-        self.faults.add(metadata.status, run_image.image.modules_at_fault())
+        self._count_faults(run_image)
         self._unflushed_ids.append(metadata.id)
 
     def drop_last(self, run_image: RunImage) -> None:
@@ -140,7 +140,7 @@ class RunFiles:
         self.n_bytes -= self._last_bytes
         self.n_written -= 1
         self._content.ids.pop()
-        self.faults.add(run_image.image.metadata.status, run_image.image.modules_at_fault(), -1)
+        self._count_faults(run_image, -1)
         self._unflushed_ids.pop()
 
     def flush(self) -> None:
@@ -215,6 +215,11 @@ class RunFiles:
         self._retire_file()
         if failure is not None:
             raise failure
+
+    def _count_faults(self, run_image: RunImage, n: int = 1) -> None:
+        image = run_image.image
+        if not image.is_good:
+            self.faults.add(image.metadata.status, image.modules_at_fault(), n, cells=image.cells_without_calibration())
 
     def _file_of(self, run_image: RunImage) -> ImageFile:
         index = 0 if self._images_per_file is None else run_image.i_image // self._images_per_file

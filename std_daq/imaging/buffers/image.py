@@ -112,6 +112,16 @@ class Image:
         statuses = self.modules["status"]
         return {fault: np.flatnonzero(statuses & int(fault)).tolist() for fault in self.status}
 
+    def cells_without_calibration(self) -> list[int]:
+        """Return the storage cells of the frames for which there was no calibration, each once."""
+        if not self.metadata.status & ImageStatus.NOT_CALIBRATED:
+            return []
+        modules = self.modules
+        cells: list[int] = np.unique(
+            modules["storage_cell"][(modules["status"] & int(ImageStatus.NOT_CALIBRATED)) > 0]
+        ).tolist()
+        return cells
+
     @property
     def calibration(self) -> int:
         """Index, in the notes of the ring, of the calibration that was applied; does not decode all metadata."""

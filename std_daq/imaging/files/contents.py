@@ -89,7 +89,10 @@ def count_faults(columns: Columns) -> FaultCounter:
     status = columns[layout.STATUS] | np.where(missing.any(axis=1), int(ImageStatus.MISSING_PACKETS), 0)
     for i in np.flatnonzero(status).tolist():
         faults = ImageStatus(int(status[i]))
-        counter.add(faults, {fault: np.flatnonzero(of_modules[i] & int(fault)).tolist() for fault in faults})
+        modules = {fault: np.flatnonzero(of_modules[i] & int(fault)).tolist() for fault in faults}
+        uncalibrated = modules.get(ImageStatus.NOT_CALIBRATED)
+        cells = np.unique(columns[layout.MODULE_STORAGE_CELL][i, uncalibrated]).tolist() if uncalibrated else ()
+        counter.add(faults, modules, cells=cells)
     return counter
 
 

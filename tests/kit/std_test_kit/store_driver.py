@@ -5,6 +5,7 @@ was overwritten in part is noticed.
 """
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,18 @@ class RingPublisher:
             path, shape=shape, dtype=np.dtype(dtype), n_modules=n_modules, buffer_bytes=0, n_slots=n_slots
         )
 
-    def publish(self, image_id: int, calibration: int = 0) -> npt.NDArray[Any]:
-        """Put an image into the ring; returns its metadata, (1,)."""
+    def publish(
+        self, image_id: int, calibration: int = 0, uncalibrated: Mapping[int, int] | None = None
+    ) -> npt.NDArray[Any]:
+        """Put an image into the ring; returns its metadata, (1,).
+
+        Parameters
+        ----------
+        image_id, calibration
+            Stand in the metadata.
+        uncalibrated
+            Storage cells of the modules for which there is no calibration, by module.
+        """
         ring = self.ring
         sequence = ring.journal.next_sequence
         slot = ring.slot(sequence)
@@ -86,11 +97,16 @@ class RingPublisher:
         metadata["first_arrival_ns"] = image_id + 3000
         metadata["calibration"] = calibration
         metadata["status"] = ImageStatus.MISSING_PACKETS if any(missing) else ImageStatus.GOOD
+        if uncalibrated:
+            metadata["status"] |= np.uint16(ImageStatus.NOT_CALIBRATED)
         metadata["n_missing_packets"] = sum(missing)
         ring.begin(slot)
         ring.images[slot] = pixels_of(image_id, ring.shape, ring.dtype)
         ring.headers["metadata"][slot] = metadata[0]
         ring.headers["modules"]["missing_packets"][slot] = missing
+        for module, cell in (uncalibrated or {}).items():
+            ring.headers["modules"]["storage_cell"][slot, module] = cell
+            ring.headers["modules"]["status"][slot, module] = ImageStatus.NOT_CALIBRATED
         ring.end(slot)
         ring.journal.append(metadata)
         return metadata

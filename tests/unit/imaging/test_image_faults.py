@@ -65,3 +65,27 @@ def test_faults_of_the_parts_of_a_run_are_added_up():
 def test_many_modules_are_not_all_named():
     faults = {fault_name(ImageStatus.MISSING_PACKETS): FaultCount(n_images=1, modules=tuple(range(40)))}
     assert describe_faults(faults).endswith("13, 14, 15 and 24 more)")
+
+
+@pytest.mark.parametrize(
+    ("modules", "cells", "words"),
+    [
+        ((1,), (3,), "(module 1; storage cell 3)"),
+        ((0, 1), (0, 15), "(modules 0, 1; storage cells 0, 15)"),
+        ((1,), (0,), "(module 1)"),
+        ((), (2,), "(storage cell 2)"),
+    ],
+)
+def test_storage_cells_without_calibration_are_named_where_the_detector_uses_several(modules, cells, words):
+    counter = FaultCounter()
+    counter.add(ImageStatus.NOT_CALIBRATED, {ImageStatus.NOT_CALIBRATED: modules}, cells=cells)
+    counter.add(ImageStatus.MISSING_PACKETS, {ImageStatus.MISSING_PACKETS: [0]})
+    text = f"1 image with missing packets (module 0), 1 image with frames without calibration {words}"
+    assert describe_faults(sum_of_faults([counter.faults, {}])) == text
+
+
+def test_storage_cell_of_an_image_that_is_taken_back_is_not_named():
+    counter = FaultCounter()
+    for cell, n in ((2, 1), (5, 1), (5, -1)):
+        counter.add(ImageStatus.NOT_CALIBRATED, {}, n, cells=[cell])
+    assert counter.faults == {"not_calibrated": FaultCount(n_images=1, storage_cells=(2,))}
