@@ -90,16 +90,23 @@ def test_whoever_waits_or_asks_is_told_of_the_alarm(
             assert refused.wait(LIMIT_S) == 1
             assert refused.stderr is not None
             assert "the message was not sent" in refused.stderr.read()
-            refused.stderr.close()
             status = _status_until(process, lambda run: "memory alarm" in run["broker"])
             assert status["n_waiting"] >= 0
             waiting.send_signal(2)
             _lines_until(waiting, "the kill is sent when that ends")
+            killing, late, not_sent = (
+                process.command("kill", "--current", *wait) for wait in (["--wait-s", LIMIT_S], ["--wait-s", 0.1], [])
+            )
+            _lines_until(killing, "the kill is sent when that ends")
+            _lines_until(not_sent, "--wait-s sends it when that ends; to end the run now, stop the writer agent")
+            assert (late.wait(LIMIT_S), not_sent.wait(LIMIT_S)) == (1, 1)
+            _lines_until(late, "blocks publishers: memory alarm")
         _lines_until(waiting, "kill sent")
-        assert waiting.wait(LIMIT_S) == Verdict.KILLED.exit_code
+        assert waiting.wait(LIMIT_S) == killing.wait(LIMIT_S) == Verdict.KILLED.exit_code
         assert _status_until(process, lambda run: not run["broker"])
-        assert waiting.stderr is not None
-        waiting.stderr.close()
+        for command in (waiting, refused, not_sent, killing, late):
+            assert command.stderr is not None
+            command.stderr.close()
 
 
 def _lines_until(process: "subprocess.Popen[str]", text: str) -> list[str]:
