@@ -20,7 +20,7 @@ from std_daq.imaging.simulation.packet_templates import PacketTemplates
 from std_daq.packets.bursts import Burst
 from std_daq.packets.sending import PacketSender
 from std_daq.packets.transmission import Transmission, patient_pacer
-from std_test_kit.beamline import free_udp_ports
+from std_test_kit.free_ports import free_udp_ports
 
 SHAPE = (512, 1024)
 N_PATTERNS = 16

@@ -13,21 +13,41 @@ MAX_CYCLE_IMAGES = 16
 
 
 def cycle_images(make: Callable[[int], NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """Repeat images 0 to n - 1 of a pattern without end.
+    """Repeat images 0 to n - 1 of a pattern without end; each is made when it is first asked for.
 
-    n is from 2 to `LONGEST_CYCLE`; within these limits, the images fill at most `CYCLE_BYTES`.
+    n is from 2 to `MAX_CYCLE_IMAGES`; within these limits, the images fill at most `CYCLE_BYTES`.
 
     Parameters
     ----------
     make
         Returns the image with an index; called once for each index.
     """
-    first = make(0)
-    n_images = min(max(CYCLE_BYTES // max(first.nbytes, 1), 2), MAX_CYCLE_IMAGES)
-    images = [first, *(make(index) for index in range(1, n_images))]
-    for image in images:
+    images: list[NDArray[Any]] = []
+    while not images or len(images) < _cycle_length(images[0]):
+        image = make(len(images))
         image.flags.writeable = False
-    return itertools.cycle(images)
+        images.append(image)
+        yield image
+    yield from itertools.cycle(images)
+
+
+def made_ahead(images: Iterator[NDArray[Any]], n_images: int = MAX_CYCLE_IMAGES) -> Iterator[NDArray[Any]]:
+    """Return the same images, but make those of a cycle now, so that a sender does not wait for them.
+
+    Parameters
+    ----------
+    images
+        At least one image.
+    n_images
+        How many are wanted; no more than these are made.
+    """
+    first = next(images)
+    n_more = min(n_images, _cycle_length(first)) - 1
+    return itertools.chain([first, *itertools.islice(images, max(n_more, 0))], images)
+
+
+def _cycle_length(image: NDArray[Any]) -> int:
+    return min(max(CYCLE_BYTES // max(image.nbytes, 1), 2), MAX_CYCLE_IMAGES)
 
 
 def counter_image(shape: tuple[int, int, int], index: int, seed: int) -> NDArray[np.uint32]:

@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 
 from std_daq.imaging.detectors.interface import Detector, SimulatedFrame
+from std_daq.imaging.detectors.patterns import made_ahead
 from std_daq.imaging.simulation.packet_templates import PacketTemplates
 from std_daq.packets.bursts import Burst, cut, take_turns
 from std_daq.packets.faults import FaultInjector, SendOrder
@@ -52,7 +53,7 @@ class SimulationSource:
     ) -> None:
         self._injector = injector
         self._n_images = n_images
-        self._images = detector.simulated_frames(pattern, seed)
+        self._images = made_ahead(detector.simulated_frames(pattern, seed), n_images)
         self._templates = PacketTemplates(detector)
         self._step = detector.config.udp.numdst
         self._start_udp_port = detector.config.start_udp_port

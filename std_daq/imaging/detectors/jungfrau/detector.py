@@ -23,7 +23,7 @@ from std_daq.imaging.detectors.jungfrau.options import JungfrauOptions
 from std_daq.imaging.detectors.jungfrau.packets import jungfrau_layout, jungfrau_packets
 from std_daq.imaging.detectors.module_map import place_modules
 from std_daq.imaging.detectors.packet_layout import PacketLayout
-from std_daq.imaging.detectors.patterns import PhotonScene, counter_image, cycle_images, gradient_image
+from std_daq.imaging.detectors.patterns import PhotonScene, counter_image, cycle_images, gradient_image, made_ahead
 from std_daq.imaging.detectors.pixel_mask import MaskBit, geometric_pixel_mask
 from std_daq.imaging.detectors.registry import parse_options
 
@@ -172,7 +172,7 @@ class Jungfrau:
         if pattern in stages:
             return darks(stages[pattern])
         if pattern == "pedestal":
-            return pedestal_run([darks(stage) for stage in range(3)])
+            return pedestal_run([made_ahead(darks(stage)) for stage in range(3)])
         scene = PhotonScene(self.config.image_shape, seed, self.config.nexus.beam_center_px)
         photon_energy = np.float32(self.options.factor or PHOTON_ENERGY_KEV)
 
