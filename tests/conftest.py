@@ -23,6 +23,9 @@ from std_test_kit.small_disk import SmallDisk, can_mount
 SHM_PREFIX = f"std-daq-test-{os.getpid()}-"
 
 
+PIPELINES = Path(__file__).parent / "pipeline"
+LAST_PIPELINE = 0.75  # of the other files are begun before the last pipeline
+
 BROKER_IMAGE = pytest.StashKey[str | None]()
 
 
@@ -55,6 +58,22 @@ def pytest_report_header(config: pytest.Config) -> str:
         return f"broker: a throwaway container of {image}"
     why = "" if config.getoption("broker") == "node" else " (no engine with a RabbitMQ image here)"
     return f"broker: a throwaway node{why}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, mix the files that mostly wait among those that mostly compute.
+
+    The pipelines come early enough that no long one is left to a single process at the end.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    files = list(dict.fromkeys(item.path for item in items))
+    pipelines = [file for file in files if PIPELINES in file.parents]
+    others = [file for file in files if PIPELINES not in file.parents]
+    places = {file: index / len(pipelines) * LAST_PIPELINE for index, file in enumerate(pipelines)}
+    places |= {file: index / len(others) for index, file in enumerate(others)}
+    items.sort(key=lambda item: places[item.path])
 
 
 @pytest.fixture(scope="session")
