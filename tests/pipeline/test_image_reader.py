@@ -114,10 +114,10 @@ def test_slow_notebook_is_told_what_it_lost_and_disturbs_no_file(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:
     beamline = open_beamline(beamline_config("eiger", shared_memory={"image_slots": 8}))
-    n_images = "100"
+    n_images = "48"
     with notebook(beamline.folder, SLOW, n_images) as process:
         wait_begun(process)
-        simulate = ["simulate", "--n-images", n_images, "--rate-hz", "25"]
+        simulate = ["simulate", "--n-images", n_images, "--rate-hz", "25", "--pattern", "counter"]
         exit_code, report = beamline.record(tmp_path / "run.h5", ["--n-images", n_images], simulate)
         assert finish(process) == "True True\n"
-    assert (exit_code, report["verdict"], report["n_written"]) == (0, "complete", 100)
+    assert (exit_code, report["verdict"], report["n_written"]) == (0, "complete", int(n_images))

@@ -17,13 +17,14 @@ from std_daq.recording.requests import RunReport, Verdict
 
 SHAPE = (32, 48)
 N_MODULES = 3
+N_PATTERNS = 31  # after these, the pixels repeat
 REQUEST_ID = "3b241101-e2bb-4255-8caf-4136c566a962"
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def image_of(image_id: int, dtype: npt.DTypeLike = "u2") -> npt.NDArray[Any]:
     """Return the pixels of an image."""
-    return (np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE) % 97 + image_id % 31).astype(dtype)
+    return (np.arange(SHAPE[0] * SHAPE[1]).reshape(SHAPE) % 97 + image_id % N_PATTERNS).astype(dtype)
 
 
 def missing_packets_of(image_id: int) -> list[int]:

@@ -23,10 +23,11 @@ def git(repository: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with one commit on main and one release, 1.2.2."""
-    repository = tmp_path / "repository"
+    folder = tmp_path_factory.mktemp("template")
+    repository = folder / "repository"
     for name in git(PROJECT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
         if (PROJECT / name).is_file():
             (repository / name).parent.mkdir(parents=True, exist_ok=True)
@@ -34,14 +35,21 @@ def repository(tmp_path: Path) -> Path:
     (repository / "CHANGELOG.md").write_text(
         f"# Changelog\n\n## Unreleased\n\n{CHANGES}\n\n## 1.2.2 (2026-01-31)\n\n- x\n"
     )
-    git(tmp_path, "init", "--quiet", "--initial-branch", "main", str(repository))
+    git(folder, "init", "--quiet", "--initial-branch", "main", str(repository))
     git(repository, "config", "user.name", "A Tester")
     git(repository, "config", "user.email", "tester@example.org")
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--message", "all")
     git(repository, "tag", "v1.2.2")
     git(repository, "commit", "--quiet", "--allow-empty", "--message", "a change")
+    git(repository, "gc", "--quiet")
     return repository
+
+
+@pytest.fixture
+def repository(template: Path, tmp_path: Path) -> Path:
+    """A copy of the template, for one test."""
+    return shutil.copytree(template, tmp_path / "repository")
 
 
 def release(repository: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -72,9 +80,7 @@ def test_release_is_tagged_built_and_checked_before_anything_changes_here(reposi
     assert names == {"std_daq-1.2.3-py3-none-any.whl", "std_daq-1.2.3.tar.gz", "constraints.txt"}
     assert "git push --atomic origin main v1.2.3" in done.stdout
 
-
-def test_after_a_release_the_manifests_name_the_images_of_the_checkout_again(repository: Path) -> None:
-    assert release(repository, "1.2.3", "--checks", "true").returncode == 0
+    # Afterwards, the manifests name the images of the checkout again.
     assert git(repository, "rev-parse", "HEAD~1") == git(repository, "rev-parse", "v1.2.3^{commit}")
     assert "VERSION=dev\n" in (repository / "docker/beamlines/eiger_9m/example.env").read_text()
     changelog = (repository / "CHANGELOG.md").read_text()

@@ -61,7 +61,7 @@ def check(image, sequence):
 ring = ImageBuffer.attach(path)
 n_intact = n_torn = 0
 deadline = time.monotonic() + 60
-while (n_intact < 500 or n_torn < 200) and time.monotonic() < deadline:
+while (n_intact < 300 or n_torn < 150) and time.monotonic() < deadline:
     sequence = ring.journal.next_sequence - (4 if n_intact > n_torn else 3)
     found = ring.view(sequence) if sequence >= 0 else None
     if found is None:
@@ -76,7 +76,7 @@ with ImageReader(path) as images:
     first = last = images.next(timeout_s=10).sequence
     n_before = images.lost.n
     n_read = 1
-    while n_read < 300:
+    while n_read < 150:
         image = images.next(timeout_s=10)
         check(image, image.sequence)
         assert image.sequence > last
@@ -105,5 +105,5 @@ def test_no_torn_image_passes_for_intact(shm_dir: Path, reader_words: str, write
     assert done.returncode == 0, done.stderr
     words, n_intact, n_torn = json.loads(done.stdout)
     assert words == reader_words
-    assert n_intact >= 500
-    assert n_torn >= 200
+    assert n_intact >= 300
+    assert n_torn >= 150
