@@ -245,6 +245,7 @@ def test_a_run_that_is_killed_while_the_disk_hangs_ends_and_the_next_one_is_writ
     assert written_ids(run) == list(range(1, len(written_ids(run)) + 1))
 
 
+@pytest.mark.long
 def test_request_that_cannot_be_carried_out_is_refused_with_its_reason_and_leaves_nothing(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:
