@@ -15,7 +15,8 @@ from std_daq.recording.requests import Action, RunReport, Verdict
 from std_daq.recording.store_stream import WriterReport, encode_entries, encode_run_message
 from std_daq.streams.queue import PullQueue
 from std_daq.telemetry.logs import ConditionLog, get_logger
-from std_writer_agent.desk import AcceptedRequest, RequestDesk
+from std_writer_agent.accepted_request import AcceptedRequest
+from std_writer_agent.desk import RequestDesk
 from std_writer_agent.effects import Announce, DropUnsent, Effect, End, KeepReport, SendImages, SendMessage
 from std_writer_agent.image_source import ImageSource
 from std_writer_agent.metrics import AgentMetrics

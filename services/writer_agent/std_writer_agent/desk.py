@@ -7,9 +7,7 @@ it is acknowledged to the broker, then a status tells the client.
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Protocol
 
 from std_daq.errors import RequestRefusedError
@@ -25,11 +23,11 @@ from std_daq.recording.requests import (
     parse_write_request,
 )
 from std_daq.telemetry.logs import get_logger
+from std_writer_agent.accepted_request import AcceptedRequest
 from std_writer_agent.effects import Announce
 from std_writer_agent.examiner import Examiner
 from std_writer_agent.image_source import JournalPoint
 from std_writer_agent.journal import JournalledRequest, RequestJournal, RequestState
-from std_writer_agent.plan import images_per_file
 from std_writer_agent.status_sender import StatusSender
 
 REQUESTS_A_STEP = 20
@@ -68,35 +66,6 @@ class Admits(Protocol):
 
     def admit(self, request: WriteRequest, taken: Collection[RunNames]) -> str:
         """Return the path of the file to write; raise RequestRefusedError if the request cannot be carried out."""
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptedRequest:
-    """A request that the desk has accepted.
-
-    Attributes
-    ----------
-    entry
-        Its entry in the journal.
-    request
-        The request itself.
-    asked_at
-        Place of the next image when the request came; None if there was no ring.
-    """
-
-    entry: JournalledRequest
-    request: WriteRequest
-    asked_at: JournalPoint | None
-
-    @property
-    def names(self) -> RunNames:
-        """Names of the files of its run."""
-        return RunNames(Path(self.entry.output_file), images_per_file(self.request) is not None)
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether an earlier process of the agent has started the run of this request."""
-        return self.entry.state is RequestState.STARTED
 
 
 class RequestDesk:
@@ -171,7 +140,7 @@ class RequestDesk:
             except RequestRefusedError as error:  # another version of the platform has accepted it
                 self._end_request(entry, _make_report(entry.request_id, Verdict.FAILED, str(error), None))
             else:
-                self._enqueue_unless_killed(AcceptedRequest(entry, request, self._images.position()))
+                self._enqueue_unless_killed(AcceptedRequest(entry, request, self._images.position(), has_waited=True))
 
     def handle_messages(self) -> bool:
         """Handle the requests and kills that have come, and return whether the active request was killed."""
@@ -191,7 +160,7 @@ class RequestDesk:
         """Make the next request of the queue the active one, and return it; None if the queue is empty.
 
         Call `note_begun` as soon as its run has begun. A request whose run ended the process at its beginning, more
-        than once, ends as failed.
+        than once, ends as failed, and so does one that waited and cannot be carried out any more.
         """
         self.active = self._queue.popleft() if self._queue else None
         if self.active is None:
@@ -200,6 +169,8 @@ class RequestDesk:
         if n_deaths >= MAX_DEATHS:
             self.note_begun()
             self.fail(f"the writer agent ended {n_deaths} times while it began this run")
+        elif self.active.has_waited and not self.active.has_begun:
+            self._check_again(self.active)
         return self.active
 
     def note_begun(self) -> None:
@@ -269,9 +240,11 @@ class RequestDesk:
         request_id, body = received.request_id, received.delivery.body
         request, output_file = self._examine(received)
         position = self._images.position()
-        accepted = AcceptedRequest(self._journal.add(request_id, body, output_file), request, position)
+        has_waited = bool(self.n_queued or self.active)
+        entry = self._journal.add(request_id, body, output_file)
+        accepted = AcceptedRequest(entry, request, position, has_waited)
         self._consumer.accept(received)
-        waits = f"; {self.n_queued} before it" if self.n_queued or self.active else ""
+        waits = f"; {self.n_queued} before it" if has_waited else ""
         self._statuses.announce(request_id, body, Announce(Action.ACCEPTED, f"to {output_file}{waits}"))
         self._log.info("request_accepted", request_id=request_id, file=output_file)
         self._enqueue_unless_killed(accepted)
@@ -299,6 +272,20 @@ class RequestDesk:
             self._log.exception("request_not_handled", request_id=received.request_id)
             raise RequestRefusedError(f"the writer agent cannot handle this request: {error!r}") from None
         return request, output_file
+
+    def _check_again(self, active: AcceptedRequest) -> None:
+        """Check the active request, now that its turn has come; if it cannot be carried out any more, it fails."""
+        request = active.request.model_copy(update={"output_file": active.entry.output_file, "conflict": "refuse"})
+        taken = [accepted.names for accepted in self._queue]
+        try:
+            self._examiner.examine(lambda: self._admission.admit(request, taken), PATIENCE_S)
+        except RequestRefusedError as error:
+            self.note_begun()
+            self.fail(f"the request was accepted, but cannot be carried out now that its turn has come: {error}")
+        except Exception as error:  # noqa: BLE001 -- it must end neither this process nor the next one
+            self._log.exception("request_not_checked", request_id=active.entry.request_id)
+            self.note_begun()
+            self.fail(f"the writer agent cannot check this request again: {error!r}")
 
     def _describe_work(self) -> str:
         running = "none runs" if self.active is None else f"request {self.active.entry.request_id} runs"

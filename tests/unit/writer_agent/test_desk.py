@@ -62,7 +62,14 @@ class ProcessEnded(BaseException):
 
 
 class AdmitsAll:
+    """Admits what is not gone."""
+
+    def __init__(self) -> None:
+        self.gone: dict[str, Exception] = {}
+
     def admit(self, request: WriteRequest, taken: Collection[RunNames]) -> str:
+        if request.output_file in self.gone:
+            raise self.gone[request.output_file]
         if request.output_file == "/unforeseen":
             raise ZeroDivisionError("nobody thought of it")
         if request.output_file == "/deadly":
@@ -77,11 +84,12 @@ class Stage:
         self.journal = journal
         self.broker = FakeBroker(journal)
         self.ended: list[RunReport] = []
+        self.admission = AdmitsAll()
         self.desk = RequestDesk(
             consumer=self.broker,
             journal=journal,
             statuses=StatusSender(self.broker, journal, "det"),
-            admission=AdmitsAll(),
+            admission=self.admission,
             images=FakeImages(),
             max_queued=max_queued,
             on_end=self.ended.append,
@@ -201,6 +209,39 @@ def test_request_that_is_asked_again_hears_its_end_and_one_delivered_again_does_
     stage.request('{"output_file": "/a"}', request_id)
     assert [status.action for status in stage.broker.statuses] == [Action.SUCCESS]
     assert stage.desk.begin_next() is None
+
+
+def test_request_that_has_waited_is_checked_again_when_its_turn_comes(journal: RequestJournal) -> None:
+    stage = Stage(journal)
+    first = stage.request('{"output_file": "/a"}')
+    stage.admission.gone["/a"] = RequestRefusedError("it is looked at once")
+    assert stage.desk.begin_next() is not None
+    stage.request('{"output_file": "/b"}')
+    stage.admission.gone["/b"] = RequestRefusedError("the folder is gone")
+    stage.request('{"output_file": "/c"}')
+    stage.desk.end(RunReport(request_id=first, verdict=Verdict.COMPLETE))
+    assert stage.desk.begin_next() is None
+    assert stage.verdicts() == [Verdict.COMPLETE, Verdict.FAILED]
+    assert "cannot be carried out now that its turn has come: the folder is gone" in stage.ended[-1].reason
+    following = stage.desk.begin_next()
+    assert following is not None
+    assert following.entry.output_file == "/c"
+
+
+def test_request_of_an_earlier_process_is_checked_again_unless_its_run_has_begun(journal: RequestJournal) -> None:
+    journal.add("waiting", b'{"output_file": "/a"}', "/a")
+    journal.add("begun", b'{"output_file": "/b"}', "/b")
+    journal.start("begun")
+    stage = Stage(journal)
+    stage.admission.gone = {"/a": ZeroDivisionError("nobody thought of it"), "/b": RequestRefusedError("it is there")}
+    stage.desk.restore()
+    begun = stage.desk.begin_next()
+    assert begun is not None
+    assert begun.has_begun
+    assert stage.desk.begin_next() is None
+    [report] = stage.ended
+    assert (report.request_id, report.verdict) == ("waiting", Verdict.FAILED)
+    assert "cannot check this request again: ZeroDivisionError" in report.reason
 
 
 def test_restart_takes_up_what_was_begun_first(journal: RequestJournal) -> None:
