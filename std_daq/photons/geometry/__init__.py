@@ -1,0 +1,1 @@
+"""The geometry file: read, checked, and compiled for the engine."""
