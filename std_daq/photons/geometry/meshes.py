@@ -22,7 +22,7 @@ def triangles_of_file(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64
     if not path.is_file():
         raise ConfigError("there is no such mesh", file=path, remedy="paths are relative to the geometry file")
     try:
-        mesh = trimesh.load(path, force="mesh", process=False)
+        mesh = trimesh.load_mesh(path, process=False)
         vertices, triangles = np.array(mesh.vertices, np.float64), np.array(mesh.faces, np.int64)
     except Exception as error:  # noqa: BLE001 -- trimesh raises whatever its readers of many formats raise
         raise ConfigError(f"is no mesh that can be read: {error}", file=path) from None
