@@ -18,6 +18,7 @@ DISTRIBUTIONS = {
     "grpc": "grpcio",
     "grpc_health": "grpcio-health-checking",
     "grpc_reflection": "grpcio-reflection",
+    "yaml": "pyyaml",
 }
 # As in: h5py>=3.12; extra == "images"
 _REQUIREMENT = re.compile(r"""^(?P<name>[\w.-]+)[^;]*;.*\bextra == ["'](?P<extra>[\w.-]+)["']""")
