@@ -1,4 +1,6 @@
-"""The Python interface for users' scripts and notebooks: DaqClient for runs, ImageReader for images.
+"""The Python interface for users' scripts and notebooks.
+
+DaqClient is for runs, ImageReader for images, DaqDataClient for telescopes.
 
 ::
 
@@ -17,14 +19,18 @@ from typing import TYPE_CHECKING, Any
 from std_daq.client.daq_client import DaqClient
 from std_daq.client.run import RequestedRun
 from std_daq.client.status import DetectorStatus
+from std_daq.extras import extras_explained
 from std_daq.recording.requests import RunReport, StatusMessage, Verdict
 
 if TYPE_CHECKING:
     from std_daq.imaging.buffers.image import Image
     from std_daq.imaging.buffers.image_reader import ImageReader, MissingImage
+    from std_daq.telescope.client import AioDaqDataClient, DaqDataClient
 
 __all__ = [
+    "AioDaqDataClient",
     "DaqClient",
+    "DaqDataClient",
     "DetectorStatus",
     "Image",
     "ImageReader",
@@ -37,6 +43,8 @@ __all__ = [
 
 # Imported on first use: commands import this package, and importing numpy and numba would slow down their start.
 _MODULES = {
+    "AioDaqDataClient": "std_daq.telescope.client",
+    "DaqDataClient": "std_daq.telescope.client",
     "Image": "std_daq.imaging.buffers.image",
     "ImageReader": "std_daq.imaging.buffers.image_reader",
     "MissingImage": "std_daq.imaging.buffers.image_reader",
@@ -48,4 +56,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_MODULES[name]), name)
+    with extras_explained():
+        return getattr(import_module(_MODULES[name]), name)

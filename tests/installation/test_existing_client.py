@@ -1,11 +1,15 @@
-"""The existing client of DaqData, installed from the index, works unchanged with std-live-view."""
+"""The existing client and server of DaqData, installed from the index, work unchanged with ours."""
 
+import asyncio
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from std_daq.telescope.client import AioDaqDataClient, DaqDataClient, DaqDataError, make_pano_image
 from std_test_kit.fresh_environment import FreshEnvironment
 from std_test_kit.live_view_process import LiveViewProcess
 
@@ -91,3 +95,45 @@ def test_existing_client_pings_reflects_initialises_streams_and_uploads(
     numbers = [number for number, _ in told["uploaded"]]
     assert numbers == sorted(set(numbers))  # at the interval of InitHpIo, which the client has set to 0.1 s
     assert all(number == pixel for number, pixel in told["uploaded"])
+
+
+@pytest.fixture
+def original_server(client: FreshEnvironment, tmp_path: Path) -> Iterator[str]:
+    """Where the server of the package answers."""
+    program = Path(__file__).with_name("original_server.py")
+    with (tmp_path / "log").open("wb") as log:
+        command = [client.commands / "python", program, tmp_path]
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log, env=client.variables())
+        try:
+            target = f"unix://{tmp_path}/original.sock"
+            with DaqDataClient(host=target) as own:
+                assert own.ping(timeout=30.0), (tmp_path / "log").read_text()
+            yield target
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def test_our_client_works_with_the_existing_server(original_server: str) -> None:
+    daq = {"daq_nodes": [{"ip_addr": original_server}]}
+    with DaqDataClient(daq) as own:
+        assert own.get_daq_host_status() == {original_server: True}
+        assert "StreamImages(StreamImagesRequest)" in own.reflect_services()
+        with pytest.raises(DaqDataError, match="call init_hp_io first"):
+            next(own.stream_images())
+        assert own.init_sim()
+        with own.stream_images(None, True, True, 0.1) as images:
+            some = [image for image, _ in zip(images, range(6), strict=False)]
+        kinds = {(one["type"], one["image_array"].dtype.name, one["module_id"]) for one in some}
+        assert kinds == {("MOVIE", "uint16", 224), ("PULSE_HEIGHT", "int16", 224)}
+        assert all(one["header"]["wr_unix_timestamp"] and one["frame_id"] is None for one in some)
+        own.upload_images(original_server, [make_pano_image(np.zeros((32, 32), np.uint16), module_id=5)])
+        with pytest.raises(DaqDataError, match="this server does not offer this call"):
+            own.status()
+
+    async def read() -> list[str]:
+        async with AioDaqDataClient(daq) as own:
+            images = await own.stream_images(None, True, False, 0.1)
+            return [(await anext(images))["type"] for _ in range(3)]
+
+    assert asyncio.run(read()) == ["MOVIE"] * 3

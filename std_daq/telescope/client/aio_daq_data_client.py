@@ -42,7 +42,7 @@ from std_daq.telescope.client.image_message import as_own_message
 from std_daq.telescope.client.requested_hosts import (
     ANSWER_S,
     HEALTH_S,
-    LONGEST_STREAM_S,
+    MAX_STREAM_S,
     PING_S,
     Hosts,
     check_away,
@@ -177,7 +177,7 @@ class AioDaqDataClient:
         module_ids: Iterable[int] = (),
         wait_for_ready: bool = False,
         parse_pano_images: bool = True,
-        timeout: float = LONGEST_STREAM_S,
+        timeout: float = MAX_STREAM_S,
         *,
         reconnect: bool = False,
     ) -> AioImageStream:

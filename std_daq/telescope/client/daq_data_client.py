@@ -40,7 +40,7 @@ from std_daq.telescope.client.image_stream import ImageStream, Stop
 from std_daq.telescope.client.requested_hosts import (
     ANSWER_S,
     HEALTH_S,
-    LONGEST_STREAM_S,
+    MAX_STREAM_S,
     PING_S,
     Hosts,
     check_away,
@@ -203,7 +203,7 @@ class DaqDataClient:
         module_ids: Iterable[int] = (),
         wait_for_ready: bool = False,
         parse_pano_images: bool = True,
-        timeout: float = LONGEST_STREAM_S,
+        timeout: float = MAX_STREAM_S,
         *,
         reconnect: bool = False,
     ) -> ImageStream:

@@ -16,7 +16,7 @@ from std_daq.telescope.client.progress import HostProgress
 from std_daq.telescope.daqdata import daq_data_pb2 as messages
 
 _FIRST_DELAY_S = 0.2
-_LAST_DELAY_S = 5.0
+_LAST_DELAY_S = 2.0
 # What the server's side of gRPC says of pings that it thinks are too many. The channel sends fewer from then on.
 _TOO_MANY_PINGS = "too_many_pings"
 Code = grpc.StatusCode

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def target_of(address: str, port: int = DEFAULT_PORT) -> str:
     if found := _IN_BRACKETS.fullmatch(address) or _WITH_PORT.fullmatch(address):
         host = f"[{found['host']}]" if ":" in found["host"] else found["host"]
         return f"{host}:{_port(found['port'], address) if found['port'] else port}"
-    if address.count(":") > 1 and re.fullmatch(r"[0-9A-Fa-f:.]+(%\w+)?", address):
+    if _is_ipv6(address):
         return f"[{address}]:{port}"
     if not _NAME.fullmatch(address):
         raise HostsConfigError("is no address", value=address, remedy=_EXAMPLES)
@@ -157,6 +158,14 @@ def _target(name: str, way: Mapping[str, Any]) -> str:
         forwarded = forwarding.get("grpc_port", port)
         return target_of(gateway, DEFAULT_PORT if forwarded is None else _port(forwarded, name))
     return target_of(name, DEFAULT_PORT if port is None else _port(port, name))
+
+
+def _is_ipv6(address: str) -> bool:
+    try:
+        IPv6Address(address)
+    except ValueError:
+        return False
+    return True
 
 
 def _port(value: Any, address: str) -> int:

@@ -1,6 +1,7 @@
 """ImageStream: the images of several hosts, one after the other, for programs without asyncio."""
 
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from typing import Any, Protocol, Self
@@ -68,8 +69,18 @@ class ImageStream:
         return self
 
     def __next__(self) -> Any:
+        return self._take(None)
+
+    def poll(self, timeout: float) -> Any:
+        """Return the next image, or None if none comes within ``timeout`` seconds; ends as an iteration does.
+
+        For programs that have something else to do meanwhile.
+        """
+        return self._take(timeout)
+
+    def _take(self, timeout_s: float | None) -> Any:
         try:
-            return self._merging.take()
+            return self._merging.take(timeout_s)
         except BaseException:
             if self._merging.is_over:
                 self.close()
@@ -125,8 +136,9 @@ class _Merging:
         for thread in self._threads:
             thread.start()
 
-    def take(self) -> Any:
-        """Return the next image; raises StopIteration at the end, and the error of a host if all others have ended."""
+    def take(self, timeout_s: float | None) -> Any:
+        """Return the next image, or None after a while; raises StopIteration, or a host's error if no other is left."""
+        end_s = None if timeout_s is None else time.monotonic() + timeout_s
         with self._changed:
             while not (self._is_closed or self._is_told_to_stop):
                 item = self._turns.take()
@@ -136,7 +148,11 @@ class _Merging:
                 if not self._n_running:
                     self._raise_failure()
                     break
-                self._changed.wait(None if self._stop_event is None else _LOOK_AT_STOP_S)
+                rest_s = None if end_s is None else end_s - time.monotonic()
+                if rest_s is not None and rest_s <= 0:
+                    return None
+                looks_s = None if self._stop_event is None else _LOOK_AT_STOP_S
+                self._changed.wait(min((one for one in (rest_s, looks_s) if one is not None), default=None))
             raise StopIteration
 
     def end(self) -> None:

@@ -15,7 +15,7 @@ from std_daq.telescope.daqdata import daq_data_pb2 as messages
 
 Hosts = str | Iterable[str] | None
 """Names of hosts; None or none at all stands for all that answer."""
-LONGEST_STREAM_S = 36000.0
+MAX_STREAM_S = 36000.0
 PING_S = 0.3
 HEALTH_S = 5.0
 ANSWER_S = 1.0
