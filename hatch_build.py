@@ -13,6 +13,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 GROUP = "std_daq.services"
+USERS_COMMANDS = {"std-daq": "std_daq.cli.__main__:main", "std-live": "std_daq.cli.__main__:live"}
 # Importable in a checkout, and no part of the wheel.
 ONLY_IN_A_CHECKOUT = ("benchmarks", "tests/kit")
 
@@ -29,7 +30,7 @@ class ServiceCommands(MetadataHookInterface):
         """Fill in ``scripts``, which is dynamic."""
         packages = service_packages(metadata["entry-points"])
         commands = {f"std-{name}": f"{package}.__main__:main" for name, package in packages.items()}
-        metadata["scripts"] = {"std-daq": "std_daq.cli.__main__:main"} | commands
+        metadata["scripts"] = USERS_COMMANDS | commands
 
 
 class ServicePackages(BuildHookInterface[BuilderConfig]):

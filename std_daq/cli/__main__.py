@@ -30,6 +30,7 @@ COMMANDS = {
     "certificates": "make certificates for TLS between servers",
     "pedestal": "make a pedestal file from dark images",
     "pff": "look into the files of a telescope, or copy them into HDF5",
+    "live": "look at telescopes live: hosts, status, images",
 }
 
 
@@ -50,6 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Python flushes standard output again when the process ends. That must not fail a second time.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return EXIT_FAILED
+
+
+def live() -> int:
+    """Run ``std-daq live``; this is the command ``std-live``."""
+    return main(["live", *sys.argv[1:]])
 
 
 def _run(arguments_given: Sequence[str]) -> int:

@@ -43,6 +43,8 @@ WITH_INPUT = {
     "replay": ["replay", "--config", "CONFIG"],
     "pff info": ["pff", "info"],
     "pff cat": ["pff", "cat"],
+    "live": ["live", "--list-hosts"],
+    "live --init": ["live", "--host", "unix:/nonexistent", "--init"],
     "config import": ["config", "import"],
     "config check": ["config", "check"],
 }
@@ -51,6 +53,7 @@ WITH_OUTPUT = {
     "pedestal": ["pedestal", "--config", "CONFIG", "--output"],
     "view": ["view", "--address", "tcp://127.0.0.1:9", "--picture"],
     "validate": ["validate", "SOUND", "--picture"],
+    "live": ["live", "--host", "unix:/nonexistent", "--plot-view", "--png"],
     "dump": ["dump", "--config", "CONFIG", "--n-packets", "1", "--output"],
     "certificates": ["certificates", "--client", "far", "--output"],
     "broker-setup": ["broker-setup", "--tag", "det", "--output"],
@@ -121,7 +124,7 @@ def wrong_configs(folder: Path, right: str) -> dict[str, str]:
 
 
 def test_all_commands_are_tried() -> None:
-    without_config = {"validate", "recover", "join", "certificates", "pff"}
+    without_config = {"validate", "recover", "join", "certificates", "pff", "live"}
     assert {name.split()[0] for name in WITH_CONFIG} | without_config == set(COMMANDS)
 
 
@@ -281,6 +284,14 @@ def test_wrong_value_of_an_option_ends_with_2(
         ["validate", "SOUND", "--image", "3", "--picture", "FOLDER/a.png"],
         ["validate", "SOUND", "--max-images-read", "0"],
         ["config", "schema", "--system", "nonsense"],
+        ["live", "--list-hosts"],
+        ["live", "--host", "a"],
+        ["live", "--host", "a b", "--list-hosts"],
+        ["live", "--port", "0", "--list-hosts"],
+        ["live", "--ping", "--port", "50051"],
+        ["live", "--host", "a", "--plot-view", "--seconds", "0"],
+        ["live", "--host", "a", "--init", "SOUND", "--init-sim"],
+        ["live", "--host", "a", "--list-hosts", "--png", "FOLDER/a.png"],
         ["view", "--address", "nonsense"],
         ["shm", "list", "--directory", "FOLDER/none"],
         ["shm", "clean", "--directory", "SOUND"],
