@@ -68,7 +68,16 @@ def main() -> int:
     """Run the demo; returns 0 if everything is as it has to be."""
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for the files")
-    output: Path = parser.parse_args().output.absolute()
+    parser.add_argument(
+        "--live", action="store_true", help="show the live images of a simulated telescope array instead"
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="with --live: how long the clients look")
+    arguments = parser.parse_args()
+    if arguments.live:
+        from live_demo import run
+
+        return run(arguments.output, arguments.seconds)
+    output: Path = arguments.output.absolute()
     folder = output / time.strftime("%Y%m%d-%H%M%S")
     folder.mkdir(parents=True)
     console = Console(stderr=True)
