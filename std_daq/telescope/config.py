@@ -6,10 +6,10 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from std_daq.config.platform import Name, PlatformConfig
+from std_daq.config.platform import Name
 from std_daq.config.section import Section
+from std_daq.grpc_server.config import GrpcServerConfig
 
-_LAST_PORT = 65535
 MAX_MODULE_ID = 65535
 ProductName = Literal["img8", "img16", "ph256", "ph1024"]
 
@@ -112,29 +112,10 @@ class SimulationConfig(Section):
         return value
 
 
-class PortTlsConfig(Section):
-    """Certificates with which the TCP port is encrypted; the Unix socket is not."""
-
-    cert_file: Path = Field(description="Certificate of the server (PEM).")
-    key_file: Path = Field(description="Private key of cert_file (PEM, without a passphrase).")
-    client_ca_file: Path | None = Field(
-        None, description="Certificates of the authorities that sign those of clients; null: clients need none."
-    )
-
-
-class LiveViewConfig(PlatformConfig):
+class LiveViewConfig(GrpcServerConfig):
     """A live view: images over gRPC, to every client at its own pace."""
 
     name: Name = Field("live-view", description="Name of the live view; it is part of its runtime directory.")
-    host: str = Field("127.0.0.1", description="Address of the TCP port.")
-    port: int | None = Field(
-        50051, ge=0, le=_LAST_PORT, description="TCP port; 0: any free one, told in the log; null: none."
-    )
-    unix_socket: Path | None = Field(None, description="Unix socket with the same services.")
-    tls: PortTlsConfig | None = Field(None, description="TLS of the TCP port; null: it is not encrypted.")
-    token_file: Path | None = Field(
-        None, description="File with a token that every call has to bring; null: calls need none."
-    )
     max_streams: int = Field(25, ge=1, description="Streams at once; one more is refused.")
     min_update_interval_s: float = Field(
         0.001, gt=0, allow_inf_nan=False, description="InitHpIo with a shorter interval is refused."
@@ -153,12 +134,6 @@ class LiveViewConfig(PlatformConfig):
     simulation: SimulationConfig = Field(
         default_factory=lambda: SimulationConfig(), description="The simulated acquisition."
     )
-
-    @model_validator(mode="after")
-    def _check_addresses(self) -> Self:
-        if self.port is None and self.unix_socket is None:
-            raise ValueError("port and unix_socket are both null: nobody could connect")
-        return self
 
 
 def instance_name(config_file: Path, config: LiveViewConfig) -> str:

@@ -10,12 +10,12 @@ from typing import Any, Never, Protocol
 
 import grpc
 
+from std_daq.grpc_server.refused_call import RefusedCallError
 from std_daq.telescope.config import LiveViewConfig
 from std_daq.telescope.daqdata import daq_data_pb2 as messages
 from std_live_view.frame_hub import FrameHub
 from std_live_view.hp_io import HpIo, Setup
 from std_live_view.live_frame import FrameKey, LiveFrame
-from std_live_view.refused_call import RefusedCallError
 from std_live_view.selection import Selection
 from std_live_view.sources.source import SourceState
 from std_live_view.status import describe, left_out

@@ -10,11 +10,11 @@ from pathlib import Path
 import grpc
 
 from std_daq.errors import StdDaqError
+from std_daq.grpc_server.refused_call import RefusedCallError
 from std_daq.telemetry.logs import get_logger
 from std_daq.telescope.config import LiveViewConfig
 from std_live_view.frame_hub import FrameHub
 from std_live_view.processes import is_process_running
-from std_live_view.refused_call import RefusedCallError
 from std_live_view.sources.source import Source
 from std_live_view.streams import Stream, Streams
 

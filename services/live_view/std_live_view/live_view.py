@@ -6,14 +6,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from std_daq.grpc_server.refused_call import RefusedCallError
+from std_daq.grpc_server.server import GrpcServer
 from std_daq.telemetry.logs import ConditionLog
 from std_daq.telescope.config import LiveViewConfig, StartConfig, UnixSocketsConfig
-from std_live_view.daq_data_service import DaqDataService
+from std_daq.telescope.daqdata.description import POOL
+from std_live_view.daq_data_service import SERVICE_NAME, DaqDataService
 from std_live_view.frame_hub import FrameHub
 from std_live_view.hp_io import HpIo, Setup
 from std_live_view.metrics import LiveViewMetrics
-from std_live_view.refused_call import RefusedCallError
-from std_live_view.server import LiveServer
 from std_live_view.sources.image_buffer_source import ImageBufferSource
 from std_live_view.sources.run_directory_source import RunDirectorySource
 from std_live_view.sources.simulation import FileWay, Simulation, SocketWay, UploadWay, Way
@@ -89,11 +90,13 @@ class LiveViewService:
         config = self._config
         self._hub = FrameHub(config.history_frames, self._loop.time)
         self._streams = Streams(config.max_streams)
-        self._server = LiveServer(config, self._folder, Path(self._temporary.name) / "own.sock")
+        self._server = GrpcServer(
+            config, self._folder, SERVICE_NAME, POOL, own_socket=Path(self._temporary.name) / "own.sock"
+        )
         self._hp_io = HpIo(config, self._hub, self._streams, self._make_sources, self._server.show_configuring)
         self._service = DaqDataService(config, self._folder, self._hub, self._streams, self._hp_io)
         self._is_built = True
-        await self._server.open(self._service)
+        await self._server.open(self._service.handler())
         if config.start is not None:
             self._starting = asyncio.create_task(self._start(config.start))
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import grpc
 
+from std_daq.grpc_server.refused_call import RefusedCallError
 from std_live_view.live_frame import LiveFrame
-from std_live_view.refused_call import RefusedCallError
 from std_live_view.selection import Selection
 
 

@@ -7,12 +7,12 @@ from typing import Any, Never
 import grpc
 import numpy as np
 
+from std_daq.grpc_server.refused_call import RefusedCallError
 from std_daq.telescope.config import MAX_MODULE_ID
 from std_daq.telescope.daqdata import daq_data_pb2 as messages
 from std_daq.telescope.pff.product import product_of
 from std_live_view.encoding import decode_image
 from std_live_view.live_frame import FrameKey, LiveFrame
-from std_live_view.refused_call import RefusedCallError
 
 
 def uploaded_frame(image: messages.PanoImage) -> LiveFrame:

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from std_daq.grpc_server.refused_call import RefusedCallError
 from std_daq.telescope.daqdata import daq_data_pb2 as messages
 from std_daq.telescope.pff import PRODUCTS, Product
 from std_live_view.encoding import decode_image, encode_pixels, length_delimited, pack_varints, varint
 from std_live_view.live_frame import FrameKey, LiveFrame
-from std_live_view.refused_call import RefusedCallError
 from std_live_view.uploads import uploaded_frame
 from std_test_kit.telescope_frames import make_header, make_pixels
 

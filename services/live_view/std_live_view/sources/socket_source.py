@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from std_daq.errors import PortError
+from std_daq.grpc_server.socket_path import SocketFile, clear_socket_path
 from std_daq.telemetry.logs import ConditionLog
 from std_daq.telescope.config import UnixSocketsConfig
 from std_daq.telescope.pff.product import PRODUCTS, Product
-from std_live_view.socket_path import SocketFile, clear_socket_path
 from std_live_view.sources.socket_frames import SocketFrames
 from std_live_view.sources.source import Publish, SourceState, telescope_frame
 

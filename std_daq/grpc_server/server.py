@@ -3,17 +3,16 @@
 from pathlib import Path
 
 import grpc
+from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from std_daq.errors import PortError
+from std_daq.grpc_server.access import TokenCheck, read_token, server_credentials, token_metadata
+from std_daq.grpc_server.config import GrpcServerConfig
+from std_daq.grpc_server.socket_path import SocketFile, clear_socket_path
 from std_daq.telemetry.logs import get_logger
-from std_daq.telescope.config import LiveViewConfig
-from std_daq.telescope.daqdata.description import POOL
-from std_live_view.access import TokenCheck, read_token, server_credentials, token_metadata
-from std_live_view.daq_data_service import SERVICE_NAME, DaqDataService
-from std_live_view.socket_path import SocketFile, clear_socket_path
 
 _HEALTH_NAME = "grpc.health.v1.Health"
 _MAX_MESSAGE_BYTES = 4 * 2**20
@@ -33,8 +32,8 @@ _OPTIONS = [
 _GROUP_TOO = 0o660
 
 
-class LiveServer:
-    """The gRPC server of a live view.
+class GrpcServer:
+    """A gRPC server with one service, its health and its reflection.
 
     Parameters
     ----------
@@ -42,8 +41,12 @@ class LiveServer:
         Addresses.
     folder
         Folder to which a relative path refers.
+    service_name
+        Full name of the service, for example ``daqdata.DaqData``.
+    pool
+        Description of the service, which clients see by reflection.
     own_socket
-        Unix socket at which the server is there for itself.
+        Unix socket at which the server is there for itself; None if it makes no calls to itself.
 
     Raises
     ------
@@ -51,8 +54,17 @@ class LiveServer:
         A file of the token or of TLS is missing or does not fit.
     """
 
-    def __init__(self, config: LiveViewConfig, folder: Path, own_socket: Path) -> None:
+    def __init__(
+        self,
+        config: GrpcServerConfig,
+        folder: Path,
+        service_name: str,
+        pool: DescriptorPool,
+        own_socket: Path | None = None,
+    ) -> None:
         self._config = config
+        self._service_name = service_name
+        self._pool = pool
         self._own_socket = own_socket
         self._socket = None if config.unix_socket is None else folder / config.unix_socket
         self._health = health_aio.HealthServicer()
@@ -71,20 +83,25 @@ class LiveServer:
         """Return the metadata of the server's calls to itself."""
         return token_metadata(self._token)
 
-    async def open(self, service: DaqDataService) -> None:
+    async def open(self, handler: grpc.GenericRpcHandler) -> None:
         """Listen, and serve.
+
+        Parameters
+        ----------
+        handler
+            Routes the calls of the service.
 
         Raises
         ------
         PortError
             An address cannot be used.
         """
-        self._server.add_generic_rpc_handlers((service.handler(),))
+        self._server.add_generic_rpc_handlers((handler,))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for described in (health_pb2, reflection_pb2):
-            POOL.AddSerializedFile(described.DESCRIPTOR.serialized_pb)
+            self._pool.AddSerializedFile(described.DESCRIPTOR.serialized_pb)
         reflection.enable_server_reflection(
-            (SERVICE_NAME, _HEALTH_NAME, reflection.SERVICE_NAME), self._server, pool=POOL
+            (self._service_name, _HEALTH_NAME, reflection.SERVICE_NAME), self._server, pool=self._pool
         )
         config = self._config
         if config.port is not None:
@@ -94,16 +111,17 @@ class LiveServer:
             clear_socket_path(self._socket)
             self._bind(f"unix://{self._socket.absolute()}", "may this user make files there?")
             self._file = SocketFile(self._socket, _GROUP_TOO)
-        self._bind(f"unix://{self._own_socket}", "is the folder for temporary files too long?")
-        for name in ("", SERVICE_NAME):
+        if self._own_socket is not None:
+            self._bind(f"unix://{self._own_socket}", "is the folder for temporary files too long?")
+        for name in ("", self._service_name):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
         get_logger().info("listening", host=config.host, port=self.port, unix_socket=self._socket)
 
     async def show_configuring(self, is_configuring: bool) -> None:
-        """Tell by the health of DaqData whether InitHpIo is at work."""
+        """Tell by the health of the service whether it is being configured."""
         state = health_pb2.HealthCheckResponse
-        await self._health.set(SERVICE_NAME, state.NOT_SERVING if is_configuring else state.SERVING)
+        await self._health.set(self._service_name, state.NOT_SERVING if is_configuring else state.SERVING)
 
     async def close(self, grace_s: float) -> None:
         """Take no further calls, and end those that are still there after a while."""

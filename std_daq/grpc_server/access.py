@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 
 from std_daq.errors import ConfigError
-from std_daq.telescope.config import PortTlsConfig
+from std_daq.grpc_server.config import PortTlsConfig
 
 _OPEN_TO_ALL = "/grpc.health.v1.Health/"
 _REFUSED = "This server asks for a token: metadata authorization, 'Bearer TOKEN'."

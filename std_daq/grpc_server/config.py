@@ -1,0 +1,41 @@
+"""GrpcServerConfig: the keys of every configuration that describes a gRPC server."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from std_daq.config.platform import PlatformConfig
+from std_daq.config.section import Section
+
+_LAST_PORT = 65535
+
+
+class PortTlsConfig(Section):
+    """Certificates with which the TCP port is encrypted; the Unix socket is not."""
+
+    cert_file: Path = Field(description="Certificate of the server (PEM).")
+    key_file: Path = Field(description="Private key of cert_file (PEM, without a passphrase).")
+    client_ca_file: Path | None = Field(
+        None, description="Certificates of the authorities that sign those of clients; null: clients need none."
+    )
+
+
+class GrpcServerConfig(PlatformConfig):
+    """A system whose service is a gRPC server: where it listens, and who may call."""
+
+    host: str = Field("127.0.0.1", description="Address of the TCP port.")
+    port: int | None = Field(
+        50051, ge=0, le=_LAST_PORT, description="TCP port; 0: any free one, told in the log; null: none."
+    )
+    unix_socket: Path | None = Field(None, description="Unix socket with the same services.")
+    tls: PortTlsConfig | None = Field(None, description="TLS of the TCP port; null: it is not encrypted.")
+    token_file: Path | None = Field(
+        None, description="File with a token that every call has to bring; null: calls need none."
+    )
+
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        if self.port is None and self.unix_socket is None:
+            raise ValueError("port and unix_socket are both null: nobody could connect")
+        return self
