@@ -114,11 +114,11 @@ def test_every_packet_is_in_its_place_in_each_mode_of_packets_and_geometry(
 
 @pytest.fixture
 def lossy_config(beamline_config: MakeConfig) -> MakeConfig:
-    """As `beamline_config`, for frames that lack packets and yet must not end because the sender was held up."""
+    """As `beamline_config`, for frames that lack packets: neither they nor the run end because a sender is held up."""
 
     def make(kind: str, **changes: Any) -> dict[str, Any]:
         udp = {**changes.pop("udp", {}), "idle_flush_s": 30.0, "module_timeout_s": 30.0}
-        return beamline_config(kind, udp=udp, **changes)
+        return beamline_config(kind, udp=udp, writer={"image_timeout_s": 40.0}, **changes)
 
     return make
 
