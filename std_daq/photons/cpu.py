@@ -95,16 +95,14 @@ class CpuBackend:
     def propagate(self, jobs: Sequence[Job]) -> Iterator[Ended]:
         """Return the photons of all jobs in batches, as they ended."""
         for pieces in _batches(jobs):
-            photons = np.concatenate([jobs[job].photons[begin:end] for job, begin, end in pieces])
-            photons = np.ascontiguousarray(photons, PHOTON)
+            words = np.concatenate([_words(jobs[job].photons)[begin:end] for job, begin, end in pieces])
+            photons = words.view(PHOTON)[:, 0]
             keys = np.concatenate(
                 [np.full(end - begin, random_key(self._seed, jobs[job].key), np.uint64) for job, begin, end in pieces]
             )
             numbers = np.concatenate([np.arange(begin, end, dtype=np.uint32) for _, begin, end in pieces])
             channels = np.empty(len(photons), np.int32)
-            rows = (len(photons), N_FIELDS)
-            floats, words = photons.view(np.float32).reshape(rows), photons.view(np.uint32).reshape(rows)
-            self._run(Photons(floats, words, channels, keys, numbers))
+            self._run(Photons(words.view(np.float32), words, channels, keys, numbers))
             ends = np.cumsum([end - begin for _, begin, end in pieces]).tolist()
             yield Ended(photons, channels, list(zip((job for job, _, _ in pieces), ends, strict=True)))
 
@@ -135,6 +133,11 @@ class CpuBackend:
             thread.join()
         if failures:
             raise failures[0]
+
+
+def _words(photons: NDArray[np.void]) -> NDArray[np.uint32]:
+    """Return photons as rows of numbers, which numpy copies much faster than records."""
+    return np.ascontiguousarray(photons, PHOTON).view(np.uint32).reshape(len(photons), N_FIELDS)
 
 
 def _scratch() -> Scratch:

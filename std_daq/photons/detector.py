@@ -80,7 +80,9 @@ class Detector:
         """
         backend = self.backend(seed=seed, n_threads=n_threads)
         ended = [batch.photons for batch in backend.propagate([Job(key, photons)])]
-        return np.concatenate(ended) if ended else np.empty(0, PHOTON)
+        if len(ended) == 1:
+            return ended[0]
+        return np.concatenate([np.empty(0, PHOTON), *ended])
 
     def hits(
         self, photons: NDArray[np.void], *, seed: int = 0, key: int = 0, n_threads: int | None = None

@@ -67,7 +67,7 @@ class Photons(NamedTuple):
     numbers: NDArray[np.uint32]
 
 
-@njit(error_model="numpy", _nrt=False)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def normal_at(scene: Scene, found: int, instance: int, place: Vector) -> Vector:
     """Return the normal of a primitive at a point of the detector; it points to the outer side."""
     kind, i = scene.primitives[found].kind, scene.primitives[found].shape
@@ -78,7 +78,7 @@ def normal_at(scene: Scene, found: int, instance: int, place: Vector) -> Vector:
     return turned(scene.shapes, r, normal(kind, scene.shapes, i, local))
 
 
-@njit(error_model="numpy", _nrt=False)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def component_that_emits(scene: Scene, m: int, spot: Spot, absorption: float, u2: float, u3: float) -> int:
     """Return the emission of the component that absorbed light and emits it again, or `NO_EMISSION`.
 
@@ -94,7 +94,7 @@ def component_that_emits(scene: Scene, m: int, spot: Spot, absorption: float, u2
     return NO_EMISSION
 
 
-@njit(error_model="numpy", _nrt=False)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def at_surface(
     scene: Scene,
     number: int,
@@ -123,7 +123,7 @@ def at_surface(
     return happened | reflected, d, e
 
 
-@njit(error_model="numpy", _nrt=False)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def travel(
     place: Vector,
     d: Vector,
@@ -193,7 +193,7 @@ def travel(
     return place, d, e, wavelength, time, flags, channel, n_steps
 
 
-@njit(error_model="numpy", _nrt=False)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def travel_row(photons: Photons, row: int, max_steps: int, scene: Scene, scratch: Scratch) -> int:
     """Follow the photon of one row to its end, and write how it ended. Returns its steps."""
     floats, words = photons.floats, photons.words

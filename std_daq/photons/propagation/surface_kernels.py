@@ -45,7 +45,7 @@ Emitted = tuple[Vector, Vector, float, float]
 """Direction, polarisation, wavelength, delay."""
 
 
-@njit(error_model="numpy", _nrt=False)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def at_border(
     n1: float, n2: float, d: Vector, n: Vector, e: Vector, u1: float, u3: float
 ) -> tuple[int, Vector, Vector]:
@@ -63,7 +63,7 @@ def at_border(
     return 0, d, polarised(a, d, is_s)
 
 
-@njit(error_model="numpy", _nrt=False)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def at_film(
     scene: Scene,
     surface: Any,
@@ -108,7 +108,7 @@ def at_film(
     return REFLECT_SPECULAR, d, polarised(a, d, is_s)
 
 
-@njit(error_model="numpy", _nrt=False)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def emitted(scene: Scene, number: int, stream: Stream, spare: int) -> Emitted:
     """Return light that is emitted again, by the emission of this number."""
     emission = scene.emissions[number]
@@ -124,7 +124,7 @@ def emitted(scene: Scene, number: int, stream: Stream, spare: int) -> Emitted:
     )
 
 
-@njit(error_model="numpy", _nrt=False)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def dichroic_shares(
     curves: NDArray[np.float64], angles: NDArray[np.float64], surface: Any, spot: Spot, c1: float
 ) -> tuple[float, float]:
@@ -143,7 +143,7 @@ def dichroic_shares(
     return reflected, transmitted
 
 
-@njit(error_model="numpy", _nrt=False)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def at_coat(
     scene: Scene,
     surface: Any,

@@ -13,22 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.native.jit import njit
-from std_daq.photons.geometry.records import INSTANCE, LEAF_BITS, N_CHILDREN, NODE_BOXES
+from std_daq.photons.geometry.records import INSTANCE, LEAF_BITS, N_CHILDREN
 from std_daq.photons.geometry.scene import Scene
+from std_daq.photons.propagation.box_kernels import Singles, enter_children, lowest
 from std_daq.photons.propagation.shape_kernels import NEVER, distance
 from std_daq.photons.propagation.vector_kernels import Vector, plus, turned_back, vector
 
 _MARKER = np.int32(-(2**31))  # no leaf: it would begin at primitive 2**27
-_MISSED = np.float32(np.inf)
+_FAR = np.float32(np.inf)
 _AT_ONCE = np.float32(0.0)
 _OUTWARDS = np.float32(1.0 + 2.0**-20)  # more than the rounding of a test in float32
 _INWARDS = 1.0 - 2.0**-20
 _STEEP = 1e30  # inverse of a direction's component that is zero
 _COUNT = (1 << LEAF_BITS) - 1
-
-
-Singles = tuple[np.float32, np.float32, np.float32]
-"""A vector in float32."""
 
 
 class Scratch(NamedTuple):
@@ -54,54 +51,21 @@ def _inverse(component: float) -> np.float32:
     return np.float32(_STEEP)
 
 
-@njit(error_model="numpy", _nrt=False)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def _for_boxes(place: Vector, d: Vector, shift: float) -> tuple[Singles, Singles]:
     """Return what tests of boxes need of a ray in float32: where they begin, and the inverse of its direction."""
     x, y, z = plus(place, shift, d)
     return (np.float32(x), np.float32(y), np.float32(z)), (_inverse(d[0]), _inverse(d[1]), _inverse(d[2]))
 
 
-@njit(error_model="numpy", _nrt=False)
-def _enter_children(
-    boxes: NDArray[np.float32],
-    node: int,
-    begin: Singles,
-    inverse: Singles,
-    limit: np.float32,
-    entries: NDArray[np.float32],
-) -> None:
-    """Write for each child of a node where the ray enters its box; `_MISSED` where it does not before ``limit``."""
-    x, y, z = begin
-    ix, iy, iz = inverse
-    lower, upper = node * NODE_BOXES, node * NODE_BOXES + 3 * N_CHILDREN
-    near_x, far_x = (lower, upper) if ix >= 0 else (upper, lower)
-    near_y, far_y = (lower, upper) if iy >= 0 else (upper, lower)
-    near_z, far_z = (lower, upper) if iz >= 0 else (upper, lower)
-    near_y, far_y = near_y + N_CHILDREN, far_y + N_CHILDREN
-    near_z, far_z = near_z + 2 * N_CHILDREN, far_z + 2 * N_CHILDREN
-    for k in range(N_CHILDREN):
-        enter_x, leave_x = (boxes[near_x + k] - x) * ix, (boxes[far_x + k] - x) * ix
-        enter_y, leave_y = (boxes[near_y + k] - y) * iy, (boxes[far_y + k] - y) * iy
-        enter_z, leave_z = (boxes[near_z + k] - z) * iz, (boxes[far_z + k] - z) * iz
-        # Not max and min: they also look for numbers that are not finite, and would not become vector instructions.
-        enter = max(_AT_ONCE, enter_x)
-        enter = enter_y if enter_y > enter else enter  # noqa: FURB136
-        enter = enter_z if enter_z > enter else enter  # noqa: FURB136
-        leave = leave_y if leave_y < leave_x else leave_x  # noqa: FURB136
-        leave = leave_z if leave_z < leave else leave  # noqa: FURB136
-        leave = leave * _OUTWARDS
-        leave = limit if limit < leave else leave  # noqa: FURB136
-        entries[k] = enter if enter <= leave else _MISSED
-
-
-@njit(error_model="numpy", _nrt=False)
-def _push_children(children: NDArray[np.int32], node: int, scratch: Scratch, n_stack: int) -> int:
+@njit(error_model="numpy", _nrt=False, forceinline=True)
+def _push_children(children: NDArray[np.int32], node: int, entered: int, scratch: Scratch, n_stack: int) -> int:
     """Push the children that the ray enters, the nearest last; returns the entries of the stack."""
     first = n_stack
-    for k in range(N_CHILDREN):
+    while entered != 0:
+        k = lowest(entered)
+        entered &= entered - 1
         enter = scratch.entries[k]
-        if enter == _MISSED:
-            continue
         at = n_stack
         while at > first and scratch.enters[at - 1] < enter:
             scratch.nodes[at], scratch.enters[at] = scratch.nodes[at - 1], scratch.enters[at - 1]
@@ -111,7 +75,7 @@ def _push_children(children: NDArray[np.int32], node: int, scratch: Scratch, n_s
     return n_stack
 
 
-@njit(error_model="numpy", _nrt=False)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def _enter_everything(bounds: NDArray[np.float64], place: Vector, d: Vector) -> float:
     """Return where a ray enters the box of everything, 0 inside; `NEVER` where it passes by."""
     enter, leave = 0.0, NEVER
@@ -126,7 +90,7 @@ def _enter_everything(bounds: NDArray[np.float64], place: Vector, d: Vector) -> 
     return enter if enter <= leave else NEVER
 
 
-@njit(error_model="numpy", _nrt=False)
+@njit(error_model="numpy", _nrt=False, forceinline=True)
 def nearest(
     scene: Scene, place: Vector, d: Vector, last: int, last_instance: int, scratch: Scratch
 ) -> tuple[float, int, int]:
@@ -144,7 +108,7 @@ def nearest(
     primitives, shapes = scene.primitives, scene.shapes
     instance, p, r, shift = -1, place, d, begin  # the ray in the coordinates of the tree
     corner, inverse = _for_boxes(p, r, shift)
-    limit = _MISSED
+    limit = _FAR
     n_stack = 1
     scratch.nodes[0], scratch.enters[0] = 0, _AT_ONCE
     while n_stack > 0:
@@ -158,8 +122,8 @@ def nearest(
         if scratch.enters[n_stack] > limit:
             continue
         if code >= 0:
-            _enter_children(scene.boxes, code, corner, inverse, limit, scratch.entries)
-            n_stack = _push_children(scene.children, code, scratch, n_stack)
+            entered = enter_children(scene.boxes, code, corner, inverse, limit, scratch.entries)
+            n_stack = _push_children(scene.children, code, entered, scratch, n_stack)
             continue
         leaf = -(code + 1)
         first = leaf >> LEAF_BITS
