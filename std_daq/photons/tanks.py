@@ -6,6 +6,7 @@
     Path("tank.json").write_text(json.dumps(document))
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,5 +139,5 @@ def black_sheet() -> dict[str, Any]:
     return {"absorb": 0.95, "reflect_diffuse": 0.04, "reflect_specular": 0.01}
 
 
-def _table(wavelength: list[float], value: list[float]) -> _Table:
-    return {"wavelength": wavelength, "value": value}
+def _table(wavelength: Sequence[float], value: Sequence[float]) -> _Table:
+    return {"wavelength": list(wavelength), "value": list(value)}
