@@ -23,6 +23,7 @@ BENCHMARKS = {
     "whole_path": "highest lossless rate of corrected JUNGFRAU images, UDP to file",
     "cost": "CPU time of each service for each GB of packets",
     "latency": "from the last packet of an image to its ImageMetadata at a subscriber",
+    "live_view": "images of a telescope to 8 clients over gRPC",
     "start": "from the start of each service until it is ready",
     "scale": "what the largest detector, image, ring and run cost beside the smallest",
     "conversion": "frames of one core converted: JUNGFRAU corrected, EIGER placed, GIGAFROST unpacked",

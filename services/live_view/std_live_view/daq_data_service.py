@@ -13,12 +13,13 @@ import grpc
 from std_daq.grpc_server.refused_call import RefusedCallError
 from std_daq.telescope.config import LiveViewConfig
 from std_daq.telescope.daqdata import daq_data_pb2 as messages
+from std_live_view.encoding import encode_about_client
 from std_live_view.frame_hub import FrameHub
 from std_live_view.hp_io import HpIo, Setup
 from std_live_view.live_frame import FrameKey, LiveFrame
 from std_live_view.selection import Selection
 from std_live_view.sources.source import SourceState
-from std_live_view.status import describe, left_out
+from std_live_view.status import describe
 from std_live_view.streams import Stream, Streams
 from std_live_view.uploads import uploaded_frame
 
@@ -132,7 +133,7 @@ class DaqDataService:
         if request.before_frame_id:
             frames = [frame for frame in frames if frame.frame_id < request.before_frame_id]
         for frame in frames[-request.count :]:
-            await context.write(_response(frame, messages.StreamImagesResponse()))
+            await context.write(frame.message)
 
     async def upload_images(self, requests: AsyncIterator[messages.UploadImageRequest], context: Context) -> bytes:  # noqa: ARG002
         """Take images until the client ends; an image that is refused ends this call only."""
@@ -179,11 +180,14 @@ class DaqDataService:
             if frame is None:
                 stream.end(grpc.StatusCode.DEADLINE_EXCEEDED, "No data received within timeout window.")
                 return
-            about_client = messages.StreamImagesResponse(left_out=left_out(stream.selection))
-            about_client.timestamp.GetCurrentTime()
-            if missing := stream.selection.missing_modules:
-                about_client.message = f"No image has come of modules {missing}."
-            await context.write(_response(frame, about_client))
+            selection = stream.selection
+            missing = selection.missing_modules
+            text = f"No image has come of modules {missing}." if missing else ""
+            about_client = encode_about_client(
+                time.time_ns(), selection.n_by_interval, selection.n_by_slow_client, text
+            )
+            # A message may be composed of pieces in any order.
+            await context.write(frame.message + about_client)
 
     async def _next(self, stream: Stream) -> LiveFrame | None:
         if self._config.no_data_timeout_s is None:
@@ -192,11 +196,6 @@ class DaqDataService:
             async with asyncio.timeout(self._config.no_data_timeout_s):
                 return await stream.next()
         return None
-
-
-def _response(frame: LiveFrame, about_client: messages.StreamImagesResponse) -> bytes:
-    # A message may be composed of pieces in any order.
-    return frame.message + about_client.SerializeToString()
 
 
 def _answering(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

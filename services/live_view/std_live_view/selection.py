@@ -67,7 +67,7 @@ class Selection:
     @property
     def missing_modules(self) -> list[int]:
         """Modules that are wanted by number, and of which no frame has come."""
-        return sorted(self.module_ids - {key.module_id for key in self._tracks})
+        return sorted(self.module_ids - {key.module_id for key in self._tracks}) if self.module_ids else []
 
     @property
     def n_waiting(self) -> int:

@@ -11,7 +11,14 @@ from hypothesis.extra import numpy as arrays
 from std_daq.grpc_server.refused_call import RefusedCallError
 from std_daq.telescope.daqdata import daq_data_pb2 as messages
 from std_daq.telescope.pff import PRODUCTS, Product
-from std_live_view.encoding import decode_image, encode_pixels, length_delimited, pack_varints, varint
+from std_live_view.encoding import (
+    decode_image,
+    encode_about_client,
+    encode_pixels,
+    length_delimited,
+    pack_varints,
+    varint,
+)
 from std_live_view.live_frame import FrameKey, LiveFrame
 from std_live_view.uploads import uploaded_frame
 from std_test_kit.telescope_frames import make_header, make_pixels
@@ -19,7 +26,12 @@ from std_test_kit.telescope_frames import make_header, make_pixels
 EDGES = [0, 1, 127, 128, 16383, 16384, 2**21 - 1, 2**21, 2**28 - 1, 2**28, 2**32 - 1]
 
 
-@given(st.lists(st.one_of(st.sampled_from(EDGES), st.integers(0, 2**32 - 1)), max_size=50))
+def numbers_below(bound: int) -> st.SearchStrategy[list[int]]:
+    edges = [edge for edge in EDGES if edge < bound]
+    return st.lists(st.one_of(st.sampled_from(edges), st.integers(0, bound - 1)), max_size=50)
+
+
+@given(st.sampled_from([2**7, 2**14, 2**21, 2**28, 2**32]).flatmap(numbers_below))
 def test_numbers_are_packed_as_protobuf_packs_them(values: list[int]) -> None:
     expected = messages.PanoImage(image_array=values).SerializeToString()
     packed = pack_varints(np.array(values, np.uint32))
@@ -41,6 +53,18 @@ def test_negative_pixel_travels_as_16_bits() -> None:
         65535,
         65262,
     ]
+
+
+@given(st.integers(0, 2**62), st.integers(0, 2**40), st.integers(0, 2**40), st.text(max_size=200))
+def test_what_differs_from_client_to_client_reads_as_protobuf_writes_it(
+    sent_ns: int, by_interval: int, by_slow_client: int, text: str
+) -> None:
+    expected = messages.StreamImagesResponse(
+        left_out=messages.LeftOut(by_interval=by_interval, by_slow_client=by_slow_client), message=text
+    )
+    expected.timestamp.FromNanoseconds(sent_ns)
+    encoded = encode_about_client(sent_ns, by_interval, by_slow_client, text)
+    assert messages.StreamImagesResponse.FromString(encoded) == expected
 
 
 def frame_of(product: Product, number: int = 3, module_id: int = 7) -> LiveFrame:
