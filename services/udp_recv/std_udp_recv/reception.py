@@ -14,7 +14,10 @@ PERIOD_S = 1.0
 
 
 class ReceptionFile:
-    """Writes what came on the ports: at once when packets were refused or are missing, otherwise once a second.
+    """Writes what came on the ports, once a second.
+
+    It writes at once when packets were refused or are missing, and when packets come on a port that was quiet: a run
+    that ends within a second must not be told that no packet came.
 
     Parameters
     ----------
@@ -34,14 +37,19 @@ class ReceptionFile:
         self._same_packets = same_packets
         self._conditions = ConditionLog()
         self._n_faults = 0
+        self._received = [0] * len(layouts)
+        self._quiet = list(range(len(layouts)))
         self._next_s = 0.0
 
     def update(self, ports: Sequence[PortReceiver], now_s: float) -> None:
         """Write the file if it is due; a failure is logged, and it is tried again."""
         n_faults = sum(int(port.counters.rejected.sum() + port.counters.frames_incomplete) for port in ports)
-        if n_faults == self._n_faults and now_s < self._next_s:
+        has_begun = any(ports[index].counters.received != self._received[index] for index in self._quiet)
+        if n_faults == self._n_faults and not has_begun and now_s < self._next_s:
             return
         self._n_faults = n_faults
+        before, self._received = self._received, [int(port.counters.received) for port in ports]
+        self._quiet = [index for index, n in enumerate(self._received) if n == before[index]]
         self._next_s = now_s + PERIOD_S
         reception = Reception(ports=tuple(map(self._describe, ports)))
         try:

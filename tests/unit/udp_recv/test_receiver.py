@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,9 @@ class Parts:
     def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
 
+    def has_received(self, n_packets: int) -> bool:
+        return self.metric("daq_udp_packets_received_total", module="0") == n_packets
+
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
@@ -178,6 +182,19 @@ def test_other_processes_are_told_what_comes(parts):
     ]
     assert (port.expected_length, port.packets_per_frame) == ("80", 4)
     assert (port.highest_number, port.highest_number_hint) == (5, "is it set to 6?")
+
+
+def test_packets_on_a_port_that_was_quiet_are_told_at_once_and_further_ones_within_a_second(parts, tmp_path):
+    parts.reception_path = tmp_path / "reception.json"
+    file = ReceptionFile(parts.reception_path, {0: LAYOUT}, {})
+    file.update(parts.ports, 0.0)
+    assert parts.has_told(received=0)()
+    for now_s, key, n_told in ((0.1, 7, 4), (0.2, 8, 4), (1.2, 9, 12), (2.3, None, 12), (2.4, 10, 16)):
+        if key is not None:
+            parts.send(key)
+            parts.step_until(partial(parts.has_received, 4 * (key - 6)))
+        file.update(parts.ports, now_s)
+        assert parts.has_told(received=n_told)(), now_s
 
 
 def test_other_processes_are_told_of_incomplete_frames(parts):
