@@ -2,7 +2,6 @@
 
 import errno
 import json
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,21 +28,15 @@ from std_daq.imaging.files.hdf5 import (
     keep_metadata_in_memory,
     open_hdf5,
 )
-from std_daq.imaging.files.nexus import describe_status, write_structure
+from std_daq.imaging.files.image_columns import COLUMN_CACHE_BYTES, ImageColumns, create_columns, room_of_columns
+from std_daq.imaging.files.nexus import write_structure
 from std_daq.imaging.files.pixel_rows import ALIGN_FROM_BYTES, Chunk, PixelRows, create_pixels
-from std_daq.imaging.files.sample import axis_path
 from std_daq.imaging.files.texts import write_text_attribute
-from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, ImageMetadata, encode_image_metadata
-from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
+from std_daq.imaging.protocols.image_metadata import ImageMetadata
 from std_daq.recording.file_access import AS_MADE, FileAccess
 from std_daq.recording.naming import appear, check_is_free, partial_path
 from std_daq.recording.requests import RunReport
 
-_ROWS_PER_CHUNK = 1024
-_CHUNK_BYTES = 64 * 1024
-_CHUNK_CACHE_BYTES = 4 * _CHUNK_BYTES  # for each array; only the last chunk of an array is needed again
-_PENDING_ROWS = 1024
-_POSITION_BYTES = 8  # of an axis, for one image
 _STRUCTURE_BYTES = 512 * 1024
 _END_BYTES = 1024 * 1024
 
@@ -88,16 +81,11 @@ class ImageFile:
         self._clock = clock
         self._raw_bytes = description.image_bytes if description.compression == "none" else None
         self._pixels = PixelRows(file, file[layout.PIXELS], disk, self._raw_bytes)
-        # The datasets stay open as long as the file, because HDF5 crashes if a write fails while it closes a dataset.
-        self._columns = {name: file[name] for name in layout.PER_IMAGE}
-        self._axes = [(axis, file[axis_path(axis)]) for axis in description.nexus.axes if axis.is_moving]
+        self._columns = ImageColumns(file, description)
+        # These stay open as long as the file, too: see ImageColumns.
         self._calibrations = file[layout.CALIBRATIONS]
         self._lost_ids = file[layout.LOST_IMAGE_IDS]
         self._known_calibrations: set[int] = set()
-        self._pending = np.zeros(_PENDING_ROWS, IMAGE_METADATA)
-        self._pending_modules = np.zeros((_PENDING_ROWS, description.n_modules), MODULE_ENTRY)
-        self._pending_exposures = np.zeros(_PENDING_ROWS, np.int64)
-        self._n_in_columns = 0
         self._is_last_direct = False
         self._has_failed = False
         self._disk = disk
@@ -143,7 +131,7 @@ class ImageFile:
                 libver=FORMAT_VERSION,
                 alignment_threshold=ALIGN_FROM_BYTES,
                 alignment_interval=PAGE_BYTES,
-                rdcc_nbytes=_CHUNK_CACHE_BYTES,
+                rdcc_nbytes=COLUMN_CACHE_BYTES,
             )
         except HDF5_ERRORS as error:
             with suppress(OSError):
@@ -210,9 +198,9 @@ class ImageFile:
         n_bytes = chunk.nbytes if isinstance(chunk, np.ndarray | memoryview) else len(chunk)
         if self._raw_bytes is not None and n_bytes != self._raw_bytes:
             raise FileFormatError(f"{self.path}: image {metadata.id} has {n_bytes} bytes instead of {self._raw_bytes}")
-        if self.n_images - self._n_in_columns == _PENDING_ROWS:
+        if not self._columns.has_room(self.n_images):
             with self._writing("metadata of images"):
-                self._write_pending()
+                self._columns.write(self.n_images)
         row = self.n_images
         size_before = self._disk.n_bytes
         try:
@@ -227,9 +215,7 @@ class ImageFile:
                 self._disk.cut(size_before)
                 self._disk.reserve(size_before)
             raise self._failed(f"image {metadata.id}", error) from error
-        self._pending[row - self._n_in_columns] = np.frombuffer(encode_image_metadata(metadata), IMAGE_METADATA)[0]
-        self._pending_modules[row - self._n_in_columns] = modules
-        self._pending_exposures[row - self._n_in_columns] = i_exposure
+        self._columns.put(row, metadata, modules, i_exposure)
         self.n_images = row + 1
         self.n_direct += self._is_last_direct
 
@@ -272,7 +258,7 @@ class ImageFile:
             Readers may already have seen the image, or there is no image.
         """
         self._check_open()
-        if self.n_images == self._n_in_columns:
+        if self.n_images == self._columns.n_written:
             raise FileFormatError(f"{self.path}: the last image is flushed and cannot be removed")
         self.n_images -= 1
         self.n_direct -= self._is_last_direct
@@ -321,7 +307,7 @@ class ImageFile:
             # Pixels first: a reader that sees the id of an image must find its pixels.
             self._pixels.cut(self.n_images)
             self._pixels.flush()
-            self._write_pending()
+            self._columns.write(self.n_images)
             file.flush()
         self._disk.begin_write_back()
         self.n_flushed = self.n_images
@@ -344,7 +330,7 @@ class ImageFile:
         has_room = not room or self._disk.hold(room)
         try:
             with self._writing("the end of the run"):
-                self._write_pending()
+                self._columns.write(self.n_images)
                 self._pixels.cut(self.n_images)
                 if has_room:
                     write_lost_ids(self._lost_ids, report.lost_image_ids)
@@ -367,7 +353,7 @@ class ImageFile:
         try:
             if not self._has_failed:
                 with self._writing("the end of the file"):
-                    self._write_pending()
+                    self._columns.write(self.n_images)
                     self._pixels.cut(self.n_images)
                     file.flush()
                 self.n_flushed = self.n_images
@@ -409,19 +395,6 @@ class ImageFile:
         self._has_failed = True
         return explained_error(error, self.path, f"cannot write {what}")
 
-    def _write_pending(self) -> None:
-        first, end = self._n_in_columns, self.n_images
-        if end == first:
-            return
-        for axis, positions in self._axes:
-            positions.resize(end, axis=0)
-            positions[first:end] = axis.positions(self._pending_exposures[: end - first])
-        for name, column in self._columns.items():
-            column.resize(end, axis=0)
-            rows = self._pending_modules if name in layout.PER_MODULE else self._pending
-            column[first:end] = rows[layout.PER_IMAGE[name]][: end - first]
-        self._n_in_columns = end
-
 
 def _room_of_structure(description: ImageFileDescription) -> int:
     """Return how much space a file without images takes at most, in bytes."""
@@ -433,12 +406,7 @@ def _room_of_structure(description: ImageFileDescription) -> int:
 
 def _room_of_end(description: ImageFileDescription) -> int:
     """Return how much space a file needs when no image fits any more: for metadata of the last images, and the end."""
-    row_bytes = sum(
-        layout.dtype_of(name).itemsize * (description.n_modules if name in layout.PER_MODULE else 1)
-        for name in layout.PER_IMAGE
-    )
-    row_bytes += sum(_POSITION_BYTES for axis in description.nexus.axes if axis.is_moving)
-    return _END_BYTES + _PENDING_ROWS * row_bytes
+    return _END_BYTES + room_of_columns(description)
 
 
 def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None:
@@ -446,11 +414,4 @@ def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None
     filters = dict(hdf5plugin.Bitshuffle(cname="lz4")) if description.compression == "bslz4" else {}
     pixels = create_pixels(file, layout.PIXELS, description.shape, description.dtype, filters)
     write_text_attribute(pixels, "interpretation", "image")
-    for name in layout.PER_IMAGE:
-        dtype = layout.dtype_of(name)
-        row = (description.n_modules,) if name in layout.PER_MODULE else ()
-        row_bytes = dtype.itemsize * math.prod(row)
-        n_rows = max(1, min(_ROWS_PER_CHUNK, _CHUNK_BYTES // row_bytes))
-        file.create_dataset(name, shape=(0, *row), maxshape=(None, *row), chunks=(n_rows, *row), dtype=dtype)
-    describe_status(file[layout.STATUS])
-    describe_status(file[layout.MODULE_STATUS])
+    create_columns(file, description.n_modules)
