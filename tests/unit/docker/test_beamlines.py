@@ -11,6 +11,7 @@ import yaml
 
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.detectors.registry import open_detector
+from std_daq.telescope.config import LiveViewConfig
 from std_test_kit.engine import image_tag
 
 ROOT = Path(__file__).parents[3]
@@ -81,12 +82,12 @@ EVERY_BEAMLINE = [pytest.param(folder, id=folder.name) for folder in FOLDERS]
 
 
 def configurations(folder: Path) -> list[Path]:
-    """Return the detector.json files of a beamline."""
-    return sorted(path for path in folder.glob("*.json"))
+    """Return the configurations of detectors of a beamline."""
+    return sorted(path for path in folder.glob("*.json") if path.name != "live.json")
 
 
 def test_there_are_the_beamlines_that_the_documentation_names() -> None:
-    assert {"simulated_jungfrau", "eiger_9m", "two_servers"} <= {folder.name for folder in FOLDERS}
+    assert {"simulated_jungfrau", "eiger_9m", "two_servers", "observatory"} <= {folder.name for folder in FOLDERS}
 
 
 @pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
@@ -132,7 +133,7 @@ def test_secrets_are_files(folder: Path, name: str, service: Service) -> None:
 @pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
 def test_configurations_and_secrets_are_mounted_read_only(folder: Path, name: str, service: Service) -> None:
     for volume in service["volumes"]:
-        if volume["type"] == "bind" and volume["target"] != "/data":
+        if volume["type"] == "bind" and volume["target"] not in {"/data", "/sockets"}:
             assert volume["read_only"] is True
 
 
@@ -184,6 +185,18 @@ def test_each_receiver_and_each_writer_of_the_configuration_has_a_service(folder
             assert ["--config", "/etc/std-daq/detector.json", "--modules", str(part)] in commands
         for writer in range(config.number_of_writers) if config.number_of_writers > 1 else []:
             assert ["--config", "/etc/std-daq/detector.json", "--writer", str(writer)] in commands
+
+
+def test_live_view_of_the_observatory_reads_the_data_and_takes_frames_from_its_sockets() -> None:
+    folder = BEAMLINES / "observatory"
+    config = LiveViewConfig.model_validate_json((folder / "live.json").read_text())
+    volumes = {volume["target"]: volume for volume in services(folder)["live-view"]["volumes"]}
+    assert config.start is not None
+    assert volumes[str(config.start.data_dir)]["read_only"] is True
+    assert config.sources.unix_sockets is not None
+    assert "read_only" not in volumes[str(Path(config.sources.unix_sockets.path_template).parent)]
+    assert services(folder)["live-view"]["environment"]["STD_DAQ_CONFIG"] in volumes
+    assert config.required_process is None  # processes of the host are not seen in a container
 
 
 def test_the_eiger_is_the_one_that_users_have() -> None:
