@@ -18,7 +18,7 @@ from std_daq.telescope.daqdata import daq_data_pb2 as messages
 _FIRST_DELAY_S = 0.2
 _LAST_DELAY_S = 2.0
 # What the server's side of gRPC says of pings that it thinks are too many. The channel sends fewer from then on.
-_TOO_MANY_PINGS = "too_many_pings"
+_TOO_MANY_PINGS = "too many pings"
 Code = grpc.StatusCode
 
 
@@ -137,7 +137,7 @@ class HostFeed:
         has_begun = progress.received > self._n_received_before
         error = DaqDataError(self.host.name, self.host.target, STREAM_IMAGES.name, status, text)
         is_over = self._clock() >= self._wish.end_s
-        is_pinged = _TOO_MANY_PINGS in text.lower()
+        is_pinged = _TOO_MANY_PINGS in text.lower().replace("_", " ")
         if not is_over and (is_pinged or (self._wish.reconnects and heals_with_time(status, text))):
             delay_s, self._delay_s = self._delay_s, min(2 * self._delay_s, _LAST_DELAY_S)
             progress.problem = str(error)

@@ -99,6 +99,7 @@ ENDS = {  # status and text: (is tried again with reconnect, is an error without
     (Code.UNAUTHENTICATED, "This server asks for a token"): (False, True),
     (Code.UNIMPLEMENTED, "Method not found!"): (False, True),
     (Code.UNAVAILABLE, "GOAWAY received; Error code: 11; Debug Text: too_many_pings"): (True, False),
+    (Code.UNAVAILABLE, "Too many pings"): (True, False),
 }
 
 
