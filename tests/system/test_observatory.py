@@ -46,8 +46,8 @@ def test_frames_of_the_host_reach_clients_of_the_host_bit_for_bit(observatory: C
         one.chmod(0o755)
     with DaqDataClient(host="127.0.0.1", port=port) as client:
         images = client.stream_images(stream_pulse_height_data=False, update_interval_seconds=0.001)
-        image = next(images)
-        assert (image["file"], image["frame_number"]) == (path.name, 2)
+        image = next(one for one in images if one["frame_number"] == 2)
+        assert image["file"] == path.name
         np.testing.assert_array_equal(image["image_array"], make_pixels(IMG16, 2))
         pulses = client.stream_images(stream_movie_data=False, update_interval_seconds=0.001)
         with socket.socket(socket.AF_UNIX) as acquisition:

@@ -108,7 +108,7 @@ def pixels_of(image: Any, header: Mapping[str, Any]) -> npt.NDArray[Any]:
     n_pixels = int(np.prod(shape, dtype=np.int64)) if shape else 0
     if len(image.image_array) != n_pixels:
         raise ValueError(f"image_array has {len(image.image_array)} pixels, but shape {list(shape)} has {n_pixels}")
-    values = np.fromiter(image.image_array, np.uint32, n_pixels)
+    values = np.array(image.image_array, np.uint32)
     n_bytes = image.bytes_per_pixel
     if values.max(initial=0) >= 1 << 8 * n_bytes:
         raise ValueError(f"a pixel is {values.max()}, which has more than {n_bytes} bytes")
