@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.photons.backend import Channels, Job
-from std_daq.photons.geometry.records import N_CHILDREN
-from std_daq.photons.geometry.scene import MAX_STACK, Scene
+from std_daq.photons.geometry.records import MAX_STACK, N_CHILDREN, Scene
 from std_daq.photons.propagation.kernels import N_FIELDS, NO_CHANNEL, Photons, propagate
 from std_daq.photons.propagation.tree_kernels import Scratch
 from std_daq.photons.records import HIT, PHOTON

@@ -18,7 +18,8 @@ from std_daq.photons.backend import Channels, Job
 from std_daq.photons.cpu import CpuBackend
 from std_daq.photons.geometry.file import GeometryFile
 from std_daq.photons.geometry.load import check_geometry, read_geometry
-from std_daq.photons.geometry.scene import Scene, channels_of, compile_scene
+from std_daq.photons.geometry.records import Scene
+from std_daq.photons.geometry.scene import channels_of, compile_scene
 from std_daq.photons.records import PHOTON
 
 

@@ -1,6 +1,9 @@
 """Records of a compiled geometry: what the kernels read."""
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 # Kinds of primitives. The comment says which numbers of `Scene.shapes` a primitive has.
 SPHERE = 0  # centre (3), radius
@@ -66,3 +69,50 @@ LEAF_BITS = 4
 
 MAX_LEAF = 8
 """Primitives of a leaf, at most."""
+
+MAX_STACK = 256
+"""Entries of the stack on which a kernel keeps the nodes that it has still to visit."""
+
+
+class Scene(NamedTuple):
+    """A compiled detector.
+
+    Parameters
+    ----------
+    bounds
+        The box of everything: lower x, y, z, upper x, y, z.
+    boxes, children
+        The nodes of all trees, first those of the detector's.
+    primitives, shapes, boundaries
+        What the leaves hold, its numbers, and what is on both sides.
+    grid, first_at
+        Wavelengths in nm, and the index of each whole nm.
+    optics
+        Of each material at each wavelength.
+    materials, components, emissions, surfaces
+        How light is absorbed, emitted again and reflected.
+    curves
+        Values over the grid, shape (curves, wavelengths).
+    spectra, decays
+        Wavelength, or time in ns, and the share up to it, shape (n, 2).
+    angles
+        Of dichroic surfaces, in degrees.
+    """
+
+    bounds: NDArray[np.float64]
+    boxes: NDArray[np.float32]
+    children: NDArray[np.int32]
+    primitives: NDArray[np.void]
+    shapes: NDArray[np.float64]
+    boundaries: NDArray[np.void]
+    grid: NDArray[np.float64]
+    first_at: NDArray[np.int32]
+    optics: NDArray[np.void]
+    materials: NDArray[np.void]
+    components: NDArray[np.void]
+    emissions: NDArray[np.void]
+    surfaces: NDArray[np.void]
+    curves: NDArray[np.float64]
+    spectra: NDArray[np.float64]
+    decays: NDArray[np.float64]
+    angles: NDArray[np.float64]

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from std_daq.photons.backend import Channels
 from std_daq.photons.geometry.file import GeometryFile
 from std_daq.photons.geometry.optics import compile_optics
 from std_daq.photons.geometry.primitives import Primitives
-from std_daq.photons.geometry.records import BOUNDARY, INSTANCE, LEAF_BITS, N_CHILDREN, PRIMITIVE
+from std_daq.photons.geometry.records import BOUNDARY, INSTANCE, LEAF_BITS, MAX_STACK, N_CHILDREN, PRIMITIVE, Scene
 from std_daq.photons.geometry.shapes import face_centre, pieces_of
 from std_daq.photons.geometry.solid_sections import Solid
 from std_daq.photons.geometry.trees import Tree
@@ -21,54 +21,7 @@ from std_daq.photons.geometry.trees import Tree
 MAX_OPENED = 4
 """A part of so few primitives is not an instance: its primitives stand in the tree of the detector, which is faster."""
 
-MAX_STACK = 256
-"""Entries of the stack on which a kernel keeps the nodes that it has still to visit."""
-
 _MAX_PRIMITIVES = 1 << (30 - LEAF_BITS)
-
-
-class Scene(NamedTuple):
-    """A compiled detector; the records are in `std_daq.photons.geometry.records`.
-
-    Parameters
-    ----------
-    bounds
-        The box of everything: lower x, y, z, upper x, y, z.
-    boxes, children
-        The nodes of all trees, first those of the detector's.
-    primitives, shapes, boundaries
-        What the leaves hold, its numbers, and what is on both sides.
-    grid, first_at
-        Wavelengths in nm, and the index of each whole nm.
-    optics
-        Of each material at each wavelength.
-    materials, components, emissions, surfaces
-        How light is absorbed, emitted again and reflected.
-    curves
-        Values over the grid, shape (curves, wavelengths).
-    spectra, decays
-        Wavelength, or time in ns, and the share up to it, shape (n, 2).
-    angles
-        Of dichroic surfaces, in degrees.
-    """
-
-    bounds: NDArray[np.float64]
-    boxes: NDArray[np.float32]
-    children: NDArray[np.int32]
-    primitives: NDArray[np.void]
-    shapes: NDArray[np.float64]
-    boundaries: NDArray[np.void]
-    grid: NDArray[np.float64]
-    first_at: NDArray[np.int32]
-    optics: NDArray[np.void]
-    materials: NDArray[np.void]
-    components: NDArray[np.void]
-    emissions: NDArray[np.void]
-    surfaces: NDArray[np.void]
-    curves: NDArray[np.float64]
-    spectra: NDArray[np.float64]
-    decays: NDArray[np.float64]
-    angles: NDArray[np.float64]
 
 
 def content_hash(scene: Scene) -> str:
@@ -76,8 +29,14 @@ def content_hash(scene: Scene) -> str:
     digest = hashlib.sha256()
     for array in scene:
         digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
+        # Not the bytes of a record: what is between its fields is left to chance.
+        for column in _columns(array):
+            digest.update(column.tobytes())
     return digest.hexdigest()
+
+
+def _columns(array: NDArray[Any]) -> list[NDArray[Any]]:
+    return [array[name] for name in array.dtype.names] if array.dtype.names else [array]
 
 
 def compile_scene(geometry: GeometryFile, folder: Path | None = None) -> Scene:

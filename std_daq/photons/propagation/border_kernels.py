@@ -7,13 +7,13 @@ angles, because an arc cosine loses half of the digits near normal incidence.
 import cmath
 import math
 
-from std_daq.native.jit import njit
+from std_daq.photons.propagation.inner_kernels import inner
 from std_daq.photons.propagation.vector_kernels import Vector, cross, dot, plus, times
 
 _ALONG = 1e-9  # sine of incidence below which the plane of incidence has no direction
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def fresnel_shares(n1: float, n2: float, c1: float) -> tuple[float, float, float]:
     """Return the reflected shares of s and p, and the cosine of refraction; 1, 1 and 0 for total reflection."""
     ratio = n1 / n2
@@ -26,7 +26,7 @@ def fresnel_shares(n1: float, n2: float, c1: float) -> tuple[float, float, float
     return s * s, p * p, c2
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def film_shares(
     n1: float, n2: complex, thickness: float, n3: float, wavelength: float, c1: float, is_s: bool
 ) -> tuple[float, float]:
@@ -56,7 +56,7 @@ def film_shares(
     return reflected, transmitted
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def across_incidence(d: Vector, n: Vector, e: Vector) -> Vector:
     """Return the unit vector across the plane of incidence; the polarisation where that plane has no direction."""
     a = cross(d, n)
@@ -64,19 +64,19 @@ def across_incidence(d: Vector, n: Vector, e: Vector) -> Vector:
     return times(1.0 / length, a) if length > _ALONG else e
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def mirrored(v: Vector, n: Vector) -> Vector:
     """Return a vector mirrored at a plane."""
     return plus(v, -2.0 * dot(v, n), n)
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def refracted(d: Vector, n: Vector, ratio: float, c1: float, c2: float) -> Vector:
     """Return the direction behind a border; ``ratio`` is n1 / n2."""
     return plus(times(ratio, d), ratio * c1 - c2, n)
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def polarised(a: Vector, d: Vector, is_s: bool) -> Vector:
     """Return the polarisation after a border: s stays across the plane of incidence, p lies in it, across the way."""
     return a if is_s else cross(a, d)

@@ -14,8 +14,8 @@ from numba.core import types
 from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
 
-from std_daq.native.jit import njit
 from std_daq.photons.geometry.records import N_CHILDREN, NODE_BOXES
+from std_daq.photons.propagation.inner_kernels import inlined
 
 Singles = tuple[np.float32, np.float32, np.float32]
 """A vector in float32."""
@@ -79,7 +79,7 @@ def _lowest(typing_context: Any, bits: Any) -> Any:
     return types.int64(types.int64), generate
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def enter_children(
     boxes: NDArray[np.float32],
     node: int,
@@ -95,7 +95,7 @@ def enter_children(
     return _enter(boxes, node * NODE_BOXES, begin, inverse, limit, entries)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def lowest(bits: int) -> int:
     """Return the place of the lowest bit that is set; there must be one."""
     return _lowest(bits)

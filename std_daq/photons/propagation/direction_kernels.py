@@ -5,14 +5,14 @@ All arguments named ``u``, ``v``, ``w`` are random numbers in (0, 1).
 
 import math
 
-from std_daq.native.jit import njit
+from std_daq.photons.propagation.inner_kernels import inner
 from std_daq.photons.propagation.vector_kernels import Vector, dot, plus, times
 
 _TURN = 2.0 * math.pi
 _NOTHING_LEFT = 1e-12  # square of the part of a polarisation across a direction, below which it has no direction
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def isotropic(u: float, v: float, w: float) -> tuple[Vector, Vector]:
     """Return a direction, even over the sphere, and a random polarisation across it."""
     cosine = 2.0 * u - 1.0
@@ -24,7 +24,7 @@ def isotropic(u: float, v: float, w: float) -> tuple[Vector, Vector]:
     return (sine * cos_a, sine * sin_a, cosine), (ex, ey, -cos_p * sine)
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def about(n: Vector, cosine: float, v: float) -> Vector:
     """Return the direction at an angle to a unit vector, with an even azimuth."""
     sine = math.sqrt(max(0.0, 1.0 - cosine * cosine))
@@ -33,7 +33,7 @@ def about(n: Vector, cosine: float, v: float) -> Vector:
     return plus(across_n, cosine, n)
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def basis(n: Vector) -> tuple[Vector, Vector]:
     """Return two unit vectors across a unit vector and across each other (Duff et al., JCGT 6, 2017)."""
     sign = 1.0 if n[2] >= 0.0 else -1.0
@@ -42,7 +42,7 @@ def basis(n: Vector) -> tuple[Vector, Vector]:
     return (1.0 + sign * n[0] * n[0] * a, sign * b, -sign * n[0]), (b, sign + n[1] * n[1] * a, -n[1])
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def across(d: Vector, e: Vector, w: float) -> Vector:
     """Return the part of a vector across a direction, as a unit vector; a random one where nothing is left of it."""
     e = plus(e, -dot(e, d), d)
@@ -52,14 +52,14 @@ def across(d: Vector, e: Vector, w: float) -> Vector:
     return about(d, 0.0, w)
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def diffuse(n: Vector, u: float, v: float, w: float) -> tuple[Vector, Vector]:
     """Return a direction after Lambert about a normal, and a random polarisation across it."""
     d = about(n, math.sqrt(u), v)
     return d, about(d, 0.0, w)
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def rayleigh(e: Vector, u: float, v: float, w: float) -> tuple[Vector, Vector]:
     """Return direction and polarisation after Rayleigh scattering of light of polarisation ``e``.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numba import from_dtype, types
 from numpy.typing import NDArray
 
-from std_daq.native.jit import kernel, njit
+from std_daq.native.jit import kernel
 from std_daq.photons.geometry.records import (
     BOUNDARY,
     COMPONENT,
@@ -20,8 +20,8 @@ from std_daq.photons.geometry.records import (
     PRIMITIVE,
     SURFACE,
     THIN_FILM,
+    Scene,
 )
-from std_daq.photons.geometry.scene import Scene
 from std_daq.photons.propagation.direction_kernels import across, rayleigh
 from std_daq.photons.propagation.flag_constants import (
     BULK_ABSORB,
@@ -33,6 +33,7 @@ from std_daq.photons.propagation.flag_constants import (
     SURFACE_REEMIT,
     TERMINAL,
 )
+from std_daq.photons.propagation.inner_kernels import inlined
 from std_daq.photons.propagation.random_kernels import Stream, uniforms
 from std_daq.photons.propagation.shape_kernels import NEVER, normal
 from std_daq.photons.propagation.surface_kernels import NO_EMISSION, Choices, at_border, at_coat, at_film, emitted
@@ -67,7 +68,7 @@ class Photons(NamedTuple):
     numbers: NDArray[np.uint32]
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def normal_at(scene: Scene, found: int, instance: int, place: Vector) -> Vector:
     """Return the normal of a primitive at a point of the detector; it points to the outer side."""
     kind, i = scene.primitives[found].kind, scene.primitives[found].shape
@@ -78,7 +79,7 @@ def normal_at(scene: Scene, found: int, instance: int, place: Vector) -> Vector:
     return turned(scene.shapes, r, normal(kind, scene.shapes, i, local))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def component_that_emits(scene: Scene, m: int, spot: Spot, absorption: float, u2: float, u3: float) -> int:
     """Return the emission of the component that absorbed light and emits it again, or `NO_EMISSION`.
 
@@ -94,7 +95,7 @@ def component_that_emits(scene: Scene, m: int, spot: Spot, absorption: float, u2
     return NO_EMISSION
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def at_surface(
     scene: Scene,
     number: int,
@@ -123,7 +124,7 @@ def at_surface(
     return happened | reflected, d, e
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def travel(
     place: Vector,
     d: Vector,
@@ -193,7 +194,7 @@ def travel(
     return place, d, e, wavelength, time, flags, channel, n_steps
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def travel_row(photons: Photons, row: int, max_steps: int, scene: Scene, scratch: Scratch) -> int:
     """Follow the photon of one row to its end, and write how it ended. Returns its steps."""
     floats, words = photons.floats, photons.words

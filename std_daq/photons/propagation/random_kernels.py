@@ -6,7 +6,7 @@ devices make no difference. Source: Salmon et al., "Parallel random numbers: as 
 
 import numpy as np
 
-from std_daq.native.jit import njit
+from std_daq.photons.propagation.inner_kernels import inner
 
 Stream = tuple[np.uint64, np.uint64]
 """The random numbers of one photon: the key of its request, and its index there."""
@@ -21,7 +21,7 @@ _STEP = 2.0**-32
 Words = tuple[np.uint64, np.uint64, np.uint64, np.uint64]
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def philox(c0: np.uint64, c1: np.uint64, c2: np.uint64, c3: np.uint64, k0: np.uint64, k1: np.uint64) -> Words:
     """Return a block of four words of 32 bits for a counter and a key."""
     for _ in range(10):
@@ -31,12 +31,12 @@ def philox(c0: np.uint64, c1: np.uint64, c2: np.uint64, c3: np.uint64, k0: np.ui
     return c0, c1, c2, c3
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def _in_unit(word: np.uint64) -> float:
     return (np.float64(np.int64(word)) + 0.5) * _STEP
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def uniforms(stream: Stream, block: int) -> tuple[float, float, float, float]:
     """Return a block of the numbers of a photon: four in (0, 1), without both ends."""
     key, photon = stream

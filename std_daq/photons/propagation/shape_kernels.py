@@ -9,8 +9,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.native.jit import njit
 from std_daq.photons.geometry.records import CYLINDER_SIDE, DISC, SPHERE, TRIANGLE
+from std_daq.photons.propagation.inner_kernels import inlined
 from std_daq.photons.propagation.vector_kernels import Vector, cross, dot, plus, unit, vector
 
 NEVER = math.inf
@@ -20,7 +20,7 @@ _EDGE = 1e-12  # faces overlap by this share at their edges, so that no ray pass
 _PARALLEL = 1e-24  # square of the sine to a cylinder's axis, below which its side is not met
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def distance(kind: int, shapes: NDArray[np.float64], i: int, place: Vector, d: Vector, is_last: bool) -> float:
     """Return the way along a ray to the primitive whose numbers begin at ``shapes[i]``; `NEVER` where it misses."""
     place = plus(place, -1.0, vector(shapes, i))
@@ -35,7 +35,7 @@ def distance(kind: int, shapes: NDArray[np.float64], i: int, place: Vector, d: V
     return _to_flat(kind, shapes, i, place, d)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def _to_sphere(radius: float, place: Vector, d: Vector, is_last: bool) -> float:
     along = dot(place, d)
     if is_last:
@@ -51,7 +51,7 @@ def _to_sphere(radius: float, place: Vector, d: Vector, is_last: bool) -> float:
     return half - along if half - along > _CURVED_MIN else NEVER
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def _to_side(shapes: NDArray[np.float64], i: int, place: Vector, d: Vector, is_last: bool) -> float:
     axis, radius, limit = vector(shapes, i + 3), shapes[i + 6], shapes[i + 7] * (1.0 + _EDGE)
     height, climb = dot(place, axis), dot(d, axis)
@@ -74,7 +74,7 @@ def _to_side(shapes: NDArray[np.float64], i: int, place: Vector, d: Vector, is_l
     return far if far > _CURVED_MIN and abs(height + far * climb) <= limit else NEVER
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def _to_flat(kind: int, shapes: NDArray[np.float64], i: int, place: Vector, d: Vector) -> float:
     n = vector(shapes, i + 3)
     slope = dot(d, n)
@@ -93,7 +93,7 @@ def _to_flat(kind: int, shapes: NDArray[np.float64], i: int, place: Vector, d: V
     return NEVER
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def _to_triangle(a: Vector, b: Vector, place: Vector, d: Vector) -> float:
     """Return the way to a triangle with a corner in the origin, after Möller and Trumbore (1997)."""
     p = cross(d, b)
@@ -112,7 +112,7 @@ def _to_triangle(a: Vector, b: Vector, place: Vector, d: Vector) -> float:
     return way if way > _FLAT_MIN else NEVER
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def normal(kind: int, shapes: NDArray[np.float64], i: int, place: Vector) -> Vector:
     """Return the unit normal of a primitive at a point on it; it points to the outer side."""
     if kind == TRIANGLE:

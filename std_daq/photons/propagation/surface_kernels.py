@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.native.jit import njit
-from std_daq.photons.geometry.records import DEFAULT, WLS
-from std_daq.photons.geometry.scene import Scene
+from std_daq.photons.geometry.records import DEFAULT, WLS, Scene
 from std_daq.photons.propagation.border_kernels import (
     across_incidence,
     film_shares,
@@ -30,6 +28,7 @@ from std_daq.photons.propagation.flag_constants import (
     SURFACE_REEMIT,
     SURFACE_TRANSMIT,
 )
+from std_daq.photons.propagation.inner_kernels import inlined
 from std_daq.photons.propagation.random_kernels import Stream, uniforms
 from std_daq.photons.propagation.table_kernels import Spot, drawn_delay, drawn_wavelength, value
 from std_daq.photons.propagation.vector_kernels import Vector, dot
@@ -45,7 +44,7 @@ Emitted = tuple[Vector, Vector, float, float]
 """Direction, polarisation, wavelength, delay."""
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def at_border(
     n1: float, n2: float, d: Vector, n: Vector, e: Vector, u1: float, u3: float
 ) -> tuple[int, Vector, Vector]:
@@ -63,7 +62,7 @@ def at_border(
     return 0, d, polarised(a, d, is_s)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def at_film(
     scene: Scene,
     surface: Any,
@@ -108,7 +107,7 @@ def at_film(
     return REFLECT_SPECULAR, d, polarised(a, d, is_s)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def emitted(scene: Scene, number: int, stream: Stream, spare: int) -> Emitted:
     """Return light that is emitted again, by the emission of this number."""
     emission = scene.emissions[number]
@@ -124,7 +123,7 @@ def emitted(scene: Scene, number: int, stream: Stream, spare: int) -> Emitted:
     )
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def dichroic_shares(
     curves: NDArray[np.float64], angles: NDArray[np.float64], surface: Any, spot: Spot, c1: float
 ) -> tuple[float, float]:
@@ -143,7 +142,7 @@ def dichroic_shares(
     return reflected, transmitted
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def at_coat(
     scene: Scene,
     surface: Any,

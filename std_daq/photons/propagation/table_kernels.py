@@ -5,13 +5,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.native.jit import njit
+from std_daq.photons.propagation.inner_kernels import inner
 
 Spot = tuple[int, float]
 """A place in the grid of wavelengths: an interval, and the share of its upper end."""
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def spot_of(grid: NDArray[np.float64], first_at: NDArray[np.int32], wavelength: float) -> Spot:
     """Return the place of a wavelength in the grid; outside, that of its nearest end.
 
@@ -28,20 +28,20 @@ def spot_of(grid: NDArray[np.float64], first_at: NDArray[np.int32], wavelength: 
     return i, (wavelength - grid[i]) / (grid[i + 1] - grid[i])
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def value(curves: NDArray[np.float64], curve: int, spot: Spot) -> float:
     """Return a curve at a place in the grid."""
     i, share = spot
     return curves[curve, i] + share * (curves[curve, i + 1] - curves[curve, i])
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def between(low: float, high: float, spot: Spot) -> float:
     """Return what lies between the values at both ends of an interval."""
     return low + spot[1] * (high - low)
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def drawn_wavelength(spectra: NDArray[np.float64], first: int, n: int, u: float) -> float:
     """Return a wavelength of a spectrum: the cumulative distribution at its points, inverted linearly."""
     low, high = first, first + n - 1
@@ -55,7 +55,7 @@ def drawn_wavelength(spectra: NDArray[np.float64], first: int, n: int, u: float)
     return spectra[low, 0] + share * (spectra[high, 0] - spectra[low, 0])
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def drawn_delay(
     decays: NDArray[np.float64], first: int, n: int, rise_time: float, u: float, v: float, w: float
 ) -> float:

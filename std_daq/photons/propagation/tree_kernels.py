@@ -12,10 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.native.jit import njit
-from std_daq.photons.geometry.records import INSTANCE, LEAF_BITS, N_CHILDREN
-from std_daq.photons.geometry.scene import Scene
+from std_daq.photons.geometry.records import INSTANCE, LEAF_BITS, N_CHILDREN, Scene
 from std_daq.photons.propagation.box_kernels import Singles, enter_children, lowest
+from std_daq.photons.propagation.inner_kernels import inlined, inner
 from std_daq.photons.propagation.shape_kernels import NEVER, distance
 from std_daq.photons.propagation.vector_kernels import Vector, plus, turned_back, vector
 
@@ -44,21 +43,21 @@ class Scratch(NamedTuple):
     entries: NDArray[np.float32]
 
 
-@njit(error_model="numpy", _nrt=False)
+@inner()
 def _inverse(component: float) -> np.float32:
     if abs(component) > 1.0 / _STEEP:
         return np.float32(1.0 / component)
     return np.float32(_STEEP)
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def _for_boxes(place: Vector, d: Vector, shift: float) -> tuple[Singles, Singles]:
     """Return what tests of boxes need of a ray in float32: where they begin, and the inverse of its direction."""
     x, y, z = plus(place, shift, d)
     return (np.float32(x), np.float32(y), np.float32(z)), (_inverse(d[0]), _inverse(d[1]), _inverse(d[2]))
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def _push_children(children: NDArray[np.int32], node: int, entered: int, scratch: Scratch, n_stack: int) -> int:
     """Push the children that the ray enters, the nearest last; returns the entries of the stack."""
     first = n_stack
@@ -75,7 +74,7 @@ def _push_children(children: NDArray[np.int32], node: int, entered: int, scratch
     return n_stack
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def _enter_everything(bounds: NDArray[np.float64], place: Vector, d: Vector) -> float:
     """Return where a ray enters the box of everything, 0 inside; `NEVER` where it passes by."""
     enter, leave = 0.0, NEVER
@@ -90,7 +89,7 @@ def _enter_everything(bounds: NDArray[np.float64], place: Vector, d: Vector) -> 
     return enter if enter <= leave else NEVER
 
 
-@njit(error_model="numpy", _nrt=False, forceinline=True)
+@inlined()
 def nearest(
     scene: Scene, place: Vector, d: Vector, last: int, last_instance: int, scratch: Scratch
 ) -> tuple[float, int, int]:
