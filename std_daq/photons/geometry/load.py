@@ -165,9 +165,13 @@ def _config_error(error: ValidationError, file: Path | str | None) -> ConfigErro
         return ConfigError("unknown key", file=file, key=key, remedy=hint)
     if first["type"] == "missing":
         return ConfigError("this required key is missing", file=file, key=key, remedy=more)
-    if first["type"] == "union_tag_not_found":
-        key = f"{key}.shape"
-        return ConfigError("this required key is missing", file=file, key=key, remedy=f"one of: {', '.join(SHAPES)}")
+    if first["type"] in {"union_tag_not_found", "union_tag_invalid"}:
+        chooser = first["ctx"]["discriminator"].strip("'")
+        names = f"one of: {', '.join(SHAPES if chooser == 'shape' else SURFACE_MODELS)}"
+        if first["type"] == "union_tag_not_found":
+            return ConfigError("this required key is missing", file=file, key=f"{key}.{chooser}", remedy=names)
+        given = first["ctx"]["tag"]
+        return ConfigError(f"there is no such {chooser}", file=file, key=f"{key}.{chooser}", value=given, remedy=names)
     message = first["msg"].removeprefix("Value error, ")
     value = first["input"] if len(repr(first["input"])) <= _SHOWN and location else None
     return ConfigError(message, file=file, key=key, value=value, remedy=more)
@@ -180,6 +184,7 @@ _SURFACE_MODELS: dict[str, type[BaseModel]] = {
     get_args(model.model_fields["model"].annotation)[0]: model for model in get_args(AnySurface)
 }
 SHAPES = tuple(_SOLID_MODELS)
+SURFACE_MODELS = tuple(_SURFACE_MODELS)
 
 
 def _without_tags(location: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel]]:
