@@ -1,0 +1,71 @@
+"""Photons a second that one core propagates, in tanks with 168 and with 11,146 light sensors.
+
+*Ours* is `std_daq.photons.cpu.CpuBackend.simulate` with one thread: photons in, hits out, all processes and surfaces in
+the code that runs. Light of 420 nm shines from the middle to all sides. The *reference* is the plain loop of
+`std_benchmarks.plain_photons`, vectorised by numpy, which tries each photon against each ball. All times are CPU times
+of the one thread.
+
+Where ``geant4_pybind`` is installed, Geant4 propagates the same photons in the small tank, with optical processes only.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_benchmarks.figure import Figure, Target
+from std_benchmarks.plain_photons import PlainTank
+from std_benchmarks.setting import Setting
+from std_benchmarks.turns import take_turns
+from std_daq.photons.backend import Job
+from std_daq.photons.cpu import CpuBackend
+from std_daq.photons.detector import Detector
+from std_daq.photons.sources import isotropic
+from std_daq.photons.tanks import large_tank, small_tank
+
+UNIT = "photons/s"
+N_PHOTONS = 500_000
+WAVELENGTH_NM = 420
+# A turn of the plain loop takes about a second.
+CASES: tuple[tuple[str, Callable[[], dict[str, Any]], int, float], ...] = (
+    ("168 sensors", small_tank, 10_000, 2e6),
+    ("11,146 sensors", large_tank, 300, 0.8e6),
+)
+
+
+def measure(setting: Setting) -> Iterator[Figure]:
+    """Give the figures of both tanks, by themselves and beside the plain loop."""
+    photons = isotropic(N_PHOTONS, wavelength=WAVELENGTH_NM)
+    for name, make, n_plain, aim in CASES:
+        setting.progress(f"photons, {name}")
+        document = make()
+        backend = Detector.of(document).backend(n_threads=1)
+        plain = PlainTank(document)
+        ours, plainly = take_turns(
+            [partial(_rate, backend, photons), partial(_plain_rate, plain, photons[:n_plain])], setting.repeats
+        )
+        yield Figure(f"photons, {name}", UNIT, ours, target=Target.at_least(aim))
+        yield Figure(f"photons, {name}, plain loop", UNIT, ours, "a loop in numpy", plainly, Target.at_least(50))
+    if find_spec("geant4_pybind") is not None:
+        from std_benchmarks.geant4_photons import rate_of_geant4
+
+        setting.progress("photons, Geant4")
+        backend = Detector.of(small_tank()).backend(n_threads=1)
+        ours, theirs = take_turns([partial(_rate, backend, photons), rate_of_geant4], setting.repeats)
+        yield Figure("photons, 168 sensors, Geant4", UNIT, ours, "Geant4", theirs, Target.at_least(40))
+
+
+def _rate(backend: CpuBackend, photons: NDArray[np.void]) -> float:
+    began = time.thread_time()
+    backend.simulate([Job(0, photons)])
+    return len(photons) / (time.thread_time() - began)
+
+
+def _plain_rate(plain: PlainTank, photons: NDArray[np.void]) -> float:
+    began = time.thread_time()
+    plain.run(photons)
+    return len(photons) / (time.thread_time() - began)
