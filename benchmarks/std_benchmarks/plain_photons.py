@@ -42,7 +42,8 @@ class Light:
     @property
     def is_alive(self) -> NDArray[np.bool_]:
         """Whether each photon flies on."""
-        return (self.flags & _TERMINAL) == 0
+        is_alive: NDArray[np.bool_] = (self.flags & _TERMINAL) == 0
+        return is_alive
 
 
 class PlainTank:
@@ -62,10 +63,10 @@ class PlainTank:
 
     def run(self, photons: NDArray[np.void], max_steps: int = 1000) -> Light:
         """Return the photons as they ended."""
-        columns = [np.column_stack([photons[p + a] for a in "xyz"]).astype(float) for p in ("", "d", "pol")]
-        rest = [photons[name].astype(float) for name in ("wavelength", "time")]
+        place, d, e = (np.column_stack([photons[p + a] for a in "xyz"]).astype(float) for p in ("", "d", "pol"))
+        wavelength, time = (photons[name].astype(float) for name in ("wavelength", "time"))
         n = len(photons)
-        light = Light(*columns, *rest, photons["flags"].astype(np.int64), np.full(n, -1))
+        light = Light(place, d, e, wavelength, time, photons["flags"].astype(np.int64), np.full(n, -1))
         on = np.full(n, -1)
         for _ in range(max_steps):
             alive = np.flatnonzero(light.is_alive)

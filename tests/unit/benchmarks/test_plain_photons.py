@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from std_benchmarks.plain_photons import FLAGS, PlainTank
 
+from std_benchmarks.plain_photons import FLAGS, PlainTank
 from std_daq.photons.detector import Detector
 from std_daq.photons.sources import isotropic
 from std_daq.photons.tanks import GLASS_MM, SMALL, Tank, small_tank, tank_document
