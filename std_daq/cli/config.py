@@ -90,7 +90,7 @@ def _summarise(file: Path) -> dict[str, Any]:
     from std_daq.service.registry import wanted_instances
 
     document = read_document(file)
-    system = system_of(document)
+    system = system_of(document, file)
     config = check_config(document, system.model, file)
     wanted = wanted_instances(config)
     services = ", ".join(one.instance.name for one in wanted)

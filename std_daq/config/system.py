@@ -63,10 +63,11 @@ def systems() -> dict[str, System[Any]]:
     return {entry.name: entry.load() for entry in sorted(entry_points(group=ENTRY_POINT_GROUP))}
 
 
-def system_of(document: dict[str, Any]) -> System[Any]:
+def system_of(document: dict[str, Any], file: Path | None = None) -> System[Any]:
     """Return the system whose model knows the most keys of a document.
 
-    A missing or misspelt key therefore does not change the system: it becomes an error of the model that was meant.
+    A missing or misspelt key therefore does not change the system: it becomes an error of the model that was meant. If
+    several know as many, the usual name of the file decides.
 
     Raises
     ------
@@ -76,7 +77,13 @@ def system_of(document: dict[str, Any]) -> System[Any]:
     known = systems()
     if not known:
         raise ConfigError("no system is installed", remedy="pip install 'std-daq[images]'")
-    return max(known.values(), key=lambda system: sum(key in _keys(system.model) for key in document))
+    return max(
+        known.values(),
+        key=lambda system: (
+            sum(key in _keys(system.model) for key in document),
+            file is not None and file.name == system.file,
+        ),
+    )
 
 
 def system_of_config(config: PlatformConfig) -> System[Any]:
@@ -106,7 +113,7 @@ def load_any_config(path: Path | str) -> PlatformConfig:
     """
     path = Path(path)
     document = read_document(path)
-    config: PlatformConfig = check_config(document, system_of(document).model, path)
+    config: PlatformConfig = check_config(document, system_of(document, path).model, path)
     return config
 
 

@@ -1,5 +1,6 @@
 """GrpcServerConfig: the keys of every configuration that describes a gRPC server."""
 
+import hashlib
 from pathlib import Path
 from typing import Self
 
@@ -8,7 +9,7 @@ from pydantic import Field, model_validator
 from std_daq.config.platform import PlatformConfig
 from std_daq.config.section import Section
 
-_LAST_PORT = 65535
+LAST_PORT = 65535
 
 
 class PortTlsConfig(Section):
@@ -26,7 +27,7 @@ class GrpcServerConfig(PlatformConfig):
 
     host: str = Field("127.0.0.1", description="Address of the TCP port.")
     port: int | None = Field(
-        50051, ge=0, le=_LAST_PORT, description="TCP port; 0: any free one, told in the log; null: none."
+        50051, ge=0, le=LAST_PORT, description="TCP port; 0: any free one, told in the log; null: none."
     )
     unix_socket: Path | None = Field(None, description="Unix socket with the same services.")
     tls: PortTlsConfig | None = Field(None, description="TLS of the TCP port; null: it is not encrypted.")
@@ -39,3 +40,9 @@ class GrpcServerConfig(PlatformConfig):
         if self.port is None and self.unix_socket is None:
             raise ValueError("port and unix_socket are both null: nobody could connect")
         return self
+
+
+def instance_name(service: str, config_file: Path, config: GrpcServerConfig) -> str:
+    """Return the name of a server's process; those of other configurations on the same machine have other names."""
+    addresses = (config_file.resolve(), config.host, config.port, config.unix_socket)
+    return f"{service}-{hashlib.sha256(repr(addresses).encode()).hexdigest()[:8]}"

@@ -1,6 +1,5 @@
 """LiveViewConfig: the configuration of a live view, a ``live.json``."""
 
-import hashlib
 from pathlib import Path
 from typing import Literal, Self, get_args
 
@@ -134,9 +133,3 @@ class LiveViewConfig(GrpcServerConfig):
     simulation: SimulationConfig = Field(
         default_factory=lambda: SimulationConfig(), description="The simulated acquisition."
     )
-
-
-def instance_name(config_file: Path, config: LiveViewConfig) -> str:
-    """Return the name of a live view's process; those of other configurations on the same machine have other names."""
-    addresses = (config_file.resolve(), config.host, config.port, config.unix_socket)
-    return f"live-view-{hashlib.sha256(repr(addresses).encode()).hexdigest()[:8]}"

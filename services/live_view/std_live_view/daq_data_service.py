@@ -3,13 +3,14 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Never, Protocol
+from typing import Any
 
 import grpc
 
+from std_daq.grpc_server.calls import Context, answering
 from std_daq.grpc_server.refused_call import RefusedCallError
 from std_daq.telescope.config import LiveViewConfig
 from std_daq.telescope.daqdata import daq_data_pb2 as messages
@@ -25,19 +26,6 @@ from std_live_view.uploads import uploaded_frame
 
 SERVICE_NAME = "daqdata.DaqData"
 _EMPTY = b""
-
-
-class Context(Protocol):
-    """What a call is answered through."""
-
-    def peer(self) -> str:
-        """Return where the client is."""
-
-    async def write(self, message: bytes) -> None:
-        """Send a message; waits as long as the client takes none."""
-
-    async def abort(self, code: grpc.StatusCode, details: str) -> Never:
-        """End the call with a status."""
 
 
 class DaqDataService:
@@ -69,19 +57,19 @@ class DaqDataService:
         """Return what a server needs to route the calls here. Answers are bytes: images are encoded once for all."""
         handlers = {
             "StreamImages": grpc.unary_stream_rpc_method_handler(
-                _answering(self.stream_images), messages.StreamImagesRequest.FromString
+                answering(self.stream_images), messages.StreamImagesRequest.FromString
             ),
             "RecentImages": grpc.unary_stream_rpc_method_handler(
-                _answering(self.recent_images), messages.RecentImagesRequest.FromString
+                answering(self.recent_images), messages.RecentImagesRequest.FromString
             ),
             "InitHpIo": grpc.unary_unary_rpc_method_handler(
-                _answering(self.init_hp_io), messages.InitHpIoRequest.FromString
+                answering(self.init_hp_io), messages.InitHpIoRequest.FromString
             ),
             "UploadImages": grpc.stream_unary_rpc_method_handler(
-                _answering(self.upload_images), messages.UploadImageRequest.FromString
+                answering(self.upload_images), messages.UploadImageRequest.FromString
             ),
-            "Ping": grpc.unary_unary_rpc_method_handler(_answering(self.ping)),
-            "Status": grpc.unary_unary_rpc_method_handler(_answering(self.status)),
+            "Ping": grpc.unary_unary_rpc_method_handler(answering(self.ping)),
+            "Status": grpc.unary_unary_rpc_method_handler(answering(self.status)),
         }
         return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
 
@@ -196,15 +184,3 @@ class DaqDataService:
             async with asyncio.timeout(self._config.no_data_timeout_s):
                 return await stream.next()
         return None
-
-
-def _answering(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Return a call that answers a RefusedCallError with its status."""
-
-    async def answer(request: Any, context: Context) -> Any:
-        try:
-            return await call(request, context)
-        except RefusedCallError as refusal:
-            await context.abort(refusal.code, refusal.text)
-
-    return answer

@@ -2,8 +2,9 @@
 
 import argparse
 
+from std_daq.grpc_server.config import instance_name
 from std_daq.service.description import Figure, Instance, ServiceDescription
-from std_daq.telescope.config import LiveViewConfig, instance_name
+from std_daq.telescope.config import LiveViewConfig
 
 _NAME = "live-view"
 
@@ -19,7 +20,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _instance_of(arguments: argparse.Namespace, config: LiveViewConfig) -> str:
-    return arguments.instance or instance_name(arguments.config, config)
+    return arguments.instance or instance_name(_NAME, arguments.config, config)
 
 
 SERVICE = ServiceDescription(

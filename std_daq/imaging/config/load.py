@@ -20,7 +20,7 @@ def load_config(path: Path | str) -> DetectorConfig:
     """
     path = Path(path)
     document = read_document(path)
-    system = system_of(document)
+    system = system_of(document, path)
     if system.model is not DetectorConfig:
         raise ConfigError(
             f"this is a configuration of {system.name}, but one of images is needed",

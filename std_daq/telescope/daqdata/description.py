@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-from google.protobuf import descriptor_pb2, descriptor_pool
+from std_daq.telescope.message_pool import read_pool
 
-POOL = descriptor_pool.DescriptorPool()
+POOL = read_pool(Path(__file__).with_name("daq_data.binpb"))
 """A pool with the protocol, which server reflection reads."""
-
-for _file in descriptor_pb2.FileDescriptorSet.FromString(Path(__file__).with_name("daq_data.binpb").read_bytes()).file:
-    POOL.Add(_file)

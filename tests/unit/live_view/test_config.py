@@ -10,8 +10,9 @@ from std_daq.cli.__main__ import main
 from std_daq.config.load import check_config
 from std_daq.config.system import load_any_config
 from std_daq.errors import ConfigError
+from std_daq.grpc_server.config import instance_name
 from std_daq.service.registry import wanted_instances
-from std_daq.telescope.config import LiveViewConfig, instance_name
+from std_daq.telescope.config import LiveViewConfig
 
 
 def test_every_key_has_a_default() -> None:
@@ -63,6 +64,6 @@ def test_file_is_known_as_that_of_a_telescope_and_wants_one_process(
 
 def test_processes_of_several_configurations_have_different_names(tmp_path: Path) -> None:
     config = check_config({"unix_socket": "live.sock"}, LiveViewConfig)
-    names = {instance_name(tmp_path / folder / "live.json", config) for folder in ("a", "b")}
+    names = {instance_name("live-view", tmp_path / folder / "live.json", config) for folder in ("a", "b")}
     assert len(names) == 2
-    assert names == {instance_name(tmp_path / folder / "live.json", config) for folder in ("a", "b")}
+    assert names == {instance_name("live-view", tmp_path / folder / "live.json", config) for folder in ("a", "b")}

@@ -1,0 +1,1 @@
+"""UBX, the protocol of u-blox receivers: messages, keys of the configuration, and a simulated ZED-F9T."""
