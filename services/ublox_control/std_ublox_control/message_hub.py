@@ -119,7 +119,7 @@ class MessageHub:
             stream.end(code, text(stream))
 
     def join(self, stream: Stream) -> None:
-        """Admit a client, which first gets the newest message of each kind; raises RefusedCallError if it is too many."""
+        """Admit a client, which first gets the newest of each kind; raises RefusedCallError if there are too many."""
         if len(self._streams) >= self._max_streams:
             raise RefusedCallError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"Max clients ({self._max_streams}) reached.")
         self._streams.add(stream)

@@ -1,6 +1,7 @@
 """The keys of a receiver's configuration: names, numbers, and values as bytes. Pure."""
 
 import difflib
+import math
 import struct
 from dataclasses import dataclass
 from functools import cache
@@ -104,11 +105,11 @@ def _names() -> dict[int, str]:
 def _number(key: Key, value: Any) -> int | float:
     if isinstance(value, str):
         try:
-            return float(value) if key.kind == "R" else int(value, 0)
+            value = float(value) if key.kind == "R" else int(value, 0)
         except ValueError:
             raise KeyValueError(f"{key.name}: {value!r} is no number") from None
     if not isinstance(value, (int, float)):
         raise KeyValueError(f"{key.name}: {value!r} is no number")
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         raise KeyValueError(f"{key.name}: {value!r} is no finite number")
     return value

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, empty_pb2, message_factory, struct_pb2, timestamp_pb2
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from google.protobuf import empty_pb2
 
-Fields = dict[str, str]
-"""Of a message: numbers and names, by type; ``*`` marks repeated ones."""
+from std_test_kit.message_tables import Fields, make_messages
 
 _PANO_IMAGE = {
-    "1 type": "enum", "2 header": "Struct", "3 image_array": "*uint32", "4 shape": "*uint32",
+    "1 type": "enum Type", "2 header": "Struct", "3 image_array": "*uint32", "4 shape": "*uint32",
     "5 bytes_per_pixel": "int32", "6 file": "string", "7 frame_number": "uint32", "8 module_id": "uint32",
 }  # fmt: skip
 _STREAM = {
@@ -42,44 +40,12 @@ GENERATIONS: dict[str, dict[str, Fields]] = {
     "2025-08": _SECOND,
     "2026-08": {**_SECOND, "StatusResponse": {"1 hp_io_initialized": "bool", "2 message": "string"}},
 }
-_SCALARS = {
-    name: getattr(descriptor_pb2.FieldDescriptorProto, f"TYPE_{name.upper()}")
-    for name in ("bool", "double", "uint32", "int32", "string")
-}
-_KNOWN = {"Struct": struct_pb2, "Timestamp": timestamp_pb2}
+_TYPES = {"PanoImage.Type": ("UNDEFINED", "PULSE_HEIGHT", "MOVIE")}
 
 
 def messages_of(generation: str) -> dict[str, Any]:
     """Return the message classes of a generation by name, in a pool of their own."""
-    file = descriptor_pb2.FileDescriptorProto(name="daq_data.proto", package="daqdata", syntax="proto3")
-    pool = descriptor_pool.DescriptorPool()
-    for known in (*_KNOWN.values(), empty_pb2):
-        file.dependency.append(known.DESCRIPTOR.name)
-        pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
-    for name, fields in GENERATIONS[generation].items():
-        message = file.message_type.add(name=name)
-        for place, kind in fields.items():
-            _add_field(message, place, kind)
-        if name == "PanoImage":
-            values = message.enum_type.add(name="Type").value
-            for number, value in enumerate(("UNDEFINED", "PULSE_HEIGHT", "MOVIE")):
-                values.add(name=value, number=number)
-    described = pool.AddSerializedFile(file.SerializeToString())
-    return {name: message_factory.GetMessageClass(one) for name, one in described.message_types_by_name.items()}
-
-
-def _add_field(message: descriptor_pb2.DescriptorProto, place: str, kind: str) -> None:
-    number, name = place.split()
-    field = message.field.add(name=name, number=int(number))
-    is_repeated, kind = kind.startswith("*"), kind.removeprefix("*")
-    field.label = field.LABEL_REPEATED if is_repeated else field.LABEL_OPTIONAL
-    if kind in _SCALARS:
-        field.type = _SCALARS[kind]
-    elif kind == "enum":
-        field.type, field.type_name = field.TYPE_ENUM, ".daqdata.PanoImage.Type"
-    else:
-        package = "google.protobuf" if kind in _KNOWN else "daqdata"
-        field.type, field.type_name = field.TYPE_MESSAGE, f".{package}.{kind}"
+    return make_messages("daqdata", GENERATIONS[generation], _TYPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +94,6 @@ class TableClient:
         except grpc.RpcError:
             return False
         return True
-
-    def is_serving(self, timeout_s: float = 0.3) -> bool:
-        """Return whether the server's health says so, which asks for no token."""
-        stub = health_pb2_grpc.HealthStub(self.channel)
-        try:
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s, wait_for_ready=True)
-        except grpc.RpcError:
-            return False
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
     def init(self, timeout_s: float = 20.0, **fields: Any) -> Any:
         """Call InitHpIo."""
