@@ -40,4 +40,5 @@ def write_run(bench: Any, path: Path, image_ids: range, **options: Any) -> list[
     bench.agent.end(len(image_ids))
     bench.step_until(ReportKind.DRAINED)
     bench.agent.finish()
-    return bench.step_until(ReportKind.FINISHED).files
+    files: list[str] = bench.step_until(ReportKind.FINISHED).files
+    return files
