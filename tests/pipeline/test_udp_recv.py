@@ -150,7 +150,9 @@ def open_rig() -> Iterator[Callable[..., Rig]]:
 def test_frames_of_every_detector_are_byte_exact_with_losses_known(
     open_rig, shm_dir, runtime, detector_type, n_modules
 ):
-    rig = open_rig(parse_config(document(shm_dir, detector_type, n_modules)))
+    content = document(shm_dir, detector_type, n_modules)
+    content["udp"]["module_timeout_s"] = 30.0  # no module is missing, however long the sender takes
+    rig = open_rig(parse_config(content))
     first = 1000
     for frame_number in range(first, first + 10):
         rig.send(frame_number, lost=lambda module, packet, f=frame_number: f == 1004 and (module, packet) == (1, 1))
