@@ -1,0 +1,1 @@
+"""The import of detectors: what RAT and Geant4 export becomes our geometry file."""
