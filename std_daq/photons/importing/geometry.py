@@ -91,7 +91,7 @@ class _Here:
         placement = self.place.volume.placements[number]
         sensors = self.sensors.inner.get(placement, _SensorTree())
         return _Here(
-            Place(placement, placement.volume),
+            Place(placement, placement.volume, self.place.volume),
             self.place,
             self.transform.after(placement.transform),
             sensors,
@@ -107,7 +107,8 @@ class _Here:
         place, sensor, sensors = self.place, self.sensor, self.sensors
         for number in side:
             placement = place.volume.placements[number]
-            place, sensors = Place(placement, placement.volume), sensors.inner.get(placement, _SensorTree())
+            inner = Place(placement, placement.volume, place.volume)
+            place, sensors = inner, sensors.inner.get(placement, _SensorTree())
             sensor = sensor or sensors.sensor
         return place, sensor
 
@@ -172,7 +173,7 @@ class _Builder:
         for material in materials:
             self._optics.add_material(material)
         resolved = self._finder.resolve(world)
-        self._walk(resolved, _Here(Place(None, world), None, IDENTITY, self._tree, None, None, ()))
+        self._walk(resolved, _Here(Place(None, world, None), None, IDENTITY, self._tree, None, None, ()))
         solids = solids_of(self._pieces, self._options.segments)
         for sensor in self._sensors:
             if sensor.channel in self._apart:

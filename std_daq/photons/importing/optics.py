@@ -13,10 +13,11 @@ IDEAL = {"detect": 1}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """A volume where it stands; the world has no placement."""
+    """A volume where it stands, and the one that it stands in; the world has neither placement nor mother."""
 
     placement: Placement | None
     volume: Volume
+    mother: Volume | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +133,16 @@ class Optics:
 
     def _border(self, before: Place, behind: Place) -> OpticalSurface | None:
         found = self._borders.get((before.placement, behind.placement))
-        if found is None and before.placement in behind.volume.placements:
+        if found is None and before.mother is behind.volume:
             found = self._borders.get((before.placement, None))
-        if found is None and behind.placement in before.volume.placements:
+        if found is None and behind.mother is before.volume:
             found = self._borders.get((None, behind.placement))
         return found
 
     def _skin(self, before: Place, behind: Place) -> OpticalSurface | None:
         """Return the skin that Geant4 takes: that of a daughter who is entered, else that of the volume left."""
         order = [before, behind]
-        if behind.placement in before.volume.placements:
+        if behind.mother is before.volume:
             order.reverse()
         return next((self._skins[one.volume] for one in order if one.volume in self._skins), None)
 

@@ -84,7 +84,8 @@ class _File:
             if node.tag == "skinsurface":
                 if not self._structure.has_volume(references[0]):
                     raise node.error(f"no volume '{references[0]}' is defined")
-                detector.skins[self._structure.volume(references[0], node)] = surface
+                for one in self._structure.variants(self._structure.volume(references[0], node)):
+                    detector.skins[one] = surface
                 continue
             before, behind = (self._structure.placements.get(one, [None]) for one in references)
             if before == behind == [None]:

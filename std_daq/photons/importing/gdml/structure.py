@@ -62,6 +62,7 @@ class StructureReader:
     placements: dict[str, list[Placement]] = field(default_factory=dict)
     surfaces: list[tuple[XmlNode, str, list[str]]] = field(default_factory=list)
     _drafts: dict[str, _VolumeDraft] = field(default_factory=dict)
+    _variants: dict[Volume, list[Volume]] = field(default_factory=dict)
     _under_way: list[str] = field(default_factory=list)
 
     def read(self, section: XmlNode) -> None:
@@ -98,6 +99,10 @@ class StructureReader:
         self._under_way.pop()
         return volume
 
+    def variants(self, volume: Volume) -> list[Volume]:
+        """Return a volume, and those that are made of it with other dimensions."""
+        return [volume, *self._variants.get(volume, [])]
+
     def has_volume(self, name: str) -> bool:
         """Whether there is a volume of this name."""
         return name in self._drafts
@@ -121,7 +126,9 @@ class StructureReader:
                 continue
             volume = draft.volume or self.volume(draft.reference, draft.node)
             if draft.solid is not None:
-                volume = Volume(volume.name, draft.solid, volume.material, volume.placements, volume.is_sensitive)
+                general = volume
+                volume = Volume(general.name, draft.solid, general.material, general.placements, general.is_sensitive)
+                self._variants.setdefault(general, []).append(volume)
             placement = Placement(without_pointer(draft.name), volume, transform, draft.copy_number)
             mother.placements.append(placement)
             self.placements.setdefault(draft.name, []).append(placement)
