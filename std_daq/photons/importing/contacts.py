@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from std_daq.photons.importing.detector import Transform
 from std_daq.photons.importing.facets import FLATNESS, Facets
 
+_NO_PREFERRED_DIRECTION = np.array([0.5409, 0.2771, 0.7941])
+
 Boxes = NDArray[np.float64]
 """Shape (n, 2, 3): the lowest and the highest corner."""
 
@@ -41,9 +43,7 @@ def touching_faces(first: PlacedFacets, second: PlacedFacets) -> NDArray[np.int6
     yours = np.flatnonzero(_meets(second.boxes, *around[0]))
     if not len(mine) or not len(yours):
         return np.empty((0, 2), dtype=np.int64)
-    cosines = np.abs(first.normals[mine] @ second.normals[yours].T)
-    # 1 - cos of a small angle is half its square.
-    i, j = np.nonzero(cosines > 1 - FLATNESS**2)
+    i, j = _parallel(first.normals[mine], second.normals[yours])
     i, j = mine[i], yours[j]
     distances = np.abs(((first.points[i] - second.points[j]) * first.normals[i]).sum(axis=1))
     meets = (
@@ -62,15 +62,17 @@ def near_walls(walls: PlacedFacets, corners: NDArray[np.float64]) -> NDArray[np.
     corners
         Of boxes about the solids, shape (n, 8, 3).
     """
-    low, high = corners.min(axis=1), corners.max(axis=1)
+    low, high = corners.min(axis=1) - FLATNESS, corners.max(axis=1) + FLATNESS
     near: NDArray[np.bool_] = np.zeros(len(corners), dtype=np.bool_)
-    for normal, point, box in zip(walls.normals, walls.points, walls.boxes, strict=True):
-        candidates = np.flatnonzero(np.logical_not(near))
-        candidates = candidates[
-            (low[candidates] <= box[1] + FLATNESS).all(axis=1) & (high[candidates] >= box[0] - FLATNESS).all(axis=1)
-        ]
-        distances = (corners[candidates] - point) @ normal
-        near[candidates[(distances.min(axis=1) <= FLATNESS) & (distances.max(axis=1) >= -FLATNESS)]] = True
+    if len(corners) <= len(walls.normals):
+        for number, box in enumerate(corners):
+            faces = np.flatnonzero(_meets(walls.boxes, low[number], high[number]))
+            distances = ((box - walls.points[faces, None]) * walls.normals[faces, None]).sum(axis=2)
+            near[number] = _straddles(distances).any()
+        return near
+    for normal, point, wall in zip(walls.normals, walls.points, walls.boxes, strict=True):
+        solids = np.flatnonzero(_meets(np.stack([low, high], axis=1), *wall) & np.logical_not(near))
+        near[solids[_straddles((corners[solids] - point) @ normal)]] = True
     return near
 
 
@@ -91,6 +93,27 @@ def near_pairs(corners: NDArray[np.float64]) -> list[tuple[int, int]]:
         meets = others[(low[others] <= high[i]).all(axis=1) & (low[i] <= high[others]).all(axis=1)]
         pairs += [(min(int(i), int(j)), max(int(i), int(j))) for j in meets if _boxes_meet(corners[i], corners[j])]
     return sorted(pairs)
+
+
+def _parallel(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return pairs of normals that are parallel, whichever way they point.
+
+    Round solids have thousands of normals. Along some direction that no solid prefers, nearly all differ.
+    """
+    keys, others = np.abs(first @ _NO_PREFERRED_DIRECTION), np.abs(second @ _NO_PREFERRED_DIRECTION)
+    order = np.argsort(others, kind="stable")
+    begin = np.searchsorted(others[order], keys - 2 * FLATNESS)
+    n = np.searchsorted(others[order], keys + 2 * FLATNESS) - begin
+    i = np.repeat(np.arange(len(keys)), n)
+    j = order[np.arange(len(i)) - np.repeat(np.cumsum(n) - n, n) + np.repeat(begin, n)]
+    # 1 - cos of a small angle is half its square.
+    parallel = np.abs((first[i] * second[j]).sum(axis=1)) > 1 - FLATNESS**2
+    return i[parallel], j[parallel]
+
+
+def _straddles(distances: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell of which boxes some corner may lie in the plane, or corners lie on both sides."""
+    return np.asarray((distances.min(axis=-1) <= FLATNESS) & (distances.max(axis=-1) >= -FLATNESS))
 
 
 def _meets(boxes: Boxes, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -121,12 +121,12 @@ def _corners(solid: dict[str, Any]) -> Floats:
         return _revolved(np.array(solid["profile"], dtype=float), solid.get("segments", 32))
     if shape == "cylinder":
         radius, half = solid["radius"], solid["height"] / 2
-        return _revolved(np.array([[0, -half], [radius, -half], [radius, half], [0, half]]), 720)
+        return _revolved(np.array([[0, -half], [radius, -half], [radius, half], [0, half]]), 72)
     if shape == "sphere":
-        angles = np.linspace(-math.pi / 2, math.pi / 2, 361)
+        angles = np.linspace(-math.pi / 2, math.pi / 2, 37)
         profile = solid["radius"] * np.column_stack([np.cos(angles), np.sin(angles)])
         profile[[0, -1], 0] = 0
-        return _revolved(profile, 720)
+        return _revolved(profile, 72)
     raise ValueError(shape)
 
 
