@@ -24,6 +24,10 @@ class PlacedBoundary:
     ----------
     channel
         Whose photons it detects; None for none.
+    corners
+        Of its triangles, shape (n, 3, 3).
+    centre, radius
+        Of a ball that holds it.
     """
 
     solid: dict[str, Any]
@@ -31,6 +35,8 @@ class PlacedBoundary:
     position: Floats
     channel: int | None
     corners: Floats
+    centre: Floats
+    radius: float
 
     def area(self) -> float:
         """Return its area in mm²; analytic where the solid is."""
@@ -49,6 +55,9 @@ class PlacedBoundary:
 
     def crossings(self, origin: Floats, direction: Floats) -> list[Crossing]:
         """Return where a ray meets it."""
+        to_centre = self.centre - origin
+        if to_centre @ to_centre - (to_centre @ direction) ** 2 > self.radius**2:
+            return []
         start, along = (origin - self.position) @ self.rotation, direction @ self.rotation
         shape = self.solid["shape"]
         if shape == "sphere":
@@ -108,7 +117,10 @@ def _placed(solid: dict[str, Any], rotation: Floats, position: Floats, channel: 
     own = np.array(solid.get("rotation", np.eye(3)), dtype=float)
     full = rotation @ own
     place = rotation @ np.array(solid.get("position", [0, 0, 0]), dtype=float) + position
-    return PlacedBoundary(solid, full, place, channel, _corners(solid) @ full.T + place)
+    corners = _corners(solid) @ full.T + place
+    centre = (corners.min(axis=(0, 1)) + corners.max(axis=(0, 1))) / 2
+    radius = 1.01 * float(np.linalg.norm(corners - centre, axis=2).max())  # corners of what is round lie on it
+    return PlacedBoundary(solid, full, place, channel, corners, centre, radius)
 
 
 def _corners(solid: dict[str, Any]) -> Floats:

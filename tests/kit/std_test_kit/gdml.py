@@ -10,11 +10,13 @@ OPTICS = """
 <matrix name="fifth" coldim="2" values="2*eV 0.2 4*eV 0.2"/>
 <matrix name="nothing" coldim="2" values="2*eV 0 4*eV 0"/>
 """
-MATERIALS = """
-<material name="water"><property name="RINDEX" ref="water_n"/></material>
-<material name="glass"><property name="RINDEX" ref="glass_n"/></material>
-<material name="air"><property name="RINDEX" ref="one"/></material>
-<material name="steel"/>
+# Geant4 also wants to know what things are made of.
+_ATOMS = '<D value="1"/><atom value="16"/>'
+MATERIALS = f"""
+<material name="water" Z="8"><property name="RINDEX" ref="water_n"/>{_ATOMS}</material>
+<material name="glass" Z="8"><property name="RINDEX" ref="glass_n"/>{_ATOMS}</material>
+<material name="air" Z="8"><property name="RINDEX" ref="one"/>{_ATOMS}</material>
+<material name="steel" Z="8">{_ATOMS}</material>
 """
 SURFACES = """
 <opticalsurface name="cathode" model="unified" finish="polished" type="dielectric_metal" value="1">
@@ -81,7 +83,7 @@ def tank(n_pmts: int = 4) -> str:
     ring = "".join(
         placed(
             f"pmt{i}", "bulb", copy_number=n_pmts - 1 - i,
-            at=f'x="800*cos({i}*twopi/{n_pmts})" y="800*sin({i}*twopi/{n_pmts})" z="100" unit="mm"',
+            at=f'x="800*cos({i}*2*pi/{n_pmts})" y="800*sin({i}*2*pi/{n_pmts})" z="100" unit="mm"',
             turned=f'x="-90" y="90-{i}*360/{n_pmts}" z="-90" unit="deg"',
         )
         for i in range(n_pmts)

@@ -373,8 +373,7 @@ def _multi_union(solid: _SolidNode) -> Solid:
     for node in solid.definitions.unrolled(solid.node):
         if node.tag == "multiUnionNode":
             part = solid.reader.find(solid.definitions.reference(node, "solid"), node)
-            # As for placements, and unlike other booleans, Geant4 takes the inverse rotation here.
-            parts.append(Moved(part.name, part, solid.definitions.rotation(node).T, solid.definitions.position(node)))
+            parts.append(Moved(part.name, part, solid.definitions.rotation(node), solid.definitions.position(node)))
     if not parts:
         raise solid.node.error(f"solid '{solid.name}' has no parts")
     union = parts[0]
