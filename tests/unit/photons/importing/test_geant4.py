@@ -85,8 +85,9 @@ def test_turned_volumes_booleans_and_faces_in_common(convert: Convert, tmp_path:
 
 
 def test_parts_of_turns(convert: Convert, tmp_path: Path) -> None:
-    solids = """<box name="w" x="300" y="300" z="300"/><polycone name="cup" startphi="20" deltaphi="130" aunit="deg">
-    <zplane rmin="5" rmax="30" z="-20"/><zplane rmin="10" rmax="30" z="0"/><zplane rmin="10" rmax="20" z="25"/></polycone>
+    solids = """<box name="w" x="300" y="300" z="300"/>
+    <polycone name="cup" startphi="20" deltaphi="130" aunit="deg"><zplane rmin="5" rmax="30" z="-20"/>
+    <zplane rmin="10" rmax="30" z="0"/><zplane rmin="10" rmax="20" z="25"/></polycone>
     <polyhedra name="nut" startphi="10" deltaphi="360" numsides="6" aunit="deg"><zplane rmin="4" rmax="20" z="-10"/>
     <zplane rmin="8" rmax="20" z="10"/></polyhedra>
     <sphere name="dome" rmin="20" rmax="30" startphi="-40" deltaphi="200" starttheta="20" deltatheta="60" aunit="deg"/>
