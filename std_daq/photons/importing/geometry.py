@@ -286,9 +286,7 @@ class _Builder:
         if sensor is not None:
             is_outer = inside is not outside
             if is_outer and inside is not None and outside is not None:
-                self._report.lose(
-                    f"channels {inside.channel} and {outside.channel}", f"touch; {inside.channel} has the hits"
-                )
+                self._report.lose("sensors that touch each other", "one of two has the light of their common face")
             self._apart.setdefault(sensor.channel, []).append(_SensorPiece(local, here, boundary, is_outer))
         elif boundary is not None:
             self._pieces.append(_bounded(local, here.transform, here.path, boundary))

@@ -118,8 +118,8 @@ def test_a_sensor_between_opaque_media_is_refused_even_if_ideal(run: Run, tmp_pa
 def test_an_ideal_sensor_that_touches_a_wall_detects_on_all_sides(run: Run, tmp_path: Path) -> None:
     structure = (
         volume("chip", "glass", "b")
-        + volume("room", "water", "w", placed("chip", "chip", at='x="95"') + placed("other", "chip", at='x="95" y="50"'))
-        + volume("world", "air", "big", placed("room", "room")) + bordered("k", "mirror", "chip", "room")
+        + volume("room", "water", "w", placed("a", "chip", at='x="95"') + placed("b", "chip", at='x="95" y="50"'))
+        + volume("world", "air", "big", placed("room", "room")) + bordered("k", "mirror", "a", "room")
     )  # fmt: skip
     text = gdml_text(solids=SOLIDS + '<box name="big" x="300" y="300" z="300"/>', structure=structure)
     output = tmp_path / "geometry.json"
