@@ -10,11 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.photons.importing.arrangement import Cell, Outline, Path, cut_cells
-from std_daq.photons.importing.contacts import PlacedFacets, box_corners, near_pairs, near_walls, touching_faces
+from std_daq.photons.importing.contacts import (
+    PlacedFacets,
+    box_corners,
+    crosses,
+    near_pairs,
+    near_walls,
+    touching_faces,
+)
 from std_daq.photons.importing.detector import IDENTITY, Transform, Volume
 from std_daq.photons.importing.errors import DetectorImportError
 from std_daq.photons.importing.facets import FLATNESS, Facets
 from std_daq.photons.importing.report import ImportReport
+from std_daq.photons.importing.shapes import is_analytic
+from std_daq.photons.importing.solids import Turned
 
 OUTSIDE = None
 """The side of a volume's own surface that lies out of it."""
@@ -161,6 +170,12 @@ class BoundaryFinder:
         for nodes in components.groups():
             self._solve(resolved, nodes, placed, own_taken)
         resolved.free_faces = np.setdiff1d(np.arange(resolved.facets.n_faces), list(own_taken))
+        if own_taken or not is_analytic(volume.solid):
+            for number in placed.crossing_walls(self._segments):
+                self._report.lose(
+                    f"placement '{volume.placements[number].name}' in '{volume.name}'",
+                    "reaches through the facets that stand for the round wall around it; take more --segments",
+                )
         return resolved
 
     def _solve(self, resolved: Resolved, nodes: list["_Node"], placed: "_PlacedSolids", own_taken: set[int]) -> None:
@@ -270,6 +285,7 @@ class _PlacedSolids:
         self._resolved = resolved
         self._walls = PlacedFacets.place(resolved.facets, IDENTITY)
         self._placed: dict[int, PlacedFacets] = {-1: self._walls}
+        self._near: list[int] = []
 
     def contacts(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         """Return pairs of faces, each as (placement, face), that lie in one plane and may touch."""
@@ -283,13 +299,20 @@ class _PlacedSolids:
                 if (child := self._resolved.children[number]) is not None
             ]
         )
-        pairs = [(-1, numbers[i]) for i in np.flatnonzero(near_walls(self._walls, corners))]
+        self._near = [numbers[i] for i in np.flatnonzero(near_walls(self._walls, corners))]
+        pairs = [(-1, number) for number in self._near]
         pairs += [(numbers[i], numbers[j]) for i, j in near_pairs(corners)]
         return [
             ((i, int(face)), (j, int(other)))
             for i, j in pairs
             for face, other in touching_faces(self._solid(i), self._solid(j))
         ]
+
+    def crossing_walls(self, segments: int) -> list[int]:
+        """Return placements that stand within the solid around them, and yet reach through its facets."""
+        if not isinstance(self._resolved.volume.solid, Turned):
+            return []
+        return [number for number in self._near if crosses(self._walls, self._solid(number), segments)]
 
     def outline(self, owner: Path, face: int) -> Outline:
         """Return a face where it stands."""

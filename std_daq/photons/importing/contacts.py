@@ -76,6 +76,21 @@ def near_walls(walls: PlacedFacets, corners: NDArray[np.float64]) -> NDArray[np.
     return near
 
 
+def crosses(walls: PlacedFacets, solid: PlacedFacets, segments: int) -> bool:
+    """Whether a solid has corners out of a wall's facets, and still within the round wall that they stand for.
+
+    The wall is round about z, and its facets' corners lie on it.
+    """
+    corners = solid.transform.apply(solid.facets.vertices)
+    for normal, point, box in zip(walls.normals, walls.points, walls.boxes, strict=True):
+        depth = np.hypot(*np.abs(box[:, :2]).max(axis=0)) * (1 - np.cos(np.pi / segments))
+        beyond = (corners - point) @ normal
+        inside = ((corners >= box[0] - depth) & (corners <= box[1] + depth)).all(axis=1)
+        if ((beyond > FLATNESS) & (beyond < depth) & inside).any():
+            return True
+    return False
+
+
 def near_pairs(corners: NDArray[np.float64]) -> list[tuple[int, int]]:
     """Return pairs of solids whose boxes meet, the lower number first.
 

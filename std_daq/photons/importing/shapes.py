@@ -125,6 +125,11 @@ class _Owner:
         return {key: value for key, value in shape.items() if key != "is_inside_out"} | sides
 
 
+def is_analytic(solid: Solid) -> bool:
+    """Whether a solid has an exact counterpart, if nothing touches it."""
+    return isinstance(solid, Box) or (isinstance(solid, Turned) and (solid.is_cylinder or bool(solid.sphere_radii)))
+
+
 def placed(transform: Transform) -> Json:
     """Return the keys that say where something stands; none for what is not moved."""
     keys: Json = {}

@@ -165,6 +165,23 @@ def test_what_is_opaque_on_both_sides_or_at_the_edge_of_the_world_is_left_out(co
     assert geometry["solids"][0]["surface"] == "opaque"
 
 
+@pytest.mark.parametrize(("x", "is_told"), [(94.82, True), (94.5, False)])
+def test_what_reaches_through_the_facets_of_a_round_wall_is_told(
+    convert: Convert, report: ImportReport, x: float, is_told: bool
+) -> None:
+    """A facet of 64 lies 0.12 mm within a wall of 100 mm; the other box keeps the wall from being exact."""
+    content = placed("near", "b10", at=f'x="{x}" y="4.9"') + placed("floor", "b10", at='z="-45"')
+    structure = (
+        volume("b10", "air", "thin")
+        + volume("pot", "glass", "pot", content)
+        + volume("world", "water", "w", placed("pot", "pot"))
+    )
+    solids = BOXES.replace("thin", "other") + '<box name="thin" x="10" y="0.01" z="10"/>'
+    solids += '<tube name="pot" rmax="100" z="100" deltaphi="360" aunit="deg"/>'
+    convert(gdml_text(solids=solids, structure=structure))
+    assert any("'near'" in one and "reaches through the facets" in one for one in report.not_representable) == is_told
+
+
 def test_volumes_that_overlap_in_a_plane_are_told(convert: Convert, report: ImportReport) -> None:
     structure = (
         volume("a", "glass", "b10") + volume("b", "air", "b10")
