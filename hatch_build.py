@@ -13,7 +13,11 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 GROUP = "std_daq.services"
-USERS_COMMANDS = {"std-daq": "std_daq.cli.__main__:main", "std-live": "std_daq.cli.__main__:live"}
+USERS_COMMANDS = {
+    "std-daq": "std_daq.cli.__main__:main",
+    "std-live": "std_daq.cli.__main__:live",
+    "std-sim": "std_daq.cli.sim:main",
+}
 # Importable in a checkout, and no part of the wheel.
 ONLY_IN_A_CHECKOUT = ("benchmarks", "tests/kit")
 

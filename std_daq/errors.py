@@ -17,7 +17,8 @@
     │   └── MessageRefusedError   the broker refuses this message, and would refuse it again
     ├── RequestRefusedError    a write request will not be carried out                     exit 2
     ├── FileFormatError        an image file is damaged, or is not an image file
-    └── CaptureError           a packet capture cannot be read or written
+    ├── CaptureError           a packet capture cannot be read or written
+    └── SimulationError        the photon simulation gives no answer, or one that cannot be used
 
 In the data plane nothing raises for a single packet or image: services count the fault and continue.
 """
@@ -191,3 +192,7 @@ class FileFormatError(StdDaqError):
 
 class CaptureError(StdDaqError):
     """A packet capture cannot be read or written."""
+
+
+class SimulationError(StdDaqError):
+    """A server of the photon simulation gives no answer in time, or one that cannot be used."""

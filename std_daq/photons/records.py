@@ -11,3 +11,6 @@ PHOTON = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), *_DIRECTION, *_POLA
 
 HIT = np.dtype([("channel", "<u4"), *_DIRECTION, *_POLARISATION, *_REST])
 """One detected photon, as it was when it was detected; ``channel`` is the sensor's number."""
+
+NO_HITS = np.empty(0, HIT)
+"""The hits of an event of which nothing was detected."""

@@ -19,15 +19,12 @@ CONFIG_VARIABLE = "STD_DAQ_CONFIG"
 def service_parser(description: ServiceDescription[Any]) -> argparse.ArgumentParser:
     """Return the parser for the command line of a service, with the common options and its own."""
     parser = argparse.ArgumentParser(prog=description.command, description=description.summary, allow_abbrev=False)
-    configured = os.environ.get(CONFIG_VARIABLE)
-    parser.add_argument(
-        "--config",
-        required=not configured,
-        type=Path,
-        default=configured,
-        metavar="FILE",
-        help=f"the configuration, for example detector.json; by default the file in {CONFIG_VARIABLE}",
-    )
+    if description.config_of is None:
+        _add_config_option(parser)
+    else:
+        parser.add_argument(
+            "--config", type=Path, metavar="FILE", help="a configuration that this process belongs to; by default none"
+        )
     parser.add_argument("--log-level", choices=sorted(LEVELS), help="detail of the logs; by default as configured")
     parser.add_argument(
         "--metrics-port",
@@ -39,6 +36,18 @@ def service_parser(description: ServiceDescription[Any]) -> argparse.ArgumentPar
     parser.add_argument("--version", action="version", version=f"{description.command} {version('std-daq')}")
     description.add_arguments(parser)
     return parser
+
+
+def _add_config_option(parser: argparse.ArgumentParser) -> None:
+    configured = os.environ.get(CONFIG_VARIABLE)
+    parser.add_argument(
+        "--config",
+        required=not configured,
+        type=Path,
+        default=configured,
+        metavar="FILE",
+        help=f"the configuration, for example detector.json; by default the file in {CONFIG_VARIABLE}",
+    )
 
 
 def _port(text: str) -> int:

@@ -79,6 +79,9 @@ class ServiceDescription(Generic[Config]):
     instance_of
         Returns the name of a process from its command line; raises ConfigError if the configuration has no such
         process. By default the name is that of the service.
+    config_of
+        Makes the configuration from the command line, for a service that needs no file: ``--config`` is then optional,
+        and gives only what the configuration of every system gives. None for a service that needs one.
     options
         Model of the section below ``services``, for a service that another package adds to a system.
     check
@@ -97,6 +100,7 @@ class ServiceDescription(Generic[Config]):
     instances: Callable[[Config], list[Instance]]
     add_arguments: Callable[[argparse.ArgumentParser], None] = no_arguments
     instance_of: Callable[[argparse.Namespace, Config], str] | None = None
+    config_of: Callable[[argparse.Namespace], Config] | None = None
     options: type[BaseModel] | None = None
     check: Callable[[Config], object] | None = None
     needs_broker: bool = False

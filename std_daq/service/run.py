@@ -139,11 +139,17 @@ def _prepare(
     log_file: TextIO | None,
     stop: threading.Event,
 ) -> ServiceContext[Config]:
-    config = read_config(arguments.config, description.config)
+    config = _config(description, arguments)
     instance = description.name if description.instance_of is None else description.instance_of(arguments, config)
     configure_logs(arguments.log_level or config.log_level, service=instance, file=log_file)
     make_runtime_dir(config)
     return ServiceContext(config, arguments, instance, make_registry(description.name), stop)
+
+
+def _config(description: ServiceDescription[Config], arguments: argparse.Namespace) -> Config:
+    if arguments.config is None and description.config_of is not None:
+        return description.config_of(arguments)
+    return read_config(arguments.config, description.config)
 
 
 def _live(service: Service, presence: Presence, stop: threading.Event) -> None:
@@ -167,9 +173,11 @@ def _log_compiling(function: str, seconds: float | None) -> None:
         get_logger().info("compiled", function=function, seconds=round(seconds, 2))
 
 
-def _in_words(error: StdDaqError, config: Path) -> str:
+def _in_words(error: StdDaqError, config: Path | None) -> str:
     """Return the text of an error; a ConfigError without a file gets that of the configuration."""
-    return str(error.in_file(config) if isinstance(error, ConfigError) and not error.file else error)
+    if config is None or not isinstance(error, ConfigError) or error.file:
+        return str(error)
+    return str(error.in_file(config))
 
 
 def _stop_on_signals(stop: threading.Event) -> None:

@@ -1,0 +1,63 @@
+"""Description of sim_router for the platform: its processes and its options."""
+
+import argparse
+
+from std_daq.photons.config import DEFAULT_BACKEND, DEFAULT_FRONTEND, FarmConfig, config_of_command_line
+from std_daq.photons.service_options import add_ping_reply_option, add_system_options, positive_int, positive_seconds
+from std_daq.service.description import Figure, Instance, ServiceDescription
+
+_NAME = "sim-router"
+
+
+def _instances(config: FarmConfig) -> list[Instance]:
+    arguments = (
+        "--frontend", config.frontend, "--backend", config.backend, "--max-queued", str(config.max_queued),
+        "--ping-reply", config.ping_reply, "--instance", _NAME,
+    )  # fmt: skip
+    return [Instance(_NAME, arguments)]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--frontend", default=DEFAULT_FRONTEND, metavar="ADDRESS", help="where clients connect; default %(default)s"
+    )
+    parser.add_argument(
+        "--backend", default=DEFAULT_BACKEND, metavar="ADDRESS", help="where workers connect; default %(default)s"
+    )
+    parser.add_argument(
+        "--max-queued", type=positive_int, default=10_000, metavar="N",
+        help="requests that may wait; one more gets NO_WORKERS; default %(default)s",
+    )  # fmt: skip
+    add_ping_reply_option(parser)
+    parser.add_argument(
+        "--max-attempts", type=positive_int, default=5, metavar="N",
+        help="an event with which so many workers have died gets SIM_FAILED; default %(default)s",
+    )  # fmt: skip
+    parser.add_argument(
+        "--request-timeout-s", type=positive_seconds, default=600.0, metavar="SECONDS",
+        help="a worker that finishes nothing for so long is stuck, and others get its requests; default %(default)g",
+    )  # fmt: skip
+    add_system_options(parser)
+
+
+def _instance_of(arguments: argparse.Namespace, config: FarmConfig) -> str:  # noqa: ARG001
+    return arguments.instance or _NAME
+
+
+SERVICE = ServiceDescription(
+    name=_NAME,
+    package="std_sim_router",
+    summary="Gives requests of photon simulation clients to workers, and the replies back.",
+    config=FarmConfig,
+    config_of=config_of_command_line,
+    instances=_instances,
+    add_arguments=_add_arguments,
+    instance_of=_instance_of,
+    figures=(
+        Figure("events", "daq_sim_router_completed_total"),
+        Figure("waiting", "daq_sim_router_waiting"),
+        Figure("in flight", "daq_sim_router_in_flight"),
+        Figure("workers", "daq_sim_router_workers"),
+        Figure("given up", "daq_sim_router_given_up_total"),
+    ),
+)

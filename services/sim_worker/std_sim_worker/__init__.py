@@ -1,0 +1,1 @@
+"""sim_worker: simulates the photons of clients, behind a router or by itself."""

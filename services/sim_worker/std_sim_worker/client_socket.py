@@ -1,0 +1,67 @@
+"""ClientSocket: where clients connect to a worker without a router."""
+
+from collections.abc import Iterator
+
+import zmq
+
+from std_daq.photons.endpoints import Delivery, bind_router, bound_address, deliver, receive_all
+from std_daq.photons.protocol import Frames
+from std_daq.telemetry.logs import get_logger
+from std_sim_worker.metrics import WorkerMetrics
+
+_N_ENVELOPE_FRAMES = 2
+
+
+class ClientSocket:
+    """A ROUTER socket, on the wire the same as the REP of other workers; it can answer while the engine is busy.
+
+    Parameters
+    ----------
+    address
+        Where clients connect.
+    metrics
+        The metrics of the process.
+
+    Raises
+    ------
+    ArgumentError
+        The address is none.
+    PortError
+        The address is in use.
+    """
+
+    def __init__(self, address: str, metrics: WorkerMetrics) -> None:
+        self._metrics = metrics
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        try:
+            self._socket = bind_router(self._context, "--frontend", address)
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
+        get_logger().info("listening", frontend=bound_address(self._socket))
+
+    def poll(self, timeout_ms: int, other: int) -> None:
+        """Wait until there is something to do here, or at another descriptor."""
+        poller = zmq.Poller()
+        poller.register(self._socket, zmq.POLLIN)
+        poller.register(other, zmq.POLLIN)
+        poller.poll(timeout_ms)
+
+    def requests(self) -> Iterator[tuple[bytes, Frames]]:
+        """Yield the client and the frames of each request that has come; what has no envelope is counted."""
+        for message in receive_all(self._socket):
+            if len(message) <= _N_ENVELOPE_FRAMES or len(message[1]):
+                self._metrics.malformed.inc()
+            else:
+                yield message[0].bytes, [frame.buffer for frame in message[_N_ENVELOPE_FRAMES:]]
+
+    def answer(self, clients: list[bytes], reply: Frames) -> None:
+        """Send a reply; a client that has gone, or reads nothing, asks again if it wants it."""
+        for client in clients:
+            if deliver(self._socket, client, [b"", *reply]) is not Delivery.DONE:
+                self._metrics.undelivered.inc()
+
+    def close(self) -> None:
+        """Close the socket, once what was sent has left, or after a while."""
+        self._socket.close()
+        self._context.term()

@@ -1,0 +1,72 @@
+"""WorkerOptions: the options of the command line."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from std_daq.errors import ArgumentError
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What a worker simulates, and for whom.
+
+    Parameters
+    ----------
+    geometry
+        The geometry file.
+    seed
+        Selects the random numbers, together with each request.
+    backend
+        Name of the engine.
+    n_threads
+        Threads of the engine; None for all cores.
+    max_photons
+        A request with more photons fails.
+    ping_reply
+        The answer to PING.
+    router
+        Where the router is; None for a worker that clients connect to.
+    frontend
+        Where clients connect.
+    output_directory
+        Where files go; None where hits are sent back.
+    file_format
+        ``root`` or ``hdf5``.
+    """
+
+    geometry: Path
+    seed: int
+    backend: str
+    n_threads: int | None
+    max_photons: int
+    ping_reply: str
+    router: str | None
+    frontend: str
+    output_directory: Path | None
+    file_format: str
+
+    @classmethod
+    def from_arguments(cls, arguments: argparse.Namespace) -> Self:
+        """Return the options of a parsed command line.
+
+        Raises
+        ------
+        ArgumentError
+            Two options exclude each other.
+        """
+        if arguments.is_async and not arguments.standalone:
+            raise ArgumentError("--async", "a worker behind a router sends hits back", remedy="add --standalone")
+        return cls(
+            geometry=arguments.geometry,
+            seed=arguments.seed,
+            backend=arguments.backend,
+            n_threads=arguments.threads,
+            max_photons=arguments.max_photons,
+            ping_reply=arguments.ping_reply,
+            router=None if arguments.standalone else arguments.router,
+            frontend=arguments.frontend,
+            output_directory=arguments.output_directory if arguments.is_async else None,
+            file_format=arguments.file_format,
+        )

@@ -1,0 +1,100 @@
+"""Description of sim_worker for the platform: its processes and its options."""
+
+import argparse
+import os
+import socket
+from pathlib import Path
+
+from std_daq.photons.config import (
+    DEFAULT_BACKEND,
+    DEFAULT_FRONTEND,
+    MAX_SEED,
+    FarmConfig,
+    config_of_command_line,
+)
+from std_daq.photons.service_options import add_ping_reply_option, add_system_options, positive_int
+from std_daq.service.description import Figure, Instance, ServiceDescription
+
+_NAME = "sim-worker"
+_ENGINES = ("auto", "cpu", "cuda", "chroma")
+_HOST_CHARACTERS = 16
+
+
+def _instances(config: FarmConfig) -> list[Instance]:
+    n_threads = config.threads_per_worker or max(1, len(os.sched_getaffinity(0)) // max(1, config.n_workers))
+    arguments = (
+        "--geometry", str(config.geometry), "--router", config.backend.replace("//*:", "//127.0.0.1:"),
+        "--seed", str(config.seed), "--backend", config.engine, "--threads", str(n_threads),
+        "--ping-reply", config.ping_reply,
+    )  # fmt: skip
+    names = [f"{_NAME}-{index}" for index in range(config.n_workers)]
+    return [Instance(name, (*arguments, "--instance", name)) for name in names]
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--geometry", type=Path, required=True, metavar="FILE", help="the detector, as JSON or YAML")
+    parser.add_argument("--standalone", action="store_true", help="speak with clients directly, without a router")
+    parser.add_argument(
+        "--frontend", default=DEFAULT_FRONTEND, metavar="ADDRESS",
+        help="with --standalone: where clients connect; default %(default)s",
+    )  # fmt: skip
+    parser.add_argument(
+        "--router", default=DEFAULT_BACKEND, metavar="ADDRESS",
+        help="without --standalone: where the router takes workers; default %(default)s",
+    )  # fmt: skip
+    parser.add_argument(
+        "--async", dest="is_async", action="store_true",
+        help="with --standalone: accept events at once, and write their hits to a file",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output-directory", type=Path, default=Path(), metavar="DIR",
+        help="with --async: where the files go; default: the working directory",
+    )  # fmt: skip
+    parser.add_argument(
+        "--file-format", choices=("root", "hdf5"), default="root", help="with --async: default %(default)s"
+    )
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="0 to 2^63 - 1; default %(default)s")
+    parser.add_argument(
+        "--backend",
+        choices=_ENGINES,
+        default="auto",
+        help="what simulates; auto: cuda where there is a device, else cpu",
+    )
+    parser.add_argument("--threads", type=positive_int, metavar="N", help="of cpu; default: all cores")
+    parser.add_argument(
+        "--max-photons", type=positive_int, default=20_000_000, metavar="N",
+        help="of one request; more get SIM_FAILED; default %(default)s",
+    )  # fmt: skip
+    add_ping_reply_option(parser)
+    add_system_options(parser)
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_SEED):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 to 2^63 - 1")
+    return int(text)
+
+
+def _instance_of(arguments: argparse.Namespace, config: FarmConfig) -> str:  # noqa: ARG001
+    """Return a name that differs from that of other workers: by the process, or, in a container, by the host."""
+    pid = os.getpid()
+    own = str(pid) if pid != 1 else socket.gethostname()[:_HOST_CHARACTERS]
+    return arguments.instance or f"{_NAME}-{own}"
+
+
+SERVICE = ServiceDescription(
+    name=_NAME,
+    package="std_sim_worker",
+    summary="Simulates the photons of clients, behind a router or by itself.",
+    config=FarmConfig,
+    config_of=config_of_command_line,
+    instances=_instances,
+    add_arguments=_add_arguments,
+    instance_of=_instance_of,
+    figures=(
+        Figure("events", "daq_sim_worker_events_total"),
+        Figure("photons", "daq_sim_worker_photons_total"),
+        Figure("in hand", "daq_sim_worker_in_hand"),
+        Figure("failed", "daq_sim_worker_failed_total"),
+    ),
+)

@@ -1,0 +1,24 @@
+"""Options that the commands of ``std-sim`` share."""
+
+import argparse
+
+from std_daq.photons.config import DEFAULT_FRONTEND
+
+
+def add_address_option(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--address``."""
+    parser.add_argument(
+        "--address", default=DEFAULT_FRONTEND, metavar="ADDRESS",
+        help="where the router, or a standalone worker, takes clients; by default %(default)s",
+    )  # fmt: skip
+
+
+def add_in_flight_option(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--in-flight``."""
+    from std_daq.photons.service_options import positive_int
+    from std_daq.photons.sim_client import N_IN_FLIGHT
+
+    parser.add_argument(
+        "--in-flight", type=positive_int, default=N_IN_FLIGHT, metavar="N",
+        help="events that are sent ahead of their replies; by default %(default)s",
+    )  # fmt: skip

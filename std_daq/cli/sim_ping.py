@@ -1,0 +1,30 @@
+"""Ask whether a server of the photon simulation answers, and how long it takes."""
+
+import argparse
+import json
+
+from std_daq.cli.argument_types import positive_number
+from std_daq.cli.shared_options import add_json_option
+from std_daq.cli.sim_options import add_address_option
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add_address_option(parser)
+    add_json_option(parser)
+    parser.add_argument(
+        "--timeout-s", type=positive_number, default=5.0, metavar="SECONDS", help="by default %(default)g"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask; returns the exit code."""
+    from std_daq.photons.sim_client import SimClient
+
+    with SimClient(arguments.address) as client:
+        seconds = client.ping(arguments.timeout_s)
+    if arguments.json:
+        print(json.dumps({"address": arguments.address, "seconds": seconds}))
+    else:
+        print(f"{arguments.address} answers after {seconds * 1000:.1f} ms")
+    return 0

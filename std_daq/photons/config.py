@@ -1,0 +1,35 @@
+"""FarmConfig: a farm of the photon simulation on one machine, as in ``farm.json``."""
+
+import argparse
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from std_daq.config.platform import PlatformConfig
+
+DEFAULT_FRONTEND = "tcp://127.0.0.1:5555"
+DEFAULT_BACKEND = "tcp://127.0.0.1:6667"
+DEFAULT_SYSTEM = "photons"
+MAX_SEED = 2**63 - 1
+
+
+class FarmConfig(PlatformConfig):
+    """A router and its workers on one machine; workers of other machines may join."""
+
+    geometry: Path = Field(description="The geometry file; a relative path is relative to the working directory.")
+    frontend: str = Field(DEFAULT_FRONTEND, description="Address at which clients connect.")
+    backend: str = Field(DEFAULT_BACKEND, description="Address at which workers connect.")
+    n_workers: int = Field(1, ge=0, description="Number of workers on this machine.")
+    threads_per_worker: int | None = Field(
+        None, ge=1, description="Threads of each worker; by default the machine's cores are shared out."
+    )
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="Selects the random numbers, together with each request.")
+    engine: Literal["auto", "cpu", "cuda", "chroma"] = Field("auto", description="What simulates.")
+    max_queued: int = Field(10_000, ge=1, description="Requests that may wait; one more is answered NO_WORKERS.")
+    ping_reply: str = Field("ACK", min_length=1, description="The answer to PING: ACK, or PONG for older clients.")
+
+
+def config_of_command_line(arguments: argparse.Namespace) -> FarmConfig:
+    """Return the configuration of a service that was started without a file."""
+    return FarmConfig(name=arguments.system, geometry=Path())

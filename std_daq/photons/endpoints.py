@@ -1,0 +1,120 @@
+"""The ZMQ sockets of the photon simulation: addresses, heartbeats of the transport, limits."""
+
+import re
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import Any
+
+import zmq
+
+from std_daq.errors import ArgumentError, PortError
+
+HEARTBEAT_INTERVAL_MS = 400
+HEARTBEAT_TIMEOUT_MS = 1500
+"""A connection whose other side is silent for so long is closed. libzmq answers also while Python computes."""
+RECONNECT_MS = 100
+LINGER_MS = 500
+_HANDSHAKE_MS = 2000
+_MAX_FRAME_BYTES = 2 << 30
+_MAX_PORT = 65535
+_TCP = re.compile(r"tcp://(?P<host>\[[^\]]+\]|[^\s:/\[\]]+):(?P<port>\d+|\*)")
+
+
+class Delivery(Enum):
+    """What became of a message to one peer."""
+
+    DONE = auto()
+    GONE = auto()
+    FULL = auto()
+
+
+def check_address(option: str, address: str) -> str:
+    """Return an address as ZMQ takes it.
+
+    Raises
+    ------
+    ArgumentError
+        It is no address.
+    """
+    found = _TCP.fullmatch(address)
+    is_tcp = found is not None and (found["port"] == "*" or int(found["port"]) <= _MAX_PORT)
+    if not is_tcp and not re.fullmatch(r"ipc://\S+", address):
+        raise ArgumentError(
+            option, "this is no address", value=address, remedy="for example tcp://127.0.0.1:5555 or tcp://*:5555"
+        )
+    return address
+
+
+def bind_router(context: "zmq.Context[zmq.Socket[bytes]]", option: str, address: str) -> "zmq.Socket[bytes]":
+    """Return a ROUTER socket at an address; a send to a peer that is gone raises `zmq.ZMQError` (EHOSTUNREACH).
+
+    Raises
+    ------
+    ArgumentError
+        It is no address.
+    PortError
+        The address is in use, or not of this machine.
+    """
+    check_address(option, address)
+    router = _socket(context, zmq.ROUTER, address)
+    router.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    router.setsockopt(zmq.MAXMSGSIZE, _MAX_FRAME_BYTES)
+    try:
+        # ZMQ takes the name of an interface, or a numeric address.
+        router.bind(address.replace("//localhost:", "//127.0.0.1:"))
+    except zmq.ZMQError as error:
+        router.close(linger=0)
+        raise PortError(f"{option} {address} cannot be opened: {error.strerror}; choose another address") from None
+    return router
+
+
+def connect_dealer(
+    context: "zmq.Context[zmq.Socket[bytes]]", address: str, identity: bytes | None = None
+) -> "zmq.Socket[bytes]":
+    """Return a DEALER socket that connects to an address, and again whenever the connection is lost."""
+    dealer = _socket(context, zmq.DEALER, address)
+    if identity is not None:
+        dealer.setsockopt(zmq.ROUTING_ID, identity)
+    dealer.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    dealer.connect(address)
+    return dealer
+
+
+def deliver(router: "zmq.Socket[bytes]", identity: bytes, frames: Sequence[Any]) -> Delivery:
+    """Send frames to one peer of a ROUTER socket, without waiting for it."""
+    try:
+        router.send_multipart([identity, *frames], zmq.NOBLOCK, copy=False)
+    except zmq.ZMQError as error:
+        if error.errno == zmq.EHOSTUNREACH:
+            return Delivery.GONE
+        if error.errno == zmq.EAGAIN:
+            return Delivery.FULL
+        raise
+    return Delivery.DONE
+
+
+def receive_all(socket: "zmq.Socket[bytes]", limit: int = 200) -> list[list[zmq.Frame]]:
+    """Return the messages that have come, at most ``limit``."""
+    messages: list[list[zmq.Frame]] = []
+    while len(messages) < limit:
+        try:
+            messages.append(socket.recv_multipart(zmq.NOBLOCK, copy=False))
+        except zmq.Again:
+            break
+    return messages
+
+
+def bound_address(socket: "zmq.Socket[bytes]") -> str:
+    """Return the address at which a socket listens, also where the system chose the port."""
+    address = socket.getsockopt(zmq.LAST_ENDPOINT)
+    return address.rstrip(b"\0").decode() if isinstance(address, bytes) else str(address)
+
+
+def _socket(context: "zmq.Context[zmq.Socket[bytes]]", kind: int, address: str) -> "zmq.Socket[bytes]":
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, LINGER_MS)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+    socket.setsockopt(zmq.IPV6, int("[" in address))
+    return socket

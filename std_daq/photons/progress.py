@@ -1,0 +1,27 @@
+"""A progress bar of events on standard error."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress_of(n_events: int | None, *, is_shown: bool) -> Iterator[Callable[[], None]]:
+    """Show how many events have their replies; yields what is called for each of them.
+
+    Parameters
+    ----------
+    n_events
+        Number of events; None if it is not known.
+    is_shown
+        Whether there is a bar at all.
+    """
+    if not is_shown:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("events", total=n_events)
+        yield lambda: bar.advance(task)
