@@ -20,7 +20,7 @@ _MAX_PORT = 65535
 _TCP = re.compile(r"tcp://(?P<host>\[[^\]]+\]|[^\s:/\[\]]+):(?P<port>\d+|\*)")
 
 
-class Delivery(Enum):
+class Posted(Enum):
     """What became of a message to one peer."""
 
     DONE = auto()
@@ -80,17 +80,17 @@ def connect_dealer(
     return dealer
 
 
-def deliver(router: "zmq.Socket[bytes]", identity: bytes, frames: Sequence[Any]) -> Delivery:
+def deliver(router: "zmq.Socket[bytes]", identity: bytes, frames: Sequence[Any]) -> Posted:
     """Send frames to one peer of a ROUTER socket, without waiting for it."""
     try:
         router.send_multipart([identity, *frames], zmq.NOBLOCK, copy=False)
     except zmq.ZMQError as error:
         if error.errno == zmq.EHOSTUNREACH:
-            return Delivery.GONE
+            return Posted.GONE
         if error.errno == zmq.EAGAIN:
-            return Delivery.FULL
+            return Posted.FULL
         raise
-    return Delivery.DONE
+    return Posted.DONE
 
 
 def receive_all(socket: "zmq.Socket[bytes]", limit: int = 200) -> list[list[zmq.Frame]]:

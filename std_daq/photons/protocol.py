@@ -44,7 +44,7 @@ _FIELD_BYTES = 4
 _METADATA = struct.Struct("<II")
 _EVENT_ID = struct.Struct("<I")
 _N_RUN_BEGIN_FRAMES = 2
-_LONGEST_HEADER = 64
+_MAX_HEADER_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def read_request(frames: Frames) -> Request:
     frames
         The frames behind the empty frame that ends the envelope.
     """
-    header = bytes(frames[0]) if frames and len(frames[0]) <= _LONGEST_HEADER else b""
+    header = bytes(frames[0]) if frames and len(frames[0]) <= _MAX_HEADER_BYTES else b""
     if header == PHOTONDATA:
         return _read_photon_data(frames)
     if header == PING:

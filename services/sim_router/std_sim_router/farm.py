@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from std_daq.photons.endpoints import Delivery
+from std_daq.photons.endpoints import Posted
 from std_daq.photons.protocol import (
     DETECTOR_INFO,
     HEARTBEAT,
@@ -41,7 +41,7 @@ class Farm:
     def __init__(
         self,
         table: RequestTable,
-        post: Callable[[bytes, Any], Delivery],
+        post: Callable[[bytes, Any], Posted],
         answer: Callable[[list[bytes], Frames], None],
         *,
         max_attempts: int,
@@ -108,9 +108,9 @@ class Farm:
                 return
             worker = min(able, key=lambda one: (one.n_photons if one.is_busy else -1, one.progress_s))
             delivery = self._post(worker.identity, [request.digest, b"", *request.frames])
-            if delivery is Delivery.GONE:
+            if delivery is Posted.GONE:
                 self._lose(worker)
-            elif delivery is Delivery.FULL:
+            elif delivery is Posted.FULL:
                 worker.is_stuck = True  # until it is heard again
             else:
                 self._table.start()
@@ -121,7 +121,7 @@ class Farm:
     def probe(self, now_s: float) -> None:
         """Send each worker a HEARTBEAT, which tells who is gone, and look for workers that are stuck."""
         for worker in self.workers:
-            if self._post(worker.identity, [HEARTBEAT]) is Delivery.GONE:
+            if self._post(worker.identity, [HEARTBEAT]) is Posted.GONE:
                 self._lose(worker)
             elif worker.is_busy and not worker.is_stuck and now_s - worker.progress_s > self._request_timeout_s:
                 worker.is_stuck = True

@@ -7,7 +7,7 @@ from typing import Any
 import zmq
 
 from std_daq.photons import protocol
-from std_daq.photons.endpoints import Delivery, bind_router, bound_address, deliver, receive_all
+from std_daq.photons.endpoints import Posted, bind_router, bound_address, deliver, receive_all
 from std_daq.photons.protocol import Frames
 from std_daq.photons.request_table import OpenRequest, RequestTable
 from std_daq.telemetry.logs import ConditionLog, get_logger
@@ -150,7 +150,7 @@ class SimRouter:
     def _answer(self, clients: list[bytes], reply: Frames) -> None:
         for client in clients:
             # A client that has gone, or reads nothing, asks again if it wants the reply, which is known then.
-            self.n_undelivered += deliver(self._frontend, client, [b"", *reply]) is not Delivery.DONE
+            self.n_undelivered += deliver(self._frontend, client, [b"", *reply]) is not Posted.DONE
 
-    def _post(self, identity: bytes, frames: Any) -> Delivery:
+    def _post(self, identity: bytes, frames: Any) -> Posted:
         return deliver(self._backend, identity, frames)

@@ -17,7 +17,7 @@ from std_sim_worker.runs.finishing import WriteFile
 from std_sim_worker.runs.run_folder import RunFolder
 from std_sim_worker.runs.run_name import run_name
 from std_sim_worker.runs.runs import Runs
-from std_sim_worker.simulation import Event, Outcome, Simulation
+from std_sim_worker.simulation_thread import Event, Outcome, SimulationThread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ class AsyncWorker:
         ending, write_file = _file_kind(options.file_format)
         self._clients = ClientSocket(options.frontend, metrics)
         self._runs = Runs(output_directory, ending, write_file, backend.channels)
-        self._simulation = Simulation(backend, metrics)
+        self._simulation = SimulationThread(backend, metrics)
         # Only places: the photons of events that wait are on disk.
         self._waiting: deque[tuple[RunFolder, int]] = deque()
         for run in (*self._runs.ended, *([self._runs.current] if self._runs.current is not None else [])):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import zmq
 
-from std_daq.photons.endpoints import Delivery, bind_router, bound_address, deliver, receive_all
+from std_daq.photons.endpoints import Posted, bind_router, bound_address, deliver, receive_all
 from std_daq.photons.protocol import Frames
 from std_daq.telemetry.logs import get_logger
 from std_sim_worker.metrics import WorkerMetrics
@@ -58,7 +58,7 @@ class ClientSocket:
     def answer(self, clients: list[bytes], reply: Frames) -> None:
         """Send a reply; a client that has gone, or reads nothing, asks again if it wants it."""
         for client in clients:
-            if deliver(self._socket, client, [b"", *reply]) is not Delivery.DONE:
+            if deliver(self._socket, client, [b"", *reply]) is not Posted.DONE:
                 self._metrics.undelivered.inc()
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from std_sim_worker.answers import Answers
 from std_sim_worker.metrics import WorkerMetrics
 from std_sim_worker.options import WorkerOptions
 from std_sim_worker.router_link import RouterLink
-from std_sim_worker.simulation import Event, Outcome, Simulation, batch_photons
+from std_sim_worker.simulation_thread import Event, Outcome, SimulationThread, batch_photons
 
 _POLL_MS = 100
 _DRAIN_S = 2.5
@@ -42,7 +42,7 @@ class JoinedWorker:
         check_address("--router", options.router)
         self._metrics = metrics
         self._answers = Answers(backend.channels, options.max_photons, options.ping_reply, metrics)
-        self._simulation = Simulation(backend, metrics)
+        self._simulation = SimulationThread(backend, metrics)
         description = WorkerIdentity(fingerprint, batch_photons(backend), process_name())
         self._link = RouterLink(options.router, description.to_bytes, time.monotonic)
 

@@ -12,7 +12,7 @@ from std_sim_worker.answers import Answers
 from std_sim_worker.client_socket import ClientSocket
 from std_sim_worker.metrics import WorkerMetrics
 from std_sim_worker.options import WorkerOptions
-from std_sim_worker.simulation import Event, Outcome, Simulation
+from std_sim_worker.simulation_thread import Event, Outcome, SimulationThread
 
 _POLL_MS = 100
 _DRAIN_S = 2.5
@@ -39,7 +39,7 @@ class StandaloneWorker:
         self._answers = Answers(backend.channels, options.max_photons, options.ping_reply, metrics)
         self._clients = ClientSocket(options.frontend, metrics)
         self._table = RequestTable(_MAX_WAITING)
-        self._simulation = Simulation(backend, metrics)
+        self._simulation = SimulationThread(backend, metrics)
         metrics.is_connected.set(1)
 
     def step(self) -> None:

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from std_daq.cli import sim
 from std_daq.cli.__main__ import COMMANDS
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "command-line.md"
 
 
+MODULES = {f"std-daq {name}": name for name in COMMANDS} | {f"std-sim {name}": f"sim-{name}" for name in sim.COMMANDS}
+
+
 def section(command: str) -> str:
-    return PAGE.read_text().split(f"\n## std-daq {command}\n")[1].split("\n## ")[0]
+    return PAGE.read_text().split(f"\n## {command}\n")[1].split("\n## ")[0]
 
 
 def options(parser: argparse.ArgumentParser) -> Iterator[str]:
@@ -26,10 +30,10 @@ def options(parser: argparse.ArgumentParser) -> Iterator[str]:
         yield from (option for option in action.option_strings if option.startswith("--") and option != "--help")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", MODULES)
 def test_every_option_is_described_and_no_other(command: str) -> None:
     parser = argparse.ArgumentParser()
-    importlib.import_module(f"std_daq.cli.{command.replace('-', '_')}").add_arguments(parser)
+    importlib.import_module(f"std_daq.cli.{MODULES[command].replace('-', '_')}").add_arguments(parser)
     named = set(options(parser))
     text = section(command)
     assert {option for option in named if not re.search(rf"(?<![\w-]){option}(?![\w-])", text)} == set()

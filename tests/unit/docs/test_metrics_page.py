@@ -15,6 +15,8 @@ from std_daq.telemetry.metrics import make_registry
 from std_h5_writer.metrics import WriterMetrics
 from std_live_stream.metrics import LiveStreamMetrics
 from std_live_view.metrics import LiveViewMetrics
+from std_sim_router.metrics import RouterMetrics
+from std_sim_worker.metrics import WorkerMetrics
 from std_stream_recv.metrics import ReceiverMetrics
 from std_stream_send.metrics import SenderMetrics
 from std_stream_send.session import Session
@@ -72,6 +74,10 @@ def register(service: str, registry: CollectorRegistry) -> None:
         live = LiveViewMetrics(registry)
         live.age.labels("1", "ph256")
         live.left_out.labels("interval")
+    elif service == "sim_router":
+        RouterMetrics(registry)
+    elif service == "sim_worker":
+        WorkerMetrics(registry)
     elif service == "stream_recv":
         ReceiverMetrics(registry)
     elif service == "stream_send":

@@ -16,6 +16,8 @@ OTHERS = {
     "required filter … is not registered",
     "ProbableAuthenticationError",
     "ACCESS_REFUSED",
+    "needs uproot: pip install 'std-daq[root]'",
+    "does not answer PING",
     ".run.h5.1234.partial",
 }
 QUOTES = sorted(

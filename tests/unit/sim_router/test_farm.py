@@ -2,7 +2,7 @@
 
 import pytest
 
-from std_daq.photons.endpoints import Delivery
+from std_daq.photons.endpoints import Posted
 from std_daq.photons.protocol import HEARTBEAT, READY
 from std_daq.photons.request_table import OpenRequest, RequestTable
 from std_daq.photons.worker_identity import WorkerIdentity
@@ -27,12 +27,12 @@ class World:
             request_timeout_s=60.0,
         )
 
-    def _post(self, identity: bytes, frames: list[bytes]) -> Delivery:
+    def _post(self, identity: bytes, frames: list[bytes]) -> Posted:
         if identity in self.gone:
-            return Delivery.GONE
+            return Posted.GONE
         if len(frames) > 1:
             self.posted.append((identity, frames[0]))
-        return Delivery.DONE
+        return Posted.DONE
 
     def ask(self, *digests: bytes, n_photons: int = 10) -> None:
         for digest in digests:

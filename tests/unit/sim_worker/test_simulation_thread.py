@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from std_daq.photons.backend import Channels, Job
 from std_daq.photons.records import HIT, PHOTON
 from std_sim_worker.metrics import WorkerMetrics
-from std_sim_worker.simulation import Event, Outcome, Simulation
+from std_sim_worker.simulation_thread import Event, Outcome, SimulationThread
 from std_test_kit.wait import wait_until
 
 
@@ -40,8 +40,8 @@ def backend() -> CountingBackend:
 
 
 @pytest.fixture
-def simulation(backend: CountingBackend) -> Iterator[Simulation]:
-    simulation = Simulation(backend, WorkerMetrics(CollectorRegistry()))
+def simulation(backend: CountingBackend) -> Iterator[SimulationThread]:
+    simulation = SimulationThread(backend, WorkerMetrics(CollectorRegistry()))
     yield simulation
     backend.may_go.set()
     simulation.close(10)
@@ -51,7 +51,7 @@ def event(key: int, n_photons: int = 3) -> Event:
     return Event(f"token {key}", key, key, n_photons, lambda: np.zeros(n_photons, PHOTON))
 
 
-def outcomes(simulation: Simulation, n: int) -> list[Outcome]:
+def outcomes(simulation: SimulationThread, n: int) -> list[Outcome]:
     found: list[Outcome] = []
 
     def are_all_there() -> bool:
@@ -63,7 +63,7 @@ def outcomes(simulation: Simulation, n: int) -> list[Outcome]:
 
 
 def test_events_that_wait_are_simulated_in_one_call_and_come_out_in_their_order(
-    backend: CountingBackend, simulation: Simulation
+    backend: CountingBackend, simulation: SimulationThread
 ) -> None:
     simulation.hand_in(event(0))
     wait_until(lambda: simulation.n_waiting == 0, 10)
@@ -77,7 +77,7 @@ def test_events_that_wait_are_simulated_in_one_call_and_come_out_in_their_order(
     assert (simulation.n_events, simulation.n_photons) == (0, 0)
 
 
-def test_event_that_fails_takes_no_other_with_it(backend: CountingBackend, simulation: Simulation) -> None:
+def test_event_that_fails_takes_no_other_with_it(backend: CountingBackend, simulation: SimulationThread) -> None:
     simulation.hand_in(event(0))
     wait_until(lambda: simulation.n_waiting == 0, 10)
     for key in (12, 13, 14):
@@ -89,7 +89,7 @@ def test_event_that_fails_takes_no_other_with_it(backend: CountingBackend, simul
 
 
 def test_call_has_no_more_photons_than_a_batch_but_for_one_large_event(
-    backend: CountingBackend, simulation: Simulation
+    backend: CountingBackend, simulation: SimulationThread
 ) -> None:
     backend.may_go.set()
     for n_photons in (60_000, 60_000, 500_000):

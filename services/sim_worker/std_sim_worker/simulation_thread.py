@@ -1,4 +1,4 @@
-"""Simulation: a thread that simulates events, many small ones in one call of the engine."""
+"""SimulationThread: a thread that simulates events, many small ones in one call of the engine."""
 
 import os
 import threading
@@ -59,7 +59,7 @@ class Outcome:
     hits: NDArray[np.void] | None
 
 
-class Simulation:
+class SimulationThread:
     """Simulates events in the order in which they are handed in.
 
     Parameters
