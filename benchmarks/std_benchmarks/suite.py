@@ -27,6 +27,7 @@ BENCHMARKS = {
     "start": "from the start of each service until it is ready",
     "scale": "what the largest detector, image, ring and run cost beside the smallest",
     "photons": "photons a second of one core, in tanks with 168 and 11,146 light sensors",
+    "photon_farm": "what an event of the photon simulation costs in router and worker, and how a farm grows",
     "conversion": "frames of one core converted: JUNGFRAU corrected, EIGER placed, GIGAFROST unpacked",
 }
 
