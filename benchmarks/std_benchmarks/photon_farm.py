@@ -43,12 +43,13 @@ def measure(setting: Setting) -> Iterator[Figure]:
         one = stack.enter_context(_Farm(tank, 1))
         all_of_them = stack.enter_context(_Farm(tank, n_workers))
         echo = stack.enter_context(_echo())
-        outside, round_trips, rates_of_one, rates_of_all = [], [], [], []
+        series: tuple[list[float], ...] = ([], [], [], [])
+        round_trips, outside, rates_of_one, rates_of_all = series
         for turn in range(setting.repeats + 1):
             setting.progress(f"turn {turn} of {setting.repeats}")
             measured = (_round_trip(echo), one.time_outside(turn), one.rate(turn), all_of_them.rate(turn))
             if turn:  # the first one warms up
-                for values, value in zip((round_trips, outside, rates_of_one, rates_of_all), measured, strict=True):
+                for values, value in zip(series, measured, strict=True):
                     values.append(value)
     details = {"empty round trip, us": round_trips}
     yield Figure(
