@@ -29,7 +29,7 @@ from std_daq.imaging.files.hdf5 import (
     open_hdf5,
 )
 from std_daq.imaging.files.image_columns import COLUMN_CACHE_BYTES, ImageColumns, create_columns, room_of_columns
-from std_daq.imaging.files.nexus import write_structure
+from std_daq.imaging.files.nexus import room_of_structure, write_structure
 from std_daq.imaging.files.pixel_rows import ALIGN_FROM_BYTES, Chunk, PixelRows, create_pixels
 from std_daq.imaging.files.texts import write_text_attribute
 from std_daq.imaging.protocols.image_metadata import ImageMetadata
@@ -37,8 +37,7 @@ from std_daq.recording.file_access import AS_MADE, FileAccess
 from std_daq.recording.naming import appear, check_is_free, partial_path
 from std_daq.recording.requests import RunReport
 
-_STRUCTURE_BYTES = 512 * 1024
-_END_BYTES = 1024 * 1024
+_END_BYTES = 1024 * 1024  # for the end of the run, when no image fits any more; beside the rows that wait
 
 
 def _now() -> datetime:
@@ -139,12 +138,12 @@ class ImageFile:
             raise explained_error(error, path, "cannot create the file") from error
         disk: DiskFile | None = None
         try:
-            with room_behind(unfinished, _room_of_structure(description)):
+            with room_behind(unfinished, room_of_structure(description)):
                 write_structure(file, description, clock(), path.name)
                 _create_datasets(file, description)
                 keep_metadata_in_memory(file)
                 file.swmr_mode = True
-            disk = DiskFile(unfinished, _room_of_end(description))
+            disk = DiskFile(unfinished, _END_BYTES + room_of_columns(description))
             disk.reserve(disk.n_bytes)
             image_file = cls(path, file, disk, description, clock)
             access.apply(unfinished)
@@ -394,19 +393,6 @@ class ImageFile:
         """Note that a write failed; return the OSError to raise, as h5py gives some failures no errno."""
         self._has_failed = True
         return explained_error(error, self.path, f"cannot write {what}")
-
-
-def _room_of_structure(description: ImageFileDescription) -> int:
-    """Return how much space a file without images takes at most, in bytes."""
-    # What the request says of the experiment is stored twice: as it came, and as fields.
-    n_texts = len(description.configuration_json.encode()) + 2 * len(description.request_json.encode())
-    n_mask = 0 if description.pixel_mask is None else description.pixel_mask.nbytes
-    return _STRUCTURE_BYTES + n_texts + n_mask
-
-
-def _room_of_end(description: ImageFileDescription) -> int:
-    """Return how much space a file needs when no image fits any more: for metadata of the last images, and the end."""
-    return _END_BYTES + room_of_columns(description)
 
 
 def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None:

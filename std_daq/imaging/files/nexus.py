@@ -14,6 +14,8 @@ from std_daq.imaging.files.sample import write_beam, write_people, write_sample
 from std_daq.imaging.files.texts import reserve_text, text_type, write_text, write_text_attribute
 from std_daq.imaging.files.transformations import create_group, write_quantity, write_transformation
 
+_STRUCTURE_BYTES = 512 * 1024
+
 # Fields of the detector: name in the description, name in the file, unit.
 _FIELDS_OF_DETECTOR = (
     ("description", "description", None),
@@ -52,6 +54,14 @@ def write_root_attributes(file: h5py.File, file_name: str, made_at: datetime) ->
     write_text_attribute(file, "file_time", iso_time(made_at))
     write_text_attribute(file, "creator", "std-daq")
     write_text_attribute(file, "HDF5_Version", h5py.version.hdf5_version)
+
+
+def room_of_structure(description: ImageFileDescription) -> int:
+    """Return how much space a file without images takes at most, in bytes."""
+    # What the request says of the experiment is stored twice: as it came, and as fields.
+    n_texts = len(description.configuration_json.encode()) + 2 * len(description.request_json.encode())
+    n_mask = 0 if description.pixel_mask is None else description.pixel_mask.nbytes
+    return _STRUCTURE_BYTES + n_texts + n_mask
 
 
 def write_structure(file: h5py.File, description: ImageFileDescription, start: datetime, file_name: str) -> None:
