@@ -12,6 +12,7 @@ import yaml
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.detectors.registry import open_detector
 from std_daq.telescope.config import LiveViewConfig
+from std_daq.telescope.ublox_config import UbloxControlConfig
 from std_test_kit.engine import image_tag
 
 ROOT = Path(__file__).parents[3]
@@ -83,7 +84,7 @@ EVERY_BEAMLINE = [pytest.param(folder, id=folder.name) for folder in FOLDERS]
 
 def configurations(folder: Path) -> list[Path]:
     """Return the configurations of detectors of a beamline."""
-    return sorted(path for path in folder.glob("*.json") if path.name != "live.json")
+    return sorted(path for path in folder.glob("*.json") if "detector_type" in json.loads(path.read_text()))
 
 
 def test_there_are_the_beamlines_that_the_documentation_names() -> None:
@@ -96,7 +97,8 @@ def test_every_service_runs_without_privileges(folder: Path, name: str, service:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert not {"privileged", "cap_add", "devices", "ipc", "pid", "userns_mode"} & set(service)
+    assert not {"privileged", "cap_add", "ipc", "pid", "userns_mode"} & set(service)
+    assert ("devices" in service) == (name == "ublox-control")  # its receiver, and no other service has a device
 
 
 @pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
@@ -197,6 +199,14 @@ def test_live_view_of_the_observatory_reads_the_data_and_takes_frames_from_its_s
     assert "read_only" not in volumes[str(Path(config.sources.unix_sockets.path_template).parent)]
     assert services(folder)["live-view"]["environment"]["STD_DAQ_CONFIG"] in volumes
     assert config.required_process is None  # processes of the host are not seen in a container
+
+
+def test_control_of_the_receiver_listens_where_its_port_is_published() -> None:
+    folder = BEAMLINES / "observatory"
+    config = UbloxControlConfig.model_validate_json((folder / "ublox.json").read_text())
+    service = services(folder)["ublox-control"]
+    assert service["ports"][0].endswith(f":{config.port}")
+    assert service["environment"]["STD_DAQ_CONFIG"] in {volume["target"] for volume in service["volumes"]}
 
 
 def test_the_eiger_is_the_one_that_users_have() -> None:
