@@ -15,10 +15,10 @@ from std_daq.photons.propagation.kernels import N_FIELDS, NO_CHANNEL, Photons, p
 from std_daq.photons.propagation.tree_kernels import Scratch
 from std_daq.photons.records import HIT, PHOTON
 
-BATCH = 1 << 18
-"""Photons that are in memory a second time while they are propagated."""
+BATCH = 1 << 16
+"""Photons that are in memory a second time while they are propagated; few, so that they stay in the caches."""
 
-_SHARED = [name for name in PHOTON.fields or () if name in (HIT.fields or ())]
+_COLUMNS = [list(PHOTON.fields or ()).index(name) for name in list(HIT.fields or ())[1:]]  # of a hit, without channel
 _MIN_CHUNK = 256
 _CHUNKS_A_THREAD = 16  # the last thread to end works alone for a 16th of its time at most
 
@@ -31,33 +31,35 @@ def random_key(seed: int, key: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A batch of photons that came to their ends.
+    """A batch of photons that came to their ends; its memory is that of the next batch.
 
     Parameters
     ----------
-    photons
-        Records of `PHOTON`, as they ended.
+    words
+        The photons as they ended, rows of `N_FIELDS` numbers.
     channels
         The channel that detected each, or -1.
     ends
         The jobs in this batch: index of the job, and where its photons end in the batch.
     """
 
-    photons: NDArray[np.void]
+    words: NDArray[np.uint32]
     channels: NDArray[np.int32]
     ends: list[tuple[int, int]]
+
+    def photons(self) -> NDArray[np.void]:
+        """Return the photons, records of `PHOTON`."""
+        return self.words.copy().view(PHOTON)[:, 0]
 
     def hits(self) -> Iterator[tuple[int, NDArray[np.void]]]:
         """Return the hits of each job, records of `HIT` in the order of their photons."""
         begin = 0
         for job, end in self.ends:
             detected = np.flatnonzero(self.channels[begin:end] != NO_CHANNEL) + begin
-            hits = np.empty(len(detected), HIT)
-            hits["channel"] = self.channels[detected]
-            found = self.photons[detected]
-            for name in _SHARED:
-                hits[name] = found[name]
-            yield job, hits
+            hits = np.empty((len(detected), 1 + len(_COLUMNS)), np.uint32)
+            hits[:, 0] = self.channels[detected]
+            hits[:, 1:] = self.words[detected[:, None], _COLUMNS]
+            yield job, hits.view(HIT)[:, 0]
             begin = end
 
 
@@ -93,17 +95,21 @@ class CpuBackend:
 
     def propagate(self, jobs: Sequence[Job]) -> Iterator[Ended]:
         """Return the photons of all jobs in batches, as they ended."""
+        rows = [_words(job.photons) for job in jobs]
+        room = _room(min(BATCH, sum(map(len, rows))))
         for pieces in _batches(jobs):
-            words = np.concatenate([_words(jobs[job].photons)[begin:end] for job, begin, end in pieces])
-            photons = words.view(PHOTON)[:, 0]
-            keys = np.concatenate(
-                [np.full(end - begin, random_key(self._seed, jobs[job].key), np.uint64) for job, begin, end in pieces]
-            )
-            numbers = np.concatenate([np.arange(begin, end, dtype=np.uint32) for _, begin, end in pieces])
-            channels = np.empty(len(photons), np.int32)
-            self._run(Photons(words.view(np.float32), words, channels, keys, numbers))
-            ends = np.cumsum([end - begin for _, begin, end in pieces]).tolist()
-            yield Ended(photons, channels, list(zip((job for job, _, _ in pieces), ends, strict=True)))
+            ends: list[tuple[int, int]] = []
+            at = 0
+            for job, begin, end in pieces:
+                taken = slice(at, at + end - begin)
+                room.words[taken] = rows[job][begin:end]
+                room.keys[taken] = random_key(self._seed, jobs[job].key)
+                room.numbers[taken] = np.arange(begin, end, dtype=np.uint32)
+                at = taken.stop
+                ends.append((job, at))
+            batch = Photons._make(array[:at] for array in room)
+            self._run(batch)
+            yield Ended(batch.words, batch.channels, ends)
 
     def _run(self, photons: Photons) -> None:
         n = len(photons.channels)
@@ -137,6 +143,13 @@ class CpuBackend:
 def _words(photons: NDArray[np.void]) -> NDArray[np.uint32]:
     """Return photons as rows of numbers, which numpy copies much faster than records."""
     return np.ascontiguousarray(photons, PHOTON).view(np.uint32).reshape(len(photons), N_FIELDS)
+
+
+def _room(n: int) -> Photons:
+    """Return memory for a batch."""
+    words = np.empty((n, N_FIELDS), np.uint32)
+    keys, numbers = np.empty(n, np.uint64), np.empty(n, np.uint32)
+    return Photons(words.view(np.float32), words, np.empty(n, np.int32), keys, numbers)
 
 
 def _scratch() -> Scratch:

@@ -80,7 +80,7 @@ class Detector:
             None: as many as this process may use cores.
         """
         backend = self.backend(seed=seed, n_threads=n_threads)
-        ended = [batch.photons for batch in backend.propagate([Job(key, photons)])]
+        ended = [batch.photons() for batch in backend.propagate([Job(key, photons)])]
         if len(ended) == 1:
             return ended[0]
         return np.concatenate([np.empty(0, PHOTON), *ended])
