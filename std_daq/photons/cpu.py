@@ -83,7 +83,7 @@ class CpuBackend:
         self.n_threads = n_threads or len(os.sched_getaffinity(0))
         self._scene = _read_only(scene)
         self._seed = seed
-        self._max_steps = max_steps
+        self.max_steps = max_steps
 
     def simulate(self, jobs: Sequence[Job]) -> list[NDArray[np.void]]:
         """Return for each job its hits, records of `HIT` in the order of their photons."""
@@ -108,14 +108,23 @@ class CpuBackend:
                 at = taken.stop
                 ends.append((job, at))
             batch = Photons._make(array[:at] for array in room)
-            self._run(batch)
+            self._run(batch, self.max_steps)
             yield Ended(batch.words, batch.channels, ends)
 
-    def _run(self, photons: Photons) -> None:
+    def propagate_some(self, job: Job, numbers: NDArray[np.uint32], *, max_steps: int) -> NDArray[np.void]:
+        """Return chosen photons of a job after some steps, or at their ends, in the order of ``numbers``."""
+        room = _room(len(numbers))
+        room.words[:] = _words(job.photons)[numbers]
+        room.keys[:] = random_key(self._seed, job.key)
+        room.numbers[:] = numbers
+        self._run(room, min(max_steps, self.max_steps))
+        return room.words.view(PHOTON)[:, 0]
+
+    def _run(self, photons: Photons, max_steps: int) -> None:
         n = len(photons.channels)
         n_threads = min(self.n_threads, -(-n // _MIN_CHUNK))
         if n_threads == 1:
-            propagate(photons, 0, n, self._max_steps, self._scene, _scratch())
+            propagate(photons, 0, n, max_steps, self._scene, _scratch())
             return
         chunk = max(_MIN_CHUNK, n // (n_threads * _CHUNKS_A_THREAD))
         chunks = iter(range(0, n, chunk))
@@ -126,7 +135,7 @@ class CpuBackend:
             try:
                 # A step of an iterator over a range is atomic: each chunk goes to one thread.
                 for begin in chunks:
-                    propagate(photons, begin, min(begin + chunk, n), self._max_steps, self._scene, scratch)
+                    propagate(photons, begin, min(begin + chunk, n), max_steps, self._scene, scratch)
             except BaseException as error:  # noqa: BLE001 -- raised again below, in the thread that asked
                 failures.append(error)
 

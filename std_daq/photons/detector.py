@@ -7,6 +7,7 @@
     hits = detector.hits(photons, seed=7)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +22,7 @@ from std_daq.photons.geometry.load import check_geometry, read_geometry
 from std_daq.photons.geometry.records import Scene
 from std_daq.photons.geometry.scene import channels_of, compile_scene
 from std_daq.photons.records import PHOTON
+from std_daq.photons.traces import tally, trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +92,21 @@ class Detector:
     ) -> NDArray[np.void]:
         """Return the hits, records of `HIT` in the order of their photons; parameters as of `propagate`."""
         return self.backend(seed=seed, n_threads=n_threads).simulate([Job(key, photons)])[0]
+
+    def tally(self, photons: NDArray[np.void], *, seed: int = 0, key: int = 0) -> dict[str, int]:
+        """Return how many photons each process happened to, as `std_daq.photons.traces.tally` does."""
+        return tally(self.propagate(photons, seed=seed, key=key))
+
+    def trace(
+        self, photons: NDArray[np.void], numbers: Sequence[int], *, seed: int = 0, key: int = 0
+    ) -> NDArray[np.void]:
+        """Return the steps of chosen photons, records of `std_daq.photons.traces.STEP`.
+
+        They are the steps that these photons take among all others, with the same seed and key.
+
+        Parameters
+        ----------
+        numbers
+            Indices of the chosen photons.
+        """
+        return trace(self.backend(seed=seed, n_threads=1), Job(key, photons), numbers)
