@@ -11,6 +11,7 @@ COMMANDS = {
     "info": "list the light sensors of the detector",
     "run": "simulate the photons of a file, and write the hits",
     "bench": "measure how many events and photons a server simulates in a second",
+    "convert": "make a geometry file of a detector that RAT or Geant4 exported",
 }
 _COMMAND_SET = CommandSet(
     prog="std-sim",

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from std_daq.photons.importing.detector import Detector
+from std_daq.photons.importing.detector import VolumeTree
 from std_daq.photons.importing.gdml.reader import read_gdml
 from std_daq.photons.importing.geometry import ConversionOptions, build_geometry
 from std_daq.photons.importing.ratdb import pmt_arrays, read_tables
@@ -21,7 +21,7 @@ from std_daq.photons.importing.tables import Json
 
 def read_detector(
     path: Path, *, tables: list[Path], pattern: str | None, report: ImportReport
-) -> tuple[Detector, list[Sensor]]:
+) -> tuple[VolumeTree, list[Sensor]]:
     """Read a detector, and find its light sensors, by channel.
 
     Parameters

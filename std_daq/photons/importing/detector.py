@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.photons.importing.solids import Solid
+from std_daq.photons.importing.solids import VolumeSolid
 
 _POINTER = re.compile(r"0x[0-9a-f]+$")
 
@@ -65,7 +65,7 @@ class PropertyTable:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material:
+class Medium:
     """A medium with its optical properties, by Geant4's names."""
 
     name: str
@@ -110,7 +110,7 @@ class OpticalSurface:
 
 
 @dataclass(slots=True, eq=False)
-class Placement:
+class PlacedVolume:
     """A volume that stands in another one."""
 
     name: str
@@ -127,9 +127,9 @@ class Volume:
     """
 
     name: str
-    solid: Solid
-    material: Material
-    placements: list[Placement] = field(default_factory=list)
+    solid: VolumeSolid
+    material: Medium
+    placements: list[PlacedVolume] = field(default_factory=list)
     is_sensitive: bool = False
 
 
@@ -137,13 +137,13 @@ class Volume:
 class Border:
     """A surface on the way from one placement to another; None stands for each mother of the other placement."""
 
-    before: Placement | None
-    behind: Placement | None
+    before: PlacedVolume | None
+    behind: PlacedVolume | None
     surface: OpticalSurface
 
 
 @dataclass(slots=True)
-class Detector:
+class VolumeTree:
     """A whole detector.
 
     Attributes

@@ -8,9 +8,9 @@ import numpy as np
 from std_daq.photons.importing.arrangement import Path
 from std_daq.photons.importing.arrays import array_entries, single_entry
 from std_daq.photons.importing.boundaries import BoundaryFinder, Piece, Resolved, Side
-from std_daq.photons.importing.detector import IDENTITY, Detector, Placement, Transform, Volume
+from std_daq.photons.importing.detector import IDENTITY, PlacedVolume, Transform, Volume, VolumeTree
 from std_daq.photons.importing.errors import DetectorImportError
-from std_daq.photons.importing.optics import Boundary, Names, Optics, Place
+from std_daq.photons.importing.optics import Boundary, BoundaryOptics, Names, Place
 from std_daq.photons.importing.report import ImportReport
 from std_daq.photons.importing.sensors import Sensor
 from std_daq.photons.importing.shapes import BoundedPiece, solids_of
@@ -42,7 +42,7 @@ class _SensorTree:
     """Which placements lead to sensors."""
 
     sensor: Sensor | None = None
-    inner: dict[Placement, "_SensorTree"] = field(default_factory=dict)
+    inner: dict[PlacedVolume, "_SensorTree"] = field(default_factory=dict)
     n_sensors: int = 0
     only: Sensor | None = None
 
@@ -134,7 +134,9 @@ class _Part:
 _Sides = tuple[Side, Side]
 
 
-def build_geometry(detector: Detector, sensors: list[Sensor], options: ConversionOptions, report: ImportReport) -> Json:
+def build_geometry(
+    detector: VolumeTree, sensors: list[Sensor], options: ConversionOptions, report: ImportReport
+) -> Json:
     """Return the geometry file of a detector.
 
     Raises
@@ -147,11 +149,11 @@ def build_geometry(detector: Detector, sensors: list[Sensor], options: Conversio
 
 class _Builder:
     def __init__(
-        self, detector: Detector, sensors: list[Sensor], options: ConversionOptions, report: ImportReport
+        self, detector: VolumeTree, sensors: list[Sensor], options: ConversionOptions, report: ImportReport
     ) -> None:
         self._detector, self._sensors, self._options, self._report = detector, sensors, options, report
         self._finder = BoundaryFinder(options.segments, report)
-        self._optics = Optics(detector, report, efficiency_scale=options.efficiency_scale)
+        self._optics = BoundaryOptics(detector, report, efficiency_scale=options.efficiency_scale)
         self._tree = _SensorTree()
         for sensor in sensors:
             self._tree.add(sensor)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from std_daq.photons.importing.detector import Material, PropertyTable
+from std_daq.photons.importing.detector import Medium, PropertyTable
 from std_daq.photons.importing.errors import DetectorImportError
 from std_daq.photons.importing.report import ImportReport
 from std_daq.photons.importing.tables import Curve, Floats, Json, curve, length, remaining_length
@@ -15,7 +15,7 @@ _LOST = {"MIEHG": "Mie scattering", "MIE": "Mie scattering"}
 _MAX_COMPONENTS = 100
 
 
-def convert_material(material: Material, report: ImportReport) -> Json:
+def convert_material(material: Medium, report: ImportReport) -> Json:
     """Return the entry of a material.
 
     Raises
@@ -56,7 +56,7 @@ def _group_index(velocities: Floats) -> Floats:
 
 
 class _Properties:
-    def __init__(self, material: Material) -> None:
+    def __init__(self, material: Medium) -> None:
         self.name = material.name
         self._tables = material.properties
 

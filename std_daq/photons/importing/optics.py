@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from std_daq.photons.importing.detector import Detector, Material, OpticalSurface, Placement, Volume
+from std_daq.photons.importing.detector import Medium, OpticalSurface, PlacedVolume, Volume, VolumeTree
 from std_daq.photons.importing.materials import convert_material
 from std_daq.photons.importing.report import ImportReport
 from std_daq.photons.importing.surfaces import ABSORBING, Efficiency, SurfaceConverter
@@ -15,7 +15,7 @@ IDEAL = {"detect": 1}
 class Place:
     """A volume where it stands, and the one that it stands in; the world has neither placement nor mother."""
 
-    placement: Placement | None
+    placement: PlacedVolume | None
     volume: Volume
     mother: Volume | None
 
@@ -56,7 +56,7 @@ class Names:
         return given
 
 
-class Optics:
+class BoundaryOptics:
     """Finds boundaries, and gathers the materials and surfaces that they need.
 
     Attributes
@@ -65,20 +65,20 @@ class Optics:
         Entries of the geometry file.
     """
 
-    def __init__(self, detector: Detector, report: ImportReport, *, efficiency_scale: float) -> None:
+    def __init__(self, detector: VolumeTree, report: ImportReport, *, efficiency_scale: float) -> None:
         self._skins = detector.skins
-        self._borders: dict[tuple[Placement | None, Placement | None], OpticalSurface] = {}
+        self._borders: dict[tuple[PlacedVolume | None, PlacedVolume | None], OpticalSurface] = {}
         for border in detector.borders:
             self._borders.setdefault((border.before, border.behind), border.surface)
         self._report = report
         self._scale = efficiency_scale
         self.materials: dict[str, Json] = {}
         self.surfaces: dict[str, Json] = {}
-        self._material_names: dict[Material, str] = {}
+        self._material_names: dict[Medium, str] = {}
         self._surface_names: dict[tuple[OpticalSurface | None, bool, float], str | None] = {}
         self._names = {"material": Names(), "surface": Names()}
 
-    def add_material(self, material: Material) -> str:
+    def add_material(self, material: Medium) -> str:
         """Return a material's name; its entry is made when it comes first."""
         if material not in self._material_names:
             name = self._names["material"].give(material.name)

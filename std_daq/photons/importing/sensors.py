@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from std_daq.photons.importing.detector import IDENTITY, Placement, Transform, Vector, Volume
+from std_daq.photons.importing.detector import IDENTITY, PlacedVolume, Transform, Vector, Volume
 from std_daq.photons.importing.errors import DetectorImportError
 from std_daq.photons.importing.ratdb import PmtArray
 from std_daq.photons.importing.report import ImportReport
@@ -33,7 +33,7 @@ class Sensor:
         Factor on the efficiency of its surfaces.
     """
 
-    path: tuple[Placement, ...]
+    path: tuple[PlacedVolume, ...]
     transform: Transform
     channel: int
     position: Vector
@@ -132,11 +132,11 @@ def sensors_of_tables(world: Volume, arrays: list[PmtArray], report: ImportRepor
     return sensors
 
 
-def _is_named(pattern: re.Pattern[str], placement: Placement) -> bool:
+def _is_named(pattern: re.Pattern[str], placement: PlacedVolume) -> bool:
     return pattern.fullmatch(placement.name) is not None
 
 
-def _numbered(found: list[tuple[tuple[Placement, ...], Transform]], report: ImportReport) -> list[Sensor]:
+def _numbered(found: list[tuple[tuple[PlacedVolume, ...], Transform]], report: ImportReport) -> list[Sensor]:
     sensors = [Sensor(path, transform, 0, transform.position) for path, transform in found]
     expected = list(range(len(sensors)))
     depth = min((len(path) for path, _ in found), default=0)
@@ -154,8 +154,8 @@ def _numbered(found: list[tuple[tuple[Placement, ...], Transform]], report: Impo
 
 
 def _find(
-    world: Volume, is_sensor: Callable[[Placement], bool], *, is_innermost: bool
-) -> Iterator[tuple[tuple[Placement, ...], Transform]]:
+    world: Volume, is_sensor: Callable[[PlacedVolume], bool], *, is_innermost: bool
+) -> Iterator[tuple[tuple[PlacedVolume, ...], Transform]]:
     """Yield paths in the order of the file, depth first."""
     holders: dict[Volume, bool] = {}
 
@@ -166,8 +166,8 @@ def _find(
         return holders[volume]
 
     def walk(
-        volume: Volume, path: tuple[Placement, ...], transform: Transform
-    ) -> Iterator[tuple[tuple[Placement, ...], Transform]]:
+        volume: Volume, path: tuple[PlacedVolume, ...], transform: Transform
+    ) -> Iterator[tuple[tuple[PlacedVolume, ...], Transform]]:
         for placement in volume.placements:
             goes_on = holds(placement.volume)
             is_one = is_sensor(placement)

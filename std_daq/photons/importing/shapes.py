@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from std_daq.photons.importing.detector import Transform
 from std_daq.photons.importing.facets import Facets
 from std_daq.photons.importing.optics import Boundary
-from std_daq.photons.importing.solids import Box, Solid, Turned
+from std_daq.photons.importing.solids import BoxSolid, Turned, VolumeSolid
 from std_daq.photons.importing.tables import Json
 
 
@@ -27,7 +27,7 @@ class BoundedPiece:
     """
 
     owner: tuple[int, ...]
-    solid: Solid
+    solid: VolumeSolid
     facets: Facets
     transform: Transform
     boundary: Boundary
@@ -66,7 +66,7 @@ class _Owner:
         if len(self._keys) > 1 or (self._key_of_face < 0).any():
             return None
         solid = self._solid
-        if isinstance(solid, Box):
+        if isinstance(solid, BoxSolid):
             return [self._entry(0, {"shape": "box", "size": [float(one) for one in solid.size]})]
         if isinstance(solid, Turned) and solid.is_cylinder:
             profile = solid.profiles(self._segments)[0]
@@ -125,9 +125,11 @@ class _Owner:
         return {key: value for key, value in shape.items() if key != "is_inside_out"} | sides
 
 
-def is_analytic(solid: Solid) -> bool:
+def is_analytic(solid: VolumeSolid) -> bool:
     """Whether a solid has an exact counterpart, if nothing touches it."""
-    return isinstance(solid, Box) or (isinstance(solid, Turned) and (solid.is_cylinder or bool(solid.sphere_radii)))
+    return isinstance(solid, BoxSolid) or (
+        isinstance(solid, Turned) and (solid.is_cylinder or bool(solid.sphere_radii))
+    )
 
 
 def placed(transform: Transform) -> Json:

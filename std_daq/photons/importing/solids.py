@@ -18,7 +18,7 @@ Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Solid(ABC):
+class VolumeSolid(ABC):
     """A solid with a name."""
 
     name: str
@@ -29,7 +29,7 @@ class Solid(ABC):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Box(Solid):
+class BoxSolid(VolumeSolid):
     """A cuboid about the origin, axis-parallel; its patches are +x, -x, +y, -y, +z, -z."""
 
     size: tuple[float, float, float]
@@ -69,7 +69,7 @@ class Arc:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Turned(Solid):
+class Turned(VolumeSolid):
     """A profile that is turned about z: tube, cone, sphere, polycone, torus, torusstack.
 
     Parameters
@@ -114,7 +114,7 @@ class Turned(Solid):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Polyhedra(Solid):
+class Polyhedra(VolumeSolid):
     """A profile that is turned in flat steps; radii are those of the corners."""
 
     loops: tuple[Points, ...]
@@ -131,10 +131,10 @@ class Polyhedra(Solid):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretched(Solid):
+class Stretched(VolumeSolid):
     """Another solid with its coordinates multiplied: elliptic tube, ellipsoid."""
 
-    solid: Solid
+    solid: VolumeSolid
     factors: tuple[float, float, float]
 
     def facets(self, segments: int) -> Facets:
@@ -146,10 +146,10 @@ class Stretched(Solid):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moved(Solid):
+class Moved(VolumeSolid):
     """Another solid at another place: ``rotation @ point + position``."""
 
-    solid: Solid
+    solid: VolumeSolid
     rotation: NDArray[np.float64]
     position: NDArray[np.float64]
 
@@ -161,7 +161,7 @@ class Moved(Solid):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mesh(Solid):
+class MeshSolid(VolumeSolid):
     """A closed mesh, its triangles seen from outside against the clock."""
 
     vertices: Points
@@ -173,7 +173,7 @@ class Mesh(Solid):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Extruded(Solid):
+class Extruded(VolumeSolid):
     """A polygon in the x-y plane, moved and scaled along z.
 
     Parameters
@@ -208,7 +208,7 @@ class Extruded(Solid):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Boolean(Solid):
+class Boolean(VolumeSolid):
     """Two solids together.
 
     Parameters
@@ -220,8 +220,8 @@ class Boolean(Solid):
     """
 
     operation: str
-    first: Solid
-    second: Solid
+    first: VolumeSolid
+    second: VolumeSolid
     rotation: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
     position: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
 
@@ -243,7 +243,7 @@ class Boolean(Solid):
         return operations[self.operation](second)
 
 
-def _manifold(solid: Solid, segments: int) -> "manifold3d.Manifold":
+def _manifold(solid: VolumeSolid, segments: int) -> "manifold3d.Manifold":
     import manifold3d
 
     if isinstance(solid, Boolean):

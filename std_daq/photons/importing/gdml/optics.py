@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from std_daq.photons.importing.detector import DichroicTable, Material, OpticalSurface, PropertyTable, without_pointer
+from std_daq.photons.importing.detector import DichroicTable, Medium, OpticalSurface, PropertyTable, without_pointer
 from std_daq.photons.importing.gdml.definitions import Definitions, defined
 from std_daq.photons.importing.gdml.xml_tree import XmlNode
 
@@ -29,13 +29,13 @@ class OpticsReader:
     """
 
     definitions: Definitions
-    materials: dict[str, Material] = field(default_factory=dict)
+    materials: dict[str, Medium] = field(default_factory=dict)
     surfaces: dict[str, OpticalSurface] = field(default_factory=dict)
 
     def read_material(self, node: XmlNode) -> None:
         """Take in a material."""
         name = self.definitions.name_of(node)
-        self.materials[name] = Material(without_pointer(name), self._properties(node))
+        self.materials[name] = Medium(without_pointer(name), self._properties(node))
 
     def read_surface(self, node: XmlNode) -> None:
         """Take in an optical surface."""
@@ -50,10 +50,10 @@ class OpticsReader:
             self._dichroic(node),
         )
 
-    def material(self, name: str, node: XmlNode) -> Material:
+    def material(self, name: str, node: XmlNode) -> Medium:
         """Return a material that a volume refers to; Geant4 knows those called G4_... without a definition."""
         if name not in self.materials and name.startswith("G4_"):
-            self.materials[name] = Material(name, {})
+            self.materials[name] = Medium(name, {})
         return defined(self.materials, name, "material", node)
 
     def _properties(self, node: XmlNode) -> dict[str, PropertyTable]:

@@ -3,7 +3,7 @@
 from std_daq.photons.importing.gdml.definitions import Definitions
 from std_daq.photons.importing.gdml.solids import SolidReader
 from std_daq.photons.importing.gdml.xml_tree import XmlNode
-from std_daq.photons.importing.solids import Solid
+from std_daq.photons.importing.solids import VolumeSolid
 
 # Dimensions of a parameterised solid -> attributes of the solid. Half lengths ("hz") are doubled.
 _KINDS = {
@@ -26,7 +26,7 @@ _KINDS = {
 }  # fmt: skip
 
 
-def parameterised_solid(parameters: XmlNode, definitions: Definitions, name: str) -> Solid:
+def parameterised_solid(parameters: XmlNode, definitions: Definitions, name: str) -> VolumeSolid:
     """Return the solid of one copy.
 
     Raises

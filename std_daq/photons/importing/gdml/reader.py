@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from std_daq.photons.importing.detector import Border, Detector, Volume, without_pointer
+from std_daq.photons.importing.detector import Border, Volume, VolumeTree, without_pointer
 from std_daq.photons.importing.errors import DetectorImportError
 from std_daq.photons.importing.gdml.definitions import Definitions, defined
 from std_daq.photons.importing.gdml.optics import OpticsReader
@@ -12,7 +12,7 @@ from std_daq.photons.importing.gdml.xml_tree import XmlNode, read_xml
 from std_daq.photons.importing.report import ImportReport
 
 
-def read_gdml(path: Path, report: ImportReport) -> Detector:
+def read_gdml(path: Path, report: ImportReport) -> VolumeTree:
     """Read a file, and the files that it includes.
 
     Raises
@@ -37,7 +37,7 @@ class _File:
         self._structure = StructureReader(definitions, self._solids, self._optics, self._read_module)
         self._definitions = definitions
         self._root = root
-        self._modules: list[Detector] = []
+        self._modules: list[VolumeTree] = []
         for section in root.children:
             self._read_section(section)
 
@@ -61,7 +61,7 @@ class _File:
         elif section.tag == "structure":
             self._structure.read(section)
 
-    def detector(self, volume: str) -> Detector:
+    def detector(self, volume: str) -> VolumeTree:
         """Return the detector whose world is a volume, or that of the file's set-up."""
         name, node = volume, self._root
         if not volume:
@@ -71,14 +71,14 @@ class _File:
             setup = next((one for one in setups if one.attributes.get("name") == "Default"), setups[0])
             node = setup.required("world")
             name = self._definitions.name_of(node, "ref")
-        detector = Detector(self._structure.volume(name, node))
+        detector = VolumeTree(self._structure.volume(name, node))
         for module in self._modules:
             detector.skins |= module.skins
             detector.borders += module.borders
         self._attach_surfaces(detector)
         return detector
 
-    def _attach_surfaces(self, detector: Detector) -> None:
+    def _attach_surfaces(self, detector: VolumeTree) -> None:
         for node, property_name, references in self._structure.surfaces:
             surface = defined(self._optics.surfaces, property_name, "optical surface", node)
             if node.tag == "skinsurface":

@@ -14,14 +14,14 @@ from std_daq.photons.importing.solids import (
     TURN,
     Arc,
     Boolean,
-    Box,
+    BoxSolid,
     Extruded,
-    Mesh,
+    MeshSolid,
     Moved,
     Polyhedra,
-    Solid,
     Stretched,
     Turned,
+    VolumeSolid,
 )
 from std_daq.photons.importing.torus_stack import torus_stack
 
@@ -39,7 +39,7 @@ class SolidReader:
     """
 
     definitions: Definitions
-    solids: dict[str, Solid] = field(default_factory=dict)
+    solids: dict[str, VolumeSolid] = field(default_factory=dict)
     _unknown: dict[str, XmlNode] = field(default_factory=dict)
 
     def read(self, node: XmlNode) -> None:
@@ -50,7 +50,7 @@ class SolidReader:
         elif name:
             self._unknown[name] = node
 
-    def find(self, name: str, node: XmlNode) -> Solid:
+    def find(self, name: str, node: XmlNode) -> VolumeSolid:
         """Return a solid that an element refers to.
 
         Raises
@@ -133,11 +133,11 @@ def _planes_outline(planes: list[ZPlane]) -> list[tuple[float, float]]:
     return [(rmax, z) for z, _, rmax in planes] + [(rmin, z) for z, rmin, _ in reversed(planes)]
 
 
-def _box(solid: _SolidNode) -> Solid:
-    return Box(solid.name, (solid.positive("x"), solid.positive("y"), solid.positive("z")))
+def _box(solid: _SolidNode) -> VolumeSolid:
+    return BoxSolid(solid.name, (solid.positive("x"), solid.positive("y"), solid.positive("z")))
 
 
-def _tube(solid: _SolidNode) -> Solid:
+def _tube(solid: _SolidNode) -> VolumeSolid:
     rmin, rmax, half = solid.length("rmin", 0.0), solid.positive("rmax"), solid.positive("z") / 2
     if rmin >= rmax:
         raise solid.node.error(f"solid '{solid.name}': rmin is not smaller than rmax")
@@ -145,7 +145,7 @@ def _tube(solid: _SolidNode) -> Solid:
     return solid.turned(outline, is_cylinder=rmin == 0)
 
 
-def _cone(solid: _SolidNode) -> Solid:
+def _cone(solid: _SolidNode) -> VolumeSolid:
     half = solid.positive("z") / 2
     low, high = [(solid.length(f"rmin{end}", 0.0), solid.length(f"rmax{end}")) for end in "12"]
     if low[0] > low[1] or high[0] > high[1]:
@@ -153,23 +153,23 @@ def _cone(solid: _SolidNode) -> Solid:
     return solid.turned(_planes_outline([(-half, *low), (half, *high)]))
 
 
-def _polycone(solid: _SolidNode) -> Solid:
+def _polycone(solid: _SolidNode) -> VolumeSolid:
     return solid.turned(_planes_outline(solid.z_planes()))
 
 
-def _generic_polycone(solid: _SolidNode) -> Solid:
+def _generic_polycone(solid: _SolidNode) -> VolumeSolid:
     return solid.turned(solid.rz_points())
 
 
-def _polyhedra(solid: _SolidNode) -> Solid:
+def _polyhedra(solid: _SolidNode) -> VolumeSolid:
     return _sided(solid, _planes_outline(solid.z_planes()), is_to_side=True)
 
 
-def _generic_polyhedra(solid: _SolidNode) -> Solid:
+def _generic_polyhedra(solid: _SolidNode) -> VolumeSolid:
     return _sided(solid, solid.rz_points(), is_to_side=False)
 
 
-def _sided(solid: _SolidNode, points: list[tuple[float, float]], *, is_to_side: bool) -> Solid:
+def _sided(solid: _SolidNode, points: list[tuple[float, float]], *, is_to_side: bool) -> VolumeSolid:
     n_sides = round(solid.definitions.number(solid.node, "numsides"))
     begin, angle = solid.turn()
     begin = solid.angle("startphi", 0.0)
@@ -181,11 +181,11 @@ def _sided(solid: _SolidNode, points: list[tuple[float, float]], *, is_to_side: 
     return Polyhedra(solid.name, (outline,), n_sides, begin, angle)
 
 
-def _orb(solid: _SolidNode) -> Solid:
+def _orb(solid: _SolidNode) -> VolumeSolid:
     return Turned(solid.name, ((Arc((0, 0), solid.positive("r"), -math.pi / 2, math.pi / 2),),))
 
 
-def _sphere(solid: _SolidNode) -> Solid:
+def _sphere(solid: _SolidNode) -> VolumeSolid:
     rmin, rmax = solid.length("rmin", 0.0), solid.positive("rmax")
     if rmin >= rmax:
         raise solid.node.error(f"solid '{solid.name}': rmin is not smaller than rmax")
@@ -204,7 +204,7 @@ def _sphere(solid: _SolidNode) -> Solid:
     return Turned(solid.name, loops, begin, angle)
 
 
-def _torus(solid: _SolidNode) -> Solid:
+def _torus(solid: _SolidNode) -> VolumeSolid:
     rmin, rmax, swept = solid.length("rmin", 0.0), solid.positive("rmax"), solid.positive("rtor")
     if rmin >= rmax or rmax > swept:
         raise solid.node.error(f"solid '{solid.name}': it needs rmin < rmax <= rtor")
@@ -214,14 +214,14 @@ def _torus(solid: _SolidNode) -> Solid:
     return Turned(solid.name, loops, *solid.turn())
 
 
-def _elliptic_tube(solid: _SolidNode) -> Solid:
+def _elliptic_tube(solid: _SolidNode) -> VolumeSolid:
     dx, dy, dz = solid.positive("dx"), solid.positive("dy"), solid.positive("dz")
     return Stretched(
         solid.name, Turned(solid.name, (((1.0, -1.0), (1.0, 1.0), (0.0, 1.0), (0.0, -1.0)),)), (dx, dy, dz)
     )
 
 
-def _ellipsoid(solid: _SolidNode) -> Solid:
+def _ellipsoid(solid: _SolidNode) -> VolumeSolid:
     ax, by, cz = solid.positive("ax"), solid.positive("by"), solid.positive("cz")
     low, high = solid.length("zcut1", 0.0), solid.length("zcut2", 0.0)
     if low == high == 0:
@@ -237,14 +237,14 @@ def _ellipsoid(solid: _SolidNode) -> Solid:
     return Stretched(solid.name, Turned(solid.name, (tuple(caps),)), (ax, by, cz))
 
 
-def _paraboloid(solid: _SolidNode) -> Solid:
+def _paraboloid(solid: _SolidNode) -> VolumeSolid:
     low, high, dz = solid.length("rlo"), solid.positive("rhi"), solid.positive("dz")
     radii = np.linspace(low, high, 33)
     z = -dz + 2 * dz * (radii**2 - low**2) / (high**2 - low**2)
     return solid.turned([*zip(radii.tolist(), z.tolist(), strict=True), (0.0, dz), (0.0, -dz)])
 
 
-def _trd(solid: _SolidNode) -> Solid:
+def _trd(solid: _SolidNode) -> VolumeSolid:
     x1, x2, y1, y2 = (solid.length(one) / 2 for one in ("x1", "x2", "y1", "y2"))
     half = solid.positive("z") / 2
     return _prism(solid.name, [(x, y) for x, y in _rectangle(x1, y1)], _rectangle(x2, y2), half)
@@ -254,7 +254,7 @@ def _rectangle(x: float, y: float) -> list[tuple[float, float]]:
     return [(-x, -y), (x, -y), (x, y), (-x, y)]
 
 
-def _para(solid: _SolidNode) -> Solid:
+def _para(solid: _SolidNode) -> VolumeSolid:
     x, y, half = solid.positive("x") / 2, solid.positive("y") / 2, solid.positive("z") / 2
     alpha, theta, phi = (solid.angle(one, 0.0) for one in ("alpha", "theta", "phi"))
     shear = y * math.tan(alpha)
@@ -263,7 +263,7 @@ def _para(solid: _SolidNode) -> Solid:
     return _prism(solid.name, [(u - dx, v - dy) for u, v in quad], [(u + dx, v + dy) for u, v in quad], half)
 
 
-def _trap(solid: _SolidNode) -> Solid:
+def _trap(solid: _SolidNode) -> VolumeSolid:
     half, theta, phi = solid.positive("z") / 2, solid.angle("theta", 0.0), solid.angle("phi", 0.0)
     quads = []
     for y_name, x_low, x_high, alpha, sign in (("y1", "x1", "x2", "alpha1", -1), ("y2", "x3", "x4", "alpha2", 1)):
@@ -282,7 +282,7 @@ def _trap(solid: _SolidNode) -> Solid:
     return _prism(solid.name, quads[0], quads[1], half)
 
 
-def _arb8(solid: _SolidNode) -> Solid:
+def _arb8(solid: _SolidNode) -> VolumeSolid:
     corners = [(solid.length(f"v{i}x"), solid.length(f"v{i}y")) for i in range(1, 9)]
     low, high = corners[:4], corners[4:]
     if (
@@ -293,19 +293,19 @@ def _arb8(solid: _SolidNode) -> Solid:
     return _prism(solid.name, low, high, solid.positive("dz"))
 
 
-def _prism(name: str, low: list[tuple[float, float]], high: list[tuple[float, float]], half: float) -> Solid:
+def _prism(name: str, low: list[tuple[float, float]], high: list[tuple[float, float]], half: float) -> VolumeSolid:
     vertices = np.array([(*one, -half) for one in low] + [(*one, half) for one in high])
     quads = [(3, 2, 1, 0), (4, 5, 6, 7)] + [(i, (i + 1) % 4, (i + 1) % 4 + 4, i + 4) for i in range(4)]
     triangles = [(a, b, c) for a, b, c, _ in quads] + [(a, c, d) for a, _, c, d in quads]
-    return Mesh(name, vertices, np.array(triangles))
+    return MeshSolid(name, vertices, np.array(triangles))
 
 
-def _tet(solid: _SolidNode) -> Solid:
+def _tet(solid: _SolidNode) -> VolumeSolid:
     vertices = np.array([_vertex(solid, solid.node, f"vertex{i}") for i in range(1, 5)])
     return _outward_mesh(solid.name, vertices, np.array([(0, 2, 1), (0, 1, 3), (1, 2, 3), (2, 0, 3)]))
 
 
-def _xtru(solid: _SolidNode) -> Solid:
+def _xtru(solid: _SolidNode) -> VolumeSolid:
     number, mm = solid.definitions.number, solid.mm
     children = list(solid.definitions.unrolled(solid.node))
     polygon = np.array(
@@ -327,7 +327,7 @@ def _xtru(solid: _SolidNode) -> Solid:
     return Extruded(solid.name, polygon, tuple(sections))
 
 
-def _tessellated(solid: _SolidNode) -> Solid:
+def _tessellated(solid: _SolidNode) -> VolumeSolid:
     vertices: list[NDArray[np.float64]] = []
     triangles: list[tuple[int, int, int]] = []
     for facet in solid.definitions.unrolled(solid.node):
@@ -345,10 +345,10 @@ def _tessellated(solid: _SolidNode) -> Solid:
     return _outward_mesh(solid.name, np.array(vertices), np.array(triangles))
 
 
-def _outward_mesh(name: str, vertices: NDArray[np.float64], triangles: NDArray[np.int64]) -> Mesh:
+def _outward_mesh(name: str, vertices: NDArray[np.float64], triangles: NDArray[np.int64]) -> MeshSolid:
     a, b, c = (vertices[triangles[:, i]] - vertices[0] for i in range(3))
     volume = float((a * np.cross(b, c)).sum())
-    return Mesh(name, vertices, triangles if volume > 0 else triangles[:, ::-1])
+    return MeshSolid(name, vertices, triangles if volume > 0 else triangles[:, ::-1])
 
 
 def _vertex(solid: _SolidNode, node: XmlNode, attribute: str) -> NDArray[np.float64]:
@@ -356,7 +356,7 @@ def _vertex(solid: _SolidNode, node: XmlNode, attribute: str) -> NDArray[np.floa
     return defined(solid.definitions.positions, name, "position", node) * solid.mm
 
 
-def _boolean(solid: _SolidNode) -> Solid:
+def _boolean(solid: _SolidNode) -> VolumeSolid:
     node, definitions = solid.node, solid.definitions
     first, second = (solid.reader.find(definitions.reference(node, tag), node) for tag in ("first", "second"))
     first_rotation, first_position = (
@@ -368,8 +368,8 @@ def _boolean(solid: _SolidNode) -> Solid:
     return Boolean(solid.name, node.tag, first, second, definitions.rotation(node), definitions.position(node))
 
 
-def _multi_union(solid: _SolidNode) -> Solid:
-    parts: list[Solid] = []
+def _multi_union(solid: _SolidNode) -> VolumeSolid:
+    parts: list[VolumeSolid] = []
     for node in solid.definitions.unrolled(solid.node):
         if node.tag == "multiUnionNode":
             part = solid.reader.find(solid.definitions.reference(node, "solid"), node)
@@ -382,13 +382,13 @@ def _multi_union(solid: _SolidNode) -> Solid:
     return union
 
 
-def _scaled(solid: _SolidNode) -> Solid:
+def _scaled(solid: _SolidNode) -> VolumeSolid:
     inner = solid.reader.find(solid.definitions.reference(solid.node, "solidref"), solid.node)
     x, y, z = solid.definitions.scale(solid.node).tolist()
     return Stretched(solid.name, inner, (x, y, z))
 
 
-def _torus_stack(solid: _SolidNode) -> Solid:
+def _torus_stack(solid: _SolidNode) -> VolumeSolid:
     node, number = solid.node, solid.definitions.number
     edges = [(number(one, "z") * solid.mm, number(one, "rho") * solid.mm) for one in node.find_all("edge")]
     origins = [number(one, "z") * solid.mm for one in node.find_all("origin")]
@@ -404,7 +404,7 @@ def _torus_stack(solid: _SolidNode) -> Solid:
     return Boolean(solid.name, "subtraction", outer, subtracted)
 
 
-_READERS: dict[str, Callable[[_SolidNode], Solid]] = {
+_READERS: dict[str, Callable[[_SolidNode], VolumeSolid]] = {
     "box": _box,
     "tube": _tube,
     "cone": _cone,

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from std_daq.photons.importing.detector import IDENTITY, Placement, Transform, Volume, without_pointer
+from std_daq.photons.importing.detector import IDENTITY, PlacedVolume, Transform, Volume, without_pointer
 from std_daq.photons.importing.gdml.definitions import Definitions, defined
 from std_daq.photons.importing.gdml.optics import OpticsReader
 from std_daq.photons.importing.gdml.parameterised import parameterised_solid
 from std_daq.photons.importing.gdml.solids import SolidReader
 from std_daq.photons.importing.gdml.xml_tree import XmlNode
-from std_daq.photons.importing.solids import Box, Solid, Turned
+from std_daq.photons.importing.solids import BoxSolid, Turned, VolumeSolid
 
 MAX_LEVELS = 200
 """Volumes within each other. Detectors have about ten levels."""
@@ -30,14 +30,14 @@ class _Draft:
     copy_number: int
     node: XmlNode
     volume: Volume | None = None
-    solid: Solid | None = None
+    solid: VolumeSolid | None = None
 
 
 @dataclass(slots=True)
 class _VolumeDraft:
     node: XmlNode
     drafts: list[_Draft]
-    solid: Solid | None = None
+    solid: VolumeSolid | None = None
     material: str = ""
     is_sensitive: bool = False
     volume: Volume | None = None
@@ -59,7 +59,7 @@ class StructureReader:
     solids: SolidReader
     optics: OpticsReader
     read_file: Callable[[XmlNode, str, str], Volume]
-    placements: dict[str, list[Placement]] = field(default_factory=dict)
+    placements: dict[str, list[PlacedVolume]] = field(default_factory=dict)
     surfaces: list[tuple[XmlNode, str, list[str]]] = field(default_factory=list)
     _drafts: dict[str, _VolumeDraft] = field(default_factory=dict)
     _variants: dict[Volume, list[Volume]] = field(default_factory=dict)
@@ -129,7 +129,7 @@ class StructureReader:
                 general = volume
                 volume = Volume(general.name, draft.solid, general.material, general.placements, general.is_sensitive)
                 self._variants.setdefault(general, []).append(volume)
-            placement = Placement(without_pointer(draft.name), volume, transform, draft.copy_number)
+            placement = PlacedVolume(without_pointer(draft.name), volume, transform, draft.copy_number)
             mother.placements.append(placement)
             self.placements.setdefault(draft.name, []).append(placement)
 
@@ -140,7 +140,7 @@ class StructureReader:
         material = self.definitions.reference(node, "materialref")
         self._drafts[name] = _VolumeDraft(node, self._read_content(node, solid), solid, material, is_sensitive)
 
-    def _read_content(self, node: XmlNode, solid: Solid | None) -> list[_Draft]:
+    def _read_content(self, node: XmlNode, solid: VolumeSolid | None) -> list[_Draft]:
         drafts = []
         for child in self.definitions.unrolled(node):
             if child.tag == "physvol":
@@ -184,7 +184,7 @@ class StructureReader:
             )
         return self._copies(node, transforms)
 
-    def _read_divisions(self, node: XmlNode, mother: Solid | None) -> list[_Draft]:
+    def _read_divisions(self, node: XmlNode, mother: VolumeSolid | None) -> list[_Draft]:
         axis = node.required_attribute("axis")
         unit = self.definitions.unit(node, "unit")
         offset = self.definitions.number(node, "offset", 0.0) * unit
@@ -246,9 +246,9 @@ def _along(axis: int, distance: float) -> Transform:
     return Transform(np.eye(3), position)
 
 
-def _extent(solid: Solid | None, axis: str) -> tuple[float, float]:
+def _extent(solid: VolumeSolid | None, axis: str) -> tuple[float, float]:
     """Return where a solid begins along an axis, and how far it goes; NaN where that is not known."""
-    if isinstance(solid, Box) and axis in _AXES:
+    if isinstance(solid, BoxSolid) and axis in _AXES:
         size = solid.size[_AXES[axis]]
         return -size / 2, size
     if isinstance(solid, Turned) and axis == "kPhi":

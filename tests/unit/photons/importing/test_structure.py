@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from std_daq.photons.importing.detector import Detector
+from std_daq.photons.importing.detector import VolumeTree
 from std_daq.photons.importing.errors import DetectorImportError
 from std_daq.photons.importing.gdml.reader import read_gdml
 from std_daq.photons.importing.report import ImportReport
@@ -17,7 +17,7 @@ SOLIDS = """<box name="w" x="100" y="100" z="100"/><box name="s" x="1" y="1" z="
 <tube name="cake" rmax="5" z="1" deltaphi="360" aunit="deg"/>"""
 
 
-def _read(folder: Path, structure: str, define: str = "") -> Detector:
+def _read(folder: Path, structure: str, define: str = "") -> VolumeTree:
     text = gdml_text(solids=SOLIDS, structure=structure, define=define)
     return read_gdml(write_gdml(folder, text), ImportReport())
 
@@ -26,7 +26,7 @@ def _world(content: str, before: str = "") -> str:
     return volume("s", "glass", "s") + before + volume("world", "water", "w", content)
 
 
-def _positions(detector: Detector) -> list[list[float]]:
+def _positions(detector: VolumeTree) -> list[list[float]]:
     return [np.round(one.transform.position, 9).tolist() for one in detector.world.placements]
 
 
