@@ -51,7 +51,7 @@ def _list_channels(arguments: argparse.Namespace, report: ImportReport) -> int:
 
     _, sensors = read_detector(arguments.detector, tables=arguments.ratdb, pattern=arguments.sensors, report=report)
     for sensor in sensors:
-        x, y, z = (f"{one + 0.0:.6f}" for one in sensor.position)
+        x, y, z = (f"{round(float(one), 6) + 0.0:.6f}" for one in sensor.position)
         print(sensor.channel, sensor.name, x, y, z, sensor.path[-1].copy_number)
     return EXIT_DONE
 
