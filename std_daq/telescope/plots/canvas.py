@@ -48,10 +48,10 @@ class Canvas:
         if self.in_window:
             pyplot = import_module("matplotlib.pyplot")
             pyplot.ion()
-            self.figure: Figure = pyplot.figure(num=title, layout="constrained")
+            self.figure: Figure = pyplot.figure(num=title)
             pyplot.show(block=False)
         else:
-            self.figure = Figure(layout="constrained")
+            self.figure = Figure()
 
     @property
     def is_due(self) -> bool:

@@ -75,6 +75,7 @@ class PanoImagePreviewer:
         self._newest: dict[_Place, dict[str, Any]] = {}
         self._shapes: dict[_Place, tuple[int, ...]] = {}
         self._pictures: dict[_Place, Any] = {}
+        self._headline: Any = None
         self.canvas = Canvas("Images", plot_update_interval, in_notebook=jupyter_notebook, in_window=in_window)
 
     def update(self, image: dict[str, Any]) -> None:
@@ -91,14 +92,19 @@ class PanoImagePreviewer:
         """Draw what has come, whether the time has come or not."""
         modules = sorted({place.module_id for place in self._newest})
         shapes = {place: _as_rows(image["image_array"]).shape for place, image in sorted(self._newest.items())}
-        if shapes != self._shapes:
+        is_new = shapes != self._shapes
+        if is_new:
             self._shapes = shapes
             self._arrange(modules)
         for place, image in self._newest.items():
             self._draw_image(place, image)
         newest = next(reversed(self._newest.values()), None)
         caption = overall_caption("" if newest is None else newest["file"], modules)
-        self.canvas.figure.suptitle(caption, fontsize=self._font_size + 2)
+        if is_new:
+            self._headline = self.canvas.figure.suptitle(caption, fontsize=self._font_size + 2)
+            self._fix_places()
+        elif self._headline is not None:
+            self._headline.set_text(caption)
         self.canvas.show()
 
     def save(self, png: Path) -> None:
@@ -111,6 +117,7 @@ class PanoImagePreviewer:
         self._pictures.clear()
         figure = self.canvas.figure
         figure.clear()
+        figure.set_layout_engine("constrained")
         n_rows, n_columns = max(len(modules), 1), max(len(self._kinds), 1)
         figure.set_size_inches(_WIDTH_IN * n_columns, self._row_height_in * n_rows + _HEADLINE_IN)
         grid = figure.subplots(n_rows, n_columns, squeeze=False)
@@ -126,6 +133,11 @@ class PanoImagePreviewer:
                     figure.colorbar(self._pictures[place], ax=axes, label="ADC")
                 else:
                     axes.set_title(f"module {module_id}: no {kind_in_words(kind)} yet", fontsize=self._font_size)
+
+    def _fix_places(self) -> None:
+        """Find room for everything once; doing it for each drawing takes as long as the drawing."""
+        self.canvas.figure.draw_without_rendering()
+        self.canvas.figure.set_layout_engine("none")
 
     def _draw_image(self, place: _Place, image: dict[str, Any]) -> None:
         picture = self._pictures[place]

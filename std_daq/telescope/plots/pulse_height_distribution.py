@@ -16,6 +16,7 @@ _BINS = 75
 _SMOOTH_BINS = 2.0
 _WIDTH_IN, _HEIGHT_IN = 9.0, 3.0
 _HEADLINE_IN = 0.5
+_GAP, _TOP = 0.5, 0.1  # between panels, in heights of one; above them, as a part of the figure
 
 
 class PulseHeightDistribution:
@@ -72,7 +73,8 @@ class PulseHeightDistribution:
         figure = self.canvas.figure
         figure.clear()
         figure.suptitle(_TITLE)
-        for axes, panel in zip(figure.subplots(len(self._panels), 1, squeeze=False)[:, 0], self._panels, strict=True):
+        grid = figure.subplots(len(self._panels), 1, squeeze=False, gridspec_kw={"hspace": _GAP, "top": 1 - _TOP})
+        for axes, panel in zip(grid[:, 0], self._panels, strict=True):
             panel.draw(axes, self._clock())
         self.canvas.show()
 
