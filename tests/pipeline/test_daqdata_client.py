@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -124,6 +125,27 @@ def test_host_that_is_killed_ends_itself_only_and_the_stream_ends_with_the_last(
         assert "CANCELLED" in images.progress[staying.target].problem
 
 
+@pytest.mark.long
+def test_host_that_hangs_delays_nobody_and_goes_on_when_it_is_back() -> None:
+    with (
+        simulated(50, 1) as hanging,
+        simulated(50, 2) as staying,
+        DaqDataClient(nodes(hanging.target, staying.target), answer_timeout=0.3) as client,
+    ):
+        images = client.stream_images(None, True, False, 0.001)
+        assert {next(images)["module_id"] for _ in range(10)} == {1, 2}
+        os.kill(hanging.pid, signal.SIGSTOP)
+        try:
+            assert client.get_valid_daq_hosts() == [staying.target]
+            n_before = images.progress[staying.target].received
+            wait_until(lambda: next(images) and images.progress[staying.target].received >= n_before + 50, 10.0)
+            (alone,) = {next(client.stream_images(None, True, False, 0.001))["module_id"] for _ in range(2)}
+            assert alone == 2
+        finally:
+            os.kill(hanging.pid, signal.SIGCONT)
+        wait_until(lambda: next(images)["module_id"] == 1, 10.0)
+
+
 def test_host_that_comes_back_is_read_again_and_every_image_is_received_or_told_as_missed(
     server: LiveViewProcess,
 ) -> None:
@@ -157,6 +179,7 @@ def test_host_that_comes_back_is_read_again_and_every_image_is_received_or_told_
     assert images.progress[NOBODY].received == 0
 
 
+@pytest.mark.long
 def test_server_that_is_started_again_is_read_again_and_one_that_is_not_there_yet_is_waited_for() -> None:
     server = simulated(50, 1)
     with server, DaqDataClient(host=server.target) as client:
@@ -268,9 +291,11 @@ def test_recent_images_are_scrolled_back_page_by_page(server: LiveViewProcess) -
         assert (row.module_id, row.product, row.frames) == (1, "img16", 20)
 
 
-def test_images_of_a_detector_of_the_platform_have_its_shape(shm_dir: Path) -> None:
-    writer = RingPublisher(shm_dir / "det-images", shape=(64, 128), n_slots=8)
-    sources = {"image_buffers": [{"config": str(shm_dir / "det-images"), "module_id": 9}]}
+@pytest.mark.parametrize("shape", [(64, 128), (2048, 2048)], ids=["small", "larger than other clients take"])
+def test_images_of_a_detector_of_the_platform_have_its_shape(shape: tuple[int, int], shm_dir: Path) -> None:
+    writer = RingPublisher(shm_dir / "det-images", shape=shape, n_slots=4)
+    buffer = {"config": str(shm_dir / "det-images"), "module_id": 9, "max_pixels": 2**22}
+    sources = {"image_buffers": [buffer]}
     with LiveViewProcess(sources=sources, **NO_SOURCES) as server, DaqDataClient(host=server.target) as client:
         images = client.stream_images(update_interval_seconds=0.001)
         wait_until(lambda: len(client.status().clients) == 1, 5.0)

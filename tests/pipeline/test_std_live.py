@@ -84,6 +84,17 @@ def test_initialisation_tells_what_went_wrong(server: LiveViewProcess, tmp_path:
     assert told("--host", server.target, "--init-sim")["init"] == {server.target: ""}
 
 
+def test_token_is_read_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    token = tmp_path / "token"
+    token.write_text("open sesame\n")
+    with LiveViewProcess(token_file=str(token)) as server:
+        call = ["live", "--host", server.target, "--status"]
+        assert main([*call, "--token-file", str(token)]) == EXIT_DONE
+        assert "hp_io task is not initialized." in capsys.readouterr().out
+        assert main(call) == EXIT_FAILED
+        assert "UNAUTHENTICATED" in capsys.readouterr().err
+
+
 def test_plots_become_pictures_without_a_display(server: LiveViewProcess, tmp_path: Path) -> None:
     png = tmp_path / "now.png"
     document = told(
