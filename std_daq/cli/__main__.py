@@ -26,6 +26,8 @@ COMMANDS = {
     "pedestal": "make a pedestal file from dark images",
     "pff": "look into the files of a telescope, or copy them into HDF5",
     "live": "look at telescopes live: hosts, status, images",
+    "ublox": "configure a GNSS timing receiver, and show its messages",
+    "simulate-f9t": "simulate a GNSS timing receiver",
 }
 
 

@@ -1,6 +1,7 @@
 """The Python interface for users' scripts and notebooks.
 
-DaqClient is for runs, ImageReader for images, DaqDataClient for telescopes.
+DaqClient is for runs, ImageReader for images, DaqDataClient for telescopes,
+UbloxControlClient for timing receivers.
 
 ::
 
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     from std_daq.imaging.buffers.image import Image
     from std_daq.imaging.buffers.image_reader import ImageReader, MissingImage
     from std_daq.telescope.client import AioDaqDataClient, DaqDataClient
+    from std_daq.telescope.ubloxcontrol.client import AioUbloxControlClient, UbloxControlClient
 
 __all__ = [
     "AioDaqDataClient",
+    "AioUbloxControlClient",
     "DaqClient",
     "DaqDataClient",
     "DetectorStatus",
@@ -38,16 +41,19 @@ __all__ = [
     "RequestedRun",
     "RunReport",
     "StatusMessage",
+    "UbloxControlClient",
     "Verdict",
 ]
 
 # Imported on first use: commands import this package, and importing numpy and numba would slow down their start.
 _MODULES = {
     "AioDaqDataClient": "std_daq.telescope.client",
+    "AioUbloxControlClient": "std_daq.telescope.ubloxcontrol.client",
     "DaqDataClient": "std_daq.telescope.client",
     "Image": "std_daq.imaging.buffers.image",
     "ImageReader": "std_daq.imaging.buffers.image_reader",
     "MissingImage": "std_daq.imaging.buffers.image_reader",
+    "UbloxControlClient": "std_daq.telescope.ubloxcontrol.client",
 }
 
 
