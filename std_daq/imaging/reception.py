@@ -27,6 +27,7 @@ REFUSAL_WORDS = {
     "late": "of frames that had ended",
     "implausible": "with frame numbers that do not follow on the others",
     "slot_taken": "into frames that the module's other port was receiving",
+    "other_product": "of another product: detector.others_to passes them on to whoever receives it",
     "other_exposure": "with another pulse id than their frame",
 }
 """Packets that were refused for a reason, as in "3 packets of another header version"."""

@@ -26,6 +26,7 @@ def start(context: ServiceContext[DetectorConfig]) -> "Assembler":
     from std_assembler.image_builder import ImageBuilder
     from std_assembler.metrics import AssemblerMetrics
     from std_daq.imaging.config.paths import images_address
+    from std_daq.imaging.detectors.interface import is_board_detector
     from std_daq.imaging.detectors.registry import open_detector
     from std_daq.streams.doorbell import DoorbellPublisher
 
@@ -44,6 +45,7 @@ def start(context: ServiceContext[DetectorConfig]) -> "Assembler":
         doorbell=DoorbellPublisher(images_address(config)),
         metrics=metrics,
         n_active_modules=config.n_modules - len(set(config.deactivate)),
+        **({"source_of": detector.source_of} if is_board_detector(detector) else {}),
     )
 
 

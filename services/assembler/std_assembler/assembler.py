@@ -1,6 +1,7 @@
 """Assembler: the service that publishes each exposure of the FrameBuffer as an image."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ class Assembler:
         Metrics of the assembler.
     n_active_modules
         Number of modules that are not deactivated.
+    source_of
+        Returns the source of an image, given the number in the packets of its first module.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Assembler:
         doorbell: DoorbellPublisher,
         metrics: AssemblerMetrics,
         n_active_modules: int,
+        source_of: Callable[[int], int] = lambda _: 0,
     ) -> None:
         self._log = get_logger()
         self._conditions = ConditionLog()
@@ -72,6 +76,7 @@ class Assembler:
         self._doorbell = doorbell
         self._metrics = metrics
         self._n_active = n_active_modules
+        self._source_of = source_of
         self._has_gaps_filled = np.zeros(images.n_slots, bool)
         self._dtype_code = dtype_code(images.dtype)
         self._entry = np.zeros(1, IMAGE_METADATA)
@@ -178,7 +183,7 @@ class Assembler:
             width=width,
             dtype=self._dtype_code,
             encoding=Encoding.RAW,
-            source_id=0,
+            source_id=self._source_of(int(module["module_id"])),
             status=built.status,
             user_1=0,
             user_2=0,

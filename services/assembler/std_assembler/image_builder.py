@@ -175,7 +175,7 @@ class ImageBuilder:
                     continue
                 n_overwritten += 1
                 status = _OVERWRITTEN
-            work.submodules[submodule] = (0, 0, 0, 0, 0, self._packets_per_frame[submodule], status, 0, b"")
+            work.submodules[submodule] = (0,) * 5 + (self._packets_per_frame[submodule], status, 0, 0, 0, 0, b"")
             work.converter.fill(submodule, work.image)
         return n_missing, n_overwritten
 
@@ -237,6 +237,9 @@ def _entry(frame: FrameDescription, n_refused: int, *, is_calibrated: bool) -> t
         | (_REFUSED_PACKETS if n_refused else 0)
         | (0 if is_calibrated else _NOT_CALIBRATED),
         frame.storage_cell,
+        frame.module_id,
+        0,
+        frame.first_arrival_ns,
         b"",
     )
 

@@ -18,10 +18,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def start(context: ServiceContext[DetectorConfig]) -> Service:
     """Build the parts of the service and put them together."""
     from std_daq.imaging.config.paths import frames_address
+    from std_daq.imaging.detectors.interface import is_board_detector
     from std_daq.imaging.detectors.registry import open_detector
     from std_daq.imaging.reception import reception_path
     from std_daq.streams.doorbell import DoorbellPublisher
     from std_udp_recv.announcer import FrameAnnouncer
+    from std_udp_recv.board_opening import open_board_receiver
     from std_udp_recv.ended_signal import EndedSignal
     from std_udp_recv.frame_ring import claim_submodules, last_exposure, max_waiting_exposures, open_ring
     from std_udp_recv.metrics import ReceiverCollector
@@ -33,6 +35,8 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     config = context.config
     part = module_range(context.arguments, config)
     detector = open_detector(config)
+    if is_board_detector(detector):
+        return open_board_receiver(context, detector)
     submodule_of_port = ports_of_receiver(config, detector, part)
     check_cpus(config)
     with ExitStack() as opened:

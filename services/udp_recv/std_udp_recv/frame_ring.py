@@ -6,14 +6,14 @@ from std_daq.errors import ConfigError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import frame_buffer_path
-from std_daq.imaging.detectors.interface import Detector
+from std_daq.imaging.detectors.interface import Detector, is_board_detector
 from std_daq.shm.journal import Journal
 from std_daq.telemetry.logs import get_logger
 
 
 def ports_per_submodule(detector: Detector) -> int:
-    """Return the number of ports of each submodule, which bring alternate frames."""
-    return detector.n_ports // detector.config.n_submodules
+    """Return the number of ports of each submodule, which bring alternate frames; 1 if all share a port."""
+    return 1 if is_board_detector(detector) else detector.n_ports // detector.config.n_submodules
 
 
 def open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:

@@ -1,6 +1,6 @@
 """ReceptionFile: tells other processes what the receiver sees on its ports, by a file in the runtime directory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from std_daq.imaging.detectors.packet_layout import PacketLayout
@@ -13,11 +13,63 @@ from std_udp_recv.same_packets import SamePackets
 PERIOD_S = 1.0
 
 
-class ReceptionFile:
-    """Writes what came on the ports, once a second.
+class ReceptionWriter:
+    """Writes the file, once a second.
 
     It writes at once when packets were refused or are missing, and when packets come on a port that was quiet: a run
     that ends within a second must not be told that no packet came.
+
+    Parameters
+    ----------
+    path
+        The file.
+    n_ports
+        Number of ports.
+    """
+
+    def __init__(self, path: Path, n_ports: int) -> None:
+        self._path = path
+        self._conditions = ConditionLog()
+        self._n_faults = 0
+        self._received = [0] * n_ports
+        self._quiet = list(range(n_ports))
+        self._next_s = 0.0
+
+    def update(
+        self, n_faults: int, received: Sequence[int], describe: Callable[[], Iterable[PortReception]], now_s: float
+    ) -> None:
+        """Write the file if it is due; a failure is logged, and it is tried again.
+
+        Parameters
+        ----------
+        n_faults
+            Number of packets and frames with which something is wrong.
+        received
+            Number of packets that came on each port.
+        describe
+            Returns what came on each port.
+        now_s
+            Monotonic time, in seconds.
+        """
+        has_begun = any(received[index] != self._received[index] for index in self._quiet)
+        if n_faults == self._n_faults and not has_begun and now_s < self._next_s:
+            return
+        self._n_faults = n_faults
+        before, self._received = self._received, [int(n) for n in received]
+        self._quiet = [index for index, n in enumerate(self._received) if n == before[index]]
+        self._next_s = now_s + PERIOD_S
+        try:
+            write_reception(self._path, Reception(ports=tuple(describe())))
+        except OSError as error:
+            self._conditions.warning("reception_not_written", file=str(self._path), error=str(error))
+
+    def remove(self) -> None:
+        """Remove the file, because the receiver ends."""
+        self._path.unlink(missing_ok=True)
+
+
+class ReceptionFile:
+    """Writes what came on the ports of a detector with frame numbers, see `ReceptionWriter`.
 
     Parameters
     ----------
@@ -32,30 +84,15 @@ class ReceptionFile:
     def __init__(
         self, path: Path, layouts: Mapping[int, PacketLayout], same_packets: Mapping[int, SamePackets]
     ) -> None:
-        self._path = path
+        self._file = ReceptionWriter(path, len(layouts))
         self._layouts = layouts
         self._same_packets = same_packets
-        self._conditions = ConditionLog()
-        self._n_faults = 0
-        self._received = [0] * len(layouts)
-        self._quiet = list(range(len(layouts)))
-        self._next_s = 0.0
 
     def update(self, ports: Sequence[PortReceiver], now_s: float) -> None:
-        """Write the file if it is due; a failure is logged, and it is tried again."""
+        """Write the file if it is due."""
         n_faults = sum(int(port.counters.rejected.sum() + port.counters.frames_incomplete) for port in ports)
-        has_begun = any(ports[index].counters.received != self._received[index] for index in self._quiet)
-        if n_faults == self._n_faults and not has_begun and now_s < self._next_s:
-            return
-        self._n_faults = n_faults
-        before, self._received = self._received, [int(port.counters.received) for port in ports]
-        self._quiet = [index for index, n in enumerate(self._received) if n == before[index]]
-        self._next_s = now_s + PERIOD_S
-        reception = Reception(ports=tuple(map(self._describe, ports)))
-        try:
-            write_reception(self._path, reception)
-        except OSError as error:
-            self._conditions.warning("reception_not_written", file=str(self._path), error=str(error))
+        received = [port.counters.received for port in ports]
+        self._file.update(n_faults, received, lambda: map(self._describe, ports), now_s)
 
     def _describe(self, port: PortReceiver) -> PortReception:
         same_packets = self._same_packets.get(port.index)
@@ -64,7 +101,7 @@ class ReceptionFile:
 
     def remove(self) -> None:
         """Remove the file, because the receiver ends."""
-        self._path.unlink(missing_ok=True)
+        self._file.remove()
 
 
 def port_reception(port: PortReceiver, layout: PacketLayout) -> PortReception:

@@ -80,6 +80,13 @@ class UdpSocket:
         drops: int = _MEMINFO.unpack(raw)[_MEMINFO_DROPS]
         return drops
 
+    def receive(self) -> bytes | None:
+        """Return the next packet without waiting for it; None if there is none. For ports without ``UDP_GRO``."""
+        try:
+            return self._socket.recv(_MAX_MESSAGE_BYTES, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+
     def close(self) -> None:
         """Release the port."""
         self._socket.close()

@@ -30,6 +30,8 @@ class FrameDescription(NamedTuple):
     daq_rec: int
     n_missing_packets: int
     storage_cell: int
+    module_id: int
+    first_arrival_ns: int
 
 
 class FrameBuffer(RingBuffer):

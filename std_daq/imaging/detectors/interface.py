@@ -6,14 +6,16 @@ A detector class is found by an entry point of the group ``std_daq.detectors``; 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.detectors.board_layout import BoardLayout
 from std_daq.imaging.detectors.packet_layout import PacketLayout
+from std_daq.imaging.protocols.image_columns import ImageColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +160,48 @@ class Detector(Protocol):
 
     def simulated_frames(self, pattern: str, seed: int) -> Iterator[NDArray[Any]]:
         """Yield the raw pixels of all submodules, (n_submodules, rows, columns), image by image and without end."""
+
+
+class PacketMaker(Protocol):
+    """Makes the packets of simulated exposures."""
+
+    def exposure(
+        self, image: NDArray[Any], frame_number: int, *, pulse_id: int, timestamp: int
+    ) -> list[SimulatedFrame]:
+        """Return the packets of an exposure.
+
+        Parameters
+        ----------
+        image
+            Raw pixels of all submodules, as `Detector.simulated_frames` yields them.
+        frame_number, pulse_id, timestamp
+            Values for the headers, as far as the detector has them.
+        """
+
+
+class BoardDetector(Detector, Protocol):
+    """A detector whose boards send packets without a frame number to one port.
+
+    The modules of its configuration are the boards of one image. Its images come from one or several sources.
+    """
+
+    @property
+    def others_to(self) -> tuple[str, int] | None:
+        """Address and port to which packets of other products are passed on; None if they are not wanted."""
+
+    def board_layout(self) -> BoardLayout:
+        """Return the layout of the packets."""
+
+    def source_of(self, module_id: int) -> int:
+        """Return the source to which a board belongs, given its number in the packets."""
+
+    def image_columns(self) -> ImageColumns:
+        """Return the arrays that this detector adds to its files."""
+
+    def packet_maker(self, seed: int) -> PacketMaker:
+        """Return what makes the packets of simulated exposures of its sources."""
+
+
+def is_board_detector(detector: Detector) -> TypeGuard[BoardDetector]:
+    """Return whether the boards of a detector send packets without a frame number."""
+    return hasattr(detector, "board_layout")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from std_daq.config.load import config_error
 from std_daq.errors import ConfigError
 from std_daq.imaging.config.model import DetectorConfig
-from std_daq.imaging.detectors.interface import Detector
+from std_daq.imaging.detectors.interface import Detector, is_board_detector
 
 ENTRY_POINT_GROUP = "std_daq.detectors"
 LAST_PORT = 65535
@@ -31,7 +31,7 @@ def detector_class(detector_type: str) -> type[Detector]:
 def open_detector(config: DetectorConfig) -> Detector:
     """Return the detector that a configuration describes; raises ConfigError if geometry or options are wrong."""
     detector = detector_class(config.detector_type)(config)
-    if detector.n_ports < config.n_submodules:
+    if detector.n_ports < config.n_submodules and not is_board_detector(detector):
         raise ConfigError(
             f"the modules of {config.detector_type} have one UDP interface",
             key="udp.numinterfaces",

@@ -17,7 +17,10 @@ MODULE_ENTRY = np.dtype(
         ("missing_packets", "<u4"),
         ("status", "<u2"),  # those flags of ImageStatus that are due to this module
         ("storage_cell", "<u2"),
-        ("padding", "V20"),
+        ("module_id", "<u2"),  # as in the packets
+        ("reserved", "<u2"),
+        ("first_arrival_ns", "<u8"),  # clock of the receiving machine, since 1970
+        ("padding", "V8"),
     ]
 )
 assert MODULE_ENTRY.itemsize == 64  # noqa: S101

@@ -6,7 +6,7 @@ from itertools import islice
 
 import numpy as np
 
-from std_daq.imaging.detectors.interface import Detector, SimulatedFrame
+from std_daq.imaging.detectors.interface import Detector, PacketMaker, SimulatedFrame, is_board_detector
 from std_daq.imaging.detectors.patterns import made_ahead
 from std_daq.imaging.simulation.packet_templates import PacketTemplates
 from std_daq.packets.bursts import Burst, cut, take_turns
@@ -54,7 +54,9 @@ class SimulationSource:
         self._injector = injector
         self._n_images = n_images
         self._images = made_ahead(detector.simulated_frames(pattern, seed), n_images)
-        self._templates = PacketTemplates(detector)
+        self._templates: PacketMaker = (
+            detector.packet_maker(seed) if is_board_detector(detector) else PacketTemplates(detector)
+        )
         self._step = detector.config.udp.numdst
         self._start_udp_port = detector.config.start_udp_port
         self._first_frame, self._first_pulse_id = first_frame, first_pulse_id

@@ -1,20 +1,24 @@
 """Reads the numbers of many headers at once: they stand in the same columns of each. Pure."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from std_daq.telescope.pff.header import PACKET_FIELDS, parse_header, stamps_of
+from std_daq.telescope.pff.header import PACKET_FIELDS, TAI_MINUS_UTC_S, TAI_MODULUS, parse_header, stamps_of
 from std_daq.telescope.pff.layout import FrameLayout
 
 _NUMBER = re.compile(rb'"(quabo_num|pkt_num|pkt_tai|pkt_nsec|tv_sec|tv_usec)":([ ]*\d+)(?=[ ]*[,}])')
 _SPACE, _ZERO, _NINE = (np.uint8(ord(character)) for character in " 09")
 _BATCH = 65536
+_NS_IN_S = 1_000_000_000
 
 COLUMNS = np.dtype([("quabo_num", "u1"), *((name, "i8") for name in PACKET_FIELDS)])
 """The numbers that a header has of one packet."""
+Columns = npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]
+"""An array of `COLUMNS`, or an array for each of its fields."""
 
 
 def read_columns(headers: npt.NDArray[np.uint8], layout: FrameLayout) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
@@ -38,6 +42,22 @@ def read_columns(headers: npt.NDArray[np.uint8], layout: FrameLayout) -> tuple[n
         part = slice(first, first + _BATCH)
         _read_batch(headers[part], layout, numbers[part], is_sound[part])
     return numbers, is_sound
+
+
+def received_ns(packets: Columns) -> npt.NDArray[np.int64]:
+    """Return when packets were received, in nanoseconds since 1970, given their numbers."""
+    return np.asarray(packets["tv_sec"] * _NS_IN_S + packets["tv_usec"] * 1000, np.int64)
+
+
+def white_rabbit_ns(packets: Columns) -> npt.NDArray[np.int64]:
+    """Return the times at the boards in nanoseconds since 1970; 0 where the clocks are not synchronous.
+
+    Of each packet it is the same as `std_daq.telescope.pff.header.PacketStamp.white_rabbit_ns`.
+    """
+    apart_s = (packets["tv_sec"] - packets["pkt_tai"] + TAI_MINUS_UTC_S) % TAI_MODULUS
+    step_s = np.select([apart_s == 1, apart_s == TAI_MODULUS - 1], [-1, 1], 0)
+    is_known = (apart_s <= 1) | (apart_s == TAI_MODULUS - 1)
+    return np.where(is_known, (packets["tv_sec"] + step_s) * _NS_IN_S + packets["pkt_nsec"], 0).astype(np.int64)
 
 
 def _read_batch(

@@ -14,18 +14,14 @@ from std_daq.errors import FileFormatError
 from std_daq.telescope.pff.file_name import PffName, parse_name
 from std_daq.telescope.pff.header import (
     MAX_HEADER_BYTES,
-    TAI_MINUS_UTC_S,
-    TAI_MODULUS,
     Header,
     check_header,
     first_stamp,
     parse_header,
 )
-from std_daq.telescope.pff.header_columns import COLUMNS, read_columns
+from std_daq.telescope.pff.header_columns import COLUMNS, read_columns, received_ns, white_rabbit_ns
 from std_daq.telescope.pff.layout import FrameLayout, learn_layout
 from std_daq.telescope.pff.product import Product
-
-_NS_IN_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,16 +158,12 @@ class PffFile:
     def received_ns(self) -> npt.NDArray[np.int64]:
         """Return the time at which the acquiring computer received each frame, in nanoseconds since 1970 (n)."""
         numbers, _ = self.stamps()
-        return np.asarray(numbers["tv_sec"][:, 0] * _NS_IN_S + numbers["tv_usec"][:, 0] * 1000, np.int64)
+        return received_ns(numbers[:, 0])
 
     def white_rabbit_ns(self) -> npt.NDArray[np.int64]:
         """Return the time at the board of each frame (n), in nanoseconds since 1970; 0 where it is not known."""
         numbers, is_sound = self.stamps()
-        first = numbers[:, 0]
-        apart = (first["tv_sec"] - first["pkt_tai"] + TAI_MINUS_UTC_S) % TAI_MODULUS
-        step_s = np.select([apart == 1, apart == TAI_MODULUS - 1], [-1, 1], 0)
-        is_known = is_sound & ((apart <= 1) | (apart == TAI_MODULUS - 1))
-        return np.where(is_known, (first["tv_sec"] + step_s) * _NS_IN_S + first["pkt_nsec"], 0).astype(np.int64)
+        return np.where(is_sound, white_rabbit_ns(numbers[:, 0]), 0)
 
     def find(self, time_ns: int) -> int:
         """Return the number of the first frame that was received at this time or later; the length if there is none.

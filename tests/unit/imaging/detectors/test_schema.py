@@ -12,7 +12,7 @@ from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.schema import add_detector_options
 from std_daq.recording.request_schema import request_schema
 
-OURS = ("eiger", "gigafrost", "jungfrau")
+OURS = ("eiger", "gigafrost", "jungfrau", "telescope")
 FILE = "detector.json"
 REFERENCE = Path(__file__).parents[4] / "docs" / "reference"
 
