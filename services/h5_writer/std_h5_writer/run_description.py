@@ -10,7 +10,7 @@ import numpy as np
 
 from std_daq.imaging.config.experiment import Experiment, GoniometerAxis
 from std_daq.imaging.config.model import DetectorConfig, NexusConfig
-from std_daq.imaging.detectors.interface import Detector
+from std_daq.imaging.detectors.interface import Detector, is_board_detector
 from std_daq.imaging.files.axes import SampleAxis
 from std_daq.imaging.files.description import ImageFileDescription, NexusMetadata
 from std_daq.recording.requests import parse_experiment
@@ -36,6 +36,7 @@ class RunDescriber:
         self._bit_depth_readout = detector.bit_depth_readout
         self._is_pixel_mask_applied = detector.is_pixel_mask_applied
         self._pixel_mask = np.ascontiguousarray(detector.pixel_mask(), np.uint32)
+        self._own_columns = detector.own_columns() if is_board_detector(detector) else None
         self._versions = {
             "std-daq": version("std-daq"),
             "python": platform.python_version(),
@@ -77,6 +78,7 @@ class RunDescriber:
             configuration_json=self._configuration_json,
             request_json=run.request.model_dump_json(),
             versions=self._versions,
+            own_columns=self._own_columns,
         )
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.board_layout import BoardLayout
 from std_daq.imaging.detectors.packet_layout import PacketLayout
-from std_daq.imaging.protocols.image_columns import ImageColumns
+from std_daq.imaging.protocols.own_columns import OwnColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ class BoardDetector(Detector, Protocol):
     def source_of(self, module_id: int) -> int:
         """Return the source to which a board belongs, given its number in the packets."""
 
-    def image_columns(self) -> ImageColumns:
+    def own_columns(self) -> OwnColumns:
         """Return the arrays that this detector adds to its files."""
 
     def packet_maker(self, seed: int) -> PacketMaker:

@@ -74,7 +74,8 @@ def read_columns(file: h5py.File, n_rows: int | None = None) -> dict[str, npt.ND
 
 def columns_of(file: h5py.File) -> tuple[str, ...]:
     """Return the paths of the arrays with one row per image that a file has; older files have fewer."""
-    return (*layout.per_image(int(file[layout.LAYOUT_VERSION][()])), *moving_axes(file))
+    own = tuple(f"{layout.OWN_COLUMNS}/{name}" for name in file.get(layout.OWN_COLUMNS, ()))
+    return (*layout.per_image(int(file[layout.LAYOUT_VERSION][()])), *moving_axes(file), *own)
 
 
 def count_faults(columns: Columns) -> FaultCounter:

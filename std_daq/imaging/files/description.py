@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from std_daq.errors import FileFormatError
 from std_daq.imaging.files.axes import SampleAxis
+from std_daq.imaging.protocols.own_columns import OwnColumns
 
 Compression = Literal["none", "bslz4"]
 
@@ -110,6 +111,8 @@ class ImageFileDescription:
         Configuration and request, unchanged as they were read.
     versions
         Version of each program, by name.
+    own_columns
+        Arrays that the detector adds; None if there are none.
     """
 
     detector_name: str
@@ -128,6 +131,7 @@ class ImageFileDescription:
     configuration_json: str = "{}"
     request_json: str = "{}"
     versions: Mapping[str, str] = field(default_factory=dict)
+    own_columns: OwnColumns | None = None
 
     def __post_init__(self) -> None:
         if self.detector_name in {"", ".", "..", "entry"} or "/" in self.detector_name:

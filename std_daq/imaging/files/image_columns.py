@@ -12,6 +12,7 @@ from std_daq.imaging.files import layout
 from std_daq.imaging.files.description import ImageFileDescription
 from std_daq.imaging.files.nexus import describe_status
 from std_daq.imaging.files.sample import axis_path
+from std_daq.imaging.files.texts import write_text_attribute
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, ImageMetadata, encode_image_metadata
 from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 
@@ -44,6 +45,9 @@ class ImageColumns:
     def __init__(self, file: h5py.File, description: ImageFileDescription) -> None:
         self.n_written = 0
         self._columns = {name: file[name] for name in layout.PER_IMAGE}
+        self._own = description.own_columns
+        names = () if self._own is None else self._own.columns
+        self._own_columns = {name: file[f"{layout.OWN_COLUMNS}/{name}"] for name in names}
         self._axes = [(axis, file[axis_path(axis)]) for axis in description.nexus.axes if axis.is_moving]
         self._images = np.zeros(_MAX_WAITING, IMAGE_METADATA)
         self._modules = np.zeros((_MAX_WAITING, description.n_modules), MODULE_ENTRY)
@@ -79,6 +83,9 @@ class ImageColumns:
             return
         for axis, dataset in self._axes:
             _append(dataset, self.n_written, axis.positions(self._exposures[:n_waiting]))
+        if self._own is not None:
+            for name, own_rows in self._own.compute(self._modules[:n_waiting]).items():
+                _append(self._own_columns[name], self.n_written, own_rows)
         for name, dataset in self._columns.items():
             rows = self._modules if name in layout.PER_MODULE else self._images
             _append(dataset, self.n_written, rows[layout.PER_IMAGE[name]][:n_waiting])
@@ -95,16 +102,27 @@ def _append(dataset: h5py.Dataset, first: int, rows: npt.NDArray[Any]) -> None:
     place.write(h5s.create_simple(rows.shape), space, rows)
 
 
-def create_columns(file: h5py.File, n_modules: int) -> None:
+def create_columns(file: h5py.File, description: ImageFileDescription) -> None:
     """Create the arrays with one row per image, without rows."""
     for name in layout.PER_IMAGE:
-        dtype = layout.dtype_of(name)
-        row = (n_modules,) if name in layout.PER_MODULE else ()
-        row_bytes = dtype.itemsize * math.prod(row)
-        n_rows = max(1, min(_ROWS_PER_CHUNK, _CHUNK_BYTES // row_bytes))
-        file.create_dataset(name, shape=(0, *row), maxshape=(None, *row), chunks=(n_rows, *row), dtype=dtype)
+        row = (description.n_modules,) if name in layout.PER_MODULE else ()
+        _create_column(file, name, layout.dtype_of(name), row)
     describe_status(file[layout.STATUS])
     describe_status(file[layout.MODULE_STATUS])
+    if description.own_columns is None:
+        return
+    write_text_attribute(file.create_group(layout.OWN_COLUMNS), "NX_class", "NXcollection")
+    for name, column in description.own_columns.columns.items():
+        path = f"{layout.OWN_COLUMNS}/{name}"
+        _create_column(file, path, column.dtype, (description.n_modules,) if column.is_per_module else ())
+        if column.units:
+            write_text_attribute(file[path], "units", column.units)
+
+
+def _create_column(file: h5py.File, path: str, dtype: np.dtype[Any], row: tuple[int, ...]) -> None:
+    row_bytes = dtype.itemsize * math.prod(row)
+    n_rows = max(1, min(_ROWS_PER_CHUNK, _CHUNK_BYTES // row_bytes))
+    file.create_dataset(path, shape=(0, *row), maxshape=(None, *row), chunks=(n_rows, *row), dtype=dtype)
 
 
 def room_of_columns(description: ImageFileDescription) -> int:
@@ -114,4 +132,7 @@ def room_of_columns(description: ImageFileDescription) -> int:
         for name in layout.PER_IMAGE
     )
     row_bytes += sum(_POSITION_BYTES for axis in description.nexus.axes if axis.is_moving)
+    if description.own_columns is not None:
+        for column in description.own_columns.columns.values():
+            row_bytes += column.dtype.itemsize * (description.n_modules if column.is_per_module else 1)
     return _MAX_WAITING * row_bytes

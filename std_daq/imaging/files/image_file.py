@@ -400,4 +400,4 @@ def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None
     filters = dict(hdf5plugin.Bitshuffle(cname="lz4")) if description.compression == "bslz4" else {}
     pixels = create_pixels(file, layout.PIXELS, description.shape, description.dtype, filters)
     write_text_attribute(pixels, "interpretation", "image")
-    create_columns(file, description.n_modules)
+    create_columns(file, description)

@@ -6,6 +6,7 @@
       data/data                                    pixels (n, height, width)
       instrument/detector/detectorSpecific         the arrays of PER_IMAGE, with one row per image; those of PER_MODULE
                                                    among them have one column per module
+      frames                                       arrays that the detector adds, with one row per image
       sample/transformations                       motion of the sample, with one row per image where it moves
       std_daq                                      request, configuration and end of the run
       std_daq/detectors/<detector_name>            links to data, image_id and status
@@ -29,6 +30,8 @@ SAMPLE_TRANSFORMATIONS = f"{ENTRY}/sample/transformations"
 START_TIME = f"{ENTRY}/start_time"
 END_TIME = f"{ENTRY}/end_time"
 N_IMAGES = f"{DETECTOR_SPECIFIC}/nimages"
+
+OWN_COLUMNS = f"{ENTRY}/frames"
 
 IMAGE_ID = f"{DETECTOR_SPECIFIC}/image_id"
 PULSE_ID = f"{DETECTOR_SPECIFIC}/pulse_id"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from std_daq.errors import FileFormatError
 from std_daq.imaging.files import layout
-from std_daq.imaging.files.contents import Columns, check_layout, read_columns, read_text
+from std_daq.imaging.files.contents import Columns, check_layout, columns_of, read_columns, read_text
 from std_daq.imaging.files.disk_file import room_behind, sync_file, sync_folder, try_write
 from std_daq.imaging.files.ending import write_report
 from std_daq.imaging.files.hdf5 import FORMAT_VERSION, open_hdf5
@@ -112,7 +112,7 @@ def _room_of(data_files: Sequence[Path], report: RunReport) -> int:
     for data_file in data_files:
         with open_hdf5(data_file, "r") as source:
             check_layout(source)
-            columns = (source[path] for path in (*layout.PER_IMAGE, layout.CALIBRATIONS) if path in source)
+            columns = (source[path] for path in (*columns_of(source), layout.CALIBRATIONS))
             n_bytes += sum(column.size * column.dtype.itemsize for column in columns)
             n_bytes += _PART_BYTES
             n_mask = source[layout.PIXELS].shape[1] * source[layout.PIXELS].shape[2] * 4

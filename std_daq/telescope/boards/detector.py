@@ -15,13 +15,13 @@ from std_daq.imaging.detectors.interface import SimulatedFrame
 from std_daq.imaging.detectors.packet_layout import PacketLayout
 from std_daq.imaging.detectors.pixel_mask import MaskBit
 from std_daq.imaging.detectors.registry import parse_options
-from std_daq.imaging.protocols.image_columns import ImageColumns
+from std_daq.imaging.protocols.own_columns import OwnColumns
 from std_daq.telescope.boards import packets
 from std_daq.telescope.boards.options import TelescopeOptions
 from std_daq.telescope.boards.orientation import PLACES
 from std_daq.telescope.boards.scenes import PATTERNS, simulated_boards
 from std_daq.telescope.boards.simulation import BoardPacketMaker
-from std_daq.telescope.boards.stamps import image_columns
+from std_daq.telescope.boards.stamps import own_columns
 from std_daq.telescope.pff.product import PRODUCTS
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ class Telescope:
         """Return the telescope module of a board, given its number in the packets."""
         return module_id // packets.N_QUARTERS
 
-    def image_columns(self) -> ImageColumns:
+    def own_columns(self) -> OwnColumns:
         """Return the stamps of the packets, as ``std-daq pff to-hdf5`` has them."""
-        return image_columns()
+        return own_columns()
 
     def converter(self) -> "BoardConverter":
         """Return the converter; a telescope needs no calibration."""

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.imaging.protocols.image_columns import ImageColumn, ImageColumns
+from std_daq.imaging.protocols.own_columns import OwnColumn, OwnColumns
 from std_daq.telescope.pff.header import PACKET_FIELDS, TAI_MODULUS, Header
 from std_daq.telescope.pff.header_columns import received_ns, white_rabbit_ns
 from std_daq.telescope.pff.product import Product
@@ -58,13 +58,13 @@ def module_of_entries(entries: NDArray[Any]) -> NDArray[np.uint16]:
     return modules
 
 
-def image_columns() -> ImageColumns:
+def own_columns() -> OwnColumns:
     """Return the arrays that files of a telescope have beside those of every detector."""
-    columns = {name: ImageColumn(_I8, is_per_module=True) for name in PACKET_FIELDS}
-    columns["quabo_num"] = ImageColumn(np.dtype("u1"), is_per_module=True)
-    columns["received_ns"] = columns["white_rabbit_ns"] = ImageColumn(_I8, is_per_module=False, units="ns")
-    columns["module_id"] = ImageColumn(np.dtype("<u2"), is_per_module=False)
-    return ImageColumns(columns, _compute)
+    columns = {name: OwnColumn(_I8, is_per_module=True) for name in PACKET_FIELDS}
+    columns["quabo_num"] = OwnColumn(np.dtype("u1"), is_per_module=True)
+    columns["received_ns"] = columns["white_rabbit_ns"] = OwnColumn(_I8, is_per_module=False, units="ns")
+    columns["module_id"] = OwnColumn(np.dtype("<u2"), is_per_module=False)
+    return OwnColumns(columns, _compute)
 
 
 def _compute(entries: NDArray[Any]) -> dict[str, NDArray[Any]]:

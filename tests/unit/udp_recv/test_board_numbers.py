@@ -2,7 +2,7 @@
 
 import pytest
 
-from std_udp_recv.board_numbers import MAX_BACK, MAX_DELAY_NS, BoardNumbers, NumberOrder, Judgement
+from std_udp_recv.board_numbers import MAX_BACK, MAX_DELAY_NS, BoardNumbers, Judgement, NumberOrder
 
 MODULUS = 65536
 

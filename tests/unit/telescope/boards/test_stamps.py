@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
-from std_daq.telescope.boards.stamps import header_of_entries, image_columns, module_of_entries, stamps_of_entries
+from std_daq.telescope.boards.stamps import header_of_entries, own_columns, module_of_entries, stamps_of_entries
 from std_daq.telescope.pff.header import PACKET_FIELDS, PacketStamp, check_header, first_stamp
 from std_daq.telescope.pff.product import PRODUCTS
 
@@ -56,7 +56,7 @@ def test_a_missing_board_has_zeros_and_the_module_of_the_others() -> None:
 def test_times_in_files_are_those_of_the_headers(late_s: int) -> None:
     tai = (SECOND + 37) % 1024
     of = entries((4, 1, tai, 500_000_000, (SECOND + late_s) * 10**9 + 123_456_789), n_boards=1)
-    rows = image_columns().compute(of)
+    rows = own_columns().compute(of)
     stamp = first_stamp(header_of_entries(of[0], PRODUCTS["ph256"]))
     assert rows["received_ns"].tolist() == [stamp.received_ns]
     assert rows["white_rabbit_ns"].tolist() == [stamp.white_rabbit_ns]
@@ -66,7 +66,7 @@ def test_times_in_files_are_those_of_the_headers(late_s: int) -> None:
 
 def test_computed_rows_have_the_declared_types_and_shapes() -> None:
     of = entries(*((4 + q, 7, 1, 2, SECOND * 10**9) for q in range(4)), n_boards=4)
-    described, rows = image_columns(), image_columns().compute(of)
+    described, rows = own_columns(), own_columns().compute(of)
     assert rows.keys() == described.columns.keys()
     for name, column in described.columns.items():
         assert rows[name].dtype == column.dtype, name

@@ -1,4 +1,4 @@
-"""ImageColumns: arrays of a detector in its files, beside those that every detector has."""
+"""OwnColumns: arrays of a detector in its files, beside those that every detector has."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class ImageColumn:
+class OwnColumn:
     """An array with one row per image.
 
     Parameters
@@ -28,7 +28,7 @@ class ImageColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageColumns:
+class OwnColumns:
     """The arrays that a detector adds to its files, and how they follow from what came with the images.
 
     Parameters
@@ -39,5 +39,5 @@ class ImageColumns:
         Returns the rows of each array, given the ModuleEntry of each module of some images, (n_images, n_modules).
     """
 
-    columns: Mapping[str, ImageColumn]
+    columns: Mapping[str, OwnColumn]
     compute: Callable[[NDArray[Any]], Mapping[str, NDArray[Any]]]
