@@ -64,10 +64,18 @@ class RunDirectoryConfig(Section):
 
 
 class ImageBufferConfig(Section):
-    """The ImageBuffer of a detector of this platform, shown as movie images of one module."""
+    """The ImageBuffer of a detector of this platform.
+
+    Images of a telescope are shown as its frames, those of other detectors as movie images of one module.
+    """
 
     config: Path = Field(description="The detector.json, or the path of the ring.")
-    module_id: int = Field(ge=0, le=MAX_MODULE_ID, description="Number of the module under which the images are shown.")
+    module_id: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_MODULE_ID,
+        description="Number of the module under which the images are shown; images of a telescope tell their own.",
+    )
     max_pixels: int = Field(
         1_000_000,
         ge=1,

@@ -1,4 +1,4 @@
-"""ImageBufferSource: the images of any detector of this platform."""
+"""ImageBufferSource: the images of any detector of this platform; those of a telescope as its frames."""
 
 import asyncio
 import time
@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from std_daq.errors import StdDaqError
+from std_daq.errors import ConfigError, StdDaqError
+from std_daq.telemetry.logs import ConditionLog
 from std_daq.telescope.config import ImageBufferConfig
+from std_daq.telescope.pff.product import Product
 from std_live_view.live_frame import FrameKey, LiveFrame
-from std_live_view.sources.source import Publish, SourceState
+from std_live_view.sources.source import Publish, SourceState, telescope_frame
 
 if TYPE_CHECKING:
     from std_daq.imaging.buffers.image import Image
     from std_daq.imaging.buffers.image_reader import ImageReader
 
 PRODUCT = "image"
+MAX_IMAGES_AT_ONCE = 64
+"""As many images of a telescope are delivered after a time in which none was read."""
 Result = TypeVar("Result")
 _WAIT_S = 0.1
 _RETRY_S = 1.0
@@ -27,7 +31,11 @@ _MAX_VALUE = 2**32 - 1
 
 
 class ImageBufferSource:
-    """Reads the newest image of an ImageBuffer at each interval; the detector never waits for it.
+    """Reads an ImageBuffer; the detector never waits for it.
+
+    Of a telescope it delivers each image, under the module from which it comes, with the header and the pixels that the
+    acquisition would give it. If more than `MAX_IMAGES_AT_ONCE` have come, the oldest are left out. Of other detectors
+    it delivers the newest image at each interval, as a movie image of the module that the configuration names.
 
     Parameters
     ----------
@@ -48,31 +56,47 @@ class ImageBufferSource:
         self._publish = publish
         self._thread = ThreadPoolExecutor(1, "image-buffer")
         self._images: ImageReader | None = None
+        self._product: Product | None = None
+        self._has_begun = False
+        self._conditions = ConditionLog()
         self.name = f"image_buffer {self._path}"
         self.state = SourceState()
 
     async def open(self) -> None:
         """Read the configuration; the buffer itself may come later. Raises ConfigError or SharedMemoryError."""
+        await self._in_thread(self._open)
+
+    def _open(self) -> None:
         from std_daq.imaging.buffers.image_reader import ImageReader
 
-        self._images = await self._in_thread(lambda: ImageReader(self._path))
+        self._product = product_of_buffer(self._path)
+        if self._product is None and self._config.module_id is None:
+            raise ConfigError(
+                "images of this detector tell no module",
+                file=self._path,
+                key="sources.image_buffers.module_id",
+                remedy="give the number under which clients find them",
+            )
+        self._images = ImageReader(self._path)
+        self._has_begun = False
 
     async def run(self) -> None:
-        """Deliver the newest images."""
+        """Deliver the images."""
         while True:
             started_s = time.monotonic()
             try:
-                frame = await self._in_thread(self._newest)
+                frames = await self._in_thread(self._read)
                 self.state.problem = (
-                    "" if frame or self._has_ring else "there is no ImageBuffer: is the assembler running?"
+                    "" if frames or self._has_ring else "there is no ImageBuffer: is the assembler running?"
                 )
             except StdDaqError as error:
                 self.state.problem = str(error)
                 await asyncio.sleep(_RETRY_S)
                 continue
-            if frame is not None:
+            for frame in frames:
                 self.state.n_frames += 1
                 self._publish(frame)
+            if frames and self._product is None:
                 await asyncio.sleep(max(0.0, self._interval_s - (time.monotonic() - started_s)))
 
     async def close(self) -> None:
@@ -89,12 +113,26 @@ class ImageBufferSource:
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _newest(self) -> LiveFrame | None:
-        assert self._images is not None, "opened before"  # noqa: S101
-        image = self._images.newest(_WAIT_S)
-        return None if image is None else self._frame(image)
+    def _read(self) -> list[LiveFrame]:
+        images = self._images
+        assert images is not None, "opened before"  # noqa: S101
+        if self._product is None or not self._has_begun:
+            image = images.newest(_WAIT_S)
+            self._has_begun = image is not None
+            return [] if image is None else [self._frame(image)]
+        if not images.wait(_WAIT_S):
+            return []
+        n_left_out = images.skip(MAX_IMAGES_AT_ONCE) if images.lag > MAX_IMAGES_AT_ONCE else 0
+        if n_left_out:
+            self._conditions.warning("images_left_out", buffer=str(self._path), n=n_left_out)
+        read = (images.next(0.0) for _ in range(MAX_IMAGES_AT_ONCE))
+        return [self._frame(image) for image in read if image is not None]
 
     def _frame(self, image: "Image") -> LiveFrame:
+        return self._own_frame(image) if self._product is None else frame_of_telescope(image, self._product)
+
+    def _own_frame(self, image: "Image") -> LiveFrame:
+        assert self._config.module_id is not None, "checked when it was opened"  # noqa: S101
         pixels, n_binned = bin_to(image.pixels, self._config.max_pixels)
         header = {
             "image_id": image.id,
@@ -115,6 +153,38 @@ class ImageBufferSource:
             frame_number=image.id,
             server_ns=time.time_ns(),
         )
+
+
+def product_of_buffer(path: Path) -> Product | None:
+    """Return the product of a telescope, given its detector.json; None for other detectors, and for a mere ring.
+
+    Raises
+    ------
+    ConfigError
+        The configuration is wrong.
+    """
+    if path.suffix != ".json":
+        return None
+    from std_daq.imaging.config.load import load_config
+    from std_daq.imaging.detectors.registry import open_detector
+    from std_daq.telescope.boards import Telescope
+
+    detector = open_detector(load_config(path))
+    return detector.product if isinstance(detector, Telescope) else None
+
+
+def frame_of_telescope(image: "Image", product: Product) -> LiveFrame:
+    """Return the frame of a telescope's image, as the acquisition would send it."""
+    from std_daq.telescope.boards.stamps import header_of_entries
+
+    return telescope_frame(
+        product,
+        image.metadata.source_id,
+        header_of_entries(image.modules, product),
+        image.pixels.tobytes(),
+        f"udp_{product.name}",
+        image.frame_index,
+    )
 
 
 def bin_to(pixels: npt.NDArray[Any], max_pixels: int) -> tuple[npt.NDArray[Any], int]:

@@ -26,7 +26,7 @@ OWN = OwnColumns(
 
 
 def assert_has_columns(path: Path, image_ids: list[int], *, swmr: bool = False) -> None:
-    with h5py.File(path, "r", swmr=swmr, locking=False) as file:
+    with h5py.File(path, "r", swmr=swmr) as file:
         assert file[layout.IMAGE_ID][:].tolist() == image_ids
         group = file[layout.OWN_COLUMNS]
         assert group.attrs["NX_class"] == b"NXcollection"
