@@ -41,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="first image, which may lie in the past; by default the next image",
     )
+    parser.add_argument(
+        "--format", choices=("hdf5", "pff"), default="hdf5", help="pff is for telescopes; by default %(default)s"
+    )
     parser.add_argument("--compression", choices=("none", "bslz4"), default="none", help="by default %(default)s")
     files = parser.add_mutually_exclusive_group()
     files.add_argument(
@@ -102,6 +105,7 @@ def _submit(client: "DaqClient", arguments: argparse.Namespace) -> "RequestedRun
         arguments.output_file,
         n_images=arguments.n_images,
         start_image_id=arguments.start_image_id,
+        format=arguments.format,
         compression=arguments.compression,
         images_per_file=arguments.images_per_file,
         n_files=arguments.n_files,

@@ -49,6 +49,7 @@ class DaqClient:
         *,
         n_images: int | None = None,
         start_image_id: int | None = None,
+        format: Literal["hdf5", "pff"] = "hdf5",  # noqa: A002 - as in the request
         compression: Literal["none", "bslz4"] = "none",
         images_per_file: int | None = None,
         n_files: int | None = None,
@@ -80,6 +81,7 @@ class DaqClient:
             "output_file": str(Path(output_file).absolute()),
             "n_images": n_images,
             "start_image_id": start_image_id,
+            "format": format,
             "compression": compression,
             "images_per_file": images_per_file,
             "n_files": n_files,

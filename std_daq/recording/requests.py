@@ -110,6 +110,11 @@ class WriteRequest(BaseModel):
         le=MAX_IMAGE_ID,
         description="Id of the first image; it may be in the past if it is still in the ring. Absent: the next image.",
     )
+    format: Literal["hdf5", "pff"] = Field(
+        default="hdf5",
+        description="Format of the files: hdf5, or pff for a telescope. With pff, output_file is an index in JSON, and "
+        "the PFF files lie beside it in a folder for each module; images_per_file holds for each module.",
+    )
     compression: Literal["none", "bslz4"] = Field(
         default="none", description="Compression of the pixels: none, or bitshuffle with LZ4."
     )
@@ -155,6 +160,14 @@ class WriteRequest(BaseModel):
     def _files_are_given_in_one_way(self) -> Self:
         if self.images_per_file is not None and self.n_files is not None:
             raise ValueError("images_per_file and n_files exclude each other: give one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _format_has_what_is_asked_for(self) -> Self:
+        if self.format == "pff" and self.compression != "none":
+            raise ValueError("PFF files are not compressed: leave compression out")
+        if self.format == "pff" and self.n_files is not None:
+            raise ValueError("PFF files are not shared out: give images_per_file instead of n_files")
         return self
 
     def to_wire(self) -> bytes:

@@ -2,10 +2,15 @@
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.service import Service, ServiceContext, run_service
 from std_h5_writer.service import SERVICE
+
+if TYPE_CHECKING:
+    from std_daq.imaging.detectors.interface import Detector
+    from std_h5_writer.pff_files import PffForm
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +54,18 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
         way_to_disk=WayToDisk(is_direct=config.writer.direct_io),
         metrics=WriterMetrics(context.registry, context.instance),
         flush_interval_s=config.writer.flush_interval_s,
+        pff=_pff_form(detector),
     )
+
+
+def _pff_form(detector: "Detector") -> "PffForm | None":
+    """Return how PFF files of a telescope are written; None for other detectors."""
+    from std_daq.telescope.boards import Telescope
+    from std_h5_writer.pff_files import PffForm
+
+    if not isinstance(detector, Telescope):
+        return None
+    return PffForm(detector.product, int(detector.options.max_pff_file_mb * 1e6))
 
 
 if __name__ == "__main__":

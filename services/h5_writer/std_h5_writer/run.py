@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from std_daq.recording.requests import RunReport, Verdict
 from std_daq.recording.store_stream import StartRun
-from std_h5_writer.run_files import RunFiles
+from std_h5_writer.files_of_run import FilesOfRun
 
 MAX_LOST_IDS_A_REPORT = 10_000
 
@@ -36,7 +36,7 @@ class WriterRun:
     """
 
     start: StartRun
-    files: RunFiles
+    files: FilesOfRun
     lost_ids: list[int] = field(default_factory=list)
     is_ending: bool = False
     n_sent: int | None = None

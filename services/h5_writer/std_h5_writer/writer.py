@@ -17,7 +17,9 @@ from std_daq.streams.queue import PullQueue
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_h5_writer.compressor import OrderedCompressor
 from std_h5_writer.file_owner import FileOwner
+from std_h5_writer.files_of_run import FilesOfRun
 from std_h5_writer.metrics import WriterMetrics, WriterState
+from std_h5_writer.pff_files import PffFiles, PffForm
 from std_h5_writer.reporter import Reporter
 from std_h5_writer.ring_reader import RingReader, RunImage
 from std_h5_writer.run import MAX_LOST_IDS_A_REPORT, WriterRun
@@ -61,6 +63,8 @@ class H5Writer:
         Metrics of the writer.
     flush_interval_s
         Time between two flushes, in seconds. If this process crashes, at most this much is lost.
+    pff
+        How PFF files are written; None if this detector has none.
     clock
         Returns the monotonic time in seconds.
     """
@@ -77,6 +81,7 @@ class H5Writer:
         way_to_disk: WayToDisk,
         metrics: WriterMetrics,
         flush_interval_s: float,
+        pff: PffForm | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inbox = inbox
@@ -88,6 +93,7 @@ class H5Writer:
         self._way_to_disk = way_to_disk
         self._metrics = metrics
         self._flush_interval_s = flush_interval_s
+        self._pff = pff
         self._clock = clock
         self._log = get_logger()
         self._conditions = ConditionLog()
@@ -249,13 +255,17 @@ class H5Writer:
         if not self._ring.is_current:
             self._ring.attach()
 
-        describe = partial(self._describer.describe, start)
-        files = RunFiles(Path(start.output_file), start.images_per_file, describe, self._owner)
-        self._run = WriterRun(start, files)
+        self._run = WriterRun(start, self._files_of(start))
         self._reporter.run_id = start.run_id
         self._next_flush = self._clock() + self._flush_interval_s
         self._metrics.set_state(WriterState.WRITING)
         self._log.info("run_started", run_id=start.run_id, request_id=start.request_id, file=start.output_file)
+
+    def _files_of(self, start: StartRun) -> FilesOfRun:
+        if start.request.format == "pff" and self._pff is not None:
+            return PffFiles(start, self._pff, self._owner)
+        describe = partial(self._describer.describe, start)
+        return RunFiles(Path(start.output_file), start.images_per_file, describe, self._owner)
 
     def _end_run(self, end: EndRun) -> None:
         run = self._run

@@ -26,6 +26,7 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     from std_daq.amqp.topology import WriterQueues
     from std_daq.config.paths import runtime_dir
     from std_daq.imaging.config.paths import image_buffer_path
+    from std_daq.imaging.detectors.interface import is_board_detector
     from std_daq.imaging.detectors.registry import open_detector
     from std_daq.imaging.reception import read_receptions
     from std_daq.recording.addresses import store_address, store_reports_address
@@ -48,7 +49,9 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
         # If files belong to another user, only the writers, which act as that user, can check the folders.
         check_output_roots(config)
     height, width = config.image_shape
-    admission = Admission(config, height * width * open_detector(config).image_dtype.itemsize)
+    detector = open_detector(config)
+    formats = ("hdf5", *detector.file_formats) if is_board_detector(detector) else ("hdf5",)
+    admission = Admission(config, height * width * detector.image_dtype.itemsize, formats)
     journal = RequestJournal(config.writer.journal or runtime_dir(config) / "writer-journal.sqlite")
     address = broker_address_of(config, context.arguments.broker_url)
     topology = WriterQueues(config.tag, config.broker.queue_type)

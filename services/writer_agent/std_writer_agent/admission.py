@@ -27,6 +27,8 @@ class Admission:
         Configuration; it names the allowed folders and the user who owns the files.
     image_bytes
         Size of an image without compression.
+    formats
+        Formats of files that the detector can have.
     free_bytes
         Returns the free space of the disk that holds a folder, in bytes.
     """
@@ -35,6 +37,7 @@ class Admission:
         self,
         config: DetectorConfig,
         image_bytes: int,
+        formats: Collection[str] = ("hdf5",),
         free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         self._roots = [Path(os.path.realpath(root)) for root in config.writer.output_roots]
@@ -43,6 +46,7 @@ class Admission:
         # reports a failure.
         self._is_own_user = config.writer_user_id in {None, os.geteuid()}
         self._image_bytes = image_bytes
+        self._formats = frozenset(formats)
         self._max_data_files = config.writer.max_data_files
         self._nexus = config.nexus
         self._free_bytes = free_bytes
@@ -64,6 +68,10 @@ class Admission:
         """
         if request.n_files is not None and request.n_images is None:
             raise RequestRefusedError("n_files needs n_images: without it, give images_per_file instead")
+        if request.format not in self._formats:
+            raise RequestRefusedError(
+                f"format {request.format}: this detector writes {', '.join(sorted(self._formats))}"
+            )
         self._check_experiment(request)
         n_data_files = self._check_number_of_files(request)
         try:

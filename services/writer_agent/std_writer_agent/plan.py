@@ -69,7 +69,9 @@ class RunPlan:
 
 
 def images_per_file(request: WriteRequest) -> int | None:
-    """Return the number of images in each data file; None if one file holds all images."""
+    """Return the number of images in each data file; None if one file holds all images, or one writer all files."""
+    if request.format == "pff":
+        return None
     n_images, per_file = request.n_images, request.images_per_file
     if request.n_files is not None and n_images is not None:
         per_file = -(-n_images // request.n_files)

@@ -185,6 +185,9 @@ class BoardDetector(Detector, Protocol):
     The modules of its configuration are the boards of one image. Its images come from one or several sources.
     """
 
+    file_formats: ClassVar[tuple[str, ...]]
+    """Formats in which its images can be written beside HDF5."""
+
     @property
     def others_to(self) -> tuple[str, int] | None:
         """Address and port to which packets of other products are passed on; None if they are not wanted."""

@@ -40,6 +40,7 @@ class Telescope:
 
     Options: ClassVar[type[BaseModel]] = TelescopeOptions
     patterns: ClassVar[tuple[str, ...]] = PATTERNS
+    file_formats: ClassVar[tuple[str, ...]] = ("pff",)
 
     def __init__(self, config: DetectorConfig) -> None:
         self.options = parse_options(config, TelescopeOptions)

@@ -36,6 +36,9 @@ class TelescopeOptions(BaseModel):
         description="Packets of the boards of a module belong to one image if their times differ by at most this, in "
         "nanoseconds. Pulse heights of four boards (ph1024) need 25 to 50.",
     )
+    max_pff_file_mb: float = Field(
+        1000.0, gt=0, allow_inf_nan=False, description="Size that no PFF file of a run exceeds, in MB (10^6 bytes)."
+    )
     others_to: str | None = Field(
         None,
         description="IPv4 address and port, ADDRESS:PORT, to which packets of other products are passed on. So two "
