@@ -16,6 +16,8 @@ _BY_BOARD = (
     ("daq_board_packets_unsynchronised", "Packets of a board whose clock is not synchronised.", "unsynchronised"),
     ("daq_board_restarts", "Times that a board has begun to count anew.", "restarts"),
 )
+_ALL = "all"
+"""Label of counts that are not divided by module: all boards send to one port."""
 
 
 class BoardCollector(Collector):
@@ -56,14 +58,17 @@ class BoardCollector(Collector):
         for name, text, value in (
             ("daq_udp_packets_received", "Packets that the kernel delivered.", port.n_received),
             ("daq_udp_kernel_drops", "Packets that the kernel dropped because the buffer was full.", port.kernel_drops),
-            ("daq_board_packets_passed_on", "Packets of another product that were passed on.", port.n_passed_on),
         ):
-            yield CounterMetricFamily(name, text, value=value)
+            family = CounterMetricFamily(name, text, labels=["module"])
+            family.add_metric([_ALL], value)
+            yield family
+        passed_on = "Packets of another product that were passed on."
+        yield CounterMetricFamily("daq_board_packets_passed_on", passed_on, value=port.n_passed_on)
         rejected = CounterMetricFamily(
-            "daq_udp_packets_rejected", "Packets that were refused, by the reason.", labels=["reason"]
+            "daq_udp_packets_rejected", "Packets that were refused, by the reason.", labels=["module", "reason"]
         )
         for reason, n in dict(self._grouper.refused).items():
-            rejected.add_metric([reason], n)
+            rejected.add_metric([_ALL, reason], n)
         yield rejected
         exposures = CounterMetricFamily(
             "daq_udp_exposures", "Exposures published, with all modules or without some.", labels=["modules"]
@@ -73,7 +78,9 @@ class BoardCollector(Collector):
         yield exposures
         waiting = "Exposures that wait for modules."
         yield GaugeMetricFamily("daq_udp_exposures_waiting", waiting, value=self._grouper.n_open)
-        yield GaugeMetricFamily(
-            "daq_udp_socket_buffer_bytes", "Receive buffer that the kernel granted.", value=port.granted_bytes
+        buffers = GaugeMetricFamily(
+            "daq_udp_socket_buffer_bytes", "Receive buffer that the kernel granted.", labels=["port"]
         )
+        buffers.add_metric([str(port.socket.port)], port.granted_bytes)
+        yield buffers
         yield GaugeMetricFamily("daq_ring_slots", "Slots of the FrameBuffer.", value=self._n_slots)

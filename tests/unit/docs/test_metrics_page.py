@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry, Metric
@@ -12,6 +13,8 @@ from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.protocols.replication import Hello, Point, Share, Start
 from std_daq.sync.synchroniser import SynchroniserCounters
 from std_daq.telemetry.metrics import make_registry
+from std_daq.telescope.boards.packets import board_layout
+from std_daq.telescope.pff import PRODUCTS
 from std_h5_writer.metrics import WriterMetrics
 from std_live_stream.metrics import LiveStreamMetrics
 from std_live_view.metrics import LiveViewMetrics
@@ -20,12 +23,15 @@ from std_sim_worker.metrics import WorkerMetrics
 from std_stream_recv.metrics import ReceiverMetrics
 from std_stream_send.metrics import SenderMetrics
 from std_stream_send.session import Session
+from std_udp_recv.board_grouper import BoardGrouper
+from std_udp_recv.board_metrics import BoardCollector
 from std_udp_recv.metrics import ReceiverCollector
 from std_writer_agent.metrics import AgentMetrics
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
 ROW = re.compile(r"^\| `(daq_\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
+LAYOUT = board_layout(PRODUCTS["ph256"], coincidence_ns=100)
 
 
 class IdleAnnouncer:
@@ -45,6 +51,11 @@ class IdleAnnouncer:
         return {0: 0}
 
 
+class IdlePort:
+    socket = SimpleNamespace(port=60001)
+    n_received = n_passed_on = kernel_drops = granted_bytes = 0
+
+
 class IdleChannel:
     is_gone = False
 
@@ -62,6 +73,10 @@ def no_ring() -> ImageBuffer:
 def register(service: str, registry: CollectorRegistry) -> None:
     if service == "udp_recv":
         ReceiverCollector(registry, [], IdleAnnouncer(), n_slots=8)  # type: ignore[arg-type]
+        grouper = BoardGrouper(LAYOUT, frozenset({0}), window=4, idle_ns=0)
+        grouper.counters[1, 0].received = 1
+        grouper.refused["late"] = 1
+        BoardCollector(registry, IdlePort(), grouper, n_slots=8)  # type: ignore[arg-type]
     elif service == "assembler":
         AssemblerMetrics(registry)
     elif service == "writer_agent":

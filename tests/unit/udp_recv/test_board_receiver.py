@@ -162,8 +162,8 @@ def test_packet_that_does_not_fit_is_counted_by_its_reason(
     rig.send(data)
     rig.send_board(module=2)
     rig.step_until(lambda: len(rig.published) == 1)
-    assert rig.metric("daq_udp_packets_rejected_total", reason=reason) == 1
-    assert rig.metric("daq_udp_packets_received_total") == 2
+    assert rig.metric("daq_udp_packets_rejected_total", module="all", reason=reason) == 1
+    assert rig.metric("daq_udp_packets_received_total", module="all") == 2
     rig.step_until(lambda: bool(read_receptions(rig.config)[0].rejected if read_receptions(rig.config) else False))
     (told,) = describe_reception(read_receptions(rig.config))
     assert "1 packet" in told
@@ -180,7 +180,7 @@ def test_packets_of_other_products_go_to_the_receiver_that_wants_them(open_rig: 
         rig.step_until(lambda: len(rig.published) == 1)
         assert other.recv(2048) == movie
     assert rig.metric("daq_board_packets_passed_on_total") == 1
-    assert rig.metric("daq_udp_packets_rejected_total", reason="other_product") is None
+    assert rig.metric("daq_udp_packets_rejected_total", module="all", reason="other_product") is None
 
 
 def test_numbers_go_on_in_a_new_epoch_after_a_restart_of_the_receiver(open_rig: Callable[..., Rig]) -> None:
@@ -201,7 +201,7 @@ def test_close_publishes_what_is_there(open_rig: Callable[..., Rig]) -> None:
     rig.send_board(quarter=1)
     rig.close()
     assert rig.published == [(1, ImageStatus.MISSING_MODULES, 3)]
-    assert rig.metric("daq_udp_packets_received_total") is None
+    assert rig.metric("daq_udp_packets_received_total", module="all") is None
     assert read_receptions(rig.config) == []
 
 

@@ -10,8 +10,10 @@ from std_daq.errors import RequestRefusedError
 from std_daq.imaging.config.load import parse_config
 from std_daq.imaging.files.layout import data_file_path
 from std_daq.imaging.files.names import RunNames
+from std_daq.recording.config import WriterConfig
 from std_daq.recording.requests import WriteRequest
 from std_test_kit.small_disk import SmallDisk
+from std_test_kit.telescope_boards import telescope_config
 from std_writer_agent.admission import Admission
 
 IMAGE_BYTES = 1_000_000
@@ -54,6 +56,17 @@ def refusal(
     with pytest.raises(RequestRefusedError) as caught:
         admit(path, admission, taken, **fields)
     return str(caught.value)
+
+
+def test_format_that_the_detector_does_not_have_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "run.json", format="pff") == "format pff: this detector writes hdf5"
+
+
+def test_pff_is_one_file_for_the_agent_however_many_images_a_file_has(tmp_path: Path) -> None:
+    config = telescope_config("ph256").model_copy(update={"writer": WriterConfig(max_data_files=1)})
+    admission = Admission(config, IMAGE_BYTES, ("hdf5", "pff"), free_bytes=lambda _: 10**12)
+    path = tmp_path / "run.json"
+    assert admit(path, admission, format="pff", n_images=100, images_per_file=1) == str(path)
 
 
 def test_path_is_admitted_as_it_is(tmp_path: Path) -> None:
