@@ -1,17 +1,35 @@
 """The existing client and server of DaqData, installed from the index, work unchanged with ours."""
 
 import asyncio
+import hashlib
 import json
+import os
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pytest
 
+from std_daq.imaging.config.load import load_config
+from std_daq.imaging.config.model import DetectorConfig
+from std_daq.service.record import read_records
 from std_daq.telescope.client import AioDaqDataClient, DaqDataClient, DaqDataError, make_pano_image
+from std_daq.telescope.daqdata import daq_data_pb2
+from std_daq.telescope.pff import PRODUCTS, PffWriter
+from std_daq.telescope.pff.header import HeaderForm
+from std_daq.telescope.pff.writer import encode_frame
+from std_test_kit.daqdata_clients import TableClient
+from std_test_kit.free_ports import free_udp_ports
 from std_test_kit.fresh_environment import FreshEnvironment
 from std_test_kit.live_view_process import LiveViewProcess
+from std_test_kit.telescope_boards import Boards, telescope_document
+from std_test_kit.telescope_frames import START, as_frame, as_upload, make_run
+from std_test_kit.wait import wait_until
 
 CLIENT = "panoseti-grpc==0.3.5"  # the last that installs on these versions of Python
 pytestmark = pytest.mark.timeout(600)
@@ -137,3 +155,115 @@ def test_our_client_works_with_the_existing_server(original_server: str) -> None
             return [(await anext(images))["type"] for _ in range(3)]
 
     assert asyncio.run(read()) == ["MOVIE"] * 3
+
+
+WATCHING = """
+import hashlib, json, sys
+from panoseti_grpc.daq_data.client import DaqDataClient
+
+host = sys.argv[1]
+daq = {"daq_nodes": [{"ip_addr": host, "data_dir": "/", "module_ids": "0-255"}]}
+with DaqDataClient(daq, {"modules": [], "daq_nodes": [{"ip_addr": "127.0.0.9"}]}) as client:
+    for image in client.stream_images([host], True, True, 0.001):
+        pixels = image["image_array"]
+        names = ("quabo_num", "pkt_num", "pkt_tai", "pkt_nsec", "tv_sec", "tv_usec")
+        numbers = {name: float(image["header"][name]) for name in names}
+        print("image", json.dumps({"type": image["type"], "module_id": image["module_id"], "dtype": str(pixels.dtype),
+                          "header": numbers, "pixels": hashlib.sha256(pixels.tobytes()).hexdigest()}), flush=True)
+"""
+
+
+def test_existing_client_sees_the_same_images_by_packets_upload_socket_and_file(
+    client: FreshEnvironment, telescope: DetectorConfig, tmp_path: Path
+) -> None:
+    product, modules = PRODUCTS["ph256"], (1, 254)
+    sources = {
+        "unix_sockets": {"path_template": "sock_{dp_name}"},
+        "run_directory": {"method": "poll"},
+        "image_buffers": [{"config": str(tmp_path / "detector.json")}],
+    }
+    runs = {module: make_run(tmp_path / "data", module) for module in modules}
+    program = tmp_path / "watching.py"
+    program.write_text(WATCHING)
+    with (
+        LiveViewProcess(sources=sources) as server,
+        TableClient(server.target) as own,
+        Boards(product, telescope.start_udp_port) as boards,
+        ExitStack() as stack,
+    ):
+        own.init(data_dir=str(tmp_path / "data"))
+        watching = stack.enter_context(watched(client, program, server.target))
+        stream = own.stream(update_interval_seconds=0.001)
+        wait_until(lambda: len(own_status(own).clients) == 2, 60.0)
+        seen: list[dict[str, Any]] = []
+        images = []
+        for number, module in enumerate(modules * 2):
+            boards.send(number, module)
+            images.append(next(stream).pano_image)
+            seen.append(next_image(watching))
+            expected = hashlib.sha256(boards.pixels(number, module).tobytes()).hexdigest()
+            assert (seen[-1]["pixels"], seen[-1]["module_id"], seen[-1]["dtype"]) == (expected, module, "int16")
+        own.upload([own.image(**as_upload(image)) for image in images])
+        assert [next_image(watching) for _ in images] == seen
+        frames = [(image.module_id, *as_frame(image, product)) for image in images]
+        producer = stack.enter_context(socket.socket(socket.AF_UNIX))
+        producer.connect(str(server.folder / "sock_ph256"))
+        for (module, header, pixels), known in zip(frames, seen, strict=True):
+            producer.sendall(module.to_bytes(2, "big") + encode_frame(pixels, header, product, HeaderForm.SOCKET))
+            assert next_image(watching) == known
+        files = {
+            module: stack.enter_context(PffWriter(folder, product, module, START)) for module, folder in runs.items()
+        }
+        for (module, header, pixels), known in zip(frames, seen, strict=True):
+            files[module].write(pixels, header)
+            files[module].flush()
+            assert next_image(watching) == known
+
+
+def next_image(printed: IO[str]) -> Any:
+    """Return the next image that the program has printed, between the lines of the client's log."""
+    line = next(line for line in printed if line.startswith("image "))
+    return json.loads(line.removeprefix("image "))
+
+
+def own_status(own: TableClient) -> Any:
+    """Return the answer of Status with the fields that only we have."""
+    raw = own.channel.unary_unary("/daqdata.DaqData/Status")(b"", timeout=5)
+    return daq_data_pb2.StatusResponse.FromString(raw)
+
+
+@contextmanager
+def watched(client: FreshEnvironment, program: Path, target: str) -> Iterator[IO[str]]:
+    """Run a program of the existing client, and provide what it prints."""
+    command = [client.commands / "python", program, target]
+    # It writes its log into the present folder.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=client.variables(), cwd=program.parent
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def telescope(tmp_path: Path, shm_dir: Path, runtime: Path) -> Iterator[DetectorConfig]:
+    """The configuration of a telescope whose packets are received and become images."""
+    document = telescope_document("ph256", name=f"tel{os.getpid()}", orientation="none") | {
+        "start_udp_port": free_udp_ports(1),
+        "shared_memory": {"directory": str(shm_dir), "frame_buffer_gb": 0.02},
+        "ram_buffer_gb": 0.01,
+        "udp": {"address": "127.0.0.1"},
+    }
+    file = tmp_path / "detector.json"
+    file.write_text(json.dumps(document))
+    config = load_config(file)
+    with ExitStack() as stack:
+        for service in ("std_udp_recv", "std_assembler"):
+            process = subprocess.Popen([sys.executable, "-m", service, "--config", str(file)])
+            stack.callback(process.wait, 20)
+            stack.callback(process.terminate)
+        wait_until(lambda: all(path.exists() for path in config.ring_paths), 60.0)
+        wait_until(lambda: len(read_records(config)) == 2, 60.0)
+        yield config

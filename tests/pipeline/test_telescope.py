@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from std_daq.imaging.files.validate import validate
-from std_daq.telescope.pff import PRODUCTS, PffFile, Product
+from std_daq.telescope.pff import PRODUCTS, PffFile
 from std_daq.telescope.pff.hdf5_copy import copy_to_hdf5
 from std_daq.telescope.pff.header import HeaderForm
 from std_daq.telescope.pff.writer import PffWriter, encode_frame
@@ -25,9 +25,9 @@ from std_test_kit.beamline import Beamline
 from std_test_kit.daqdata_clients import TableClient
 from std_test_kit.free_ports import free_udp_ports
 from std_test_kit.live_view_process import LiveViewProcess
-from std_test_kit.telescope_boards import board_packet, board_pixels, telescope_document
+from std_test_kit.telescope_boards import Boards, board_packet, telescope_document
 from std_test_kit.telescope_captures import write_capture
-from std_test_kit.telescope_frames import START, make_run
+from std_test_kit.telescope_frames import START, as_frame, as_upload, make_run
 from std_test_kit.wait import wait_until
 
 OpenTelescope = Callable[..., Beamline]
@@ -57,41 +57,6 @@ def open_telescope(
     return start
 
 
-class Boards:
-    """Sends the packets of some images, and knows what they must become."""
-
-    def __init__(self, beamline: Beamline, product: Product) -> None:
-        self._product = product
-        self._address = ("127.0.0.1", beamline.config.start_udp_port)
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-
-    def send(self, number: int, module: int) -> None:
-        """Send an image: as pulse heights of a single board, or as those of four."""
-        for quarter in self._product.quabos or (number % 4,):
-            packet = board_packet(
-                self._product.name,
-                module=module,
-                quarter=quarter,
-                number=number,
-                nsec=1000 * number + quarter,
-                pixels=board_pixels(self._product.name, 100 * number + 10 * module + quarter),
-            )
-            self._socket.sendto(packet, self._address)
-
-    def pixels(self, number: int, module: int) -> np.ndarray:
-        """Return what the image must be, if the boards are not turned."""
-        boards = {q: board_pixels(self._product.name, 100 * number + 10 * module + q) for q in range(4)}
-        if not self._product.quabos:
-            return boards[number % 4]
-        return np.block([[boards[0], boards[1]], [boards[3], boards[2]]])
-
-    def __enter__(self) -> "Boards":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._socket.close()
-
-
 def comparable(image: Any) -> dict[str, Any]:
     """Return of an image of the live view what its way must not change."""
     fields = ("type", "image_array", "shape", "bytes_per_pixel", "module_id")
@@ -118,7 +83,7 @@ def test_same_images_reach_a_client_by_packets_upload_socket_and_file(
     sent = [(0, 1), (1, 254), (2, 1), (3, 300)]
     data_dir = tmp_path / "data"
     runs = {module: make_run(data_dir, module) for module in {module for _, module in sent}}
-    with live_view(sources=sources) as (process, client), Boards(beamline, of) as boards:
+    with live_view(sources=sources) as (process, client), Boards(of, beamline.config.start_udp_port) as boards:
         client.init(data_dir=str(data_dir))
         stream = client.stream(update_interval_seconds=0.001)
         wait_until(lambda: _n_streams(client) == 1, 10.0)
@@ -130,9 +95,9 @@ def test_same_images_reach_a_client_by_packets_upload_socket_and_file(
             bits = np.array(image.image_array, np.uint32).astype(f"<u{of.dtype.itemsize}")
             assert bits.tobytes() == boards.pixels(number, module).tobytes()
             assert (image.module_id, image.file) == (module, f"udp_{product}")
-        client.upload([client.image(**_as_upload(image)) for image in by_packets])
+        client.upload([client.image(**as_upload(image)) for image in by_packets])
         assert [comparable(next(stream).pano_image) for _ in sent] == [comparable(image) for image in by_packets]
-        frames = [(image.module_id, *_as_frame(image, of)) for image in by_packets]
+        frames = [(image.module_id, *as_frame(image, of)) for image in by_packets]
         with socket.socket(socket.AF_UNIX) as producer:
             producer.connect(str(process.folder / f"sock_{product}"))
             for expected, (module, header, pixels) in zip(by_packets, frames, strict=True):
@@ -153,21 +118,6 @@ def _n_streams(client: TableClient) -> int:
 
     raw = client.channel.unary_unary("/daqdata.DaqData/Status")(b"", timeout=5)
     return len(messages.StatusResponse.FromString(raw).clients)
-
-
-def _as_upload(image: Any) -> dict[str, Any]:
-    fields = ("type", "shape", "bytes_per_pixel", "image_array", "module_id", "file", "frame_number", "header")
-    return {name: getattr(image, name) for name in fields}
-
-
-def _as_frame(image: Any, product: Product) -> tuple[dict[str, Any], np.ndarray]:
-    """Return header and pixels of an image, as a file has them."""
-    whole = {
-        key: {k: int(v) for k, v in value.items()} if hasattr(value, "items") else int(value)
-        for key, value in image.header.items()
-    }
-    bits = np.array(image.image_array, np.uint32).astype(f"<u{product.dtype.itemsize}")
-    return whole, bits.view(product.dtype).reshape(product.shape)
 
 
 @pytest.mark.parametrize("product", ["ph256", "img8"])

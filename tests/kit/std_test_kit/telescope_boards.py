@@ -1,13 +1,14 @@
 """Configurations of telescopes, and packets of their boards, written from the description of the wire format."""
 
+import socket
 import struct
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.imaging.config.model import DetectorConfig
-from std_daq.telescope.pff.product import PRODUCTS
+from std_daq.telescope.pff.product import PRODUCTS, Product
 
 _HEADER = struct.Struct("<BBHBBIIxx")
 MODES = {"ph256": 1, "ph1024": 1, "img16": 2, "img8": 6}
@@ -57,3 +58,38 @@ def board_packet(
         MODES[product] if mode is None else mode, version, number, module % 64 * 4 + quarter, module // 64, tai, nsec
     )
     return header + (board_pixels(product, 0) if pixels is None else pixels).tobytes()
+
+
+class Boards:
+    """Sends the packets of some images, and knows what they must become."""
+
+    def __init__(self, product: Product, udp_port: int) -> None:
+        self._product = product
+        self._address = ("127.0.0.1", udp_port)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def send(self, number: int, module: int) -> None:
+        """Send an image: as pulse heights of a single board, or as those of four."""
+        for quarter in self._product.quabos or (number % 4,):
+            packet = board_packet(
+                self._product.name,
+                module=module,
+                quarter=quarter,
+                number=number,
+                nsec=1000 * number + quarter,
+                pixels=board_pixels(self._product.name, 100 * number + 10 * module + quarter),
+            )
+            self._socket.sendto(packet, self._address)
+
+    def pixels(self, number: int, module: int) -> NDArray[Any]:
+        """Return what the image must be, if the boards are not turned."""
+        boards = {q: board_pixels(self._product.name, 100 * number + 10 * module + q) for q in range(4)}
+        if not self._product.quabos:
+            return boards[number % 4]
+        return np.block([[boards[0], boards[1]], [boards[3], boards[2]]])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._socket.close()

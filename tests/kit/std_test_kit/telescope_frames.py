@@ -56,3 +56,19 @@ def make_run(data_dir: Path, module_id: int = 1, name: str = "obs_Test.start_202
     folder = data_dir / f"module_{module_id}" / f"{name}.runtype_sci-data.pffd"
     folder.mkdir(parents=True)
     return folder
+
+
+def as_upload(image: Any) -> dict[str, Any]:
+    """Return of an image that a client has received what `TableClient.image` needs to upload it."""
+    fields = ("type", "shape", "bytes_per_pixel", "image_array", "module_id", "file", "frame_number", "header")
+    return {name: getattr(image, name) for name in fields}
+
+
+def as_frame(image: Any, product: Product) -> tuple[dict[str, Any], npt.NDArray[Any]]:
+    """Return header and pixels of an image, as a file has them."""
+    whole = {
+        key: {k: int(v) for k, v in value.items()} if hasattr(value, "items") else int(value)
+        for key, value in image.header.items()
+    }
+    bits = np.array(image.image_array, np.uint32).astype(f"<u{product.dtype.itemsize}")
+    return whole, bits.view(product.dtype).reshape(product.shape)
