@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
-from std_daq.telescope.boards.stamps import header_of_entries, own_columns, module_of_entries, stamps_of_entries
+from std_daq.telescope.boards.stamps import header_of_entries, module_of_entries, own_columns, stamps_of_entries
 from std_daq.telescope.pff.header import PACKET_FIELDS, PacketStamp, check_header, first_stamp
 from std_daq.telescope.pff.product import PRODUCTS
 
