@@ -1,0 +1,63 @@
+"""InitHpIo exchanges the sources of a real std-live-view."""
+
+import time
+from pathlib import Path
+
+from std_test_kit.live_view_calls import PH256, SOCKETS, Code, Producer, assert_is_frame, fails, live_view
+from std_test_kit.telescope_frames import make_run, write_pff
+from std_test_kit.wait import wait_until
+
+
+def test_forced_init_ends_every_stream_within_a_second_whatever_its_interval() -> None:
+    with live_view() as (_, client):
+        client.init(data_dir="/")
+        streams = [client.stream(update_interval_seconds=interval_s) for interval_s in (0.001, 5.0, 60.0)]
+        client.upload([client.image()])
+        for stream in streams:
+            next(stream)
+        with fails(Code.FAILED_PRECONDITION):
+            client.init(data_dir="/")
+        client.upload([client.image(frame_number=7)])
+        assert next(streams[0]).pano_image.frame_number == 7
+        begun_s = time.monotonic()
+        assert client.init(data_dir="/", force=True).success
+        for stream in streams:
+            with fails(Code.CANCELLED):
+                next(stream)
+        assert time.monotonic() - begun_s < 1.0
+        next_stream = client.stream()
+        client.upload([client.image(frame_number=9)])
+        assert next(next_stream).pano_image.frame_number == 9
+
+
+def test_failed_init_leaves_the_sources_before_it_working(tmp_path: Path) -> None:
+    with live_view(sources=SOCKETS) as (process, client):
+        assert client.init(data_dir="/").success
+        (process.folder / "sock_img8").unlink()
+        (process.folder / "sock_img8").write_text("somebody's file")
+        answer = client.init(data_dir=str(tmp_path))
+        assert not answer.success
+        assert "sock_img8 is no socket; it is left as it is" in answer.error_message
+        assert "could not be started again" in answer.error_message
+        (process.folder / "sock_img8").unlink()
+        assert client.init(data_dir="/").success
+        broken = {"mode": "uds", "movie_file": "nothing.pff"}
+    with live_view(sources=SOCKETS, simulation=broken) as (process, client):
+        assert client.init(data_dir="/").success
+        answer = client.init(simulate_daq=True)
+        assert not answer.success
+        assert "nothing.pff" in answer.error_message
+        with Producer(process, PH256) as producer:
+            producer.send(1)
+            assert next(client.stream()).pano_image.module_id == 1
+
+
+def test_start_section_is_done_at_the_start_and_again_until_it_works(tmp_path: Path) -> None:
+    data_dir = tmp_path / "later"
+    start = {"data_dir": str(data_dir), "update_interval_s": 0.01}
+    with live_view(start=start, sources={"run_directory": {}}) as (process, client):
+        wait_until(lambda: bool(process.logged("start_failed")), 5.0)
+        assert not client.status().hp_io_initialized
+        write_pff(make_run(data_dir), PH256, 2)
+        wait_until(lambda: client.status().hp_io_initialized, 10.0)
+        assert_is_frame(next(client.stream()).pano_image, PH256, 1)
