@@ -119,6 +119,30 @@ class SimulationConfig(Section):
         return value
 
 
+class GatewayConfig(Section):
+    """Other servers of DaqData, whose images this one sends on, all together."""
+
+    edges: list[str] = Field(
+        default_factory=list,
+        description="Addresses: a name, host:port, unix:/path. They may be servers of other makers, too.",
+    )
+    daq_config: Path | None = Field(None, description="A daq_config.json, whose daq_nodes are edges as well.")
+    network_config: Path | None = Field(None, description="The network_config.json with forwarded ports of those.")
+    edge_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port of edges for which none is given; null: EDGENODE_GRPC_PORT of the environment, else 50051.",
+    )
+    ca_file: Path | None = Field(
+        None, description="Certificates of the authorities that sign those of the edges (PEM); null: no TLS."
+    )
+    cert_file: Path | None = Field(None, description="Certificate of this gateway, for edges that ask for one (PEM).")
+    key_file: Path | None = Field(None, description="Private key of cert_file.")
+    server_name: str | None = Field(None, description="Name in the certificates of the edges, if not their address.")
+    token_file: Path | None = Field(None, description="File with the token of the edges.")
+
+
 class LiveViewConfig(GrpcServerConfig):
     """A live view: images over gRPC, to every client at its own pace."""
 
@@ -130,14 +154,40 @@ class LiveViewConfig(GrpcServerConfig):
     no_data_timeout_s: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="A stream that was sent nothing for so long is ended; null: never."
     )
+    init_timeout_s: float = Field(
+        10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="InitHpIo fails if its sources are not ready by then; the sources before it go on.",
+    )
+    max_products: int = Field(
+        4096,
+        ge=1,
+        description="Products of modules of which images are kept; images of one more are refused and counted.",
+    )
+    silent_after_s: float = Field(
+        10.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Of a source that has delivered nothing for so long, clients and Status are told.",
+    )
     required_process: str | None = Field(
         "hashpipe", description="InitHpIo without simulation needs a process of this name; null: none."
     )
     history_frames: int = Field(
         32, ge=1, le=10_000, description="Newest frames of each product and module that are kept for RecentImages."
     )
+    gateway: GatewayConfig | None = Field(
+        None, description="Other servers whose images are sent on, in place of sources; null: this is no gateway."
+    )
     start: StartConfig | None = Field(None, description="What InitHpIo would be told, done at the start.")
     sources: SourcesConfig = Field(default_factory=lambda: SourcesConfig(), description="Sources of images.")
     simulation: SimulationConfig = Field(
         default_factory=lambda: SimulationConfig(), description="The simulated acquisition."
     )
+
+    @model_validator(mode="after")
+    def _check_gateway(self) -> Self:
+        if self.gateway is not None and self.model_fields_set & {"start", "sources", "simulation"}:
+            raise ValueError("a gateway has neither start, sources nor simulation: its edges have them")
+        return self

@@ -157,6 +157,17 @@ def test_our_client_works_with_the_existing_server(original_server: str) -> None
     assert asyncio.run(read()) == ["MOVIE"] * 3
 
 
+def test_existing_server_is_an_edge_of_our_gateway(original_server: str) -> None:
+    with LiveViewProcess(gateway={"edges": [original_server]}) as gateway, DaqDataClient(host=gateway.target) as own:
+        assert own.init_sim()
+        with own.stream_images(None, True, True, 0.1) as images:
+            some = [image for image, _ in zip(images, range(6), strict=False)]
+        kinds = {(one["type"], one["image_array"].dtype.name, one["module_id"]) for one in some}
+        assert kinds == {("MOVIE", "uint16", 224), ("PULSE_HEIGHT", "int16", 224)}
+        status = own.status()
+        assert f"{original_server}: it answers, and has no Status" in str(status)
+
+
 WATCHING = """
 import hashlib, json, sys
 from panoseti_grpc.daq_data.client import DaqDataClient

@@ -3,8 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,23 @@ import grpc
 
 from std_daq.grpc_server.calls import Context, answering
 from std_daq.grpc_server.refused_call import RefusedCallError
-from std_daq.telescope.config import LiveViewConfig
+from std_daq.telescope.config import MAX_MODULE_ID, LiveViewConfig
 from std_daq.telescope.daqdata import daq_data_pb2 as messages
+from std_live_view.acquisition import Acquisition, Setup
 from std_live_view.encoding import encode_about_client
 from std_live_view.frame_hub import FrameHub
-from std_live_view.hp_io import HpIo, Setup
+from std_live_view.hp_io import HpIo
 from std_live_view.live_frame import FrameKey, LiveFrame
 from std_live_view.selection import Selection
+from std_live_view.source_watch import SourceWatch
 from std_live_view.sources.source import SourceState
-from std_live_view.status import describe
+from std_live_view.status import condition_of, describe
 from std_live_view.streams import Stream, Streams
 from std_live_view.uploads import uploaded_frame
 
 SERVICE_NAME = "daqdata.DaqData"
 _EMPTY = b""
+_MAX_NAMED = 20
 
 
 class DaqDataService:
@@ -41,16 +43,31 @@ class DaqDataService:
         The frames.
     streams
         The clients that are being sent images.
+    acquisition
+        Whoever makes the images.
     hp_io
         The sources.
+    watch
+        Notices sources that are silent.
     """
 
-    def __init__(self, config: LiveViewConfig, folder: Path, hub: FrameHub, streams: Streams, hp_io: HpIo) -> None:
+    def __init__(
+        self,
+        config: LiveViewConfig,
+        folder: Path,
+        hub: FrameHub,
+        streams: Streams,
+        acquisition: Acquisition,
+        hp_io: HpIo,
+        watch: SourceWatch,
+    ) -> None:
         self._config = config
         self._folder = folder
         self._hub = hub
         self._streams = streams
+        self._acquisition = acquisition
         self._hp_io = hp_io
+        self._watch = watch
         self.uploads = SourceState()
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -79,9 +96,11 @@ class DaqDataService:
 
     async def status(self, request: bytes, context: Context) -> bytes:  # noqa: ARG002
         """Tell how sources, clients, and each module and board are."""
+        condition = await self._acquisition.condition()
         return describe(
-            is_valid=self._hp_io.is_valid,
+            condition or condition_of(is_valid=self._hp_io.is_valid),
             sources=self._hp_io.sources,
+            watch=self._watch,
             streams=self._streams,
             hub=self._hub,
             now_s=asyncio.get_running_loop().time(),
@@ -94,14 +113,15 @@ class DaqDataService:
             data_dir=self._folder / request.data_dir if request.data_dir else Path("/nonexistent"),
             interval_s=request.update_interval_seconds,
             simulate=request.simulate_daq,
-            module_ids=tuple(request.module_ids),
+            module_ids=_checked_modules(request.module_ids),
+            asked_dir=request.data_dir,
         )
         problem = await self._hp_io.init(setup, force=request.force)
         return messages.InitHpIoResponse(success=not problem, error_message=problem).SerializeToString()
 
     async def stream_images(self, request: messages.StreamImagesRequest, context: Context) -> None:
         """Send images until the client goes, or the server ends the stream."""
-        stream = Stream(context.peer(), self._selection(request))
+        stream = Stream(context.peer(), self._selection(request), wants_notices=request.with_notices)
         self._streams.add(stream)
         sending = asyncio.create_task(self._send(stream, context))
         try:
@@ -125,6 +145,8 @@ class DaqDataService:
 
     async def upload_images(self, requests: AsyncIterator[messages.UploadImageRequest], context: Context) -> bytes:  # noqa: ARG002
         """Take images until the client ends; an image that is refused ends this call only."""
+        if self._config.gateway is not None:
+            raise RefusedCallError(grpc.StatusCode.UNIMPLEMENTED, "A gateway takes no images: upload them to an edge.")
         if not self._config.sources.uploads:
             raise RefusedCallError(grpc.StatusCode.UNIMPLEMENTED, "UploadImages is switched off by sources.uploads.")
         async for request in requests:
@@ -135,6 +157,12 @@ class DaqDataService:
                 except RefusedCallError:
                     self.uploads.n_refused += 1
                     raise
+                if not self._hub.has_room(frame.key):
+                    self.uploads.n_refused += 1
+                    raise RefusedCallError(
+                        grpc.StatusCode.RESOURCE_EXHAUSTED,
+                        f"There are images of {self._config.max_products} products of modules; no more are kept.",
+                    )
                 self.uploads.n_frames += 1
                 self._hub.publish(frame)
         return _EMPTY
@@ -147,7 +175,7 @@ class DaqDataService:
         setup = self._check_ready()
         return Selection(
             interval_s=max(request.update_interval_seconds, setup.interval_s),
-            module_ids=request.module_ids,
+            module_ids=_checked_modules(request.module_ids),
             wants_movie=request.stream_movie_data,
             wants_pulse_height=request.stream_pulse_height_data,
         )
@@ -163,24 +191,45 @@ class DaqDataService:
 
     async def _send(self, stream: Stream, context: Context) -> None:
         self._hub.join(stream)
+        selection = stream.selection
+        loop, patience_s = asyncio.get_running_loop(), self._config.no_data_timeout_s
+        last_s = loop.time()
         while True:
-            frame = await self._next(stream)
-            if frame is None:
+            try:
+                frame = await _next_until(stream, None if patience_s is None else last_s + patience_s)
+            except TimeoutError:
                 stream.end(grpc.StatusCode.DEADLINE_EXCEEDED, "No data received within timeout window.")
                 return
-            selection = stream.selection
-            missing = selection.missing_modules
-            text = f"No image has come of modules {missing}." if missing else ""
             about_client = encode_about_client(
-                time.time_ns(), selection.n_by_interval, selection.n_by_slow_client, text
+                time.time_ns(), selection.n_by_interval, selection.n_by_slow_client, _missing_text(selection)
             )
             # A message may be composed of pieces in any order.
-            await context.write(frame.message + about_client)
+            about_client += stream.source_problems
+            if frame is None:
+                await context.write(about_client)
+            else:
+                await context.write(frame.message + about_client)
+                last_s = loop.time()
 
-    async def _next(self, stream: Stream) -> LiveFrame | None:
-        if self._config.no_data_timeout_s is None:
-            return await stream.next()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._config.no_data_timeout_s):
-                return await stream.next()
-        return None
+
+async def _next_until(stream: Stream, deadline_s: float | None) -> LiveFrame | None:
+    if deadline_s is None:
+        return await stream.next()
+    async with asyncio.timeout_at(deadline_s):
+        return await stream.next()
+
+
+def _missing_text(selection: Selection) -> str:
+    missing = selection.missing_modules
+    if not missing:
+        return ""
+    others = f" and {len(missing) - _MAX_NAMED} others" if len(missing) > _MAX_NAMED else ""
+    return f"No image has come of modules {missing[:_MAX_NAMED]}{others}."
+
+
+def _checked_modules(module_ids: Sequence[int]) -> tuple[int, ...]:
+    largest = max(module_ids, default=0)
+    if largest > MAX_MODULE_ID:
+        text = f"module_ids has {largest}; modules are numbered from 0 to {MAX_MODULE_ID}."
+        raise RefusedCallError(grpc.StatusCode.INVALID_ARGUMENT, text)
+    return tuple(set(module_ids))

@@ -9,6 +9,9 @@ from std_live_view.live_frame import FrameKey, LiveFrame
 
 MAX_HISTORY_BYTES = 64 * 2**20
 """Of one module and product; at least its newest frame is kept."""
+MAX_TOTAL_BYTES = 256 * 2**20
+"""Of all modules and products together."""
+_FRAME_BYTES = 8192  # about what header and message of an image of a telescope take, beside its pixels
 _RATE_WINDOW_S = 5.0
 
 
@@ -53,33 +56,42 @@ class FrameHub:
     ----------
     n_history
         Frames of each module and product that are kept.
+    max_products
+        Products of modules of which there may be frames: numbers of modules may be those of broken or hostile frames.
     clock
         Returns the monotonic time in seconds.
     """
 
-    def __init__(self, n_history: int, clock: Callable[[], float]) -> None:
+    def __init__(self, n_history: int, max_products: int, clock: Callable[[], float]) -> None:
         self._n_history = n_history
+        self._max_products = max_products
         self._clock = clock
         self._wanted: frozenset[int] = frozenset()
         self._history: dict[FrameKey, deque[LiveFrame]] = {}
         self._n_bytes: dict[FrameKey, int] = {}
+        self._n_all_bytes = 0
         self._listeners: set[Listener] = set()
         self._n_of_key: dict[FrameKey, int] = {}
         self.counters: dict[tuple[FrameKey, int | None], ProductCounters] = {}
         self.n_frames = 0
         self.n_unwanted = 0
+        self.n_without_room = 0
 
     def begin(self, module_ids: Iterable[int]) -> None:
         """Forget all frames, for sources that begin now; if modules are given, no frames of others are taken."""
         self._wanted = frozenset(module_ids)
         self._history.clear()
         self._n_bytes.clear()
+        self._n_all_bytes = 0
         self.counters.clear()
 
     def publish(self, frame: LiveFrame) -> None:
         """Take a frame."""
         if self._wanted and frame.key.module_id not in self._wanted:
             self.n_unwanted += 1
+            return
+        if not self.has_room(frame.key):
+            self.n_without_room += 1
             return
         now_s = self._clock()
         self.n_frames += 1
@@ -88,6 +100,10 @@ class FrameHub:
         self._keep(frame)
         for listener in self._listeners:
             listener.offer(frame, now_s)
+
+    def has_room(self, key: FrameKey) -> bool:
+        """Return whether frames of this product of this module are taken: it is known, or there are not too many."""
+        return key in self._history or len(self._history) < self._max_products
 
     def join(self, listener: Listener) -> None:
         """Offer the newest frame of each module and product to a listener, and from now on every frame that comes."""
@@ -114,7 +130,16 @@ class FrameHub:
     def _keep(self, frame: LiveFrame) -> None:
         kept = self._history.setdefault(frame.key, deque())
         kept.append(frame)
-        n_bytes = self._n_bytes.get(frame.key, 0) + frame.pixels.nbytes
-        while len(kept) > 1 and (len(kept) > self._n_history or n_bytes > MAX_HISTORY_BYTES):
-            n_bytes -= kept.popleft().pixels.nbytes
+        before = self._n_bytes.get(frame.key, 0)
+        n_bytes = before + _memory(frame)
+        others = self._n_all_bytes - before
+        while len(kept) > 1 and (
+            len(kept) > self._n_history or n_bytes > MAX_HISTORY_BYTES or others + n_bytes > MAX_TOTAL_BYTES
+        ):
+            n_bytes -= _memory(kept.popleft())
         self._n_bytes[frame.key] = n_bytes
+        self._n_all_bytes = others + n_bytes
+
+
+def _memory(frame: LiveFrame) -> int:
+    return frame.pixels.nbytes + _FRAME_BYTES

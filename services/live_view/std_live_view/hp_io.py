@@ -1,11 +1,8 @@
 """HpIo: the sources that are open, and InitHpIo, which exchanges them."""
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 
@@ -13,35 +10,12 @@ from std_daq.errors import StdDaqError
 from std_daq.grpc_server.refused_call import RefusedCallError
 from std_daq.telemetry.logs import get_logger
 from std_daq.telescope.config import LiveViewConfig
+from std_live_view.acquisition import Acquisition, Setup
 from std_live_view.frame_hub import FrameHub
-from std_live_view.processes import is_process_running
 from std_live_view.sources.source import Source
 from std_live_view.streams import Stream, Streams
 
-_READY_WITHIN_S = 10.0
 _STOP_WITHIN_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What InitHpIo is told.
-
-    Parameters
-    ----------
-    data_dir
-        Folder of the run directories.
-    interval_s
-        Shortest interval of all clients.
-    simulate
-        Whether the simulation takes the place of the sources.
-    module_ids
-        Modules that are wanted; none stands for all.
-    """
-
-    data_dir: Path
-    interval_s: float
-    simulate: bool
-    module_ids: tuple[int, ...] = ()
 
 
 class HpIo:
@@ -50,7 +24,9 @@ class HpIo:
     Parameters
     ----------
     config
-        Minimum of the interval, required process.
+        Time within which sources have to be ready.
+    acquisition
+        What is checked and prepared before.
     hub
         Takes the frames of the sources.
     streams
@@ -64,12 +40,14 @@ class HpIo:
     def __init__(
         self,
         config: LiveViewConfig,
+        acquisition: Acquisition,
         hub: FrameHub,
         streams: Streams,
         make_sources: Callable[[Setup], Sequence[Source]],
         show_configuring: Callable[[bool], Awaitable[None]],
     ) -> None:
         self._config = config
+        self._acquisition = acquisition
         self._hub = hub
         self._streams = streams
         self._make_sources = make_sources
@@ -98,12 +76,16 @@ class HpIo:
         RefusedCallError
             Nothing was changed: the request is wrong, or clients are streaming and it is not forced.
         """
-        self._check(setup)
+        await self._acquisition.check(setup)
         exchange = asyncio.create_task(self._exchange(setup, force=force))
         self._exchanges.add(exchange)
         exchange.add_done_callback(self._exchanges.discard)
         exchange.add_done_callback(lambda done: done.cancelled() or done.exception())  # heard, if nobody else is left
         return await asyncio.shield(exchange)
+
+    async def begin(self, setup: Setup) -> None:
+        """Open the sources of a setup without preparing it, as they may be there before anybody calls InitHpIo."""
+        await self._start(setup)
 
     async def close(self) -> None:
         """Close the sources; a later InitHpIo is refused."""
@@ -112,16 +94,6 @@ class HpIo:
             exchange.cancel()
         await asyncio.gather(*self._exchanges, return_exceptions=True)
         await self._stop()
-
-    def _check(self, setup: Setup) -> None:
-        if not setup.simulate:
-            if not setup.data_dir.is_dir():
-                raise RefusedCallError(grpc.StatusCode.INVALID_ARGUMENT, f"data_dir '{setup.data_dir}' does not exist.")
-            required = self._config.required_process
-            if required is not None and not is_process_running(required):
-                raise RefusedCallError(grpc.StatusCode.FAILED_PRECONDITION, "Real DAQ software is not active.")
-        if not (math.isfinite(setup.interval_s) and setup.interval_s >= self._config.min_update_interval_s):
-            raise RefusedCallError(grpc.StatusCode.INVALID_ARGUMENT, "update_interval_seconds is below server minimum.")
 
     async def _exchange(self, setup: Setup, *, force: bool) -> str:
         async with self._one_at_a_time:
@@ -137,16 +109,20 @@ class HpIo:
             await self._show_configuring(True)
             try:
                 self._streams.end_all(_cancelled_text)
-                return await self._replace(setup)
+                return await self._replace(setup, force=force)
             finally:
                 self.is_configuring = False
                 await self._show_configuring(False)
 
-    async def _replace(self, setup: Setup) -> str:
+    async def _replace(self, setup: Setup, *, force: bool) -> str:
         previous = self.setup
         await self._stop()
-        problem = await self._start(setup)
-        if problem and previous is not None:
+        prepared = await self._acquisition.prepare(setup, force=force)
+        problem = prepared.problem
+        if prepared.has_changed or not problem:
+            reasons = (problem, await self._start(setup))
+            problem = "; ".join(reason for reason in reasons if reason)
+        if self.setup is None and previous is not None:
             again = await self._start(previous)
             problem += f"; the sources before it could not be started again: {again}" if again else ""
         if problem:
@@ -160,11 +136,11 @@ class HpIo:
         self._hub.begin(setup.module_ids)
         try:
             self.sources = self._make_sources(setup)
-            async with asyncio.timeout(_READY_WITHIN_S):
+            async with asyncio.timeout(self._config.init_timeout_s):
                 for source in self.sources:
                     await source.open()
         except TimeoutError:
-            problem = f"not all sources were ready within {_READY_WITHIN_S:g} s"
+            problem = f"not all sources were ready within {self._config.init_timeout_s:g} s"
         except (StdDaqError, OSError) as error:
             problem = str(error)
         except BaseException:

@@ -11,10 +11,14 @@ from std_daq.grpc_server.server import GrpcServer
 from std_daq.telemetry.logs import ConditionLog
 from std_daq.telescope.config import LiveViewConfig, StartConfig, UnixSocketsConfig
 from std_daq.telescope.daqdata.description import POOL
+from std_live_view.acquisition import Acquisition, LocalAcquisition, Setup
 from std_live_view.daq_data_service import SERVICE_NAME, DaqDataService
+from std_live_view.edges import Edges, edges_of
 from std_live_view.frame_hub import FrameHub
-from std_live_view.hp_io import HpIo, Setup
+from std_live_view.hp_io import HpIo
 from std_live_view.metrics import LiveViewMetrics
+from std_live_view.source_watch import SourceWatch
+from std_live_view.sources.edge_source import EdgeSource
 from std_live_view.sources.image_buffer_source import ImageBufferSource
 from std_live_view.sources.run_directory_source import RunDirectorySource
 from std_live_view.sources.simulation import FileWay, Simulation, SocketWay, UploadWay, Way
@@ -77,6 +81,7 @@ class LiveViewService:
     def step(self) -> None:
         """Serve for 0.1 s."""
         self._loop.run_until_complete(asyncio.sleep(_STEP_S))
+        self._watch.step(self._hp_io.sources)
         self._metrics.update(self._hub, self._streams, self._hp_io.sources, self._service.uploads, time.time_ns())
 
     def close(self) -> None:
@@ -88,15 +93,25 @@ class LiveViewService:
 
     async def _open(self) -> None:
         config = self._config
-        self._hub = FrameHub(config.history_frames, self._loop.time)
+        self._hub = FrameHub(config.history_frames, config.max_products, self._loop.time)
         self._streams = Streams(config.max_streams)
         self._server = GrpcServer(
             config, self._folder, SERVICE_NAME, POOL, own_socket=Path(self._temporary.name) / "own.sock"
         )
-        self._hp_io = HpIo(config, self._hub, self._streams, self._make_sources, self._server.show_configuring)
-        self._service = DaqDataService(config, self._folder, self._hub, self._streams, self._hp_io)
+        gateway = config.gateway
+        self._edges = [] if gateway is None else edges_of(gateway, self._folder)
+        acquisition: Acquisition = LocalAcquisition(config) if gateway is None else Edges(self._edges)
+        self._hp_io = HpIo(
+            config, acquisition, self._hub, self._streams, self._make_sources, self._server.show_configuring
+        )
+        self._watch = SourceWatch(config.silent_after_s, self._streams, self._loop.time)
+        self._service = DaqDataService(
+            config, self._folder, self._hub, self._streams, acquisition, self._hp_io, self._watch
+        )
         self._is_built = True
         await self._server.open(self._service.handler())
+        if self._edges:
+            await self._hp_io.begin(Setup(data_dir=Path(), interval_s=0.0, simulate=False))
         if config.start is not None:
             self._starting = asyncio.create_task(self._start(config.start))
 
@@ -128,6 +143,8 @@ class LiveViewService:
                 await asyncio.sleep(_RETRY_START_S)
 
     def _make_sources(self, setup: Setup) -> Sequence[Source]:
+        if self._config.gateway is not None:
+            return [EdgeSource(edge, self._hub.publish) for edge in self._edges]
         return self._simulated_sources(setup) if setup.simulate else self._real_sources(setup)
 
     def _real_sources(self, setup: Setup) -> Sequence[Source]:

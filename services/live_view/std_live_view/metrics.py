@@ -47,6 +47,7 @@ class LiveViewMetrics:
         self._raise("interval", self.left_out.labels("interval"), by_interval)
         self._raise("slow_client", self.left_out.labels("slow_client"), by_slow_client)
         self._raise("unwanted", self.left_out.labels("unwanted_module"), hub.n_unwanted)
+        self._raise("no_room", self.left_out.labels("too_many_products"), hub.n_without_room)
         for source in sources:
             self._raise(f"refused {id(source)}", self.refused, source.state.n_refused)
         self._raise("uploads", self.refused, uploads.n_refused)

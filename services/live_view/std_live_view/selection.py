@@ -14,6 +14,9 @@ from std_live_view.live_frame import FrameKey, LiveFrame
 # What a client may be behind: a newer frame replaces those that have waited for so long, or that are more than these.
 MAX_WAITING = 64
 MAX_WAIT_S = 0.5
+# Of all modules together, and of the pixels of each; beyond that only the newest frame of each may wait.
+MAX_ALL_WAITING = 4096
+MAX_WAITING_BYTES = 64 * 2**20
 # Frames that come at a high rate come in bursts. For intervals up to the first, frames may be so much early.
 _SHORT_INTERVAL_S = 0.01
 _EARLY_S = 0.02
@@ -56,10 +59,12 @@ class Selection:
     ) -> None:
         self.interval_s = interval_s
         self.module_ids = frozenset(module_ids)
+        self._missing = set(self.module_ids)
         self._wants = {False: wants_movie, True: wants_pulse_height}
         self._early_s = _EARLY_S if interval_s <= _SHORT_INTERVAL_S else 0.0
         self._tracks: dict[FrameKey, _Track] = {}
         self._ready: deque[FrameKey] = deque()  # keys with chosen frames, each once: they take turns
+        self._n_chosen = 0
         self.n_sent = 0
         self.n_by_interval = 0
         self.n_by_slow_client = 0
@@ -67,7 +72,7 @@ class Selection:
     @property
     def missing_modules(self) -> list[int]:
         """Modules that are wanted by number, and of which no frame has come."""
-        return sorted(self.module_ids - {key.module_id for key in self._tracks}) if self.module_ids else []
+        return sorted(self._missing)
 
     @property
     def n_waiting(self) -> int:
@@ -81,6 +86,7 @@ class Selection:
         track = self._tracks.get(frame.key)
         if track is None:
             track = self._tracks[frame.key] = _Track()
+            self._missing.discard(frame.key.module_id)
         self._release(frame.key, track, now_s)
         if track.due_s is None or now_s >= track.due_s:
             self._choose(frame.key, track, frame, now_s)
@@ -100,8 +106,10 @@ class Selection:
             chosen = self._tracks[key].chosen
             while len(chosen) > 1 and chosen[0][0] < now_s - MAX_WAIT_S:
                 chosen.popleft()
+                self._n_chosen -= 1
                 self.n_by_slow_client += 1
             _, frame = chosen.popleft()
+            self._n_chosen -= 1
             if chosen:
                 self._ready.append(key)
             self.n_sent += 1
@@ -127,6 +135,9 @@ class Selection:
         if not track.chosen:
             self._ready.append(key)
         track.chosen.append((at_s, frame))
-        if len(track.chosen) > MAX_WAITING:
+        self._n_chosen += 1
+        room = max(1, min(MAX_WAITING, MAX_WAITING_BYTES // max(1, frame.pixels.nbytes)))
+        while len(track.chosen) > room or (self._n_chosen > MAX_ALL_WAITING and len(track.chosen) > 1):
             track.chosen.popleft()
+            self._n_chosen -= 1
             self.n_by_slow_client += 1

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 from std_daq.telescope.daqdata import daq_data_pb2 as messages
+from std_live_view.acquisition import Condition
 from std_live_view.frame_hub import FrameHub
 from std_live_view.selection import Selection
+from std_live_view.source_watch import SourceWatch
 from std_live_view.sources.source import Source
 from std_live_view.streams import Streams
 
@@ -17,29 +19,43 @@ def left_out(selection: Selection) -> messages.LeftOut:
     return messages.LeftOut(by_interval=selection.n_by_interval, by_slow_client=selection.n_by_slow_client)
 
 
+def condition_of(*, is_valid: bool) -> Condition:
+    """Return what is told of a server that has sources of its own, in the words that clients know."""
+    return Condition(is_valid, _VALID if is_valid else _NOT_VALID)
+
+
 def describe(
-    *, is_valid: bool, sources: Iterable[Source], streams: Streams, hub: FrameHub, now_s: float, now_ns: int
+    condition: Condition,
+    *,
+    sources: Iterable[Source],
+    watch: SourceWatch,
+    streams: Streams,
+    hub: FrameHub,
+    now_s: float,
+    now_ns: int,
 ) -> messages.StatusResponse:
     """Return the answer to Status.
 
     Parameters
     ----------
-    is_valid
-        Whether sources are open.
-    sources, streams, hub
+    condition
+        How the acquisition is.
+    sources, watch, streams, hub
         What is told of.
     now_s, now_ns
         The monotonic time in seconds, and the time in nanoseconds since 1970.
     """
-    response = messages.StatusResponse(hp_io_initialized=is_valid, message=_VALID if is_valid else _NOT_VALID)
+    response = messages.StatusResponse(hp_io_initialized=condition.is_valid, message=condition.message)
     for source in sources:
         state = source.state
         response.sources.add(
             name=source.name,
-            is_running=not state.problem,
-            problem=state.problem,
+            is_running=source.name not in watch.problems,
+            problem=watch.problems.get(source.name, ""),
             frames=state.n_frames,
             refused=state.n_refused,
+            silent_seconds=watch.silent_s(source),
+            left_out=messages.LeftOut(by_interval=state.n_by_interval, by_slow_client=state.n_by_slow_client),
         )
     for stream in streams:
         selection = stream.selection

@@ -19,12 +19,22 @@ class Stream:
         Where the client is.
     selection
         Chooses its frames.
+    wants_notices
+        Whether it takes answers without an image.
+
+    Attributes
+    ----------
+    source_problems
+        What is wrong with the sources, as fields of an answer.
     """
 
-    def __init__(self, peer: str, selection: Selection) -> None:
+    def __init__(self, peer: str, selection: Selection, *, wants_notices: bool = False) -> None:
         self.peer = peer
         self.selection = selection
         self._has_news = asyncio.Event()
+        self._has_notice = False
+        self.wants_notices = wants_notices
+        self.source_problems = b""
         self.ended: asyncio.Future[RefusedCallError] = asyncio.get_running_loop().create_future()
 
     def offer(self, frame: LiveFrame, now_s: float) -> None:
@@ -32,10 +42,20 @@ class Stream:
         if self.selection.offer(frame, now_s):
             self._has_news.set()
 
-    async def next(self) -> LiveFrame:
-        """Return the next frame to send, when it is due."""
+    def tell(self, source_problems: bytes) -> None:
+        """Tell what is wrong with the sources: with the next image or, where that is wanted, at once."""
+        self.source_problems = source_problems
+        if self.wants_notices:
+            self._has_notice = True
+            self._has_news.set()
+
+    async def next(self) -> LiveFrame | None:
+        """Return the next frame to send, when it is due; None for a notice without an image."""
         loop = asyncio.get_running_loop()
         while (frame := self.selection.take(loop.time())) is None:
+            if self._has_notice:
+                self._has_notice = False
+                return None
             self._has_news.clear()
             due_s = self.selection.due_s
             timer = None if due_s is None else loop.call_at(due_s, self._has_news.set)
@@ -64,6 +84,7 @@ class Streams:
     def __init__(self, max_streams: int) -> None:
         self._max_streams = max_streams
         self._streams: set[Stream] = set()
+        self._source_problems = b""
         self.n_sent = 0
         self.n_by_interval = 0
         self.n_by_slow_client = 0
@@ -79,6 +100,8 @@ class Streams:
         if len(self._streams) >= self._max_streams:
             raise RefusedCallError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"Max clients ({self._max_streams}) reached.")
         self._streams.add(stream)
+        if self._source_problems:
+            stream.tell(self._source_problems)
 
     def remove(self, stream: Stream) -> None:
         """Forget a client, and add what it was sent to the sums."""
@@ -86,6 +109,12 @@ class Streams:
         self.n_sent += stream.selection.n_sent
         self.n_by_interval += stream.selection.n_by_interval
         self.n_by_slow_client += stream.selection.n_by_slow_client
+
+    def tell(self, source_problems: bytes) -> None:
+        """Tell all clients, and those who come later, what is wrong with the sources."""
+        self._source_problems = source_problems
+        for stream in self._streams:
+            stream.tell(source_problems)
 
     def end_all(self, text: Callable[[Stream], str]) -> None:
         """End all streams with CANCELLED."""

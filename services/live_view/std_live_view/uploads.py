@@ -14,11 +14,16 @@ from std_daq.telescope.pff.product import product_of
 from std_live_view.encoding import decode_image
 from std_live_view.live_frame import FrameKey, LiveFrame
 
+MAX_HEADER_BYTES = 16_384
+"""An image of a telescope has one of 800 bytes."""
+
 
 def uploaded_frame(image: messages.PanoImage) -> LiveFrame:
     """Return the frame of an uploaded image; raises RefusedCallError if it is none of a product."""
     if image.module_id > MAX_MODULE_ID:
         _refuse(f"module_id is {image.module_id}; modules are numbered from 0 to {MAX_MODULE_ID}")
+    if image.header.ByteSize() > MAX_HEADER_BYTES or len(image.file) > MAX_HEADER_BYTES:
+        _refuse(f"header or file is larger than {MAX_HEADER_BYTES} bytes")
     is_pulse_height = image.type == messages.PanoImage.PULSE_HEIGHT
     if not is_pulse_height and image.type != messages.PanoImage.MOVIE:
         _refuse("type is neither PULSE_HEIGHT nor MOVIE")
@@ -33,12 +38,17 @@ def uploaded_frame(image: messages.PanoImage) -> LiveFrame:
     return LiveFrame(
         FrameKey(image.module_id, product.name),
         is_pulse_height=is_pulse_height,
-        header=_as_mapping(image.header),
+        header=header_of(image),
         pixels=pixels,
         file=image.file,
         frame_number=image.frame_number,
         server_ns=time.time_ns(),
     )
+
+
+def header_of(image: messages.PanoImage) -> Mapping[str, Any]:
+    """Return the header of an image, as JSON has it."""
+    return _as_mapping(image.header)
 
 
 def _refuse(text: str) -> Never:

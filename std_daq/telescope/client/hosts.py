@@ -71,7 +71,7 @@ def target_of(address: str, port: int = DEFAULT_PORT) -> str:
     return f"{address}:{port}"
 
 
-def hosts_of(daq_config: Document, network_config: Document | None = None) -> dict[str, Host]:
+def hosts_of(daq_config: Document, network_config: Document | None = None, port: int = DEFAULT_PORT) -> dict[str, Host]:
     """Return the hosts of the two configurations by name.
 
     Parameters
@@ -80,6 +80,8 @@ def hosts_of(daq_config: Document, network_config: Document | None = None) -> di
         The document, or the path of its file: ``{"daq_nodes": [{"ip_addr": "10.0.0.5", "data_dir": "/data"}]}``.
     network_config
         The same for ``{"daq_nodes": [{"ip_addr": "10.0.0.5", "grpc_port": 50052, "port_forwarding": {...}}]}``.
+    port
+        Port of a host for which the documents have none.
 
     Raises
     ------
@@ -100,7 +102,7 @@ def hosts_of(daq_config: Document, network_config: Document | None = None) -> di
     for node in nodes:
         name = node["ip_addr"]
         try:
-            target = _target(name, ways.get(name, {}))
+            target = _target(name, ways.get(name, {}), port)
         except HostsConfigError as error:
             raise error.in_file(file) from None
         data_dir = node.get("data_dir")
@@ -147,7 +149,7 @@ def _nodes(document: Mapping[str, Any], file: str) -> list[Mapping[str, Any]]:
     return list(nodes)
 
 
-def _target(name: str, way: Mapping[str, Any]) -> str:
+def _target(name: str, way: Mapping[str, Any], default_port: int) -> str:
     """Return where a host is reached: at its own address, or through the gateway that forwards a port to it."""
     forwarding = way.get("port_forwarding")
     port = way.get("grpc_port")
@@ -156,8 +158,8 @@ def _target(name: str, way: Mapping[str, Any]) -> str:
         if not isinstance(gateway, str) or not gateway:
             raise HostsConfigError(f"{name} is reached by port_forwarding, but gw_ip is missing", value=gateway)
         forwarded = forwarding.get("grpc_port", port)
-        return target_of(gateway, DEFAULT_PORT if forwarded is None else _port(forwarded, name))
-    return target_of(name, DEFAULT_PORT if port is None else _port(port, name))
+        return target_of(gateway, default_port if forwarded is None else _port(forwarded, name))
+    return target_of(name, default_port if port is None else _port(port, name))
 
 
 def _is_ipv6(address: str) -> bool:

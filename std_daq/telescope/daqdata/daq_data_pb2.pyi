@@ -41,19 +41,21 @@ class PanoImage(_message.Message):
     def __init__(self, type: _Optional[_Union[PanoImage.Type, str]] = ..., header: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., image_array: _Optional[_Iterable[int]] = ..., shape: _Optional[_Iterable[int]] = ..., bytes_per_pixel: _Optional[int] = ..., file: _Optional[str] = ..., frame_number: _Optional[int] = ..., module_id: _Optional[int] = ...) -> None: ...
 
 class StreamImagesRequest(_message.Message):
-    __slots__ = ("stream_movie_data", "stream_pulse_height_data", "update_interval_seconds", "module_ids")
+    __slots__ = ("stream_movie_data", "stream_pulse_height_data", "update_interval_seconds", "module_ids", "with_notices")
     STREAM_MOVIE_DATA_FIELD_NUMBER: _ClassVar[int]
     STREAM_PULSE_HEIGHT_DATA_FIELD_NUMBER: _ClassVar[int]
     UPDATE_INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
     MODULE_IDS_FIELD_NUMBER: _ClassVar[int]
+    WITH_NOTICES_FIELD_NUMBER: _ClassVar[int]
     stream_movie_data: bool
     stream_pulse_height_data: bool
     update_interval_seconds: float
     module_ids: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, stream_movie_data: _Optional[bool] = ..., stream_pulse_height_data: _Optional[bool] = ..., update_interval_seconds: _Optional[float] = ..., module_ids: _Optional[_Iterable[int]] = ...) -> None: ...
+    with_notices: bool
+    def __init__(self, stream_movie_data: _Optional[bool] = ..., stream_pulse_height_data: _Optional[bool] = ..., update_interval_seconds: _Optional[float] = ..., module_ids: _Optional[_Iterable[int]] = ..., with_notices: _Optional[bool] = ...) -> None: ...
 
 class StreamImagesResponse(_message.Message):
-    __slots__ = ("name", "timestamp", "message", "pano_image", "capture_time", "server_time", "frame_id", "left_out")
+    __slots__ = ("name", "timestamp", "message", "pano_image", "capture_time", "server_time", "frame_id", "left_out", "source_problems")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +64,7 @@ class StreamImagesResponse(_message.Message):
     SERVER_TIME_FIELD_NUMBER: _ClassVar[int]
     FRAME_ID_FIELD_NUMBER: _ClassVar[int]
     LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     name: str
     timestamp: _timestamp_pb2.Timestamp
     message: str
@@ -70,7 +73,8 @@ class StreamImagesResponse(_message.Message):
     server_time: _timestamp_pb2.Timestamp
     frame_id: int
     left_out: LeftOut
-    def __init__(self, name: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., message: _Optional[str] = ..., pano_image: _Optional[_Union[PanoImage, _Mapping]] = ..., capture_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frame_id: _Optional[int] = ..., left_out: _Optional[_Union[LeftOut, _Mapping]] = ...) -> None: ...
+    source_problems: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., message: _Optional[str] = ..., pano_image: _Optional[_Union[PanoImage, _Mapping]] = ..., capture_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., server_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., frame_id: _Optional[int] = ..., left_out: _Optional[_Union[LeftOut, _Mapping]] = ..., source_problems: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LeftOut(_message.Message):
     __slots__ = ("by_interval", "by_slow_client")
@@ -123,18 +127,22 @@ class StatusResponse(_message.Message):
     def __init__(self, hp_io_initialized: _Optional[bool] = ..., message: _Optional[str] = ..., sources: _Optional[_Iterable[_Union[SourceStatus, _Mapping]]] = ..., clients: _Optional[_Iterable[_Union[ClientStatus, _Mapping]]] = ..., products: _Optional[_Iterable[_Union[ProductStatus, _Mapping]]] = ...) -> None: ...
 
 class SourceStatus(_message.Message):
-    __slots__ = ("name", "is_running", "problem", "frames", "refused")
+    __slots__ = ("name", "is_running", "problem", "frames", "refused", "silent_seconds", "left_out")
     NAME_FIELD_NUMBER: _ClassVar[int]
     IS_RUNNING_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
     FRAMES_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
+    SILENT_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     name: str
     is_running: bool
     problem: str
     frames: int
     refused: int
-    def __init__(self, name: _Optional[str] = ..., is_running: _Optional[bool] = ..., problem: _Optional[str] = ..., frames: _Optional[int] = ..., refused: _Optional[int] = ...) -> None: ...
+    silent_seconds: float
+    left_out: LeftOut
+    def __init__(self, name: _Optional[str] = ..., is_running: _Optional[bool] = ..., problem: _Optional[str] = ..., frames: _Optional[int] = ..., refused: _Optional[int] = ..., silent_seconds: _Optional[float] = ..., left_out: _Optional[_Union[LeftOut, _Mapping]] = ...) -> None: ...
 
 class ClientStatus(_message.Message):
     __slots__ = ("peer", "update_interval_seconds", "module_ids", "sent", "left_out")

@@ -24,10 +24,11 @@ SOCKETS = {"unix_sockets": {"path_template": "sock_{dp_name}"}}
 
 
 @contextlib.contextmanager
-def fails(code: Code, text: str = "") -> Iterator[None]:
+def fails(code: grpc.StatusCode, text: str = "") -> Iterator[None]:
     with pytest.raises(grpc.RpcError) as failed:
         yield
-    assert (failed.value.code(), failed.value.details()) == (code, text or failed.value.details())
+    told = failed.value.code(), failed.value.details()
+    assert told == (code, text or told[1])
 
 
 @contextlib.contextmanager

@@ -1,7 +1,11 @@
 """InitHpIo exchanges the sources of a real std-live-view."""
 
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from std_test_kit.live_view_calls import PH256, SOCKETS, Code, Producer, assert_is_frame, fails, live_view
 from std_test_kit.telescope_frames import make_run, write_pff
@@ -61,3 +65,35 @@ def test_start_section_is_done_at_the_start_and_again_until_it_works(tmp_path: P
         write_pff(make_run(data_dir), PH256, 2)
         wait_until(lambda: client.status().hp_io_initialized, 10.0)
         assert_is_frame(next(client.stream()).pano_image, PH256, 1)
+
+
+def test_source_that_does_not_answer_fails_in_time_and_those_before_it_go_on() -> None:
+    simulation = {"movie_file": "hanging.dp_img16.pff"}
+    with live_view(sources=SOCKETS, simulation=simulation, init_timeout_s=2.0) as (process, client):
+        os.mkfifo(
+            process.folder / "hanging.dp_img16.pff"
+        )  # to open it waits for ever, as does a file of a server that is gone
+        assert client.init(data_dir="/").success
+        health = health_pb2_grpc.HealthStub(client.channel)  # type: ignore[no-untyped-call]
+        asked = health_pb2.HealthCheckRequest(service="daqdata.DaqData")
+        with ThreadPoolExecutor(1) as thread:
+            initialising = thread.submit(client.init, simulate_daq=True)
+            wait_until(lambda: health.Check(asked, timeout=5).status == health_pb2.HealthCheckResponse.NOT_SERVING, 5.0)
+            assert client.ping(5.0)
+            for call in (lambda: next(client.stream()), lambda: client.upload([client.image()])):
+                with fails(Code.UNAVAILABLE, "Server is being configured, please try again soon."):
+                    call()
+            answer = initialising.result()
+        assert (answer.success, answer.error_message) == (False, "not all sources were ready within 2 s")
+        assert health.Check(asked, timeout=5).status == health_pb2.HealthCheckResponse.SERVING
+        with Producer(process, PH256) as producer:
+            producer.send(1)
+            assert next(client.stream()).pano_image.module_id == 1
+        assert process.end() == 0
+
+
+def test_two_at_once_are_carried_out_one_after_the_other() -> None:
+    with live_view(sources=SOCKETS) as (_, client), ThreadPoolExecutor(4) as threads:
+        answers = [threads.submit(client.init, data_dir="/") for _ in range(4)]
+        assert all(answer.result().success for answer in answers)
+        assert client.status().hp_io_initialized

@@ -1,14 +1,38 @@
 """Clients, files and uploads that misbehave disturb nobody else."""
 
 import contextlib
+import itertools
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from std_daq.telescope.daqdata import daq_data_pb2 as messages
 from std_test_kit.daqdata_clients import TableClient
-from std_test_kit.live_view_calls import IMG16, SOCKETS, Code, Producer, fails, live_view, n_streams
+from std_test_kit.live_view_calls import (
+    IMG16,
+    PH256,
+    SOCKETS,
+    Code,
+    Producer,
+    assert_is_frame,
+    begun,
+    fails,
+    live_view,
+    n_streams,
+)
+from std_test_kit.live_view_process import LiveViewProcess
+from std_test_kit.slow_link import SlowLink
+from std_test_kit.telescope_frames import make_run, write_pff
 from std_test_kit.wait import wait_until
 
 
@@ -78,3 +102,154 @@ def test_a_hundred_streams_work_and_one_more_is_refused_while_strangers_connect(
             client.upload([client.image(frame_number=3)])
             assert [next(stream).pano_image.frame_number for stream in streams] == [3] * 100
             assert client.ping(5.0)
+
+
+def memory_of(pid: int) -> int:
+    """Return the resident memory of a process, in bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def test_module_numbers_without_end_cost_bounded_memory() -> None:
+    with live_view(max_products=50) as (process, client):
+        client.init(data_dir="/")
+        with fails(Code.RESOURCE_EXHAUSTED, "There are images of 50 products of modules; no more are kept."):
+            client.upload(client.image(module_id=module_id) for module_id in range(60))
+        raw = client.channel.unary_unary("/daqdata.DaqData/Status")(b"", timeout=5)
+        assert len(messages.StatusResponse.FromString(raw).products) == 50
+        client.upload([client.image(module_id=3, frame_number=8)])
+        assert next(client.stream(module_ids=[3])).pano_image.frame_number == 8
+        assert process.pid
+
+
+@pytest.mark.parametrize("module_ids", [[70000], [2**32 - 1]])
+def test_lists_of_modules_that_cannot_be_are_refused(module_ids: list[int]) -> None:
+    with live_view() as (_, client):
+        client.init(data_dir="/")
+        text = f"module_ids has {module_ids[0]}; modules are numbered from 0 to 65535."
+        with fails(Code.INVALID_ARGUMENT, text):
+            next(client.stream(module_ids=module_ids))
+        with fails(Code.INVALID_ARGUMENT, text):
+            client.init(data_dir="/", module_ids=module_ids)
+        for interval_s in (float("nan"), float("inf")):
+            with fails(Code.INVALID_ARGUMENT, "update_interval_seconds is not a finite number."):
+                next(client.stream(update_interval_seconds=interval_s))
+
+
+def test_list_of_all_modules_costs_no_more_than_a_short_text_for_each_image() -> None:
+    with live_view() as (_, client):
+        client.init(data_dir="/")
+        client.upload([client.image(module_id=4)])
+        response = next(client.stream(module_ids=list(range(65536)) * 3))
+        assert response.pano_image.module_id == 4
+        assert response.message.endswith("and 65515 others.")
+        assert len(response.message) < 200
+
+
+def test_uploads_with_oversized_headers_and_endless_ones_are_refused_or_ended_by_init() -> None:
+    with live_view() as (process, client), ThreadPoolExecutor(1) as thread:
+        client.init(data_dir="/")
+        for fields in ({"header": {"text": "x" * 20_000}}, {"file": "y" * 20_000}):
+            with fails(Code.INVALID_ARGUMENT, "Image refused: header or file is larger than 16384 bytes."):
+                client.upload([client.image(**fields)])
+        image = client.image()
+        stopped = threading.Event()
+        endless = thread.submit(
+            lambda: client.upload(itertools.takewhile(lambda _: not stopped.is_set(), itertools.repeat(image)))
+        )
+        stream = client.stream()
+        for _ in range(1000):
+            next(stream)
+        before = memory_of(process.pid)
+        for _ in range(2000):
+            next(stream)
+        assert memory_of(process.pid) < before + 64 * 2**20
+        assert client.ping(5.0)
+        stopped.set()
+        endless.result(20)
+
+
+def test_header_text_among_pixels_half_frames_and_noise_on_many_connections_reach_nobody() -> None:
+    with live_view(sources=SOCKETS) as (process, client), contextlib.ExitStack() as stack:
+        client.init(data_dir="/")
+        stream = begun(client)
+        path = str(process.folder / "sock_ph256")
+        for number in range(100):
+            strange = stack.enter_context(socket.socket(socket.AF_UNIX))
+            strange.connect(path)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                strange.sendall(os.urandom(700) if number % 2 else b'\0\1{ "quabo_num": 1, "pkt_num": ')
+        with Producer(process, PH256) as producer:
+            for number in range(5):
+                producer.send(number)
+                assert_is_frame(next(stream).pano_image, PH256, number)
+
+
+def test_a_thousand_connections_disturb_nobody() -> None:
+    with live_view(port=0, silent_after_s=60) as (process, client), contextlib.ExitStack() as strangers:
+        client.init(data_dir="/")
+        stream = begun(client)
+        address = ("127.0.0.1", process.logged("listening")[0]["port"])
+        for number in range(1000):
+            strangers.enter_context(socket.create_connection(address)).sendall(
+                b"PRI * HTTP/2.0\r\n\r\nSM"[: number % 20]
+            )
+            if number % 100 == 0:
+                client.upload([client.image(frame_number=number)])
+                assert next(stream).pano_image.frame_number == number
+        assert client.ping(5.0)
+
+
+def test_client_behind_a_slow_link_skips_and_the_others_get_every_image() -> None:
+    with live_view() as (process, client), SlowLink(process.socket, bytes_per_s=100_000) as link:
+        client.init(data_dir="/")
+        with TableClient(f"unix://{link.path}") as slow:
+            slow_stream = begun(slow)
+            stream = begun(client)
+            n = 600
+            begun_s = time.monotonic()
+            thread = threading.Thread(target=lambda: client.upload(_paced(client, n, rate_hz=200)), name="uploading")
+            thread.start()
+            assert [next(stream).pano_image.frame_number for _ in range(n)] == list(range(n))
+            assert time.monotonic() - begun_s < 60
+            thread.join()
+            numbers = [next(slow_stream).pano_image.frame_number]
+            while numbers[-1] != n - 1:
+                numbers.append(next(slow_stream).pano_image.frame_number)
+            assert numbers == sorted(set(numbers))
+            assert len(numbers) < n
+
+
+def _paced(client: TableClient, n: int, rate_hz: float) -> Iterator[Any]:
+    begun_s = time.monotonic()
+    for number in range(n):
+        time.sleep(max(0.0, begun_s + number / rate_hz - time.monotonic()))
+        yield client.image(frame_number=number)
+
+
+def test_server_that_is_killed_and_started_again_serves_eight_clients_again() -> None:
+    start = {"simulate": True, "update_interval_s": 0.05}
+    with LiveViewProcess(start=start) as process, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(TableClient(process.target)) for _ in range(8)]
+        streams = [client.stream() for client in clients]
+        for stream in streams:
+            next(stream)
+        process.end(signal.SIGKILL)
+        for stream in streams:
+            with fails(Code.UNAVAILABLE):
+                for _ in stream:
+                    pass
+        process.start()
+        wait_until(lambda: clients[0].status().hp_io_initialized, 10.0)
+        assert [next(client.stream()).pano_image.module_id for client in clients] == [224] * 8
+
+
+def test_run_with_very_many_files_is_followed(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    for number in range(20_000):
+        (run / f"{number}.txt").touch()
+    write_pff(run, PH256, 1)
+    with live_view(sources={"run_directory": {}}) as (_, client):
+        begun_s = time.monotonic()
+        assert client.init(data_dir=str(tmp_path)).success
+        assert_is_frame(next(client.stream()).pano_image, PH256, 0)
+        assert time.monotonic() - begun_s < 5.0

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from std_live_view.frame_hub import MAX_HISTORY_BYTES, FrameHub
+from std_live_view.frame_hub import MAX_HISTORY_BYTES, MAX_TOTAL_BYTES, FrameHub
 from std_live_view.live_frame import FrameKey, LiveFrame
 
 
@@ -34,7 +34,7 @@ def frame_of(module_id: int, value: int = 1, shape: tuple[int, int] = (2, 2), bo
 
 
 def test_listener_gets_the_newest_frame_of_each_module_and_then_all() -> None:
-    hub, listener = FrameHub(4, Clock()), Listener()
+    hub, listener = FrameHub(4, 100, Clock()), Listener()
     for value in (1, 2):
         hub.publish(frame_of(1, value))
         hub.publish(frame_of(2, value))
@@ -47,7 +47,7 @@ def test_listener_gets_the_newest_frame_of_each_module_and_then_all() -> None:
 
 
 def test_newest_frames_are_kept_with_numbers_that_go_on_after_a_new_beginning() -> None:
-    hub = FrameHub(3, Clock())
+    hub = FrameHub(3, 100, Clock())
     for value in range(5):
         hub.publish(frame_of(1, value))
     assert [(frame.frame_id, frame.maximum) for frame in hub.recent(FrameKey(1, "img16"))] == [(3, 2), (4, 3), (5, 4)]
@@ -59,7 +59,7 @@ def test_newest_frames_are_kept_with_numbers_that_go_on_after_a_new_beginning() 
 
 
 def test_large_images_are_kept_up_to_a_bound_and_the_newest_always() -> None:
-    hub = FrameHub(100, Clock())
+    hub = FrameHub(100, 100, Clock())
     side = 4096
     for _ in range(4):
         hub.publish(frame_of(1, shape=(side, side)))
@@ -70,7 +70,7 @@ def test_large_images_are_kept_up_to_a_bound_and_the_newest_always() -> None:
 
 
 def test_modules_that_the_setup_does_not_want_are_counted_and_left_out() -> None:
-    hub = FrameHub(3, Clock())
+    hub = FrameHub(3, 100, Clock())
     hub.begin([2])
     hub.publish(frame_of(1))
     hub.publish(frame_of(2))
@@ -79,7 +79,7 @@ def test_modules_that_the_setup_does_not_want_are_counted_and_left_out() -> None
 
 def test_each_board_has_its_own_counters_with_its_rate_and_its_frames_of_zeros() -> None:
     clock = Clock()
-    hub = FrameHub(3, clock)
+    hub = FrameHub(3, 100, clock)
     for number in range(40):
         clock.now_s = number * 0.1
         hub.publish(frame_of(1, value=0 if number % 4 == 3 else 9, board=number % 4))
@@ -89,3 +89,26 @@ def test_each_board_has_its_own_counters_with_its_rate_and_its_frames_of_zeros()
     assert [rows[board].n_zero for board in range(4)] == [0, 0, 0, 10]
     assert 2.2 < rows[0].rate_hz(4.0) < 2.6
     assert rows[0].rate_hz(100.0) == 0.0
+
+
+def test_frames_of_one_product_more_than_there_may_be_are_counted_and_not_kept() -> None:
+    hub, listener = FrameHub(4, 2, Clock()), Listener()
+    hub.join(listener)
+    for module_id in (1, 2, 3, 1):
+        hub.publish(frame_of(module_id))
+    assert [frame.key.module_id for frame in listener.frames] == [1, 2, 1]
+    assert (hub.n_without_room, hub.has_room(frame_of(3).key)) == (1, False)
+    hub.begin([])
+    hub.publish(frame_of(3))
+    assert listener.frames[-1].key.module_id == 3
+
+
+def test_memory_of_all_modules_together_is_bounded() -> None:
+    hub = FrameHub(100, 100, Clock())
+    shape = (1024, 1024)  # 2 MiB
+    for _ in range(3):
+        for module_id in range(80):
+            hub.publish(frame_of(module_id, shape=shape))
+    kept = sum(frame.pixels.nbytes for module_id in range(80) for frame in hub.recent(frame_of(module_id).key))
+    assert kept <= MAX_TOTAL_BYTES
+    assert all(hub.recent(frame_of(module_id).key) for module_id in range(80))

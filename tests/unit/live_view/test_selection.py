@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from std_live_view.live_frame import FrameKey, LiveFrame
-from std_live_view.selection import MAX_WAIT_S, MAX_WAITING, Selection
+from std_live_view.selection import MAX_ALL_WAITING, MAX_WAIT_S, MAX_WAITING, MAX_WAITING_BYTES, Selection
 
 
 def frame_of(module_id: int, number: int, *, is_pulse_height: bool = False) -> LiveFrame:
@@ -172,3 +172,18 @@ def test_products_of_one_module_do_not_replace_each_other() -> None:
     selection.offer(frame_of(1, 1), 0.0)
     selection.offer(frame_of(1, 2, is_pulse_height=True), 0.1)
     assert [frame.frame_number for _ in range(2) if (frame := selection.take(0.1))] == [1, 2]
+
+
+def test_client_that_takes_nothing_costs_a_bounded_number_of_frames_and_bytes() -> None:
+    selection, n_modules = select(0.0), 1000
+    for module_id in range(n_modules):
+        for number in range(MAX_WAITING):
+            selection.offer(frame_of(module_id, number), float(number))
+    assert selection.n_waiting <= MAX_ALL_WAITING + n_modules
+    assert selection.n_waiting + selection.n_by_slow_client == n_modules * MAX_WAITING
+    selection = select(0.0)
+    for number in range(10):
+        frame = frame_of(1, number)
+        frame.pixels = np.zeros((4096, 4096), "<u2")
+        selection.offer(frame, float(number))
+    assert selection.n_waiting == MAX_WAITING_BYTES // frame.pixels.nbytes

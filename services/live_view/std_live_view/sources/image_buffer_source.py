@@ -2,10 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +14,7 @@ from std_daq.telescope.config import ImageBufferConfig
 from std_daq.telescope.pff.product import Product
 from std_live_view.live_frame import FrameKey, LiveFrame
 from std_live_view.sources.source import Publish, SourceState, telescope_frame
+from std_live_view.worker import Worker
 
 if TYPE_CHECKING:
     from std_daq.imaging.buffers.image import Image
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 PRODUCT = "image"
 MAX_IMAGES_AT_ONCE = 64
 """As many images of a telescope are delivered after a time in which none was read."""
-Result = TypeVar("Result")
 _WAIT_S = 0.1
 _RETRY_S = 1.0
 _MAX_VALUE = 2**32 - 1
@@ -54,7 +52,7 @@ class ImageBufferSource:
         self._path = folder / config.config
         self._interval_s = interval_s
         self._publish = publish
-        self._thread = ThreadPoolExecutor(1, "image-buffer")
+        self._thread = Worker("image-buffer")
         self._images: ImageReader | None = None
         self._product: Product | None = None
         self._has_begun = False
@@ -64,7 +62,7 @@ class ImageBufferSource:
 
     async def open(self) -> None:
         """Read the configuration; the buffer itself may come later. Raises ConfigError or SharedMemoryError."""
-        await self._in_thread(self._open)
+        await self._thread.run(self._open)
 
     def _open(self) -> None:
         from std_daq.imaging.buffers.image_reader import ImageReader
@@ -85,10 +83,8 @@ class ImageBufferSource:
         while True:
             started_s = time.monotonic()
             try:
-                frames = await self._in_thread(self._read)
-                self.state.problem = (
-                    "" if frames or self._has_ring else "there is no ImageBuffer: is the assembler running?"
-                )
+                frames = await self._thread.run(self._read)
+                self.state.problem = "" if frames else self._why_none()
             except StdDaqError as error:
                 self.state.problem = str(error)
                 await asyncio.sleep(_RETRY_S)
@@ -102,16 +98,15 @@ class ImageBufferSource:
     async def close(self) -> None:
         """Release the buffer."""
         if self._images is not None:
-            await self._in_thread(self._images.close)
+            await self._thread.run(self._images.close)
             self._images = None
-        await asyncio.to_thread(self._thread.shutdown)
+        await self._thread.close()
 
-    @property
-    def _has_ring(self) -> bool:
-        return self._images is not None and self._images.ring is not None
-
-    async def _in_thread(self, work: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    def _why_none(self) -> str:
+        ring = None if self._images is None else self._images.ring
+        if ring is None:
+            return "there is no ImageBuffer: is the assembler running?"
+        return "" if ring.segment.has_writer else "nobody writes into the ImageBuffer: the assembler has ended"
 
     def _read(self) -> list[LiveFrame]:
         images = self._images

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import select
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,8 +10,10 @@ from std_daq.telemetry.logs import ConditionLog
 from std_daq.telescope.pff.run_directory import PffRun
 from std_daq.telescope.pff.run_follower import FollowedFrame, RunFollower
 from std_live_view.sources.source import Publish, SourceState, telescope_frame
+from std_live_view.worker import Worker
 
 PIPE_NAME = "read_status_2"
+ENDED_NAME = "recording_ended"
 _MIN_PERIOD_S, _MAX_PERIOD_S = 0.002, 0.1
 
 
@@ -40,38 +41,41 @@ class RunDirectorySource:
         self._period_s = min(max(interval_s, _MIN_PERIOD_S), _MAX_PERIOD_S)
         self._follower = RunFollower(data_dir, module_ids)
         self._pipes = RunPipes() if with_pipes else None
-        self._thread = ThreadPoolExecutor(1, "run-directory")
+        self._thread = Worker("run-directory")
         self._conditions = ConditionLog()
         self._data_dir = data_dir
         self._is_there = True
+        self._ended: list[str] = []
+        self._n_runs = 0
         self.name = f"run_directory {data_dir}"
         self.state = SourceState()
 
     async def open(self) -> None:
         """Deliver the newest frames that are there."""
-        self._deliver(await self._in_thread())
+        self._deliver(await self._thread.run(self._step))
 
     async def run(self) -> None:
         """Deliver frames as they are written."""
         while True:
             if self._pipes is None:
                 await asyncio.sleep(self._period_s)
-            self._deliver(await self._in_thread())
+            self._deliver(await self._thread.run(self._step))
 
     async def close(self) -> None:
         """End the thread, and close the pipes."""
-        await asyncio.to_thread(self._thread.shutdown)
+        await self._thread.close()
         if self._pipes is not None:
             self._pipes.close()
-
-    async def _in_thread(self) -> list[FollowedFrame]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._step)
 
     def _step(self) -> list[FollowedFrame]:
         if self._pipes is not None:
             self._pipes.wait(self._follower.runs, self._period_s)
         self._is_there = self._data_dir.is_dir()
-        return self._follower.step()
+        frames = self._follower.step()
+        runs = self._follower.runs
+        self._n_runs = len(runs)
+        self._ended = [run.path.name for run in runs if (run.path / ENDED_NAME).exists()]
+        return frames
 
     def _deliver(self, frames: list[FollowedFrame]) -> None:
         for frame in frames:
@@ -84,6 +88,10 @@ class RunDirectorySource:
         state.n_frames = counters.n_frames
         state.n_refused = counters.n_damaged
         state.problem = "; ".join(f"{path}: {why}" for path, why in counters.refused.items())
+        if self._n_runs and len(self._ended) == self._n_runs:
+            state.producer = f"the recording has ended: {', '.join(sorted(set(self._ended)))}"
+        else:
+            state.producer = f"runs that are being recorded: {self._n_runs - len(self._ended)}"
         if not self._is_there:
             state.problem = f"{self._data_dir} is gone"
         if state.problem:

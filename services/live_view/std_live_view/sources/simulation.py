@@ -20,6 +20,7 @@ from std_live_view.encoding import encode_pixels
 from std_live_view.sources.played_frames import PlayedFrame, PlayedFrames
 from std_live_view.sources.run_directory_source import PIPE_NAME
 from std_live_view.sources.source import SourceState
+from std_live_view.worker import within
 
 _RECONNECT_S = 0.2
 _BEHIND_S = 1.0
@@ -62,9 +63,7 @@ class Simulation:
 
     async def open(self) -> None:
         """Open the files; raises FileFormatError or OSError."""
-        for file, is_pulse_height in ((self._config.movie_file, False), (self._config.pulse_height_file, True)):
-            path = None if file is None else self._folder / file
-            self._playing.append(PlayedFrames(path, is_pulse_height=is_pulse_height))
+        self._playing = await within(None, "simulation", self._open_files)
         await self._way.open()
 
     async def run(self) -> None:
@@ -89,6 +88,18 @@ class Simulation:
             frames.close()
         self._playing.clear()
         await self._way.close()
+
+    def _open_files(self) -> list[PlayedFrames]:
+        opened: list[PlayedFrames] = []
+        try:
+            for file, is_pulse_height in ((self._config.movie_file, False), (self._config.pulse_height_file, True)):
+                path = None if file is None else self._folder / file
+                opened.append(PlayedFrames(path, is_pulse_height=is_pulse_height))
+        except BaseException:
+            for frames in opened:
+                frames.close()
+            raise
+        return opened
 
 
 class SocketWay:

@@ -54,6 +54,7 @@ class SocketSource:
             except OSError as error:
                 raise PortError(f"{path} cannot be bound: {error.strerror}") from None
             self._servers[server] = SocketFile(path, _OWN_USER_ONLY)
+        self._describe_producer()
 
     async def run(self) -> None:
         """Wait: connections are served by tasks of their own."""
@@ -77,15 +78,21 @@ class SocketSource:
             task = asyncio.current_task()
             assert task is not None, "asyncio serves each connection in a task"  # noqa: S101
             self._connections.add(task)
+            self._describe_producer()
             try:
                 await self._read(product, reader)
             except asyncio.CancelledError:
                 pass  # the source ends
             finally:
                 self._connections.discard(task)
+                self._describe_producer()
                 writer.transport.abort()
 
         return serve
+
+    def _describe_producer(self) -> None:
+        n = len(self._connections)
+        self.state.producer = f"connections of an acquisition: {n}" if n else "no acquisition is connected"
 
     async def _read(self, product: Product, reader: asyncio.StreamReader) -> None:
         frames = SocketFrames(product)

@@ -24,13 +24,20 @@ class SourceState:
         Frames delivered.
     n_refused
         Frames, or pieces of frames, that could not be used.
+    n_by_interval, n_by_slow_client
+        Frames that another server has not sent to this one.
     problem
         What is wrong with it now; empty if nothing is.
+    producer
+        What is known of whoever makes the images, for when none come.
     """
 
     n_frames: int = 0
     n_refused: int = 0
+    n_by_interval: int = 0
+    n_by_slow_client: int = 0
     problem: str = ""
+    producer: str = ""
 
 
 class Source(Protocol):
