@@ -1,4 +1,4 @@
-"""The existing client and server of DaqData, installed from the index, work unchanged with ours."""
+"""The existing clients of DaqData and UbloxControl, installed from the index, work unchanged with our services."""
 
 import asyncio
 import hashlib
@@ -29,6 +29,7 @@ from std_test_kit.fresh_environment import FreshEnvironment
 from std_test_kit.live_view_process import LiveViewProcess
 from std_test_kit.telescope_boards import Boards, telescope_document
 from std_test_kit.telescope_frames import START, as_frame, as_upload, make_run
+from std_test_kit.ublox import PluggedF9t, UbloxProcess
 from std_test_kit.wait import wait_until
 
 CLIENT = "panoseti-grpc==0.3.5"  # the last that installs on these versions of Python
@@ -278,3 +279,33 @@ def telescope(tmp_path: Path, shm_dir: Path, runtime: Path) -> Iterator[Detector
         wait_until(lambda: all(path.exists() for path in config.ring_paths), 60.0)
         wait_until(lambda: len(read_records(config)) == 2, 60.0)
         yield config
+
+
+UBLOX_PROGRAM = """
+import json, sys
+import grpc
+from panoseti_grpc.generated import ublox_control_pb2 as messages, ublox_control_pb2_grpc as stubs
+
+target, document = sys.argv[1], json.loads(sys.argv[2])
+with grpc.insecure_channel(target) as channel:
+    stub = stubs.UbloxControlStub(channel)
+    request = messages.InitF9tRequest(force_init=True)
+    request.f9t_config.update(document)
+    told = {"init": stub.InitF9t(request, timeout=30).init_status == messages.InitF9tResponse.SUCCESS}
+    stream = stub.CaptureUblox(messages.CaptureUbloxRequest(patterns=["TIM-TP"]), timeout=30)
+    captured = [one for one, _ in zip(stream, range(3))]
+    told["captured"] = [[one.name, "qErr" in one.parsed_data, one.payload.hex()[:4]] for one in captured]
+    answer = stub.PollMessage(messages.PollRequest(cfg_key_patterns=["CFG_RATE_MEAS"]), timeout=30)
+    told["polled"] = dict(answer.parsed_data)
+print("told", json.dumps(told))
+"""
+
+
+def test_existing_stubs_of_ublox_control_initialise_capture_and_poll(client: FreshEnvironment, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(UBLOX_PROGRAM)
+    with UbloxProcess() as process, PluggedF9t(process.device):
+        done = client.run("python", str(program), process.target, json.dumps(process.document()), timeout_s=120.0)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.rpartition("told ")[2])
+    assert told == {"init": True, "captured": [["TIM-TP", True, "b562"]] * 3, "polled": {"CFG_RATE_MEAS": 100}}

@@ -1,7 +1,9 @@
-"""The pages of the configuration of a live view are made from its model."""
+"""The pages of the configurations of a telescope's services are made from their models."""
 
 import json
 from pathlib import Path
+
+import pytest
 
 from std_daq.config.reference import reference_page
 from std_daq.config.system import systems
@@ -9,11 +11,12 @@ from std_daq.config.system import systems
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 
 
-def test_schema_and_page_of_a_live_view_are_those_of_the_model() -> None:
-    """Otherwise: std-daq config schema --system telescope > docs/reference/live.schema.json, and config reference."""
-    system = systems()["telescope"]
+@pytest.mark.parametrize(
+    ("name", "page"), [("telescope", "live-view-configuration.md"), ("ublox", "ublox-configuration.md")]
+)
+def test_schema_and_page_are_those_of_the_model(name: str, page: str) -> None:
+    """Otherwise: std-daq config schema --system NAME > docs/reference/FILE.schema.json, and config reference."""
+    system = systems()[name]
     schema = system.schema()
-    assert json.loads((REFERENCE / "live.schema.json").read_text()) == schema
-    assert (REFERENCE / "live-view-configuration.md").read_text().rstrip() == reference_page(
-        schema, system.file
-    ).rstrip()
+    assert json.loads((REFERENCE / system.file.replace(".json", ".schema.json")).read_text()) == schema
+    assert (REFERENCE / page).read_text().rstrip() == reference_page(schema, system.file).rstrip()
