@@ -23,7 +23,7 @@ from std_benchmarks.setting import Setting
 from std_benchmarks.turns import take_turns
 from std_daq.photons.backend import Job
 from std_daq.photons.cpu import CpuBackend
-from std_daq.photons.detector import Detector
+from std_daq.photons.detector import PhotonDetector
 from std_daq.photons.sources import isotropic
 from std_daq.photons.tanks import large_tank, small_tank
 
@@ -43,7 +43,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     for name, make, n_plain, aim in CASES:
         setting.progress(f"photons, {name}")
         document = make()
-        backend = Detector.of(document).backend(n_threads=1)
+        backend = PhotonDetector.of(document).backend(n_threads=1)
         plain = PlainTank(document)
         ours, plainly = take_turns(
             [partial(_rate, backend, photons), partial(_plain_rate, plain, photons[:n_plain])], setting.repeats
@@ -54,7 +54,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
         from std_benchmarks.geant4_photons import rate_of_geant4
 
         setting.progress("photons, Geant4")
-        backend = Detector.of(small_tank()).backend(n_threads=1)
+        backend = PhotonDetector.of(small_tank()).backend(n_threads=1)
         ours, theirs = take_turns([partial(_rate, backend, photons), rate_of_geant4], setting.repeats)
         yield Figure("photons, 168 sensors, Geant4", UNIT, ours, "Geant4", theirs, Target.at_least(40))
 

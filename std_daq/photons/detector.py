@@ -2,7 +2,7 @@
 
 ::
 
-    detector = Detector.load("tank.json")
+    detector = PhotonDetector.load("tank.json")
     photons = isotropic(100_000, wavelength=420, seed=1)
     hits = detector.hits(photons, seed=7)
 """
@@ -26,7 +26,7 @@ from std_daq.photons.traces import tally, trace
 
 
 @dataclass(frozen=True, slots=True)
-class Detector:
+class PhotonDetector:
     """A geometry that is compiled for the engine.
 
     Parameters

@@ -31,9 +31,9 @@ def open_backend(geometry: Path, *, seed: int, name: str, n_threads: int | None)
     """
     if name not in NAMES:
         raise ArgumentError("--backend", "there is no such engine", value=name, remedy=f"one of: {', '.join(NAMES)}")
-    from std_daq.photons.detector import Detector
+    from std_daq.photons.detector import PhotonDetector
     from std_daq.photons.propagation.kernels import propagate
 
-    detector = Detector.load(geometry)
+    detector = PhotonDetector.load(geometry)
     propagate.compile()
     return detector.backend(seed=seed, n_threads=n_threads)

@@ -102,7 +102,6 @@ Triangles = Annotated[NDArray[np.int64], BeforeValidator(_triangles), _schema({"
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]
 Name = Annotated[str, Field(min_length=1, strict=True)]
-Whole = Annotated[int, Field(strict=True)]
 
 
 class GeometrySection(Section):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.photons.detector import Detector
+from std_daq.photons.detector import PhotonDetector
 from std_daq.photons.flags import Flag
 
 STANDARD_ERRORS = 4.0
@@ -33,9 +33,9 @@ def document(
     }
 
 
-def detector(solids: Sequence[dict[str, Any]], **others: Any) -> Detector:
+def detector(solids: Sequence[dict[str, Any]], **others: Any) -> PhotonDetector:
     """Return the detector of a small geometry; parameters as of `document`."""
-    return Detector.of(document(solids, **others))
+    return PhotonDetector.of(document(solids, **others))
 
 
 def has(photons: NDArray[np.void], flag: Flag) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from std_benchmarks.geant4_photons import run_geant4
-from std_daq.photons.detector import Detector
+from std_daq.photons.detector import PhotonDetector
 from std_daq.photons.sources import isotropic
 from std_daq.photons.tanks import SMALL, tank_document
 
@@ -47,7 +47,7 @@ def both(request):
     make, wavelength = request.param
     document = make()
     photons = isotropic(N, wavelength=wavelength, position=(250, -350, 200), seed=11)
-    return Detector.of(document).hits(photons, seed=3), run_geant4(document, photons)
+    return PhotonDetector.of(document).hits(photons, seed=3), run_geant4(document, photons)
 
 
 def test_as_many_photons_are_detected(both):

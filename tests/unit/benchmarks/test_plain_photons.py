@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from std_benchmarks.plain_photons import FLAGS, PlainTank
-from std_daq.photons.detector import Detector
+from std_daq.photons.detector import PhotonDetector
 from std_daq.photons.sources import isotropic
 from std_daq.photons.tanks import GLASS_MM, SMALL, Tank, small_tank, tank_document
 
@@ -21,8 +21,8 @@ def both():
     document["surfaces"]["black sheet"] = {"absorb": 0.3, "reflect_diffuse": 0.4, "reflect_specular": 0.3}
     document["surfaces"]["photocathode"] = {"detect": 0.3, "absorb": 0.4, "reflect_specular": 0.2}
     photons = isotropic(N, wavelength=420, position=(60, -90, 130), seed=5)
-    ended = Detector.of(document).propagate(photons, seed=1)
-    hits = Detector.of(document).hits(photons, seed=1)
+    ended = PhotonDetector.of(document).propagate(photons, seed=1)
+    hits = PhotonDetector.of(document).hits(photons, seed=1)
     return ended, hits, PlainTank(document, seed=2).run(photons)
 
 
@@ -67,7 +67,7 @@ def test_without_chance_both_end_at_the_same_places():
     document["surfaces"]["photocathode"] = {"detect": 1}
     document["surfaces"]["black sheet"] = {"absorb": 1}
     photons = isotropic(5000, wavelength=420, position=(300, -200, 100), seed=9)
-    ended, plain = Detector.of(document).propagate(photons), PlainTank(document).run(photons)
+    ended, plain = PhotonDetector.of(document).propagate(photons), PlainTank(document).run(photons)
     np.testing.assert_array_equal(ended["flags"], plain.flags)
     np.testing.assert_allclose(np.column_stack([ended[a] for a in "xyz"]), plain.place, atol=1e-3)
     np.testing.assert_allclose(ended["time"], plain.time, rtol=1e-6)

@@ -8,7 +8,7 @@ import pytest
 
 from std_daq.photons import cpu
 from std_daq.photons.backend import Job
-from std_daq.photons.detector import Detector
+from std_daq.photons.detector import PhotonDetector
 from std_daq.photons.flags import Flag
 from std_daq.photons.geometry.scene import content_hash
 from std_daq.photons.sources import isotropic
@@ -20,7 +20,7 @@ EYE = {"eye": {"detect": 0.5, "absorb": 0.3, "reflect_diffuse": 0.1, "reflect_sp
 
 @pytest.fixture(scope="module")
 def tank():
-    return Detector.of(small_tank())
+    return PhotonDetector.of(small_tank())
 
 
 def test_the_tanks_have_the_sensors_of_their_models(tank):
@@ -145,7 +145,7 @@ def test_a_mesh_file_is_the_same_as_its_triangles(tmp_path):
         path = tmp_path / f"{name}.json"
         solid = {**solid, "inner": "glass", "surface": "eye"}
         path.write_text(json.dumps(document([solid], materials={"glass": {"refractive_index": 1.5}}, surfaces=EYE)))
-        ended[name] = Detector.load(path).propagate(photons)
+        ended[name] = PhotonDetector.load(path).propagate(photons)
     for name in ("given", "revolved"):
         for field in ("flags", "x", "y", "z"):
             np.testing.assert_allclose(ended["file"][field], ended[name][field], atol=1e-3)
@@ -179,10 +179,10 @@ def test_parts_keep_the_sides_of_their_materials():
 
 
 def test_the_hash_tells_scenes_apart():
-    assert content_hash(Detector.of(small_tank()).scene) == content_hash(Detector.of(small_tank()).scene)
+    assert content_hash(PhotonDetector.of(small_tank()).scene) == content_hash(PhotonDetector.of(small_tank()).scene)
     other = small_tank()
     other["materials"]["water"]["absorption_length"] = 1e5
-    assert content_hash(Detector.of(other).scene) != content_hash(Detector.of(small_tank()).scene)
+    assert content_hash(PhotonDetector.of(other).scene) != content_hash(PhotonDetector.of(small_tank()).scene)
 
 
 def test_channels_tell_places_and_types(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from std_daq.errors import ConfigError
-from std_daq.photons.detector import Detector
+from std_daq.photons.detector import PhotonDetector
 from std_daq.photons.geometry.file import GeometryFile
 from std_daq.photons.geometry.load import check_geometry, read_geometry
 
@@ -175,7 +175,7 @@ WRONG = [
 def test_the_example_of_the_format_is_read():
     geometry = check_geometry(copy.deepcopy(EXAMPLE))
     assert list(geometry.materials) == ["water", "vacuum"]
-    assert len(Detector.of(EXAMPLE).channels.types) == 2
+    assert len(PhotonDetector.of(EXAMPLE).channels.types) == 2
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_mesh_file_that_cannot_be_read_is_told(tmp_path, name, content, words)
     solid = {"shape": "mesh", "file": name, "inner": "water", "outer": "vacuum"}
     (tmp_path / "tank.json").write_text(json.dumps(changed(("solids", 2), solid)))
     with pytest.raises(ConfigError, match=words) as raised:
-        Detector.load(tmp_path / "tank.json")
+        PhotonDetector.load(tmp_path / "tank.json")
     assert raised.value.key in {"solids.2", "solids.2.file"}
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from std_daq.photons.detector import Detector
+from std_daq.photons.detector import PhotonDetector
 from std_daq.photons.flags import Flag
 from std_daq.photons.sources import beam, isotropic
 from std_daq.photons.tanks import small_tank
@@ -14,7 +14,7 @@ from std_test_kit.photons import detector, has
 def tank():
     document = small_tank()
     document["surfaces"]["black sheet"] = {"absorb": 0.2, "reflect_diffuse": 0.8}
-    return Detector.of(document)
+    return PhotonDetector.of(document)
 
 
 def test_a_tally_counts_each_process(tank):
