@@ -9,6 +9,7 @@ from std_daq.photons import protocol
 from std_daq.photons.backend import Backend
 from std_daq.photons.protocol import Frames, PhotonData, RunBegin, RunEnd
 from std_daq.photons.records import NO_HITS
+from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_sim_worker.answers import Answers
 from std_sim_worker.client_socket import ClientSocket
 from std_sim_worker.metrics import WorkerMetrics
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _POLL_MS = 100
 _DRAIN_S = 1.5
+_STORE_AGAIN_S = 1.0
+_MAX_STARTS = 5
 
 
 class AsyncWorker:
@@ -54,8 +57,15 @@ class AsyncWorker:
         self._simulation = SimulationThread(backend, metrics)
         # Only places: the photons of events that wait are on disk.
         self._waiting: deque[tuple[RunFolder, int]] = deque()
-        for run in (*self._runs.ended, *([self._runs.current] if self._runs.current is not None else [])):
+        self._not_stored: deque[Outcome] = deque()
+        self._store_again_s = 0.0
+        self._conditions = ConditionLog()
+        resumed = self._runs.all()
+        for run in resumed:
+            self._give_up_harmful(run)
             self._waiting.extend((run, place) for place in run.waiting())
+        # Where a worker has died without having simulated an event, one at a time tells which of them it was.
+        self._is_careful = any(run.n_starts > 1 and run.waiting() for run in resumed)
         self._asked_for_end: dict[RunFolder, list[bytes]] = {}
         metrics.is_connected.set(1)
 
@@ -67,7 +77,7 @@ class AsyncWorker:
             reply = self._reply_to(client, frames)
             if reply is not None:
                 self._clients.answer([client], reply)
-        while self._waiting and self._simulation.has_room:
+        while self._waiting and self._may_hand_in:
             self._simulate(*self._waiting.popleft())
         self._finish_runs()
         self._metrics.in_hand.set(self._simulation.n_events + len(self._waiting))
@@ -80,23 +90,34 @@ class AsyncWorker:
         self._finish_runs()
         self._clients.close()
 
+    @property
+    def _may_hand_in(self) -> bool:
+        if self._not_stored:
+            return False
+        return not self._simulation.n_events if self._is_careful else self._simulation.has_room
+
     def _reply_to(self, client: bytes, frames: Frames) -> Frames | None:
         match self._answers.read(frames):
             case RunBegin(name):
-                self._runs.begin(run_name(name))
-                return [protocol.ACK]
+                return self._begin_run(run_name(name))
             case RunEnd():
                 return self._end_run(client)
             case PhotonData(event_id, _):
                 digest = protocol.digest_of(frames)
                 if self._runs.knows(digest):
                     self._metrics.resent.inc()
-                else:
-                    run = self._runs.run_for_event()
-                    self._waiting.append((run, run.add(digest, frames)))
-                return protocol.accepted_reply(event_id)
+                    return protocol.accepted_reply(event_id)
+                return self._accept(event_id, digest, frames)
             case reply:
                 return reply
+
+    def _begin_run(self, name: str) -> Frames | None:
+        try:
+            self._runs.begin(name)
+        except OSError as error:
+            self._conditions.warning("run_not_begun", run=name, error=error.strerror)
+            return None
+        return [protocol.ACK]
 
     def _end_run(self, client: bytes) -> Frames | None:
         self._runs.end()
@@ -120,11 +141,42 @@ class AsyncWorker:
                 key = protocol.job_key(digest)
                 self._simulation.hand_in(Event((run, digest), event_id, key, n_photons, load))
 
+    def _accept(self, event_id: int, digest: bytes, frames: Frames) -> Frames | None:
+        try:
+            run = self._runs.run_for_event()
+            self._waiting.append((run, run.add(digest, frames)))
+        except OSError as error:
+            # Without an answer the client sends it again.
+            self._conditions.warning("event_not_accepted", event_id=event_id, error=error.strerror)
+            return None
+        return protocol.accepted_reply(event_id)
+
     def _store(self, outcomes: list[Outcome]) -> None:
         """Store hits in the order of their events. An event that failed has a row without hits; the log names it."""
-        for outcome in outcomes:
+        self._not_stored.extend(outcomes)
+        while self._not_stored and time.monotonic() >= self._store_again_s:
+            outcome = self._not_stored[0]
             run, digest = outcome.event.token
-            run.store(digest, outcome.event.event_id, NO_HITS if outcome.hits is None else outcome.hits)
+            try:
+                run.store(digest, outcome.event.event_id, NO_HITS if outcome.hits is None else outcome.hits)
+            except OSError as error:
+                self._conditions.warning("hits_not_stored", run=run.name, error=error.strerror, again_s=_STORE_AGAIN_S)
+                self._store_again_s = time.monotonic() + _STORE_AGAIN_S
+                return
+            self._not_stored.popleft()
+
+    def _give_up_harmful(self, run: RunFolder) -> None:
+        """Store no hits for an event with which a worker has died again and again."""
+        if run.n_starts <= _MAX_STARTS or not run.waiting():
+            return
+        digest, frames = run.request(run.n_done)
+        match protocol.read_request([protocol.PHOTONDATA, *frames[1:]]):
+            case PhotonData(event_id, n_photons):
+                get_logger().error(
+                    "event_given_up", event_id=event_id, photons=n_photons, workers_lost=run.n_starts - 1
+                )
+                self._metrics.failed.inc()
+                run.store(digest, event_id, NO_HITS)
 
 
 def _file_kind(file_format: str) -> tuple[str, WriteFile]:

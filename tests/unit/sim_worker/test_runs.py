@@ -1,4 +1,5 @@
 import itertools
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -98,6 +99,33 @@ def test_event_that_was_being_stored_was_not_accepted(open_run: Callable[[], Run
     open_run()
     (tmp_path / "a.charon.run" / "making").write_bytes(b"half an event")
     assert open_run().n_received == 0
+
+
+def test_starts_are_counted_until_an_event_is_done(open_run: Callable[[], RunFolder]) -> None:
+    run = open_run()
+    run.add(digest(0), request(0))
+    run.add(digest(1), request(1))
+    assert [open_run().n_starts for _ in range(3)] == [2, 3, 4]
+    open_run().store(digest(0), 0, hits(1))
+    assert [open_run().n_starts for _ in range(2)] == [1, 2]
+
+
+def test_hits_that_found_no_room_leave_no_half_row(open_run: Callable[[], RunFolder], tmp_path: Path) -> None:
+    run = open_run()
+    for event_id in range(2):
+        run.add(digest(event_id), request(event_id))
+    run.store(digest(0), 0, hits(4))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    n_bytes = (tmp_path / "a.charon.run" / "hits").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes + 50, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            run.store(digest(1), 1, hits(100))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert run.waiting() == range(1, 2)
+    run.store(digest(1), 1, hits(100))
+    assert [len(found) for _, found in open_run().rows()] == [4, 100]
 
 
 def test_run_of_another_worker_is_left_alone(open_run: Callable[[], RunFolder], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ forced to the disk for each event.
     NAME.charon.run/
         requests/000000000007    an event that is not simulated yet
         hits                     the hits of the events before, in their order
+        starts                   how often a worker has begun at the same event
         ended                    there once the run has ended
 """
 
@@ -48,6 +49,13 @@ class RunFolder:
         Another process has this run.
     OSError
         The folder cannot be written.
+
+    Attributes
+    ----------
+    n_done, n_received
+        Number of events that were simulated, and of all.
+    n_starts
+        How often, this time included, the run was opened without an event having been simulated in between.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,8 +70,10 @@ class RunFolder:
             raise ResourceError(f"{path} is the run of another worker; choose another --output-directory") from None
         self._hits: BinaryIO = (path / "hits").open("a+b", buffering=0)
         self.digests: set[bytes] = set()
+        self._end_of_rows = 0
         self.n_done = self._read_rows()
         self.n_received = self._read_requests()
+        self.n_starts = self._count_start()
 
     @classmethod
     def of(cls, directory: Path, name: str) -> Self:
@@ -116,9 +126,21 @@ class RunFolder:
         return photons_of(self.request(place)[1])
 
     def store(self, digest: bytes, event_id: int, hits: NDArray[np.void]) -> None:
-        """Store the hits of the next event, and forget its photons."""
+        """Store the hits of the next event, and forget its photons.
+
+        Raises
+        ------
+        OSError
+            They cannot be written, as on a full disk; nothing has changed then.
+        """
         body = hits.tobytes()
-        _write_all(self._hits, _ROW.pack(_MARK, event_id, len(hits), digest, zlib.crc32(body)) + body)
+        row = _ROW.pack(_MARK, event_id, len(hits), digest, zlib.crc32(body)) + body
+        try:
+            _write_all(self._hits, row)
+        except OSError:
+            self._hits.truncate(self._end_of_rows)  # a row behind half a row would not be found
+            raise
+        self._end_of_rows += len(row)
         self._request(self.n_done).unlink()
         self.n_done += 1
 
@@ -147,13 +169,13 @@ class RunFolder:
 
     def _read_rows(self) -> int:
         """Return the number of rows; cuts off one that was not written to its end."""
-        n_rows, end = 0, 0
+        n_rows = 0
         self._hits.seek(0)
         for digest, _, _ in _rows(self._hits):
             n_rows += 1
-            end = self._hits.tell()
+            self._end_of_rows = self._hits.tell()
             self.digests.add(digest)
-        self._hits.truncate(end)
+        self._hits.truncate(self._end_of_rows)
         return n_rows
 
     def _read_requests(self) -> int:
@@ -167,6 +189,16 @@ class RunFolder:
                 self.digests.add(file.read(DIGEST_BYTES))
             n_received = int(path.name) + 1
         return n_received
+
+    def _count_start(self) -> int:
+        path = self.path / "starts"
+        try:
+            place, n_starts = map(int, path.read_text().split())
+        except (FileNotFoundError, ValueError):
+            place, n_starts = self.n_done, 0
+        n_starts = n_starts + 1 if place == self.n_done else 1
+        path.write_text(f"{self.n_done} {n_starts}")
+        return n_starts
 
 
 def _rows(file: BinaryIO) -> Iterator[tuple[bytes, int, NDArray[np.void]]]:

@@ -42,6 +42,10 @@ class Runs:
         directory.mkdir(parents=True, exist_ok=True)
         self._resume()
 
+    def all(self) -> list[RunFolder]:
+        """Return the runs whose files are not written yet, the one that takes events last."""
+        return [*self.ended, *([] if self.current is None else [self.current])]
+
     def begin(self, name: str) -> None:
         """Begin a run, and end the one before; does nothing if this run has begun and has no event yet."""
         if self.current is not None:
@@ -91,7 +95,7 @@ class Runs:
         for finishing in self._finishing.values():
             finishing.wait(max(0.0, deadline_s - time.monotonic()))
         self.step(time.monotonic())
-        for run in (*self.ended, *([self.current] if self.current is not None else [])):
+        for run in self.all():
             if run not in self._finishing:
                 run.close()
 
