@@ -2,9 +2,8 @@
 
 import os
 import sys
-import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from std_daq.photons.config import FarmConfig
 from std_daq.service import ServiceContext, run_service
@@ -15,15 +14,16 @@ if TYPE_CHECKING:
     from std_daq.service import Service
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the service, and return its exit code."""
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the service, and end the process with its exit code.
+
+    Python would wait for a call of the engine, or for a compilation, that nothing can interrupt; and on a busy machine
+    it takes seconds to take its libraries apart.
+    """
     exit_code = run_service(SERVICE, argv, start)
-    if threading.active_count() > 1:
-        # The engine is in a call, or is being compiled, which nothing can interrupt; and Python would wait for it.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(exit_code)
-    return exit_code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 def start(context: ServiceContext[FarmConfig]) -> "Service":
@@ -40,4 +40,4 @@ def start(context: ServiceContext[FarmConfig]) -> "Service":
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
