@@ -143,7 +143,7 @@ def _triangles(solid: Solid, folder: Path) -> Triangles:
     if isinstance(solid, Rectangle):
         x, y = np.asarray(solid.size) / 2
         corners = np.array([[-x, -y, 0], [x, -y, 0], [x, y, 0], [-x, y, 0]])
-        return corners[np.array([[0, 1, 2], [0, 2, 3]])]
+        return np.asarray(corners[np.array([[0, 1, 2], [0, 2, 3]])])
     profile, segments = _profile(solid)
     return _turned(profile, segments)
 
