@@ -120,7 +120,7 @@ def _n_streams(client: TableClient) -> int:
     return len(messages.StatusResponse.FromString(raw).clients)
 
 
-@pytest.mark.parametrize("product", ["ph256", "img8"])
+@pytest.mark.parametrize("product", ["ph256", pytest.param("img8", marks=pytest.mark.long)])
 def test_run_in_pff_has_what_a_run_of_the_same_images_in_hdf5_has(
     product: str, open_telescope: OpenTelescope, tmp_path: Path
 ) -> None:

@@ -109,6 +109,11 @@ class BoardGrouper:
         """Number of images that wait for packets."""
         return sum(len(source.events) for source in self._sources.values())
 
+    @property
+    def n_lost(self) -> int:
+        """Packets that all boards have left out, also those that came late."""
+        return sum(counters.lost for counters in list(self.counters.values()))
+
     def feed(self, packet: BoardPacket, now_ns: int) -> Iterator[BoardEvent]:
         """Take a packet, at a monotonic time, and yield the images that are ready."""
         source = self._sources.get(packet.source)

@@ -58,6 +58,7 @@ class BoardCollector(Collector):
         for name, text, value in (
             ("daq_udp_packets_received", "Packets that the kernel delivered.", port.n_received),
             ("daq_udp_kernel_drops", "Packets that the kernel dropped because the buffer was full.", port.kernel_drops),
+            ("daq_udp_packets_lost", "Packet numbers that boards have left out.", self._grouper.n_lost),
         ):
             family = CounterMetricFamily(name, text, labels=["module"])
             family.add_metric([_ALL], value)

@@ -191,7 +191,7 @@ class BoardReceiver:
         self._log.info(
             "statistics",
             received=self._port.n_received,
-            lost=sum(counters.lost for counters in grouper.counters.values()),
+            lost=grouper.n_lost,
             kernel_drops=self._port.kernel_drops,
             images=grouper.n_complete + grouper.n_incomplete,
             boards=len(grouper.counters),

@@ -137,6 +137,7 @@ def test_lost_images_have_frame_numbers_so_that_a_run_counts_them(open_rig: Call
     rig.step_until(lambda: len(rig.published) == 3)
     assert [frame for frame, *_ in rig.published] == [1, 2, 6]
     assert rig.metric("daq_board_packets_lost_total", source="1", board="0") == 3
+    assert rig.metric("daq_udp_packets_lost_total", module="all") == 3, "std-daq status tells of it"
 
 
 @pytest.mark.parametrize(
