@@ -11,7 +11,7 @@ from std_daq.telescope.ubx.message import UbxMessage
 from std_ublox_control.patterns import Patterns
 
 
-class Stream:
+class MessageStream:
     """One client that is being sent messages.
 
     Parameters
@@ -68,7 +68,7 @@ class MessageHub:
 
     def __init__(self, max_streams: int) -> None:
         self._max_streams = max_streams
-        self._streams: set[Stream] = set()
+        self._streams: set[MessageStream] = set()
         self._newest: dict[str, UbxMessage] = {}
         self._n_sent_before = 0
         self._n_dropped_before = 0
@@ -79,7 +79,7 @@ class MessageHub:
     def __len__(self) -> int:
         return len(self._streams)
 
-    def __iter__(self) -> Iterator[Stream]:
+    def __iter__(self) -> Iterator[MessageStream]:
         return iter(sorted(self._streams, key=lambda stream: stream.peer))
 
     @property
@@ -112,13 +112,13 @@ class MessageHub:
         self._newest.clear()
         self.is_open = True
 
-    def close(self, code: grpc.StatusCode, text: Callable[[Stream], str]) -> None:
+    def close(self, code: grpc.StatusCode, text: Callable[[MessageStream], str]) -> None:
         """End all streams: the receiver is not read any more."""
         self.is_open = False
         for stream in self._streams:
             stream.end(code, text(stream))
 
-    def join(self, stream: Stream) -> None:
+    def join(self, stream: MessageStream) -> None:
         """Admit a client, which first gets the newest of each kind; raises RefusedCallError if there are too many."""
         if len(self._streams) >= self._max_streams:
             raise RefusedCallError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"Max clients ({self._max_streams}) reached.")
@@ -126,7 +126,7 @@ class MessageHub:
         for message in sorted(self._newest.values(), key=lambda message: message.number):
             stream.offer(message)
 
-    def leave(self, stream: Stream) -> None:
+    def leave(self, stream: MessageStream) -> None:
         """Forget a client, and add what it was sent to the sums."""
         self._streams.discard(stream)
         self._n_sent_before += stream.n_sent

@@ -16,7 +16,7 @@ from std_daq.telescope.ubx.framing import FramerCounters
 from std_daq.telescope.ubx.keys import KeyValueError
 from std_ublox_control.chip import Chip, ChipGoneError
 from std_ublox_control.initialisation import initialise
-from std_ublox_control.message_hub import MessageHub, Stream
+from std_ublox_control.message_hub import MessageHub, MessageStream
 
 _OPEN_AGAIN_S = 1.0
 
@@ -216,5 +216,5 @@ def _check_device(device: str) -> None:
         )
 
 
-def _replaced_text(stream: Stream) -> str:
+def _replaced_text(stream: MessageStream) -> str:
     return f"cancel_reader_event set for ({stream.peer}): the receiver is initialised again by InitF9t"

@@ -12,7 +12,7 @@ from std_daq.telescope.ubloxcontrol import ublox_control_pb2 as messages
 from std_daq.telescope.ubloxcontrol.description import SERVICE_NAME
 from std_ublox_control.answers import polled, streamed
 from std_ublox_control.chip import ChipGoneError
-from std_ublox_control.message_hub import MessageHub, Stream
+from std_ublox_control.message_hub import MessageHub, MessageStream
 from std_ublox_control.patterns import Patterns
 from std_ublox_control.polling import poll
 from std_ublox_control.timing_receiver import TimingReceiver
@@ -80,7 +80,7 @@ class UbloxService:
     async def capture_ublox(self, request: messages.CaptureUbloxRequest, context: Context) -> None:
         """Send messages until the client goes, or the server ends the stream."""
         _ = self._receiver.chip
-        stream = Stream(context.peer(), Patterns(request.patterns), self._max_queue)
+        stream = MessageStream(context.peer(), Patterns(request.patterns), self._max_queue)
         self._hub.join(stream)
         sending = asyncio.create_task(_send(stream, context))
         try:
@@ -94,7 +94,7 @@ class UbloxService:
         await sending
 
 
-async def _send(stream: Stream, context: Context) -> None:
+async def _send(stream: MessageStream, context: Context) -> None:
     while True:
         message = await stream.next()
         await context.write(streamed(message, stream.n_dropped))
