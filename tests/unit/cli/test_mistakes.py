@@ -45,6 +45,8 @@ WITH_INPUT = {
     "pff cat": ["pff", "cat"],
     "live": ["live", "--list-hosts"],
     "live --init": ["live", "--host", "unix:/nonexistent", "--init"],
+    "ublox init": ["ublox", "--host", "unix:/nonexistent", "init"],
+    "simulate-f9t": ["simulate-f9t", "FOLDER/f9t", "--replay"],
     "config import": ["config", "import"],
     "config check": ["config", "check"],
 }
@@ -124,7 +126,7 @@ def wrong_configs(folder: Path, right: str) -> dict[str, str]:
 
 
 def test_all_commands_are_tried() -> None:
-    without_config = {"validate", "recover", "join", "certificates", "pff", "live"}
+    without_config = {"validate", "recover", "join", "certificates", "pff", "live", "ublox", "simulate-f9t"}
     assert {name.split()[0] for name in WITH_CONFIG} | without_config == set(COMMANDS)
 
 
