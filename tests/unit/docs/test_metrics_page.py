@@ -23,6 +23,7 @@ from std_sim_worker.metrics import WorkerMetrics
 from std_stream_recv.metrics import ReceiverMetrics
 from std_stream_send.metrics import SenderMetrics
 from std_stream_send.session import Session
+from std_ublox_control.metrics import UbloxControlMetrics
 from std_udp_recv.board_grouper import BoardGrouper
 from std_udp_recv.board_metrics import BoardCollector
 from std_udp_recv.metrics import ReceiverCollector
@@ -89,6 +90,10 @@ def register(service: str, registry: CollectorRegistry) -> None:
         live = LiveViewMetrics(registry)
         live.age.labels("1", "ph256")
         live.left_out.labels("interval")
+    elif service == "ublox_control":
+        receiver = UbloxControlMetrics(registry)
+        receiver.messages.labels("TIM-TP")
+        receiver.skipped.labels("nmea")
     elif service == "sim_router":
         RouterMetrics(registry)
     elif service == "sim_worker":
