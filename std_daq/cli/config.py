@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             describing.add_argument(
                 "--request", action="store_true", help="of a write request to that system, instead of its configuration"
             )
-    importing = actions.add_parser("import", help="draft a detector.json from a slsDetector .config file")
+    importing = actions.add_parser(
+        "import",
+        help="draft a detector.json from a slsDetector .config file, or a live.json from a daq_data_server_config.json",
+    )
     importing.add_argument("file", type=Path, metavar="FILE")
     importing.add_argument("--detector-name", metavar="NAME", help="by default the name of the file")
     importing.add_argument(
@@ -107,13 +111,22 @@ def _import(arguments: argparse.Namespace) -> int:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(f"is not text: {error}", file=file) from None
+    from std_daq.telescope.config_import import import_server_config, is_server_config
+
     try:
+        if is_server_config(text, file.suffix):
+            imported_live_view = import_server_config(text, file.suffix)
+            return _print_import(file, imported_live_view.document, imported_live_view.remarks)
         imported = import_sls_config(
             text, detector_name=arguments.detector_name or file.stem, detector_type=arguments.detector_type
         )
     except ConfigError as error:
         raise error.in_file(file) from None
-    print(json.dumps(imported.document, indent=2))
-    for remark in imported.remarks:
+    return _print_import(file, imported.document, imported.remarks)
+
+
+def _print_import(file: Path, document: dict[str, Any], remarks: Iterable[str]) -> int:
+    print(json.dumps(document, indent=2))
+    for remark in remarks:
         print(f"{file}: {remark}", file=sys.stderr)
-    return 0
+    return EXIT_DONE
