@@ -185,7 +185,8 @@ def frame_of_telescope(image: "Image", product: Product) -> LiveFrame:
 def bin_to(pixels: npt.NDArray[Any], max_pixels: int) -> tuple[npt.NDArray[Any], int]:
     """Return an image of at most so many pixels, and n: each of its pixels is the mean of n x n of the image.
 
-    Rows and columns that do not fill a bin are left out.
+    Integers keep their type, and so their sign. Of floating-point numbers, NaN and infinite ones, which stand for
+    bad pixels, do not count; a bin of nothing else is NaN. Rows and columns that do not fill a bin are left out.
     """
     height, width = pixels.shape
     n = 1
@@ -194,12 +195,21 @@ def bin_to(pixels: npt.NDArray[Any], max_pixels: int) -> tuple[npt.NDArray[Any],
     if n == 1:
         return pixels, 1
     cut = pixels[: height // n * n, : width // n * n]
-    return cut.reshape(height // n, n, width // n, n).mean(axis=(1, 3)), n
+    blocks = cut.reshape(height // n, n, width // n, n)
+    if pixels.dtype.kind != "f":
+        return np.rint(blocks.mean(axis=(1, 3))).astype(pixels.dtype), n
+    is_good = np.isfinite(blocks)
+    n_good = is_good.sum(axis=(1, 3))
+    sums = blocks.sum(axis=(1, 3), where=is_good, dtype=np.float64)
+    return np.divide(sums, n_good, out=np.full(n_good.shape, np.nan), where=n_good > 0), n
 
 
 def as_integers(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return pixels as the integers that a message takes: rounded; NaN and what is negative in a float image are 0."""
     if pixels.dtype.kind in "iu" and pixels.dtype.itemsize <= np.dtype(np.uint32).itemsize:
         return pixels
-    whole: npt.NDArray[np.uint32] = np.rint(np.clip(np.nan_to_num(pixels, nan=0.0), 0, _MAX_VALUE)).astype(np.uint32)
+    largest: float = _MAX_VALUE
+    if pixels.dtype.kind == "f":  # of 32 bits, the number below 2**32 is smaller than that
+        largest = min(largest, float(np.nextafter(pixels.dtype.type(2**32), pixels.dtype.type(0))))
+    whole: npt.NDArray[np.uint32] = np.rint(np.clip(np.nan_to_num(pixels, nan=0.0), 0, largest)).astype(np.uint32)
     return whole
