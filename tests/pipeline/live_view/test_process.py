@@ -93,3 +93,15 @@ def test_silent_stream_of_a_client_that_pings_stays_connected() -> None:
             wait_until(lambda: n_streams(client) == 0, silent_s)
         client.upload([client.image(frame_number=5)])
         assert next(stream).pano_image.frame_number == 5
+
+
+def test_second_server_on_the_same_port_is_refused() -> None:
+    with LiveViewProcess(port=0) as process:
+        wait_until(lambda: bool(process.logged("listening")), 5.0)
+        port = process.logged("listening")[0]["port"]
+        second = LiveViewProcess(port=port)
+        command = [sys.executable, "-m", "std_live_view", "--config", str(second.folder / "live.json")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        second.__exit__()
+        assert done.returncode == 1
+        assert f"127.0.0.1:{port} cannot be bound: another program may use it" in done.stderr
