@@ -58,7 +58,7 @@ class Ended:
             detected = np.flatnonzero(self.channels[begin:end] != NO_CHANNEL) + begin
             hits = np.empty((len(detected), 1 + len(_COLUMNS)), np.uint32)
             hits[:, 0] = self.channels[detected]
-            hits[:, 1:] = self.words[detected[:, None], _COLUMNS]
+            hits[:, 1:] = np.take(self.words, detected, axis=0)[:, _COLUMNS]
             yield job, hits.view(HIT)[:, 0]
             begin = end
 

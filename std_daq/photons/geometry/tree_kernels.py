@@ -8,7 +8,7 @@ from std_daq.native.jit import kernel, njit
 from std_daq.photons.geometry.records import LEAF_BITS, MAX_LEAF, N_CHILDREN, NODE_BOXES
 
 _N_BINS = 16
-_VISIT = 1.5  # cost of a node, in tests of a primitive, for a child of a node that tests all its children at once
+_VISIT = 2.5  # cost of a node, in tests of a primitive, for a child of a node that tests all its children at once
 
 _BOXES = types.Array(types.float64, 2, "C")
 _LINKS = types.Array(types.int32, 2, "C")
