@@ -71,12 +71,17 @@ def main() -> int:
     parser.add_argument(
         "--live", action="store_true", help="show the live images of a simulated telescope array instead"
     )
+    parser.add_argument("--photons", action="store_true", help="simulate photons with a farm of workers instead")
     parser.add_argument("--seconds", type=float, default=10.0, help="with --live: how long the clients look")
     arguments = parser.parse_args()
     if arguments.live:
         from live_demo import run
 
         return run(arguments.output, arguments.seconds)
+    if arguments.photons:
+        from photon_demo import run as run_farm
+
+        return run_farm(arguments.output)
     output: Path = arguments.output.absolute()
     folder = output / time.strftime("%Y%m%d-%H%M%S")
     folder.mkdir(parents=True)
