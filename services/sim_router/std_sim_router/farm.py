@@ -15,7 +15,7 @@ from std_daq.photons.protocol import (
 from std_daq.photons.request_table import OpenRequest, RequestTable
 from std_daq.photons.worker_identity import WorkerIdentity
 from std_daq.telemetry.logs import ConditionLog, get_logger
-from std_sim_router.worker import Worker
+from std_sim_router.connected_worker import ConnectedWorker
 
 _N_ENVELOPE_FRAMES = 2
 _MAX_POISON = 10_000
@@ -52,7 +52,7 @@ class Farm:
         self._answer = answer
         self._max_attempts = max_attempts
         self._request_timeout_s = request_timeout_s
-        self._workers: dict[bytes, Worker] = {}
+        self._workers: dict[bytes, ConnectedWorker] = {}
         self._fingerprint: str | None = None
         self._poison: dict[bytes, list[bytes]] = {}
         self._log = get_logger()
@@ -67,7 +67,7 @@ class Farm:
         self.n_strange = 0
 
     @property
-    def workers(self) -> tuple[Worker, ...]:
+    def workers(self) -> tuple[ConnectedWorker, ...]:
         """The workers that are connected."""
         return tuple(self._workers.values())
 
@@ -127,14 +127,14 @@ class Farm:
                 worker.is_stuck = True
                 self._give_up(worker, f"it has finished nothing for {self._request_timeout_s:g} s")
 
-    def _admit(self, identity: bytes, now_s: float) -> Worker:
-        worker = Worker(identity, now_s, WorkerIdentity.from_bytes(identity))
+    def _admit(self, identity: bytes, now_s: float) -> ConnectedWorker:
+        worker = ConnectedWorker(identity, now_s, WorkerIdentity.from_bytes(identity))
         self._workers[identity] = worker
         self._judge(worker)
         self._log.info("worker_came", worker=worker.name, workers=len(self._workers))
         return worker
 
-    def _judge(self, worker: Worker) -> None:
+    def _judge(self, worker: ConnectedWorker) -> None:
         """Refuse a worker whose hits would be others than those of the workers that are here."""
         if worker.description is None:
             return
@@ -152,7 +152,7 @@ class Farm:
         if worker.is_refused:
             self._log.warning("worker_refused", worker=worker.name, reason="its geometry or seed is not the farm's")
 
-    def _lose(self, worker: Worker) -> None:
+    def _lose(self, worker: ConnectedWorker) -> None:
         del self._workers[worker.identity]
         self.n_deaths += worker.is_busy
         self._log.info("worker_gone", worker=worker.name, workers=len(self._workers), in_hand=len(worker.in_hand))
@@ -163,7 +163,7 @@ class Farm:
             if one.is_refused:
                 self._judge(one)
 
-    def _give_up(self, worker: Worker, reason: str) -> None:
+    def _give_up(self, worker: ConnectedWorker, reason: str) -> None:
         """Give the requests of a worker to others."""
         requests = [request for request in worker.in_hand.values() if self._table.is_open(request.digest)]
         worker.in_hand.clear()
@@ -177,7 +177,7 @@ class Farm:
         if requests:
             self._conditions.warning("requests_moved", worker=worker.name, reason=reason, requests=len(requests))
 
-    def _fail(self, request: OpenRequest, worker: Worker, reason: str) -> None:
+    def _fail(self, request: OpenRequest, worker: ConnectedWorker, reason: str) -> None:
         assert request.event_id is not None  # noqa: S101 - only events are given up
         reply = failed_reply(request.event_id)
         self.n_poison += 1
@@ -190,7 +190,7 @@ class Farm:
         self._poison[request.digest] = reply
         self._answer(self._table.finish(request.digest), reply)
 
-    def _take_reply(self, worker: Worker, digest: bytes, reply: Frames, now_s: float) -> None:
+    def _take_reply(self, worker: ConnectedWorker, digest: bytes, reply: Frames, now_s: float) -> None:
         worker.in_hand.pop(digest, None)
         worker.progress_s = now_s
         worker.is_stuck = worker.is_stuck and worker.is_busy

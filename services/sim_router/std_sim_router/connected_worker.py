@@ -1,4 +1,4 @@
-"""Worker: what the router knows of one worker's connection."""
+"""ConnectedWorker: what the router knows of one worker's connection."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ _MAX_IN_HAND = 64
 
 
 @dataclass(slots=True, eq=False)
-class Worker:
+class ConnectedWorker:
     """One worker's connection.
 
     Parameters
