@@ -22,6 +22,7 @@ from std_daq.photons.importing.detector import IDENTITY, Transform, Volume
 from std_daq.photons.importing.errors import DetectorImportError
 from std_daq.photons.importing.facets import FLATNESS, Facets
 from std_daq.photons.importing.report import ImportReport
+from std_daq.photons.importing.round_contacts import facets_differ
 from std_daq.photons.importing.shapes import is_analytic
 from std_daq.photons.importing.solids import Turned
 
@@ -164,8 +165,16 @@ class BoundaryFinder:
                 resolved.children.append(self.resolve(placement.volume))
         components = _Components()
         placed = _PlacedSolids(resolved)
-        for (i, face), (j, other) in placed.contacts():
+        pairs = placed.near_pairs()
+        for (i, face), (j, other) in placed.contacts(pairs):
             components.join(_node(resolved, i, face), _node(resolved, j, other))
+        for i, j in pairs:
+            if placed.facets_differ(i, j, self._segments):
+                names = " and ".join(f"'{_name(volume, () if one < 0 else (one,))}'" for one in (i, j))
+                self._report.lose(
+                    f"round solids of {names}",
+                    "fill each other, and are turned against each other by a part of a facet; their boundaries cross",
+                )
         own_taken: set[int] = set()
         for nodes in components.groups():
             self._solve(resolved, nodes, placed, own_taken)
@@ -287,8 +296,8 @@ class _PlacedSolids:
         self._placed: dict[int, PlacedFacets] = {-1: self._walls}
         self._near: list[int] = []
 
-    def contacts(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-        """Return pairs of faces, each as (placement, face), that lie in one plane and may touch."""
+    def near_pairs(self) -> list[tuple[int, int]]:
+        """Return pairs of placements that may touch; -1 is the solid around them."""
         numbers = [number for number, child in enumerate(self._resolved.children) if child is not None]
         if not numbers:
             return []
@@ -301,7 +310,18 @@ class _PlacedSolids:
         )
         self._near = [numbers[i] for i in np.flatnonzero(near_walls(self._walls, corners))]
         pairs = [(-1, number) for number in self._near]
-        pairs += [(numbers[i], numbers[j]) for i, j in near_pairs(corners)]
+        return pairs + [(numbers[i], numbers[j]) for i, j in near_pairs(corners)]
+
+    def facets_differ(self, i: int, j: int, segments: int) -> bool:
+        """Whether two placements have a round surface in common, and different facets there."""
+        first, second = (self._resolved.volume if one < 0 else self._volume(one) for one in (i, j))
+        if not isinstance(first.solid, Turned) or not isinstance(second.solid, Turned):
+            return False
+        at, second_at = (IDENTITY if one < 0 else self._transform((one,)) for one in (i, j))
+        return facets_differ(first.solid, at, second.solid, second_at, segments)
+
+    def contacts(self, pairs: list[tuple[int, int]]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """Return pairs of faces, each as (placement, face), that lie in one plane and may touch."""
         return [
             ((i, int(face)), (j, int(other)))
             for i, j in pairs
@@ -332,6 +352,9 @@ class _PlacedSolids:
                 raise AssertionError("a solid that was left out touches nothing")
             self._placed[number] = PlacedFacets.place(child.facets, self._transform((number,)))
         return self._placed[number]
+
+    def _volume(self, number: int) -> Volume:
+        return self._resolved.volume.placements[number].volume
 
     def _transform(self, path: Path) -> Transform:
         transform, volume = IDENTITY, self._resolved.volume

@@ -12,7 +12,7 @@ from std_daq.photons.importing.errors import DetectorImportError
 from std_daq.photons.importing.gdml.expressions import Evaluator, ExpressionError
 from std_daq.photons.importing.gdml.xml_tree import XmlNode
 
-MAX_ITERATIONS = 5_000_000
+MAX_ITERATIONS = 1_000_000
 """Of all loops of a file together."""
 
 Vector = NDArray[np.float64]
@@ -64,10 +64,10 @@ class Definitions:
             value = self.number(node, "from") if "from" in node.attributes else self.evaluator.names.get(variable, 0.0)
             if step <= 0:
                 raise node.error(f"a loop with step {step:g} does not end")
+            if (end - value) / step > MAX_ITERATIONS - self._n_iterations:
+                raise node.error(f"loops go round more than {MAX_ITERATIONS} times")
             while value <= end + 1e-9 * step:
                 self._n_iterations += 1
-                if self._n_iterations > MAX_ITERATIONS:
-                    raise node.error(f"loops go round more than {MAX_ITERATIONS} times")
                 self.evaluator.names[variable] = value
                 yield from self.unrolled(node)
                 value = self.evaluator.names[variable] + step

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from std_daq.photons.detector import Detector
+from std_daq.photons.flags import Flag
 from std_daq.photons.importing.report import ImportReport
+from std_daq.photons.records import PHOTON
 from std_test_kit.boundary_rays import media_along, placed_boundaries
 from std_test_kit.gdml import bordered, gdml_text, placed, tank, volume
 
@@ -268,3 +271,39 @@ def test_finer_facets_come_nearer_to_the_round_surface(convert: Convert) -> None
     expected = 2 * math.pi * 990 * (990 + 1980) - 200 * 300 - math.pi * 80**2
     errors = [abs(_area(convert(tank(), segments=n), "water", "steel") - expected) for n in (16, 64)]
     assert errors[0] > 10 * errors[1]
+
+
+@pytest.mark.parametrize(
+    ("pipe", "core", "is_told"),
+    [
+        ("", 'z="3" unit="deg"', True),
+        ("", 'z="45" unit="deg"', False),  # eight facets of 64
+        ('z="3" unit="deg"', 'z="3" unit="deg"', False),
+        ("", 'x="180" z="7" unit="deg"', True),
+        ("", 'x="180" unit="deg"', False),
+    ],
+)
+def test_round_solids_that_fill_each_other_with_other_facets_are_told(
+    convert: Convert, report: ImportReport, pipe: str, core: str, is_told: bool
+) -> None:
+    solids = """<tube name="pipe" rmin="10" rmax="12" z="40" deltaphi="360" aunit="deg"/>
+    <tube name="core" rmax="10" z="30" deltaphi="360" aunit="deg"/><box name="w" x="200" y="200" z="200"/>"""
+    content = placed("pipe", "pipe", turned=pipe) + placed("core", "core", at='z="2"', turned=core)
+    structure = volume("pipe", "glass", "pipe") + volume("core", "air", "core") + volume("world", "water", "w", content)
+    convert(gdml_text(solids=solids, structure=structure))
+    assert any("'pipe' and 'core'" in one and "fill each other" in one for one in report.not_representable) == is_told
+
+
+def test_light_finds_no_way_out_of_a_converted_tank(convert: Convert) -> None:
+    """The engine's own photons: every one is absorbed or detected, whatever faces it came to."""
+    photons = np.zeros(2000, PHOTON)
+    random = np.random.default_rng(1)
+    directions = random.normal(size=(len(photons), 3))
+    for name, values in zip(("dx", "dy", "dz"), directions.T, strict=True):
+        photons[name] = values
+    photons["polx"], photons["z"], photons["wavelength"] = 1, -300, 400
+    detector = Detector.of(convert(tank(n_pmts=6)))
+    flags = detector.propagate(photons)["flags"]
+    assert not (flags & Flag.NO_HIT).any()
+    assert (flags & (Flag.SURFACE_DETECT | Flag.SURFACE_ABSORB)).all()
+    assert (flags & Flag.SURFACE_DETECT).any()
