@@ -150,6 +150,8 @@ class BoundaryFinder:
                 self._facets[solid] = solid.facets(self._segments)
             except ValueError as error:
                 raise DetectorImportError(f"solid '{solid.name}' of volume '{volume.name}': {error}") from error
+            except RecursionError:
+                raise DetectorImportError(f"solid '{solid.name}': too many booleans within each other") from None
             if not self._facets[solid].n_faces:
                 raise DetectorImportError(f"solid '{solid.name}' of volume '{volume.name}' has no surface")
         return self._facets[solid]

@@ -162,6 +162,7 @@ class _Builder:
         self._part_names = Names()
         self._pieces: list[BoundedPiece] = []
         self._apart: dict[int, list[_SensorPiece]] = {}
+        self._in_parts: set[int] = set()
         self._inside: dict[Volume, list[_LocalPiece]] = {}
         self._touching: dict[Volume, dict[int, list[Piece]]] = {}
 
@@ -178,7 +179,8 @@ class _Builder:
         self._walk(resolved, _Here(Place(None, world, None), None, IDENTITY, self._tree, None, None, ()))
         solids = solids_of(self._pieces, self._options.segments)
         for sensor in self._sensors:
-            if sensor.channel in self._apart:
+            # Faces that a part has in common with others are left out: light does not notice them.
+            if sensor.channel in self._apart and sensor.channel not in self._in_parts:
                 solids += self._sensor_apart(sensor)
         arrays = [
             entry for part in self._parts.values() for entry in array_entries(part.name, part.transforms, part.sensors)
@@ -199,7 +201,7 @@ class _Builder:
                 continue
             inner, taken = here.inner(number), resolved.taken.get(number, set())
             if self._may_be_part(inner) and self._is_isolated(resolved, number, inner, here):
-                self._add_to_part(child, inner, taken)
+                self._add_to_part(child, inner)
                 continue
             for local in _locals(child, child.default_pieces(taken)):
                 self._take_in(local, inner)
@@ -236,15 +238,15 @@ class _Builder:
         inner, outer = here.at(piece.inner)[0], here.at(piece.outer)[0]
         return self._optics.between(inner, outer, factor=factor, is_ideal=is_ideal)
 
-    def _add_to_part(self, resolved: Resolved, here: _Here, taken: set[int]) -> None:
+    def _add_to_part(self, resolved: Resolved, here: _Here) -> None:
         """Add a placement to the part that is equal to it."""
-        pieces = [*_locals(resolved, resolved.default_pieces(taken)), *self._pieces_inside(resolved)]
+        pieces = [*_locals(resolved, resolved.default_pieces(set())), *self._pieces_inside(resolved)]
         by_sides: dict[_Sides, Piece] = {}
         for local in pieces:
             by_sides.setdefault((local.piece.inner, local.piece.outer), local.piece)
         sensor = here.sensors.only
         boundaries = self._boundaries(by_sides, here, sensor)
-        signature = resolved.volume, frozenset(taken), tuple(boundaries.values())
+        signature = resolved.volume, tuple(boundaries.values())
         if signature not in self._parts:
             bounded = [
                 _bounded(local, IDENTITY, (), boundary)
@@ -259,6 +261,7 @@ class _Builder:
         part.transforms.append(here.transform)
         if sensor is not None:
             part.sensors.append(sensor)
+            self._in_parts.add(sensor.channel)
 
     def _boundaries(
         self, by_sides: dict[_Sides, Piece], here: _Here, sensor: Sensor | None
@@ -275,6 +278,11 @@ class _Builder:
             if n_within == 1:
                 outer.append(sides)
         if sensor is not None and not detects:
+            if all(boundaries[sides] is None for sides in outer):
+                # Light does not notice an envelope of its mother's material: what it sees first is in it.
+                own = sensor.path[-1].volume
+                seen = [sides for sides in boundaries if boundaries[sides] and own in _volumes(here, sides)]
+                outer = seen or outer
             ideal = {sides: self._boundary(by_sides[sides], here, is_ideal=True) for sides in outer}
             self._refuse_blind(sensor, list(ideal.values()))
             boundaries |= ideal
@@ -342,6 +350,10 @@ class _Builder:
                     pieces += [_prefixed(local, number, resolved.volume) for local in inner]
             self._inside[resolved.volume] = pieces
         return self._inside[resolved.volume]
+
+
+def _volumes(here: _Here, sides: _Sides) -> list[Volume]:
+    return [place.volume for place, _ in (here.at(side) for side in sides) if place is not None]
 
 
 def _rounded(value: object) -> object:

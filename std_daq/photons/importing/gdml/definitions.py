@@ -64,10 +64,11 @@ class Definitions:
             value = self.number(node, "from") if "from" in node.attributes else self.evaluator.names.get(variable, 0.0)
             if step <= 0:
                 raise node.error(f"a loop with step {step:g} does not end")
-            if (end - value) / step > MAX_ITERATIONS - self._n_iterations:
-                raise node.error(f"loops go round more than {MAX_ITERATIONS} times")
             while value <= end + 1e-9 * step:
                 self._n_iterations += 1
+                # What is in the loop may set the variable back.
+                if self._n_iterations + (end - value) / step > MAX_ITERATIONS:
+                    raise node.error(f"loops go round more than {MAX_ITERATIONS} times")
                 self.evaluator.names[variable] = value
                 yield from self.unrolled(node)
                 value = self.evaluator.names[variable] + step

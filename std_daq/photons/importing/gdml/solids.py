@@ -376,10 +376,10 @@ def _multi_union(solid: _SolidNode) -> VolumeSolid:
             parts.append(Moved(part.name, part, solid.definitions.rotation(node), solid.definitions.position(node)))
     if not parts:
         raise solid.node.error(f"solid '{solid.name}' has no parts")
-    union = parts[0]
-    for part in parts[1:]:
-        union = Boolean(solid.name, "union", union, part)
-    return union
+    while len(parts) > 1:  # in pairs: thousands of parts would otherwise be booleans within each other
+        pairs = [Boolean(solid.name, "union", *pair) for pair in zip(parts[::2], parts[1::2], strict=False)]
+        parts = [*pairs, *parts[2 * len(pairs) :]]
+    return parts[0]
 
 
 def _scaled(solid: _SolidNode) -> VolumeSolid:

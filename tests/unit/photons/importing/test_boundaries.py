@@ -263,6 +263,21 @@ def test_sensors_that_touch_a_wall_keep_their_channels(convert: Convert) -> None
     assert all(one.area() == pytest.approx(100 + 4 * 20) for one in detecting)
 
 
+@pytest.mark.parametrize("is_ideal", [False, True])
+def test_envelopes_of_the_mothers_material_may_touch_each_other(convert: Convert, is_ideal: bool) -> None:
+    """As RAT's do in dense arrays: light does not notice them, and each sensor stays a part."""
+    row = "".join(placed(f"s{i}", "envelope", at=f'x="{10 * i}"', copy_number=i) for i in range(3))
+    structure = (
+        volume("chip", "glass", "b4") + volume("envelope", "water", "b10", placed("chip", "chip"))
+        + volume("world", "water", "w", row)
+        + "".join(bordered(f"k{i}", "cathode", f"s{i}", "chip") for i in range(3) if not is_ideal)
+    )  # fmt: skip
+    geometry = convert(gdml_text(solids=BOXES, structure=structure), sensors="^s", has_ideal_sensors=is_ideal)
+    (array,) = geometry["arrays"]
+    assert len(array["positions"]) == 3
+    assert geometry["solids"] == []
+
+
 def test_a_detector_is_converted_to_the_same_bytes_each_time(convert: Convert) -> None:
     assert convert(tank()) == convert(tank())
 
