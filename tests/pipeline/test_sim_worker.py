@@ -198,6 +198,21 @@ def test_wrong_geometry_is_a_wrong_call(tmp_path: Path) -> None:
         assert "colour" in worker.log.read_text()
 
 
+def test_wrong_options_are_a_wrong_call(tank: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    directory = ("--standalone", "--async", "--output-directory", tmp_path / "file")
+    for arguments, named in (
+        (("--async",), "--standalone"),
+        (directory, "cannot be made"),
+        (("--seed", "-1"), "0 to 2^63"),
+        (("--router", "nonsense"), "this is no address"),
+    ):
+        with PhotonProcess("std_sim_worker", "--geometry", tank, *arguments) as worker:
+            assert worker.process is not None
+            assert worker.process.wait(60) == 2
+            assert named in worker.log.read_text()
+
+
 class Recorder(PhotonProcess):
     """An asynchronous worker."""
 

@@ -1,6 +1,7 @@
 """WorkerOptions: the options of the command line."""
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -54,10 +55,12 @@ class WorkerOptions:
         Raises
         ------
         ArgumentError
-            Two options exclude each other.
+            Two options exclude each other, or the output directory cannot be made or written.
         """
         if arguments.is_async and not arguments.standalone:
             raise ArgumentError("--async", "a worker behind a router sends hits back", remedy="add --standalone")
+        if arguments.is_async:
+            _make_directory(arguments.output_directory)
         return cls(
             geometry=arguments.geometry,
             seed=arguments.seed,
@@ -70,3 +73,12 @@ class WorkerOptions:
             output_directory=arguments.output_directory if arguments.is_async else None,
             file_format=arguments.file_format,
         )
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentError("--output-directory", f"cannot be made: {error.strerror}", value=path) from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ArgumentError("--output-directory", "this user may not write here", value=path)
