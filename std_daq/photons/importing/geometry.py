@@ -246,7 +246,7 @@ class _Builder:
             by_sides.setdefault((local.piece.inner, local.piece.outer), local.piece)
         sensor = here.sensors.only
         boundaries = self._boundaries(by_sides, here, sensor)
-        signature = resolved.volume, tuple(boundaries.values())
+        signature = resolved.volume, sensor is None, tuple(boundaries.values())
         if signature not in self._parts:
             bounded = [
                 _bounded(local, IDENTITY, (), boundary)

@@ -112,6 +112,8 @@ class _Reader:
             # An error in an included file ends the file that includes it too: the first one tells where it is.
             problem = expat.ErrorString(error.code)
             raise DetectorImportError(f"not XML: {problem}", file=f"{path.name}, line {error.lineno}") from error
+        except LookupError as error:
+            raise DetectorImportError(f"not XML: {error}", file=f"{path.name}, line 1") from error
         self._parsers.pop()
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from std_daq.photons.detector import Detector
+from std_daq.photons.detector import PhotonDetector
 from std_daq.photons.flags import Flag
 from std_daq.photons.importing.report import ImportReport
 from std_daq.photons.records import PHOTON
@@ -235,6 +235,14 @@ def test_faces_as_near_as_the_tolerance_are_one(convert: Convert, shift: float) 
     assert _area(geometry, "glass", "air") == pytest.approx(100)
 
 
+def test_volumes_that_are_sensors_by_name_are_no_part_of_the_others(convert: Convert) -> None:
+    many = "".join(placed(name, "bead", at=f'x="{20 * i - 90}"') for i, name in enumerate(("pmt1", "pmt2", "x", "y")))
+    structure = volume("bead", "glass", "b4") + volume("world", "water", "w", many)
+    structure += '<skinsurface name="k" surfaceproperty="cathode"><volumeref ref="bead"/></skinsurface>'
+    geometry = convert(gdml_text(solids=BOXES, structure=structure), sensors="pmt")
+    assert [(len(one["positions"]), one.get("first_channel")) for one in geometry["arrays"]] == [(2, 0), (2, None)]
+
+
 def test_repeated_volumes_without_sensors_are_a_part_too(convert: Convert) -> None:
     many = "".join(placed(f"p{i}", "bead", at=f'x="{20 * i - 90}"') for i in range(10))
     structure = volume("bead", "glass", "b4") + volume("world", "water", "w", many)
@@ -317,7 +325,7 @@ def test_light_finds_no_way_out_of_a_converted_tank(convert: Convert) -> None:
     for name, values in zip(("dx", "dy", "dz"), directions.T, strict=True):
         photons[name] = values
     photons["polx"], photons["z"], photons["wavelength"] = 1, -300, 400
-    detector = Detector.of(convert(tank(n_pmts=6)))
+    detector = PhotonDetector.of(convert(tank(n_pmts=6)))
     flags = detector.propagate(photons)["flags"]
     assert not (flags & Flag.NO_HIT).any()
     assert (flags & (Flag.SURFACE_DETECT | Flag.SURFACE_ABSORB)).all()

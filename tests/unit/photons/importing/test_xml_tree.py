@@ -62,7 +62,10 @@ def test_elements_within_each_other_have_an_end(tmp_path: Path) -> None:
         read_xml(path)
 
 
-@pytest.mark.parametrize("text", ["", "no xml", "<gdml>", "<gdml></gdm>", "\0", "<gdml a=1/>"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "no xml", "<gdml>", "<gdml></gdm>", "\0", "<gdml a=1/>", "<?xml version='1.0' encoding='none'?><gdml/>"],
+)
 def test_what_is_not_xml_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(DetectorImportError, match=r"a\.gdml, line 1: not XML"):
         read_xml(_write(tmp_path, text))
