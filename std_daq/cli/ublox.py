@@ -92,7 +92,7 @@ def _line(message: dict[str, Any], *, as_json: bool) -> str:
         return json.dumps(message | {"payload": message["payload"].hex()})
     seconds, rest_ns = divmod(message["time_ns"], 10**9)
     when = f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}.{rest_ns // 10**6:03}"
-    fields = message["fields"]
+    fields = dict(sorted(message["fields"].items()))
     if message["name"] == _PULSE and "qErr" in fields:
         fields = {"qErr": f"{fields['qErr']:g} ps"} | {key: fields[key] for key in ("week", "towMS") if key in fields}
     text = ", ".join(

@@ -262,6 +262,7 @@ def test_pattern_that_is_wrong_or_takes_years_is_refused_by_name() -> None:
         next(client.capture())
 
 
+@pytest.mark.long
 def test_client_that_does_not_read_drops_the_oldest_is_told_how_many_and_disturbs_nobody() -> None:
     chip = FaultyF9t()
     large = make_message(0x0D, 0x99, bytes(4000))
@@ -328,6 +329,7 @@ def test_chip_that_is_unplugged_is_told_at_once_and_configured_again_when_it_is_
         assert metric(process, "daq_ublox_control_interruptions_total") == 1
 
 
+@pytest.mark.long
 def test_chip_that_does_not_answer_any_more_is_told_within_the_configured_time() -> None:
     chip = FaultyF9t()
     with ublox(chip, silent_timeout_s=1.0) as (process, client, _):

@@ -107,3 +107,11 @@ def test_check_tells_the_system_and_what_it_found(tmp_path: Path, capsys: pytest
     assert main(["config", "check", "--json", str(write(tmp_path, CHAMBER))]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found == {"is_valid": True, "system": "chamber", "boards": "3", "services": ""}
+
+
+@pytest.mark.parametrize(("file", "model"), [("live.json", "LiveViewConfig"), ("ublox.json", "UbloxControlConfig")])
+def test_usual_name_of_a_file_decides_where_its_keys_fit_several_systems(file: str, model: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_text(json.dumps({"port": 0}))
+    assert type(load_any_config(tmp_path / file)).__name__ == model
+    (tmp_path / file).write_text(json.dumps({"port": 0, "max_queue": 5}))
+    assert type(load_any_config(tmp_path / file)).__name__ == "UbloxControlConfig"
