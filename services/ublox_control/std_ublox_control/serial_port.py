@@ -8,6 +8,7 @@ import termios
 import tty
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 _N_READ_BYTES = 65536
 _SPEEDS = (4, 5)
@@ -36,6 +37,7 @@ class SerialPort:
         self._take = take
         self._loop = asyncio.get_running_loop()
         self.gone: asyncio.Future[str] = self._loop.create_future()
+        self._one_message_at_a_time = asyncio.Lock()
         self._fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             self._set_up(baud)
@@ -46,7 +48,11 @@ class SerialPort:
         self._loop.add_reader(self._fd, self._read)
 
     async def write(self, data: bytes) -> None:
-        """Send bytes; raises OSError if the device is gone."""
+        """Send bytes, which nothing else interrupts; raises OSError if the device is gone."""
+        async with self._one_message_at_a_time:
+            await self._write(data)
+
+    async def _write(self, data: bytes) -> None:
         while data and self._is_open:
             try:
                 data = data[os.write(self._fd, data) :]
@@ -54,7 +60,8 @@ class SerialPort:
                 writable = self._loop.create_future()
                 self._loop.add_writer(self._fd, _resolve, writable)
                 try:
-                    await asyncio.wait([writable, self.gone], return_when=asyncio.FIRST_COMPLETED)
+                    ends: list[asyncio.Future[Any]] = [writable, self.gone]
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     self._loop.remove_writer(self._fd)
         if not self._is_open:
