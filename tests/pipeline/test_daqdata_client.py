@@ -297,6 +297,7 @@ def test_images_of_a_detector_of_the_platform_have_its_shape(shape: tuple[int, i
     buffer = {"config": str(shm_dir / "det-images"), "module_id": 9, "max_pixels": 2**22}
     sources = {"image_buffers": [buffer]}
     with LiveViewProcess(sources=sources, **NO_SOURCES) as server, DaqDataClient(host=server.target) as client:
+        wait_until(lambda: client.status().hp_io_initialized, 20.0)
         images = client.stream_images(update_interval_seconds=0.001)
         wait_until(lambda: len(client.status().clients) == 1, 5.0)
         writer.publish(41)

@@ -52,7 +52,8 @@ def test_each_client_gets_of_each_module_what_its_interval_allows(run_s: float) 
     for interval_s, counts in zip(INTERVALS_S, got, strict=True):
         for module_id in RATES_HZ:
             expected = allowed(sent_s[module_id], interval_s)
-            assert 0.95 * expected <= counts[module_id] <= 1.05 * expected + 1, (interval_s, module_id, expected)
+            # One more or less: the times are those at which an image was sent, not those at which it came.
+            assert 0.95 * expected - 1 <= counts[module_id] <= 1.05 * expected + 1, (interval_s, module_id, expected)
 
 
 def _at_their_rates(client: TableClient, run_s: float, sent_s: dict[int, list[float]]) -> Iterator[Any]:

@@ -86,12 +86,14 @@ def test_recording_that_has_ended_is_told(tmp_path: Path) -> None:
 
 def test_detector_whose_assembler_has_died_is_told(shm_dir: Path) -> None:
     writer = RingPublisher(shm_dir / "det-images", shape=(32, 32), n_slots=8)
+    writer.ring.segment.lock(0, "assembler")
     buffer = {"config": str(shm_dir / "det-images"), "module_id": 9}
     with live_view(sources={"image_buffers": [buffer]}, silent_after_s=60) as (_, client):
         client.init(data_dir="/")
         answers = told(client)
         writer.publish(41)
         assert next(answers).pano_image.module_id == 9
+        assert sources_of(client)[0].is_running
         writer.ring.close()  # what is left when it was killed
         assert "nobody writes into the ImageBuffer" in notice(answers)[0]
 
