@@ -46,7 +46,7 @@ def test_each_client_gets_of_each_module_what_its_interval_allows(run_s: float) 
             reader.start()
         wait_until(lambda: n_streams(client) == len(readers), 10.0)
         sent_s: dict[int, list[float]] = defaultdict(list)
-        client.upload(_at_their_rates(client, run_s, sent_s))
+        client.upload(_at_their_rates(client, run_s, sent_s), timeout_s=run_s + 30.0)
         for reader in readers:
             reader.join()
     for interval_s, counts in zip(INTERVALS_S, got, strict=True):
