@@ -25,11 +25,14 @@ def port(n: int = 0, **changes: object) -> PortReception:
     return PortReception.model_validate(values | changes)
 
 
+OF_BOARDS = "other_product"  # which only the receiver of boards without frame numbers tells
+
+
 def test_every_reason_for_a_refusal_has_words():
-    assert set(REFUSAL_WORDS) == set(REASONS)
+    assert set(REFUSAL_WORDS) == {*REASONS, OF_BOARDS}
 
 
-@pytest.mark.parametrize("reason", REASONS)
+@pytest.mark.parametrize("reason", [*REASONS, OF_BOARDS])
 def test_refused_packets_are_told_with_their_number(reason):
     (note,) = describe_reception([port(rejected={reason: 37})])
     assert "37 packets" in note
