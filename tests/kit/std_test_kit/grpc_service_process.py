@@ -27,6 +27,11 @@ class GrpcServiceProcess:
         Name of its configuration and its socket, without the extension.
     config
         Keys of the configuration in addition to the socket.
+
+    Attributes
+    ----------
+    temporary
+        Where the process makes its temporary files.
     """
 
     def __init__(self, package: str, name: str, config: dict[str, Any]) -> None:
@@ -36,6 +41,8 @@ class GrpcServiceProcess:
         self.config = self.folder / f"{name}.json"
         self.socket = self.folder / f"{name}.sock"
         self.log = self.folder / "log"
+        self.temporary = self.folder / "tmp"
+        self.temporary.mkdir()
         document = {"port": None, "unix_socket": self.socket.name} | config
         self.config.write_text(json.dumps(document))
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,7 +65,7 @@ class GrpcServiceProcess:
                 [sys.executable, "-m", self._package, "--config", str(self.config)],
                 cwd="/",
                 stderr=log,
-                env=os.environ | {"STD_DAQ_RUNTIME_DIR": str(self.folder / "run")},
+                env=os.environ | {"STD_DAQ_RUNTIME_DIR": str(self.folder / "run"), "TMPDIR": str(self.temporary)},
             )
         deadline_s = time.monotonic() + READY_WITHIN_S
         with grpc.insecure_channel(self.target) as channel:

@@ -82,13 +82,9 @@ def test_simulation_sends_every_module_by_each_way_and_leaves_nothing(mode: str,
                 break
         for numbers in seen.values():
             assert all((later - earlier) % 5 == 1 for earlier, later in pairwise(numbers))
-        held = {path for path in Path("/tmp").glob("std-live-view-*") if _is_of(process.pid, path)}
+        assert list(process.temporary.iterdir())
         assert process.end() == 0
-        assert not any(path.exists() for path in held)
-
-
-def _is_of(pid: int, path: Path) -> bool:
-    return any(f"{path}/" in line for line in Path(f"/proc/{pid}/net/unix").read_text().splitlines())
+        assert not list(process.temporary.iterdir())
 
 
 def test_simulation_of_files_ends_after_its_frames_and_says_so() -> None:
