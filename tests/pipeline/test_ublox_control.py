@@ -267,7 +267,7 @@ def test_client_that_does_not_read_drops_the_oldest_is_told_how_many_and_disturb
     chip = FaultyF9t()
     large = make_message(0x0D, 0x99, bytes(4000))
     with (
-        ublox(chip, max_queue=5) as (process, client, _),
+        ublox(chip, max_queue=100) as (process, client, _),
         UbloxTableClient(process.target, options=[("grpc.http2.lookahead_bytes", 0)]) as slow_client,
     ):
         client.init(process.document(("CFG_RATE_MEAS", 10)))
