@@ -11,6 +11,7 @@ import grpc
 from google.protobuf import empty_pb2
 
 from std_daq.errors import ConfigError
+from std_daq.grpc_server.config import LAST_PORT
 from std_daq.grpc_server.refused_call import RefusedCallError
 from std_daq.telescope.client.access import Access
 from std_daq.telescope.client.hosts import DEFAULT_PORT, Host, hosts_of, target_of
@@ -160,6 +161,7 @@ def _port_of_environment() -> int:
     text = os.environ.get(PORT_VARIABLE, "")
     if not text:
         return DEFAULT_PORT
-    if not text.isdecimal():
-        raise ConfigError("is no port", key=PORT_VARIABLE, value=text, remedy="set it to a number, or remove it")
+    if not text.isdecimal() or not 1 <= int(text) <= LAST_PORT:
+        remedy = f"set it to a number from 1 to {LAST_PORT}, or remove it"
+        raise ConfigError("is no port", key=PORT_VARIABLE, value=text, remedy=remedy)
     return int(text)

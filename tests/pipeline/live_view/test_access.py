@@ -80,6 +80,37 @@ def test_calls_without_the_token_are_refused_and_health_is_open(mode: str, tmp_p
                 next(call)
 
 
+def test_gateway_is_let_in_by_an_edge_with_tls_and_token_and_tells_why_another_is_not(tmp_path: Path) -> None:
+    certificates(tmp_path)
+    (tmp_path / "token").write_text("open sesame\n")
+    (tmp_path / "other").write_text("open\n")
+    files = {"cert_file": "server.pem", "key_file": "server-key.pem", "client_ca_file": "ca.pem"}
+    tls = {key: str(tmp_path / name) for key, name in files.items()}
+    token, start = str(tmp_path / "token"), {"simulate": True, "update_interval_s": 0.05}
+    with LiveViewProcess(port=0, tls=tls, token_file=token, start=start) as edge:
+        wait_until(lambda: bool(edge.logged("listening")), 5.0)
+        target = f"127.0.0.1:{edge.logged('listening')[0]['port']}"
+        own = {"cert_file": "client.pem", "key_file": "client-key.pem", "ca_file": "ca.pem", "token_file": "token"}
+        allowed = {key: str(tmp_path / name) for key, name in own.items()}
+        with live_view(gateway={"edges": [target]} | allowed) as (_, client):
+            assert next(client.stream()).pano_image.module_id == 224
+            assert client.init(simulate_daq=True, update_interval_seconds=0.05).success
+            assert client.status().message == f"{target}: hp_io task is initialized and valid."
+        without_certificate = {"ca_file": allowed["ca_file"], "token_file": token}
+        wrong_token = allowed | {"token_file": str(tmp_path / "other")}
+        for gateway, why in (
+            ({}, "UNAVAILABLE"),
+            (without_certificate, "UNAVAILABLE"),
+            (wrong_token, "UNAUTHENTICATED"),
+        ):
+            with live_view(gateway={"edges": [target]} | gateway) as (_, client):
+                answer = client.init(simulate_daq=True)
+                assert not answer.success
+                assert answer.error_message.startswith(f"{target}: {why}: ")
+                assert client.status().message.startswith(f"{target}: {why}: ")
+                assert client.ping(5.0)
+
+
 @pytest.mark.parametrize(
     ("config", "what"),
     [
