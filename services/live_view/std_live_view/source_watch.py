@@ -31,6 +31,13 @@ class SourceWatch:
         The clients, who are told.
     clock
         Returns the monotonic time in seconds.
+
+    Attributes
+    ----------
+    problems
+        What is wrong with each source of which something is.
+    stopped
+        Those of them that deliver nothing.
     """
 
     def __init__(self, silent_after_s: float, streams: Streams, clock: Callable[[], float]) -> None:
@@ -40,12 +47,16 @@ class SourceWatch:
         self._log = get_logger()
         self._watched: dict[int, _Watched] = {}
         self.problems: dict[str, str] = {}
+        self.stopped: set[str] = set()
 
     def step(self, sources: Iterable[Source]) -> None:
         """Look at the sources; if what is wrong with them has changed, the clients are told."""
         sources = list(sources)
         self._watched = {id(one): self._watched.get(id(one)) or self._begun(one) for one in sources}
-        problems = {source.name: problem for source in sources if (problem := self._problem(source))}
+        reasons = {source.name: reason for source in sources if (reason := self._why_stopped(source))}
+        self.stopped = set(reasons)
+        told = {source.name: filter(None, (reasons.get(source.name), source.state.damage)) for source in sources}
+        problems = {name: problem for name, parts in told.items() if (problem := "; ".join(parts))}
         if problems != self.problems:
             for name in problems.keys() | self.problems.keys():
                 if problems.get(name) != self.problems.get(name):
@@ -66,7 +77,7 @@ class SourceWatch:
     def _begun(self, source: Source) -> _Watched:
         return _Watched(source.state.n_frames, self._clock())
 
-    def _problem(self, source: Source) -> str:
+    def _why_stopped(self, source: Source) -> str:
         state, watched = source.state, self._watched[id(source)]
         if state.n_frames != watched.n_frames:
             watched.n_frames, watched.since_s = state.n_frames, self._clock()

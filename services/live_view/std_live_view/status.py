@@ -50,7 +50,7 @@ def describe(
         state = source.state
         response.sources.add(
             name=source.name,
-            is_running=source.name not in watch.problems,
+            is_running=source.name not in watch.stopped,
             problem=watch.problems.get(source.name, ""),
             frames=state.n_frames,
             refused=state.n_refused,

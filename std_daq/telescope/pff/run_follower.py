@@ -15,6 +15,8 @@ from std_daq.telescope.pff.run_directory import PffRun, PlacedFile, RunDirectory
 # Of frames that appear at once, such as a buffer of a megabyte, only the newest are delivered.
 MAX_FRAMES_AT_ONCE = 64
 _LOOK_FOR_FILES_S = 0.25
+_HAS_DAMAGE = "some of its frames are damaged"
+_START_BYTES = 9  # as in b'{ "quabo_' or b'{\n   "qua', which all headers of a file have in common
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,9 +58,9 @@ class FollowCounters:
     n_left_out
         Frames that appeared together with newer ones, and were left out.
     n_damaged
-        Frames whose header cannot be read.
+        Places at which a frame is damaged or cut, or at which something else stands between two frames.
     refused
-        Files that are no PFF files, each with the reason.
+        Files of the runs that are followed which are no PFF files or have damaged frames, each with the reason.
     """
 
     n_frames: int = 0
@@ -124,6 +126,8 @@ class RunFollower:
         self._old_runs = present if self._is_first_look else self._old_runs & present
         self._is_first_look = False
         self._cursors = {key: cursor for key, cursor in self._cursors.items() if key[0] in present}
+        followed, counters = {run.path for run in self._runs.values()}, self.counters
+        counters.refused = {path: why for path, why in counters.refused.items() if Path(path).parent in followed}
 
     def _cursor(self, module_id: int, product: str, run: PffRun, files: list[PlacedFile]) -> "_Cursor":
         cursor = self._cursors.get((run.path, product))
@@ -143,6 +147,8 @@ class _Cursor:
         self._counters = counters
         self._layout: FrameLayout | None = None
         self._n_done = 0
+        self._shift = 0  # bytes by which frames stand behind their place, after some were cut or something came between
+        self._start = b""
         self._file: PlacedFile | None = None
 
     def begin_at_newest(self, files: list[PlacedFile]) -> None:
@@ -170,7 +176,7 @@ class _Cursor:
             self._go_to(begun)
 
     def _go_to(self, file: PlacedFile) -> None:
-        self._file, self._layout, self._n_done = file, None, 0
+        self._file, self._layout, self._n_done, self._shift = file, None, 0, 0
 
     def _new_frames(self, path: Path) -> Iterator[FollowedFrame]:
         size = _size(path)
@@ -178,38 +184,58 @@ class _Cursor:
             self._layout = self._learn(path)
         if self._layout is None:
             return
-        n_frames = size // self._layout.frame_bytes
+        n_frames = (size - self._shift) // self._layout.frame_bytes
         if n_frames < self._n_done:  # the file was made anew
-            self._layout, self._n_done = self._learn(path), 0
+            self._layout, self._n_done, self._shift = self._learn(path), 0, 0
             return
         first = max(self._n_done, n_frames - MAX_FRAMES_AT_ONCE)
         self._counters.n_left_out += first - self._n_done
-        self._n_done = n_frames
+        self._n_done = first
         if first < n_frames:
-            yield from self._read(path, self._layout, first, n_frames - first)
+            yield from self._read(path, self._layout, size)
 
-    def _read(self, path: Path, layout: FrameLayout, first: int, n_frames: int) -> Iterator[FollowedFrame]:
-        data = _read(path, first * layout.frame_bytes, n_frames * layout.frame_bytes)
-        for index in range(len(data) // layout.frame_bytes):
-            start = index * layout.frame_bytes
-            header = _sound_header(data[start : start + layout.pixel_offset], layout)
-            if header is None:
+    def _read(self, path: Path, layout: FrameLayout, size: int) -> Iterator[FollowedFrame]:
+        offset = self._n_done * layout.frame_bytes + self._shift
+        data, at = _read(path, offset, size - offset), 0
+        while at + layout.frame_bytes <= len(data):
+            index, end = self._n_done, at + layout.frame_bytes
+            self._n_done += 1
+            header = _sound_header(data[at : at + layout.pixel_offset], layout)
+            # Where another header begins before a frame ends, the acquisition could not write all of it.
+            if header is None or data.find(self._start, at + _START_BYTES, end + _START_BYTES - 1) >= 0:
                 self._counters.n_damaged += 1
+                self._counters.refused[str(path)] = _HAS_DAMAGE
+                found = self._next_frame(data, at + 1, layout)
+                self._shift += found - end
+                at = found
                 continue
-            pixels = data[start + layout.pixel_offset : start + layout.frame_bytes]
-            yield FollowedFrame(self._module_id, self._product, header, pixels, path.name, first + index)
+            pixels = data[at + layout.pixel_offset : end]
+            at = end
+            yield FollowedFrame(self._module_id, self._product, header, pixels, path.name, index)
+
+    def _next_frame(self, data: bytes, at: int, layout: FrameLayout) -> int:
+        """Return where the next frame begins; where it has its place if none is there."""
+        found = at
+        while (found := data.find(self._start, found)) >= 0:
+            if _sound_header(data[found : found + layout.pixel_offset], layout) is not None:
+                return found
+            found += 1
+        return at - 1 + layout.frame_bytes
 
     def _learn(self, path: Path) -> FrameLayout | None:
         try:
-            layout = learn_layout(_read(path, 0, MAX_HEADER_BYTES), self._product)
+            beginning = _read(path, 0, MAX_HEADER_BYTES)
+            layout = learn_layout(beginning, self._product)
         except ValueError as error:
             self._counters.refused[str(path)] = str(error)
             return None
+        self._start = beginning[:_START_BYTES]
         self._counters.refused.pop(str(path), None)
         return layout
 
 
 def _sound_header(data: bytes, layout: FrameLayout) -> Header | None:
+    """Return the header of the frame with which these bytes begin; None if it is damaged."""
     if not layout.has_frame_at(data, 0):
         return None
     try:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from std_daq.telescope.daqdata import daq_data_pb2 as messages
@@ -107,6 +108,37 @@ def test_a_hundred_streams_work_and_one_more_is_refused_while_strangers_connect(
 def memory_of(pid: int) -> int:
     """Return the resident memory of a process, in bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "compression"),
+    [(2**30, grpc.Compression.NoCompression), (2**27, grpc.Compression.Gzip)],
+    ids=["1 GB", "128 MB in 128 kB"],
+)
+def test_message_that_is_far_too_large_is_refused_and_costs_neither_memory_nor_others(
+    n_bytes: int, compression: grpc.Compression
+) -> None:
+    with live_view() as (process, client), TableClient(process.target) as hostile, ThreadPoolExecutor(1) as thread:
+        client.init(data_dir="/")
+        stream = begun(client)
+        before = peak_memory_of(process.pid)
+        upload = hostile.channel.stream_unary("/daqdata.DaqData/UploadImages")
+        refused = thread.submit(lambda: upload(iter([bytes(n_bytes)]), timeout=60, compression=compression))
+        number = 0
+        while not refused.done() or number < 10:
+            number += 1
+            client.upload([client.image(frame_number=number)], timeout_s=5)
+            assert next(stream).pano_image.frame_number == number
+        with fails(Code.RESOURCE_EXHAUSTED):
+            refused.result()
+        assert peak_memory_of(process.pid) < before + 64 * 2**20
+        assert client.ping(5.0)
+
+
+def peak_memory_of(pid: int) -> int:
+    """Return the largest resident memory that a process has had, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def test_module_numbers_without_end_cost_bounded_memory() -> None:
@@ -241,6 +273,37 @@ def test_server_that_is_killed_and_started_again_serves_eight_clients_again() ->
         process.start()
         wait_until(lambda: clients[0].status().hp_io_initialized, 10.0)
         assert [next(client.stream()).pano_image.module_id for client in clients] == [224] * 8
+
+
+def test_corrupt_files_give_no_garbage_are_named_and_hold_up_no_other(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    (written,) = write_pff(tmp_path, PH256, 6)
+    frame_bytes = written.stat().st_size // 6
+    frames = [written.read_bytes()[n * frame_bytes :][:frame_bytes] for n in range(6)]
+    path, noise = run / written.name, b"#" + os.urandom(frame_bytes - 1)
+    no_pff = run / written.name.replace("ph256", "img8")
+    with live_view(sources={"run_directory": {}}) as (_, client):
+        client.init(data_dir=str(tmp_path))
+        stream = begun(client)
+        # Spoilt in its place; cut, as on a full disk; with something before it that belongs to no frame.
+        path.write_bytes(frames[0] + noise + frames[1] + frames[2][:300] + frames[3] + noise[:100] + frames[4])
+        no_pff.write_bytes(noise * 3)
+        other = make_run(tmp_path, module_id=2)
+        write_pff(other, IMG16, 2, module_id=2)
+        got = [next(stream).pano_image for _ in range(6)]
+        of_module = {module_id: [image for image in got if image.module_id == module_id] for module_id in (1, 2)}
+        for image, number in zip(of_module[1], (0, 1, 3, 4), strict=True):
+            assert_is_frame(image, PH256, number)
+        for image, number in zip(of_module[2], (0, 1), strict=True):
+            assert_is_frame(image, IMG16, number, 2)
+        with path.open("ab") as file:
+            file.write(frames[5])
+        assert_is_frame(next(stream).pano_image, PH256, 5)
+        raw = client.channel.unary_unary("/daqdata.DaqData/Status")(b"", timeout=5)
+        (source,) = messages.StatusResponse.FromString(raw).sources
+        assert (source.frames, source.refused, source.is_running) == (7, 3, True)
+        assert f"{no_pff}: a frame begins with '{{'" in source.problem
+        assert f"{path}: some of its frames are damaged" in source.problem
 
 
 def test_run_with_very_many_files_is_followed(tmp_path: Path) -> None:

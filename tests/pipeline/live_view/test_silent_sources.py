@@ -84,6 +84,25 @@ def test_recording_that_has_ended_is_told(tmp_path: Path) -> None:
         assert notice(answers)[0].endswith(f"the recording has ended: {run.name}")
 
 
+def test_silence_is_told_beside_a_file_that_is_damaged(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    damaged = run / "start_x.dp_img8.bpp_1.module_1.seqno_0.pff"
+    damaged.write_bytes(b"#" * 5000)
+    with live_view(sources={"run_directory": {}}, silent_after_s=SILENT_AFTER_S) as (_, client):
+        client.init(data_dir=str(tmp_path))
+        answers = told(client)
+        (problem,) = notice(answers)
+        assert problem.startswith(f"run_directory {tmp_path}: {damaged}: a frame begins with")
+        (problem,) = notice(answers)
+        assert "no image has come for 0.6 s: runs that are being recorded: 1; " in problem
+        assert str(damaged) in problem
+        assert not sources_of(client)[0].is_running
+        write_pff(run, PH256, 1)
+        (problem,) = notice(answers)
+        assert "no image has come" not in problem
+        assert sources_of(client)[0].is_running
+
+
 def test_detector_whose_assembler_has_died_is_told(shm_dir: Path) -> None:
     writer = RingPublisher(shm_dir / "det-images", shape=(32, 32), n_slots=8)
     writer.ring.segment.lock(0, "assembler")

@@ -6,7 +6,7 @@ import select
 from contextlib import suppress
 from pathlib import Path
 
-from std_daq.telemetry.logs import ConditionLog
+from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_daq.telescope.pff.run_directory import PffRun
 from std_daq.telescope.pff.run_follower import FollowedFrame, RunFollower
 from std_live_view.sources.source import Publish, SourceState, telescope_frame
@@ -87,13 +87,15 @@ class RunDirectorySource:
         counters, state = self._follower.counters, self.state
         state.n_frames = counters.n_frames
         state.n_refused = counters.n_damaged
-        state.problem = "; ".join(f"{path}: {why}" for path, why in counters.refused.items())
+        damage = "; ".join(f"{path}: {why}" for path, why in counters.refused.items())
+        if damage and damage != state.damage:
+            get_logger().warning("files_damaged", files=dict(counters.refused))
+        state.damage = damage
         if self._n_runs and len(self._ended) == self._n_runs:
             state.producer = f"the recording has ended: {', '.join(sorted(set(self._ended)))}"
         else:
             state.producer = f"runs that are being recorded: {self._n_runs - len(self._ended)}"
-        if not self._is_there:
-            state.problem = f"{self._data_dir} is gone"
+        state.problem = "" if self._is_there else f"{self._data_dir} is gone"
         if state.problem:
             self._conditions.warning("run_directory", problem=state.problem)
 

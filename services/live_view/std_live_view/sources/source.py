@@ -27,7 +27,9 @@ class SourceState:
     n_by_interval, n_by_slow_client
         Frames that another server has not sent to this one.
     problem
-        What is wrong with it now; empty if nothing is.
+        Why no images come from it now; empty if some do, or may.
+    damage
+        What cannot be used of it, while all else comes.
     producer
         What is known of whoever makes the images, for when none come.
     """
@@ -37,6 +39,7 @@ class SourceState:
     n_by_interval: int = 0
     n_by_slow_client: int = 0
     problem: str = ""
+    damage: str = ""
     producer: str = ""
 
 

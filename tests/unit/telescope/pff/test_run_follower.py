@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from std_daq.telescope.pff import PRODUCTS, PffWriter
-from std_daq.telescope.pff.header import Header
+from std_daq.telescope.pff import PRODUCTS, PffWriter, Product
+from std_daq.telescope.pff.header import Header, HeaderForm
 from std_daq.telescope.pff.run_follower import MAX_FRAMES_AT_ONCE, FollowedFrame, RunFollower
 from std_daq.telescope.pff.writer import encode_frame
 from std_test_kit.telescope_frames import START, make_header, make_pixels, make_run, write_pff
@@ -177,6 +177,56 @@ def test_damaged_frame_is_counted_and_the_others_come(spoilt: bytes, tmp_path: P
     path.write_bytes(content[: 636 + 30] + spoilt + content[636 + 31 :])
     assert list(numbers_of(follower.step())) == [0, 2, 3]
     assert follower.counters.n_damaged == 1
+
+
+@pytest.mark.parametrize("product", [PH256, IMG16], ids=["ph256", "img16"])
+@given(
+    n_kept=st.lists(st.one_of(st.none(), st.integers(1, 5000)), min_size=1, max_size=12),
+    n_between=st.lists(st.integers(1, 3000), max_size=12),
+    every=st.integers(1, 4),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_frames_behind_ones_that_are_cut_or_out_of_place_come_and_no_others(
+    product: Product, n_kept: list[int | None], n_between: list[int], every: int, tmp_path: Path
+) -> None:
+    shutil.rmtree(tmp_path / "module_1", ignore_errors=True)
+    run = make_run(tmp_path)
+    follower = follow(tmp_path)
+    follower.step()
+    name = f"start_{START}.dp_{product.name}.bpp_{product.dtype.itemsize}.module_1.seqno_0.pff"
+    expected, got, is_spoilt, is_cut = [0], [], False, False
+    with (run / name).open("ab", buffering=0) as file:
+        file.write(frame(product, 0))
+        for number, kept in enumerate([*n_kept, None], 1):
+            # Where a frame was cut, something else in the place of its end could not be told from its pixels.
+            before = b"#" * n_between[number] if number < len(n_between) and not is_cut else b""
+            whole = frame(product, number)
+            is_cut = kept is not None and kept < len(whole)
+            is_spoilt |= is_cut or bool(before)
+            file.write(before + (whole[:kept] if is_cut else whole))
+            if not is_cut:
+                expected.append(number)
+            if number % every == 0:
+                got += numbers_of(follower.step())
+    got += numbers_of(follower.step())
+    assert got == expected
+    assert bool(follower.counters.n_damaged) == bool(follower.counters.refused) == is_spoilt
+
+
+def frame(product: Product, number: int) -> bytes:
+    return encode_frame(make_pixels(product, number), make_header(product, number), product, HeaderForm.FILE)
+
+
+def test_what_is_told_of_damaged_files_ends_with_their_run(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    (run / "start_x.dp_img8.bpp_1.module_1.seqno_0.pff").write_bytes(b"not a frame" * 1000)
+    follower = follow(tmp_path)
+    follower.step()
+    assert len(follower.counters.refused) == 1
+    shutil.rmtree(run)
+    write_pff(make_run(tmp_path, name="obs_Next.start_2025-01-03T03:04:05Z"), PH256, 1)
+    assert list(numbers_of(follower.step())) == [0]
+    assert follower.counters.refused == {}
 
 
 def test_file_that_is_no_pff_file_is_named_and_the_others_are_followed(tmp_path: Path) -> None:
