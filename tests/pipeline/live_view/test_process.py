@@ -78,17 +78,18 @@ def test_stale_socket_is_replaced_and_one_that_is_served_is_refused() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(240)
 def test_silent_stream_of_a_client_that_pings_stays_connected() -> None:
     pings = [
-        ("grpc.keepalive_time_ms", 6000),
+        ("grpc.keepalive_time_ms", 10_000),
         ("grpc.keepalive_timeout_ms", 5000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
     ]
-    silent_s = 30.0  # a server that minds ends it at the third ping
+    silent_s = 100.0  # a server that minds ends it at the third ping, which of existing clients comes after 90 s
     with live_view() as (process, client), TableClient(process.target, options=pings) as silent:
         client.init(data_dir="/")
-        stream = begun(silent)
+        stream = begun(silent, timeout_s=silent_s + 60.0)
         with pytest.raises(TimeoutError):
             wait_until(lambda: n_streams(client) == 0, silent_s)
         client.upload([client.image(frame_number=5)])
