@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from std_daq.telescope.daqdata import daq_data_pb2 as messages
+from std_daq.telescope.pff import PRODUCTS
 from std_test_kit.daqdata_clients import GENERATIONS, TableClient
 from std_test_kit.live_view_calls import IMG16, Code, assert_is_frame, fails, live_view, n_streams, upload_image
 from std_test_kit.wait import wait_until
@@ -92,6 +93,16 @@ def test_first_image_comes_at_once_and_a_module_that_is_not_there_is_named() -> 
         assert response.message == "No image has come of modules [7]."
         with fails(Code.DEADLINE_EXCEEDED):
             next(client.stream(module_ids=[5], timeout_s=0.3))
+
+
+def test_products_of_one_module_each_come_whatever_the_interval() -> None:
+    with live_view() as (_, client):
+        client.init(data_dir="/")
+        for number in range(3):
+            client.upload(upload_image(client, product, number) for product in PRODUCTS.values())
+        stream = client.stream(update_interval_seconds=8.0)
+        for product in PRODUCTS.values():
+            assert_is_frame(next(stream).pano_image, product, 2)
 
 
 def test_answers_tell_times_numbers_and_what_was_left_out() -> None:

@@ -1,11 +1,15 @@
 """A real std-live-view as a process: health, reflection, signals, addresses, keep-alive."""
 
+import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
+import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
@@ -55,7 +59,7 @@ def test_signal_ends_streams_with_cancelled_and_removes_the_sockets(number: sign
         ending = threading.Thread(target=lambda: ended.append(process.end(number)))
         ending.start()
         for stream in streams:
-            with fails(Code.CANCELLED):
+            with fails(Code.CANCELLED, "server shutdown_event set for (..."):
                 next(stream)
         assert time.monotonic() - begun_s < 1.0
         ending.join()
@@ -75,6 +79,52 @@ def test_stale_socket_is_replaced_and_one_that_is_served_is_refused() -> None:
         assert "somebody listens on" in second.stderr
         with TableClient(process.target) as client:
             assert client.ping(5.0)
+
+
+def test_another_file_in_the_place_of_the_socket_is_left_as_it_is() -> None:
+    server = LiveViewProcess()
+    server.socket.write_text("somebody's file")
+    command = [sys.executable, "-m", "std_live_view", "--config", str(server.config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert f"{server.socket.name} is no socket; it is left as it is" in done.stderr
+    assert server.socket.read_text() == "somebody's file"
+    server.__exit__()
+
+
+def test_sockets_are_for_their_user_and_stale_ones_of_the_acquisition_are_replaced() -> None:
+    with live_view(sources=SOCKETS) as (process, client):
+        client.init(data_dir="/")
+        sockets = [process.folder / f"sock_{name}" for name in PRODUCTS]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in sockets} == {0o600}
+        assert stat.S_IMODE(process.socket.stat().st_mode) == 0o660
+        process.end(signal.SIGKILL)
+        assert all(path.is_socket() for path in sockets)
+        process.start()
+        assert client.init(data_dir="/").success
+
+
+@pytest.mark.parametrize("start", [None, {"data_dir": "/no/such/folder"}], ids=["no source", "a source that fails"])
+def test_server_is_ready_before_three_seconds_of_work(start: dict[str, str] | None) -> None:
+    with live_view(sources=SOCKETS | {"run_directory": {}}, start=start) as (process, client):
+        # Time of the processor: what else the machine does must not count.
+        ticks = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        assert sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK") < 3.0
+        assert process.socket.is_socket()
+        assert client.ping(3.0)
+
+
+def test_stream_that_is_begun_while_the_server_ends_is_told_so() -> None:
+    with live_view(port=0) as (process, client):
+        client.init(data_dir="/")
+        stream = begun(client)
+        os.kill(process.pid, signal.SIGTERM)
+        with fails(Code.CANCELLED):
+            next(stream)
+        for _ in range(20):
+            with pytest.raises(grpc.RpcError) as ended:
+                next(client.stream(timeout_s=5))
+            assert ended.value.code() in (Code.CANCELLED, Code.UNAVAILABLE)  # both are an end to existing clients
 
 
 @pytest.mark.long

@@ -87,6 +87,21 @@ def test_simulation_sends_every_module_by_each_way_and_leaves_nothing(mode: str,
         assert not list(process.temporary.iterdir())
 
 
+@pytest.mark.parametrize("mode", ["filesystem_poll", "filesystem_pipe"])
+def test_files_of_a_simulation_are_gone_at_the_end_and_no_others(mode: str, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    mine = tmp_path / "there" / "notes.txt"
+    mine.write_text("somebody's file")
+    for data_dir in (tmp_path / "there", tmp_path / "made"):
+        simulation = {"mode": mode, "data_dir": str(data_dir), "module_ids": [224]}
+        with live_view(simulation=simulation) as (process, client):
+            assert client.init(simulate_daq=True).success
+            assert next(client.stream()).pano_image.file.startswith("sim.dp_")
+            assert list(data_dir.glob("module_224/*/*.pff"))
+            assert process.end() == 0
+    assert list(tmp_path.rglob("*")) == [mine.parent, mine]
+
+
 def test_simulation_of_files_ends_after_its_frames_and_says_so() -> None:
     simulation = {"mode": "filesystem_poll", "rate_hz": 200, "frame_limit": 5}
     with live_view(simulation=simulation) as (_, client):

@@ -34,7 +34,8 @@ def test_wrong_requests_have_the_codes_that_clients_know(tmp_path: Path) -> None
         for interval_s in (0.0, -1.0, 0.009, float("nan"), float("inf")):
             with fails(Code.INVALID_ARGUMENT, "update_interval_seconds is below server minimum."):
                 client.init(simulate_daq=True, update_interval_seconds=interval_s)
-        assert client.init(simulate_daq=True, update_interval_seconds=0.01).success
+        assert client.init(simulate_daq=True, update_interval_seconds=0.01, data_dir="/no/such/folder").success
+        assert client.status().message == "hp_io task is initialized and valid."
         with fails(Code.INVALID_ARGUMENT, "At least one stream flag must be True."):
             next(client.stream(stream_movie_data=False, stream_pulse_height_data=False))
         streams = [client.stream() for _ in range(2)]
@@ -73,5 +74,5 @@ def test_stream_that_is_sent_nothing_ends_after_the_configured_time() -> None:
 def test_uploads_that_are_switched_off_are_unimplemented() -> None:
     with live_view(sources={"uploads": False}) as (_, client):
         client.init(data_dir="/")
-        with fails(Code.UNIMPLEMENTED):
+        with fails(Code.UNIMPLEMENTED, "UploadImages is switched off by sources.uploads."):
             client.upload([client.image()])
