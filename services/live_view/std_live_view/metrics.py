@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from std_live_view.frame_hub import FrameHub
+from std_live_view.live_frame import FrameKey
 from std_live_view.sources.source import Source, SourceState
 from std_live_view.streams import Streams
 
@@ -34,6 +35,8 @@ class LiveViewMetrics:
         )
         self.streams = Gauge("daq_live_view_streams", "Clients that are being sent images.", registry=registry)
         self._told: dict[str, int] = {}
+        self._refused_of: dict[int, tuple[SourceState, int]] = {}
+        self._shown: set[FrameKey] = set()
 
     def update(
         self, hub: FrameHub, streams: Streams, sources: Iterable[Source], uploads: SourceState, now_ns: int
@@ -48,13 +51,29 @@ class LiveViewMetrics:
         self._raise("slow_client", self.left_out.labels("slow_client"), by_slow_client)
         self._raise("unwanted", self.left_out.labels("unwanted_module"), hub.n_unwanted)
         self._raise("no_room", self.left_out.labels("too_many_products"), hub.n_without_room)
-        for source in sources:
-            self._raise(f"refused {id(source)}", self.refused, source.state.n_refused)
-        self._raise("uploads", self.refused, uploads.n_refused)
+        self._count_refused([*(source.state for source in sources), uploads])
         self.streams.set(len(streams))
+        self._show_ages(hub, now_ns)
+
+    def _count_refused(self, states: list[SourceState]) -> None:
+        # Those that InitHpIo has just closed count for the last time.
+        before = self._refused_of
+        self._refused_of = {id(state): (state, state.n_refused) for state in states}
+        for state, n_told in before.values():
+            self.refused.inc(state.n_refused - n_told)
+        self.refused.inc(sum(state.n_refused for state in states if id(state) not in before))
+
+    def _show_ages(self, hub: FrameHub, now_ns: int) -> None:
+        newest_ns: dict[FrameKey, int] = {}
         for (key, _), counters in hub.counters.items():
             if counters.newest is not None:
-                self.age.labels(str(key.module_id), key.product).set((now_ns - counters.newest.server_ns) / 1e9)
+                newest_ns[key] = max(newest_ns.get(key, 0), counters.newest.server_ns)
+        # A module that is shown no more would keep its last age for ever, and no alarm would ring.
+        for key in self._shown - newest_ns.keys():
+            self.age.remove(str(key.module_id), key.product)
+        self._shown = set(newest_ns)
+        for key, at_ns in newest_ns.items():
+            self.age.labels(str(key.module_id), key.product).set((now_ns - at_ns) / 1e9)
 
     def _raise(self, name: str, counter: Counter, value: int) -> None:
         counter.inc(max(0, value - self._told.get(name, 0)))
