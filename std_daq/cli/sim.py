@@ -12,6 +12,7 @@ COMMANDS = {
     "run": "simulate the photons of a file, and write the hits",
     "bench": "measure how many events and photons a server simulates in a second",
     "convert": "make a geometry file of a detector that RAT or Geant4 exported",
+    "map": "make a map: how likely light from each voxel of a detector hits each channel",
     "display": "draw a detector, and hits in it",
 }
 _COMMAND_SET = CommandSet(

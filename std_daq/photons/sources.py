@@ -9,7 +9,12 @@ from std_daq.photons.records import PHOTON
 
 
 def isotropic(
-    n: int, *, wavelength: float, position: Sequence[float] = (0, 0, 0), time: float = 0.0, seed: int = 0
+    n: int,
+    *,
+    wavelength: float,
+    position: Sequence[float] = (0, 0, 0),
+    time: float = 0.0,
+    seed: int | Sequence[int] = 0,
 ) -> NDArray[np.void]:
     """Return photons of a point that shines evenly to all sides, unpolarised."""
     generator = np.random.default_rng(seed)

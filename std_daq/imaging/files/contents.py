@@ -12,10 +12,10 @@ import numpy.typing as npt
 from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.sample import moving_axes
-from std_daq.imaging.files.superblock import N_BYTES, Superblock
 from std_daq.imaging.files.texts import decode_text
 from std_daq.imaging.image_faults import FaultCounter
 from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.recording.superblock import N_BYTES, Superblock
 
 Columns = Mapping[str, npt.NDArray[Any]]
 

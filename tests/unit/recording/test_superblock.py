@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from std_daq.errors import FileFormatError
-from std_daq.imaging.files.superblock import N_BYTES, Superblock, lookup3
+from std_daq.recording.superblock import N_BYTES, Superblock, lookup3
 from std_test_kit.image_files import write_image_file
 
 
