@@ -31,7 +31,7 @@ def test_wheel_names_every_command_and_entry_point(wheel: Path) -> None:
     for group, wanted in PYPROJECT["entry-points"].items():
         assert dict(entries[group]) == wanted
     commands = {f"std-{name}" for name in PYPROJECT["entry-points"]["std_daq.services"]}
-    assert set(entries["console_scripts"]) == {"std-daq", "std-live", *commands}
+    assert set(entries["console_scripts"]) == {"std-daq", "std-live", "std-sim", *commands}
 
 
 def test_sources_hold_what_builds_and_checks_them(packages: Path) -> None:
