@@ -35,6 +35,13 @@ class HitMap:
     path
         The file.
 
+    Attributes
+    ----------
+    grid
+        The voxels.
+    channels
+        The light sensors.
+
     Raises
     ------
     FileFormatError
