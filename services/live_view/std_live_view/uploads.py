@@ -60,6 +60,8 @@ def _as_mapping(struct: Any) -> Mapping[str, Any]:
 
 
 def _as_value(value: Any) -> Any:
+    if value.HasField("number_value"):  # most are, and this is the quickest way to know
+        return value.number_value
     match value.WhichOneof("kind"):
         case "struct_value":
             return _as_mapping(value.struct_value)
