@@ -8,6 +8,10 @@ The rate is that of the slowest client. Nothing is to be skipped: what a server 
 
 Then images of 4 Mpixel from an ImageBuffer: the processor time of the server while it sends ten a second to four
 clients. All their pixels go to each client; so both sides allow messages of 16 MiB.
+
+Last, the other ways of an image to a client: how late one comes that is uploaded, and one that is written into a file,
+which waits for the next look at the files; and how many uploads a second the server takes from one client. The bare
+server reads each upload, and does nothing with it. The server of existing telescopes took 8,800 a second.
 """
 
 import math
@@ -21,7 +25,9 @@ from std_benchmarks.setting import Setting
 from std_benchmarks.viewing.acquisition import MODULE, PRODUCT, Acquisition
 from std_benchmarks.viewing.camera import SHAPE, Camera
 from std_benchmarks.viewing.clients import ClientProcess, Received, client_processes
+from std_benchmarks.viewing.recorder import Recorder
 from std_benchmarks.viewing.servers import BareServer, LiveView, opened
+from std_benchmarks.viewing.uploader import Uploader
 
 SECONDS = 4.0
 REFERENCE = "bare gRPC server"
@@ -52,12 +58,18 @@ class Case:
 
 CASES = (Case(500.0, (4, 4)), Case(1000.0, (1,)))
 LARGE = Case(10.0, (2, 2))
+SLOW = Case(17.0, (1,))  # out of step with the looks at the files
+POLL_PERIOD_S = 0.05
+N_UPLOADS = 10_000
+_ORIGINAL_UPLOADS_PER_S = 8800.0
+_UPLOADED_WITHIN_MS = 5.0
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
-    """Give the rate, what an image costs the server, and how late it comes; then the same of large images."""
+    """Give the rate, what an image costs the server, and how late it comes; then of large images, uploads and files."""
     yield from _of_a_telescope(setting)
     yield from _of_an_image_buffer(setting)
+    yield from _of_uploads_and_files(setting)
 
 
 def _of_a_telescope(setting: Setting) -> Iterator[Figure]:
@@ -89,6 +101,39 @@ def _of_an_image_buffer(setting: Setting) -> Iterator[Figure]:
     details = {"n_missing": way.n_missing, "n_skipped": way.n_skipped}
     yield Figure(f"4 Mpixel, {LARGE.name}, the server", "cores", cores, target=Target.at_most(0.5), details=details)
     yield Figure(f"4 Mpixel, {LARGE.name}, published to received", "ms", way.delays_ms)
+
+
+def _of_uploads_and_files(setting: Setting) -> Iterator[Figure]:
+    folder = setting.folder / "files"
+    live_view = LiveView(folder, {"run_directory": {"method": "poll"}}, POLL_PERIOD_S)
+    recorder = Recorder(folder)
+    with opened(live_view, BareServer(setting.folder / "uploads"), recorder) as (_, bare, _), ExitStack() as stack:
+        live_view.wait_for()
+        recorder.send_one()
+        uploaders = [Uploader(server.address) for server in (live_view, bare)]
+        for one in uploaders:
+            stack.callback(one.close)
+        ways = {"uploaded": _Way(live_view, uploaders[0].send), "written": _Way(live_view, recorder.send)}
+        with client_processes(SLOW.clients) as processes:
+            for turn in range(setting.repeats + 1):
+                for name, way in ways.items():
+                    setting.progress(f"{name} to received, turn {turn} of {setting.repeats}")
+                    way.series(SLOW, processes, counts=turn > 0)
+        bounds_ms = {"uploaded": _UPLOADED_WITHIN_MS, "written": POLL_PERIOD_S * 1e3}
+        for name, way in ways.items():
+            details = {"n_missing": way.n_missing, "n_skipped": way.n_skipped}
+            target = Target.at_most(bounds_ms[name])
+            yield Figure(f"{SLOW.name}, {name} to received", "ms", way.delays_ms, target=target, details=details)
+        rates: list[list[float]] = [[], []]
+        for turn in range(setting.repeats + 1):
+            setting.progress(f"uploads, turn {turn} of {setting.repeats}")
+            for taken, one in zip(rates, uploaders, strict=True):
+                rate_hz = one.highest_rate_hz(N_UPLOADS)
+                if turn > 0:
+                    taken.append(rate_hz)
+    details = {"reference_images_per_s": round(statistics.median(rates[1]))}
+    target = Target.at_least(_ORIGINAL_UPLOADS_PER_S)
+    yield Figure("uploads of one client", "images/s", rates[0], target=target, details=details)
 
 
 @dataclass(slots=True)

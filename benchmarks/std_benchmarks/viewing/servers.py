@@ -6,12 +6,13 @@ import multiprocessing
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import grpc
 import grpc.aio
 
 from std_benchmarks.receiving.cpu_time import process_s
@@ -34,9 +35,11 @@ class LiveView:
         For its configuration and sockets.
     sources
         Section ``sources`` of the configuration.
+    interval_s
+        Shortest time between two images of a stream; files are looked at as often.
     """
 
-    def __init__(self, folder: Path, sources: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, sources: dict[str, Any], interval_s: float = 0.001) -> None:
         folder.mkdir()
         self._socket = folder / "live.sock"
         config = folder / "live.json"
@@ -46,7 +49,7 @@ class LiveView:
             "max_streams": 100,
             "required_process": None,
             "runtime_dir": str(folder),
-            "start": {"data_dir": str(folder), "update_interval_s": 0.001},
+            "start": {"data_dir": str(folder), "update_interval_s": interval_s},
             "sources": sources,
         }
         config.write_text(json.dumps(document))
@@ -64,9 +67,9 @@ class LiveView:
         return process_s(self._process.pid)
 
     def wait_for(self, *paths: Path) -> None:
-        """Wait until it listens, also on other sockets; raises ResourceError."""
+        """Wait until it has opened its sources, and listens also on other sockets; raises ResourceError."""
         deadline = time.monotonic() + _READY_S
-        while not all(path.exists() for path in (self._socket, *paths)):
+        while not (self._is_initialised() and all(path.exists() for path in paths)):
             if time.monotonic() > deadline or self._process.poll() is not None:
                 raise ResourceError("the live view is not ready")
             time.sleep(_LOOK_S)
@@ -76,9 +79,19 @@ class LiveView:
         self._process.terminate()
         self._process.wait(_READY_S)
 
+    def _is_initialised(self) -> bool:
+        with grpc.insecure_channel(self.address) as channel:
+            ask = channel.unary_unary(
+                "/daqdata.DaqData/Status", response_deserializer=messages.StatusResponse.FromString
+            )
+            try:
+                return bool(ask(b"", timeout=_READY_S).hp_io_initialized)
+            except grpc.RpcError:
+                return False
+
 
 class BareServer:
-    """A server that does nothing but send: each image is made once, and written to all streams.
+    """A server that does nothing but send: each image is made once, and written to all streams; uploads are only read.
 
     Parameters
     ----------
@@ -160,7 +173,16 @@ async def _serve_bare(pipe: Connection, address: str) -> None:
             queues.discard(queue)
 
     server = grpc.aio.server()
-    handlers = {"StreamImages": grpc.unary_stream_rpc_method_handler(stream)}
+
+    async def upload(requests: AsyncIterator[messages.UploadImageRequest], context: Any) -> bytes:  # noqa: ARG001
+        async for _ in requests:
+            pass
+        return b""
+
+    handlers = {
+        "StreamImages": grpc.unary_stream_rpc_method_handler(stream),
+        "UploadImages": grpc.stream_unary_rpc_method_handler(upload, messages.UploadImageRequest.FromString),
+    }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("daqdata.DaqData", handlers),))
     server.add_insecure_port(address)
     await server.start()
