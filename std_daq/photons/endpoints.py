@@ -59,6 +59,8 @@ def bind_router(context: "zmq.Context[zmq.Socket[bytes]]", option: str, address:
     router = _socket(context, zmq.ROUTER, address)
     router.setsockopt(zmq.ROUTER_MANDATORY, 1)
     router.setsockopt(zmq.MAXMSGSIZE, _MAX_FRAME_BYTES)
+    # Where a peer goes whose queue is full, libzmq may abort the process ("!_io_error"): no queue is full.
+    router.setsockopt(zmq.RCVHWM, 0)
     try:
         # ZMQ takes the name of an interface, or a numeric address.
         router.bind(address.replace("//localhost:", "//127.0.0.1:"))

@@ -123,7 +123,7 @@ def test_ten_thousand_malformed_messages_hold_nobody_up(router: Router) -> None:
         assert ask(router.clients, photon_request(1, event_photons(5)))[0] == b"SIM_COMPLETE"
     assert time.monotonic() - started_s < 30
     context.destroy(linger=0)
-    assert router.end() == 0
+    assert router.end() == 0, router.log.read_text()
     assert not router.logged("unexpected_error")
 
 
