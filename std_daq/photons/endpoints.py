@@ -14,6 +14,7 @@ HEARTBEAT_TIMEOUT_MS = 1500
 """A connection whose other side is silent for so long is closed. libzmq answers also while Python computes."""
 RECONNECT_MS = 100
 LINGER_MS = 500
+_GONE_MS = 2000
 _HANDSHAKE_MS = 2000
 _MAX_FRAME_BYTES = 2 << 30
 _MAX_PORT = 65535
@@ -59,8 +60,12 @@ def bind_router(context: "zmq.Context[zmq.Socket[bytes]]", option: str, address:
     router = _socket(context, zmq.ROUTER, address)
     router.setsockopt(zmq.ROUTER_MANDATORY, 1)
     router.setsockopt(zmq.MAXMSGSIZE, _MAX_FRAME_BYTES)
-    # Where a peer goes whose queue is full, libzmq may abort the process ("!_io_error"): no queue is full.
-    router.setsockopt(zmq.RCVHWM, 0)
+    # No pings from here: libzmq aborts when one is due to a peer that has gone while its queue was full ("!_io_error").
+    # Peers of ours ask to be dropped when they are silent; the system drops hosts that are gone.
+    router.setsockopt(zmq.TCP_MAXRT, _GONE_MS)
+    router.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    router.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 1)
+    router.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 1)
     try:
         # ZMQ takes the name of an interface, or a numeric address.
         router.bind(address.replace("//localhost:", "//127.0.0.1:"))
@@ -75,6 +80,9 @@ def connect_dealer(
 ) -> "zmq.Socket[bytes]":
     """Return a DEALER socket that connects to an address, and again whenever the connection is lost."""
     dealer = _socket(context, zmq.DEALER, address)
+    dealer.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
+    dealer.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    dealer.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
     if identity is not None:
         dealer.setsockopt(zmq.ROUTING_ID, identity)
     dealer.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
@@ -115,8 +123,6 @@ def bound_address(socket: "zmq.Socket[bytes]") -> str:
 def _socket(context: "zmq.Context[zmq.Socket[bytes]]", kind: int, address: str) -> "zmq.Socket[bytes]":
     socket = context.socket(kind)
     socket.setsockopt(zmq.LINGER, LINGER_MS)
-    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
     socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
     socket.setsockopt(zmq.IPV6, int("[" in address))
     return socket
