@@ -46,8 +46,22 @@ def check_address(option: str, address: str) -> str:
     return address
 
 
-def bind_router(context: "zmq.Context[zmq.Socket[bytes]]", option: str, address: str) -> "zmq.Socket[bytes]":
+def bind_router(
+    context: "zmq.Context[zmq.Socket[bytes]]", option: str, address: str, *, pings: bool = False
+) -> "zmq.Socket[bytes]":
     """Return a ROUTER socket at an address; a send to a peer that is gone raises `zmq.ZMQError` (EHOSTUNREACH).
+
+    Parameters
+    ----------
+    context
+        Where the socket belongs.
+    option
+        Name of the option that gives the address, for errors.
+    address
+        Where it listens.
+    pings
+        Whether peers are pinged, and dropped if they are silent, as a process that is stopped. Only for peers that are
+        trusted: then there is no limit to their unread messages.
 
     Raises
     ------
@@ -60,12 +74,15 @@ def bind_router(context: "zmq.Context[zmq.Socket[bytes]]", option: str, address:
     router = _socket(context, zmq.ROUTER, address)
     router.setsockopt(zmq.ROUTER_MANDATORY, 1)
     router.setsockopt(zmq.MAXMSGSIZE, _MAX_FRAME_BYTES)
-    # No pings from here: libzmq aborts when one is due to a peer that has gone while its queue was full ("!_io_error").
-    # Peers of ours ask to be dropped when they are silent; the system drops hosts that are gone.
-    router.setsockopt(zmq.TCP_MAXRT, _GONE_MS)
-    router.setsockopt(zmq.TCP_KEEPALIVE, 1)
-    router.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 1)
-    router.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 1)
+    if pings:
+        _add_pings(router)
+        # libzmq aborts when a ping is due to a peer that has gone while its queue was full ("!_io_error"): none is.
+        router.setsockopt(zmq.RCVHWM, 0)
+    else:
+        router.setsockopt(zmq.TCP_MAXRT, _GONE_MS)
+        router.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        router.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 1)
+        router.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 1)
     try:
         # ZMQ takes the name of an interface, or a numeric address.
         router.bind(address.replace("//localhost:", "//127.0.0.1:"))
@@ -80,9 +97,7 @@ def connect_dealer(
 ) -> "zmq.Socket[bytes]":
     """Return a DEALER socket that connects to an address, and again whenever the connection is lost."""
     dealer = _socket(context, zmq.DEALER, address)
-    dealer.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
-    dealer.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-    dealer.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
+    _add_pings(dealer)
     if identity is not None:
         dealer.setsockopt(zmq.ROUTING_ID, identity)
     dealer.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
@@ -126,3 +141,8 @@ def _socket(context: "zmq.Context[zmq.Socket[bytes]]", kind: int, address: str) 
     socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
     socket.setsockopt(zmq.IPV6, int("[" in address))
     return socket
+
+
+def _add_pings(socket: "zmq.Socket[bytes]") -> None:
+    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)

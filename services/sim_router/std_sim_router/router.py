@@ -50,7 +50,7 @@ class SimRouter:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._frontend = bind_router(self._context, "--frontend", options.frontend)
-            self._backend = bind_router(self._context, "--backend", options.backend)
+            self._backend = bind_router(self._context, "--backend", options.backend, pings=True)
         except BaseException:
             self._context.destroy(linger=0)
             raise
