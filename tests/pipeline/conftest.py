@@ -1,6 +1,5 @@
 """Configurations of whole beamlines, small enough for two cores."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import image_buffer_path
 from std_test_kit.beamline import Beamline
 from std_test_kit.free_ports import free_udp_ports
+from std_test_kit.shared_data import REAL_EIGER
 from std_test_kit.store_driver import RingPublisher
 
 OpenBeamline = Callable[..., Beamline]
@@ -113,11 +113,9 @@ def open_beamline(tmp_path: Path, broker_url: str) -> Iterator[OpenBeamline]:
 @pytest.fixture
 def eiger_data() -> Path:
     """The folder with packets of a real EIGER module, which lies beside the project and not in it."""
-    shared = os.environ.get("STD_DAQ_SHARED_DATA")
-    folder = Path(shared) if shared else Path(__file__).parents[2].parent / "shared" / "data"
-    if not (folder / "eiger_module").is_dir():
-        pytest.skip(f"no recorded packets in {folder}; set STD_DAQ_SHARED_DATA")
-    return folder / "eiger_module"
+    if not REAL_EIGER.is_dir():
+        pytest.skip(f"there is no {REAL_EIGER}; set STD_DAQ_SHARED_DATA")
+    return REAL_EIGER
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from std_test_kit.beamline import Beamline
 from std_test_kit.daqdata_clients import TableClient
 from std_test_kit.free_ports import free_udp_ports
 from std_test_kit.live_view_process import LiveViewProcess
+from std_test_kit.shared_data import REAL_TELESCOPE, needs_data
 from std_test_kit.telescope_boards import Boards, board_packet, telescope_document
 from std_test_kit.telescope_captures import write_capture
 from std_test_kit.telescope_frames import START, as_frame, as_upload, make_run
@@ -236,9 +237,9 @@ def own_packets() -> list[bytes]:
     return packets
 
 
-@pytest.mark.skipif("STD_DAQ_PANOSETI_DATA" not in os.environ, reason="STD_DAQ_PANOSETI_DATA names no real capture")
+@needs_data(REAL_TELESCOPE)
 def test_real_capture_gives_the_known_packets_of_each_board(open_telescope: OpenTelescope, tmp_path: Path) -> None:
-    (capture,) = Path(os.environ["STD_DAQ_PANOSETI_DATA"]).glob("*.pcapng")
+    (capture,) = REAL_TELESCOPE.glob("*.pcapng")
     beamline = open_telescope("ph256", {"start_udp_port": 60001}, orientation="none")
     code, report = beamline.record(
         tmp_path / "real.h5", ["--n-images", "503"], ["replay", "--rate-hz", "500", str(capture)]

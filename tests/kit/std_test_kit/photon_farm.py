@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Self
 
 import zmq
+
+from std_test_kit.wait import wait_until
 
 READY_WITHIN_S = 100.0  # on a machine that does much else, and has to compile
 
@@ -57,12 +58,13 @@ class PhotonProcess:
 
     def wait_for_log(self, event: str, n_times: int = 1) -> None:
         """Wait until something has been logged."""
-        deadline_s = time.monotonic() + READY_WITHIN_S
-        while len(self.logged(event)) < n_times:
+
+        def is_logged() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline_s, self.log.read_text()
-            time.sleep(0.02)
+            return len(self.logged(event)) >= n_times
+
+        wait_until(is_logged, READY_WITHIN_S, self.log.read_text)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -7,6 +7,7 @@ worker does nothing but simulate while it simulates.
 import struct
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Self
@@ -17,7 +18,7 @@ LIVENESS = 3
 INTERVAL_S = 1.0
 
 
-class _InThread:
+class _InThread(ABC):
     """A context manager that runs `_run` in a thread."""
 
     def __init__(self) -> None:
@@ -32,8 +33,9 @@ class _InThread:
         self._stop.set()
         self._thread.join()
 
+    @abstractmethod
     def _run(self) -> None:
-        raise NotImplementedError
+        """Work until `_stop` is set."""
 
 
 class UpstreamRouter(_InThread):

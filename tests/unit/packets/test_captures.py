@@ -1,4 +1,3 @@
-import os
 import struct
 from pathlib import Path
 
@@ -9,8 +8,7 @@ from hypothesis import strategies as st
 
 from std_daq.errors import CaptureError
 from std_daq.packets.captures import CaptureReader, CaptureWriter, capture_path, port_of
-
-SHARED_DATA = Path(os.environ.get("STD_DAQ_SHARED_DATA") or Path(__file__).parents[4] / "shared" / "data")
+from std_test_kit.shared_data import REAL_EIGER, needs_data
 
 
 def records(*datagrams: bytes) -> bytes:
@@ -144,10 +142,10 @@ def test_the_index_is_the_same_compiled_and_in_python() -> None:
         assert results[0] == results[1] == ((3, len(good)), [8, 17, 25], [1, 0, 3])
 
 
-@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the captures of a real detector are not there")
+@needs_data(REAL_EIGER)
 @pytest.mark.parametrize("port", [50032, 50033, 50034, 50035])
 def test_a_real_capture_has_the_records_it_should_have(port: int) -> None:
-    with CaptureReader(capture_path(SHARED_DATA / "eiger_module", port)) as reader:
+    with CaptureReader(capture_path(REAL_EIGER, port)) as reader:
         assert len(reader) == 640
         assert set(reader.lengths.tolist()) == {4144}
         frames = reader.columns(0, 8).view("<u8")[:, 0]

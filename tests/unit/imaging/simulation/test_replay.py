@@ -1,4 +1,3 @@
-import os
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,8 +17,8 @@ from std_daq.packets.pcap import links
 from std_daq.packets.sending import PacketSender
 from std_daq.packets.transmission import Transmission
 from std_test_kit.ip_packets import over_ethernet, pcap_file, udp_over_ipv4
+from std_test_kit.shared_data import REAL_EIGER, needs_data
 
-SHARED_DATA = Path(os.environ.get("STD_DAQ_SHARED_DATA") or Path(__file__).parents[5] / "shared" / "data")
 KEY = HeaderField(0, 8)
 PORTS = range(50000, 50004)
 
@@ -226,11 +225,11 @@ def test_captures_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         open_source([tmp_path / "none.dat"], PORTS, KEY)
 
 
-@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="the captures of a real detector are not there")
+@needs_data(REAL_EIGER)
 def test_a_real_module_is_replayed_frame_by_frame() -> None:
     ports = range(50032, 50036)
     wire, time = Wire(), Time()
-    source = open_source(sorted((SHARED_DATA / "eiger_module").glob("*.dat")), ports, KEY)
+    source = open_source(sorted(REAL_EIGER.glob("*.dat")), ports, KEY)
     replayed = Transmission(source, wire.sinks(ports), rate_hz=10, make_pacer=time.pacer)
     replayed.run()
     assert (replayed.n_frames, replayed.n_packets) == (5, 4 * 640)

@@ -1,8 +1,7 @@
-"""Real files of telescopes, in the folder that STD_DAQ_PANOSETI_DATA names, with the numbers that a reader must get."""
+"""Real files of telescopes, with the numbers that a reader must get."""
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,19 @@ import pytest
 from std_daq.telescope.pff import PffFile
 from std_daq.telescope.pff.run_follower import RunFollower
 from std_daq.telescope.pff.writer import encode_frame
+from std_test_kit.shared_data import REAL_TELESCOPE, needs_data
 
-VARIABLE = "STD_DAQ_PANOSETI_DATA"
-FOLDER = Path(os.environ.get(VARIABLE, "/nonexistent"))
-pytestmark = pytest.mark.skipif(VARIABLE not in os.environ, reason=f"{VARIABLE} names no folder of real files")
+pytestmark = needs_data(REAL_TELESCOPE)
 
 
 def expected() -> list[dict[str, Any]]:
-    path = FOLDER / "expected.json"
+    path = REAL_TELESCOPE / "expected.json"
     return json.loads(path.read_text())["pff"] if path.exists() else []
 
 
 @pytest.mark.parametrize("case", expected(), ids=lambda case: case["file"])
 def test_reader_gets_the_known_numbers(case: dict[str, Any]) -> None:
-    with PffFile(FOLDER / case["file"]) as file:
+    with PffFile(REAL_TELESCOPE / case["file"]) as file:
         assert (len(file), file.n_tail_bytes) == (case["frames"], case["tail_bytes"])
         assert (file.header_bytes, file.frame_bytes) == (case["header_bytes"], case["frame_bytes"])
         assert hashlib.sha256(file.pixels.tobytes()).hexdigest() == case["pixels_sha256"]
@@ -40,9 +38,9 @@ def test_reader_gets_the_known_numbers(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("case", expected(), ids=lambda case: case["file"])
 def test_writer_gives_the_same_bytes(case: dict[str, Any]) -> None:
-    with PffFile(FOLDER / case["file"]) as file:
+    with PffFile(REAL_TELESCOPE / case["file"]) as file:
         frames = b"".join(encode_frame(frame.pixels, frame.header, file.product) for frame in file)
-    assert (FOLDER / case["file"]).read_bytes()[: len(frames)] == frames
+    assert (REAL_TELESCOPE / case["file"]).read_bytes()[: len(frames)] == frames
 
 
 def test_follower_delivers_each_frame_of_real_files(tmp_path: Path) -> None:
@@ -54,7 +52,7 @@ def test_follower_delivers_each_frame_of_real_files(tmp_path: Path) -> None:
     follower = RunFollower(tmp_path)
     follower.step()
     for path in tmp_path.rglob("*.pff"):
-        path.write_bytes((FOLDER / path.name).read_bytes())
+        path.write_bytes((REAL_TELESCOPE / path.name).read_bytes())
     digests: dict[str, list[str]] = {}
     for frame in follower.step():
         digests.setdefault(frame.file, []).append(hashlib.sha256(frame.pixels).hexdigest())

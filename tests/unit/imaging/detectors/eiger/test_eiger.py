@@ -1,6 +1,5 @@
 import hashlib
 import itertools
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,9 @@ from std_daq.imaging.detectors.kernels import place_chips
 from std_daq.imaging.detectors.module_map import ChipGrid, Placement
 from std_daq.imaging.detectors.reference_receiver import receive_frame
 from std_daq.imaging.detectors.registry import open_detector
+from std_test_kit.shared_data import REAL_EIGER
 
 REPOSITORY = Path(__file__).parents[5]
-SHARED_DATA = Path(os.environ.get("STD_DAQ_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
-REAL_MODULE = SHARED_DATA / "eiger_module"
 SHA256 = {
     29512: "dc037fc6956d334bf7e8f9ae735c1a75a39b1ea83c979b10caff89d6a77684a0",
     29513: "b2dbc6a24428a1b752d5efc7163a5bf7417f10446dc0d31bd924434efa4dd313",
@@ -238,14 +236,14 @@ def test_a_wrong_configuration_is_refused_with_key_and_remedy(changes: dict[str,
 
 @pytest.fixture(scope="module")
 def real_packets() -> dict[int, NDArray[np.void]]:
-    if not REAL_MODULE.is_dir():
-        pytest.skip(f"no captured packets at {REAL_MODULE}; set STD_DAQ_SHARED_DATA")
+    if not REAL_EIGER.is_dir():
+        pytest.skip(f"there is no {REAL_EIGER}; set STD_DAQ_SHARED_DATA")
     record = np.dtype([("length", "<u8"), ("datagram", "V4144")])
-    return {port: np.fromfile(REAL_MODULE / f"{50032 + port}.dat", record)["datagram"] for port in range(4)}
+    return {port: np.fromfile(REAL_EIGER / f"{50032 + port}.dat", record)["datagram"] for port in range(4)}
 
 
 def test_real_packets_become_the_published_images(real_packets: dict[int, NDArray[np.void]]) -> None:
-    detector = Eiger(load_config(REAL_MODULE / "detector.json"))
+    detector = Eiger(load_config(REAL_EIGER / "detector.json"))
     converter = detector.converter()
     layout = detector.packet_layout(0)
     for frame_number, sha256 in SHA256.items():
