@@ -6,9 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from std_daq.grpc_server.refused_call import RefusedCallError
+from std_daq.grpc_server.event_loop_service import GRACE_S, EventLoopService
 from std_daq.grpc_server.server import GrpcServer
-from std_daq.telemetry.logs import ConditionLog
 from std_daq.telescope.config import LiveViewConfig, StartConfig, UnixSocketsConfig
 from std_daq.telescope.daqdata.description import POOL
 from std_live_view.acquisition import Acquisition, LocalAcquisition, Setup
@@ -26,13 +25,9 @@ from std_live_view.sources.socket_source import SocketSource
 from std_live_view.sources.source import Source
 from std_live_view.streams import Stream, Streams
 
-_STEP_S = 0.1
-_RETRY_START_S = 2.0
-_GRACE_S = 1.0
 
-
-class LiveViewService:
-    """The service: everything happens in the event loop, which each `step` runs for a moment.
+class LiveViewService(EventLoopService):
+    """The service.
 
     Parameters
     ----------
@@ -52,19 +47,12 @@ class LiveViewService:
     """
 
     def __init__(self, config: LiveViewConfig, folder: Path, metrics: LiveViewMetrics) -> None:
+        super().__init__()
         self._config = config
         self._folder = folder
         self._metrics = metrics
         self._temporary = tempfile.TemporaryDirectory(prefix="std-live-view-")
-        self._loop = asyncio.new_event_loop()
-        self._starting: asyncio.Task[None] | None = None
-        self._is_built = False
-        self._conditions = ConditionLog(period_s=60.0)
-        try:
-            self._loop.run_until_complete(self._open())
-        except BaseException:
-            self.close()
-            raise
+        self._begin()
 
     @property
     def is_ready(self) -> bool:
@@ -78,18 +66,14 @@ class LiveViewService:
             return None
         return "the sources cannot be started yet: see start_failed in the log"
 
-    def step(self) -> None:
-        """Serve for 0.1 s."""
-        self._loop.run_until_complete(asyncio.sleep(_STEP_S))
-        self._watch.step(self._hp_io.sources)
-        self._metrics.update(self._hub, self._streams, self._hp_io.sources, self._service.uploads, time.time_ns())
-
     def close(self) -> None:
         """End all streams with CANCELLED, and remove sockets and what a simulation made."""
-        self._loop.run_until_complete(self._close())
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
+        super().close()
         self._temporary.cleanup()
+
+    def _after_step(self) -> None:
+        self._watch.step(self._hp_io.sources)
+        self._metrics.update(self._hub, self._streams, self._hp_io.sources, self._service.uploads, time.time_ns())
 
     async def _open(self) -> None:
         config = self._config
@@ -108,39 +92,29 @@ class LiveViewService:
         self._service = DaqDataService(
             config, self._folder, self._hub, self._streams, acquisition, self._hp_io, self._watch
         )
-        self._is_built = True
+        self._note_built()
         await self._server.open(self._service.handler())
         if self._edges:
             await self._hp_io.begin(Setup(data_dir=Path(), interval_s=0.0, simulate=False))
-        if config.start is not None:
-            self._starting = asyncio.create_task(self._start(config.start))
+        if (start := config.start) is not None:
+            self._start_later(lambda: self._attempt_start(start))
 
     async def _close(self) -> None:
-        if not self._is_built:
-            return
-        if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.gather(self._starting, return_exceptions=True)
         self._hp_io.is_ending = True
         self._streams.end_all(_shutdown_text)
-        await asyncio.gather(self._hp_io.close(), self._server.close(_GRACE_S))
+        await asyncio.gather(self._hp_io.close(), self._server.close(GRACE_S))
 
-    async def _start(self, start: StartConfig) -> None:
-        """Do what InitHpIo would be told; try again until it works, or until a client has done it."""
+    async def _attempt_start(self, start: StartConfig) -> str:
+        """Do what InitHpIo would be told, unless a client has done it; returns what is wrong."""
+        if self._hp_io.setup is not None:
+            return ""
         setup = Setup(
             data_dir=self._folder / (start.data_dir or ""),
             interval_s=start.update_interval_s,
             simulate=start.simulate,
             module_ids=tuple(start.module_ids),
         )
-        while self._hp_io.setup is None:
-            try:
-                problem = await self._hp_io.init(setup, force=False)
-            except RefusedCallError as refusal:
-                problem = refusal.text
-            if problem:
-                self._conditions.warning("start_failed", problem=problem, again_in_s=_RETRY_START_S)
-                await asyncio.sleep(_RETRY_START_S)
+        return await self._hp_io.init(setup, force=False)
 
     def _make_sources(self, setup: Setup) -> Sequence[Source]:
         if self._config.gateway is not None:
