@@ -15,6 +15,7 @@ from std_daq.photons.records import PHOTON
 from std_test_kit.photon_farm import ask, wait_for_answer
 from std_test_kit.photon_tank import event_photons, write_tank
 from std_test_kit.services import free_tcp_port
+from std_test_kit.wait import wait_until
 
 
 def test_farm_of_one_command_serves_std_sim_and_is_shown(
@@ -31,14 +32,20 @@ def test_farm_of_one_command_serves_std_sim_and_is_shown(
             assert up.stdout.readline() == "ready\n"
             wait_for_answer(clients)
             check_commands(clients, tmp_path, capsys)
-            assert std_daq(["status", "--config", str(farm), "--json", "--period-s", "0.1"]) == 0
-            services = {one["instance"]: one for one in json.loads(capsys.readouterr().out)["services"]}
-            assert set(services) == {"sim-router", "sim-worker-0", "sim-worker-1"}
-            assert services["sim-router"]["figures"]["workers"]["value"] == 2
+            # The router renews its figures twice a second.
+            wait_until(lambda: workers_shown(farm, capsys) == 2, 10.0)
         finally:
             up.send_signal(signal.SIGTERM)
     assert up.returncode == 0
     assert std_sim(["ping", "--address", clients, "--timeout-s", "0.2"]) == 1
+
+
+def workers_shown(farm: Path, capsys: pytest.CaptureFixture[str]) -> float:
+    """Return the number of workers that `std-daq status` shows."""
+    assert std_daq(["status", "--config", str(farm), "--json", "--period-s", "0.1"]) == 0
+    services = {one["instance"]: one for one in json.loads(capsys.readouterr().out)["services"]}
+    assert set(services) == {"sim-router", "sim-worker-0", "sim-worker-1"}
+    return float(services["sim-router"]["figures"]["workers"]["value"])
 
 
 def check_commands(clients: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

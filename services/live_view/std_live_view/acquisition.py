@@ -9,8 +9,8 @@ import grpc
 
 from std_daq.grpc_server.refused_call import RefusedCallError
 from std_daq.telescope.config import LiveViewConfig
+from std_live_view.call_thread import within
 from std_live_view.processes import is_process_running
-from std_live_view.worker import within
 
 _CHECKED_WITHIN_S = 5.0
 

@@ -12,9 +12,9 @@ from std_daq.errors import ConfigError, StdDaqError
 from std_daq.telemetry.logs import ConditionLog
 from std_daq.telescope.config import ImageBufferConfig
 from std_daq.telescope.pff.product import Product
+from std_live_view.call_thread import CallThread
 from std_live_view.live_frame import FrameKey, LiveFrame
 from std_live_view.sources.source import Publish, SourceState, telescope_frame
-from std_live_view.worker import Worker
 
 if TYPE_CHECKING:
     from std_daq.imaging.buffers.image import Image
@@ -52,7 +52,7 @@ class ImageBufferSource:
         self._path = folder / config.config
         self._interval_s = interval_s
         self._publish = publish
-        self._thread = Worker("image-buffer")
+        self._thread = CallThread("image-buffer")
         self._images: ImageReader | None = None
         self._product: Product | None = None
         self._has_begun = False

@@ -9,8 +9,8 @@ from pathlib import Path
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_daq.telescope.pff.run_directory import PffRun
 from std_daq.telescope.pff.run_follower import FollowedFrame, RunFollower
+from std_live_view.call_thread import CallThread
 from std_live_view.sources.source import Publish, SourceState, telescope_frame
-from std_live_view.worker import Worker
 
 PIPE_NAME = "read_status_2"
 ENDED_NAME = "recording_ended"
@@ -41,7 +41,7 @@ class RunDirectorySource:
         self._period_s = min(max(interval_s, _MIN_PERIOD_S), _MAX_PERIOD_S)
         self._follower = RunFollower(data_dir, module_ids)
         self._pipes = RunPipes() if with_pipes else None
-        self._thread = Worker("run-directory")
+        self._thread = CallThread("run-directory")
         self._conditions = ConditionLog()
         self._data_dir = data_dir
         self._is_there = True

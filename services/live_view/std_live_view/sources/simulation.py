@@ -16,11 +16,11 @@ from std_daq.telescope.daqdata import daq_data_pb2 as messages
 from std_daq.telescope.pff.header import HeaderForm
 from std_daq.telescope.pff.product import Product
 from std_daq.telescope.pff.writer import encode_frame
+from std_live_view.call_thread import within
 from std_live_view.encoding import encode_pixels
 from std_live_view.sources.played_frames import PlayedFrame, PlayedFrames
 from std_live_view.sources.run_directory_source import PIPE_NAME
 from std_live_view.sources.source import SourceState
-from std_live_view.worker import within
 
 _RECONNECT_S = 0.2
 _BEHIND_S = 1.0

@@ -1,21 +1,21 @@
-"""Worker: calls in a thread that nobody has to wait for."""
+"""CallThread: calls in a thread that nobody has to wait for."""
 
 import asyncio
 import threading
 
 import pytest
 
-from std_live_view.worker import Worker, within
+from std_live_view.call_thread import CallThread, within
 
 
 def test_call_returns_or_raises_where_it_is_waited_for() -> None:
     async def use() -> tuple[int, str]:
-        worker = Worker("test")
-        name = await worker.run(lambda: threading.current_thread().name)
+        thread = CallThread("test")
+        name = await thread.run(lambda: threading.current_thread().name)
         with pytest.raises(OSError, match="gone"):
-            await worker.run(_raise)
-        number = await worker.run(lambda: 3)
-        await worker.close()
+            await thread.run(_raise)
+        number = await thread.run(lambda: 3)
+        await thread.close()
         return number, name
 
     assert asyncio.run(use()) == (3, "test")

@@ -1,4 +1,4 @@
-"""Worker: a thread for calls that may take long, or never return, as those to files of a server that is gone."""
+"""CallThread: a thread for calls that may take long, or never return, as those to files of a server that is gone."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 _LOOK_S = 0.005
 
 
-class Worker:
+class CallThread:
     """Runs one call after the other in a thread of its own, which starts with the first one.
 
     The thread is a daemon: a call that never returns keeps neither the event loop nor the process.
@@ -72,9 +72,9 @@ async def within(seconds: float | None, name: str, work: Callable[[], Result]) -
 
     A call that is not waited for any more, for this reason or because the caller is cancelled, is left behind.
     """
-    worker = Worker(name)
+    thread = CallThread(name)
     async with asyncio.timeout(seconds):
         try:
-            return await worker.run(work)
+            return await thread.run(work)
         finally:
-            worker.leave()
+            thread.leave()
