@@ -5,7 +5,9 @@ REQ socket through router and worker and back. The worker's own metrics tell how
 the event spent elsewhere: in sockets, queues, and in the hash that recognises it. Beside it an empty round trip between
 two processes over the same kind of address.
 
-For the growth each worker has one thread, and events of 100,000 photons keep all of them busy.
+For the growth each worker has one thread, and events of 100,000 photons keep all of them busy. Client, router and a
+worker for each core share all cores; beside them client, router and one worker share one core. A farm that grows with
+its cores does as many times as much as it has cores.
 """
 
 import multiprocessing
@@ -19,6 +21,7 @@ import numpy as np
 import zmq
 
 from std_benchmarks.figure import Figure, Target
+from std_benchmarks.receiving.cores import pinned
 from std_benchmarks.setting import Setting
 from std_daq.client.scrape import parse_samples
 from std_daq.errors import ResourceError
@@ -36,18 +39,22 @@ _PATIENCE_MS = 10_000
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
-    """Give the time outside the simulation, and the rates of one worker and of a worker for each core."""
+    """Give the time outside the simulation, and the rates of a farm on one core and on all of them."""
     tank = write_tank(setting.folder)
-    n_workers = len(setting.cores)
+    core, n_cores = setting.cores[0], len(setting.cores)
     with ExitStack() as stack:
-        one = stack.enter_context(_Farm(tank, 1))
-        all_of_them = stack.enter_context(_Farm(tank, n_workers))
+        small = stack.enter_context(_Farm(tank, 1))
+        with pinned(core):
+            of_one_core = stack.enter_context(_Farm(tank, 1))
+        of_all_cores = stack.enter_context(_Farm(tank, n_cores))
         echo = stack.enter_context(_echo())
         series: tuple[list[float], ...] = ([], [], [], [])
         round_trips, outside, rates_of_one, rates_of_all = series
         for turn in range(setting.repeats + 1):
             setting.progress(f"turn {turn} of {setting.repeats}")
-            measured = (_round_trip(echo), one.time_outside(turn), one.rate(turn), all_of_them.rate(turn))
+            with pinned(core):
+                rate_of_one = of_one_core.rate(turn)
+            measured = (_round_trip(echo), small.time_outside(turn), rate_of_one, of_all_cores.rate(turn))
             if turn:  # the first one warms up
                 for values, value in zip(series, measured, strict=True):
                     values.append(value)
@@ -56,8 +63,8 @@ def measure(setting: Setting) -> Iterator[Figure]:
         "event of 1000 photons outside the simulation", "us", outside, target=Target.at_most(1000), details=details
     )
     yield Figure(
-        f"photons a second, {n_workers} workers", "photons/s", rates_of_all, f"one worker x {n_workers}",
-        [rate * n_workers for rate in rates_of_one], target=Target.at_least(0.9),
+        f"photons a second, {n_cores} workers on {n_cores} cores", "photons/s", rates_of_all,
+        f"one worker on one core x {n_cores}", [rate * n_cores for rate in rates_of_one], target=Target.at_least(0.9),
     )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
-"""Photons a second that one core propagates, in tanks with 168 and with 11,146 light sensors.
+"""Photons a second that one core and all cores propagate, in tanks with 168 and with 11,146 light sensors.
 
 *Ours* is `std_daq.photons.cpu.CpuBackend.simulate` with one thread: photons in, hits out, all processes and surfaces in
 the code that runs. Light of 420 nm shines from the middle to all sides. The *reference* is the plain loop of
 `std_benchmarks.plain_photons`, vectorised by numpy, which tries each photon against each ball. All times are CPU times
-of the one thread.
+of the one thread, but for the growth with the threads: there the clock counts, and the reference is one thread times
+the number of cores.
 
 Where ``geant4_pybind`` is installed, Geant4 propagates the same photons in the small tank, with optical processes only.
 """
@@ -50,6 +51,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
         )
         yield Figure(f"photons, {name}", UNIT, ours, target=Target.at_least(aim))
         yield Figure(f"photons, {name}, plain loop", UNIT, ours, "a loop in numpy", plainly, Target.at_least(50))
+    yield _growth(setting, photons)
     if find_spec("geant4_pybind") is not None:
         from std_benchmarks.geant4_photons import rate_of_geant4
 
@@ -57,6 +59,25 @@ def measure(setting: Setting) -> Iterator[Figure]:
         backend = PhotonDetector.of(small_tank()).backend(n_threads=1)
         ours, theirs = take_turns([partial(_rate, backend, photons), rate_of_geant4], setting.repeats)
         yield Figure("photons, 168 sensors, Geant4", UNIT, ours, "Geant4", theirs, Target.at_least(40))
+
+
+def _growth(setting: Setting, photons: NDArray[np.void]) -> Figure:
+    n_cores = len(setting.cores)
+    setting.progress(f"photons, {n_cores} threads")
+    detector = PhotonDetector.of(small_tank())
+    of_all, of_one = take_turns(
+        [partial(_rate_by_clock, detector.backend(n_threads=n), photons) for n in (n_cores, 1)], setting.repeats
+    )
+    return Figure(
+        f"photons, 168 sensors, {n_cores} threads", UNIT, of_all, f"one thread x {n_cores}",
+        [rate * n_cores for rate in of_one], Target.at_least(0.9),
+    )  # fmt: skip
+
+
+def _rate_by_clock(backend: CpuBackend, photons: NDArray[np.void]) -> float:
+    began = time.perf_counter()
+    backend.simulate([Job(0, photons)])
+    return len(photons) / (time.perf_counter() - began)
 
 
 def _rate(backend: CpuBackend, photons: NDArray[np.void]) -> float:

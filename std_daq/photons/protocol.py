@@ -142,12 +142,13 @@ def _read_photon_data(frames: Frames) -> PhotonData | Malformed:
 def digest_of(frames: Frames) -> bytes:
     """Return 16 bytes that tell a request from all others, and are the same for each copy of it.
 
+    They begin the SHA-256 of its frames: processors have instructions for that, which are twice as fast as BLAKE2b.
     Frames that the protocol ignores do not count.
     """
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    digest = hashlib.sha256()
     for frame in frames[:N_REQUEST_FRAMES]:
         digest.update(frame)
-    return digest.digest()
+    return digest.digest()[:DIGEST_BYTES]
 
 
 def job_key(digest: bytes) -> int:
