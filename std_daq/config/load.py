@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from std_daq.config.platform import PlatformConfig
-from std_daq.config.section import SECRET
+from std_daq.config.section import FOLDER, SECRET, is_union_tag
 from std_daq.errors import ConfigError
 from std_daq.telemetry.logs import get_logger
 
@@ -36,13 +36,14 @@ def read_config(path: Path | str, model: type[Config]) -> Config:
 
 
 def check_config(document: dict[str, Any], model: type[Config], file: Path | str | None = None) -> Config:
-    """Validate a parsed document; ``file`` is only used in errors."""
+    """Validate a parsed document; ``file`` is used in errors, and for paths that are relative to it."""
     superseded = [key for key in document if key in model.superseded_keys]
     for key in superseded:
         get_logger().warning("config_key_ignored", file=str(file), key=key, instead=model.superseded_keys[key])
     document = model.prepare({key: value for key, value in document.items() if key not in superseded})
+    context = {} if file is None else {FOLDER: Path(file).absolute().parent}
     try:
-        return model.model_validate(document)
+        return model.model_validate(document, context=context)
     except ValidationError as error:
         raise config_error(error, model, file) from None
 
@@ -53,7 +54,7 @@ def config_error(
     """Return the first problem of a pydantic error as a ConfigError; for an unknown key, it suggests a known one."""
     # A misspelt required key gives two problems: unknown and missing. The user finds the unknown key in the file.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    location = [str(part) for part in first["loc"]]
+    location = [str(part) for part in first["loc"] if not is_union_tag(str(part))]
     key = ".".join([prefix, *location] if prefix else location) or None
     more = len(error.errors()) - 1
     remedy = f"and {more} more problem{'s' if more > 1 else ''}" if more else None
@@ -112,9 +113,17 @@ def _keys(model: type[BaseModel], section: list[str]) -> Iterator[str]:
         if get_origin(annotation) in {dict, list}:  # one section for each name that a user chooses, or for each index
             annotation = get_args(annotation)[-1]
             next(names, None)
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        section_model = _section_model(annotation)
+        if section_model is None:
             return
-        model = annotation
+        model = section_model
     yield from (field.alias or key for key, field in model.model_fields.items())
     if issubclass(model, PlatformConfig):
         yield from model.superseded_keys
+
+
+def _section_model(annotation: object) -> type[BaseModel] | None:
+    """Return the model of a section, which may be one alternative of several."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_section_model, get_args(annotation))), None)

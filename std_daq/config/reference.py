@@ -44,12 +44,10 @@ def _table(section: dict[str, Any], definitions: dict[str, Any]) -> str:
         if field.get("deprecated"):
             continue
         is_section = _section(field, definitions) is not None
-        kind = _type(field, definitions)
-        if is_section:
-            kind = "list of sections" if field.get("type") == "array" else "section"
-        default = "**required**" if key in required else _default(field)
+        kind = _section_type(field, definitions) if is_section else _type(field, definitions)
+        default = "**required**" if key in required else "" if is_section else _default(field)
         meaning = field.get("description", "")
-        cells = (f"`{key}`", kind, "" if is_section else default, f"{meaning} {_limits(field)}".strip())
+        cells = (f"`{key}`", kind, default, f"{meaning} {_limits(field)}".strip())
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -84,7 +82,7 @@ def _suffix(field: dict[str, Any]) -> str:
 def _section(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any] | None:
     """Return the schema of the section in a field, in its list, or in its dictionary; None if it has plain values."""
     lists_and_names = (field.get("items", {}), *field.get("patternProperties", {}).values())
-    parts = (field, *field.get("allOf", ()), *field.get("anyOf", ()), *lists_and_names)
+    parts = (field, *field.get("allOf", ()), *_options(field), *lists_and_names)
     references = [part["$ref"] for part in parts if "$ref" in part]
     if not references:
         return None
@@ -92,10 +90,21 @@ def _section(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
     return definition if "properties" in definition else None
 
 
+def _section_type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
+    section = "list of sections" if field.get("type") == "array" else "section"
+    words = (_type(option, definitions) for option in _options(field) if "$ref" not in option)
+    return " or ".join([section, *words])
+
+
+def _options(field: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the alternatives of a field, without null."""
+    options = (*field.get("anyOf", ()), *field.get("oneOf", ()))
+    return [option for option in options if option.get("type") != "null"]
+
+
 def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
-    if "anyOf" in field:
-        kinds = (_type(option, definitions) for option in field["anyOf"] if option.get("type") != "null")
-        return " or ".join(dict.fromkeys(kinds))
+    if options := _options(field):
+        return " or ".join(dict.fromkeys(_type(option, definitions) for option in options))
     if "enum" in field or "const" in field:
         values = field.get("enum", [field.get("const")])
         return ", ".join(f"`{json.dumps(value)}`" for value in values)

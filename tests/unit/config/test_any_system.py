@@ -57,7 +57,7 @@ CHAMBER = {"name": "attpc", "detector_type": "get-tpc", "exporters": ["127.0.0.1
 
 
 def test_file_is_read_by_the_system_that_knows_its_keys(tmp_path: Path) -> None:
-    assert list(systems()) == ["chamber", "images", "photons", "telescope", "ublox"]
+    assert list(systems()) == ["chamber", "images", "photons", "telescope", "tpc", "ublox"]
     assert isinstance(load_any_config(write(tmp_path, IMAGES)), DetectorConfig)
     assert type(load_any_config(write(tmp_path, CHAMBER))).__name__ == "ChamberConfig"
 

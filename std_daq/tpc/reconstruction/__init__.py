@@ -1,0 +1,1 @@
+"""From an event to physical observables: point cloud, clusters, estimates."""
