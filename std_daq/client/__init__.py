@@ -1,6 +1,6 @@
 """The Python interface for users' scripts and notebooks.
 
-DaqClient is for runs, ImageReader for images, DaqDataClient for telescopes,
+DaqClient is for runs, ImageReader for images, EventReader for events, DaqDataClient for telescopes,
 UbloxControlClient for timing receivers.
 
 ::
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from std_daq.imaging.buffers.image_reader import ImageReader, MissingImage
     from std_daq.telescope.client import AioDaqDataClient, DaqDataClient
     from std_daq.telescope.ubloxcontrol.client import AioUbloxControlClient, UbloxControlClient
+    from std_daq.tpc.events.event import Event
+    from std_daq.tpc.events.event_reader import EventReader, MissingEvent
 
 __all__ = [
     "AioDaqDataClient",
@@ -35,8 +37,11 @@ __all__ = [
     "DaqClient",
     "DaqDataClient",
     "DetectorStatus",
+    "Event",
+    "EventReader",
     "Image",
     "ImageReader",
+    "MissingEvent",
     "MissingImage",
     "RequestedRun",
     "RunReport",
@@ -50,8 +55,11 @@ _MODULES = {
     "AioDaqDataClient": "std_daq.telescope.client",
     "AioUbloxControlClient": "std_daq.telescope.ubloxcontrol.client",
     "DaqDataClient": "std_daq.telescope.client",
+    "Event": "std_daq.tpc.events.event",
+    "EventReader": "std_daq.tpc.events.event_reader",
     "Image": "std_daq.imaging.buffers.image",
     "ImageReader": "std_daq.imaging.buffers.image_reader",
+    "MissingEvent": "std_daq.tpc.events.event_reader",
     "MissingImage": "std_daq.imaging.buffers.image_reader",
     "UbloxControlClient": "std_daq.telescope.ubloxcontrol.client",
 }

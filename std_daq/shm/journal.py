@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from std_daq.native.ordered_words import fence, load_acquire, publish, store_release
 
-# Control words of a journal: next_sequence on its own cache line, then a pair (ring, sequence) for each source of the
-# writer.
+# Control words of a journal: next_sequence and oldest_held on a cache line, then a pair (ring, sequence) for each
+# source of the writer.
 CONTROL_WORDS = 128
 MAX_SOURCES = 60
 _NEXT = 0
+_OLDEST_HELD = 1
 _RESUME = 8
 
 
@@ -37,6 +38,15 @@ class Journal:
     def oldest_sequence(self) -> int:
         """The oldest sequence number whose entry can be read."""
         return max(0, self.next_sequence - self._n + 1)
+
+    @property
+    def oldest_held(self) -> int:
+        """The oldest sequence number whose content is in the ring; only rings whose contents share memory set it."""
+        return int(load_acquire(self._control, _OLDEST_HELD))
+
+    def set_oldest_held(self, sequence: int) -> None:
+        """Store the oldest sequence number whose content is in the ring."""
+        store_release(self._control, _OLDEST_HELD, sequence)
 
     def resume_point(self, source: int) -> tuple[int, int]:
         """Return where the writer of this ring resumes to read one of its sources after a restart.

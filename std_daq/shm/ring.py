@@ -10,6 +10,9 @@ written, even when it is complete. A reader notes the even generation, reads the
 generation has not changed. If it has changed, the data were overwritten, and the reader counts them as lost. So no
 writer waits for a reader, no reader waits for a writer, and every overwrite is noticed.
 
+Contents of very different sizes waste memory if each slot has room for the largest one. In a `SharedAreaRing`, they lie
+one behind the other in an area that all slots share.
+
 Dtypes define the other fields of headers and journal entries. The ring itself uses only ``generation`` of a header,
 ``n_bytes`` of a header if contents differ in size, and ``sequence`` of an entry.
 """
@@ -49,6 +52,9 @@ class RingGeometry:
         Number of journals, number of entries of each, and size of an entry in bytes.
     attributes
         Other facts that a reader needs, for example the shape of an image.
+    shared_bytes
+        Size of the area of data that all slots share, in bytes, if contents differ in size (`SharedAreaRing`); 0 if
+        each part has its own ``data_bytes``, which are 0 otherwise.
     """
 
     kind: str
@@ -60,6 +66,7 @@ class RingGeometry:
     n_entries: int
     entry_bytes: int
     attributes: dict[str, Any]
+    shared_bytes: int = 0
 
     @property
     def data_stride(self) -> int:
@@ -73,7 +80,7 @@ class RingGeometry:
         journals = control + _pages(self.n_journals * CONTROL_WORDS * 8)
         headers = journals + _pages(self.n_journals * self.n_entries * self.entry_bytes)
         data = headers + _pages(self.n_slots * self.n_parts * self.header_bytes)
-        total = data + self.n_slots * self.n_parts * self.data_stride
+        total = data + (_pages(self.shared_bytes) or self.n_slots * self.n_parts * self.data_stride)
         return {
             "notes": notes,
             "control": control,

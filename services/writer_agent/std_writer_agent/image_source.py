@@ -8,7 +8,7 @@ from pathlib import Path
 
 from std_daq.errors import RequestRefusedError
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
-from std_daq.imaging.buffers.journal_search import Fate, find_in_journal
+from std_daq.reading.journal_search import Fate, find_in_journal
 from std_daq.shm.journal import JournalPart
 from std_daq.streams.follower import RingFollower, start_oldest
 
@@ -93,8 +93,7 @@ class ImageSource:
         follower = self._follower
         if follower.ring is None or follower.journal is None:
             return
-        n_slots = follower.ring.n_slots
-        first = max(follower.cursor, follower.journal.next_sequence - n_slots + n_slots // 4)
+        first = max(follower.cursor, follower.ring.safe_start)
         if asked_at is not None and asked_at.ring_created_ns == follower.ring.segment.created_ns:
             first = max(first, asked_at.sequence)
         found = None if start_image_id is None else self._find(start_image_id)

@@ -12,7 +12,8 @@ from std_daq.errors import ConfigError
 from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code, dtype_of_code
 from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
-from std_daq.shm.ring import RingBuffer, RingGeometry, attach_segment
+from std_daq.shm.entry_ring import EntryRing
+from std_daq.shm.ring import RingGeometry, attach_segment
 from std_daq.shm.segment import PAGE, Segment
 
 MIN_SLOTS = 4
@@ -37,8 +38,8 @@ def image_slot_dtype(n_modules: int) -> np.dtype[Any]:
     )
 
 
-class ImageBuffer(RingBuffer):
-    """A ring of images; the slot of an image is its sequence number in the journal modulo ``n_slots``.
+class ImageBuffer(EntryRing[Image]):
+    """A ring of images.
 
     Attributes
     ----------
@@ -55,7 +56,6 @@ class ImageBuffer(RingBuffer):
         self.dtype = dtype_of_code(geometry.attributes["dtype"])
         self.n_modules: int = geometry.attributes["n_modules"]
         self.frame_index_step: int = geometry.attributes.get("frame_index_step", 1)
-        self.journal = self.journals[0]
         self._sequences: NDArray[np.uint64] = self.headers["metadata"]["sequence"]
         self._empty_header["metadata"]["sequence"] = NO_IMAGE
         self._header_bytes: memoryview = self.headers.view(np.uint8).data
@@ -157,10 +157,6 @@ class ImageBuffer(RingBuffer):
         self._header_bytes[start:end] = metadata
         self._header_bytes[end : end + len(modules)] = modules
 
-    def slot(self, sequence: int) -> int:
-        """Return the slot of an image."""
-        return sequence % self.geometry.n_slots
-
     def view(self, sequence: int) -> Image | None:
         """Return an image in place, or None if it is not in its slot; call its `is_intact` after use."""
         slot = self.slot(sequence)
@@ -182,5 +178,5 @@ class ImageBuffer(RingBuffer):
 
     def close(self) -> None:
         """Release the ring; arrays taken from it must not be used afterwards."""
-        del self.images, self.journal, self._sequences, self._header_bytes
+        del self.images, self._sequences, self._header_bytes
         super().close()

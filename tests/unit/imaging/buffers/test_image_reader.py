@@ -15,10 +15,10 @@ from std_daq.errors import ConfigError, SharedMemoryError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.buffers.image_reader import ImageReader, MissingImage, Start
-from std_daq.imaging.buffers.journal_search import Fate
 from std_daq.imaging.config.load import parse_config
 from std_daq.imaging.config.paths import image_buffer_path, images_address
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, ImageStatus
+from std_daq.reading.journal_search import Fate
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_test_kit.store_driver import RingPublisher, pixels_of
 

@@ -1,4 +1,4 @@
-"""Finds an image in the journal of an ImageBuffer by its id."""
+"""Finds an image or an event in the journal of its ring by its id."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,11 +11,11 @@ from std_daq.shm.journal import Journal
 
 
 class Fate(StrEnum):
-    """The fate of an image; the values are texts for messages."""
+    """The fate of an image or an event; the values are texts for messages."""
 
     PUBLISHED = "published"
     TO_COME = "still to come"
-    NEVER_CAME = "never published, though later images were"
+    NEVER_CAME = "never published, though later ones were"
     OVERWRITTEN = "overwritten"
     FORGOTTEN = "too old for the journal to know"
 
@@ -27,9 +27,9 @@ class JournalPlace:
     Attributes
     ----------
     fate
-        Fate of the image according to the entries that were searched; never OVERWRITTEN.
+        Fate of the entry according to the entries that were searched; never OVERWRITTEN.
     sequence
-        PUBLISHED: sequence number of the image. NEVER_CAME: that of the image before it, or of the first image if there
+        PUBLISHED: sequence number of the entry. NEVER_CAME: that of the entry before it, or of the first entry if there
         is none before it.
     oldest_id
         FORGOTTEN: the smallest id in the entries.
@@ -40,18 +40,18 @@ class JournalPlace:
     oldest_id: int = 0
 
 
-def find_in_journal(journal: Journal, image_id: int, n_entries: int) -> JournalPlace:
-    """Search for an image in the newest ``n_entries`` of a journal.
+def find_in_journal(journal: Journal, entry_id: int, n_entries: int) -> JournalPlace:
+    """Search for the entry of an id in the newest ``n_entries`` of a journal, whose entries have ``id`` and ``epoch``.
 
-    Ids begin again after a restart of the detector, so only images since the last restart are searched.
+    Ids begin again after a restart of the detector, so only entries since the last restart are searched.
     """
     entries = journal.read(max(0, journal.next_sequence - n_entries), n_entries).entries
     newest = entries[entries["epoch"] == entries["epoch"][-1]] if len(entries) else entries
-    if not len(newest) or image_id > int(newest["id"][-1]):
+    if not len(newest) or entry_id > int(newest["id"][-1]):
         return JournalPlace(Fate.TO_COME)
-    index = int(np.searchsorted(newest["id"], np.uint64(image_id)))
+    index = int(np.searchsorted(newest["id"], np.uint64(entry_id)))
     sequence = int(newest["sequence"][index])
-    if int(newest["id"][index]) == image_id:
+    if int(newest["id"][index]) == entry_id:
         return JournalPlace(Fate.PUBLISHED, sequence)
     if index > 0:
         return JournalPlace(Fate.NEVER_CAME, int(newest["sequence"][index - 1]))
@@ -61,5 +61,5 @@ def find_in_journal(journal: Journal, image_id: int, n_entries: int) -> JournalP
 
 
 def _has_beginning(entries: NDArray[Any], newest: NDArray[Any]) -> bool:
-    """Return whether the first image since the last restart is among the entries."""
+    """Return whether the first entry since the last restart is among the entries."""
     return len(newest) < len(entries) or int(newest["sequence"][0]) == 0

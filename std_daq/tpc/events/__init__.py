@@ -1,0 +1,1 @@
+"""Events as the event builder publishes them: the ring, its metadata, and its reader."""
