@@ -4,9 +4,9 @@ The normal points to the side from which the photon comes: direction · normal i
 angles, because an arc cosine loses half of the digits near normal incidence.
 """
 
-import cmath
 import math
 
+from std_daq.photons.propagation.elementary_kernels import phase, square_root
 from std_daq.photons.propagation.inner_kernels import inner
 from std_daq.photons.propagation.vector_kernels import Vector, cross, dot, plus, times
 
@@ -35,7 +35,7 @@ def film_shares(
     Source: the Airy sum of a film, e.g. Motta and Schönert, NIM A 539 (2005) 217. Lengths are in nm.
     """
     s1_square = 1.0 - c1 * c1
-    c2 = cmath.sqrt(1.0 - (n1 / n2) * (n1 / n2) * s1_square)
+    c2 = square_root(1.0 - (n1 / n2) * (n1 / n2) * s1_square)
     c3_square = 1.0 - (n1 / n3) * (n1 / n3) * s1_square
     c3 = complex(math.sqrt(c3_square), 0.0) if c3_square >= 0.0 else complex(0.0, math.sqrt(-c3_square))
     if is_s:
@@ -45,10 +45,10 @@ def film_shares(
     else:
         r12, t12 = (n2 * c1 - n1 * c2) / (n2 * c1 + n1 * c2), 2.0 * n1 * c1 / (n2 * c1 + n1 * c2)
         r23, t23 = (n3 * c2 - n2 * c3) / (n3 * c2 + n2 * c3), 2.0 * n2 * c2 / (n3 * c2 + n2 * c3)
-    phase = cmath.exp(complex(0.0, 2.0 * math.pi * thickness / wavelength) * n2 * c2)
-    below = 1.0 + r12 * r23 * phase * phase
-    r = (r12 + r23 * phase * phase) / below
-    t = t12 * t23 * phase / below
+    through = phase(thickness / wavelength * n2 * c2)
+    below = 1.0 + r12 * r23 * through * through
+    r = (r12 + r23 * through * through) / below
+    t = t12 * t23 * through / below
     reflected = r.real * r.real + r.imag * r.imag
     transmitted = 0.0
     if c3_square > 0.0:

@@ -5,10 +5,11 @@ All arguments named ``u``, ``v``, ``w`` are random numbers in (0, 1).
 
 import math
 
+from std_daq.photons.propagation.elementary_kernels import arc_sine, cos_sin_of_turn
 from std_daq.photons.propagation.inner_kernels import inner
 from std_daq.photons.propagation.vector_kernels import Vector, dot, plus, times
 
-_TURN = 2.0 * math.pi
+_THREE_TURNS = 6.0 * math.pi
 _NOTHING_LEFT = 1e-12  # square of the part of a polarisation across a direction, below which it has no direction
 
 
@@ -17,8 +18,8 @@ def isotropic(u: float, v: float, w: float) -> tuple[Vector, Vector]:
     """Return a direction, even over the sphere, and a random polarisation across it."""
     cosine = 2.0 * u - 1.0
     sine = math.sqrt(max(0.0, 1.0 - cosine * cosine))
-    cos_a, sin_a = math.cos(_TURN * v), math.sin(_TURN * v)
-    cos_p, sin_p = math.cos(_TURN * w), math.sin(_TURN * w)
+    cos_a, sin_a = cos_sin_of_turn(v)
+    cos_p, sin_p = cos_sin_of_turn(w)
     ex = cos_p * cosine * cos_a - sin_p * sin_a
     ey = cos_p * cosine * sin_a + sin_p * cos_a
     return (sine * cos_a, sine * sin_a, cosine), (ex, ey, -cos_p * sine)
@@ -29,7 +30,8 @@ def about(n: Vector, cosine: float, v: float) -> Vector:
     """Return the direction at an angle to a unit vector, with an even azimuth."""
     sine = math.sqrt(max(0.0, 1.0 - cosine * cosine))
     a, b = basis(n)
-    across_n = plus(times(sine * math.cos(_TURN * v), a), sine * math.sin(_TURN * v), b)
+    cos_a, sin_a = cos_sin_of_turn(v)
+    across_n = plus(times(sine * cos_a, a), sine * sin_a, b)
     return plus(across_n, cosine, n)
 
 
@@ -63,7 +65,9 @@ def diffuse(n: Vector, u: float, v: float, w: float) -> tuple[Vector, Vector]:
 def rayleigh(e: Vector, u: float, v: float, w: float) -> tuple[Vector, Vector]:
     """Return direction and polarisation after Rayleigh scattering of light of polarisation ``e``.
 
-    The cosine between the new direction and the old polarisation has the density 3/4 (1 - c**2).
+    The cosine between the new direction and the old polarisation has the density 3/4 (1 - c**2). Its distribution is
+    (2 + 3 c - c**3) / 4, which is (1 + sin 3 x) / 2 where c = 2 sin x.
     """
-    d = about(e, 2.0 * math.cos((math.acos(1.0 - 2.0 * u) - _TURN) / 3.0), v)
+    _, sine = cos_sin_of_turn(arc_sine(2.0 * u - 1.0) / _THREE_TURNS)
+    d = about(e, 2.0 * sine, v)
     return d, across(d, e, w)

@@ -3,7 +3,6 @@
 Photons are rows of two views of `std_daq.photons.records.PHOTON`: float32 and uint32, of `N_FIELDS` columns.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +22,7 @@ from std_daq.photons.geometry.records import (
     Scene,
 )
 from std_daq.photons.propagation.direction_kernels import across, rayleigh
+from std_daq.photons.propagation.elementary_kernels import logarithm
 from std_daq.photons.propagation.flag_constants import (
     BULK_ABSORB,
     BULK_REEMIT,
@@ -37,7 +37,7 @@ from std_daq.photons.propagation.inner_kernels import inlined
 from std_daq.photons.propagation.random_kernels import Stream, uniforms
 from std_daq.photons.propagation.shape_kernels import NEVER, normal
 from std_daq.photons.propagation.surface_kernels import NO_EMISSION, Choices, at_border, at_coat, at_film, emitted
-from std_daq.photons.propagation.table_kernels import Spot, between, spot_of, value
+from std_daq.photons.propagation.table_kernels import NO_SPOT, Spot, between, spot_of, value
 from std_daq.photons.propagation.tree_kernels import Scratch, nearest
 from std_daq.photons.propagation.vector_kernels import Vector, dot, plus, times, turned, turned_back, unit, vector
 
@@ -45,6 +45,7 @@ N_FIELDS = 12
 NO_CHANNEL = -1
 
 _FLAGS = 11  # column
+_BLOCKS_A_STEP = 3  # of random numbers
 _UNIT = 1e-6  # how far from 1 the length of a polarisation may be, and from 0 its product with the direction
 
 
@@ -124,108 +125,134 @@ def at_surface(
     return happened | reflected, d, e
 
 
-@inlined()
-def travel(
-    place: Vector,
-    d: Vector,
-    e: Vector,
-    wavelength: float,
-    time: float,
-    stream: Stream,
-    max_steps: int,
-    scene: Scene,
-    scratch: Scratch,
-) -> tuple[Vector, Vector, Vector, float, float, int, int, int]:
-    """Follow one photon to its end.
+class Flight(NamedTuple):
+    """A photon on its way.
 
-    Returns place, direction, polarisation, wavelength and time there, what happened, the channel, and the steps.
+    Parameters
+    ----------
+    place, direction, polarisation, wavelength, time
+        Where it is, and how.
+    spot
+        The place of its wavelength in the grid.
+    stream
+        Its random numbers.
+    last, last_instance
+        The primitive on which it is, and its instance; -1: on none.
+    flags, channel
+        What has happened to it, and the channel that detected it, or `NO_CHANNEL`.
+    n_steps
+        The steps that it has taken; -1: it has not begun, and stays as it is.
     """
-    spot = spot_of(scene.grid, scene.first_at, wavelength)
-    block, last, last_instance = 1, -1, -1
-    flags, channel, n_steps = 0, NO_CHANNEL, 0
-    while n_steps < max_steps and flags & TERMINAL == 0:
-        way, found, instance = nearest(scene, place, d, last, last_instance, scratch)
-        if found < 0:
-            flags |= NO_HIT
-            break
-        n_steps += 1
-        u0, u1, u2, u3 = uniforms(stream, block)
-        spare = block + 1
-        block += 3
-        met = plus(place, way, d)
-        n = normal_at(scene, found, instance, met)
-        boundary = scene.boundaries[scene.primitives[found].boundary]
-        here, behind = boundary.outer, boundary.inner
-        if dot(d, n) > 0.0:
-            n, here, behind = times(-1.0, n), behind, here
-        low, high = scene.optics[here, spot[0]], scene.optics[here, spot[0] + 1]
-        slowness = between(low.slowness, high.slowness, spot)
-        absorption = between(low.absorption, high.absorption, spot)
-        total = absorption + between(low.scattering, high.scattering, spot)
-        emission = NO_EMISSION
-        # -log(u) is never less than 1 - u: most photons need no logarithm to know that they fly on.
-        free = NEVER if way * total <= 1.0 - u0 else -math.log(u0) / total
-        if free >= way:
-            place, time, last, last_instance = met, time + way * slowness, found, instance
-            n1 = between(low.index, high.index, spot)
-            n2 = between(scene.optics[behind, spot[0]].index, scene.optics[behind, spot[0] + 1].index, spot)
-            surface = boundary.surface
-            happened, d, e = at_surface(scene, surface, spot, n1, n2, d, n, e, wavelength, (u1, u2, u3), stream, spare)
-            if happened == SURFACE_DETECT:
-                channel = scene.primitives[found if instance < 0 else instance].channel
-            elif happened == SURFACE_REEMIT:
-                emission = scene.surfaces[surface].emission
-        else:
-            place, time, last, last_instance = plus(place, free, d), time + free * slowness, -1, -1
-            if u1 * total < absorption:
-                emission = component_that_emits(scene, here, spot, absorption, u2, u3)
-                happened = BULK_ABSORB if emission == NO_EMISSION else BULK_REEMIT
-            else:
-                happened = RAYLEIGH_SCATTER
-                _, _, _, u = uniforms(stream, spare)
-                d, e = rayleigh(e, u2, u3, u)
-        flags |= happened
-        if emission != NO_EMISSION:
-            d, e, wavelength, delay = emitted(scene, emission, stream, spare)
-            time += delay
-            spot = spot_of(scene.grid, scene.first_at, wavelength)
-        # A step of Newton's iteration to length 1. Without it, errors grow with each reflection by a curved mirror.
-        d = times(1.5 - 0.5 * dot(d, d), d)
-    return place, d, e, wavelength, time, flags, channel, n_steps
+
+    place: Vector
+    direction: Vector
+    polarisation: Vector
+    wavelength: float
+    time: float
+    spot: Spot
+    stream: Stream
+    last: int
+    last_instance: int
+    flags: int
+    channel: int
+    n_steps: int
 
 
 @inlined()
-def travel_row(photons: Photons, row: int, max_steps: int, scene: Scene, scratch: Scratch) -> int:
-    """Follow the photon of one row to its end, and write how it ended. Returns its steps."""
+def begin(photons: Photons, row: int, scene: Scene) -> Flight:
+    """Return the photon of a row as it begins; if it has come to its end, it does not begin."""
     floats, words = photons.floats, photons.words
-    history = np.int64(words[row, _FLAGS])
-    photons.channels[row] = NO_CHANNEL
-    if history & TERMINAL:
-        return 0
+    flags = np.int64(words[row, _FLAGS])
     place = (np.float64(floats[row, 0]), np.float64(floats[row, 1]), np.float64(floats[row, 2]))
     d = (np.float64(floats[row, 3]), np.float64(floats[row, 4]), np.float64(floats[row, 5]))
     e = (np.float64(floats[row, 6]), np.float64(floats[row, 7]), np.float64(floats[row, 8]))
     wavelength, time = np.float64(floats[row, 9]), np.float64(floats[row, 10])
+    stream = (photons.keys[row], np.uint64(photons.numbers[row]))
+    n_steps, spot = -1, NO_SPOT
     # A sum is finite only if all its parts are.
     total = place[0] + place[1] + place[2] + dot(d, d) + dot(e, e) + wavelength + time
-    if not (dot(d, d) > 0.0 and abs(total) < NEVER):
-        words[row, _FLAGS] = np.uint32(history | NO_HIT | NAN_ABORT)
-        return 0
-    stream = (photons.keys[row], np.uint64(photons.numbers[row]))
-    d = unit(d)
-    if abs(dot(e, e) - 1.0) > _UNIT or abs(dot(d, e)) > _UNIT:
-        _, _, _, u = uniforms(stream, 0)
-        e = across(d, e, u)
-    place, d, e, wavelength, time, flags, channel, n_steps = travel(
-        place, d, e, wavelength, time, stream, max_steps, scene, scratch
-    )
-    floats[row, 0], floats[row, 1], floats[row, 2] = place
-    floats[row, 3], floats[row, 4], floats[row, 5] = d
-    floats[row, 6], floats[row, 7], floats[row, 8] = e
-    floats[row, 9], floats[row, 10] = wavelength, time
-    words[row, _FLAGS] = np.uint32(history | flags)
-    photons.channels[row] = channel
-    return n_steps
+    if flags & TERMINAL == 0:
+        if dot(d, d) > 0.0 and abs(total) < NEVER:
+            n_steps, spot = 0, spot_of(scene.grid, scene.first_at, wavelength)
+            d = unit(d)
+            if abs(dot(e, e) - 1.0) > _UNIT or abs(dot(d, e)) > _UNIT:
+                _, _, _, u = uniforms(stream, 0)
+                e = across(d, e, u)
+        else:
+            flags |= NO_HIT | NAN_ABORT
+    return Flight(place, d, e, wavelength, time, spot, stream, -1, -1, flags, NO_CHANNEL, n_steps)
+
+
+@inlined()
+def is_flying(flight: Flight, max_steps: int) -> bool:
+    """Return whether a photon takes another step."""
+    return flight.flags & TERMINAL == 0 and flight.n_steps < max_steps
+
+
+@inlined()
+def step(flight: Flight, scene: Scene, scratch: Scratch) -> Flight:
+    """Return a photon after its next interaction, in a material or at a boundary."""
+    place, d, e, wavelength, time, spot, stream, last, last_instance, flags, channel, n_steps = flight
+    way, found, instance = nearest(scene, place, d, last, last_instance, scratch)
+    if found < 0:
+        flags |= NO_HIT
+        return Flight(place, d, e, wavelength, time, spot, stream, last, last_instance, flags, channel, n_steps)
+    block = 1 + _BLOCKS_A_STEP * n_steps
+    spare = block + 1
+    u0, u1, u2, u3 = uniforms(stream, block)
+    met = plus(place, way, d)
+    n = normal_at(scene, found, instance, met)
+    boundary = scene.boundaries[scene.primitives[found].boundary]
+    here, behind = boundary.outer, boundary.inner
+    if dot(d, n) > 0.0:
+        n, here, behind = times(-1.0, n), behind, here
+    low, high = scene.optics[here, spot[0]], scene.optics[here, spot[0] + 1]
+    slowness = between(low.slowness, high.slowness, spot)
+    absorption = between(low.absorption, high.absorption, spot)
+    total = absorption + between(low.scattering, high.scattering, spot)
+    emission = NO_EMISSION
+    # -log(u) is never less than 1 - u: most photons need no logarithm to know that they fly on.
+    free = NEVER if way * total <= 1.0 - u0 else -logarithm(u0) / total
+    if free >= way:
+        place, time, last, last_instance = met, time + way * slowness, found, instance
+        n1 = between(low.index, high.index, spot)
+        n2 = between(scene.optics[behind, spot[0]].index, scene.optics[behind, spot[0] + 1].index, spot)
+        surface = boundary.surface
+        happened, d, e = at_surface(scene, surface, spot, n1, n2, d, n, e, wavelength, (u1, u2, u3), stream, spare)
+        if happened == SURFACE_DETECT:
+            channel = scene.primitives[found if instance < 0 else instance].channel
+        elif happened == SURFACE_REEMIT:
+            emission = scene.surfaces[surface].emission
+    else:
+        place, time, last, last_instance = plus(place, free, d), time + free * slowness, -1, -1
+        if u1 * total < absorption:
+            emission = component_that_emits(scene, here, spot, absorption, u2, u3)
+            happened = BULK_ABSORB if emission == NO_EMISSION else BULK_REEMIT
+        else:
+            happened = RAYLEIGH_SCATTER
+            _, _, _, u = uniforms(stream, spare)
+            d, e = rayleigh(e, u2, u3, u)
+    if emission != NO_EMISSION:
+        d, e, wavelength, delay = emitted(scene, emission, stream, spare)
+        time += delay
+        spot = spot_of(scene.grid, scene.first_at, wavelength)
+    # A step of Newton's iteration to length 1. Without it, errors grow with each reflection by a curved mirror.
+    d = times(1.5 - 0.5 * dot(d, d), d)
+    flags |= happened
+    return Flight(place, d, e, wavelength, time, spot, stream, last, last_instance, flags, channel, n_steps + 1)
+
+
+@inlined()
+def finish(photons: Photons, row: int, flight: Flight) -> None:
+    """Write how the photon of a row ended."""
+    floats, words = photons.floats, photons.words
+    words[row, _FLAGS] = np.uint32(flight.flags)
+    photons.channels[row] = flight.channel
+    if flight.n_steps >= 0:
+        floats[row, 0], floats[row, 1], floats[row, 2] = flight.place
+        floats[row, 3], floats[row, 4], floats[row, 5] = flight.direction
+        floats[row, 6], floats[row, 7], floats[row, 8] = flight.polarisation
+        floats[row, 9], floats[row, 10] = flight.wavelength, flight.time
 
 
 def _array(dtype: Any, n_dimensions: int = 1, *, is_read: bool = True) -> Any:
@@ -270,9 +297,13 @@ _SCRATCH = types.NamedTuple(
 
 
 @kernel(types.int64(_PHOTONS, types.int64, types.int64, types.int64, _SCENE, _SCRATCH), error_model="numpy", _nrt=False)
-def propagate(photons: Photons, begin: int, end: int, max_steps: int, scene: Scene, scratch: Scratch) -> int:
+def propagate(photons: Photons, first: int, end: int, max_steps: int, scene: Scene, scratch: Scratch) -> int:
     """Follow the photons of some rows, end excluded, to their ends. Returns the steps of all."""
     n_steps = 0
-    for row in range(begin, end):
-        n_steps += travel_row(photons, row, max_steps, scene, scratch)
+    for row in range(first, end):
+        flight = begin(photons, row, scene)
+        while is_flying(flight, max_steps):
+            flight = step(flight, scene, scratch)
+        finish(photons, row, flight)
+        n_steps += max(0, flight.n_steps)
     return n_steps

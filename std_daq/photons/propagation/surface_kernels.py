@@ -20,6 +20,7 @@ from std_daq.photons.propagation.border_kernels import (
     refracted,
 )
 from std_daq.photons.propagation.direction_kernels import diffuse, isotropic
+from std_daq.photons.propagation.elementary_kernels import arc_sine
 from std_daq.photons.propagation.flag_constants import (
     REFLECT_DIFFUSE,
     REFLECT_SPECULAR,
@@ -128,7 +129,7 @@ def dichroic_shares(
     curves: NDArray[np.float64], angles: NDArray[np.float64], surface: Any, spot: Spot, c1: float
 ) -> tuple[float, float]:
     """Return the reflected and the transmitted share at an angle of incidence; angles outside are clamped."""
-    angle = math.acos(c1) * _DEGREES
+    angle = 90.0 - arc_sine(c1) * _DEGREES
     first, last = surface.first_angle, surface.first_angle + surface.n_angles - 1
     at = first
     while at < last - 1 and angles[at + 1] <= angle:

@@ -1,14 +1,15 @@
 """Values of tables at a wavelength, and numbers drawn from spectra and decays; compiled."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.photons.propagation.elementary_kernels import logarithm
 from std_daq.photons.propagation.inner_kernels import inner
 
 Spot = tuple[int, float]
 """A place in the grid of wavelengths: an interval, and the share of its upper end."""
+
+NO_SPOT: Spot = (0, 0.0)
 
 
 @inner()
@@ -65,7 +66,7 @@ def drawn_delay(
         i = first
         while i < first + n - 1 and u > decays[i, 1]:
             i += 1
-        delay = -decays[i, 0] * math.log(v)
+        delay = -decays[i, 0] * logarithm(v)
     if rise_time > 0.0:
-        delay -= rise_time * math.log(w)
+        delay -= rise_time * logarithm(w)
     return delay
