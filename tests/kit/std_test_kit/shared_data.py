@@ -8,6 +8,7 @@ import pytest
 SHARED_DATA = Path(os.environ.get("STD_DAQ_SHARED_DATA") or Path(__file__).parents[4] / "shared" / "data")
 REAL_EIGER = SHARED_DATA / "eiger_module"
 REAL_TELESCOPE = SHARED_DATA / "panoseti"
+REAL_GET = SHARED_DATA / "get"
 
 
 def needs_data(folder: Path) -> pytest.MarkDecorator:
