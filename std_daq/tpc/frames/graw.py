@@ -29,19 +29,23 @@ class DamagedStretch:
         What is wrong at the beginning.
     is_at_the_end
         Whether the file ends with them: a frame was cut off while it was written.
+    is_within
+        Whether they are the bytes of a merged frame, and the fault is that of a frame in it.
     """
 
     begin: int
     end: int
     fault: Fault
-    is_at_the_end: bool
+    is_at_the_end: bool = False
+    is_within: bool = False
 
     def __str__(self) -> str:
         n_bytes = self.end - self.begin
+        if self.is_within:
+            return f"a frame in the merged frame at byte {self.begin} is damaged ({_words(self.fault)})"
         if self.is_at_the_end and self.fault is Fault.CUT_OFF:
             return f"the last frame is cut off: {n_bytes} bytes at byte {self.begin}"
-        what = self.fault.name.lower().replace("_", " ")
-        return f"{n_bytes} bytes at byte {self.begin} are no frame ({what})"
+        return f"{n_bytes} bytes at byte {self.begin} are no frame ({_words(self.fault)})"
 
 
 @dataclass(slots=True)
@@ -95,13 +99,14 @@ class GrawReader:
             self._add_damaged(damaged[: state[1]])
             if not n_frames and self.position == self.n_bytes:
                 raise FileFormatError(f"{self._file}: no frame is in it, so it is no GRAW file")
-            for frame in frames_at(headers[:n], places[:n], self._memory):
-                yield from self._inner(frame) if frame.frame_type in MERGED_TYPES else (frame,)
+            found = zip(frames_at(headers[:n], places[:n], self._memory), places[:n].tolist(), strict=True)
+            for frame, (begin, end) in found:
+                yield from self._inner(frame, begin, end) if frame.frame_type in MERGED_TYPES else (frame,)
 
-    def _inner(self, frame: Frame) -> Iterator[Frame]:
+    def _inner(self, frame: Frame, begin: int, end: int) -> list[Frame]:
         inner, faults = inner_frames(frame)
-        self.damaged += [DamagedStretch(0, 0, fault, is_at_the_end=False) for fault in faults]
-        yield from inner
+        self.damaged += [DamagedStretch(begin, end, fault, is_within=True) for fault in faults]
+        return inner
 
     def _add_damaged(self, rows: NDArray[np.int64]) -> None:
         for begin, end, fault in rows.tolist():
@@ -112,3 +117,7 @@ def read_graw(file: Path) -> GrawContent:
     """Return all frames of a GRAW file, and what of it gives none."""
     reader = GrawReader(file)
     return GrawContent(list(reader), reader.damaged)
+
+
+def _words(fault: Fault) -> str:
+    return fault.name.lower().replace("_", " ")

@@ -6,8 +6,8 @@ from std_daq.tpc.frames.frame import MERGED_TYPES, Frame, frames_at
 from std_daq.tpc.frames.records import HEADER, Fault
 from std_daq.tpc.frames.splitter_kernels import split_file
 
-_MOST_DEPTH = 4
-_MOST_DAMAGED = 64
+_MAX_DEPTH = 4
+_MAX_DAMAGED = 64
 
 
 def inner_frames(frame: Frame, depth: int = 0) -> tuple[list[Frame], list[Fault]]:
@@ -19,7 +19,7 @@ def inner_frames(frame: Frame, depth: int = 0) -> tuple[list[Frame], list[Fault]
     n_items = int(frame.header["n_items"])
     headers = np.zeros(min(n_items, end // 8), HEADER)
     places = np.zeros((len(headers), 2), np.int64)
-    damaged = np.zeros((_MOST_DAMAGED, 3), np.int64)
+    damaged = np.zeros((_MAX_DAMAGED, 3), np.int64)
     position = np.zeros(2, np.int64)
     n = split_file(frame.data, begin, end, end, headers, places, position, damaged)
     found: list[Frame] = []
@@ -27,7 +27,7 @@ def inner_frames(frame: Frame, depth: int = 0) -> tuple[list[Frame], list[Fault]
     for one in frames_at(headers[:n], places[:n], frame.data):
         if one.frame_type not in MERGED_TYPES:
             found.append(one)
-        elif depth < _MOST_DEPTH:
+        elif depth < _MAX_DEPTH:
             inner, inner_faults = inner_frames(one, depth + 1)
             found += inner
             faults += inner_faults

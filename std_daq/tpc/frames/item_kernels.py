@@ -224,11 +224,3 @@ def mark_full(items: NDArray[np.uint16], is_swapped: bool, ranks: Table, flags: 
     for aget in range(N_AGETS):
         for channel in range(min(n_come[aget], N_CHANNELS)):
             flags[ranks[aget << CHANNEL_BITS | channel]] = 1
-
-
-@kernel(types.void(_SAMPLES, types.int64, types.int64))
-def clear_samples(samples: Samples, begin: int, end: int) -> None:
-    """Set samples that have not come to 0."""
-    part = samples[begin:end]
-    for i in range(len(part)):
-        part[i] = part[i] & ~(part[i] >> 15)

@@ -126,3 +126,6 @@ N_ITEM_COUNTS: Final = len(ItemCount)
 # An entry for each pair of AGET and channel as they stand in an item of 4 bytes: 2 and 7 bits.
 N_KEYS: Final = 512
 CHANNEL_BITS: Final = 7
+
+# Columns of a row of an event before its samples: cobo, asad, aget, channel, pad.
+N_HEAD_COLUMNS: Final = 5

@@ -11,9 +11,9 @@ from std_daq.tpc.frames.inner_frames import inner_frames
 from std_daq.tpc.frames.records import HEADER, N_FAULTS, SIZE_WORD_BYTES, Fault
 from std_daq.tpc.frames.splitter_kernels import StreamCount, StreamState, split_stream
 
-_CHUNK_BYTES = 4 * 2**20
+CHUNK_BYTES = 4 * 2**20
 _FRAMES_AT_ONCE = 256
-_LEAST_FREE_BYTES = 2**16
+_MIN_FREE_BYTES = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,13 @@ class FrameSplitter:
     ----------
     max_frame_bytes
         A frame that claims more is damaged.
+    chunk_bytes
+        Size of a chunk; it is made larger if two of the largest frames would not fit.
     """
 
-    def __init__(self, max_frame_bytes: int) -> None:
+    def __init__(self, max_frame_bytes: int, chunk_bytes: int = CHUNK_BYTES) -> None:
         self._max_bytes = max_frame_bytes
-        self._chunk_bytes = max(_CHUNK_BYTES, 2 * (max_frame_bytes + SIZE_WORD_BYTES) + _LEAST_FREE_BYTES)
+        self._chunk_bytes = max(chunk_bytes, 2 * (max_frame_bytes + SIZE_WORD_BYTES) + _MIN_FREE_BYTES)
         self._chunk: NDArray[np.uint8] = np.empty(0, np.uint8)
         self._end = 0
         self._state = np.zeros(len(StreamState), np.int64)
@@ -102,7 +104,7 @@ class FrameSplitter:
 
     def memory(self) -> memoryview:
         """Return where the next bytes belong; never empty."""
-        if len(self._chunk) - self._end < _LEAST_FREE_BYTES or not self._has_room():
+        if len(self._chunk) - self._end < _MIN_FREE_BYTES or not self._has_room():
             self._begin_chunk()
         return self._chunk[self._end :].data
 
