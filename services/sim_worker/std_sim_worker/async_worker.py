@@ -18,7 +18,7 @@ from std_sim_worker.runs.finishing import WriteFile
 from std_sim_worker.runs.run_folder import RunFolder
 from std_sim_worker.runs.run_name import run_name
 from std_sim_worker.runs.runs import Runs
-from std_sim_worker.simulation_thread import Event, Outcome, SimulationThread
+from std_sim_worker.simulation_thread import Outcome, SimulatedEvent, SimulationThread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,7 +139,7 @@ class AsyncWorker:
             case PhotonData(event_id, n_photons):
                 load = partial(protocol.photons_of, frames)
                 key = protocol.job_key(digest)
-                self._simulation.hand_in(Event((run, digest), event_id, key, n_photons, load))
+                self._simulation.hand_in(SimulatedEvent((run, digest), event_id, key, n_photons, load))
 
     def _accept(self, event_id: int, digest: bytes, frames: Frames) -> Frames | None:
         try:

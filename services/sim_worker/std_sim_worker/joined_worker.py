@@ -16,7 +16,7 @@ from std_sim_worker.answers import Answers
 from std_sim_worker.metrics import WorkerMetrics
 from std_sim_worker.options import WorkerOptions
 from std_sim_worker.router_link import RouterLink
-from std_sim_worker.simulation_thread import Event, Outcome, SimulationThread, batch_photons
+from std_sim_worker.simulation_thread import Outcome, SimulatedEvent, SimulationThread, batch_photons
 
 _POLL_MS = 100
 _DRAIN_S = 2.5
@@ -85,7 +85,7 @@ class JoinedWorker:
             case PhotonData(event_id, n_photons):
                 key = protocol.job_key(protocol.digest_of(request))
                 load = partial(protocol.photons_of, request)
-                self._simulation.hand_in(Event(envelope, event_id, key, n_photons, load))
+                self._simulation.hand_in(SimulatedEvent(envelope, event_id, key, n_photons, load))
             case _:
                 self._link.reply(envelope, [protocol.ACK])  # runs are the business of asynchronous workers
 

@@ -27,7 +27,7 @@ def batch_photons(backend: Backend) -> int:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Event:
+class SimulatedEvent:
     """An event that is to be simulated.
 
     Parameters
@@ -55,7 +55,7 @@ class Event:
 class Outcome:
     """An event and its hits, or None if the simulation raised."""
 
-    event: Event
+    event: SimulatedEvent
     hits: NDArray[np.void] | None
 
 
@@ -74,7 +74,7 @@ class SimulationThread:
         self._backend = backend
         self._metrics = metrics
         self._max_photons = batch_photons(backend)
-        self._events: deque[Event] = deque()
+        self._events: deque[SimulatedEvent] = deque()
         self._outcomes: deque[Outcome] = deque()
         self._has_work = threading.Condition()
         self._is_ending = False
@@ -99,7 +99,7 @@ class SimulationThread:
         """Number of events that the engine does not have yet."""
         return len(self._events)
 
-    def hand_in(self, event: Event) -> None:
+    def hand_in(self, event: SimulatedEvent) -> None:
         """Let an event be simulated after those before it."""
         self.n_events += 1
         self.n_photons += event.n_photons
@@ -135,7 +135,7 @@ class SimulationThread:
             self._outcomes.extend(outcomes)
             os.eventfd_write(self._wake, 1)
 
-    def _next_batch(self) -> list[Event]:
+    def _next_batch(self) -> list[SimulatedEvent]:
         with self._has_work:
             self._has_work.wait_for(lambda: self._events or self._is_ending)
             if self._is_ending:
@@ -147,7 +147,7 @@ class SimulationThread:
                 n_photons += batch[-1].n_photons
             return batch
 
-    def _simulate(self, batch: list[Event]) -> list[Outcome]:
+    def _simulate(self, batch: list[SimulatedEvent]) -> list[Outcome]:
         self._metrics.batches.inc()
         try:
             all_hits = self._backend.simulate([Job(event.key, event.load()) for event in batch])

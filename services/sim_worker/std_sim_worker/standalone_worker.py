@@ -12,7 +12,7 @@ from std_sim_worker.answers import Answers
 from std_sim_worker.client_socket import ClientSocket
 from std_sim_worker.metrics import WorkerMetrics
 from std_sim_worker.options import WorkerOptions
-from std_sim_worker.simulation_thread import Event, Outcome, SimulationThread
+from std_sim_worker.simulation_thread import Outcome, SimulatedEvent, SimulationThread
 
 _POLL_MS = 100
 _DRAIN_S = 2.5
@@ -80,7 +80,7 @@ class StandaloneWorker:
         assert request.event_id is not None  # noqa: S101 - the table of a worker has only events
         load = partial(protocol.photons_of, request.frames)
         key = protocol.job_key(request.digest)
-        self._simulation.hand_in(Event(request.digest, request.event_id, key, request.n_photons, load))
+        self._simulation.hand_in(SimulatedEvent(request.digest, request.event_id, key, request.n_photons, load))
 
     def _reply(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:

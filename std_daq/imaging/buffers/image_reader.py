@@ -27,8 +27,8 @@ from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import image_buffer_path, images_address
+from std_daq.reading.entry_reader import EntryReader, Start
 from std_daq.reading.missing_entry import MissingEntry
-from std_daq.reading.ring_reader import RingReader, Start
 
 __all__ = ["ImageReader", "MissingImage", "Start"]
 
@@ -40,7 +40,7 @@ class MissingImage(MissingEntry):
     noun: ClassVar[str] = "image"
 
 
-class ImageReader(RingReader[Image, MissingImage]):
+class ImageReader(EntryReader[Image, MissingImage]):
     """Reads the images of one detector; a context manager, and an iterator over new images.
 
     Parameters
@@ -50,7 +50,7 @@ class ImageReader(RingReader[Image, MissingImage]):
         with ``.json`` is a configuration. The path of a ring does not tell its doorbell, so the reader then looks for
         new images 100 times a second.
     start, copy, timeout_s
-        As for every `RingReader`.
+        As for every `EntryReader`.
 
     Raises
     ------

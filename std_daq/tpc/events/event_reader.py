@@ -19,8 +19,8 @@ from typing import ClassVar
 
 from std_daq.config.platform import PlatformConfig
 from std_daq.config.system import load_any_config
+from std_daq.reading.entry_reader import EntryReader, Start
 from std_daq.reading.missing_entry import MissingEntry
-from std_daq.reading.ring_reader import RingReader, Start
 from std_daq.tpc.events.event import Event
 from std_daq.tpc.events.event_buffer import EventBuffer
 from std_daq.tpc.events.paths import event_buffer_path, events_address
@@ -35,7 +35,7 @@ class MissingEvent(MissingEntry):
     noun: ClassVar[str] = "event"
 
 
-class EventReader(RingReader[Event, MissingEvent]):
+class EventReader(EntryReader[Event, MissingEvent]):
     """Reads the events of one chamber; a context manager, and an iterator over new events.
 
     Parameters
@@ -45,7 +45,7 @@ class EventReader(RingReader[Event, MissingEvent]):
         ``.json`` is a configuration. The path of a ring does not tell its doorbell, so the reader then looks for new
         events 100 times a second.
     start, copy, timeout_s
-        As for every `RingReader`. The id of an event is looked for in the newest run.
+        As for every `EntryReader`. The id of an event is looked for in the newest run.
 
     Raises
     ------

@@ -25,6 +25,8 @@ from std_daq.recording.store_stream import EndRun, FinishRun, StartRun, WriteMas
 from std_daq.shm.journal import CONTROL_WORDS
 from std_daq.shm.ring import RingGeometry
 from std_daq.shm.segment import HEADER
+from std_daq.tpc.events.event_buffer import EVENT_SLOT
+from std_daq.tpc.events.metadata import EVENT_METADATA
 from std_live_stream.header_keys import HeaderKeys
 
 PAGES = Path(__file__).parents[3] / "docs" / "reference" / "wire"
@@ -36,6 +38,8 @@ STRUCTS = {
     ("module-frame.md", "ModuleFrame"): module_frame_dtype(64 * N_WORDS),
     ("ring-segment.md", "Header"): HEADER,
     ("ring-segment.md", "Header of an image slot"): image_slot_dtype(N_MODULES),
+    ("event-metadata.md", "EventMetadata"): EVENT_METADATA,
+    ("ring-segment.md", "Header of an event slot"): EVENT_SLOT,
     ("store-stream.md", "StoreImage"): STORE_IMAGE,
     ("replication.md", "Hello"): HELLO,
     ("replication.md", "Ack"): ACK,
@@ -81,11 +85,13 @@ def rows(text: str, heading: str) -> list[list[str]]:
 def type_name(dtype: np.dtype[Any]) -> str:
     if dtype == IMAGE_METADATA:
         return "ImageMetadata"
+    if dtype == EVENT_METADATA:
+        return "EventMetadata"
     if dtype == MODULE_ENTRY:
         return "ModuleEntry"
     if dtype.subdtype is not None:
         element, (length,) = dtype.subdtype
-        return f"{type_name(element)}[{ {N_MODULES: 'n_modules', N_WORDS: 'n_words'}[length] }]"
+        return f"{type_name(element)}[{ {N_MODULES: 'n_modules', N_WORDS: 'n_words'}.get(length, length) }]"
     if dtype.kind == "S":
         return f"char[{dtype.itemsize}]"
     assert dtype.isnative or dtype.itemsize == 1, "all numbers are little-endian"

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from std_daq.photons.backend import Channels, Job
 from std_daq.photons.records import HIT, PHOTON
 from std_sim_worker.metrics import WorkerMetrics
-from std_sim_worker.simulation_thread import Event, Outcome, SimulationThread
+from std_sim_worker.simulation_thread import Outcome, SimulatedEvent, SimulationThread
 from std_test_kit.wait import wait_until
 
 
@@ -47,8 +47,8 @@ def simulation(backend: CountingBackend) -> Iterator[SimulationThread]:
     simulation.close(10)
 
 
-def event(key: int, n_photons: int = 3) -> Event:
-    return Event(f"token {key}", key, key, n_photons, lambda: np.zeros(n_photons, PHOTON))
+def event(key: int, n_photons: int = 3) -> SimulatedEvent:
+    return SimulatedEvent(f"token {key}", key, key, n_photons, lambda: np.zeros(n_photons, PHOTON))
 
 
 def outcomes(simulation: SimulationThread, n: int) -> list[Outcome]:

@@ -1,7 +1,7 @@
-"""RingReader: reads the entries of a ring while its owner writes; the readers of images and of events are made of it.
+"""EntryReader: reads the entries of a ring while its owner writes; the readers of images and of events are made of it.
 
 The writer never waits for a reader. It uses the slots of the ring in turn, so an entry stays until the writer has
-filled the whole ring once. A reader that falls further behind loses entries, and `RingReader.lost` tells which.
+filled the whole ring once. A reader that falls further behind loses entries, and `EntryReader.lost` tells which.
 """
 
 import time
@@ -31,7 +31,7 @@ Item = TypeVar("Item", bound=Readable)
 Missing = TypeVar("Missing", bound=MissingEntry)
 
 
-class RingReader(Generic[Item, Missing]):
+class EntryReader(Generic[Item, Missing]):
     """Reads the entries of one ring; a context manager, and an iterator over new entries.
 
     The ring need not exist yet. If it is replaced, the entries of the new ring follow those of the old one. The reader
