@@ -43,10 +43,11 @@ class JournalPlace:
 def find_in_journal(journal: Journal, entry_id: int, n_entries: int) -> JournalPlace:
     """Search for the entry of an id in the newest ``n_entries`` of a journal, whose entries have ``id`` and ``epoch``.
 
-    Ids begin again after a restart of the detector, so only entries since the last restart are searched.
+    Ids begin again after a restart of the detector, so only entries of the newest epoch are searched. The last events
+    of a run may be published after the first ones of the next.
     """
     entries = journal.read(max(0, journal.next_sequence - n_entries), n_entries).entries
-    newest = entries[entries["epoch"] == entries["epoch"][-1]] if len(entries) else entries
+    newest = entries[entries["epoch"] == entries["epoch"].max()] if len(entries) else entries
     if not len(newest) or entry_id > int(newest["id"][-1]):
         return JournalPlace(Fate.TO_COME)
     index = int(np.searchsorted(newest["id"], np.uint64(entry_id)))

@@ -1,0 +1,77 @@
+"""BoardRun: where a board is in its run, and what its next frame is by number and time."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from std_daq.tpc.building.run_events import remember
+
+MAX_STEP = 2**20
+"""A board whose number rises by more than this has probably sent garbage; its next frame decides."""
+
+
+class Sequel(Enum):
+    """What a frame is after those that its board has sent before."""
+
+    SAME_RUN = auto()
+    NEW_RUN = auto()
+    DUPLICATE = auto()
+    OPEN = auto()  # the next frame of the board decides
+
+
+@dataclass(slots=True)
+class BoardRun:
+    """The run of one board.
+
+    Attributes
+    ----------
+    epoch
+        Number of runs before this one.
+    source
+        The exporter that sent the last frame.
+    high, high_time
+        The highest number in this run, and its event time.
+    times
+        Event times of the newest frames, by number.
+    is_away
+        Whether the connection of its exporter has ended since the last frame.
+    is_in_step
+        Whether its event time was that of the others in the last event.
+    """
+
+    epoch: int
+    source: int
+    high: int = -1
+    high_time: int = -1
+    times: dict[int, int] = field(default_factory=dict)
+    is_away: bool = False
+    is_in_step: bool = False
+
+    def sequel(self, event_id: int, event_time: int) -> Sequel:
+        """Return what a frame is.
+
+        A number that rises goes on in the run. A number that falls by more than 1, or comes again with another time,
+        begins a new one. Number and time as before are a duplicate. Two frames leave it open: number and time of an
+        older frame, which is a duplicate that was late, or a new run whose clock began again, too; and a number that
+        is absurdly high.
+        """
+        if event_id > self.high:
+            is_absurd = self.high >= 0 and event_id - self.high > MAX_STEP
+            return Sequel.OPEN if is_absurd else Sequel.SAME_RUN
+        seen = self.times.get(event_id)
+        if seen == event_time:
+            return Sequel.DUPLICATE if event_id >= self.high - 1 else Sequel.OPEN
+        if seen is None and event_id == self.high - 1 and event_time < self.high_time:
+            return Sequel.SAME_RUN
+        return Sequel.NEW_RUN
+
+    def begin(self, epoch: int) -> None:
+        """Go on in another run."""
+        self.epoch = epoch
+        self.high = self.high_time = -1
+        self.times.clear()
+
+    def advance(self, event_id: int, event_time: int) -> None:
+        """Remember a frame of this run."""
+        if event_id > self.high:
+            self.high, self.high_time = event_id, event_time
+        remember(self.times, event_id, event_time)

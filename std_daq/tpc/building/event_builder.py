@@ -1,0 +1,410 @@
+"""EventBuilder: brings together the frames that the boards of a chamber send for one event.
+
+A board sends a frame with a number, the event id, and an event time. An event is *open* from its first frame until it
+is given out: at once when all boards are there and no lower id of its run is open, otherwise when its time limit is
+over, together with all lower ids.
+
+*Runs.* A new run shows only in numbers that begin again. Each board counts its own runs (`BoardRun`), so that the
+frames of two runs never meet, however far a board is behind the others. Events of different runs do not wait for each
+other. Nothing is decided by a majority, as in `std_daq.sync`: a chamber may run with one board, boards may be behind by
+a whole run, and there is no run that a board could share with others before its own numbers say so.
+
+*Event times* show more than numbers, if boards share a clock: boards with the same id and the same time belong
+together. They tell in which run a board is that has missed one, and that the run of a board that comes back is a new
+one. Boards without a common clock are told apart by numbers alone.
+
+*Doubt.* Two kinds of frames are held until the next frame of their board decides, or for the time limit: see
+`BoardRun.sequel`.
+"""
+
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import Generic, NamedTuple, TypeVar
+
+from std_daq.tpc.building.board_run import BoardRun, Sequel
+from std_daq.tpc.building.run_events import BuiltEvent, OpenEvent, RunEvents
+from std_daq.tpc.electronics import Board
+
+CLOCK_COBO = 10
+"""The CoBo whose boards have the clock of another acquisition."""
+KEEP_AFTER_NS = 100_000_000
+"""What waits longer is kept apart from the memory in which it came, so that this can be used again."""
+_MAX_RUNS = 16
+
+T = TypeVar("T")
+
+
+class Outcome(StrEnum):
+    """What became of a frame; each frame has one."""
+
+    USED = "used"
+    DUPLICATE = "duplicate"
+    LATE = "late"
+    UNEXPECTED = "unexpected"
+    DAMAGED = "damaged"
+    TOPOLOGY = "topology"
+
+
+class Piece(NamedTuple, Generic[T]):
+    """A frame for the builder: where it comes from, what it says of itself, its content and the size of that."""
+
+    source: int
+    board: Board
+    event_id: int
+    event_time: int
+    payload: T
+    n_bytes: int
+    arrived_ns: int
+
+
+class EventBuilder(Generic[T]):
+    """Makes events of frames. The class is pure: it has no threads and reads no clock.
+
+    Parameters
+    ----------
+    n_sources
+        Number of exporters; they are numbered from 0.
+    boards
+        The boards that make an event complete; None: those that topology frames announce.
+    time_limit_ns
+        Longest time from the first frame of an event until it is given out.
+    max_held_bytes
+        Longest content of all open events; if there is more, the oldest events are given out before their time.
+    first_epoch
+        Number of the first run.
+    keep
+        Returns a payload in memory of its own, for events that wait long.
+
+    Attributes
+    ----------
+    outcomes
+        Number of frames by outcome, for each source; frames in doubt are not among them yet.
+    n_complete, n_incomplete
+        Events given out.
+    n_crowded
+        Events that were given out before their time, because too much was held.
+    """
+
+    def __init__(
+        self,
+        n_sources: int,
+        boards: Iterable[Board] | None,
+        *,
+        time_limit_ns: int,
+        max_held_bytes: int,
+        first_epoch: int = 0,
+        keep: Callable[[T], T] = lambda payload: payload,
+    ) -> None:
+        self._is_announced = boards is None
+        self._boards = frozenset(boards or ())
+        self._time_limit_ns = time_limit_ns
+        self._max_held_bytes = max_held_bytes
+        self._keep = keep
+        self._runs: dict[int, RunEvents[T]] = {first_epoch: RunEvents(first_epoch)}
+        self._newest = first_epoch
+        self._joined = [first_epoch] * n_sources  # the newest run when each source was connected
+        self._states: dict[Board, BoardRun] = {}
+        self._doubtful: dict[Board, Piece[T]] = {}
+        self._held_bytes = 0
+        self.outcomes = [dict.fromkeys(Outcome, 0) for _ in range(n_sources)]
+        self.n_complete = self.n_incomplete = self.n_crowded = 0
+
+    @property
+    def boards(self) -> frozenset[Board]:
+        """The boards that make an event complete now."""
+        return self._boards
+
+    @property
+    def n_open(self) -> int:
+        """Number of events that wait."""
+        return sum(len(run.open) for run in self._runs.values())
+
+    @property
+    def n_doubtful(self) -> int:
+        """Number of frames in doubt."""
+        return len(self._doubtful)
+
+    @property
+    def newest_epoch(self) -> int:
+        """Number of runs before the newest one."""
+        return self._newest
+
+    @property
+    def states(self) -> dict[Board, BoardRun]:
+        """Where each board is that has sent a frame."""
+        return self._states
+
+    def count(self, source: int, outcome: Outcome, n: int = 1) -> None:
+        """Count frames that are not for an event, such as damaged ones."""
+        self.outcomes[source][outcome] += n
+
+    def announce(self, source: int, cobo: int, boards: Iterable[Board]) -> list[BuiltEvent[T]]:
+        """Take a topology frame, which names the boards of a CoBo; returns what is complete by it."""
+        self.outcomes[source][Outcome.TOPOLOGY] += 1
+        if not self._is_announced:
+            return []
+        self._boards = frozenset(board for board in self._boards if board[0] != cobo).union(boards)
+        return [event for run in list(self._runs.values()) for event in self._give_out_ready(run)]
+
+    def connect(self, source: int) -> None:
+        """Say that there is a connection to an exporter: what it sends from now on belongs to the newest run."""
+        self._joined[source] = self._newest
+
+    def disconnect(self, source: int) -> None:
+        """Say that the connection to an exporter has ended."""
+        for state in self._states.values():
+            if state.source == source:
+                state.is_away = True
+
+    def feed(self, piece: Piece[T]) -> list[BuiltEvent[T]]:
+        """Add a frame, and return the events that can be given out now."""
+        board = piece.board
+        if board not in self._boards:
+            self.outcomes[piece.source][Outcome.UNEXPECTED] += 1
+            return []
+        results: list[BuiltEvent[T]] = []
+        if board in self._doubtful:
+            results += self._settle(piece)
+        state = self._states.get(board)
+        if state is None or state.is_away:
+            run = self._join(state, piece)
+        else:
+            match state.sequel(piece.event_id, piece.event_time):
+                case Sequel.DUPLICATE:
+                    self.outcomes[piece.source][Outcome.DUPLICATE] += 1
+                    return results
+                case Sequel.OPEN:
+                    self._doubtful[board] = piece
+                    return results
+                case Sequel.NEW_RUN:
+                    run = self._begin_run(state, piece)
+                case Sequel.SAME_RUN:
+                    run = self._runs.get(state.epoch)
+                    if state.epoch < self._newest:
+                        run = self._caught_up(state, piece) or run
+        results += self._use(run, piece)
+        return results
+
+    def poll(self, now_ns: int) -> list[BuiltEvent[T]]:
+        """Return the events whose time limit is over, and settle doubt that is as old.
+
+        Call `feed` first for all frames that have already arrived; otherwise an event may be given out although its
+        frames wait in a queue.
+        """
+        results: list[BuiltEvent[T]] = []
+        for board, piece in list(self._doubtful.items()):
+            if now_ns - piece.arrived_ns >= self._time_limit_ns:
+                del self._doubtful[board]
+                results += self._decide_alone(piece)
+        for epoch in sorted(self._runs):
+            results += self._give_out_due(self._runs[epoch], now_ns)
+        self._keep_old(now_ns)
+        return results
+
+    def flush(self) -> list[BuiltEvent[T]]:
+        """Return all open events, complete or not."""
+        results: list[BuiltEvent[T]] = []
+        for board in list(self._doubtful):
+            results += self._decide_alone(self._doubtful.pop(board))
+        for epoch in sorted(self._runs):
+            run = self._runs[epoch]
+            while run.order:
+                results.append(self._give_out_lowest(run))
+        return results
+
+    # -- runs
+
+    def _join(self, state: BoardRun | None, piece: Piece[T]) -> "RunEvents[T] | None":
+        """Return the run of a board that is new or has come back: the newest one when its exporter was connected.
+
+        By now, the others may be in a later run. Then the board is behind.
+        """
+        epoch = self._joined[piece.source]
+        if state is None:
+            state = self._states[piece.board] = BoardRun(epoch, piece.source)
+            return self._caught_up(state, piece) or self._runs.get(epoch)
+        state.is_away = False
+        sequel = state.sequel(piece.event_id, piece.event_time)
+        # A new connection brings no frame twice, so a number from before begins a run, whatever its time is.
+        has_restarted = sequel is Sequel.NEW_RUN or (sequel is Sequel.OPEN and piece.event_id < state.high)
+        if epoch <= state.epoch:
+            return self._begin_run(state, piece) if has_restarted else self._runs.get(state.epoch)
+        state.begin(epoch)
+        run = self._runs.get(epoch)
+        if has_restarted and run is not None and self._fits(run, state, piece) < 0:
+            return self._begin_run(state, piece)
+        return run
+
+    def _begin_run(self, state: BoardRun, piece: Piece[T]) -> "RunEvents[T] | None":
+        """Let a board begin its next run, which others may have begun before it."""
+        fitting = None
+        for epoch in range(state.epoch + 1, self._newest + 1):
+            run = self._runs.get(epoch)
+            if run is None or self._is_left_over(run, piece):
+                continue
+            fits = self._fits(run, state, piece)
+            if fits > 0:
+                fitting = epoch
+                break
+            if fits == 0 and fitting is None:
+                fitting = epoch
+        if fitting is None:
+            fitting = self._next_run().epoch
+        state.begin(fitting)
+        return self._runs.get(fitting)
+
+    def _is_left_over(self, run: RunEvents[T], piece: Piece[T]) -> bool:
+        """Return whether a run that has left a number behind is one of few boards, which have counted differently."""
+        return piece.event_id <= run.given_out and 2 * len(run.boards) < len(self._states)
+
+    def _caught_up(self, state: BoardRun, piece: Piece[T]) -> "RunEvents[T] | None":
+        """Return the later run in which a board is that has missed one, if the event time tells so."""
+        own = self._runs.get(state.epoch)
+        if own is not None and self._fits(own, state, piece) > 0:
+            return None
+        for epoch in range(state.epoch + 1, self._newest + 1):
+            run = self._runs.get(epoch)
+            if run is not None and self._fits(run, state, piece) > 0:
+                state.begin(epoch)
+                return run
+        return None
+
+    def _fits(self, run: RunEvents[T], state: BoardRun, piece: Piece[T]) -> int:
+        """Return 1 if the time of a frame is that of its event in a run, -1 if it is another one, 0 if nobody knows."""
+        known = run.time_of(piece.event_id, _clock(piece.board))
+        if known is None:
+            return 0
+        if known == piece.event_time:
+            event = run.open.get(piece.event_id)
+            return 0 if event is None or piece.board in event.payloads else 1
+        return -1 if state.is_in_step else 0
+
+    def _next_run(self) -> RunEvents[T]:
+        self._newest += 1
+        run = self._runs[self._newest] = RunEvents(self._newest)
+        for epoch in [epoch for epoch, old in self._runs.items() if epoch <= self._newest - _MAX_RUNS and not old.open]:
+            del self._runs[epoch]
+        return run
+
+    # -- doubt
+
+    def _settle(self, piece: Piece[T]) -> list[BuiltEvent[T]]:
+        """Decide on the doubtful frame of a board by its next one."""
+        state = self._states[piece.board]
+        doubtful = self._doubtful.pop(piece.board)
+        if state.is_away:
+            return self._decide_alone(doubtful)
+        if doubtful.event_id > state.high:
+            if piece.event_id > doubtful.event_id:
+                return self._use(self._runs.get(state.epoch), doubtful)
+            self.outcomes[doubtful.source][Outcome.DAMAGED] += 1
+            return []
+        if doubtful.event_id < piece.event_id <= state.high:
+            return self._use(self._begin_run(state, doubtful), doubtful)
+        self.outcomes[doubtful.source][Outcome.DUPLICATE] += 1
+        return []
+
+    def _decide_alone(self, doubtful: Piece[T]) -> list[BuiltEvent[T]]:
+        """Decide on a doubtful frame after which none came: a number as before is a duplicate, a high one is used."""
+        state = self._states[doubtful.board]
+        if doubtful.event_id > state.high:
+            return self._use(self._runs.get(state.epoch), doubtful)
+        self.outcomes[doubtful.source][Outcome.DUPLICATE] += 1
+        return []
+
+    # -- events
+
+    def _use(self, run: RunEvents[T] | None, piece: Piece[T]) -> list[BuiltEvent[T]]:
+        """Add a frame to its event, and return what can be given out by it."""
+        board, event_id = piece.board, piece.event_id
+        state = self._states[board]
+        state.source = piece.source
+        state.advance(event_id, piece.event_time)
+        counts = self.outcomes[piece.source]
+        if run is not None:
+            run.boards.add(board)
+        if run is None or event_id <= run.given_out:
+            counts[Outcome.LATE] += 1
+            return []
+        event = run.event(event_id, piece.arrived_ns)
+        if board in event.payloads:
+            counts[Outcome.DUPLICATE] += 1
+            return []
+        clock = _clock(board)
+        known = run.time_of(event_id, clock)
+        if known is None:
+            run.remember(event_id, clock, piece.event_time)
+        else:
+            state.is_in_step = known == piece.event_time
+        event.payloads[board] = piece.payload
+        event.times[board] = piece.event_time
+        event.n_bytes += piece.n_bytes
+        self._held_bytes += piece.n_bytes
+        counts[Outcome.USED] += 1
+        if len(event.payloads) >= len(self._boards):
+            return self._give_out_ready(run)
+        return self._give_out_crowded() if self._held_bytes > self._max_held_bytes else []
+
+    def _is_complete(self, event: OpenEvent[T]) -> bool:
+        return len(event.payloads) >= len(self._boards) and self._boards <= event.payloads.keys()
+
+    def _give_out_ready(self, run: RunEvents[T]) -> list[BuiltEvent[T]]:
+        results = []
+        while run.order and self._is_complete(run.open[run.order[0]]):
+            results.append(self._give_out_lowest(run))
+        return results
+
+    def _give_out_due(self, run: RunEvents[T], now_ns: int) -> list[BuiltEvent[T]]:
+        due = -1
+        for event in run.open.values():
+            if now_ns - event.first_ns < self._time_limit_ns:
+                break
+            due = max(due, event.id)
+        results = []
+        while run.order and run.order[0] <= due:
+            results.append(self._give_out_lowest(run))
+        return [*results, *self._give_out_ready(run)]
+
+    def _give_out_crowded(self) -> list[BuiltEvent[T]]:
+        results: list[BuiltEvent[T]] = []
+        while self._held_bytes > self._max_held_bytes:
+            waiting = [run for run in self._runs.values() if run.open]
+            run = min(waiting, key=lambda run: next(iter(run.open.values())).first_ns)
+            self.n_crowded += 1
+            results.append(self._give_out_lowest(run))
+            results += self._give_out_ready(run)
+        return results
+
+    def _give_out_lowest(self, run: RunEvents[T]) -> BuiltEvent[T]:
+        event = run.take_lowest()
+        self._held_bytes -= event.n_bytes
+        missing = tuple(sorted(self._boards - event.payloads.keys()))
+        if missing:
+            self.n_incomplete += 1
+        else:
+            self.n_complete += 1
+        main = [board for board in event.times if board[0] != CLOCK_COBO]
+        other = [board for board in event.times if board[0] == CLOCK_COBO]
+        return BuiltEvent(
+            id=event.id,
+            epoch=run.epoch,
+            payloads=event.payloads,
+            missing=missing,
+            n_boards=len(self._boards),
+            timestamp=event.times[min(main)] if main else 0,
+            timestamp_other=event.times[min(other)] if other else 0,
+            first_ns=event.first_ns,
+        )
+
+    def _keep_old(self, now_ns: int) -> None:
+        for run in self._runs.values():
+            for event in run.open.values():
+                if now_ns - event.first_ns < KEEP_AFTER_NS:
+                    break
+                if not event.is_kept:
+                    event.payloads = {board: self._keep(payload) for board, payload in event.payloads.items()}
+                    event.is_kept = True
+
+
+def _clock(board: Board) -> int:
+    return int(board[0] == CLOCK_COBO)

@@ -1,0 +1,112 @@
+"""RunEvents: the events of one run that wait for boards, and which of them can be given out."""
+
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Generic, NamedTuple, TypeVar
+
+from std_daq.tpc.electronics import Board
+
+MAX_TIMES = 4096
+"""Number of the newest events of a run, and of the newest frames of a board, whose times are remembered."""
+
+T = TypeVar("T")
+
+
+class BuiltEvent(NamedTuple, Generic[T]):
+    """The frames of one event.
+
+    Attributes
+    ----------
+    id, epoch
+        Event id, and the number of runs before this one.
+    payloads
+        What was fed for each board that is there.
+    missing
+        The boards that are missing, ascending; empty if the event is complete.
+    n_boards
+        Number of boards that make the event complete.
+    timestamp, timestamp_other
+        Event time of the boards, and of those of the CoBo with a clock of its own; 0 where there is none.
+    first_ns
+        When the first frame came.
+    """
+
+    id: int
+    epoch: int
+    payloads: dict[Board, T]
+    missing: tuple[Board, ...]
+    n_boards: int
+    timestamp: int
+    timestamp_other: int
+    first_ns: int
+
+
+class OpenEvent(Generic[T]):
+    """An event that waits for boards; ``times`` are the event times of its boards."""
+
+    __slots__ = ("first_ns", "id", "is_kept", "n_bytes", "payloads", "times")
+
+    def __init__(self, event_id: int, first_ns: int) -> None:
+        self.id = event_id
+        self.first_ns = first_ns
+        self.payloads: dict[Board, T] = {}
+        self.times: dict[Board, int] = {}
+        self.n_bytes = 0
+        self.is_kept = False
+
+
+@dataclass(slots=True)
+class RunEvents(Generic[T]):
+    """The events of one run.
+
+    Attributes
+    ----------
+    epoch
+        Number of runs before this one.
+    open
+        Events that wait, by id, in the order of their first frames.
+    order
+        The same ids, as a heap.
+    given_out
+        The highest id that was given out; -1 at the beginning.
+    boards
+        The boards that have joined the run.
+    times
+        For each clock, the event times of the newest events, by id.
+    """
+
+    epoch: int
+    open: dict[int, OpenEvent[T]] = field(default_factory=dict)
+    order: list[int] = field(default_factory=list)
+    given_out: int = -1
+    boards: set[Board] = field(default_factory=set)
+    times: tuple[dict[int, int], dict[int, int]] = field(default_factory=lambda: ({}, {}))
+
+    def event(self, event_id: int, now_ns: int) -> OpenEvent[T]:
+        """Return an event that waits; a new one if there is none of this id."""
+        event = self.open.get(event_id)
+        if event is None:
+            event = self.open[event_id] = OpenEvent(event_id, now_ns)
+            heappush(self.order, event_id)
+        return event
+
+    def time_of(self, event_id: int, clock: int) -> int | None:
+        """Return the event time of the boards of a clock, if it is remembered."""
+        return self.times[clock].get(event_id)
+
+    def remember(self, event_id: int, clock: int, event_time: int) -> None:
+        """Remember the event time of the first board of a clock."""
+        remember(self.times[clock], event_id, event_time)
+
+    def take_lowest(self) -> OpenEvent[T]:
+        """Remove and return the lowest event that waits."""
+        event_id = heappop(self.order)
+        self.given_out = max(self.given_out, event_id)
+        return self.open.pop(event_id)
+
+
+def remember(times: dict[int, int], event_id: int, event_time: int) -> None:
+    """Add an event time, and forget the oldest one if there are too many."""
+    times[event_id] = event_time
+    if len(times) > MAX_TIMES:
+        del times[next(iter(times))]
