@@ -18,6 +18,7 @@ DISTRIBUTIONS = {
     "grpc": "grpcio",
     "grpc_health": "grpcio-health-checking",
     "grpc_reflection": "grpcio-reflection",
+    "rerun": "rerun-sdk",
     "yaml": "pyyaml",
 }
 # As in: h5py>=3.12; extra == "images"

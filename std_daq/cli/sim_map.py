@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_number
 from std_daq.cli.path_checks import check_output_file
-from std_daq.cli.sim_options import add_in_flight_option
+from std_daq.cli.sim_options import add_in_flight_option, seed_number
 from std_daq.errors import EXIT_DONE
-from std_daq.photons.config import MAX_SEED
 from std_daq.photons.engine import NAMES
 from std_daq.photons.service_options import positive_int
 
@@ -55,14 +54,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="light as this material emits it; MATERIAL.N for its component N where there are several",
     )  # fmt: skip
     parser.add_argument(
-        "--seed", type=_seed, default=0, metavar="N", help="another one gives other photons; by default %(default)s"
+        "--seed",
+        type=seed_number,
+        default=0,
+        metavar="N",
+        help="another one gives other photons; by default %(default)s",
     )
     parser.add_argument(
         "--router", metavar="ADDRESS",
         help="let a farm simulate: where its router, or a standalone worker, takes clients",
     )  # fmt: skip
     parser.add_argument(
-        "--worker-seed", type=_seed, default=0, metavar="N", help="the --seed of the workers; by default %(default)s"
+        "--worker-seed",
+        type=seed_number,
+        default=0,
+        metavar="N",
+        help="the --seed of the workers; by default %(default)s",
     )
     add_in_flight_option(parser)
     parser.add_argument("--backend", choices=NAMES, default="auto", help="engine; by default %(default)s")
@@ -124,11 +131,4 @@ def _photons(text: str) -> int:
     value = positive_int(text)
     if value > _MAX_PHOTONS:
         raise argparse.ArgumentTypeError(f"{value} is more than {_MAX_PHOTONS}")
-    return value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= MAX_SEED:
-        raise argparse.ArgumentTypeError(f"{value} is not from 0 to {MAX_SEED}")
     return value

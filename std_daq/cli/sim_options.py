@@ -2,7 +2,7 @@
 
 import argparse
 
-from std_daq.photons.config import DEFAULT_FRONTEND
+from std_daq.photons.config import DEFAULT_FRONTEND, MAX_SEED
 
 
 def add_address_option(parser: argparse.ArgumentParser) -> None:
@@ -22,3 +22,11 @@ def add_in_flight_option(parser: argparse.ArgumentParser) -> None:
         "--in-flight", type=positive_int, default=N_IN_FLIGHT, metavar="N",
         help="events that are sent ahead of their replies; by default %(default)s",
     )  # fmt: skip
+
+
+def seed_number(text: str) -> int:
+    """Convert a text to a seed of the engine."""
+    value = int(text)
+    if not 0 <= value <= MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{value} is not from 0 to {MAX_SEED}")
+    return value

@@ -9,15 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from std_daq.photons.display.sections import SectionLines, channel_positions, section_lines, unrolled
+from std_daq.photons.display.sections import SectionLines, section_lines, unrolled
+from std_daq.photons.display.shown_hits import ShownHits
 from std_daq.photons.geometry.file import GeometryFile
+from std_daq.photons.geometry.scene import channels_of
 
 _COLOURS = {"plain": "0.6", "covered": "tab:blue", "detecting": "tab:red"}
 _MEANINGS = {"plain": "no surface", "covered": "surface", "detecting": "detects light"}
 
 
 def draw_detector(
-    geometry: GeometryFile, *, folder: Path, centre: tuple[float, float, float], hits: NDArray[np.int64] | None
+    geometry: GeometryFile, *, folder: Path, centre: tuple[float, float, float], hits: ShownHits | None
 ) -> Figure:
     """Draw a detector.
 
@@ -28,7 +30,7 @@ def draw_detector(
     centre
         Where the cuts go through, in mm.
     hits
-        Number of hits of each channel; None: only the places of the channels.
+        None: only the places of the channels.
     """
     figure = Figure(figsize=(18, 6), layout="constrained")
     side, above, channels = figure.subplots(1, 3)
@@ -38,7 +40,8 @@ def draw_detector(
     _draw_section(
         above, section_lines(geometry, axis=2, offset=centre[2], folder=folder), "x", "y", f"z = {centre[2]:g} mm"
     )
-    _draw_channels(figure, channels, channel_positions(geometry), hits)
+    positions = channels_of(geometry).positions.astype(float)
+    _draw_channels(figure, channels, positions, None if hits is None else hits.counts(len(positions)))
     marks = [Line2D([], [], color=colour, label=_MEANINGS[kind]) for kind, colour in _COLOURS.items()]
     figure.legend(handles=marks, loc="outside lower left", ncols=3)
     return figure

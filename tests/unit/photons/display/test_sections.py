@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from std_daq.photons.display.sections import channel_positions, section_lines, unrolled
+from std_daq.photons.display.sections import section_lines, unrolled
 from std_daq.photons.geometry.load import check_geometry
 
 NOWHERE = Path("/nowhere")
@@ -57,7 +57,7 @@ def test_lines_are_told_apart_by_what_the_surface_does(surface: dict[str, Any], 
     assert set(_lengths(solid, 2, 0, {"s": surface})) == {kind}
 
 
-def test_parts_are_cut_where_they_stand_and_channels_are_where_they_are_told() -> None:
+def test_parts_are_cut_where_they_stand() -> None:
     document = {
         "format": "std-sim-geometry", "version": 1, "materials": {"water": {}},
         "solids": [{"shape": "disc", "radius": 1, "inner": "water", "outer": "water", "channel": 2,
@@ -69,7 +69,6 @@ def test_parts_are_cut_where_they_stand_and_channels_are_where_they_are_told() -
     geometry = check_geometry(document)
     lines = section_lines(geometry, axis=1, offset=0, folder=NOWHERE).plain.reshape(-1, 2)
     np.testing.assert_allclose([lines.min(axis=0), lines.max(axis=0)], [[5, -10], [5, 10]], atol=1e-5)
-    assert channel_positions(geometry).tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
 
 
 def test_the_wall_is_laid_flat_with_the_caps_above_and_below() -> None:

@@ -1,0 +1,124 @@
+"""BrowserViewer: the viewer for browsers that Rerun's package brings, served from this machine."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+from std_daq.errors import MissingExtraError, PortError, ResourceError
+from std_daq.extras import extra_of
+from std_daq.view3d.viewer_address import ViewerAddress
+
+DEFAULT_BROWSER_PORT = 9090
+_START_S = 20.0
+_LOOK_S = 0.05
+_MEMORY = "1GiB"
+
+
+class BrowserViewer:
+    """A process that serves the viewer's page, and keeps what is drawn for the browsers that open it.
+
+    It keeps up to 1 GiB, and drops the oldest drawings beyond that.
+
+    Parameters
+    ----------
+    host
+        The address of this machine at which browsers reach it. On 127.0.0.1, only those of this machine do.
+    port
+        Of the page.
+
+    Attributes
+    ----------
+    url
+        What to open in a browser.
+    address
+        Where to draw.
+
+    Raises
+    ------
+    PortError
+        The port is in use.
+    MissingExtraError
+        Rerun is not installed.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = DEFAULT_BROWSER_PORT) -> None:
+        page = ViewerAddress(host, port)
+        _check_free(page)
+        self.address = ViewerAddress(host, _free_port(host))
+        self.url = f"http://{page}?url={quote(self.address.url, safe='')}"
+        self._process = subprocess.Popen(
+            [
+                sys.executable, "-m", "std_daq.view3d.viewer_program", str(os.getpid()),
+                str(_program()), "--serve-web", "--bind", host, "--port", str(self.address.port),
+                "--web-viewer-port", str(port), "--cors-allow-origin", f"http://{page}",
+                "--server-memory-limit", _MEMORY,
+            ],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            self._wait_until_serving(page)
+        except BaseException:
+            self.close()
+            raise
+
+    def check(self) -> None:
+        """Check that it still serves.
+
+        Raises
+        ------
+        ResourceError
+            It ended.
+        """
+        if self._process.poll() is not None:
+            raise ResourceError(f"the viewer for browsers ended with exit code {self._process.returncode}")
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _wait_until_serving(self, page: ViewerAddress) -> None:
+        deadline = time.monotonic() + _START_S
+        while not (page.is_listening(_LOOK_S) and self.address.is_listening(_LOOK_S)):
+            self.check()
+            if time.monotonic() > deadline:
+                raise ResourceError(f"the viewer for browsers does not serve {page} within {_START_S:g} s")
+            time.sleep(_LOOK_S)
+
+
+def _program() -> Path:
+    """Return the viewer itself. The command ``rerun`` only starts it, and would leave it behind if it is killed."""
+    package = find_spec("rerun_cli")
+    if package is None or package.origin is None:
+        raise MissingExtraError(f"needs rerun: pip install 'std-daq[{extra_of('rerun')}]'")
+    return Path(package.origin).with_name("rerun")
+
+
+def _check_free(page: ViewerAddress) -> None:
+    try:
+        _free_port(page.host, page.port)
+    except OSError as error:
+        raise PortError(f"the page of the viewer cannot be served at {page}: {error.strerror}") from error
+
+
+def _free_port(host: str, port: int = 0) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        return int(listening.getsockname()[1])

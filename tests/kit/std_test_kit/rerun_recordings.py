@@ -1,0 +1,84 @@
+"""Recordings of Rerun, read back; and a viewer without a window that writes down what it is sent."""
+
+import signal
+import subprocess
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import rerun  # noqa: F401 -- opens sockets that it keeps: before a test, not in it
+from rerun.chunk import RrdReader
+
+from std_daq.view3d.viewer_address import ViewerAddress
+from std_test_kit.free_ports import free_tcp_port
+from std_test_kit.wait import wait_until
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was logged at once: places on timelines, and components, each a list of instances."""
+
+    is_static: bool
+    times: dict[str, int]
+    components: dict[str, list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a file holds."""
+
+    application: str
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    has_blueprint: bool = False
+
+    def row(self, entity: str) -> Row:
+        """Return the only row of an entity."""
+        (row,) = self.rows[entity]
+        return row
+
+
+def read_recording(path: Path) -> Recording:
+    """Read a recording; one that its writer did not finish counts up to its last whole message."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a file that has no end yet
+        reader = RrdReader(path)
+        (store,) = reader.recordings()
+        recording = Recording(store.application_id, has_blueprint=bool(reader.blueprints()))
+        chunks = reader.stream().to_chunks()
+    for chunk in chunks:
+        columns = chunk.to_record_batch()
+        for number in range(chunk.num_rows):
+            times, components = {}, {}
+            for name in columns.schema.names:
+                value = columns.column(name)[number]
+                if name in chunk.timeline_names:
+                    times[name] = int(value.value if hasattr(value, "value") else value.as_py())
+                elif name != "rerun.controls.RowId" and value.as_py() is not None:
+                    components[name] = value.as_py()
+            recording.rows.setdefault(chunk.entity_path, []).append(Row(chunk.is_static, times, components))
+    return recording
+
+
+@contextmanager
+def viewer_process(path: Path, port: int | None = None) -> Iterator[tuple[ViewerAddress, "subprocess.Popen[bytes]"]]:
+    """Run Rerun's own server, which writes what it is sent to a file; yields its address and its process."""
+    address = ViewerAddress("127.0.0.1", port or free_tcp_port())
+    package = find_spec("rerun_cli")
+    assert package is not None
+    assert package.origin is not None
+    program = Path(package.origin).with_name("rerun")
+    process = subprocess.Popen(
+        [str(program), "--save", str(path), "--bind", address.host, "--port", str(address.port)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: address.is_listening(0.1), 20)
+        yield address, process
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.wait()
