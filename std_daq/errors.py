@@ -10,7 +10,8 @@
     ├── ResourceError          the machine cannot provide what a service asked for
     │   ├── SharedMemoryError  a ring cannot be created, found or attached
     │   │   └── MissingRingError  the owner of a ring has not created it yet
-    │   └── PortError          an address or port is in use or not allowed
+    │   ├── PortError          an address or port is in use or not allowed
+    │   └── DeviceError        a GPU fails
     ├── BrokerError            RabbitMQ is unreachable, or refuses the connection or the message
     │   ├── MissingExchangeError  the owner of an exchange has not declared it yet
     │   ├── BrokerBlockedError    the broker takes no messages now: its disk or memory is full
@@ -162,6 +163,10 @@ class MissingRingError(SharedMemoryError):
 
 class PortError(ResourceError):
     """An address or port is in use or not allowed."""
+
+
+class DeviceError(ResourceError):
+    """A GPU fails: it has too little memory, does not fit its driver, or has stopped."""
 
 
 class BrokerError(StdDaqError):

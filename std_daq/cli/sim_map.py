@@ -17,7 +17,7 @@ from std_daq.cli.path_checks import check_output_file
 from std_daq.cli.sim_options import add_in_flight_option, seed_number
 from std_daq.errors import EXIT_DONE
 from std_daq.photons.engine import NAMES
-from std_daq.photons.service_options import positive_int
+from std_daq.photons.service_options import number_from_zero, positive_int
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=positive_int, metavar="N", help="of the engine of this machine; by default all cores"
     )
+    parser.add_argument(
+        "--device", type=number_from_zero, default=0, metavar="N", help="GPU of the engine; by default %(default)s"
+    )
     parser.add_argument("--progress", action="store_true", help="show a bar even if standard error is no terminal")
 
 
@@ -95,7 +98,11 @@ def run(arguments: argparse.Namespace) -> int:
         worker_seed=arguments.worker_seed,
     )
     backend = open_backend(
-        arguments.geometry, seed=arguments.worker_seed, name=arguments.backend, n_threads=arguments.threads
+        arguments.geometry,
+        seed=arguments.worker_seed,
+        name=arguments.backend,
+        n_threads=arguments.threads,
+        device=arguments.device,
     )
     with _simulation(arguments, plan.light, backend) as simulate:
         made = make_map(

@@ -26,6 +26,9 @@ class FarmConfig(PlatformConfig):
     )
     seed: int = Field(0, ge=0, le=MAX_SEED, description="Selects the random numbers, together with each request.")
     engine: Literal["auto", "cpu", "cuda", "chroma"] = Field("auto", description="What simulates.")
+    n_gpus: int = Field(
+        1, ge=1, description="NVIDIA GPUs of this machine; its workers take them in turn, if the engine is cuda."
+    )
     max_queued: int = Field(10_000, ge=1, description="Requests that may wait; one more is answered NO_WORKERS.")
     ping_reply: str = Field("ACK", min_length=1, description="The answer to PING: ACK, or PONG for older clients.")
 

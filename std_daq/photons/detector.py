@@ -10,7 +10,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from std_daq.photons.geometry.records import Scene
 from std_daq.photons.geometry.scene import channels_of, compile_scene
 from std_daq.photons.records import PHOTON
 from std_daq.photons.traces import tally, trace
+
+if TYPE_CHECKING:
+    from std_daq.photons.cuda.backend import CudaBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,21 @@ class PhotonDetector:
     def backend(self, *, seed: int = 0, n_threads: int | None = None) -> CpuBackend:
         """Return what propagates many jobs at a time."""
         return CpuBackend(self.scene, self.channels, seed=seed, max_steps=self.max_steps, n_threads=n_threads)
+
+    def cuda_backend(self, *, seed: int = 0, device: int = 0) -> "CudaBackend":
+        """Return what propagates many jobs at a time on an NVIDIA GPU, with the same result to the bit.
+
+        Raises
+        ------
+        MissingExtraError, ArgumentError, DeviceError
+            The extra ``cuda`` is not installed, or the GPU of this number is not there, or fails.
+        """
+        from std_daq.photons.cuda.device import check_device
+
+        check_device(device)
+        from std_daq.photons.cuda.backend import CudaBackend
+
+        return CudaBackend(self.scene, self.channels, seed=seed, max_steps=self.max_steps, device=device)
 
     def propagate(
         self, photons: NDArray[np.void], *, seed: int = 0, key: int = 0, n_threads: int | None = None

@@ -30,6 +30,13 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
+def number_from_zero(text: str) -> int:
+    """Return a number from 0."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0")
+    return int(text)
+
+
 def positive_seconds(text: str) -> float:
     """Return a time in seconds."""
     try:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.photons.backend import Job
-from std_daq.photons.cpu import CpuBackend
+from std_daq.photons.batches import Propagator
 from std_daq.photons.flags import TERMINAL, Flag
 from std_daq.photons.records import PHOTON
 
@@ -27,7 +27,7 @@ def tally(ended: NDArray[np.void]) -> dict[str, int]:
     return counts
 
 
-def trace(backend: CpuBackend, job: Job, numbers: Sequence[int]) -> NDArray[np.void]:
+def trace(backend: Propagator, job: Job, numbers: Sequence[int]) -> NDArray[np.void]:
     """Return the steps of chosen photons of a job, records of `STEP`, photon by photon.
 
     A photon that leaves the geometry has one more step, which does not move it: it finds no boundary.

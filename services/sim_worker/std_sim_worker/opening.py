@@ -54,6 +54,8 @@ class Opening:
         ------
         ConfigError
             The geometry is wrong.
+        MissingExtraError, ArgumentError, DeviceError
+            The engine is not installed, or the GPU is not there, or fails.
         """
         self._thread.start()
         while self._thread.is_alive() and not stop.is_set():
@@ -68,7 +70,11 @@ class Opening:
         options = self._options
         try:
             backend = open_backend(
-                options.geometry, seed=options.seed, name=options.backend, n_threads=options.n_threads
+                options.geometry,
+                seed=options.seed,
+                name=options.backend,
+                n_threads=options.n_threads,
+                device=options.device,
             )
             self._opened = Opened(backend, fingerprint_of(options.geometry, options.seed, backend))
         except BaseException as error:  # noqa: BLE001 - raised again by `wait`

@@ -23,6 +23,8 @@ class WorkerOptions:
         Name of the engine.
     n_threads
         Threads of the engine; None for all cores.
+    device
+        The GPU of the engine.
     max_photons
         A request with more photons fails.
     ping_reply
@@ -41,6 +43,7 @@ class WorkerOptions:
     seed: int
     backend: str
     n_threads: int | None
+    device: int
     max_photons: int
     ping_reply: str
     router: str | None
@@ -66,6 +69,7 @@ class WorkerOptions:
             seed=arguments.seed,
             backend=arguments.backend,
             n_threads=arguments.threads,
+            device=arguments.device,
             max_photons=arguments.max_photons,
             ping_reply=arguments.ping_reply,
             router=None if arguments.standalone else arguments.router,

@@ -12,7 +12,7 @@ from std_daq.photons.config import (
     FarmConfig,
     config_of_command_line,
 )
-from std_daq.photons.service_options import add_ping_reply_option, add_system_options, positive_int
+from std_daq.photons.service_options import add_ping_reply_option, add_system_options, number_from_zero, positive_int
 from std_daq.service.description import Figure, Instance, ServiceDescription
 
 _NAME = "sim-worker"
@@ -27,8 +27,10 @@ def _instances(config: FarmConfig) -> list[Instance]:
         "--seed", str(config.seed), "--backend", config.engine, "--threads", str(n_threads),
         "--ping-reply", config.ping_reply,
     )  # fmt: skip
-    names = [f"{_NAME}-{index}" for index in range(config.n_workers)]
-    return [Instance(name, (*arguments, "--instance", name)) for name in names]
+    return [
+        Instance(name := f"{_NAME}-{index}", (*arguments, "--device", str(index % config.n_gpus), "--instance", name))
+        for index in range(config.n_workers)
+    ]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +63,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what simulates; auto: cuda where there is a device, else cpu",
     )
     parser.add_argument("--threads", type=positive_int, metavar="N", help="of cpu; default: all cores")
+    parser.add_argument(
+        "--device", type=number_from_zero, default=0, metavar="N",
+        help="of cuda: which GPU, as nvidia-smi numbers them; default %(default)s",
+    )  # fmt: skip
     parser.add_argument(
         "--max-photons", type=positive_int, default=20_000_000, metavar="N",
         help="of one request; more get SIM_FAILED; default %(default)s",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.errors import DeviceError
 from std_daq.photons.backend import Backend, Job
 from std_daq.telemetry.logs import get_logger
 from std_sim_worker.metrics import WorkerMetrics
@@ -78,6 +79,7 @@ class SimulationThread:
         self._outcomes: deque[Outcome] = deque()
         self._has_work = threading.Condition()
         self._is_ending = False
+        self._failure: DeviceError | None = None
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.n_events = 0
         self.n_photons = 0
@@ -108,7 +110,20 @@ class SimulationThread:
             self._has_work.notify()
 
     def outcomes(self) -> list[Outcome]:
-        """Return the outcomes that have not been returned yet, in the order of the events."""
+        """Return the outcomes that have not been returned yet, in the order of the events.
+
+        Raises
+        ------
+        DeviceError
+            The GPU has failed, and nothing more will come. The process has to end: a GPU that has failed once is of
+            no use to it, and router or clients have the events simulated elsewhere.
+        """
+        found = self._new_outcomes()
+        if not found and self._failure is not None:
+            raise self._failure
+        return found
+
+    def _new_outcomes(self) -> list[Outcome]:
         with suppress(BlockingIOError):
             os.eventfd_read(self._wake)
         found = [self._outcomes.popleft() for _ in range(len(self._outcomes))]
@@ -122,7 +137,7 @@ class SimulationThread:
             self._is_ending = True
             self._has_work.notify()
         self._thread.join(timeout_s)
-        found = self.outcomes()
+        found = self._new_outcomes()
         if not self._thread.is_alive():  # else it still uses the descriptor
             os.close(self._wake)
         return found
@@ -130,10 +145,14 @@ class SimulationThread:
     def _run(self) -> None:
         while batch := self._next_batch():
             started_s = time.monotonic()
-            outcomes = self._simulate(batch)
+            try:
+                self._outcomes.extend(self._simulate(batch))
+            except DeviceError as error:
+                self._failure = error
             self._metrics.busy_seconds.inc(time.monotonic() - started_s)
-            self._outcomes.extend(outcomes)
             os.eventfd_write(self._wake, 1)
+            if self._failure is not None:
+                return
 
     def _next_batch(self) -> list[SimulatedEvent]:
         with self._has_work:
@@ -151,6 +170,8 @@ class SimulationThread:
         self._metrics.batches.inc()
         try:
             all_hits = self._backend.simulate([Job(event.key, event.load()) for event in batch])
+        except DeviceError:
+            raise
         except Exception:  # noqa: BLE001 - whatever the engine raises, the next event is simulated
             if len(batch) > 1:
                 return [outcome for event in batch for outcome in self._simulate([event])]

@@ -13,10 +13,10 @@ RECTANGLE = 3  # centre (3), normal (3), two unit vectors along the sides (6), h
 TRIANGLE = 4  # first corner (3), the edges to the second and to the third (6)
 INSTANCE = 5  # rotation by rows, from the part to the detector (9), place (3); its `boundary` is the root of its tree
 
-PRIMITIVE = np.dtype([("kind", "<i4"), ("shape", "<i4"), ("boundary", "<i4"), ("channel", "<i4")], align=True)
+PRIMITIVE = np.dtype([("kind", "<i4"), ("numbers", "<i4"), ("boundary", "<i4"), ("channel", "<i4")], align=True)
 """A piece of a surface, or a part at its place.
 
-``shape`` is the index of its first number, ``channel`` is that of the light sensor or -1.
+``numbers`` is the index of its first number, ``channel`` is that of the light sensor or -1.
 """
 
 BOUNDARY = np.dtype([("inner", "<i4"), ("outer", "<i4"), ("surface", "<i4")], align=True)

@@ -198,7 +198,7 @@ class _Layer:
         source = np.repeat(begins[order] - (ends - widths), widths) + np.arange(len(flat))
         records = np.empty(len(order), PRIMITIVE)
         records["kind"] = self._all(self._kinds)[order]
-        records["shape"] = ends - widths + first_number
+        records["numbers"] = ends - widths + first_number
         records["boundary"] = self._all(self._boundaries)[order]
         records["channel"] = self._all(self._channels)[order]
         return records, flat[source]

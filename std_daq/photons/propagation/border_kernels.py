@@ -6,7 +6,7 @@ angles, because an arc cosine loses half of the digits near normal incidence.
 
 import math
 
-from std_daq.photons.propagation.elementary_kernels import phase, square_root
+from std_daq.photons.propagation.elementary_kernels import inverse, phase, square_root
 from std_daq.photons.propagation.inner_kernels import inner
 from std_daq.photons.propagation.vector_kernels import Vector, cross, dot, plus, times
 
@@ -35,20 +35,23 @@ def film_shares(
     Source: the Airy sum of a film, e.g. Motta and Schönert, NIM A 539 (2005) 217. Lengths are in nm.
     """
     s1_square = 1.0 - c1 * c1
-    c2 = square_root(1.0 - (n1 / n2) * (n1 / n2) * s1_square)
+    ratio = n1 * inverse(n2)
+    c2 = square_root(1.0 - ratio * ratio * s1_square)
     c3_square = 1.0 - (n1 / n3) * (n1 / n3) * s1_square
     c3 = complex(math.sqrt(c3_square), 0.0) if c3_square >= 0.0 else complex(0.0, math.sqrt(-c3_square))
     if is_s:
         a1, a2, a3 = complex(n1 * c1, 0.0), n2 * c2, n3 * c3
-        r12, t12 = (a1 - a2) / (a1 + a2), 2.0 * a1 / (a1 + a2)
-        r23, t23 = (a2 - a3) / (a2 + a3), 2.0 * a2 / (a2 + a3)
+        over12, over23 = inverse(a1 + a2), inverse(a2 + a3)
+        r12, t12 = (a1 - a2) * over12, 2.0 * a1 * over12
+        r23, t23 = (a2 - a3) * over23, 2.0 * a2 * over23
     else:
-        r12, t12 = (n2 * c1 - n1 * c2) / (n2 * c1 + n1 * c2), 2.0 * n1 * c1 / (n2 * c1 + n1 * c2)
-        r23, t23 = (n3 * c2 - n2 * c3) / (n3 * c2 + n2 * c3), 2.0 * n2 * c2 / (n3 * c2 + n2 * c3)
+        over12, over23 = inverse(n2 * c1 + n1 * c2), inverse(n3 * c2 + n2 * c3)
+        r12, t12 = (n2 * c1 - n1 * c2) * over12, 2.0 * n1 * c1 * over12
+        r23, t23 = (n3 * c2 - n2 * c3) * over23, 2.0 * n2 * c2 * over23
     through = phase(thickness / wavelength * n2 * c2)
-    below = 1.0 + r12 * r23 * through * through
-    r = (r12 + r23 * through * through) / below
-    t = t12 * t23 * through / below
+    over = inverse(1.0 + r12 * r23 * through * through)
+    r = (r12 + r23 * through * through) * over
+    t = t12 * t23 * through * over
     reflected = r.real * r.real + r.imag * r.imag
     transmitted = 0.0
     if c3_square > 0.0:

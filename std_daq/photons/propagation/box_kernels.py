@@ -1,8 +1,9 @@
-"""The boxes of a node's children, all tested at once by vector instructions; compiled.
+"""The boxes of a node's children, all tested at once by vector instructions, or one by one; compiled.
 
 A loop over the children is unrolled by the compiler before it could become vector instructions, and the walk through a
 tree takes half of the time of a photon. So the test is written as vectors of `N_CHILDREN` numbers. Each processor gets
-what it has of it: one AVX instruction, or two of SSE or NEON.
+what it has of it: one AVX instruction, or two of SSE or NEON. A GPU, whose threads are the lanes of its vectors, tests
+one box after the other. Both forms give the same bits.
 """
 
 from typing import Any
@@ -21,6 +22,8 @@ Singles = tuple[np.float32, np.float32, np.float32]
 """A vector in float32."""
 
 _OUTWARDS = 1.0 + 2.0**-20  # more than the rounding of a test in float32
+_OUTWARDS_SINGLE = np.float32(_OUTWARDS)
+_FAR = np.float32(np.inf)
 
 _SINGLE, _WORD = ir.FloatType(), ir.IntType(64)
 _SINGLES = ir.VectorType(_SINGLE, N_CHILDREN)
@@ -99,3 +102,38 @@ def enter_children(
 def lowest(bits: int) -> int:
     """Return the place of the lowest bit that is set; there must be one."""
     return _lowest(bits)
+
+
+def enter_children_in_turn(
+    boxes: NDArray[np.float32],
+    node: int,
+    begin: Singles,
+    inverse: Singles,
+    limit: np.float32,
+    entries: NDArray[np.float32],
+) -> int:
+    """Do what `enter_children` does, box by box."""
+    entered = 0
+    for child in range(N_CHILDREN):
+        first = node * NODE_BOXES + child
+        enter, leave = np.float32(0.0), _FAR
+        for axis in range(3):
+            lower, upper = first + axis * N_CHILDREN, first + (axis + 3) * N_CHILDREN
+            is_up = inverse[axis] >= np.float32(0.0)
+            near = (boxes[lower if is_up else upper] - begin[axis]) * inverse[axis]
+            far = (boxes[upper if is_up else lower] - begin[axis]) * inverse[axis]
+            enter = max(enter, near)
+            leave = min(leave, far)
+        leave *= _OUTWARDS_SINGLE
+        if enter <= min(limit, leave):
+            entered |= 1 << child
+        entries[child] = enter
+    return entered
+
+
+def lowest_in_turn(bits: int) -> int:
+    """Do what `lowest` does, bit by bit."""
+    place = 0
+    while bits >> place & 1 == 0:
+        place += 1
+    return place

@@ -102,6 +102,13 @@ def square_root(z: complex) -> complex:
 
 
 @inner()
+def inverse(z: complex) -> complex:
+    """Return 1 / z for a complex number of 1e-150 to 1e150."""
+    square = z.real * z.real + z.imag * z.imag
+    return complex(z.real / square, -z.imag / square)
+
+
+@inner()
 def phase(turns: complex) -> complex:
     """Return exp(2 pi i z) for a complex number whose imaginary part is not below -100."""
     size = exponential(-_TURN * turns.imag)

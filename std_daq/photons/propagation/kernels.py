@@ -72,10 +72,10 @@ class Photons(NamedTuple):
 @inlined()
 def normal_at(scene: Scene, found: int, instance: int, place: Vector) -> Vector:
     """Return the normal of a primitive at a point of the detector; it points to the outer side."""
-    kind, i = scene.primitives[found].kind, scene.primitives[found].shape
+    kind, i = scene.primitives[found].kind, scene.primitives[found].numbers
     if instance < 0:
         return normal(kind, scene.shapes, i, place)
-    r = scene.primitives[instance].shape
+    r = scene.primitives[instance].numbers
     local = turned_back(scene.shapes, r, plus(place, -1.0, vector(scene.shapes, r + 9)))
     return turned(scene.shapes, r, normal(kind, scene.shapes, i, local))
 
@@ -162,7 +162,7 @@ class Flight(NamedTuple):
 def begin(photons: Photons, row: int, scene: Scene) -> Flight:
     """Return the photon of a row as it begins; if it has come to its end, it does not begin."""
     floats, words = photons.floats, photons.words
-    flags = np.int64(words[row, _FLAGS])
+    flags: Any = np.int64(words[row, _FLAGS])
     place = (np.float64(floats[row, 0]), np.float64(floats[row, 1]), np.float64(floats[row, 2]))
     d = (np.float64(floats[row, 3]), np.float64(floats[row, 4]), np.float64(floats[row, 5]))
     e = (np.float64(floats[row, 6]), np.float64(floats[row, 7]), np.float64(floats[row, 8]))

@@ -127,7 +127,7 @@ def nearest(
         leaf = -(code + 1)
         first = leaf >> LEAF_BITS
         if primitives[first].kind == INSTANCE:
-            instance, i = first, primitives[first].shape
+            instance, i = first, primitives[first].numbers
             p, r = turned_back(shapes, i, plus(place, -1.0, vector(shapes, i + 9))), turned_back(shapes, i, d)
             shift = begin + scratch.enters[n_stack] * _INWARDS
             corner, inverse = _for_boxes(p, r, shift)
@@ -138,7 +138,7 @@ def nearest(
             continue
         for one in range(first, first + (leaf & _COUNT)):
             is_last = one == last and instance == last_instance
-            way = distance(primitives[one].kind, shapes, primitives[one].shape, p, r, is_last)
+            way = distance(primitives[one].kind, shapes, primitives[one].numbers, p, r, is_last)
             if way < best:
                 best, found, found_instance = way, one, instance
                 limit = np.float32(best - shift) * _OUTWARDS

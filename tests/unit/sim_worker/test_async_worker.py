@@ -37,6 +37,7 @@ def worker_of(output: Path, backend: AllHitBackend) -> Iterator[AsyncWorker]:
         seed=0,
         backend="cpu",
         n_threads=1,
+        device=0,
         max_photons=100,
         ping_reply="ACK",
         router=None,

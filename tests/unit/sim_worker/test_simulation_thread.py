@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
+from std_daq.errors import DeviceError
 from std_daq.photons.backend import Channels, Job
 from std_daq.photons.records import HIT, PHOTON
 from std_sim_worker.metrics import WorkerMetrics
@@ -14,7 +15,10 @@ from std_test_kit.wait import wait_until
 
 
 class CountingBackend:
-    """An engine that detects each photon in the channel that the job's key says, and fails for key 13."""
+    """An engine that detects each photon in the channel that the job's key says.
+
+    It fails for key 13; for key 14 its GPU fails.
+    """
 
     name = "counting"
     channels = Channels(np.zeros((0, 3), np.float32), np.zeros(0, np.int32))
@@ -28,6 +32,8 @@ class CountingBackend:
         self.calls.append(len(jobs))
         if any(job.key == 13 for job in jobs):
             raise ValueError("thirteen")
+        if any(job.key == 14 for job in jobs):
+            raise DeviceError("GPU 0 has stopped")
         hits = [np.zeros(len(job.photons), HIT) for job in jobs]
         for job, found in zip(jobs, hits, strict=True):
             found["channel"] = job.key
@@ -80,12 +86,12 @@ def test_events_that_wait_are_simulated_in_one_call_and_come_out_in_their_order(
 def test_event_that_fails_takes_no_other_with_it(backend: CountingBackend, simulation: SimulationThread) -> None:
     simulation.hand_in(event(0))
     wait_until(lambda: simulation.n_waiting == 0, 10)
-    for key in (12, 13, 14):
+    for key in (12, 13, 15):
         simulation.hand_in(event(key))
     backend.may_go.set()
     found = outcomes(simulation, 4)
     assert [one.event.key for one in found if one.hits is None] == [13]
-    assert [one.event.key for one in found] == [0, 12, 13, 14]
+    assert [one.event.key for one in found] == [0, 12, 13, 15]
 
 
 def test_call_has_no_more_photons_than_a_batch_but_for_one_large_event(
@@ -96,3 +102,17 @@ def test_call_has_no_more_photons_than_a_batch_but_for_one_large_event(
         simulation.hand_in(event(1, n_photons))
     outcomes(simulation, 3)
     assert backend.calls == [1, 1, 1]
+
+
+def test_a_gpu_that_fails_ends_the_worker_and_fails_no_event(
+    backend: CountingBackend, simulation: SimulationThread
+) -> None:
+    backend.may_go.set()
+    simulation.hand_in(event(1))
+    assert outcomes(simulation, 1)[0].hits is not None
+    simulation.hand_in(event(14))
+    simulation.hand_in(event(2))
+    with pytest.raises(DeviceError, match="GPU 0 has stopped"):
+        outcomes(simulation, 1)
+    # Both are still in hand, so nobody is told that they failed.
+    assert simulation.n_events == 2
