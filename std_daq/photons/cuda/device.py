@@ -43,10 +43,12 @@ def obstacle_to(number: int) -> Obstacle | None:
     MissingExtraError
         The package numba-cuda is not installed.
     """
-    with extras_explained():
-        import numba_cuda  # noqa: F401 - the target of numba that is maintained, in place of the one of numba itself
-        from numba import cuda
-
+    try:
+        with extras_explained():
+            import numba_cuda  # noqa: F401 - the target of numba that is maintained, in place of that of numba itself
+            from numba import cuda
+    except ImportError as error:
+        return Obstacle("--backend", "cuda", f"numba-cuda cannot be imported: {error}", "pip install 'std-daq[cuda]'")
     is_available = cuda.is_available()
     if error := cuda.cuda_error():
         return Obstacle(
@@ -56,8 +58,9 @@ def obstacle_to(number: int) -> Obstacle | None:
         )  # fmt: skip
     n_devices = len(cuda.gpus)
     if number >= n_devices:
+        known = f"the last GPU that CUDA shows is {n_devices - 1}" if n_devices else "CUDA shows no GPU"
         return Obstacle(
-            "--device", number, f"the last GPU that CUDA shows is {n_devices - 1}" if n_devices else "CUDA shows no GPU",
+            "--device", number, known,
             "`nvidia-smi -L` lists those of the machine; CUDA_VISIBLE_DEVICES may hide some",
         )  # fmt: skip
     if not is_available:

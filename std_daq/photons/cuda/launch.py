@@ -23,7 +23,8 @@ _compiling = threading.Lock()
 
 
 @functools.cache
-def _kernel() -> Any:
+def kernel() -> Any:
+    """Return the kernel, which numba compiles for the arguments and the GPU of the first call."""
     return cuda.jit(**_OPTIONS)(propagate_in_threads)
 
 
@@ -55,15 +56,15 @@ class Launch:
     """
 
     def __init__(self, scene: Scene) -> None:
-        self._scene = Scene._make(cuda.to_device(_with_attributes(array)) for array in scene)
+        self._scene = Scene._make(cuda.to_device(with_attributes(array)) for array in scene)
         device = cuda.get_current_device()
         self._n_blocks = _BLOCKS_A_MULTIPROCESSOR * getattr(device, "MULTIPROCESSOR_COUNT", 1)
 
     def __call__(self, photons: Photons, taken: Any, max_steps: int, stream: Any) -> None:
         """Propagate photons in the memory of the GPU; returns at once."""
-        _kernel()[self._n_blocks, THREADS_A_BLOCK, stream](photons, taken, max_steps, self._scene)
+        kernel()[self._n_blocks, THREADS_A_BLOCK, stream](photons, taken, max_steps, self._scene)
 
 
-def _with_attributes(array: Any) -> Any:
+def with_attributes(array: Any) -> Any:
     """Return a view whose records have their fields as attributes, as the kernels read them, in the simulator too."""
     return array.view(np.recarray) if array.dtype.names else array
