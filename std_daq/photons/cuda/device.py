@@ -50,9 +50,9 @@ def obstacle_to(number: int) -> Obstacle | None:
     except ImportError as error:
         return Obstacle("--backend", "cuda", f"numba-cuda cannot be imported: {error}", "pip install 'std-daq[cuda]'")
     is_available = cuda.is_available()
-    if error := cuda.cuda_error():
+    if why := cuda.cuda_error():
         return Obstacle(
-            "--backend", "cuda", f"CUDA does not start: {str(error).strip().splitlines()[0].rstrip('.')}",
+            "--backend", "cuda", f"CUDA does not start: {str(why).strip().splitlines()[0].rstrip('.')}",
             f"install an NVIDIA driver, {MIN_DRIVER} or later, until `nvidia-smi` lists a GPU; give a container its "
             "GPU; or take --backend cpu",
         )  # fmt: skip

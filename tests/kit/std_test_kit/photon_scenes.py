@@ -14,7 +14,7 @@ from std_daq.photons.tanks import small_tank
 from std_test_kit.photons import detector
 
 _SPECTRUM = {"wavelength": [400, 450, 470, 500], "value": [0, 2, 1, 0]}
-_WALL = {"shape": "sphere", "radius": 1000, "surface": "eye"}
+_WALL: dict[str, Any] = {"shape": "sphere", "radius": 1000, "surface": "eye"}
 _EYE = {"detect": 0.5, "absorb": 0.2, "reflect_diffuse": 0.2, "reflect_specular": 0.1}
 _GLASS = {"refractive_index": {"wavelength": [300, 500, 700], "value": [1.53, 1.5, 1.48]}}
 
@@ -81,8 +81,8 @@ def _instances() -> PhotonDetector:
 
 def _mirrors() -> PhotonDetector:
     mirror = {"reflect_specular": 0.9, "reflect_diffuse": 0.1}
-    block = {"shape": "box", "size": [300, 300, 300], "inner": "glass", "outer": "vacuum"}
-    solids = [{"shape": "sphere", "radius": 1000, "surface": "mirror"}, block]
+    block: dict[str, Any] = {"shape": "box", "size": [300, 300, 300], "inner": "glass", "outer": "vacuum"}
+    solids: list[dict[str, Any]] = [{"shape": "sphere", "radius": 1000, "surface": "mirror"}, block]
     return detector(solids, materials={"glass": _GLASS}, surfaces={"mirror": mirror}, physics={"max_steps": 40})
 
 
