@@ -21,7 +21,7 @@ context = zmq.Context()
 router = bind_router(context, "--frontend", "tcp://127.0.0.1:*", pings=sys.argv[1] == "pings")
 peer = context.socket(zmq.DEALER)
 peer.connect(bound_address(router))
-peer.setsockopt(zmq.SNDTIMEO, 50)
+peer.setsockopt(zmq.SNDTIMEO, 2000)
 n_sent = 0
 try:
     while n_sent < 10_000:
