@@ -7,10 +7,12 @@ of the one thread, but for the growth with the threads: there the clock counts, 
 the number of cores.
 
 Where ``geant4_pybind`` is installed, Geant4 propagates the same photons in the small tank, with optical processes only.
+Where there is an NVIDIA GPU, it propagates more of the same photons, by the clock and with all copies, beside one core;
+and a million in 1000 jobs.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -22,14 +24,17 @@ from std_benchmarks.figure import Figure, Target
 from std_benchmarks.plain_photons import PlainTank
 from std_benchmarks.setting import Setting
 from std_benchmarks.turns import take_turns
-from std_daq.photons.backend import Job
+from std_daq.photons.backend import Backend, Job
 from std_daq.photons.cpu import CpuBackend
+from std_daq.photons.cuda.device import obstacle_to
 from std_daq.photons.detector import PhotonDetector
 from std_daq.photons.sources import isotropic
 from std_daq.photons.tanks import large_tank, small_tank
 
 UNIT = "photons/s"
 N_PHOTONS = 500_000
+N_PHOTONS_OF_GPU = 10_000_000
+AIM_OF_GPU = 1e7
 WAVELENGTH_NM = 420
 # A turn of the plain loop takes about a second.
 CASES: tuple[tuple[str, Callable[[], dict[str, Any]], int, float], ...] = (
@@ -52,6 +57,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
         yield Figure(f"photons, {name}", UNIT, ours, target=Target.at_least(aim))
         yield Figure(f"photons, {name}, plain loop", UNIT, ours, "a loop in numpy", plainly, Target.at_least(50))
     yield _growth(setting, photons)
+    yield from _gpu(setting)
     if find_spec("geant4_pybind") is not None:
         from std_benchmarks.geant4_photons import rate_of_geant4
 
@@ -74,10 +80,37 @@ def _growth(setting: Setting, photons: NDArray[np.void]) -> Figure:
     )  # fmt: skip
 
 
-def _rate_by_clock(backend: CpuBackend, photons: NDArray[np.void]) -> float:
+def _gpu(setting: Setting) -> Iterator[Figure]:
+    if (obstacle := obstacle_to(0)) is not None:
+        setting.progress(f"photons, no GPU: {obstacle.problem}")
+        return
+    photons = isotropic(N_PHOTONS_OF_GPU, wavelength=WAVELENGTH_NM)
+    for name, make, *_ in CASES:
+        detector = PhotonDetector.of(make())
+        gpu, core = detector.cuda_backend(), detector.backend(n_threads=1)
+        setting.progress(f"photons, {name}, {gpu.gpu}")
+        ours, on_core = take_turns(
+            [partial(_rate_by_clock, gpu, photons), partial(_rate_by_clock, core, photons[:N_PHOTONS])],
+            setting.repeats,
+        )
+        details = {"gpu": gpu.gpu}
+        yield Figure(f"photons, {name}, GPU", UNIT, ours, target=Target.at_least(AIM_OF_GPU), details=details)
+        yield Figure(f"photons, {name}, GPU beside a core", UNIT, ours, "one core", on_core, details=details)
+    jobs = [Job(key, photons[:1000]) for key in range(1000)]
+    ours, at_once = take_turns(
+        [partial(_rate_of_jobs, gpu, jobs), partial(_rate_by_clock, gpu, photons[:1_000_000])], setting.repeats
+    )
+    yield Figure("photons, 1000 jobs in a launch, GPU", UNIT, ours, "one job", at_once, Target.at_least(0.7))
+
+
+def _rate_of_jobs(backend: Backend, jobs: Sequence[Job]) -> float:
     began = time.perf_counter()
-    backend.simulate([Job(0, photons)])
-    return len(photons) / (time.perf_counter() - began)
+    backend.simulate(jobs)
+    return sum(len(job.photons) for job in jobs) / (time.perf_counter() - began)
+
+
+def _rate_by_clock(backend: Backend, photons: NDArray[np.void]) -> float:
+    return _rate_of_jobs(backend, [Job(0, photons)])
 
 
 def _rate(backend: CpuBackend, photons: NDArray[np.void]) -> float:

@@ -7,7 +7,6 @@ import pytest
 from std_daq.photons.backend import Job
 from std_daq.photons.engine import open_backend
 from std_daq.photons.protocol import digest_of, job_key, photon_request
-from std_daq.photons.replies import Hits
 from std_daq.photons.sim_client import SimClient
 from std_test_kit.photon_farm import PhotonProcess, wait_for_answer
 from std_test_kit.photon_tank import event_photons, write_tank
@@ -53,11 +52,10 @@ def test_a_worker_takes_the_gpu_and_gives_the_same_hits(tank: Path, address: str
         (chosen,) = process.logged("engine_chosen")
         assert (chosen["engine"], chosen["device"]) == ("cuda", 0)
         with SimClient(address) as client:
-            reply = client.simulate(7, photons)
-    assert isinstance(reply, Hits)
+            hits = client.simulate(photons, 7, timeout_s=60)
     key = job_key(digest_of(photon_request(7, photons)))
     (expected,) = open_backend(tank, seed=0, name="cpu", n_threads=1).simulate([Job(key, photons)])
-    assert reply.hits.tobytes() == expected.tobytes()
+    assert hits.tobytes() == expected.tobytes()
     assert len(expected) > 0
 
 
