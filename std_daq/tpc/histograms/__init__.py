@@ -1,0 +1,1 @@
+"""Histograms of estimates: by run, and of the last minutes."""
