@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from std_daq.native.jit import kernel, njit
 from std_daq.tpc.electronics import CHANNELS_PER_BOARD, N_AGETS, N_CHANNELS, N_TIME_BUCKETS
-from std_daq.tpc.frames.records import CHANNEL_BITS, ItemCount
+from std_daq.tpc.frames.records import CHANNEL_BITS, N_KEYS, ItemCount
 
 NOWHERE = -1
 NO_CHANNEL = -2
@@ -90,11 +90,16 @@ def place_partial(items: NDArray[np.uint32], is_swapped: bool, table: Table, sam
 @kernel(types.void(_WORDS, types.boolean, _TABLE, _FLAGS))
 def mark_partial(items: NDArray[np.uint32], is_swapped: bool, ranks: Table, flags: NDArray[np.uint8]) -> None:
     """Set the flag of each channel that has an item; ``ranks`` gives the place of the flag for each key."""
-    for i in range(len(items)):
-        word = np.int64(items[i])
-        if is_swapped:
-            word = _swap4(word)
-        flags[ranks[word >> 23]] = 1
+    has_items = np.zeros(N_KEYS, np.uint8)
+    if is_swapped:
+        for i in range(len(items)):
+            has_items[_swap4(np.int64(items[i])) >> 23] = 1
+    else:
+        for i in range(len(items)):
+            has_items[items[i] >> 23] = 1
+    for key in range(N_KEYS):
+        if has_items[key]:
+            flags[ranks[key]] = 1
 
 
 @njit
