@@ -36,6 +36,8 @@ class BoardRun:
         Whether the connection of its exporter has ended since the last frame.
     is_in_step
         Whether its event time was that of the others in the last event.
+    n_used
+        Number of its frames that were used.
     """
 
     epoch: int
@@ -45,6 +47,7 @@ class BoardRun:
     times: dict[int, int] = field(default_factory=dict)
     is_away: bool = False
     is_in_step: bool = False
+    n_used: int = 0
 
     def sequel(self, event_id: int, event_time: int) -> Sequel:
         """Return what a frame is.

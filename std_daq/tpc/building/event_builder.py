@@ -34,7 +34,7 @@ _MAX_RUNS = 16
 T = TypeVar("T")
 
 
-class Outcome(StrEnum):
+class FrameOutcome(StrEnum):
     """What became of a frame; each frame has one."""
 
     USED = "used"
@@ -45,7 +45,7 @@ class Outcome(StrEnum):
     TOPOLOGY = "topology"
 
 
-class Piece(NamedTuple, Generic[T]):
+class BoardFrame(NamedTuple, Generic[T]):
     """A frame for the builder: where it comes from, what it says of itself, its content and the size of that."""
 
     source: int
@@ -83,6 +83,8 @@ class EventBuilder(Generic[T]):
         Events given out.
     n_crowded
         Events that were given out before their time, because too much was held.
+    missing
+        Number of events that were given out without each board.
     """
 
     def __init__(
@@ -104,10 +106,11 @@ class EventBuilder(Generic[T]):
         self._newest = first_epoch
         self._joined = [first_epoch] * n_sources  # the newest run when each source was connected
         self._states: dict[Board, BoardRun] = {}
-        self._doubtful: dict[Board, Piece[T]] = {}
+        self._doubtful: dict[Board, BoardFrame[T]] = {}
         self._held_bytes = 0
-        self.outcomes = [dict.fromkeys(Outcome, 0) for _ in range(n_sources)]
+        self.outcomes = [dict.fromkeys(FrameOutcome, 0) for _ in range(n_sources)]
         self.n_complete = self.n_incomplete = self.n_crowded = 0
+        self.missing: dict[Board, int] = {}
 
     @property
     def boards(self) -> frozenset[Board]:
@@ -118,6 +121,11 @@ class EventBuilder(Generic[T]):
     def n_open(self) -> int:
         """Number of events that wait."""
         return sum(len(run.open) for run in self._runs.values())
+
+    @property
+    def held_bytes(self) -> int:
+        """Size of the payloads of the events that wait."""
+        return self._held_bytes
 
     @property
     def n_doubtful(self) -> int:
@@ -134,13 +142,13 @@ class EventBuilder(Generic[T]):
         """Where each board is that has sent a frame."""
         return self._states
 
-    def count(self, source: int, outcome: Outcome, n: int = 1) -> None:
+    def count(self, source: int, outcome: FrameOutcome, n: int = 1) -> None:
         """Count frames that are not for an event, such as damaged ones."""
         self.outcomes[source][outcome] += n
 
     def announce(self, source: int, cobo: int, boards: Iterable[Board]) -> list[BuiltEvent[T]]:
         """Take a topology frame, which names the boards of a CoBo; returns what is complete by it."""
-        self.outcomes[source][Outcome.TOPOLOGY] += 1
+        self.outcomes[source][FrameOutcome.TOPOLOGY] += 1
         if not self._is_announced:
             return []
         self._boards = frozenset(board for board in self._boards if board[0] != cobo).union(boards)
@@ -156,11 +164,11 @@ class EventBuilder(Generic[T]):
             if state.source == source:
                 state.is_away = True
 
-    def feed(self, piece: Piece[T]) -> list[BuiltEvent[T]]:
+    def feed(self, piece: BoardFrame[T]) -> list[BuiltEvent[T]]:
         """Add a frame, and return the events that can be given out now."""
         board = piece.board
         if board not in self._boards:
-            self.outcomes[piece.source][Outcome.UNEXPECTED] += 1
+            self.outcomes[piece.source][FrameOutcome.UNEXPECTED] += 1
             return []
         results: list[BuiltEvent[T]] = []
         if board in self._doubtful:
@@ -171,7 +179,7 @@ class EventBuilder(Generic[T]):
         else:
             match state.sequel(piece.event_id, piece.event_time):
                 case Sequel.DUPLICATE:
-                    self.outcomes[piece.source][Outcome.DUPLICATE] += 1
+                    self.outcomes[piece.source][FrameOutcome.DUPLICATE] += 1
                     return results
                 case Sequel.OPEN:
                     self._doubtful[board] = piece
@@ -214,7 +222,7 @@ class EventBuilder(Generic[T]):
 
     # -- runs
 
-    def _join(self, state: BoardRun | None, piece: Piece[T]) -> "RunEvents[T] | None":
+    def _join(self, state: BoardRun | None, piece: BoardFrame[T]) -> "RunEvents[T] | None":
         """Return the run of a board that is new or has come back: the newest one when its exporter was connected.
 
         By now, the others may be in a later run. Then the board is behind.
@@ -235,7 +243,7 @@ class EventBuilder(Generic[T]):
             return self._begin_run(state, piece)
         return run
 
-    def _begin_run(self, state: BoardRun, piece: Piece[T]) -> "RunEvents[T] | None":
+    def _begin_run(self, state: BoardRun, piece: BoardFrame[T]) -> "RunEvents[T] | None":
         """Let a board begin its next run, which others may have begun before it."""
         fitting = None
         for epoch in range(state.epoch + 1, self._newest + 1):
@@ -253,11 +261,11 @@ class EventBuilder(Generic[T]):
         state.begin(fitting)
         return self._runs.get(fitting)
 
-    def _is_left_over(self, run: RunEvents[T], piece: Piece[T]) -> bool:
+    def _is_left_over(self, run: RunEvents[T], piece: BoardFrame[T]) -> bool:
         """Return whether a run that has left a number behind is one of few boards, which have counted differently."""
         return piece.event_id <= run.given_out and 2 * len(run.boards) < len(self._states)
 
-    def _caught_up(self, state: BoardRun, piece: Piece[T]) -> "RunEvents[T] | None":
+    def _caught_up(self, state: BoardRun, piece: BoardFrame[T]) -> "RunEvents[T] | None":
         """Return the later run in which a board is that has missed one, if the event time tells so."""
         own = self._runs.get(state.epoch)
         if own is not None and self._fits(own, state, piece) > 0:
@@ -269,7 +277,7 @@ class EventBuilder(Generic[T]):
                 return run
         return None
 
-    def _fits(self, run: RunEvents[T], state: BoardRun, piece: Piece[T]) -> int:
+    def _fits(self, run: RunEvents[T], state: BoardRun, piece: BoardFrame[T]) -> int:
         """Return 1 if the time of a frame is that of its event in a run, -1 if it is another one, 0 if nobody knows."""
         known = run.time_of(piece.event_id, _clock(piece.board))
         if known is None:
@@ -288,7 +296,7 @@ class EventBuilder(Generic[T]):
 
     # -- doubt
 
-    def _settle(self, piece: Piece[T]) -> list[BuiltEvent[T]]:
+    def _settle(self, piece: BoardFrame[T]) -> list[BuiltEvent[T]]:
         """Decide on the doubtful frame of a board by its next one."""
         state = self._states[piece.board]
         doubtful = self._doubtful.pop(piece.board)
@@ -297,24 +305,24 @@ class EventBuilder(Generic[T]):
         if doubtful.event_id > state.high:
             if piece.event_id > doubtful.event_id:
                 return self._use(self._runs.get(state.epoch), doubtful)
-            self.outcomes[doubtful.source][Outcome.DAMAGED] += 1
+            self.outcomes[doubtful.source][FrameOutcome.DAMAGED] += 1
             return []
         if doubtful.event_id < piece.event_id <= state.high:
             return self._use(self._begin_run(state, doubtful), doubtful)
-        self.outcomes[doubtful.source][Outcome.DUPLICATE] += 1
+        self.outcomes[doubtful.source][FrameOutcome.DUPLICATE] += 1
         return []
 
-    def _decide_alone(self, doubtful: Piece[T]) -> list[BuiltEvent[T]]:
+    def _decide_alone(self, doubtful: BoardFrame[T]) -> list[BuiltEvent[T]]:
         """Decide on a doubtful frame after which none came: a number as before is a duplicate, a high one is used."""
         state = self._states[doubtful.board]
         if doubtful.event_id > state.high:
             return self._use(self._runs.get(state.epoch), doubtful)
-        self.outcomes[doubtful.source][Outcome.DUPLICATE] += 1
+        self.outcomes[doubtful.source][FrameOutcome.DUPLICATE] += 1
         return []
 
     # -- events
 
-    def _use(self, run: RunEvents[T] | None, piece: Piece[T]) -> list[BuiltEvent[T]]:
+    def _use(self, run: RunEvents[T] | None, piece: BoardFrame[T]) -> list[BuiltEvent[T]]:
         """Add a frame to its event, and return what can be given out by it."""
         board, event_id = piece.board, piece.event_id
         state = self._states[board]
@@ -324,11 +332,11 @@ class EventBuilder(Generic[T]):
         if run is not None:
             run.boards.add(board)
         if run is None or event_id <= run.given_out:
-            counts[Outcome.LATE] += 1
+            counts[FrameOutcome.LATE] += 1
             return []
         event = run.event(event_id, piece.arrived_ns)
         if board in event.payloads:
-            counts[Outcome.DUPLICATE] += 1
+            counts[FrameOutcome.DUPLICATE] += 1
             return []
         clock = _clock(board)
         known = run.time_of(event_id, clock)
@@ -336,11 +344,12 @@ class EventBuilder(Generic[T]):
             run.remember(event_id, clock, piece.event_time)
         else:
             state.is_in_step = known == piece.event_time
+        state.n_used += 1
         event.payloads[board] = piece.payload
         event.times[board] = piece.event_time
         event.n_bytes += piece.n_bytes
         self._held_bytes += piece.n_bytes
-        counts[Outcome.USED] += 1
+        counts[FrameOutcome.USED] += 1
         if len(event.payloads) >= len(self._boards):
             return self._give_out_ready(run)
         return self._give_out_crowded() if self._held_bytes > self._max_held_bytes else []
@@ -381,6 +390,8 @@ class EventBuilder(Generic[T]):
         missing = tuple(sorted(self._boards - event.payloads.keys()))
         if missing:
             self.n_incomplete += 1
+            for board in missing:
+                self.missing[board] = self.missing.get(board, 0) + 1
         else:
             self.n_complete += 1
         main = [board for board in event.times if board[0] != CLOCK_COBO]
@@ -394,6 +405,7 @@ class EventBuilder(Generic[T]):
             timestamp=event.times[min(main)] if main else 0,
             timestamp_other=event.times[min(other)] if other else 0,
             first_ns=event.first_ns,
+            n_bytes=event.n_bytes,
         )
 
     def _keep_old(self, now_ns: int) -> None:

@@ -29,6 +29,8 @@ class BuiltEvent(NamedTuple, Generic[T]):
         Event time of the boards, and of those of the CoBo with a clock of its own; 0 where there is none.
     first_ns
         When the first frame came.
+    n_bytes
+        Size of the payloads.
     """
 
     id: int
@@ -39,6 +41,7 @@ class BuiltEvent(NamedTuple, Generic[T]):
     timestamp: int
     timestamp_other: int
     first_ns: int
+    n_bytes: int
 
 
 class OpenEvent(Generic[T]):

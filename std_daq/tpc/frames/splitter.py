@@ -45,6 +45,20 @@ class StreamCounts:
         """Number of damaged frames."""
         return sum(self.faults.values())
 
+    def plus(self, other: "StreamCounts") -> "StreamCounts":
+        """Return what two streams have brought together."""
+        return StreamCounts(
+            n_bytes=self.n_bytes + other.n_bytes,
+            n_frames=self.n_frames + other.n_frames,
+            n_zero_sizes=self.n_zero_sizes + other.n_zero_sizes,
+            n_wrong_sizes=self.n_wrong_sizes + other.n_wrong_sizes,
+            faults={
+                fault: self.faults.get(fault, 0) + other.faults.get(fault, 0)
+                for fault in Fault
+                if fault in self.faults or fault in other.faults
+            },
+        )
+
 
 class FrameSplitter:
     """Cuts the stream of one connection into frames; no byte is copied but those of a frame across two chunks.

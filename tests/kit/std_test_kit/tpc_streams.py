@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from std_daq.tpc.building.event_builder import EventBuilder, Outcome, Piece
+from std_daq.tpc.building.event_builder import BoardFrame, EventBuilder, FrameOutcome
 from std_daq.tpc.building.run_events import BuiltEvent
 from std_daq.tpc.electronics import Board
 
@@ -29,9 +29,9 @@ class Sent:
     truth: Truth
     event_time: int
 
-    def piece(self, source: int) -> Piece[Truth]:
+    def piece(self, source: int) -> BoardFrame[Truth]:
         truth = self.truth
-        return Piece(source, truth.board, truth.event_id, self.event_time, truth, 100, self.at_ns)
+        return BoardFrame(source, truth.board, truth.event_id, self.event_time, truth, 100, self.at_ns)
 
 
 def boards_of(n_boards: int) -> list[Board]:
@@ -84,7 +84,7 @@ def check_promises(events: list[BuiltEvent[Truth]], builder: EventBuilder[Truth]
         assert event.id > last[event.epoch]
         last[event.epoch] = event.id
     assert sum(map(sum, (counts.values() for counts in builder.outcomes))) + builder.n_doubtful == n_frames
-    used = sum(counts[Outcome.USED] for counts in builder.outcomes)
+    used = sum(counts[FrameOutcome.USED] for counts in builder.outcomes)
     assert used == sum(len(event.payloads) for event in events)
     assert builder.n_complete == sum(not event.missing for event in events)
     assert builder.n_incomplete == len(events) - builder.n_complete

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from std_daq.tpc.building.event_builder import EventBuilder, Outcome
+from std_daq.tpc.building.event_builder import BoardFrame, EventBuilder, FrameOutcome
 from std_test_kit.tpc_streams import (
     MS,
     TIME_LIMIT_NS,
@@ -52,7 +52,7 @@ def test_every_event_is_complete_and_none_is_mixed(n_boards: int, late_by: int, 
     assert [(event.epoch, event.id) for event in events if not event.missing] == [
         (run, number) for run, length in enumerate(runs) for number in range(length)
     ]
-    assert builder.outcomes[0][Outcome.USED] == len(frames)
+    assert builder.outcomes[0][FrameOutcome.USED] == len(frames)
 
 
 def test_a_tenth_of_the_frames_twice_changes_nothing() -> None:
@@ -64,7 +64,7 @@ def test_a_tenth_of_the_frames_twice_changes_nothing() -> None:
     events = build(doubled, builder)
     check_promises(events, builder, len(doubled))
     assert len(events) == builder.n_complete == N_EVENTS
-    assert builder.outcomes[0][Outcome.DUPLICATE] == len(doubled) - len(frames) > 600
+    assert builder.outcomes[0][FrameOutcome.DUPLICATE] == len(doubled) - len(frames) > 600
 
 
 def test_second_copies_that_come_a_few_events_later_begin_no_run() -> None:
@@ -76,7 +76,7 @@ def test_second_copies_that_come_a_few_events_later_begin_no_run() -> None:
     check_promises(events, builder, len(frames) + len(copies))
     assert builder.n_complete == N_EVENTS
     assert builder.newest_epoch == 0
-    assert builder.outcomes[0][Outcome.DUPLICATE] == len(copies)
+    assert builder.outcomes[0][FrameOutcome.DUPLICATE] == len(copies)
 
 
 def test_run_whose_clock_begins_again_with_its_numbers_is_a_new_run() -> None:
@@ -122,7 +122,7 @@ def test_absurd_number_costs_its_own_event_only() -> None:
     check_promises(events, builder, len(frames))
     assert builder.n_complete == 49
     assert [event.id for event in events] == list(range(50))
-    assert builder.outcomes[0][Outcome.DAMAGED] == 1
+    assert builder.outcomes[0][FrameOutcome.DAMAGED] == 1
 
 
 def test_event_is_given_out_with_its_last_frame_and_not_before() -> None:
@@ -178,13 +178,13 @@ def test_frame_of_an_event_that_was_given_out_is_late() -> None:
     builder.feed(Sent(0, Truth(0, 0, boards[0]), 0).piece(0))
     assert [event.missing for event in builder.poll(TIME_LIMIT_NS)] == [(boards[1],)]
     assert builder.feed(Sent(TIME_LIMIT_NS + 1, Truth(0, 0, boards[1]), 0).piece(0)) == []
-    assert builder.outcomes[0][Outcome.LATE] == 1
+    assert builder.outcomes[0][FrameOutcome.LATE] == 1
 
 
 def test_board_that_is_not_among_the_boards_is_unexpected() -> None:
     builder = new_builder(boards_of(2))
     assert builder.feed(Sent(0, Truth(0, 0, (9, 9)), 0).piece(0)) == []
-    assert builder.outcomes[0][Outcome.UNEXPECTED] == 1
+    assert builder.outcomes[0][FrameOutcome.UNEXPECTED] == 1
     assert builder.n_open == 0
 
 
@@ -192,7 +192,7 @@ def test_topology_frames_announce_the_boards() -> None:
     builder = new_builder(None)
     first = Sent(0, Truth(0, 0, (4, 0)), 0)
     builder.feed(first.piece(0))
-    assert builder.outcomes[0][Outcome.UNEXPECTED] == 1
+    assert builder.outcomes[0][FrameOutcome.UNEXPECTED] == 1
     builder.announce(0, 4, [(4, 0), (4, 1)])
     assert builder.feed(first.piece(0)) == []
     (event,) = builder.feed(Sent(0, Truth(0, 0, (4, 1)), 0).piece(0))
@@ -200,7 +200,7 @@ def test_topology_frames_announce_the_boards() -> None:
     builder.feed(Sent(0, Truth(0, 1, (4, 0)), 10).piece(0))
     (event,) = builder.announce(0, 4, [(4, 0)])
     assert (event.id, event.missing) == (1, ())
-    assert builder.outcomes[0][Outcome.TOPOLOGY] == 2
+    assert builder.outcomes[0][FrameOutcome.TOPOLOGY] == 2
 
 
 def test_board_that_was_away_joins_the_newest_run() -> None:
@@ -268,8 +268,7 @@ def test_payload_that_waits_is_kept_in_memory_of_its_own() -> None:
     builder: EventBuilder[list[int]] = EventBuilder(
         1, boards_of(2), time_limit_ns=TIME_LIMIT_NS, max_held_bytes=1000, keep=lambda payload: [*payload, 1]
     )
-    piece = Sent(0, Truth(0, 0, (0, 0)), 0).piece(0)._replace(payload=[0])
-    builder.feed(piece)  # type: ignore[arg-type]
+    builder.feed(BoardFrame(0, (0, 0), 0, 0, [0], 100, 0))
     builder.poll(50 * MS)
     builder.poll(200 * MS)
     builder.poll(300 * MS)
@@ -298,7 +297,7 @@ def test_nothing_is_mixed_or_lost_whatever_boards_do(data: st.DataObject) -> Non
     assert [(event.epoch, event.id) for event in events] == [
         (run, number) for run, length in enumerate(runs) if length for number in range(length)
     ]
-    assert builder.outcomes[0][Outcome.DUPLICATE] == len(twice)
+    assert builder.outcomes[0][FrameOutcome.DUPLICATE] == len(twice)
 
 
 @settings(max_examples=150, deadline=None)
@@ -327,7 +326,7 @@ def test_the_account_adds_up_whatever_comes(data: st.DataObject) -> None:
     events += builder.poll(now_ns + TIME_LIMIT_NS)
     events += builder.flush()
     assert sum(map(sum, (counts.values() for counts in builder.outcomes))) == n_frames
-    assert sum(counts[Outcome.USED] for counts in builder.outcomes) == sum(len(event.payloads) for event in events)
+    assert sum(counts[FrameOutcome.USED] for counts in builder.outcomes) == sum(len(event.payloads) for event in events)
     assert builder.n_open == builder.n_doubtful == 0
     for event in events:
         assert event.id > last.get(event.epoch, -1)
