@@ -132,7 +132,7 @@ def _draw_picture(
 def _drawings(
     arguments: argparse.Namespace, geometry: "GeometryFile", positions: "NDArray[np.float64]", hits: "ShownHits | None"
 ) -> "list[Drawing]":
-    from std_daq.photons.display.drawings import ArrivalDrawing, DetectorDrawing, HitsDrawing, Layout, PathsDrawing
+    from std_daq.photons.display.drawings import ArrivalDrawing, DetectorDrawing, HitsDrawing, PathsDrawing, ViewLayout
     from std_daq.photons.display.placed_meshes import channel_radii, placed_meshes
     from std_daq.photons.display.sections import unrolled
     from std_daq.photons.display.shown_hits import ShownHits
@@ -142,7 +142,7 @@ def _drawings(
     shown = hits or ShownHits.none()
     drawn = HitsDrawing(shown, positions, channel_radii(geometry, folder), flat)
     events = {event for event, _ in shown.by_event()} | ({paths.event} if paths else set())
-    drawings: list[Drawing] = [Layout(has_arrival=len(events) == 1)]
+    drawings: list[Drawing] = [ViewLayout(has_arrival=len(events) == 1)]
     drawings += [DetectorDrawing(list(placed_meshes(geometry, folder)), flat), drawn]
     if paths is not None:
         drawings.append(PathsDrawing(paths))

@@ -175,7 +175,7 @@ class ArrivalDrawing:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ViewLayout:
     """Which views there are: in three dimensions, the unrolled wall, and the times of hits."""
 
     has_arrival: bool
