@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Builds the images of std-daq, std-daq/TARGET:TAG; docker/image-tag prints the tag.
 #
-#   docker/build.sh [--offline|--online] [--cpu LEVEL] [TARGET...]
+#   docker/build.sh [--offline|--online] [--cpu LEVEL] [--gpu-base IMAGE] [TARGET...]
 #
 # --offline   from Debian packages alone; by default from a registry's Python where there is one in reach
 # --online    fail where no registry is in reach
 # --cpu       compile for x86-64-v2, -v3 (the default: AVX2, servers since 2015), -v4 (AVX-512), or host: for this machine
-# TARGET      tools, rabbitmq, or a service, as udp-recv; by default all, those that a site adds among them
+# --gpu-base  what sim-worker-gpu begins with: an image of CUDA with Python 3.11; by default what all others begin with
+# TARGET      tools, rabbitmq, or a service, as udp-recv; by default all of these, those that a site adds among them;
+#             or sim-worker-gpu, a worker of the photon simulation that also runs on NVIDIA GPUs
 #
 # What a site adds, such as a detector or a service, lies in docker/plug-ins: wheels, and folders whose wheels are built.
 # Python packages come from the index that pip is configured for, once; what has been made is kept in docker/.build.
@@ -24,11 +26,12 @@ say() { printf '%s\n' "$*" >&2; }
 usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2; exit 2; }
 targets() { echo tools; "$BUILD/tools/bin/python" docker/service-targets --names "$BUILD/wheels/packages"; }
 
-mode='' cpu='' wanted=()
+mode='' cpu='' gpu_base=$BASE wanted=()
 while [ $# -gt 0 ]; do
     case $1 in
         --offline | --online) mode=${1#--} ;;
         --cpu) cpu=${2:?a level}; shift ;;
+        --gpu-base) gpu_base=${2:?an image}; shift ;;
         -*) usage ;;
         *) wanted+=("$1") ;;
     esac
@@ -84,12 +87,12 @@ build_wheels() { # FOLDER : of std-daq and of what a site adds
     printf '%s' "$wanted" >"$folder/.made-from"
 }
 
-build_image() { # TARGET SOURCES OPTION... CONTEXT : SOURCES is a digest of what is in the context
-    local target=$1 sources=$2 image=std-daq/$1:$TAG log=$BUILD/$1.log options made_from wanted
-    shift 2
-    options=(--build-arg BASE="$BASE" --label org.opencontainers.image.title="std-daq $target"
+build_image() { # TARGET BASE SOURCES OPTION... CONTEXT : SOURCES is a digest of what is in the context
+    local target=$1 base=$2 sources=$3 image=std-daq/$1:$TAG log=$BUILD/$1.log options made_from wanted
+    shift 3
+    options=(--build-arg BASE="$base" --label org.opencontainers.image.title="std-daq $target"
         --label org.opencontainers.image.version="$TAG" "$@")
-    wanted=$(docker image inspect --format '{{.Id}}' "$BASE"; printf '%s\n' "$sources" "${options[@]}")
+    wanted=$(docker image inspect --format '{{.Id}}' "$base"; printf '%s\n' "$sources" "${options[@]}")
     wanted=$(sha256sum <<<"$wanted" | cut -d' ' -f1)
     made_from=$(docker image inspect --format '{{index .Config.Labels "org.std-daq.made-from"}}' "$image" 2>/dev/null) || true
     [ "$made_from" != "$wanted" ] || return 0
@@ -113,7 +116,20 @@ build_rabbitmq() { # the registry is asked once: a broker that runs is not to be
         [ "$mode" != online ] || { say "$RABBITMQ cannot be had."; exit 1; }
     fi
     # The packages come over this machine's network, as those of the base did.
-    build_image rabbitmq "$(digest_of docker/rabbitmq)" --network host --build-arg http_proxy docker/rabbitmq
+    build_image rabbitmq "$BASE" "$(digest_of docker/rabbitmq)" --network host --build-arg http_proxy docker/rabbitmq
+}
+
+build_gpu_worker() { # on another base, with the libraries of CUDA among the dependencies
+    local wheels=$BUILD/wheels-gpu sources
+    docker image inspect "$gpu_base" >/dev/null 2>&1 || docker pull --quiet "$gpu_base" >/dev/null ||
+        { say "$gpu_base cannot be had."; exit 1; }
+    mkdir -p "$wheels"
+    download "$wheels/dependencies" docker/requirements-gpu.txt
+    rm -rf "$wheels/pip" "$wheels/packages"
+    cp -rl "$BUILD/wheels/pip" "$BUILD/wheels/packages" "$wheels"
+    sources=$(cat "$BUILD/Dockerfile" "$wheels"/*/.made-from | sha256sum)
+    build_image sim-worker-gpu "$gpu_base" "$sources" --target sim-worker --build-arg CPU="$cpu" \
+        --file "$BUILD/Dockerfile" "$wheels"
 }
 
 umask 022
@@ -132,7 +148,8 @@ sources=$(cat "$BUILD/Dockerfile" "$BUILD"/wheels/*/.made-from | sha256sum)
 for target in "${wanted[@]}"; do
     case $target in
         rabbitmq) build_rabbitmq ;;
-        *) build_image "$target" "$sources" --target "$target" --build-arg CPU="$cpu" --file "$BUILD/Dockerfile" "$BUILD/wheels" ;;
+        sim-worker-gpu) build_gpu_worker ;;
+        *) build_image "$target" "$BASE" "$sources" --target "$target" --build-arg CPU="$cpu" --file "$BUILD/Dockerfile" "$BUILD/wheels" ;;
     esac
 done
 say "std-daq's images with the tag $TAG are there: ${wanted[*]}"

@@ -17,6 +17,7 @@ OTHERS = {
     "ProbableAuthenticationError",
     "ACCESS_REFUSED",
     "needs uproot: pip install 'std-daq[root]'",
+    "needs numba_cuda: pip install 'std-daq[cuda]'",
     "does not answer PING",
     ".run.h5.1234.partial",
 }
