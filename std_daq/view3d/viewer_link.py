@@ -82,6 +82,10 @@ class ViewerLink:
             why = f"it did not take a drawing within {timeout_s:g} s" if is_late else self._last_words()
             raise ResourceError(f"the viewer at {self._address} is lost: {why}")
 
+    def abort(self) -> None:
+        """End the process at once, from any thread; `show` then raises."""
+        self._process.kill()
+
     def close(self) -> None:
         """End the process, within a second; what was shown stays."""
         with suppress(BrokenPipeError):

@@ -40,7 +40,7 @@ class Axis:
     @property
     def centres(self) -> NDArray[np.float64]:
         """Middles of the bins."""
-        return self.low + self.width * (np.arange(self.n_bins) + 0.5)
+        return np.asarray(self.low + self.width * (np.arange(self.n_bins) + 0.5), np.float64)
 
     def bins_of(self, estimates: NDArray[np.void]) -> NDArray[np.int64]:
         """Return the bin of each estimate; -1 for what is outside, or is no number."""

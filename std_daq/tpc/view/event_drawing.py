@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,5 +90,5 @@ def circle_radii(estimates: NDArray[np.void], magnetic_field: float) -> NDArray[
     return np.abs(radii)
 
 
-def _classes(labels: NDArray[np.int64]) -> NDArray[np.uint16]:
+def _classes(labels: NDArray[Any]) -> NDArray[np.uint16]:
     return np.where(labels < 0, NOISE_CLASS, labels % NOISE_CLASS).astype(np.uint16)

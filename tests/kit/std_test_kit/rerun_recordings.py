@@ -42,12 +42,16 @@ class Recording:
 
 
 def read_recording(path: Path) -> Recording:
-    """Read a recording; one that its writer did not finish counts up to its last whole message."""
+    """Read a recording; one that its writer did not begin or finish counts up to its last whole message."""
+    if not path.exists() or not path.stat().st_size:
+        return Recording("")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a file that has no end yet
         reader = RrdReader(path)
-        (store,) = reader.recordings()
-        recording = Recording(store.application_id, has_blueprint=bool(reader.blueprints()))
+        stores = reader.recordings()
+        if not stores:
+            return Recording("")
+        recording = Recording(stores[0].application_id, has_blueprint=bool(reader.blueprints()))
         chunks = reader.stream().to_chunks()
     for chunk in chunks:
         columns = chunk.to_record_batch()

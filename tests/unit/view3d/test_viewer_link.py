@@ -41,7 +41,7 @@ class Words:
 
 
 def _words(path: Path) -> list[str]:
-    rows = read_recording(path).rows.get("/words", []) if path.exists() and path.stat().st_size else []
+    rows = read_recording(path).rows.get("/words", [])
     return [row.components["TextLog:text"][0] for row in rows]
 
 
