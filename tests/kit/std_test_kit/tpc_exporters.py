@@ -1,14 +1,16 @@
 """Exporters that send what a test says, and frames of boards whose samples tell where they come from."""
 
 import socket
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.tpc.electronics import N_AGETS, N_CHANNELS, N_TIME_BUCKETS, Board
-from std_daq.tpc.frames.encode import EventHeader, encode_full, encode_message, encode_partial
+from std_daq.tpc.electronics import CHANNELS_PER_BOARD, FPN_CHANNELS, N_AGETS, N_CHANNELS, N_TIME_BUCKETS, Board
+from std_daq.tpc.frames.encode import EventHeader, encode_full, encode_items, encode_message, partial_items
 
 HOST = "127.0.0.1"
+N_TRACES = 5
 
 
 class ScriptedExporter:
@@ -65,22 +67,27 @@ class ScriptedExporter:
         self._listener.close()
 
 
-def samples_of(event_id: int, board: Board, run: int = 0, n_channels: int = 5) -> NDArray[np.int16]:
-    """Return samples that differ with run, event, board and channel, int16 (4, 68, 512); -1 where none is sent."""
-    samples = np.full((N_AGETS, N_CHANNELS, N_TIME_BUCKETS), -1, np.int16)
+def traces_of(event_id: int, board: Board, run: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return five channels of a board and their samples, which differ with run, event and board.
+
+    Channels are aget * 68 + channel, ascending, shape (5,); samples have the shape (5, 512).
+    """
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([run, event_id, *board])))
-    channels = rng.choice(N_CHANNELS, n_channels, replace=False)
-    samples[rng.integers(0, N_AGETS, n_channels), channels] = rng.integers(0, 4096, (n_channels, N_TIME_BUCKETS))
-    return samples
+    channels = np.sort(rng.choice(CHANNELS_PER_BOARD, N_TRACES, replace=False))
+    return channels, rng.integers(0, 4096, (N_TRACES, N_TIME_BUCKETS))
 
 
-def frame_of(
-    event_id: int, board: Board, run: int = 0, *, is_full: bool = False, event_time: int | None = None
-) -> bytes:
-    """Return a frame with `samples_of` the event."""
-    header = EventHeader(event_id, 1000 * run + event_id if event_time is None else event_time, board)
-    samples = samples_of(event_id, board, run, N_CHANNELS if is_full else 5)
-    return encode_full(header, np.maximum(samples, 0)) if is_full else encode_partial(header, samples)
+def frame_of(event_id: int, board: Board, run: int = 0, *, is_full: bool = False) -> bytes:
+    """Return a frame with `traces_of` the event; in a full readout, the other channels are 0."""
+    header = EventHeader(event_id, 1000 * run + event_id, board)
+    channels, samples = traces_of(event_id, board, run)
+    if is_full:
+        everything = np.zeros((CHANNELS_PER_BOARD, N_TIME_BUCKETS), np.int16)
+        everything[channels] = samples
+        return encode_full(header, everything.reshape(N_AGETS, N_CHANNELS, N_TIME_BUCKETS))
+    by_channel, time_buckets = np.repeat(channels, N_TIME_BUCKETS), np.tile(np.arange(N_TIME_BUCKETS), N_TRACES)
+    items = partial_items(by_channel // N_CHANNELS, by_channel % N_CHANNELS, time_buckets, samples.reshape(-1))
+    return encode_items(header, items)
 
 
 def message_of(event_id: int, board: Board, run: int = 0) -> bytes:
@@ -88,16 +95,15 @@ def message_of(event_id: int, board: Board, run: int = 0) -> bytes:
     return encode_message(frame_of(event_id, board, run))
 
 
-def rows_of(event_id: int, boards: list[Board], run: int = 0) -> NDArray[np.int16]:
+def rows_of(event_id: int, boards: Sequence[Board], run: int = 0) -> NDArray[np.int16]:
     """Return the matrix of an event of a chamber without a channel map, made in plain numpy."""
-    rows = []
-    for cobo, asad in boards:
-        samples = samples_of(event_id, (cobo, asad), run)
-        for aget in range(N_AGETS):
-            for channel in range(N_CHANNELS):
-                trace = samples[aget, channel]
-                if (trace >= 0).any() and channel not in {11, 22, 45, 56}:
-                    pad = ((cobo * 4 + asad) * 4 + aget) * 68 + channel
-                    rows.append(np.concatenate(([cobo, asad, aget, channel, pad], np.maximum(trace, 0))))
-    matrix = np.array(rows, np.int16).reshape(-1, 5 + N_TIME_BUCKETS)
-    return matrix[np.argsort(matrix[:, 4])]
+    parts = [np.zeros((0, 5 + N_TIME_BUCKETS), np.int16)]
+    for cobo, asad in sorted(boards):
+        channels, samples = traces_of(event_id, (cobo, asad), run)
+        rows = np.empty((N_TRACES, 5 + N_TIME_BUCKETS), np.int16)
+        rows[:, :2] = cobo, asad
+        rows[:, 2], rows[:, 3] = channels // N_CHANNELS, channels % N_CHANNELS
+        rows[:, 4] = (cobo * 4 + asad) * CHANNELS_PER_BOARD + channels
+        rows[:, 5:] = samples
+        parts.append(rows[~np.isin(rows[:, 3], FPN_CHANNELS)])
+    return np.concatenate(parts)

@@ -101,7 +101,7 @@ def test_hostile_exporter_disturbs_no_other(open_rig: Open, seed: int) -> None:
         for at in rng.integers(0, 100, 8):
             frame[at] = rng.integers(0, 256)
         hostile.accept()
-        hostile.send(encode_message(bytes(frame)) if rng.random() < 0.7 else rng.bytes(rng.integers(1, 3000)))
+        hostile.send(encode_message(bytes(frame)) if rng.random() < 0.7 else rng.bytes(int(rng.integers(1, 3000))))
         rig.service.step()
     events = rig.wait_for_events(40)
     built = [event for event in events if event.is_complete]
