@@ -117,5 +117,26 @@ def load_any_config(path: Path | str) -> PlatformConfig:
     return config
 
 
+def read_config_of(path: Path | str, model: type[Config]) -> Config:
+    """Load a configuration of `model`, or of a system whose model is a kind of `model`.
+
+    A document whose keys `model` itself knows is one of `model`.
+
+    Raises
+    ------
+    ConfigError
+        The file or a value in it is wrong, or it is the configuration of a system that `model` does not stand for.
+    """
+    path = Path(path)
+    document = read_document(path)
+    kinds = [system.model for system in systems().values() if issubclass(system.model, model)]
+    if kinds in ([], [model]) or set(document) <= _keys(model):
+        return check_config(document, model, path)
+    system = system_of(document, path)
+    if not issubclass(system.model, model):
+        raise ConfigError(f"this is a configuration of {system.name}, which this service does not serve", file=path)
+    return check_config(document, system.model, path)
+
+
 def _keys(model: type[PlatformConfig]) -> set[str]:
     return {field.alias or name for name, field in model.model_fields.items()} | set(model.superseded_keys)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.recording.fault_words import describe_counts
 from std_daq.recording.requests import FaultCount
 
 FAULT_WORDS = {
@@ -18,7 +19,6 @@ FAULT_WORDS = {
 }
 """What is wrong with an image that has a flag of `ImageStatus`, as in "2 images with missing packets"."""
 
-_MAX_NAMED = 16
 _IMPLIED = {
     ImageStatus.MISSING_MODULES: ImageStatus.MISSING_PACKETS,
     ImageStatus.OUT_OF_STEP: ImageStatus.ID_MISMATCH,
@@ -43,12 +43,7 @@ def describe_status(status: int) -> str:
 
 def describe_faults(faults: Mapping[str, FaultCount]) -> str:
     """Return the faults of a run in words: "2 images with missing packets (module 1), 1 image with refused packets"."""
-    words = {fault_name(fault): text for fault, text in FAULT_WORDS.items()}
-    return ", ".join(
-        f"{_images(fault.n_images)} with {words.get(name, name)}{_in_brackets(fault)}"
-        for name, fault in faults.items()
-        if fault.n_images
-    )
+    return describe_counts(faults, {fault_name(fault): text for fault, text in FAULT_WORDS.items()}, "image")
 
 
 class FaultCounter:
@@ -107,39 +102,5 @@ class FaultCounter:
         }
 
 
-def sum_of_faults(parts: Iterable[Mapping[str, FaultCount]]) -> dict[str, FaultCount]:
-    """Return the faults of a run, given those of its parts."""
-    total: dict[str, FaultCount] = {}
-    for faults in parts:
-        for name, fault in faults.items():
-            known = total.get(name, FaultCount())
-            total[name] = FaultCount(
-                n_images=known.n_images + fault.n_images,
-                modules=tuple(sorted({*known.modules, *fault.modules})),
-                storage_cells=tuple(sorted({*known.storage_cells, *fault.storage_cells})),
-            )
-    return total
-
-
-def _images(n: int) -> str:
-    return "1 image" if n == 1 else f"{n} images"
-
-
 def _counted(counts: Counter[int]) -> tuple[int, ...]:
     return tuple(sorted(number for number, n in counts.items() if n > 0))
-
-
-def _in_brackets(fault: FaultCount) -> str:
-    # Without storage cells, all frames are of cell 0.
-    cells = fault.storage_cells if any(fault.storage_cells) else ()
-    parts = [_numbered("module", fault.modules), _numbered("storage cell", cells)]
-    text = "; ".join(filter(None, parts))
-    return f" ({text})" if text else ""
-
-
-def _numbered(what: str, numbers: tuple[int, ...]) -> str:
-    if not numbers:
-        return ""
-    shown = ", ".join(map(str, numbers[:_MAX_NAMED]))
-    more = f" and {len(numbers) - _MAX_NAMED} more" if len(numbers) > _MAX_NAMED else ""
-    return f"{what}{'s' if len(numbers) > 1 else ''} {shown}{more}"

@@ -102,18 +102,25 @@ class WriteRequest(BaseModel):
         description="Path of the file (of the master file, if a run has several).",
     )
     n_images: int | None = Field(
-        default=None, ge=1, le=MAX_IMAGES, description="Number of images to write; absent: until killed."
+        default=None,
+        ge=1,
+        le=MAX_IMAGES,
+        description="Number of images, or of events of a chamber, to write; absent: until killed.",
     )
     start_image_id: int | None = Field(
         default=None,
         ge=0,
         le=MAX_IMAGE_ID,
-        description="Id of the first image; it may be in the past if it is still in the ring. Absent: the next image.",
+        description="Id of the first image or event, which may be in the past if it is still in the ring; absent: of "
+        "the next one.",
     )
     format: Literal["hdf5", "pff"] = Field(
         default="hdf5",
         description="Format of the files: hdf5, or pff for a telescope. With pff, output_file is an index in JSON, and "
         "the PFF files lie beside it in a folder for each module; images_per_file holds for each module.",
+    )
+    layout: Literal["1.0", "2.0"] | None = Field(
+        default=None, description="Layout of the merged file of a chamber; absent: 1.0. Images have no layouts."
     )
     compression: Literal["none", "bslz4"] = Field(
         default="none", description="Compression of the pixels: none, or bitshuffle with LZ4."
@@ -263,14 +270,17 @@ def check_request_id(text: str | None) -> str:
 
 
 class FaultCount(BaseModel):
-    """Images with a fault, and the parts of the detector that have it."""
+    """Images, or events, with a fault, and the parts of the detector that have it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    n_images: int = Field(default=0, ge=0, description="Images with the fault.")
+    n_images: int = Field(default=0, ge=0, description="Images, or events, with the fault.")
     modules: tuple[int, ...] = Field(default=(), description="Modules with the fault, as far as they are known.")
     storage_cells: tuple[int, ...] = Field(
         default=(), description="Of frames without calibration: the storage cells in which they were exposed."
+    )
+    boards: tuple[tuple[int, int], ...] = Field(
+        default=(), description="Of events with missing boards: the boards, each as CoBo and AsAd."
     )
 
 

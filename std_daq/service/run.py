@@ -15,9 +15,9 @@ from typing import Generic, Protocol, TextIO, TypeVar
 
 from prometheus_client import CollectorRegistry
 
-from std_daq.config.load import read_config
 from std_daq.config.paths import make_runtime_dir
 from std_daq.config.platform import PlatformConfig
+from std_daq.config.system import read_config_of
 from std_daq.errors import EXIT_DONE, EXIT_FAILED, ConfigError, StdDaqError
 from std_daq.extras import extras_explained
 from std_daq.native.compiling import observed_by
@@ -149,7 +149,7 @@ def _prepare(
 def _config(description: ServiceDescription[Config], arguments: argparse.Namespace) -> Config:
     if arguments.config is None and description.config_of is not None:
         return description.config_of(arguments)
-    return read_config(arguments.config, description.config)
+    return read_config_of(arguments.config, description.config)
 
 
 def _live(service: Service, presence: Presence, stop: threading.Event) -> None:

@@ -1,9 +1,12 @@
 """LongRun: the images of one run through the ring, its journal, and the writer agent's account of them."""
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from std_benchmarks.scaling.image_ring import ImageWriter
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.imaging.recording import IMAGES
 from std_daq.recording.requests import WriteRequest
 from std_daq.recording.store_stream import EndRun, ReportKind, WriterReport, encode_entries
 from std_writer_agent.effects import Effect, SendImages, SendMessage
@@ -32,12 +35,13 @@ class LongRun:
 
     def __init__(self, path: Path, n_images: int) -> None:
         self._writer = ImageWriter(path, _SHAPE, _N_SLOTS)
-        self._source = ImageSource(path)
+        self._source = ImageSource(partial(ImageBuffer.attach, path))
         self._source.read()
         self._now = 0.0
         self._roster = WriterRoster()
         self._roster.feed(self._report(ReportKind.ALIVE, 0), self._now)
         plan = RunPlan(
+            recorded=IMAGES,
             run_id=1,
             request_id="long",
             request=WriteRequest(output_file=_OUTPUT_FILE, n_images=n_images),

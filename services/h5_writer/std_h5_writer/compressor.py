@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.imaging.buffers.image import Image
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.files import compression
 from std_h5_writer.ring_reader import RunImage
 
@@ -31,7 +32,7 @@ class OrderedCompressor:
         self._n_places = _PLACES_PER_THREAD * n_threads
         self._buffers = [np.empty(0, np.uint8) for _ in range(self._n_places)]
         self._n_submitted = 0
-        self._in_flight: deque[tuple[RunImage, NDArray[np.uint8], Future[int]]] = deque()
+        self._in_flight: deque[tuple[RunImage[Image, ImageBuffer], NDArray[np.uint8], Future[int]]] = deque()
 
     @property
     def n_in_flight(self) -> int:
@@ -43,7 +44,7 @@ class OrderedCompressor:
         """Whether an image must be taken before the next one is submitted."""
         return len(self._in_flight) == self._n_places
 
-    def submit(self, run_image: RunImage) -> None:
+    def submit(self, run_image: RunImage[Image, ImageBuffer]) -> None:
         """Start to compress an image; the chunk that `take` returned last must not be used any more."""
         pixels = run_image.image.pixels
         n_bytes = compression.bound(pixels.nbytes, pixels.itemsize)
@@ -54,7 +55,7 @@ class OrderedCompressor:
         self._n_submitted += 1
         self._in_flight.append((run_image, buffer, self._threads.submit(_compress, run_image.image, buffer)))
 
-    def take(self) -> tuple[RunImage, NDArray[np.uint8] | None]:
+    def take(self) -> tuple[RunImage[Image, ImageBuffer], NDArray[np.uint8] | None]:
         """Wait for the oldest image, and return it with its chunk; with None if it was overwritten meanwhile."""
         run_image, buffer, future = self._in_flight.popleft()
         n_bytes = future.result()

@@ -6,17 +6,33 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from std_daq.imaging.image_faults import FaultCounter
-from std_daq.recording.requests import RunReport
+from std_daq.recording.requests import FaultCount, RunReport
+from std_daq.recording.store_stream import StartRun
 from std_h5_writer.ring_reader import RunImage
 
 
+class Faults(Protocol):
+    """Counts of the images that are not good."""
+
+    n_images: int
+    """Images, or events, that are not good."""
+
+    @property
+    def faults(self) -> dict[str, FaultCount]:
+        """The counts by the name of the fault."""
+        ...
+
+
 class FilesOfRun(Protocol):
-    """The files of a run."""
+    """The files of a run, of images or of events; where this says images, a chamber has events."""
 
     n_written: int
     n_bytes: int
-    faults: FaultCounter
+
+    @property
+    def faults(self) -> Faults:
+        """Counts of the images that are not good."""
+        ...
 
     @property
     def paths(self) -> list[Path]:
@@ -38,10 +54,10 @@ class FilesOfRun(Protocol):
     def unflushed_ids(self) -> list[int]:
         """Ids of the images that are lost if this process crashes."""
 
-    def append(self, run_image: RunImage, chunk: NDArray[Any], *, past_page_cache: bool) -> None:
+    def append(self, run_image: RunImage[Any, Any], chunk: NDArray[Any], *, past_page_cache: bool) -> None:
         """Append an image."""
 
-    def drop_last(self, run_image: RunImage) -> None:
+    def drop_last(self, run_image: RunImage[Any, Any]) -> None:
         """Remove the image that was appended last, because it was overwritten in the ring meanwhile."""
 
     def flush(self) -> None:
@@ -58,3 +74,14 @@ class FilesOfRun(Protocol):
 
     def finish(self, report: RunReport, after_each: Callable[[], None]) -> None:
         """Write the verdict, close the files, and wait until they are on the disk; raises the first failure."""
+
+
+class FileMaker(Protocol):
+    """Makes the files of runs, in the format that a request asks for."""
+
+    def files_of(self, start: StartRun) -> FilesOfRun:
+        """Return the files of a run that begins; they are opened when its first image comes."""
+        ...
+
+    def write_master(self, path: Path, data_files: list[Path], report: RunReport) -> None:
+        """Write the master file over the data files of a run; raises what HDF5 raises."""

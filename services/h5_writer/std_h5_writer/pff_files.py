@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import FileFormatError
-from std_daq.imaging.files.disk_file import sync_file
+from std_daq.imaging.buffers.image import Image
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.image_faults import FaultCounter
+from std_daq.recording.disk_file import sync_file
 from std_daq.recording.naming import check_is_free
 from std_daq.recording.requests import RunReport
 from std_daq.recording.store_stream import StartRun
@@ -134,7 +136,7 @@ class PffFiles:
         """Ids of the images that are lost if this process crashes."""
         return list(self._unflushed_ids)
 
-    def append(self, run_image: RunImage, chunk: NDArray[Any], *, past_page_cache: bool) -> None:  # noqa: ARG002
+    def append(self, run_image: RunImage[Image, ImageBuffer], chunk: NDArray[Any], *, past_page_cache: bool) -> None:  # noqa: ARG002
         """Append an image to the files of its module; raises FileFormatError or OSError."""
         image = run_image.image
         if self._is_closed:
@@ -154,7 +156,7 @@ class PffFiles:
         self.faults.add(image.metadata.status, image.modules_at_fault())
         self._unflushed_ids.append(image.id)
 
-    def drop_last(self, run_image: RunImage) -> None:
+    def drop_last(self, run_image: RunImage[Image, ImageBuffer]) -> None:
         """Remove the image that was appended last, because it was overwritten in the ring meanwhile."""
         frame = self._pending.pop()
         self.n_bytes -= frame.pixels.nbytes

@@ -1,19 +1,40 @@
-"""RingReader: finds images in the ImageBuffer that the writer agent has named."""
+"""RingReader: finds images, or events, in their ring that the writer agent has named."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
 from std_daq.errors import SharedMemoryError
-from std_daq.imaging.buffers.image import Image
-from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.shm.entry_ring import EntryRing
+
+
+class Recordable(Protocol):
+    """What an entry of the ring describes, in place: an image, or an event."""
+
+    @property
+    def id(self) -> int:
+        """Number that the detector gave it."""
+        ...
+
+    @property
+    def sequence(self) -> int:
+        """Sequence number in the journal of the ring."""
+        ...
+
+    def is_intact(self) -> bool:
+        """Return whether it has not been overwritten so far."""
+        ...
+
+
+Item = TypeVar("Item", bound=Recordable)
+Ring = TypeVar("Ring", bound=EntryRing[Any])
 
 
 @dataclass(frozen=True, slots=True)
-class RunImage:
-    """One image of the run.
+class RunImage(Generic[Item, Ring]):
+    """One image, or one event, of the run.
 
     Attributes
     ----------
@@ -22,29 +43,37 @@ class RunImage:
     i_exposure
         Number of its exposure in the run, counted from 0, lost images included.
     image
-        The image, in place: it may be overwritten at any time.
+        The image or event, in place: it may be overwritten at any time.
     ring
-        Ring that holds the image.
+        Ring that holds it.
     """
 
     i_image: int
     i_exposure: int
-    image: Image
-    ring: ImageBuffer
+    image: Item
+    ring: Ring
 
 
-class RingReader:
-    """The writer's view of the ImageBuffer, which may appear after the writer has started, and may be replaced.
+class RingReader(Generic[Item, Ring]):
+    """The writer's view of the ring, which may appear after the writer has started, and may be replaced.
 
     Parameters
     ----------
-    path
-        Path of the ring.
+    attach
+        Attaches to the ring; raises SharedMemoryError while there is none.
+    pixels_of
+        Returns the pixels of an image, or the traces of an event, in place.
+
+    Attributes
+    ----------
+    pixels_of
+        As given.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._ring: ImageBuffer | None = None
+    def __init__(self, attach: Callable[[], Ring], pixels_of: Callable[[Item], NDArray[Any]]) -> None:
+        self.pixels_of = pixels_of
+        self._attach = attach
+        self._ring: Ring | None = None
 
     @property
     def is_current(self) -> bool:
@@ -54,7 +83,7 @@ class RingReader:
     def attach(self) -> bool:
         """Attach to the present ring, and return whether there is one; no image of the ring before may be in use."""
         try:
-            ring = ImageBuffer.attach(self._path)
+            ring = self._attach()
         except SharedMemoryError:
             return False
         if not ring.is_live:
@@ -64,15 +93,16 @@ class RingReader:
         self._ring = ring
         return True
 
-    def find(self, store_image: NDArray[Any]) -> RunImage | None:
-        """Return the image of a STORE_IMAGE struct of shape (1,); None if it is not, or no longer, in the ring."""
+    def find(self, store_image: NDArray[Any]) -> RunImage[Item, Ring] | None:
+        """Return the image that a struct of the StoreStream, (1,), names; None if the ring does not have it."""
         if self._ring is None:
             return None
         wanted = store_image["metadata"][0]
         image = self._ring.view(int(wanted["sequence"]))
         if image is None or image.id != int(wanted["id"]):
             return None
-        return RunImage(int(store_image["i_image"][0]), int(store_image["i_exposure"][0]), image, self._ring)
+        numbers = int(store_image["i_image"][0]), int(store_image["i_exposure"][0])
+        return RunImage(*numbers, image, self._ring)
 
     def lag(self, sequence: int) -> int:
         """Return how many images were published after the one with this sequence number."""

@@ -8,6 +8,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from std_daq.imaging.buffers.image import Image
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.config.experiment import Experiment, GoniometerAxis
 from std_daq.imaging.config.model import DetectorConfig, NexusConfig
 from std_daq.imaging.detectors.interface import Detector, is_board_detector
@@ -44,7 +46,7 @@ class RunDescriber:
             "hdf5": h5py.version.hdf5_version,
         }
 
-    def describe(self, run: StartRun, run_image: RunImage) -> ImageFileDescription:
+    def describe(self, run: StartRun, run_image: RunImage[Image, ImageBuffer]) -> ImageFileDescription:
         """Return the description of the file that begins with this image.
 
         Parameters

@@ -11,20 +11,21 @@ from typing import Any
 from numpy.typing import NDArray
 
 from std_daq.errors import FileFormatError
+from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.description import ImageFileDescription
-from std_daq.imaging.files.disk_file import sync_file
 from std_daq.imaging.files.ending import finish_closed
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.imaging.image_faults import FaultCounter
+from std_daq.recording.disk_file import sync_file
 from std_daq.recording.requests import RunReport
 from std_daq.telemetry.logs import ConditionLog
 from std_h5_writer.file_owner import FileOwner
 from std_h5_writer.ring_reader import RunImage
 from std_h5_writer.run_description import calibration_checksums
 
-Describe = Callable[[RunImage], ImageFileDescription]
+Describe = Callable[[RunImage[Image, ImageBuffer]], ImageFileDescription]
 
 
 @dataclass(slots=True)
@@ -103,7 +104,7 @@ class RunFiles:
         """Ids of the images that are lost if this process crashes."""
         return list(self._unflushed_ids)
 
-    def append(self, run_image: RunImage, chunk: NDArray[Any], *, past_page_cache: bool) -> None:
+    def append(self, run_image: RunImage[Image, ImageBuffer], chunk: NDArray[Any], *, past_page_cache: bool) -> None:
         """Append an image to its file, past the page cache if that is requested and possible.
 
         Raises
@@ -132,7 +133,7 @@ class RunFiles:
         self._count_faults(run_image)
         self._unflushed_ids.append(metadata.id)
 
-    def drop_last(self, run_image: RunImage) -> None:
+    def drop_last(self, run_image: RunImage[Image, ImageBuffer]) -> None:
         """Remove the image that was appended last, because it was overwritten in the ring meanwhile."""
         if self._file is None:
             raise FileFormatError(f"{self._output_file}: no file is open")
@@ -216,12 +217,12 @@ class RunFiles:
         if failure is not None:
             raise failure
 
-    def _count_faults(self, run_image: RunImage, n: int = 1) -> None:
+    def _count_faults(self, run_image: RunImage[Image, ImageBuffer], n: int = 1) -> None:
         image = run_image.image
         if not image.is_good:
             self.faults.add(image.metadata.status, image.modules_at_fault(), n, cells=image.cells_without_calibration())
 
-    def _file_of(self, run_image: RunImage) -> ImageFile:
+    def _file_of(self, run_image: RunImage[Image, ImageBuffer]) -> ImageFile:
         index = 0 if self._images_per_file is None else run_image.i_image // self._images_per_file
         if self._file is not None and index == self._file_index:
             self._check_looks(run_image.ring, self._file)

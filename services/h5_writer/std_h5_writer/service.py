@@ -3,8 +3,7 @@
 import argparse
 
 from std_daq.errors import ConfigError
-from std_daq.imaging.config.model import DetectorConfig
-from std_daq.imaging.detectors.registry import open_detector
+from std_daq.recording.config import RecordingConfig
 from std_daq.service.description import Instance, ServiceDescription
 
 
@@ -14,11 +13,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _instances(config: DetectorConfig) -> list[Instance]:
+def _instances(config: RecordingConfig) -> list[Instance]:
     return [Instance(f"h5-writer-{index}", ("--writer", str(index))) for index in range(config.number_of_writers)]
 
 
-def _instance_of(arguments: argparse.Namespace, config: DetectorConfig) -> str:
+def _instance_of(arguments: argparse.Namespace, config: RecordingConfig) -> str:
     if not 0 <= arguments.writer < config.number_of_writers:
         raise ConfigError(
             f"there is no writer {arguments.writer}",
@@ -32,10 +31,9 @@ def _instance_of(arguments: argparse.Namespace, config: DetectorConfig) -> str:
 SERVICE = ServiceDescription(
     name="h5-writer",
     package="std_h5_writer",
-    summary="Writes the images of a run from the ImageBuffer into HDF5 files.",
-    config=DetectorConfig,
+    summary="Writes the images, or the events, of a run from their ring into files.",
+    config=RecordingConfig,
     instances=_instances,
-    check=open_detector,
     add_arguments=_add_arguments,
     instance_of=_instance_of,
 )

@@ -1,30 +1,25 @@
-"""H5Writer: the service that writes the images which the agent names, straight from the ring into files."""
+"""H5Writer: the service that writes the images, or events, that the agent names, straight from the ring into files."""
 
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from std_daq.errors import StdDaqError
-from std_daq.imaging.files.master_file import write_master
-from std_daq.imaging.protocols.store_image import STORE_IMAGE
+from std_daq.recording.recorded import Recorded
 from std_daq.recording.requests import RunReport
 from std_daq.recording.store_stream import EndRun, FinishRun, ReportKind, StartRun, WriteMaster, decode
 from std_daq.streams.queue import PullQueue
 from std_daq.telemetry.logs import ConditionLog, get_logger
-from std_h5_writer.compressor import OrderedCompressor
+from std_h5_writer.compression import Compressor
 from std_h5_writer.file_owner import FileOwner
-from std_h5_writer.files_of_run import FilesOfRun
+from std_h5_writer.files_of_run import FileMaker
 from std_h5_writer.metrics import WriterMetrics, WriterState
-from std_h5_writer.pff_files import PffFiles, PffForm
 from std_h5_writer.reporter import Reporter
 from std_h5_writer.ring_reader import RingReader, RunImage
 from std_h5_writer.run import MAX_LOST_IDS_A_REPORT, WriterRun
-from std_h5_writer.run_description import RunDescriber
-from std_h5_writer.run_files import RunFiles
 from std_h5_writer.way_to_disk import WayToDisk
 
 WAIT_S = 0.1
@@ -50,11 +45,13 @@ class H5Writer:
     reporter
         Sends reports to the agent.
     ring
-        Finds images in the ImageBuffer.
+        Finds images in their ring.
+    recorded
+        What is recorded: images or events.
     compressor
         Compresses images if the request asks for it.
-    describer
-        Describes the content of files other than the images.
+    files
+        Makes the files.
     owner
         User who is to own the files.
     way_to_disk
@@ -63,8 +60,6 @@ class H5Writer:
         Metrics of the writer.
     flush_interval_s
         Time between two flushes, in seconds. If this process crashes, at most this much is lost.
-    pff
-        How PFF files are written; None if this detector has none.
     clock
         Returns the monotonic time in seconds.
     """
@@ -74,26 +69,27 @@ class H5Writer:
         *,
         inbox: PullQueue,
         reporter: Reporter,
-        ring: RingReader,
-        compressor: OrderedCompressor,
-        describer: RunDescriber,
+        ring: RingReader[Any, Any],
+        recorded: Recorded,
+        compressor: Compressor,
+        files: FileMaker,
         owner: FileOwner,
         way_to_disk: WayToDisk,
         metrics: WriterMetrics,
         flush_interval_s: float,
-        pff: PffForm | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inbox = inbox
         self._reporter = reporter
         self._ring = ring
         self._compressor = compressor
-        self._describer = describer
+        self._files = files
+        self._recorded = recorded
+        self._entry = recorded.entry
         self._owner = owner
         self._way_to_disk = way_to_disk
         self._metrics = metrics
         self._flush_interval_s = flush_interval_s
-        self._pff = pff
         self._clock = clock
         self._log = get_logger()
         self._conditions = ConditionLog()
@@ -144,7 +140,7 @@ class H5Writer:
 
     def _handle_message(self, message: bytes) -> None:
         try:
-            content = decode(message, STORE_IMAGE)
+            content = decode(message, self._entry)
         except ValueError as error:
             self._count_ignored("message_not_understood", error=str(error))
             return
@@ -193,9 +189,9 @@ class H5Writer:
                 self._write_oldest()
             self._compressor.submit(run_image)
         else:
-            self._write_image(run, run_image, run_image.image.pixels)
+            self._write_image(run, run_image, self._ring.pixels_of(run_image.image))
 
-    def _find_in_ring(self, store_image: NDArray[Any]) -> RunImage | None:
+    def _find_in_ring(self, store_image: NDArray[Any]) -> RunImage[Any, Any] | None:
         run_image = self._ring.find(store_image)
         if run_image is None and not self._ring.is_current:
             self._write_all_in_flight()
@@ -218,10 +214,10 @@ class H5Writer:
         while self._compressor.n_in_flight:
             self._write_oldest()
 
-    def _write_image(self, run: WriterRun, run_image: RunImage, chunk: NDArray[Any]) -> None:
+    def _write_image(self, run: WriterRun, run_image: RunImage[Any, Any], chunk: NDArray[Any]) -> None:
         start = time.perf_counter()
         try:
-            is_plain = chunk is run_image.image.pixels
+            is_plain = not run.is_compressed
             is_past_cache = is_plain and self._way_to_disk.is_past_page_cache(
                 self._ring.lag(run_image.image.sequence), run_image.ring.n_slots
             )
@@ -255,17 +251,11 @@ class H5Writer:
         if not self._ring.is_current:
             self._ring.attach()
 
-        self._run = WriterRun(start, self._files_of(start))
+        self._run = WriterRun(start, self._files.files_of(start))
         self._reporter.run_id = start.run_id
         self._next_flush = self._clock() + self._flush_interval_s
         self._metrics.set_state(WriterState.WRITING)
         self._log.info("run_started", run_id=start.run_id, request_id=start.request_id, file=start.output_file)
-
-    def _files_of(self, start: StartRun) -> FilesOfRun:
-        if start.request.format == "pff" and self._pff is not None:
-            return PffFiles(start, self._pff, self._owner)
-        describe = partial(self._describer.describe, start)
-        return RunFiles(Path(start.output_file), start.images_per_file, describe, self._owner)
 
     def _end_run(self, end: EndRun) -> None:
         run = self._run
@@ -291,7 +281,7 @@ class H5Writer:
         try:
             with self._owner.identity():
                 data_files = [Path(name) for name in master.data_files]
-                write_master(path, data_files, master.report, access=self._owner.access)
+                self._files.write_master(path, data_files, master.report)
         except Exception as error:  # noqa: BLE001 -- see above
             reason = self._explain(error)
             self._log.error("master_failed", run_id=master.run_id, file=str(path), error=reason)
@@ -335,7 +325,7 @@ class H5Writer:
         self._flush_files(run)
         self._look_for_files(run)
         n_missing = 0 if run.n_sent is None else run.n_sent - run.n_handled
-        message = f"{n_missing} images were sent but never arrived" if n_missing > 0 else ""
+        message = f"{n_missing} {self._recorded.nouns} were sent but never arrived" if n_missing > 0 else ""
         self._send_report(ReportKind.DRAINED, run, message=message)
         if not run.failure:
             self._metrics.set_state(WriterState.DRAINED)

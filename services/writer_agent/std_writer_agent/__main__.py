@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from std_daq.imaging.config.model import DetectorConfig
+from std_daq.recording.config import RecordingConfig
 from std_daq.service import Service, ServiceContext, run_service
 from std_writer_agent.service import SERVICE
 
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 BROKER_STARTS_S = 15.0
 
 
-def start(context: ServiceContext[DetectorConfig]) -> Service:
+def start(context: ServiceContext[RecordingConfig]) -> Service:
     """Build the parts of the service and put them together."""
     import os
 
@@ -25,10 +25,6 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     from std_daq.amqp.connection import BrokerConnection
     from std_daq.amqp.topology import WriterQueues
     from std_daq.config.paths import runtime_dir
-    from std_daq.imaging.config.paths import image_buffer_path
-    from std_daq.imaging.detectors.interface import is_board_detector
-    from std_daq.imaging.detectors.registry import open_detector
-    from std_daq.imaging.reception import read_receptions
     from std_daq.recording.addresses import store_address, store_reports_address
     from std_daq.recording.output_roots import check_output_roots
     from std_daq.recording.request_channel import RequestConsumer
@@ -36,29 +32,27 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     from std_daq.streams.queue import PullQueue, PushQueue
     from std_writer_agent.admission import Admission
     from std_writer_agent.agent import WriterAgent
+    from std_writer_agent.content import content_of
     from std_writer_agent.desk import RequestDesk
     from std_writer_agent.image_source import ImageSource
     from std_writer_agent.journal import RequestJournal
     from std_writer_agent.metrics import AgentMetrics
     from std_writer_agent.outbox import Outbox
-    from std_writer_agent.reception_watch import ReceptionWatch
     from std_writer_agent.status_sender import StatusSender
 
     config = context.config
     if config.writer_user_id in {None, os.geteuid()}:
         # If files belong to another user, only the writers, which act as that user, can check the folders.
         check_output_roots(config)
-    height, width = config.image_shape
-    detector = open_detector(config)
-    formats = ("hdf5", *detector.file_formats) if is_board_detector(detector) else ("hdf5",)
-    admission = Admission(config, height * width * detector.image_dtype.itemsize, formats)
+    content = content_of(config)
+    admission = Admission(config, content.rules)
     journal = RequestJournal(config.writer.journal or runtime_dir(config) / "writer-journal.sqlite")
     address = broker_address_of(config, context.arguments.broker_url)
     topology = WriterQueues(config.tag, config.broker.queue_type)
     connection = BrokerConnection(
         address, topology, name=f"{config.tag} writer-agent", publishes=True, patience_s=BROKER_STARTS_S
     )
-    images = ImageSource(image_buffer_path(config))
+    images = ImageSource(content.attach, content.recorded.noun)
     metrics = AgentMetrics(context.registry)
     statuses = StatusSender(StatusPublisher(connection), journal, source=config.tag)
     desk = RequestDesk(
@@ -72,10 +66,11 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     )
     agent = WriterAgent(
         config=config,
+        recorded=content.recorded,
         desk=desk,
         statuses=statuses,
         images=images,
-        reception=ReceptionWatch(lambda: read_receptions(config)),
+        reception=content.reception,
         reports=PullQueue(store_reports_address(config), bind=True),
         outboxes=[
             Outbox(PushQueue(store_address(config, writer), bind=True)) for writer in range(config.number_of_writers)

@@ -5,14 +5,12 @@ import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path, PurePosixPath
 
-from pydantic import ValidationError
-
 from std_daq.errors import RequestRefusedError
-from std_daq.imaging.config.experiment import Experiment
-from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.files.names import RunNames
-from std_daq.recording.requests import WriteRequest, parse_experiment
+from std_daq.recording.config import RecordingConfig
+from std_daq.recording.requests import WriteRequest
 from std_writer_agent.plan import images_per_file
+from std_writer_agent.request_rules import RequestRules
 
 MAX_NAMES = 9999
 MAX_SHOWN_CHARS = 300
@@ -25,19 +23,16 @@ class Admission:
     ----------
     config
         Configuration; it names the allowed folders and the user who owns the files.
-    image_bytes
-        Size of an image without compression.
-    formats
-        Formats of files that the detector can have.
+    rules
+        What may be asked of this system.
     free_bytes
         Returns the free space of the disk that holds a folder, in bytes.
     """
 
     def __init__(
         self,
-        config: DetectorConfig,
-        image_bytes: int,
-        formats: Collection[str] = ("hdf5",),
+        config: RecordingConfig,
+        rules: RequestRules,
         free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         self._roots = [Path(os.path.realpath(root)) for root in config.writer.output_roots]
@@ -45,10 +40,8 @@ class Admission:
         # The access rights of another user cannot be checked from here. The h5_writer, which acts as that user,
         # reports a failure.
         self._is_own_user = config.writer_user_id in {None, os.geteuid()}
-        self._image_bytes = image_bytes
-        self._formats = frozenset(formats)
+        self._rules = rules
         self._max_data_files = config.writer.max_data_files
-        self._nexus = config.nexus
         self._free_bytes = free_bytes
 
     def admit(self, request: WriteRequest, taken: Collection[RunNames]) -> str:
@@ -68,32 +61,13 @@ class Admission:
         """
         if request.n_files is not None and request.n_images is None:
             raise RequestRefusedError("n_files needs n_images: without it, give images_per_file instead")
-        if request.format not in self._formats:
-            raise RequestRefusedError(
-                f"format {request.format}: this detector writes {', '.join(sorted(self._formats))}"
-            )
-        self._check_experiment(request)
+        self._rules.check(request)
         n_data_files = self._check_number_of_files(request)
         try:
             return str(self._choose_path(request, n_data_files, taken))
         except OSError as error:
             place = error.filename or request.output_file
             raise RequestRefusedError(f"output_file: {error.strerror or error}: {_shown(str(place))}") from None
-
-    def _check_experiment(self, request: WriteRequest) -> None:
-        experiment = parse_experiment(request.experiment, Experiment)
-        try:
-            self._nexus.with_experiment(experiment)
-        except ValidationError as error:
-            problem = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise RequestRefusedError(f"experiment, with section nexus of the configuration: {problem}") from None
-        for axis in experiment.goniometer:
-            n_values = None if axis.values is None else len(axis.values)
-            if n_values is not None and n_values != request.n_images:
-                wanted = "n_images is not given" if request.n_images is None else f"n_images is {request.n_images}"
-                raise RequestRefusedError(
-                    f"experiment: axis {axis.name} has {n_values} values, one for each image, but {wanted}"
-                )
 
     def _choose_path(self, request: WriteRequest, n_data_files: int | None, taken: Collection[RunNames]) -> Path:
         path = _check_path(request.output_file, has_data_files=n_data_files != 0)
@@ -181,7 +155,7 @@ class Admission:
     def _check_disk(self, request: WriteRequest, folder: Path) -> None:
         # The size of compressed images is not known in advance, so no space is demanded for them.
         n_images = request.n_images if request.compression == "none" else None
-        needed = (n_images or 0) * self._image_bytes + self._min_free_bytes
+        needed = (n_images or 0) * self._rules.image_bytes + self._min_free_bytes
         free = self._free_bytes(folder)
         if free < needed:
             raise RequestRefusedError(

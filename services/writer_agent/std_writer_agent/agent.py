@@ -10,7 +10,8 @@ import zmq
 from pydantic import ValidationError
 
 from std_daq.errors import RequestRefusedError
-from std_daq.imaging.config.model import DetectorConfig
+from std_daq.recording.config import RecordingConfig
+from std_daq.recording.recorded import Recorded
 from std_daq.recording.requests import Action, RunReport, Verdict
 from std_daq.recording.store_stream import WriterReport, encode_entries, encode_run_message
 from std_daq.streams.queue import PullQueue
@@ -61,7 +62,9 @@ class WriterAgent:
     Parameters
     ----------
     config
-        Configuration of the detector.
+        Configuration of the system.
+    recorded
+        What is recorded: images or events.
     desk
         Takes requests and kills from the broker.
     statuses
@@ -85,7 +88,8 @@ class WriterAgent:
     def __init__(
         self,
         *,
-        config: DetectorConfig,
+        config: RecordingConfig,
+        recorded: Recorded,
         desk: RequestDesk,
         statuses: StatusSender,
         images: ImageSource,
@@ -97,6 +101,7 @@ class WriterAgent:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
+        self._recorded = recorded
         self._desk = desk
         self._statuses = statuses
         self._images = images
@@ -224,6 +229,7 @@ class WriterAgent:
         entry = accepted.entry
         plan = RunPlan.of_request(
             self._config,
+            self._recorded,
             run_id=entry.run_id,
             request_id=entry.request_id,
             request=accepted.request,
@@ -300,5 +306,5 @@ class WriterAgent:
 
     def _with_reason(self, what: Announce) -> Announce:
         if what.action is Action.PROGRESS and not self._images.has_ring:
-            return Announce(what.action, f"{what.message}; there is no ImageBuffer yet: is the assembler running?")
+            return Announce(what.action, f"{what.message}; {self._recorded.no_ring}")
         return what

@@ -1,4 +1,4 @@
-"""ImageCounter: decides which images belong to a run, and counts those that never came. Pure."""
+"""ImageCounter: decides which images, or events, belong to a run, and counts those that never came. Pure."""
 
 from itertools import chain
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ class _Seen(NamedTuple):
 
 
 class ImageCounter:
-    """Counts the images of one run by their frame index.
+    """Counts the images of one run by their frame index; the events of a chamber by their id, which takes its place.
 
     Within an epoch the frame index rises by the same step from image to image. The step is 1, or more in a ring that
     holds a share of the images. A gap in the frame index means that images are missing. For example, with step 1,
@@ -30,6 +30,8 @@ class ImageCounter:
         Number of images of the run; None if it is open.
     start_image_id
         The run begins with the first image that has this id or a higher one. None: with the first image that is fed.
+    number_field
+        Field of the entries that holds the frame index.
 
     Attributes
     ----------
@@ -45,7 +47,8 @@ class ImageCounter:
         share.
     """
 
-    def __init__(self, n_images: int | None, start_image_id: int | None) -> None:
+    def __init__(self, n_images: int | None, start_image_id: int | None, number_field: str = "frame_index") -> None:
+        self._fields = ("epoch", number_field, "id")
         self._n_images = n_images
         self._start_image_id = start_image_id
         self._last: _Seen | None = None
@@ -84,7 +87,7 @@ class ImageCounter:
         Parameters
         ----------
         entries
-            ImageMetadata structs in the order of their publication, shape (n,).
+            Entries of the ring's journal, such as ImageMetadata structs, in the order of their publication, (n,).
         n_unread
             Images that were published just before these, and whose journal entries are overwritten.
         frame_index_step
@@ -99,7 +102,7 @@ class ImageCounter:
         self.n_left_over = 0
         taken: list[int] = []
         places: list[int] = []
-        columns = (entries[name].tolist() for name in ("epoch", "frame_index", "id"))
+        columns = (entries[name].tolist() for name in self._fields)
         for index, image in enumerate(map(_Seen, *columns)):
             if self.is_full:
                 self.n_left_over = len(entries) - index

@@ -1,14 +1,13 @@
-"""ImageSource: reads published images from the ImageBuffer, also from a place in the past."""
+"""ImageSource: reads published images, or events, from their ring, also from a place in the past."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from typing import Any
 
 from std_daq.errors import RequestRefusedError
-from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.reading.journal_search import Fate, find_in_journal
+from std_daq.shm.entry_ring import EntryRing
 from std_daq.shm.journal import JournalPart
 from std_daq.streams.follower import RingFollower, start_oldest
 
@@ -24,28 +23,37 @@ class JournalPoint:
 
 
 class ImageSource:
-    """Follows the ImageBuffer, for one run after another.
+    """Follows the ring, for one run after another.
 
     Parameters
     ----------
-    path
-        Path of the ImageBuffer.
+    attach
+        Attaches to the ring of images or events; raises SharedMemoryError while there is none.
+    noun
+        What one of them is called.
     clock
         Returns the monotonic time in seconds.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._follower = RingFollower(partial(ImageBuffer.attach, path), start=start_oldest, clock=clock)
+    def __init__(
+        self,
+        attach: Callable[[], EntryRing[Any]],
+        noun: str = "image",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._noun = noun
+        self._follower = RingFollower(attach, start=start_oldest, clock=clock)
 
     @property
     def has_ring(self) -> bool:
-        """Whether there is an ImageBuffer."""
+        """Whether there is a ring."""
         return self._follower.ring is not None and self._follower.ring.is_live
 
     @property
     def frame_index_step(self) -> int:
-        """Difference between the frame indices of consecutive images."""
-        return 1 if self._follower.ring is None else self._follower.ring.frame_index_step
+        """Difference between the frame indices of consecutive images; 1 for events."""
+        ring = self._follower.ring
+        return 1 if ring is None else int(ring.geometry.attributes.get("frame_index_step", 1))
 
     @property
     def lag(self) -> int:
@@ -116,10 +124,11 @@ class ImageSource:
         ring = self._follower.ring
         if ring is None:
             return None
-        place = find_in_journal(ring.journal, start_image_id, ring.n_slots)
+        place = find_in_journal(ring.journal, start_image_id, ring.journal.next_sequence - ring.last_overwritten)
         if place.fate is Fate.FORGOTTEN:
             raise RequestRefusedError(
-                f"image {start_image_id} is no longer in the ring; the oldest image there is {place.oldest_id}"
+                f"{self._noun} {start_image_id} is no longer in the ring; the oldest {self._noun} there is "
+                f"{place.oldest_id}"
             )
         # If the start image never came, the search finds the image before it. The counter needs that image to know
         # how many are lost.

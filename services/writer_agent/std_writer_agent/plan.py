@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
-from std_daq.imaging.config.model import DetectorConfig
+from std_daq.recording.config import RecordingConfig
+from std_daq.recording.recorded import Recorded
 from std_daq.recording.requests import WriteRequest
 
 
@@ -13,6 +14,8 @@ class RunPlan:
 
     Attributes
     ----------
+    recorded
+        What is written: images or events.
     run_id
         Number of the run between the agent and the writers.
     request_id, request
@@ -32,6 +35,7 @@ class RunPlan:
         More data files than this are told with the verdict.
     """
 
+    recorded: Recorded
     run_id: int
     request_id: str
     request: WriteRequest
@@ -45,7 +49,14 @@ class RunPlan:
 
     @classmethod
     def of_request(
-        cls, config: DetectorConfig, *, run_id: int, request_id: str, request: WriteRequest, output_file: str
+        cls,
+        config: RecordingConfig,
+        recorded: Recorded,
+        *,
+        run_id: int,
+        request_id: str,
+        request: WriteRequest,
+        output_file: str,
     ) -> Self:
         """Return the plan of a request; values that the request leaves out come from the configuration."""
         per_file = images_per_file(request)
@@ -55,6 +66,7 @@ class RunPlan:
         elif request.n_images is not None:
             n_writers = min(n_writers, -(-request.n_images // per_file))
         return cls(
+            recorded=recorded,
             run_id=run_id,
             request_id=request_id,
             request=request,

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 
-from std_daq.imaging.image_faults import describe_faults, sum_of_faults
+from std_daq.recording.fault_words import sum_of_faults
+from std_daq.recording.recorded import Recorded
 from std_daq.recording.requests import FaultCount, RunReport, Verdict
 from std_writer_agent.counter import MAX_NAMED, ImageCounter
 from std_writer_agent.part import PartState, WriterPart
@@ -76,7 +77,7 @@ def make_report(
     return RunReport(
         request_id=plan.request_id,
         verdict=verdict,
-        reason=_reason(_notes_on_files(plan, parts, found), ending, n_lost=n_lost, faults=faults),
+        reason=_reason(plan.recorded, _notes_on_files(plan, parts, found), ending, n_lost=n_lost, faults=faults),
         n_requested=plan.request.n_images,
         n_written=n_written,
         n_incomplete=min(n_incomplete, n_written),
@@ -111,16 +112,23 @@ def _verdict(plan: RunPlan, ending: Ending, *, n_written: int, n_bad: int) -> Ve
     return Verdict.COMPLETE
 
 
-def _reason(notes_on_files: Sequence[str], ending: Ending, *, n_lost: int, faults: Mapping[str, FaultCount]) -> str:
+def _reason(
+    recorded: Recorded,
+    notes_on_files: Sequence[str],
+    ending: Ending,
+    *,
+    n_lost: int,
+    faults: Mapping[str, FaultCount],
+) -> str:
     notes = list(ending.failures)
     if ending.is_killed:
         notes.append("killed by request")
     if ending.shortfall:
         notes.append(ending.shortfall)
     if n_lost:
-        notes.append(f"{_images(n_lost)} lost")
+        notes.append(f"{recorded.count(n_lost)} lost")
     if faults:
-        notes.append(describe_faults(faults))
+        notes.append(recorded.describe_faults(faults))
     if ending.seen:
         notes.append(ending.seen)
     notes += notes_on_files
@@ -145,7 +153,3 @@ def _unclosed_files(plan: RunPlan, parts: Sequence[WriterPart], found: RunReport
     """
     lost = [part for part in parts if part.state is PartState.LOST]
     return [part.files[-1] if part.files else plan.output_file for part in lost if part.n_sent or found is not None]
-
-
-def _images(n: int) -> str:
-    return "1 image" if n == 1 else f"{n} images"

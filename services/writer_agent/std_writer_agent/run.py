@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.imaging.image_faults import describe_faults
-from std_daq.imaging.protocols.store_image import STORE_IMAGE
 from std_daq.recording.requests import Action, RunReport, Verdict
 from std_daq.recording.store_stream import (
     EndRun,
@@ -83,8 +81,10 @@ class AgentRun:
     ) -> None:
         self.plan = plan
         self.state = RunState.STARTING if found is None else RunState.RECOVERING
-        self.counter = ImageCounter(plan.request.n_images, plan.request.start_image_id)
+        self.counter = ImageCounter(plan.request.n_images, plan.request.start_image_id, plan.recorded.number_field)
         self.parts: dict[int, WriterPart] = {}
+        self._noun = plan.recorded.noun
+        self._entry = plan.recorded.entry
         self._roster = roster
         self._see = see
         self._told = ""
@@ -121,14 +121,14 @@ class AgentRun:
         )
 
     def feed_images(self, entries: NDArray[Any], n_unread: int, now: float, frame_index_step: int = 1) -> list[Effect]:
-        """Take published images: ImageMetadata structs in order, and the number of unreadable entries before them."""
+        """Take published images: entries of the journal in order, and the number of unreadable entries before them."""
         if self.state in {RunState.WAITING, RunState.RUNNING}:
             taken = self.counter.feed(entries, n_unread, frame_index_step)
             if self.counter.has_begun:
                 self._last_image = now
                 if self.state is RunState.WAITING:
                     self._enter_state(RunState.RUNNING, now)
-                    self._effects.append(Announce(Action.START, "the first image came"))
+                    self._effects.append(Announce(Action.START, f"the first {self._noun} came"))
             self._distribute(taken, now)
             if self.counter.is_full:
                 self._end_images(now)
@@ -176,13 +176,13 @@ class AgentRun:
                 self._recover_parts(now)
             case RunState.WAITING if now - self._entered >= self.plan.first_image_timeout_s:
                 self._ending.seen = self._see()
-                self._fail_run(f"no image came within {self.plan.first_image_timeout_s:g} s", now)
+                self._fail_run(f"no {self._noun} came within {self.plan.first_image_timeout_s:g} s", now)
             case RunState.RUNNING if now - self._last_image >= self.plan.image_timeout_s:
                 rest = (
                     "" if self.counter.n_left is None else f"; {self.counter.n_left} of {self._n_images} did not come"
                 )
                 self._ending.seen = self._see()
-                self._ending.shortfall = f"no image for {self.plan.image_timeout_s:g} s{rest}"
+                self._ending.shortfall = f"no {self._noun} for {self.plan.image_timeout_s:g} s{rest}"
                 self._end_images(now)
         self._check_writers(now)
         if now >= self._next_progress and self.state is RunState.WAITING:
@@ -200,7 +200,7 @@ class AgentRun:
     @property
     def _wanted(self) -> str:
         start = self.plan.request.start_image_id
-        return "the first image" if start is None else f"image {start}"
+        return f"the first {self._noun}" if start is None else f"{self._noun} {start}"
 
     def _start_parts(self, now: float) -> None:
         instances = {writer: self._roster.instance(writer, now) for writer in range(self.plan.n_writers)}
@@ -246,7 +246,7 @@ class AgentRun:
     def _distribute(self, taken: NDArray[Any], now: float) -> None:
         if not len(taken):
             return
-        images = np.zeros(len(taken), STORE_IMAGE)
+        images = np.zeros(len(taken), self._entry)
         images["metadata"] = taken
         images["run_id"] = self.plan.run_id
         images["n_images"] = self._n_images or 0
@@ -397,8 +397,8 @@ class AgentRun:
         details = {"n_written": report.n_written, "n_sent": self.counter.n_taken, "n_lost": n_lost}
         if self._n_images is not None:
             details["n_requested"] = self._n_images
-        faults = f", {describe_faults(report.faults)}" if report.faults else ""
-        message = f"{report.n_written}{wanted} images written{lost}{faults}"
+        faults = f", {self.plan.recorded.describe_faults(report.faults)}" if report.faults else ""
+        message = f"{report.n_written}{wanted} {self.plan.recorded.nouns} written{lost}{faults}"
         self._effects.append(Announce(Action.PROGRESS, message, details))
 
     def _save_missed(self) -> None:

@@ -2,8 +2,7 @@
 
 import argparse
 
-from std_daq.imaging.config.model import DetectorConfig
-from std_daq.imaging.detectors.registry import open_detector
+from std_daq.recording.config import RecordingConfig
 from std_daq.service.description import Instance, ServiceDescription
 
 
@@ -18,7 +17,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _instances(config: DetectorConfig) -> list[Instance]:  # noqa: ARG001 - each detector has one writer agent
+def _instances(config: RecordingConfig) -> list[Instance]:  # noqa: ARG001 - each system has one writer agent
     return [Instance("writer-agent")]
 
 
@@ -26,9 +25,8 @@ SERVICE = ServiceDescription(
     name="writer-agent",
     package="std_writer_agent",
     summary="Carries out write requests with the h5_writers.",
-    config=DetectorConfig,
+    config=RecordingConfig,
     instances=_instances,
-    check=open_detector,
     needs_broker=True,
     add_arguments=_add_arguments,
 )

@@ -10,17 +10,17 @@ import h5py
 import numpy as np
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
-from std_daq.imaging.files import layout
-from std_daq.imaging.files.contents import UNREADABLE, read_superblock, read_text
-from std_daq.imaging.files.disk_file import room_behind
-from std_daq.imaging.files.hdf5 import (
+from std_daq.hdf5 import (
     FORMAT_VERSION,
     close_regardless,
     explained_error,
     keep_metadata_in_memory,
 )
+from std_daq.imaging.files import layout
+from std_daq.imaging.files.contents import UNREADABLE, read_superblock, read_text
 from std_daq.imaging.files.nexus import iso_time
 from std_daq.imaging.files.texts import encode_ascii
+from std_daq.recording.disk_file import room_behind
 from std_daq.recording.requests import RunReport
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

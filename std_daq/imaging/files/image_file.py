@@ -16,23 +16,23 @@ import numpy as np
 import numpy.typing as npt
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
-from std_daq.imaging.files import layout
-from std_daq.imaging.files.description import ImageFileDescription
-from std_daq.imaging.files.direct_file import PAGE_BYTES
-from std_daq.imaging.files.disk_file import REMOVED, DiskFile, room_behind, try_write
-from std_daq.imaging.files.ending import find_places, room_of, write_lost_ids
-from std_daq.imaging.files.hdf5 import (
+from std_daq.hdf5 import (
     FORMAT_VERSION,
     close_regardless,
     explained_error,
     keep_metadata_in_memory,
     open_hdf5,
 )
+from std_daq.imaging.files import layout
+from std_daq.imaging.files.description import ImageFileDescription
+from std_daq.imaging.files.ending import find_places, room_of, write_lost_ids
 from std_daq.imaging.files.image_columns import COLUMN_CACHE_BYTES, ImageColumns, create_columns, room_of_columns
 from std_daq.imaging.files.nexus import room_of_structure, write_structure
 from std_daq.imaging.files.pixel_rows import ALIGN_FROM_BYTES, Chunk, PixelRows, create_pixels
 from std_daq.imaging.files.texts import write_text_attribute
 from std_daq.imaging.protocols.image_metadata import ImageMetadata
+from std_daq.recording.direct_file import PAGE_BYTES
+from std_daq.recording.disk_file import REMOVED, DiskFile, room_behind, try_write
 from std_daq.recording.file_access import AS_MADE, FileAccess
 from std_daq.recording.naming import appear, check_is_free, partial_path
 from std_daq.recording.requests import RunReport

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from std_daq.errors import FileFormatError
+from std_daq.hdf5 import open_hdf5
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.contents import UNREADABLE, check_layout, read_text
-from std_daq.imaging.files.hdf5 import open_hdf5
 from std_daq.imaging.files.master_file import write_master
 from std_daq.recording.requests import RunReport, Verdict
 

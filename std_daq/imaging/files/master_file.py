@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from std_daq.errors import FileFormatError
+from std_daq.hdf5 import FORMAT_VERSION, open_hdf5
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.contents import Columns, check_layout, columns_of, read_columns, read_text
-from std_daq.imaging.files.disk_file import room_behind, sync_file, sync_folder, try_write
 from std_daq.imaging.files.ending import write_report
-from std_daq.imaging.files.hdf5 import FORMAT_VERSION, open_hdf5
 from std_daq.imaging.files.nexus import write_root_attributes
 from std_daq.imaging.files.texts import text_type, write_text_attribute, write_texts
+from std_daq.recording.disk_file import room_behind, sync_file, sync_folder, try_write
 from std_daq.recording.file_access import FileAccess
 from std_daq.recording.naming import appear, check_is_free, partial_path
 from std_daq.recording.requests import RunReport

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
+from std_daq.hdf5 import open_hdf5
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.colours import colour
 from std_daq.imaging.files.contents import check_layout, read_superblock
-from std_daq.imaging.files.hdf5 import open_hdf5
 
 _MAX_IMAGES_AVERAGED = 200
 

@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from std_daq.imaging.files.direct_file import PAGE_BYTES
-from std_daq.imaging.files.disk_file import DiskFile
+from std_daq.recording.direct_file import PAGE_BYTES
+from std_daq.recording.disk_file import DiskFile
 
 Chunk = bytes | bytearray | memoryview | npt.NDArray[Any]
 

@@ -14,9 +14,7 @@ file is readable and only lacks a verdict. In step 3, it is again a file whose w
 """
 
 import errno
-import fcntl
 import os
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +22,7 @@ from pathlib import Path
 import h5py
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
+from std_daq.hdf5 import FORMAT_VERSION, keep_metadata_in_memory, open_hdf5
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.contents import (
     UNREADABLE,
@@ -35,34 +34,12 @@ from std_daq.imaging.files.contents import (
     read_superblock,
     read_text,
 )
-from std_daq.imaging.files.hdf5 import FORMAT_VERSION, keep_metadata_in_memory, open_hdf5
 from std_daq.imaging.files.master_file import write_master
 from std_daq.imaging.files.nexus import iso_time
 from std_daq.imaging.files.texts import encode_ascii
-from std_daq.imaging.image_faults import sum_of_faults
-from std_daq.recording.locks import NO_LOCKS
+from std_daq.recording.fault_words import sum_of_faults
+from std_daq.recording.repair import RECOVERED, Recovery, lock_for_repair
 from std_daq.recording.requests import FaultCount, RunReport, Verdict
-
-RECOVERED = "writer was killed, recovered"
-
-
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """Result of the repair of a file.
-
-    Attributes
-    ----------
-    path
-        Path of the file.
-    n_images
-        Number of images in the file after the repair.
-    actions
-        Changes in words; empty if the file needed no repair.
-    """
-
-    path: Path
-    n_images: int
-    actions: tuple[str, ...]
 
 
 def recover(path: Path) -> list[Recovery]:
@@ -106,7 +83,7 @@ def _recover(path: Path) -> list[Recovery]:
 def _recover_file(path: Path) -> Recovery:
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        has_lock = _lock_for_repair(fd, path)
+        has_lock = lock_for_repair(fd, path)
         actions = _mark_closed(fd, path)
         state = _examine(path)
         if not state.is_whole:
@@ -116,43 +93,6 @@ def _recover_file(path: Path) -> Recovery:
         return Recovery(path, state.n_images, actions)
     finally:
         os.close(fd)
-
-
-def _lock_for_repair(fd: int, path: Path) -> bool:
-    """Make sure that no process has the file open; its writer and readers in normal mode hold a lock.
-
-    On a file system without locks, the processes of this machine are asked instead. Return whether there is a lock.
-    """
-    has_lock = True
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_open = False
-    except OSError as error:
-        if error.errno in NO_LOCKS:
-            has_lock, is_open = False, _is_open_elsewhere(fd)
-        elif isinstance(error, BlockingIOError):
-            is_open = True
-        else:
-            raise
-    if is_open:
-        raise FileFormatError(
-            f"{path}: the file is open in another process and perhaps still being written; end this process first"
-        )
-    return has_lock
-
-
-def _is_open_elsewhere(fd: int) -> bool:
-    """Return whether another process of this machine has the file open, as far as this user may see it."""
-    own = os.fstat(fd)
-    for process in Path("/proc").glob("[0-9]*"):
-        if process.name == str(os.getpid()):
-            continue
-        with suppress(OSError):  # the process has ended, or belongs to another user
-            for link in (process / "fd").iterdir():
-                with suppress(OSError):
-                    if os.path.samestat(link.stat(), own):
-                        return True
-    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from std_daq.hdf5 import open_hdf5
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.contents import (
     UNREADABLE,
@@ -20,7 +21,6 @@ from std_daq.imaging.files.contents import (
     read_superblock,
     read_text,
 )
-from std_daq.imaging.files.hdf5 import open_hdf5
 from std_daq.imaging.files.master_file import absent_pixel, virtual_name
 from std_daq.imaging.files.sample import moving_axes
 from std_daq.imaging.image_faults import describe_faults

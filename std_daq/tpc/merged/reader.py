@@ -38,6 +38,8 @@ class MergedFile:
     ----------
     path
         Path of the file.
+    locking
+        Whether HDF5 locks the file, as far as its file system has locks; a program that has locked it needs False.
 
     Attributes
     ----------
@@ -58,12 +60,12 @@ class MergedFile:
         The file is damaged, or is no merged file.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, locking: bool = True) -> None:
         self.path = Path(path)
         with self.path.open("rb"):
             pass  # h5py tells a missing file and a damaged one by the same exception
         with self._reading(""):
-            self._file = h5py.File(self.path, "r", locking="best-effort")
+            self._file = h5py.File(self.path, "r", locking="best-effort" if locking else False)
         try:
             with self._reading(""):
                 self._legacy = LegacyEvents.of(self._file)
@@ -148,8 +150,12 @@ class MergedFile:
         except FileFormatError as error:
             raise FileFormatError(f"{place}{error}") from None
         except HDF5_ERRORS as error:
-            remedy = f"; run std-daq recover {self.path}" if log_path(self.path).exists() else ""
-            raise FileFormatError(f"{place}cannot be read: {error}{remedy}") from None
+            if log_path(self.path).exists():
+                raise FileFormatError(
+                    f"{place}the file is being written, or its writer was killed; when no writer is running: std-daq "
+                    f"recover {self.path}"
+                ) from None
+            raise FileFormatError(f"{place}cannot be read: {error}") from None
 
 
 def _layout_of(events: h5py.Group, numbers: list[int], version: str) -> Layout:

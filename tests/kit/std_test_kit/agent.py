@@ -15,6 +15,7 @@ from std_daq.amqp.topology import REQUEST
 from std_daq.config.paths import make_runtime_dir
 from std_daq.imaging.config.load import parse_config
 from std_daq.imaging.config.model import DetectorConfig
+from std_daq.recording.config import RecordingConfig
 from std_daq.recording.request_channel import RequestPublisher
 from std_daq.recording.requests import Action, StatusMessage, WriteRequest
 from std_daq.recording.status_channel import StatusListener
@@ -50,7 +51,7 @@ def make_config(shm_dir: Path, tag: str, **writer: Any) -> DetectorConfig:
 class AgentThread:
     """The agent in a thread, until the end of the block or a stop."""
 
-    def __init__(self, config: DetectorConfig, url: str, *, has_broker: bool = True) -> None:
+    def __init__(self, config: RecordingConfig, url: str, *, has_broker: bool = True) -> None:
         self._context = service_context(config, broker_url=url)
         self._thread = threading.Thread(target=self._run, name="agent")
         self._has_broker = has_broker
@@ -92,7 +93,7 @@ class AgentThread:
 class AgentProcess:
     """The agent as a process that can be killed and started again."""
 
-    def __init__(self, config: DetectorConfig, url: str, folder: Path) -> None:
+    def __init__(self, config: RecordingConfig, url: str, folder: Path) -> None:
         self._url = url
         self._config_path = folder / "detector.json"
         self._config_path.write_text(config.model_dump_json(exclude_defaults=True))

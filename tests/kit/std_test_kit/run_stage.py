@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.recording import IMAGES
 from std_daq.recording.requests import Action, RunReport, WriteRequest, new_request_id
 from std_daq.recording.store_stream import WriterReport, encode_entries, encode_run_message
 from std_test_kit.store_writer import FakeStoreWriter
@@ -34,6 +35,7 @@ def plan_of(n_writers: int = 1, **fields: Any) -> RunPlan:
     """Return the plan of a run; ``fields`` are those of its request."""
     request = WriteRequest(output_file=FILE, **fields)
     return RunPlan(
+        recorded=IMAGES,
         run_id=RUN_ID,
         request_id=new_request_id(),
         request=request,

@@ -1,6 +1,8 @@
 """An h5_writer whose steps the test takes, between a ring and the agent's side of the StoreStream."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +10,17 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import image_buffer_path
+from std_daq.imaging.recording import IMAGES
 from std_daq.recording.addresses import store_address, store_reports_address
 from std_daq.recording.file_access import FileAccess
 from std_daq.recording.store_stream import ReportKind, WriterReport
 from std_daq.streams.queue import PullQueue
 from std_h5_writer.compressor import OrderedCompressor
 from std_h5_writer.file_owner import FileOwner
+from std_h5_writer.image_file_maker import ImageFileMaker
 from std_h5_writer.metrics import WriterMetrics
 from std_h5_writer.reporter import Reporter
 from std_h5_writer.ring_reader import RingReader
@@ -51,14 +56,16 @@ class Bench:
         self.registry = CollectorRegistry()
         self.ring_path = image_buffer_path(config)
         self.publisher: RingPublisher | None = None
-        self.ring = RingReader(self.ring_path)
+        self.ring = RingReader(partial(ImageBuffer.attach, self.ring_path), attrgetter("pixels"))
+        owner = FileOwner(None, FileAccess.of_config(config.writer))
         self.writer = H5Writer(
             inbox=PullQueue(store_address(config, 0), bind=False),
             reporter=Reporter(store_reports_address(config), 0, patience_s=30.0),
             ring=self.ring,
             compressor=OrderedCompressor(config.writer.n_compression_threads),
-            describer=RunDescriber(config, FakeDetector(config)),
-            owner=FileOwner(None, FileAccess.of_config(config.writer)),
+            recorded=IMAGES,
+            files=ImageFileMaker(RunDescriber(config, FakeDetector(config)), owner),
+            owner=owner,
             way_to_disk=WayToDisk(is_direct=config.writer.direct_io),
             metrics=WriterMetrics(self.registry, "h5-writer-0"),
             flush_interval_s=config.writer.flush_interval_s,

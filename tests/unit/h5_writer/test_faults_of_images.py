@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from std_daq.hdf5 import open_hdf5
 from std_daq.imaging.files.contents import count_faults, read_columns
-from std_daq.imaging.files.hdf5 import open_hdf5
 from std_daq.imaging.image_faults import describe_faults
 from std_daq.recording.store_stream import ReportKind
 

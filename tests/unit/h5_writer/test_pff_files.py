@@ -31,7 +31,7 @@ REPORT = RunReport(request_id="1", verdict=Verdict.COMPLETE, n_written=3)
 FRAME_BYTES = 636
 
 
-def image_of(number: int, module: int = 1, status: int = 0) -> RunImage:
+def image_of(number: int, module: int = 1, status: int = 0) -> RunImage[Image, ImageBuffer]:
     """Return an image of one board."""
     entries = np.zeros(1, MODULE_ENTRY)
     entries["module_id"], entries["daq_rec"] = module << 2 | 3, number << 16

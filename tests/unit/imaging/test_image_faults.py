@@ -8,9 +8,9 @@ from std_daq.imaging.image_faults import (
     describe_faults,
     describe_status,
     fault_name,
-    sum_of_faults,
 )
 from std_daq.imaging.protocols.image_metadata import ImageStatus
+from std_daq.recording.fault_words import sum_of_faults
 from std_daq.recording.requests import FaultCount
 
 

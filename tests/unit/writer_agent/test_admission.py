@@ -15,6 +15,7 @@ from std_daq.recording.requests import WriteRequest
 from std_test_kit.small_disk import SmallDisk
 from std_test_kit.telescope_boards import telescope_config
 from std_writer_agent.admission import Admission
+from std_writer_agent.image_rules import ImageRules
 
 IMAGE_BYTES = 1_000_000
 FREE_BYTES = 5_000_000_000
@@ -42,7 +43,7 @@ def make_admission(
             "nexus": nexus or {},
         }
     )
-    return Admission(config, IMAGE_BYTES, free_bytes=lambda path: free_bytes)
+    return Admission(config, ImageRules(config.nexus, IMAGE_BYTES), free_bytes=lambda path: free_bytes)
 
 
 def admit(path: Path | str, admission: Admission | None = None, taken: Collection[RunNames] = (), **fields: Any) -> str:
@@ -64,7 +65,7 @@ def test_format_that_the_detector_does_not_have_is_refused(tmp_path: Path) -> No
 
 def test_pff_is_one_file_for_the_agent_however_many_images_a_file_has(tmp_path: Path) -> None:
     config = telescope_config("ph256").model_copy(update={"writer": WriterConfig(max_data_files=1)})
-    admission = Admission(config, IMAGE_BYTES, ("hdf5", "pff"), free_bytes=lambda _: 10**12)
+    admission = Admission(config, ImageRules(config.nexus, IMAGE_BYTES, ("hdf5", "pff")), free_bytes=lambda _: 10**12)
     path = tmp_path / "run.json"
     assert admit(path, admission, format="pff", n_images=100, images_per_file=1) == str(path)
 

@@ -1,4 +1,5 @@
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def ring(shm_dir: Path) -> Iterator[ImageBuffer]:
 @pytest.fixture
 def source(shm_dir: Path) -> Iterator[ImageSource]:
     clock = iter(range(1000))
-    source = ImageSource(shm_dir / "images", clock=lambda: float(next(clock)))
+    source = ImageSource(partial(ImageBuffer.attach, shm_dir / "images"), clock=lambda: float(next(clock)))
     yield source
     source.close()
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.recording import IMAGES
 from std_daq.recording.requests import WriteRequest
 from std_daq.recording.store_stream import ReportKind, WriterReport
 from std_writer_agent.plan import RunPlan
@@ -28,6 +29,7 @@ class LongRun:
         roster = WriterRoster()
         roster.feed(self.report(ReportKind.ALIVE, []), self.now)
         plan = RunPlan(
+            recorded=IMAGES,
             run_id=1,
             request_id="long",
             request=WriteRequest(output_file=FILE, n_images=None),

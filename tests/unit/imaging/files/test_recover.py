@@ -14,8 +14,9 @@ from std_daq.errors import FileFormatError
 from std_daq.imaging.files import layout
 from std_daq.imaging.files import recover as recovery
 from std_daq.imaging.files.image_file import ImageFile
-from std_daq.imaging.files.recover import RECOVERED, recover
+from std_daq.imaging.files.recover import recover
 from std_daq.imaging.files.validate import validate
+from std_daq.recording.repair import RECOVERED
 from std_daq.recording.requests import Verdict
 from std_daq.recording.superblock import N_BYTES, Superblock
 from std_test_kit.image_files import append_images, describe, image_of, report_of, write_image_file

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from std_daq.imaging.files.direct_file import PAGE_BYTES, DirectFile
+from std_daq.recording.direct_file import PAGE_BYTES, DirectFile
 
 BEFORE = b"x" * (3 * PAGE_BYTES)
 Open = Callable[[], DirectFile]

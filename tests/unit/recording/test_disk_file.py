@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from std_daq.imaging.files.disk_file import DiskFile, sync_file
 from std_daq.imaging.files.image_file import ImageFile
+from std_daq.recording.disk_file import DiskFile, sync_file
 from std_test_kit.image_files import append_images, describe
 from std_test_kit.small_disk import SmallDisk
 

@@ -1,11 +1,12 @@
-"""An image file at the level of the file system: allocation ahead of its end, direct I/O, write-back, and a lock.
+"""A file of a run at the level of the file system: allocation ahead of its end, direct I/O, write-back, and a lock.
 
 HDF5 writes the file. The measures here change neither its contents nor its length:
 
 - *Allocation ahead*: space behind the end is allocated in steps of 64 MB. A write into the page cache then takes a
-  quarter less time, because the file system need not allocate blocks page by page. When the disk is full, an image is
-  refused as long as there is still space for the end of the run. Unused space is released when the file is closed.
-- *Direct I/O*: pixels can be written to the disk past the page cache.
+  quarter less time, because the file system need not allocate blocks page by page. When the disk is full, an image or
+  event is refused as long as there is still space for the end of the run. Unused space is released when the file is
+  closed.
+- *Direct I/O*: data can be written to the disk past the page cache.
 - *Early write-back*: written pages are sent to the disk while the file grows, so that nobody has to wait for them at
   its end.
 
@@ -22,7 +23,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
-from std_daq.imaging.files.direct_file import DirectFile
+from std_daq.recording.direct_file import DirectFile
 from std_daq.recording.locks import NO_LOCKS
 
 _RESERVED_BYTES = 64 * 1024 * 1024
@@ -57,7 +58,7 @@ class DiskFile:
     path
         Path of the file, which must exist.
     end_bytes
-        Space that the file still needs when no image fits any more.
+        Space that the file still needs when no image or event fits any more.
 
     Attributes
     ----------
