@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+import yaml
 
 from std_daq.service.healthcheck import TIMEOUT_S
 
@@ -79,3 +80,24 @@ def test_an_engine_has_time_to_start_a_check_on_a_loaded_machine_and_hears_the_r
     (limit_s,) = re.findall(r"^HEALTHCHECK .*--timeout=(\d+)s", (PROJECT / dockerfile).read_text(), re.MULTILINE)
     assert int(limit_s) >= 10
     assert int(limit_s) > TIMEOUT_S
+
+
+def test_workers_on_gpus_are_those_of_the_farm_with_another_image_and_a_gpu() -> None:
+    farm, gpu = (
+        yaml.safe_load((PROJECT / "docker" / "farm" / name).read_text()) for name in ("compose.yaml", "gpu.yaml")
+    )
+    assert set(gpu) == {"services"}
+    assert set(gpu["services"]) == {"worker"} <= set(farm["services"])
+    worker = gpu["services"]["worker"]
+    assert set(worker) == {"image", "deploy"}
+    assert worker["image"] == farm["services"]["worker"]["image"].replace("sim-worker", "sim-worker-gpu")
+    (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_images_for_gpus_have_what_the_others_have_and_the_libraries_of_cuda() -> None:
+    others, gpus = lines_of_lock("docker/requirements.txt"), lines_of_lock("docker/requirements-gpu.txt")
+    assert others.items() <= gpus.items()
+    added = {line.partition("==")[0] for line in set(gpus) - set(others)}
+    assert "numba-cuda" in added
+    assert all(name.startswith(("cuda-", "nvidia-", "numba-cuda")) for name in added)
