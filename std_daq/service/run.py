@@ -5,6 +5,8 @@ library is missing. A service that holds (`Hold`) does not end if it cannot star
 """
 
 import argparse
+import atexit
+import gc
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -98,6 +100,8 @@ def run_service(
     stop = StopEvent()
     _stop_on_signals(stop)
     end_with_supervisor()
+    # At the end, Python looks for garbage among all objects, which takes a second for those of numba and scipy.
+    atexit.register(gc.freeze)
     try:
         with (
             observed_by(_log_compiling),

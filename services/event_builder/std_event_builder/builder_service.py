@@ -12,7 +12,7 @@ from std_event_builder.event_publisher import EventPublisher
 from std_event_builder.exporter import MAX_TURN_BYTES, Exporter
 from std_event_builder.exporters import Exporters
 
-_WAIT_S = 0.1
+_WAIT_S = 0.05
 _WAIT_WITH_EVENTS_S = 0.02
 # So long after the last look at time limits, one is taken even if more has arrived than can be read.
 _MAX_BUSY_NS = 1_000_000_000
