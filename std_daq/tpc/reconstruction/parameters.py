@@ -1,10 +1,10 @@
 """Parameters of the reconstruction, the section ``analysis`` of a ``tpc.json``."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from std_daq.config.section import Section
+from std_daq.config.section import PathBesideFile, Section, union_tag
 
 MAX_SEED = 2**63 - 1
 
@@ -28,6 +28,12 @@ class DetectorParameters(Section):
         560.0, allow_inf_nan=False, description="Time bucket of a charge that was set free at the window."
     )
     get_frequency: PositiveNumber = Field(6.25, description="Sampling frequency of the electronics, in MHz.")
+
+    @model_validator(mode="after")
+    def _check_window(self) -> Self:
+        if self.window_time_bucket == self.micromegas_time_bucket:
+            raise ValueError("window_time_bucket and micromegas_time_bucket are equal: nothing would drift")
+        return self
 
 
 class GetParameters(Section):
@@ -86,6 +92,25 @@ class EstimateParameters(Section):
     smoothing_factor: Fraction = Field(100.0, description="lam of the smoothing splines; larger: smoother.")
 
 
+class OwnPhaseParameters(Section):
+    """A phase of your own: a function that takes the event, and parameters by their names."""
+
+    file: PathBesideFile = Field(description="Python file that defines the function.")
+    function: str = Field(description="Name of the function.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Values of its keyword-only arguments; their types are those of the function."
+    )
+
+
+PhaseName = Literal["cloud", "clusters", "estimates"]
+_NAME, _OWN = union_tag("name"), union_tag("own")
+PhaseChoice = Annotated[
+    Annotated[PhaseName, Tag(_NAME)] | Annotated[OwnPhaseParameters, Tag(_OWN)],
+    Discriminator(lambda value: _NAME if isinstance(value, str) else _OWN),
+]
+_ALL_PHASES: tuple[PhaseName | OwnPhaseParameters, ...] = ("cloud", "clusters", "estimates")
+
+
 class AnalysisParameters(Section):
     """Parameters of the reconstruction."""
 
@@ -94,3 +119,7 @@ class AnalysisParameters(Section):
     cluster: ClusterParameters = Field(default_factory=lambda: ClusterParameters(), description="Clusters.")
     estimate: EstimateParameters = Field(default_factory=lambda: EstimateParameters(), description="Observables.")
     seed: int = Field(0, ge=0, le=MAX_SEED, description="Selects the random numbers, together with each event id.")
+    phases: list[PhaseChoice] = Field(
+        default_factory=lambda: list(_ALL_PHASES),
+        description="What is done with an event, in this order; a phase of your own may stand anywhere.",
+    )
