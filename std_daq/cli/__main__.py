@@ -8,14 +8,14 @@ from std_daq.cli.command_set import CommandSet
 # Each command is a module of this package that defines `add_arguments(parser)` and `run(arguments) -> exit code`.
 COMMANDS = {
     "up": "run all services of a detector on this machine",
-    "write": "write images to a file, and wait for the verdict",
+    "write": "write images or events to a file, and wait for the verdict",
     "kill": "end a running write request",
     "status": "show rates, losses, rings and the run",
     "view": "look at a live stream",
     "simulate": "send the packets of a simulated detector",
     "dump": "record UDP packets into capture files",
     "replay": "send recorded packets again",
-    "validate": "check an image file",
+    "validate": "check an image file, a merged file or a GRAW file",
     "recover": "repair the file of a writer that was killed",
     "join": "make one master file of the files of several servers",
     "doctor": "check this machine: kernel limits, memory, disk, broker, network",

@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Send the kill; returns the exit code."""
     from std_daq.cli.run_report import print_run_report
     from std_daq.client import DaqClient
+    from std_daq.config.system import system_of_config
 
     client = DaqClient(arguments.config, arguments.broker_url)
     request_id = _current_request(client) if arguments.current else arguments.request_id
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"no verdict for {run.request_id} within {arguments.wait_s:g} s: "
                 "the run may have ended before, or the writer agent is not running"
             ) from None
-    print_run_report(report, as_json=arguments.json)
+    print_run_report(report, as_json=arguments.json, nouns=system_of_config(client.config).nouns)
     return report.verdict.exit_code
 
 

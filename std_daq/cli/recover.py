@@ -1,4 +1,6 @@
-"""Repair the image file of a writer that was killed, or make the missing master file of a run from its data files.
+"""Repair the file of a writer that was killed, or make the missing master file of a run from its data files.
+
+The file is an image file or a merged file of events, which is made again from its event log.
 
 A healthy file is not changed.
 """
@@ -6,27 +8,43 @@ A healthy file is not changed.
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from std_daq.cli.shared_options import add_json_option
+
+if TYPE_CHECKING:
+    from std_daq.recording.repair import Recovery
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="the image file, or the master file of the run")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the image file, master file or merged file")
     add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Repair the file; returns the exit code."""
     from std_daq.cli.path_checks import check_image_file
-    from std_daq.imaging.files.recover import recover
+    from std_daq.cli.run_files import FileKind, kind_of
 
     check_image_file(arguments.file, "FILE")
-    recoveries = recover(arguments.file)
+    recoveries = _recover(arguments.file, is_merged=kind_of(arguments.file) is FileKind.MERGED)
     if arguments.json:
-        documents = [{"file": str(one.path), "n_images": one.n_images, "actions": one.actions} for one in recoveries]
+        documents = [
+            {"file": str(one.path), f"n_{one.noun}": one.n_images, "actions": one.actions} for one in recoveries
+        ]
         print(json.dumps(documents, indent=2))
         return 0
     for one in recoveries:
-        print(f"{one.path}: {one.n_images} images, {'; '.join(one.actions) or 'healthy, not changed'}")
+        print(f"{one.path}: {one.n_images} {one.noun}, {'; '.join(one.actions) or 'healthy, not changed'}")
     return 0
+
+
+def _recover(path: Path, *, is_merged: bool) -> "list[Recovery]":
+    if is_merged:
+        from std_daq.tpc.merged.recover import recover_merged
+
+        return [recover_merged(path)]
+    from std_daq.imaging.files.recover import recover
+
+    return recover(path)

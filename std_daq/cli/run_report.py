@@ -8,8 +8,8 @@ from std_daq.recording.requests import RunReport, Verdict
 _MAX_IDS_CHARS = 400
 
 
-def print_run_report(report: RunReport, *, as_json: bool) -> None:
-    """Print a report as text, or as a JSON document."""
+def print_run_report(report: RunReport, *, as_json: bool, nouns: str = "images") -> None:
+    """Print a report as text, or as a JSON document; ``nouns`` says what it counts."""
     if as_json:
         print(json.dumps(report.model_dump(mode="json"), indent=2))
         return
@@ -18,7 +18,7 @@ def print_run_report(report: RunReport, *, as_json: bool) -> None:
     if report.verdict is Verdict.REFUSED:
         return
     print(
-        f"images   {report.n_written}{wanted} written, {report.n_incomplete} of them incomplete, {report.n_lost} lost"
+        f"{nouns:<8} {report.n_written}{wanted} written, {report.n_incomplete} of them incomplete, {report.n_lost} lost"
     )
     if report.lost_image_ids:
         text, n_left_out = format_id_ranges(report.lost_image_ids, _MAX_IDS_CHARS)

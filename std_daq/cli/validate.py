@@ -1,4 +1,4 @@
-"""Check whether an image file, or a master file with its data files, is complete and consistent.
+"""Check whether a file is complete and consistent: an image file or master file, a merged file, or a GRAW file.
 
 The exit code is 0 if the file is sound. The file of an incomplete run is sound if its verdict says incomplete.
 """
@@ -13,22 +13,28 @@ from std_daq.cli.shared_options import add_json_option
 from std_daq.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from std_daq.cli.run_files import FileKind
     from std_daq.imaging.files.validate import ValidationReport
+    from std_daq.tpc.frames.validate import GrawReport
+    from std_daq.tpc.merged.validate import MergedReport
 
 _MANY_IDS = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="the image file, or the master file")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the image file, master file, merged file or GRAW file")
     add_json_option(parser)
     parser.add_argument(
         "--max-images-read",
+        "--max-events-read",
         type=positive_integer,
         metavar="N",
-        help="read the pixels of at most N images; by default of all",
+        help="read the pixels of at most N images, or the traces of N events; by default of all",
     )
-    parser.add_argument("--picture", type=Path, metavar="PNG", help="also make a picture, if the file is sound")
+    parser.add_argument(
+        "--picture", type=Path, metavar="PNG", help="also make a picture of images, if the file is sound"
+    )
     parser.add_argument(
         "--image", type=natural_number, metavar="ROW", help="image in the picture; by default the mean of all images"
     )
@@ -36,10 +42,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the file; returns the exit code."""
-    from std_daq.cli.path_checks import check_image_file, check_output_file
-    from std_daq.imaging.files.validate import validate
+    from std_daq.cli.path_checks import check_image_file
+    from std_daq.cli.run_files import FileKind, kind_of
 
     check_image_file(arguments.file, "FILE")
+    kind = kind_of(arguments.file)
+    if kind is FileKind.IMAGES:
+        return _validate_images(arguments)
+    if arguments.picture is not None:
+        raise ArgumentError("--picture", f"{arguments.file} has no images", remedy="leave it out")
+    report = _report_of_events(kind, arguments)
+    if arguments.json:
+        print(json.dumps(report.to_json(), indent=2))
+    else:
+        print(f"{report.path}: {'sound' if report.is_valid else 'NOT sound'}")
+        for line in (*report.lines(), *report.problems):
+            print(f"  {line}")
+    return 0 if report.is_valid else 1
+
+
+def _report_of_events(kind: "FileKind", arguments: argparse.Namespace) -> "MergedReport | GrawReport":
+    from std_daq.cli.run_files import FileKind
+
+    if kind is FileKind.GRAW:
+        from std_daq.tpc.frames.validate import validate_graw
+
+        return validate_graw(arguments.file)
+    from std_daq.tpc.merged.validate import validate_merged
+
+    return validate_merged(arguments.file, max_events_read=arguments.max_images_read)
+
+
+def _validate_images(arguments: argparse.Namespace) -> int:
+    from std_daq.cli.path_checks import check_output_file
+    from std_daq.imaging.files.validate import validate
+
     if arguments.picture is not None:
         check_output_file(arguments.picture, "--picture")
     report = validate(arguments.file, max_images_read=arguments.max_images_read)
@@ -79,4 +116,4 @@ def _print_report(report: "ValidationReport") -> None:
     for name in report.data_files:
         print(f"  data      {name}")
     for problem in report.problems:
-        print(f"  {problem.severity:<9} {problem.text}{f'; {problem.remedy}' if problem.remedy else ''}")
+        print(f"  {problem}")

@@ -1,4 +1,4 @@
-"""Write images to a file, and wait for the verdict.
+"""Write images, or events, to a file, and wait for the verdict.
 
 The exit code tells the verdict: 0 complete, 3 incomplete, 4 killed, 5 failed, 6 refused. It is 1 if the request could
 not be sent, and 2 if the request is invalid. The first Ctrl-C kills the run and waits for its verdict. A second Ctrl-C
@@ -30,19 +30,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="PATH",
-        help="the image file, or the master file",
+        help="the image file, master file or merged file",
     )
     parser.add_argument(
-        "--n-images", type=positive_integer, metavar="N", help="number of images; by default until killed"
+        "--n-images",
+        "--n-events",
+        type=positive_integer,
+        metavar="N",
+        help="number of images or events; by default until killed",
     )
     parser.add_argument(
         "--start-image-id",
+        "--start-event-id",
         type=natural_number,
         metavar="ID",
-        help="first image, which may lie in the past; by default the next image",
+        help="first image or event, which may lie in the past; by default the next one",
     )
     parser.add_argument(
         "--format", choices=("hdf5", "pff"), default="hdf5", help="pff is for telescopes; by default %(default)s"
+    )
+    parser.add_argument(
+        "--layout", choices=("1.0", "2.0"), help="layout of the merged file of a chamber; by default 1.0"
     )
     parser.add_argument("--compression", choices=("none", "bslz4"), default="none", help="by default %(default)s")
     files = parser.add_mutually_exclusive_group()
@@ -79,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.cli.progress import RunProgress
     from std_daq.cli.run_report import print_run_report
     from std_daq.client import DaqClient, RunReport, Verdict
+    from std_daq.config.system import system_of_config
 
     request_id = ""
     try:
@@ -96,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"std-daq write: {error}", file=sys.stderr)
         print_run_report(RunReport(request_id=request_id, verdict=Verdict.FAILED, reason=str(error)), as_json=True)
         return exit_code_of(error)
-    print_run_report(report, as_json=arguments.json)
+    print_run_report(report, as_json=arguments.json, nouns=system_of_config(client.config).nouns)
     return report.verdict.exit_code
 
 
@@ -106,6 +115,7 @@ def _submit(client: "DaqClient", arguments: argparse.Namespace) -> "RequestedRun
         n_images=arguments.n_images,
         start_image_id=arguments.start_image_id,
         format=arguments.format,
+        layout=arguments.layout,
         compression=arguments.compression,
         images_per_file=arguments.images_per_file,
         n_files=arguments.n_files,

@@ -50,6 +50,7 @@ class DaqClient:
         n_images: int | None = None,
         start_image_id: int | None = None,
         format: Literal["hdf5", "pff"] = "hdf5",  # noqa: A002 - as in the request
+        layout: Literal["1.0", "2.0"] | None = None,
         compression: Literal["none", "bslz4"] = "none",
         images_per_file: int | None = None,
         n_files: int | None = None,
@@ -59,7 +60,7 @@ class DaqClient:
         experiment: Mapping[str, object] | None = None,
         user_metadata: Mapping[str, HeaderValue] | None = None,
     ) -> RequestedRun:
-        """Request that images are written to a file; `WriteRequest` explains the arguments.
+        """Request that images, or events, are written to a file; `WriteRequest` explains the arguments.
 
         A relative path is relative to the working directory of this process.
 
@@ -82,6 +83,7 @@ class DaqClient:
             "n_images": n_images,
             "start_image_id": start_image_id,
             "format": format,
+            "layout": layout,
             "compression": compression,
             "images_per_file": images_per_file,
             "n_files": n_files,

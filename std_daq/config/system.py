@@ -44,6 +44,8 @@ class System(Generic[Config]):
         file is wrong.
     experiment
         Model of the section ``experiment`` of a write request; None if the system does not check it.
+    nouns
+        What a write request of the system records.
     """
 
     name: str
@@ -52,6 +54,7 @@ class System(Generic[Config]):
     add_to_schema: Callable[[dict[str, Any]], dict[str, Any]] = dict
     summarise: Callable[[Config], dict[str, str]] = no_summary
     experiment: type[Section] | None = None
+    nouns: str = "images"
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON schema of the configuration."""

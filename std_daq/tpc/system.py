@@ -25,4 +25,4 @@ def _summarise(config: TpcConfig) -> dict[str, str]:
     }
 
 
-SYSTEM = System(name="tpc", file="tpc.json", model=TpcConfig, summarise=_summarise)
+SYSTEM = System(name="tpc", file="tpc.json", model=TpcConfig, summarise=_summarise, nouns="events")

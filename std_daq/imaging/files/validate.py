@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numpy as np
@@ -25,6 +25,7 @@ from std_daq.imaging.files.master_file import absent_pixel, virtual_name
 from std_daq.imaging.files.sample import moving_axes
 from std_daq.imaging.image_faults import describe_faults
 from std_daq.recording.locks import can_lock
+from std_daq.recording.problem import HasProblems, Problem
 from std_daq.recording.requests import Verdict
 
 # More than this are told: most programs may have 1024 files open, and need some of them for themselves.
@@ -61,26 +62,6 @@ _NXMX_FIELDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """A problem of a file.
-
-    Attributes
-    ----------
-    severity
-        ``error``: data are missing, wrong or not readable. ``warning``: the file is complete, but somebody should look
-        at this.
-    text
-        What is wrong.
-    remedy
-        What to do; may be empty.
-    """
-
-    severity: Literal["error", "warning"]
-    text: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class ImageIdStatistics:
     """Statistics of the image ids in a file.
 
@@ -101,7 +82,7 @@ class ImageIdStatistics:
 
 
 @dataclass(slots=True)
-class ValidationReport:
+class ValidationReport(HasProblems):
     """Result of `validate`.
 
     Attributes
@@ -148,22 +129,9 @@ class ValidationReport:
     data_files: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
-    @property
-    def is_valid(self) -> bool:
-        """Whether there is no error; an incomplete run is valid if its verdict says that it is incomplete."""
-        return not any(problem.severity == "error" for problem in self.problems)
-
     def to_json(self) -> dict[str, Any]:
         """Return the report as an object that can be written as JSON."""
         return {"is_valid": self.is_valid, **asdict(self)}
-
-    def error(self, text: str, remedy: str = "") -> None:
-        """Add an error."""
-        self.problems.append(Problem("error", text, remedy))
-
-    def warn(self, text: str, remedy: str = "") -> None:
-        """Add a warning."""
-        self.problems.append(Problem("warning", text, remedy))
 
 
 def validate(path: Path, *, max_images_read: int | None = None) -> ValidationReport:

@@ -9,7 +9,13 @@ from std_daq.cli.__main__ import main
 from std_daq.imaging.files.colours import colour
 from std_daq.imaging.files.picture import read_pixels
 from std_daq.recording.requests import Verdict
+from std_daq.tpc.merged.description import MergedFileDescription
+from std_daq.tpc.merged.event_log import LoggedEvent
+from std_daq.tpc.merged.layout import Layout
+from std_daq.tpc.merged.writer import MergedFileWriter
 from std_test_kit.image_files import SHAPE, image_of, report_of, write_image_file
+from std_test_kit.merged_files import WRITERS, make_traces
+from std_test_kit.tpc_exporters import frame_of
 
 IDS = range(1, 4)
 
@@ -144,3 +150,68 @@ def test_file_of_another_kind_is_not_for_recovery(tmp_path: Path, capsys: pytest
     output = capsys.readouterr().out
     assert "cannot be read" in output
     assert "std-daq recover" not in output
+
+
+def test_merged_file_is_reported_with_its_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    WRITERS["2.0"](tmp_path / "run.h5")
+    assert main(["validate", str(tmp_path / "run.h5")]) == 0
+    output = capsys.readouterr().out
+    assert "run.h5: sound" in output
+    assert "layout    2.0, libattpc_merger:2.0" in output
+    assert "events    3, traces of 3 read" in output
+
+
+@pytest.mark.parametrize("n_bytes", [100, 3000])
+def test_a_merged_file_of_another_program_that_is_cut_off_is_not_sound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], n_bytes: int
+) -> None:
+    path = tmp_path / "run.h5"
+    WRITERS["1.0"](path)
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    assert main(["validate", "--json", str(path)]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["n_events"] == 0
+    assert document["problems"][0]["text"].startswith("cannot be read")
+
+
+def test_a_merged_file_of_a_killed_writer_is_recovered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run.h5"
+    writer = MergedFileWriter.create(path, MergedFileDescription(layout=Layout.V1_0))
+    writer.append(LoggedEvent(5, 0, 1, 2, is_complete=True, places=(), missing_boards=b""), [make_traces(0, 4)])
+    writer.flush()
+    writer.abandon()
+    assert main(["validate", str(path)]) == 1
+    assert f"std-daq recover {path}" in capsys.readouterr().out
+    assert main(["recover", "--json", str(path)]) == 0
+    (document,) = json.loads(capsys.readouterr().out)
+    assert document["n_events"] == 1
+    assert main(["validate", str(path)]) == 0
+    assert main(["recover", str(path)]) == 0
+    assert "1 events, healthy, not changed" in capsys.readouterr().out
+
+
+def test_graw_file_is_reported_with_its_boards_and_what_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "CoBo0_AsAd1.graw"
+    frames = [frame_of(event_id, (0, asad)) for event_id in (7, 8) for asad in (0, 1)]
+    path.write_bytes(b"".join(frames))
+    assert main(["validate", "--json", str(path)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["n_frames"], document["boards"]) == (4, {"[0, 0]": 2, "[0, 1]": 2})
+    assert (document["first_id"], document["last_id"], document["frame_types"]) == (7, 8, {"1": 4})
+    path.write_bytes(b"".join(frames)[:-10])
+    assert main(["validate", str(path)]) == 1
+    assert "the last frame is cut off" in capsys.readouterr().out
+    path.write_bytes(b"")
+    assert main(["validate", str(path)]) == 0
+    assert "the file is empty" in capsys.readouterr().out
+    path.write_bytes(b"no frame at all" * 100)
+    assert main(["validate", str(path)]) == 1
+    assert "no GRAW file" in capsys.readouterr().out
+
+
+def test_a_picture_of_events_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    WRITERS["1.0"](tmp_path / "run.h5")
+    assert main(["validate", str(tmp_path / "run.h5"), "--picture", str(tmp_path / "a.png")]) == 2
+    assert "has no images" in capsys.readouterr().err

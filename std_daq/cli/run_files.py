@@ -1,0 +1,46 @@
+"""Kinds of files that runs make."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from std_daq.errors import HDF5_ERRORS
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_IMAGE_SUPERBLOCK = 3
+
+
+class FileKind(StrEnum):
+    """Kind of a file."""
+
+    IMAGES = "images"
+    MERGED = "merged"
+    GRAW = "graw"
+
+
+def kind_of(path: Path) -> FileKind:
+    """Return the kind of a file; a file that is none of the others is taken for an image file.
+
+    A merged file whose writer was killed cannot be opened, but has its event log beside it. One of another program may
+    be damaged, but has an older superblock than image files have.
+    """
+    if not path.is_file():
+        return FileKind.IMAGES
+    with path.open("rb") as file:
+        start = file.read(len(_HDF5_SIGNATURE) + 1)
+    if start.startswith(_HDF5_SIGNATURE):
+        return FileKind.MERGED if _is_merged(path, start[-1]) else FileKind.IMAGES
+    return FileKind.GRAW if path.suffix == ".graw" else FileKind.IMAGES
+
+
+def _is_merged(path: Path, superblock_version: int) -> bool:
+    import h5py
+
+    from std_daq.tpc.merged.event_log import log_path
+
+    if log_path(path).exists():
+        return True
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return "events" in file or isinstance(file.get("meta"), h5py.Group)
+    except HDF5_ERRORS:
+        return superblock_version != _IMAGE_SUPERBLOCK
