@@ -25,6 +25,7 @@ COMMANDS = {
     "certificates": "make certificates for TLS between servers",
     "pedestal": "make a pedestal file from dark images",
     "pff": "look into the files of a telescope, or copy them into HDF5",
+    "event-view": "reset the histograms of a chamber's view, or choose its waveforms",
     "live": "look at telescopes live: hosts, status, images",
     "ublox": "configure a GNSS timing receiver, and show its messages",
     "simulate-f9t": "simulate a GNSS timing receiver",

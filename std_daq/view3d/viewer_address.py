@@ -11,7 +11,8 @@ DEFAULT_PORT = 9876
 """Where a viewer listens unless it is told otherwise."""
 
 _MAX_PORT = 65535
-_CONNECT_S = 3.0
+CONNECT_S = 3.0
+"""How long to wait for a host that does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class ViewerAddress:
         """What Rerun calls the address."""
         return f"rerun+http://{self}/proxy"
 
-    def is_listening(self, timeout_s: float = _CONNECT_S) -> bool:
+    def is_listening(self, timeout_s: float = CONNECT_S) -> bool:
         """Return whether anybody takes connections there."""
         try:
             socket.create_connection((self.host, self.port), timeout=timeout_s).close()
@@ -53,7 +54,7 @@ class ViewerAddress:
             return False
         return True
 
-    def check(self) -> None:
+    def check(self, timeout_s: float = CONNECT_S) -> None:
         """Check that a viewer listens.
 
         Raises
@@ -61,5 +62,5 @@ class ViewerAddress:
         ResourceError
             Nobody does.
         """
-        if not self.is_listening():
+        if not self.is_listening(timeout_s):
             raise ResourceError(f"no viewer listens at {self}; start one there: rerun --port {self.port}")

@@ -17,7 +17,8 @@ SHOW_S = 5.0
 
 _RETRY_S = 1.0
 _MAX_LINES = 200
-_END_S = 1.5
+_END_S = 0.2
+_CONNECT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class ViewerFeed:
             )
 
     def close(self) -> None:
-        """End, within 2 s, whatever the viewer does."""
+        """End, within a second, whatever the viewer does."""
         with self._changed:
             self._is_ending = True
             self._changed.notify()
@@ -148,7 +149,7 @@ class ViewerFeed:
                     self._link = None
 
     def _connect(self) -> None:
-        self._link = ViewerLink(self.address, self._application, self._recording_id)
+        self._link = ViewerLink(self.address, self._application, self._recording_id, connect_s=_CONNECT_S)
         for drawing in self._first:
             self._link.show(drawing, SHOW_S)
         with self._changed:

@@ -19,12 +19,12 @@ from typing import IO, Self
 from std_daq.errors import ResourceError
 from std_daq.extras import extras_explained
 from std_daq.view3d.drawing import Drawing
-from std_daq.view3d.viewer_address import ViewerAddress
+from std_daq.view3d.viewer_address import CONNECT_S, ViewerAddress
 
 HAS_IT = b"\x06"
 """What the process says when the viewer has a drawing."""
 
-END_S = 0.5
+END_S = 0.4
 """How long the process may take to end the connection."""
 
 
@@ -35,6 +35,8 @@ class ViewerLink:
     ----------
     application, recording_id
         What the viewer files the drawings under. A new link with the same two goes on with the recording.
+    connect_s
+        How long to wait for a host that does not answer.
 
     Raises
     ------
@@ -44,10 +46,12 @@ class ViewerLink:
         Rerun is not installed.
     """
 
-    def __init__(self, address: ViewerAddress, application: str, recording_id: str) -> None:
+    def __init__(
+        self, address: ViewerAddress, application: str, recording_id: str, *, connect_s: float = CONNECT_S
+    ) -> None:
         with extras_explained():
             import rerun  # noqa: F401 -- an import that fails here is explained, one in the process is not
-        address.check()
+        address.check(connect_s)
         self._address = address
         command = [sys.executable, "-m", "std_daq.view3d.viewer_client", address.url, application, recording_id]
         self._process = subprocess.Popen(

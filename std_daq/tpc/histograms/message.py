@@ -6,7 +6,7 @@ Frames: a JSON object, and for each histogram its counts, little-endian uint32, 
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import numpy as np
@@ -55,6 +55,11 @@ class HistogramMessage:
     def of_window(cls, window_s: float, histograms: HistogramSet) -> Self:
         """Return a message about the last minutes."""
         return cls("recent", None, window_s, histograms.tally, histograms.n_outside, histograms.counts)
+
+    def copy(self) -> Self:
+        """Return a copy, which does not change when the histograms do."""
+        counts = {name: one.copy() for name, one in self.counts.items()}
+        return replace(self, tally=replace(self.tally), n_outside=dict(self.n_outside), counts=counts)
 
     def frames(self) -> list[bytes]:
         """Return the message."""

@@ -1,6 +1,7 @@
 """The page of metrics, the rules for alerts and the services' pages name the metrics that there are."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from std_daq.sync.synchroniser import SynchroniserCounters
 from std_daq.telemetry.metrics import make_registry
 from std_daq.telescope.boards.packets import board_layout
 from std_daq.telescope.pff import PRODUCTS
+from std_event_view.metrics import EventViewMetrics
 from std_h5_writer.metrics import WriterMetrics
 from std_live_stream.metrics import LiveStreamMetrics
 from std_live_view.metrics import LiveViewMetrics
@@ -33,6 +35,13 @@ ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
 ROW = re.compile(r"^\| `(daq_\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
 LAYOUT = board_layout(PRODUCTS["ph256"], coincidence_ns=100)
+
+# Services whose metrics need the registry alone.
+OF_THE_REGISTRY: dict[str, Callable[[CollectorRegistry], object]] = {
+    "event_view": EventViewMetrics,
+    "sim_router": RouterMetrics,
+    "sim_worker": WorkerMetrics,
+}
 
 
 class IdleAnnouncer:
@@ -94,10 +103,8 @@ def register(service: str, registry: CollectorRegistry) -> None:
         receiver = UbloxControlMetrics(registry)
         receiver.messages.labels("TIM-TP")
         receiver.skipped.labels("nmea")
-    elif service == "sim_router":
-        RouterMetrics(registry)
-    elif service == "sim_worker":
-        WorkerMetrics(registry)
+    elif service in OF_THE_REGISTRY:
+        OF_THE_REGISTRY[service](registry)
     elif service == "stream_recv":
         ReceiverMetrics(registry)
     elif service == "stream_send":

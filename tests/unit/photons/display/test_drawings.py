@@ -10,7 +10,7 @@ import pytest
 
 from std_daq.errors import ConfigError
 from std_daq.photons.detector import PhotonDetector
-from std_daq.photons.display.drawings import ArrivalDrawing, DetectorDrawing, HitsDrawing, Layout, PathsDrawing
+from std_daq.photons.display.drawings import ArrivalDrawing, DetectorDrawing, HitsDrawing, PathsDrawing, ViewLayout
 from std_daq.photons.display.page import unrolled_page
 from std_daq.photons.display.photon_paths import PhotonPath, PhotonPaths
 from std_daq.photons.display.placed_meshes import channel_radii, placed_meshes
@@ -138,7 +138,7 @@ def test_ways_say_how_they_end(tmp_path: Path) -> None:
 
 
 def test_the_layout_is_a_blueprint(tmp_path: Path) -> None:
-    assert _recorded(tmp_path, Layout(has_arrival=True), _drawn_hits(HITS)).has_blueprint
+    assert _recorded(tmp_path, ViewLayout(has_arrival=True), _drawn_hits(HITS)).has_blueprint
 
 
 @pytest.fixture

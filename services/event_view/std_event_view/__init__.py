@@ -1,0 +1,1 @@
+"""The service event_view: shows the events of a chamber in Rerun."""

@@ -1,0 +1,82 @@
+"""ResultsSource: takes the results of the analysis, and knows how many it did not get."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import zmq
+
+from std_daq.tpc.reconstruction.results import EventResult, decode_result
+
+_MAX_WAITING = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TakenResult:
+    """A result, and what is missing before it.
+
+    Parameters
+    ----------
+    n_missed
+        Results that were published and did not come here.
+    n_left_out
+        Events that the analysis left out.
+    """
+
+    result: EventResult
+    n_missed: int
+    n_left_out: int
+
+
+class ResultsSource:
+    """Subscribes to the results; the analysis never waits for it.
+
+    Parameters
+    ----------
+    address
+        Where the analysis publishes.
+
+    Attributes
+    ----------
+    n_damaged
+        Messages that are no results.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.RCVHWM, _MAX_WAITING)
+        self._socket.setsockopt(zmq.SUBSCRIBE, b"")
+        self._socket.connect(address)
+        self._last: EventResult | None = None
+        self.n_damaged = 0
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return whether there is a result within a time."""
+        return bool(self._socket.poll(round(timeout_s * 1000)))
+
+    def take(self) -> Iterator[TakenResult]:
+        """Return the results that are there now, at most as many as can wait."""
+        for _ in range(_MAX_WAITING):
+            try:
+                parts = self._socket.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            try:
+                result = decode_result(parts)
+            except ValueError:
+                self.n_damaged += 1
+                continue
+            yield self._taken(result)
+
+    def close(self) -> None:
+        """Release the socket."""
+        self._context.destroy(linger=0)
+
+    def _taken(self, result: EventResult) -> TakenResult:
+        last, self._last = self._last, result
+        if last is None:  # what was before is not ours
+            return TakenResult(result, 0, 0)
+        if result.number <= last.number:  # the analysis was started again
+            return TakenResult(result, result.number, result.n_left_out)
+        return TakenResult(result, result.number - last.number - 1, max(0, result.n_left_out - last.n_left_out))
