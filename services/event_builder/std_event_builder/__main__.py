@@ -34,7 +34,8 @@ def start(context: ServiceContext[TpcConfig]) -> "BuilderService":
     from std_event_builder.event_publisher import EventPublisher
     from std_event_builder.exporters import Exporters
     from std_event_builder.held_frames import keep_frame
-    from std_event_builder.metrics import BuilderCollector, PublisherMetrics
+    from std_event_builder.metrics import BuilderCollector
+    from std_event_builder.publisher_metrics import PublisherMetrics
 
     config = context.config
     options = config.builder

@@ -16,7 +16,7 @@ from std_daq.tpc.events.board_bits import boards_to_bits
 from std_daq.tpc.events.event_buffer import EventBuffer
 from std_daq.tpc.frames.event_decoder import EventDecoder
 from std_daq.tpc.frames.frame import Frame
-from std_event_builder.metrics import PublisherMetrics
+from std_event_builder.publisher_metrics import PublisherMetrics
 
 _END_S = 0.5
 _LOOK_S = 0.1

@@ -1,9 +1,9 @@
-"""Metrics of the event builder, which are read on request."""
+"""Metrics of exporters and builder, which are read on request."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -13,33 +13,6 @@ from std_daq.tpc.frames.frame import Frame
 if TYPE_CHECKING:
     from std_event_builder.event_publisher import EventPublisher
     from std_event_builder.exporters import Exporters
-
-
-class PublisherMetrics:
-    """Metrics of published events."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.emptied = Counter(
-            "daq_builder_events_emptied",
-            "Events that were published without their samples, because decoding was too slow.",
-            registry=registry,
-        )
-        self._traces = Counter("daq_builder_traces", "Traces of the published events.", registry=registry)
-        self._seconds = Histogram(
-            "daq_builder_event_seconds",
-            "Time from the first frame of an event to its publication.",
-            registry=registry,
-            buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0),
-        )
-        self._last = Gauge(
-            "daq_last_event_timestamp_seconds", "When the last event was published, since 1970.", registry=registry
-        )
-
-    def count(self, n_traces: int, waited_s: float, at_s: float) -> None:
-        """Count a published event."""
-        self._traces.inc(n_traces)
-        self._seconds.observe(waited_s)
-        self._last.set(at_s)
 
 
 class BuilderCollector(Collector):
