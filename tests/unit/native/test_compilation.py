@@ -49,6 +49,10 @@ def run(program: str, cache: Path, *arguments: str) -> str:
     return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=110).stdout
 
 
+# Compiled as a GPU is opened, for its kind; not everybody has the library for that.
+FOR_GPUS = {PROJECT / "std_daq" / "photons" / "propagation" / "device_kernels.py"}
+
+
 @pytest.mark.timeout(600)  # compiles all of them, where nobody has before
 def test_no_kernels_are_forgotten() -> None:
     for unit in units(None):
@@ -57,7 +61,7 @@ def test_no_kernels_are_forgotten() -> None:
     loaded = {
         Path(module.__file__): module for module in list(sys.modules.values()) if getattr(module, "__file__", None)
     }
-    assert set(files) - loaded.keys() == set()
+    assert set(files) - loaded.keys() - FOR_GPUS == set()
     kernels = [value for file in files if file in loaded for value in vars(loaded[file]).values()]
     not_compiled = {
         kernel.__name__: kernel.pixels for kernel in kernels if isinstance(kernel, Kernel) and kernel.pixels
