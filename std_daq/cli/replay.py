@@ -1,21 +1,30 @@
-"""Send recorded packets again, to the ports at which they were recorded."""
+"""Send recorded packets again, to the ports at which they were recorded, or recorded frames of a chamber."""
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_number
-from std_daq.cli.shared_options import add_images_config_option, add_json_option
+from std_daq.cli.chamber_options import refuse_options
+from std_daq.cli.replay_chamber import add_chamber_options, replay_chamber
+from std_daq.cli.shared_options import add_json_option, add_sending_config_option
 from std_daq.errors import EXIT_DONE, EXIT_FAILED
+
+if TYPE_CHECKING:
+    from std_daq.imaging.config.model import DetectorConfig
 
 _MAX_NAMED = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_images_config_option(parser)
+    add_sending_config_option(parser)
     parser.add_argument(
-        "--rate-hz", type=positive_number, metavar="R", help="frames per second; by default as many as 100 MB/s allow"
+        "--rate-hz",
+        type=positive_number,
+        metavar="R",
+        help="frames or events per second; by default as many frames as 100 MB/s allow, as many events as are read",
     )
     parser.add_argument("--host", default="127.0.0.1", help="host to which the packets go; by default %(default)s")
     add_json_option(parser)
@@ -24,22 +33,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="CAPTURE",
-        help="files <udp port>.dat from std-daq dump, or pcap or pcapng files",
+        help="files <udp port>.dat from std-daq dump, or pcap or pcapng files; of a chamber GRAW or merged files",
     )
+    add_chamber_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Send the packets; returns the exit code."""
+    """Send; returns the exit code."""
+    from std_daq.imaging.config.load import load_config
+    from std_daq.tpc.config import is_chamber, load_tpc_config
+
+    if is_chamber(arguments.config):
+        return replay_chamber(arguments, load_tpc_config(arguments.config))
+    return _replay_images(arguments, load_config(arguments.config))
+
+
+def _replay_images(arguments: argparse.Namespace, config: "DetectorConfig") -> int:
     from std_daq.cli.length_report import port_receptions
     from std_daq.cli.path_checks import check_input_file
     from std_daq.cli.sending import report, senders, transmit
-    from std_daq.imaging.config.load import load_config
     from std_daq.imaging.detectors.registry import open_detector
     from std_daq.imaging.reception import describe_reception
     from std_daq.imaging.simulation.replay_sources import open_source
     from std_daq.packets.lengths import CountedSource
 
-    config = load_config(arguments.config)
+    refuse_options(arguments, {"wait_s": 10.0}, "images", "images are sent at once")
     detector = open_detector(config)
     for capture in arguments.captures:
         check_input_file(capture, "CAPTURE")

@@ -28,6 +28,17 @@ def add_images_config_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_sending_config_option(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--config`` for a command that sends images or the events of a chamber."""
+    parser.add_argument(
+        "--config",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="the detector.json, or the tpc.json of a chamber",
+    )
+
+
 def add_json_option(parser: argparse.ArgumentParser, what: str = "print one JSON document on standard output") -> None:
     """Declare ``--json``."""
     parser.add_argument("--json", action="store_true", help=what)

@@ -1,4 +1,4 @@
-"""Send the packets of a simulated detector; options add the faults of a bad network."""
+"""Send what a simulated detector or chamber would send; options add faults."""
 
 import argparse
 import json
@@ -6,19 +6,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import natural_number, positive_integer, positive_number, probability
-from std_daq.cli.shared_options import add_images_config_option, add_json_option
+from std_daq.cli.chamber_options import refuse_options
+from std_daq.cli.shared_options import add_json_option, add_sending_config_option
+from std_daq.cli.simulate_chamber import OF_CHAMBERS, add_chamber_options, simulate_chamber
 from std_daq.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from std_daq.imaging.config.model import DetectorConfig
     from std_daq.packets.faults import FaultInjector
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_images_config_option(parser)
-    parser.add_argument("--n-images", required=True, type=positive_integer, metavar="N", help="images to send")
+    add_sending_config_option(parser)
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--n-images", type=positive_integer, metavar="N", help="images to send, of a detector")
+    wanted.add_argument("--n-events", type=positive_integer, metavar="N", help="events to send, of a chamber")
     parser.add_argument(
-        "--rate-hz", type=positive_number, metavar="R", help="images per second; by default as many as 100 MB/s allow"
+        "--rate-hz",
+        type=positive_number,
+        metavar="R",
+        help="images or events per second; by default as many images as 100 MB/s allow, as many events as are read",
     )
     parser.add_argument("--host", default="127.0.0.1", help="host to which the packets go; by default %(default)s")
     parser.add_argument(
@@ -39,31 +47,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how many packets a late packet is behind, at most; by default %(default)s",
     )
     parser.add_argument(
-        "--restart-at", type=natural_number, metavar="I", help="restart the detector before image I (from 0)"
+        "--restart-at", type=natural_number, metavar="I", help="restart the numbers before image or event I (from 0)"
     )
     parser.add_argument("--first-frame", type=natural_number, default=1, metavar="N", help="number of the first frame")
     parser.add_argument(
         "--first-pulse-id", type=natural_number, default=1, metavar="N", help="pulse id of the first image"
     )
-    parser.add_argument("--seed", type=natural_number, default=0, metavar="S", help="seed of pattern and faults")
+    parser.add_argument(
+        "--seed", type=natural_number, default=0, metavar="S", help="seed of what is sent, and of faults"
+    )
     parser.add_argument(
         "--ledger", type=Path, metavar="FILE", help="write a list of all packets lost or sent twice, as JSON"
     )
     add_json_option(parser)
+    add_chamber_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Send the packets; returns the exit code."""
+    """Send; returns the exit code."""
+    from std_daq.imaging.config.load import load_config
+    from std_daq.tpc.config import is_chamber, load_tpc_config
+
+    if is_chamber(arguments.config):
+        return simulate_chamber(arguments, load_tpc_config(arguments.config))
+    return _simulate_images(arguments, load_config(arguments.config))
+
+
+def _simulate_images(arguments: argparse.Namespace, config: "DetectorConfig") -> int:
     from std_daq.cli.path_checks import check_output_file
     from std_daq.cli.sending import report, senders, transmit
-    from std_daq.imaging.config.load import load_config
     from std_daq.imaging.detectors.registry import open_detector
     from std_daq.imaging.simulation.simulation_source import SimulationSource
     from std_daq.packets.faults import FaultInjector
 
+    refuse_options(arguments, OF_CHAMBERS, "images", "images have --n-images and the options of their own")
     if arguments.ledger is not None:
         check_output_file(arguments.ledger, "--ledger")
-    config = load_config(arguments.config)
     detector = open_detector(config)
     pattern = arguments.pattern or detector.patterns[0]
     if pattern not in detector.patterns:

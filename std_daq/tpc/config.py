@@ -151,6 +151,12 @@ def load_tpc_config(path: Path | str) -> TpcConfig:
     return check_config(document, TpcConfig, path)
 
 
+def is_chamber(path: Path | str) -> bool:
+    """Return whether a file is the configuration of a chamber; raises ConfigError if it cannot be read."""
+    path = Path(path)
+    return system_of(read_document(path), path).model is TpcConfig
+
+
 def split_address(address: str) -> tuple[str, int]:
     """Return host and port of ``host:port``; brackets around an IPv6 address are removed."""
     host, _, port = address.rpartition(":")

@@ -1,0 +1,133 @@
+"""Options of `simulate` and `replay` for a chamber, and what both do: send through exporters, and report."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from std_daq.cli.argument_types import natural_number
+from std_daq.errors import EXIT_FAILED, ArgumentError
+
+if TYPE_CHECKING:
+    from std_daq.tpc.config import TpcConfig
+    from std_daq.tpc.electronics import Board
+    from std_daq.tpc.pads.plane import PadPlane
+    from std_daq.tpc.simulation.faults import FrameStream
+    from std_daq.tpc.simulation.sending import Burst, SendingReport
+
+_REPORT_PERIOD_S = 0.5
+_FINISH_S = 10.0
+_BEHIND_S = 0.1
+
+
+def add_wait_option(parser: argparse._ArgumentGroup) -> None:
+    """Declare ``--wait-s``."""
+    parser.add_argument(
+        "--wait-s",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="how long to wait until each exporter has a client; by default %(default)s",
+    )
+
+
+def board_number(text: str) -> tuple[tuple[int, int | None], int]:
+    """Convert COBO=NUMBER or COBO.ASAD=NUMBER."""
+    target, separator, number = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"'{text}' is not COBO=NUMBER or COBO.ASAD=NUMBER, for example 3=5")
+    return board_target(target), natural_number(number)
+
+
+def board_target(text: str) -> tuple[int, int | None]:
+    """Convert COBO or COBO.ASAD."""
+    cobo, separator, asad = text.partition(".")
+    if not (cobo.isdecimal() and (asad.isdecimal() or not separator)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not COBO or COBO.ASAD, for example 3 or 3.1")
+    return int(cobo), int(asad) if separator else None
+
+
+def refuse_options(arguments: argparse.Namespace, defaults: Mapping[str, object], system: str, wanted: str) -> None:
+    """Refuse options that have no meaning for the system of a configuration.
+
+    Parameters
+    ----------
+    defaults
+        Name of each such option, as an attribute, with its default.
+    """
+    for name, default in defaults.items():
+        value = getattr(arguments, name)
+        if value != default:
+            option = f"--{name.replace('_', '-')}"
+            raise ArgumentError(option, f"has no meaning for {system}", value=value, remedy=wanted)
+
+
+def chamber_of(config: "TpcConfig") -> tuple["PadPlane", tuple["Board", ...]]:
+    """Return the pad plane and the boards that are known; none if topology frames announce them and there is no map."""
+    from std_daq.tpc.boards import expected_boards
+    from std_daq.tpc.pads.load import load_pads
+
+    plane = load_pads(config.pads)
+    return plane, tuple(sorted(expected_boards(config.boards, plane) or plane.boards))
+
+
+def send(
+    command: str,
+    arguments: argparse.Namespace,
+    config: "TpcConfig",
+    bursts: Iterator["Burst"],
+    boards: Sequence["Board"],
+    stream: "FrameStream",
+    *,
+    reconnect: Mapping[int, int] | None = None,
+) -> tuple["SendingReport", int]:
+    """Send bursts through the exporters of a configuration; returns what was sent, and the exit code."""
+    from std_daq.cli.interrupt import StopSignals
+    from std_daq.tpc.simulation.exporters import ExporterSet
+    from std_daq.tpc.simulation.sending import CoboRouting, Sending
+
+    stop = StopSignals()
+    routing = CoboRouting(boards, len(config.exporters))
+    with ExporterSet(config.exporters) as exporters:
+        sending = Sending(
+            bursts, exporters, routing, stream, rate_hz=arguments.rate_hz, reconnect=dict(reconnect or {})
+        )
+        if not sending.wait_for_clients(arguments.wait_s, stop.event):
+            alone = [one.address for one in exporters.exporters if not one.n_clients]
+            _remark(command, f"no client is connected to {', '.join(alone)}; its frames go to nobody")
+        next_s = 0.0
+        while not stop.event.is_set() and sending.step(stop.event):
+            if time.monotonic() >= next_s:
+                _show(sending.report)
+                next_s = time.monotonic() + _REPORT_PERIOD_S
+        sending.finish(_FINISH_S, stop.event)
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")
+    return sending.report, stop.exit_code or (EXIT_FAILED if sending.report.is_unfinished else 0)
+
+
+def print_report(command: str, report: "SendingReport", more: Mapping[str, int], *, as_json: bool) -> None:
+    """Print what was sent."""
+    counts = {"n_events": report.n_events, "n_frames": report.n_frames, "n_bytes": report.n_bytes, **more}
+    if as_json:
+        print(json.dumps(counts))
+    else:
+        print(", ".join(f"{value} {name.removeprefix('n_').replace('_', ' ')}" for name, value in counts.items()))
+    if report.behind_s > _BEHIND_S:
+        _remark(command, f"the rate was not reached: {report.behind_s:.1f} s behind")
+    if report.n_given_up:
+        _remark(command, f"{report.n_given_up} clients read too slowly and were given up")
+    if report.is_unfinished:
+        _remark(command, "a client has not taken all frames; the rest is lost")
+
+
+def _remark(command: str, text: str) -> None:
+    print(f"std-daq {command}: {text}", file=sys.stderr)
+
+
+def _show(report: "SendingReport") -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{report.n_events} events, {report.n_bytes / 1e9:.2f} GB\033[K")
+        sys.stderr.flush()

@@ -1,0 +1,1 @@
+"""A simulated chamber: tracks, electronics, and the exporters that send its frames or recorded ones."""
