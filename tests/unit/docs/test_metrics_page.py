@@ -16,6 +16,12 @@ from std_daq.sync.synchroniser import SynchroniserCounters
 from std_daq.telemetry.metrics import make_registry
 from std_daq.telescope.boards.packets import board_layout
 from std_daq.telescope.pff import PRODUCTS
+from std_daq.tpc.building.event_builder import BoardFrame, EventBuilder
+from std_daq.tpc.frames.encode import encode_topology
+from std_daq.tpc.frames.frame import Frame, parse_frame
+from std_daq.tpc.frames.records import Fault
+from std_daq.tpc.frames.splitter import StreamCounts
+from std_event_builder.metrics import BuilderCollector, PublisherMetrics
 from std_event_view.metrics import EventViewMetrics
 from std_h5_writer.metrics import WriterMetrics
 from std_live_stream.metrics import LiveStreamMetrics
@@ -66,6 +72,13 @@ class IdlePort:
     n_received = n_passed_on = kernel_drops = granted_bytes = 0
 
 
+class IdleExporter:
+    address = "127.0.0.1:46491"
+    is_connected = False
+    n_bytes = n_connections = n_lost = 0
+    counts = StreamCounts(0, 0, 0, 0, {Fault.TOO_LONG: 1})
+
+
 class IdleChannel:
     is_gone = False
 
@@ -80,6 +93,15 @@ def no_ring() -> ImageBuffer:
     raise SharedMemoryError("there is none")
 
 
+def register_event_builder(registry: CollectorRegistry) -> None:
+    builder: EventBuilder[Frame] = EventBuilder(1, [(0, 0), (0, 1)], time_limit_ns=1, max_held_bytes=1)
+    builder.feed(BoardFrame(0, (0, 0), 0, 0, parse_frame(encode_topology(0)), 0, 0))  # type: ignore[arg-type]
+    builder.flush()
+    PublisherMetrics(registry)
+    publisher = SimpleNamespace(n_waiting=0, item_counts={"sample": 0})
+    BuilderCollector(registry, builder, SimpleNamespace(all=[IdleExporter]), publisher)  # type: ignore[arg-type]
+
+
 def register(service: str, registry: CollectorRegistry) -> None:
     if service == "udp_recv":
         ReceiverCollector(registry, [], IdleAnnouncer(), n_slots=8)  # type: ignore[arg-type]
@@ -87,6 +109,8 @@ def register(service: str, registry: CollectorRegistry) -> None:
         grouper.counters[1, 0].received = 1
         grouper.refused["late"] = 1
         BoardCollector(registry, IdlePort(), grouper, n_slots=8)  # type: ignore[arg-type]
+    elif service == "event_builder":
+        register_event_builder(registry)
     elif service == "assembler":
         AssemblerMetrics(registry)
     elif service == "writer_agent":
