@@ -19,6 +19,7 @@ DISTRIBUTIONS = {
     "grpc_health": "grpcio-health-checking",
     "grpc_reflection": "grpcio-reflection",
     "rerun": "rerun-sdk",
+    "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
 # As in: h5py>=3.12; extra == "images"
