@@ -44,8 +44,9 @@ from std_udp_recv.libc_kernels import compilable, memcpy
 from std_udp_recv.packet_kernels import field, parse, reason_of_checks
 from std_udp_recv.placement_kernels import advance_to, describe_frame
 from std_udp_recv.quarantine_kernels import decide_on_quarantined, place_or_quarantine
-from std_udp_recv.records import ABSENT, FITS, NO_KEY
+from std_udp_recv.records import ABSENT, FITS, FOREIGN_SENDER, NO_KEY
 from std_udp_recv.refusal_kernels import refuse
+from std_udp_recv.sender_kernels import BELIEVED, has_believed, is_believed, standing_of
 
 if TYPE_CHECKING:
     from std_udp_recv.port import Port
@@ -121,6 +122,7 @@ def place_batch(port: "Port", n_rows: int, now_ns: int) -> None:
         row = port.rows[index]
         if row.reason != FITS:
             continue
+        is_regular &= is_believed(port, row.sender)
         is_regular &= row.key == aimed_number and row.n_units == row.n_aimed and row.unit == row.aimed_unit
         if row.target >= 0 and not is_regular:
             n_bytes = row.n_aimed * port.layout.unit_bytes
@@ -130,6 +132,8 @@ def place_batch(port: "Port", n_rows: int, now_ns: int) -> None:
         port.counters.received += 1
         if port.rows[index].reason == FITS:
             place_or_quarantine(port, index, now_ns)
+        elif has_believed(port) and standing_of(port, port.rows[index].sender) != BELIEVED:
+            refuse(port, index, FOREIGN_SENDER)
         else:
             refuse(port, index, port.rows[index].reason)
 
@@ -152,7 +156,8 @@ def _place_as_aimed(port: "Port", n_rows: int, now_ns: int) -> int:
     if n == 0:
         return 0
     port.counters.received += n
-    state.n_mismatched = 0
+    state.n_mismatched = max(0, state.n_mismatched - n)
+    state.believed_ns = max(state.believed_ns, now_ns)
     port.counters.placed += n
     key, last = state.aimed_key, port.rows[n - 1]
     if slot.n_received_packets == 0:
@@ -172,6 +177,8 @@ def _place_as_aimed(port: "Port", n_rows: int, now_ns: int) -> int:
 def _is_as_aimed(port: "Port", index: int, pulse_id: int) -> bool:
     """Return whether a row has exactly the packet that was expected, and the packet passes all checks of `parse`."""
     layout, state, fields, row = port.layout, port.state, port.fields, port.rows[index]
+    if row.sender != state.sender:
+        return False
     padding = row.length - layout.header_bytes - row.n_aimed * layout.unit_bytes
     if padding < 0 or padding > layout.max_padding_bytes or padding >= layout.unit_bytes:
         return False

@@ -46,6 +46,8 @@ MAX_SINGLES = 1024
 MAX_FIRST_SINGLES = 8
 """The same number, before the first message of several packets has come."""
 
+_NAME_WORDS = 4
+
 # The structs of recvmmsg on 64-bit Linux.
 MMSGHDR = struct(
     64,
@@ -81,6 +83,8 @@ class Inbox(NamedTuple):
         ``struct iovec`` of all messages, one behind another.
     overflow
         For each message, the bytes that do not fit into its rows.
+    names
+        ``struct sockaddr_in`` of each message, as 32-bit words: the second one is the sender's address.
     """
 
     flow: Record
@@ -88,6 +92,7 @@ class Inbox(NamedTuple):
     controls: Records
     iovecs: Records
     overflow: NDArray[np.uint8]
+    names: NDArray[np.uint32]
 
 
 def make_inbox() -> Inbox:
@@ -98,6 +103,7 @@ def make_inbox() -> Inbox:
         controls=make_records(CMSGHDR, BATCH_ROWS),
         iovecs=make_records(IOVEC, BATCH_ROWS * (MAX_ROW_IOVECS + 1)),
         overflow=np.zeros((BATCH_ROWS, 2 * MAX_MESSAGE_BYTES), np.uint8),
+        names=np.zeros((BATCH_ROWS, _NAME_WORDS), np.uint32),
     )
 
 
@@ -193,6 +199,8 @@ def _write_iovecs(port: "Port", inbox: Inbox, n_messages: int, n_rows: int) -> N
         message = inbox.messages[index]
         message.iovecs = iovecs.ctypes.data + iovecs.itemsize * first
         message.n_iovecs = at - first
+        message.name = inbox.names.ctypes.data + inbox.names.strides[0] * index
+        message.name_bytes = inbox.names.strides[0]
         message.control = inbox.controls.ctypes.data + inbox.controls.itemsize * index
         message.control_bytes = inbox.controls.itemsize
         first = at
@@ -241,8 +249,10 @@ def _accept_segments(port: "Port", inbox: Inbox, n_rows: int) -> int:
         return 0
     n_left = length
     n = 0
+    sender = np.int64(inbox.names[0, 1])
     while True:
         port.rows[n].length = min(n_left, row_bytes)
+        port.rows[n].sender = sender
         n_left -= row_bytes
         n += 1
         if n_left <= 0:
@@ -260,6 +270,7 @@ def _accept_singles(port: "Port", inbox: Inbox, n_messages: int) -> int:
     n = 0
     while n < n_messages and inbox.messages[n].length <= _packet_bytes(inbox, n):
         port.rows[n].length = inbox.messages[n].length
+        port.rows[n].sender = np.int64(inbox.names[n, 1])
         n += 1
     flow.next_message, flow.next_byte = n, 0
     for index in range(n, n_messages):
@@ -286,6 +297,7 @@ def _fill_rows(port: "Port", inbox: Inbox, n_messages: int) -> int:
         memcpy(port.headers.ctypes.data + n * port.headers.strides[0], packet, min(length, header_bytes))
         memcpy(port.scratch.ctypes.data + n * port.scratch.strides[0], packet + header_bytes, payload_bytes)
         port.rows[n].length = length
+        port.rows[n].sender = np.int64(inbox.names[index, 1])
         port.rows[n].target = -1
         n += 1
         flow.next_byte += length

@@ -9,7 +9,6 @@ from std_udp_recv.records import (
     ABSENT,
     DOUBLE,
     FITS,
-    FOREIGN_MODULE,
     IMPLAUSIBLE,
     MAX_FRAMES_AHEAD,
     MAX_KEY,
@@ -56,8 +55,6 @@ def parse(port: "Port", index: int) -> None:
     row.n_units = n_units
     if row.unit < 0 or row.unit > layout.n_units - n_units:
         row.reason = UNIT_OUT_OF_RANGE
-    elif not _is_own_module(port, index):
-        row.reason = FOREIGN_MODULE
     elif row.key < 0 or row.key > MAX_KEY:
         row.reason = IMPLAUSIBLE
 
@@ -93,20 +90,31 @@ def reason_of_checks(port: "Port", index: int) -> int:
 
 
 @compilable
-def _is_own_module(port: "Port", index: int) -> bool:
-    """Return whether the sender has the learned identity; after a whole frame of only mismatches, learn a new one."""
-    if port.fields.identity.kind == ABSENT:
-        return True
+def is_own_module(port: "Port", index: int) -> bool:
+    """Return whether a packet has the learned identity; when most of a frame has another one, learn that.
+
+    It is asked for packets of believed senders only.
+    """
     state = port.state
+    if port.fields.identity.kind == ABSENT or state.has_identity == 0:
+        return True
     identity = np.int64(field(port, port.fields.identity, index))
-    if state.has_identity == 0 or state.n_mismatched >= packets_in_frame(port):
-        state.has_identity = 1
+    if identity != state.identity and state.n_mismatched >= packets_in_frame(port):
         state.identity = identity
-    if identity == state.identity:
         state.n_mismatched = 0
+    if identity == state.identity:
+        state.n_mismatched = max(0, state.n_mismatched - 1)
         return True
     state.n_mismatched += 1
     return False
+
+
+@compilable
+def has_own_identity(port: "Port", index: int) -> bool:
+    """Return whether a packet has the learned identity, as far as the detector sends one."""
+    if port.fields.identity.kind == ABSENT or port.state.has_identity == 0:
+        return True
+    return bool(np.int64(field(port, port.fields.identity, index)) == port.state.identity)
 
 
 @compilable

@@ -28,6 +28,7 @@ from std_udp_recv.records import (
     SLOT_TAKEN,
 )
 from std_udp_recv.refusal_kernels import refuse
+from std_udp_recv.sender_kernels import note_frame
 
 if TYPE_CHECKING:
     from std_udp_recv.port import Port
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 def refusal_of(port: "Port", index: int) -> int:
     """Return FITS for a packet of an open or new frame of this epoch, otherwise the reason for refusal."""
     state, row = port.state, port.rows[index]
+    if not state.has_newest:
+        return IMPLAUSIBLE
     key = row.key
     if key > state.newest + port.layout.window or (key - state.last_passed) % port.layout.key_step != 0:
         return IMPLAUSIBLE
@@ -70,11 +73,16 @@ def place(port: "Port", index: int, now_ns: int) -> None:
     if _is_of_other_exposure(port, index):
         refuse(port, index, OTHER_EXPOSURE)
         return
+    if state.has_identity == 0:
+        state.has_identity = 1
+        state.identity = np.int64(field(port, port.fields.identity, index))
     if row.target < 0:
         start = slot_of(port, key) * layout.frame_stride + unit * layout.unit_bytes
         memcpy(port.data.ctypes.data + start, port.scratch[index].ctypes.data, n_units * layout.unit_bytes)
         port.counters.displaced += 1
     port.counters.placed += 1
+    state.sender = row.sender
+    state.believed_ns = max(state.believed_ns, now_ns)
     slot_index = slot_of(port, key)
     slot = port.slots[slot_index]
     if slot.n_received_packets == 0:
@@ -105,6 +113,7 @@ def advance_to(port: "Port", key: int) -> None:
     """Move the window to a frame, if it is newer than all others."""
     state = port.state
     if key > state.newest:
+        note_frame(port)
         state.newest = key
         state.next_unit = 0
         end_frames_up_to(port, key - port.layout.window)
@@ -132,4 +141,4 @@ def may_follow(port: "Port", key: int) -> bool:
     """Return whether a frame may follow the newest one, with lost frames in between."""
     ahead = key - port.state.newest
     step = port.layout.key_step
-    return 0 < ahead <= MAX_FRAMES_AHEAD * step and ahead % step == 0
+    return port.state.has_newest == 1 and 0 < ahead <= MAX_FRAMES_AHEAD * step and ahead % step == 0

@@ -1,7 +1,8 @@
 """Port: all data that the compiled loop of a port works on, and their construction from a PacketLayout."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +47,12 @@ class Port(NamedTuple):
         Refused packets that claim to belong to frames, an array of `CLAIM`.
     lengths
         Lengths of packets that were refused for their length, an array of `LENGTH`.
+    allowed
+        Configured senders, an array of `NETWORK`; empty if senders are learned.
+    believed, formers
+        Addresses of the senders that are believed, and of those that had been believed for most frames before.
+    strangers
+        Senders whose packets were refused, an array of `STRANGER`.
     slots
         Slot headers of all frames in the FrameBuffer, an array of `SLOT_HEADER`.
     bitmaps
@@ -72,6 +79,10 @@ class Port(NamedTuple):
     open_keys: NDArray[np.int64]
     claims: Records
     lengths: Records
+    allowed: Records
+    believed: NDArray[np.int64]
+    formers: NDArray[np.int64]
+    strangers: Records
     slots: Records
     bitmaps: NDArray[np.uint64]
     data: NDArray[np.uint8]
@@ -90,6 +101,7 @@ def make_port(
     key_step: int,
     epoch: int,
     published: NDArray[np.int64] | None = None,
+    senders: Sequence[IPv4Network] = (),
 ) -> Port:
     """Make the state of a port.
 
@@ -107,6 +119,8 @@ def make_port(
         Epoch of the first frames; greater than the epochs of all frames of this submodule in the ring.
     published
         See `Port`; the ports of a receiver share it. By default nothing is published.
+    senders
+        Addresses from which packets are taken; by default they are learned.
     """
     max_quarantined = _max_quarantined(layout)
     n_rows = records.BATCH_ROWS + max_quarantined
@@ -115,6 +129,7 @@ def make_port(
     state = make_record(records.STATE)
     state.epoch = epoch
     state.surplus_key = records.NO_KEY
+    state.sender = state.on_trial = records.NOBODY
     state.units_in_packet = layout.units_per_packet or layout.max_units_per_packet
     rows = make_records(records.ROW, n_rows)
     rows.target = -1
@@ -133,6 +148,10 @@ def make_port(
         open_keys=np.zeros(window_frames + 2, np.int64),
         claims=claims,
         lengths=make_records(records.LENGTH, records.LENGTHS),
+        allowed=_networks(senders),
+        believed=np.full(records.MAX_SENDERS, records.NOBODY),
+        formers=np.full(records.MAX_SENDERS, records.NOBODY),
+        strangers=make_records(records.STRANGER, records.MAX_STRANGERS),
         slots=_slots(ring),
         bitmaps=ring.headers["received"],
         data=ring.segment.bytes[ring.geometry.offsets()["data"] :],
@@ -203,6 +222,21 @@ def _compile(field: HeaderField | None) -> tuple[int, int, int, int]:
 def _checks(layout: PacketLayout) -> Records:
     checks = [(_compile(check.field), check.expected, records.REASONS.index(check.reason)) for check in layout.checks]
     return np.array(checks, records.CHECK).view(np.recarray)
+
+
+def _networks(senders: Sequence[IPv4Network]) -> Records:
+    networks = [(sender_of(network.network_address), sender_of(network.netmask)) for network in senders]
+    return np.array(networks, records.NETWORK).view(np.recarray)
+
+
+def sender_of(address: IPv4Address) -> int:
+    """Return an address as the number that `ROW` has for it."""
+    return int.from_bytes(address.packed, "little")
+
+
+def address_of(sender: int) -> IPv4Address:
+    """Return the address of a sender in a `ROW`."""
+    return IPv4Address(int(sender).to_bytes(4, "little"))
 
 
 def _slots(ring: FrameBuffer) -> Records:

@@ -28,43 +28,72 @@ from std_udp_recv.frame_kernels import (
     is_known,
     slot_of,
 )
-from std_udp_recv.libc_kernels import compilable, memcpy
-from std_udp_recv.packet_kernels import field, packets_in_frame, unwrapped
+from std_udp_recv.libc_kernels import compilable
+from std_udp_recv.packet_kernels import field, has_own_identity, is_own_module, packets_in_frame, unwrapped
 from std_udp_recv.placement_kernels import may_follow, place, refusal_of, suggests_restart
+from std_udp_recv.quarantine_row_kernels import n_quarantined_of, quarantine, refuse_quarantined
 from std_udp_recv.records import (
     BATCH_ROWS,
     DUPLICATE,
     FITS,
+    FOREIGN_MODULE,
+    FOREIGN_SENDER,
     IMPLAUSIBLE,
     LATE,
     MAX_COPY_DELAY_NS,
     MAX_PACKETS_TO_COMPARE,
+    NO_KEY,
+    NOBODY,
     REFUSED,
 )
-from std_udp_recv.refusal_kernels import mark_open_frame, refuse
+from std_udp_recv.refusal_kernels import refuse
+from std_udp_recv.sender_kernels import (
+    BELIEVED,
+    MIN_SHARE,
+    ON_TRIAL,
+    STRANGER,
+    believe,
+    dismiss_believed,
+    is_believed,
+    standing_of,
+)
+from std_udp_recv.trial_kernels import end_trial, end_trial_in_pause, try_stranger
 
 if TYPE_CHECKING:
     from std_udp_recv.port import Port
+
+FRACTION_OF_SOME = 16
+"""A frame of which fewer than one in this many packets are in quarantine is not believed to be one."""
 
 
 @compilable
 def place_or_quarantine(port: "Port", index: int, now_ns: int) -> None:
     """Place a packet, refuse it, or put it into quarantine."""
     state, row = port.state, port.rows[index]
+    standing = standing_of(port, row.sender)
+    if standing == STRANGER:
+        refuse(port, index, FOREIGN_SENDER)
+        return
+    if standing == BELIEVED and not is_own_module(port, index):
+        refuse(port, index, FOREIGN_MODULE)
+        return
     row.key = unwrapped(port, row.key)
-    if not state.has_newest:
-        begin_epoch(port, row.key)
-    reason = refusal_of(port, index)
-    if state.n_quarantined > 0 and _decides(port, index, reason):
+    if standing == ON_TRIAL:
+        try_stranger(port, index, now_ns)
+        return
+    fits = standing == BELIEVED and refusal_of(port, index) == FITS
+    if state.on_trial != NOBODY:
+        end_trial(port, row.key if fits else NO_KEY)
+    if state.n_quarantined > 0 and _decides(port, index, fits):
         row.key = unwrapped(port, row.key & port.layout.key_mask)
-        reason = refusal_of(port, index)
-    if reason == FITS and not (state.n_quarantined > 0 and _belongs_to_quarantined(port, index)):
+        fits = standing == BELIEVED and refusal_of(port, index) == FITS
+    if fits and not (state.n_quarantined > 0 and state.on_trial == NOBODY and _belongs_to_quarantined(port, index)):
         state.is_idle = 0
         place(port, index, now_ns)
-    elif reason == DUPLICATE and _is_copy(port, index, now_ns):
+    elif standing == BELIEVED and refusal_of(port, index) == DUPLICATE and _is_copy(port, index, now_ns):
         refuse(port, index, DUPLICATE)
     else:
-        _quarantine(port, index, now_ns)
+        quarantine(port, index, now_ns)
         if _is_confirmed(port):
             _trust_quarantined(port)
         elif state.n_quarantined == port.layout.max_quarantined:
@@ -72,10 +101,12 @@ def place_or_quarantine(port: "Port", index: int, now_ns: int) -> None:
 
 
 @compilable
-def _decides(port: "Port", index: int, reason: int) -> bool:
+def _decides(port: "Port", index: int, fits: bool) -> bool:
     """Trust or refuse the packets in quarantine if this packet tells what they are; return whether it does."""
     state, key = port.state, port.rows[index].key
-    if reason != FITS:
+    if not state.has_newest or state.on_trial != NOBODY:
+        return False
+    if not fits:
         if not _is_in_quarantine(port, index):
             return False
         decide_on_quarantined(port)
@@ -84,55 +115,31 @@ def _decides(port: "Port", index: int, reason: int) -> bool:
         if not _belongs_to_quarantined(port, index):
             state.n_fitting += 1
             if state.n_fitting > _max_stragglers(port):
-                _refuse_quarantined(port)
+                refuse_quarantined(port)
         return False
     if _is_frame_repeated(port):
         _trust_quarantined(port)
-        _refuse_quarantined(port)
+        refuse_quarantined(port)
         return True
-    _refuse_quarantined(port)
+    refuse_quarantined(port)
     return False
 
 
 @compilable
 def decide_on_quarantined(port: "Port") -> None:
     """Trust or refuse the packets in quarantine."""
+    if port.state.on_trial != NOBODY:
+        end_trial_in_pause(port)
+        return
     if _is_quarantine_credible(port):
         _trust_quarantined(port)
-    _refuse_quarantined(port)
-
-
-@compilable
-def _quarantine(port: "Port", index: int, now_ns: int) -> None:
-    """Copy a packet into the next row of the quarantine."""
-    state = port.state
-    kept = BATCH_ROWS + state.n_quarantined
-    if state.n_quarantined == 0:
-        state.n_fitting = 0
-    state.n_quarantined += 1
-    state.n_doubtful += 1
-    memcpy(port.headers[kept].ctypes.data, port.headers[index].ctypes.data, port.headers.strides[0])
-    memcpy(port.scratch[kept].ctypes.data, port.scratch[index].ctypes.data, port.scratch.shape[1])
-    row, copy = port.rows[index], port.rows[kept]
-    copy.key, copy.unit, copy.n_units, copy.arrival_ns = row.key, row.unit, row.n_units, now_ns
-    mark_open_frame(port, kept)
+    refuse_quarantined(port)
 
 
 @compilable
 def _max_stragglers(port: "Port") -> int:
     """Return how many packets may fit although those in quarantine are right."""
     return max(1, packets_in_frame(port) // 8)
-
-
-@compilable
-def _n_quarantined_of(port: "Port", key: int) -> tuple[int, int]:
-    """Return how many packets and how many units of a frame are in quarantine, as far as they may not be late."""
-    n_packets = n_units = 0
-    for index in range(BATCH_ROWS, BATCH_ROWS + port.state.n_quarantined):
-        if port.rows[index].key == key:
-            n_packets += 1
-            n_units += port.rows[index].n_units
-    return n_packets, n_units
 
 
 @compilable
@@ -177,7 +184,7 @@ def _belongs_to_quarantined(port: "Port", index: int) -> bool:
     )
     if is_of_slot != is_of_quarantine:
         return is_of_quarantine
-    return 2 * _n_quarantined_of(port, key)[0] > packets_in_frame(port)
+    return 2 * n_quarantined_of(port, key)[0] > packets_in_frame(port)
 
 
 @compilable
@@ -187,7 +194,9 @@ def _is_confirmed(port: "Port") -> bool:
     key, n_in_frame = port.rows[last].key, packets_in_frame(port)
     if _n_suggesting(port, key) == 0:
         return False
-    n_packets, n_units = _n_quarantined_of(port, key)
+    n_packets, n_units = n_quarantined_of(port, key)
+    if not port.state.has_newest and 2 * n_units > port.layout.n_units:
+        return True
     if n_units >= port.layout.n_units and (n_packets > 1 or key <= port.state.newest):
         return 2 * _n_suggesting(port, key) >= n_packets
     for index in range(BATCH_ROWS, last):
@@ -227,33 +236,25 @@ def _is_near(port: "Port", key: int, other: int) -> bool:
 def _is_quarantine_credible(port: "Port") -> bool:
     """Return whether the packets in quarantine tell of lost frames or of a restart.
 
-    They do if there are half of the packets of a frame, or if there are packets of two frames whose numbers are close
-    or follow the newest frame.
+    They do if there are half of the packets of a frame, or if there are some packets of two frames whose numbers are
+    close or follow the newest frame. Before the first frame, some packets of one frame are enough, if no more come.
     """
-    end = BATCH_ROWS + port.state.n_quarantined
+    state, n_in_frame = port.state, packets_in_frame(port)
+    n_some = _n_some(port)
+    end = BATCH_ROWS + state.n_quarantined
     for index in range(BATCH_ROWS, end):
         key = port.rows[index].key
         n = _n_suggesting(port, key)
-        if n == 0:
+        if n < n_some:
             continue
-        if 2 * n >= packets_in_frame(port) and (n > 1 or key <= port.state.newest):
+        if not state.has_newest or (2 * n >= n_in_frame and (n > 1 or key <= state.newest)):
             return True
         for other in range(index + 1, end):
             later = port.rows[other].key
             follows = may_follow(port, key) and may_follow(port, later)
-            if later > key and (follows or _is_near(port, key, later)) and _n_suggesting(port, later) > 0:
+            if later > key and (follows or _is_near(port, key, later)) and _n_suggesting(port, later) >= n_some:
                 return True
     return False
-
-
-@compilable
-def _refuse_quarantined(port: "Port") -> None:
-    """Count the packets in quarantine as refused."""
-    for index in range(BATCH_ROWS, BATCH_ROWS + port.state.n_quarantined):
-        reason = refusal_of(port, index)
-        # Newer frames may have begun meanwhile, so that the packet would fit now. But it was sent before them.
-        refuse(port, index, IMPLAUSIBLE if reason == FITS else reason)
-    port.state.n_quarantined = 0
 
 
 @compilable
@@ -265,27 +266,90 @@ def _trust_quarantined(port: "Port") -> None:
     state, rows, window = port.state, port.rows, port.layout.window
     end = BATCH_ROWS + state.n_quarantined
     key = _key_of_most(port)
+    _believe_senders(port, key)
     last = end - 1
     while rows[last].key != key:
         last -= 1
+    is_first = state.has_newest == 0
     is_restart = not may_follow(port, key)
     if is_restart:
         key -= _begin_epoch_in_quarantine(port, key)
-    state.n_quarantined = 0
     state.is_idle = 0
     for index in range(BATCH_ROWS, end):
         other = rows[index].key
         if other == REFUSED:
             continue
         reason = refusal_of(port, index)
-        if index < last and other > key + window:
+        if not is_believed(port, rows[index].sender):
+            reason = FOREIGN_SENDER
+        elif not has_own_identity(port, index):
+            reason = FOREIGN_MODULE
+        elif index < last and other > key + window:
             reason = IMPLAUSIBLE  # a stray packet from far ahead, as packets of the trusted frame came after it
-        elif reason == IMPLAUSIBLE and may_follow(port, other) and (not is_restart or _is_near(port, other, key)):
+        elif reason == IMPLAUSIBLE and _may_follow_trusted(port, other, key, is_restart and not is_first):
             reason = FITS
         if reason == FITS:
             place(port, index, rows[index].arrival_ns)
         else:
             refuse(port, index, reason)
+    state.n_quarantined = 0
+
+
+@compilable
+def _believe_senders(port: "Port", key: int) -> None:
+    """Believe those who have brought a share of a frame in quarantine, unless it came from those who are believed."""
+    rows, end = port.rows, BATCH_ROWS + port.state.n_quarantined
+    n_all = n_own = 0
+    for index in range(BATCH_ROWS, end):
+        if rows[index].key == key:
+            n_all += 1
+            n_own += np.int64(is_believed(port, rows[index].sender))
+    if 2 * n_own >= n_all:
+        if port.state.has_identity == 0:
+            _learn_identity(port, key)
+        return
+    dismiss_believed(port)
+    for index in range(BATCH_ROWS, end):
+        if rows[index].key != key or is_believed(port, rows[index].sender):
+            continue
+        n = 0
+        for other in range(index, end):
+            n += rows[other].key == key and rows[other].sender == rows[index].sender
+        if MIN_SHARE * n >= n_all:
+            believe(port, rows[index].sender)
+    _learn_identity(port, key)
+
+
+@compilable
+def _learn_identity(port: "Port", key: int) -> None:
+    """Take the identity that most packets of a frame in quarantine have."""
+    state, lead = port.state, 0
+    for index in range(BATCH_ROWS, BATCH_ROWS + state.n_quarantined):
+        if port.rows[index].key == key and is_believed(port, port.rows[index].sender):
+            identity = np.int64(field(port, port.fields.identity, index))
+            if lead == 0:
+                state.identity = identity
+            lead += 1 if identity == state.identity else -1
+    state.has_identity = 1
+    state.n_mismatched = 0
+
+
+@compilable
+def _may_follow_trusted(port: "Port", key: int, trusted: int, is_restart: bool) -> bool:
+    """Return whether a frame in quarantine may follow, with lost frames in between, when another one is trusted.
+
+    It does if it is near the other. If not, a single stray packet must not move the numbers ahead.
+    """
+    if not may_follow(port, key):
+        return False
+    return _is_near(port, key, trusted) or (not is_restart and n_quarantined_of(port, key)[0] >= _n_some(port))
+
+
+@compilable
+def _n_some(port: "Port") -> int:
+    """Return how many packets have to tell of a frame that is not whole, so that they are no strays."""
+    n_in_frame = packets_in_frame(port)
+    return max(min(2, n_in_frame), n_in_frame // FRACTION_OF_SOME)
 
 
 @compilable
@@ -322,11 +386,12 @@ def _begin_epoch_in_quarantine(port: "Port", key: int) -> Any:
             refuse(port, first, LATE)
             rows[first].key = REFUSED
         first += 1
-    end_all(port)
-    state.epoch += 1
-    port.counters.restarts += 1
+    if state.has_newest:
+        end_all(port)
+        state.epoch += 1
+        port.counters.restarts += 1
     turn = 0
-    if port.layout.key_span > 0 and lowest <= state.newest:
+    if port.layout.key_span > 0 and state.has_newest and lowest <= state.newest:
         turn = lowest - lowest % port.layout.key_span
         for index in range(BATCH_ROWS, end):
             if rows[index].key != REFUSED:

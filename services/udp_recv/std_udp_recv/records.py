@@ -28,6 +28,12 @@ CLAIM_NS = 1_000_000_000
 """A refused packet marks the frame that it claims if it came within this time of a packet of the frame."""
 LENGTHS = 8
 """Number of refused lengths that are counted; all others are only counted together."""
+MAX_SENDERS = 4
+"""Number of addresses from which a port may receive frames, if they are learned."""
+MAX_STRANGERS = 8
+"""Number of strangers that are counted one by one; all others are only counted together."""
+NOBODY = -1
+"""Value in place of a sender, if there is none."""
 NO_KEY = -1
 """Value in place of a key, if there is none."""
 QUEUE_LENGTH = 4096
@@ -44,11 +50,12 @@ REASONS = (
     "implausible",
     "slot_taken",
     "other_exposure",
+    "foreign_sender",
 )
 """Reasons to refuse a packet; `ROW` stores the index of the reason."""
 (
     WRONG_LENGTH, FOREIGN_DETECTOR, FOREIGN_VERSION, FOREIGN_MODULE, UNIT_OUT_OF_RANGE,
-    DUPLICATE, LATE, IMPLAUSIBLE, SLOT_TAKEN, OTHER_EXPOSURE,
+    DUPLICATE, LATE, IMPLAUSIBLE, SLOT_TAKEN, OTHER_EXPOSURE, FOREIGN_SENDER,
 ) = range(len(REASONS))  # fmt: skip
 REFUSED = -1
 """Value in place of a key, if a packet in quarantine is refused."""
@@ -153,7 +160,15 @@ STATE = integers(
     "n_doubtful",  # all packets that were ever put into quarantine
     "has_identity",
     "identity",
-    "n_mismatched",  # packets of other senders in a row
+    "n_mismatched",  # by how many more packets had another identity than had this one
+    "sender",  # from which the last packet was placed
+    "n_believed",
+    "believed_ns",  # time of arrival of the last packet that was placed
+    "newest_ns",  # when the newest frame began
+    "period_ns",  # time between the beginnings of the last two frames
+    "n_frames_before",  # frames that had ended before the present senders were believed
+    "n_former_frames",  # frames of the former senders
+    "on_trial",  # the stranger whose packets are in quarantine, or NOBODY
     "has_ended",  # whether frames have ended since the main thread was woken up
     "aimed_key",
     "batch_ns",  # time of arrival of the present batch
@@ -179,15 +194,33 @@ COUNTERS = _record(
 """Counters of a port: received = placed + all rejected + packets in quarantine."""
 
 ROW = integers(
-    "length", "target", "aimed_unit", "n_aimed", "key", "unit", "n_units", "reason", "arrival_ns", "is_claimed"
+    "length",
+    "sender",
+    "target",
+    "aimed_unit",
+    "n_aimed",
+    "key",
+    "unit",
+    "n_units",
+    "reason",
+    "arrival_ns",
+    "is_claimed",
 )
-"""One datagram: its length in bytes; the offset in the ring at which its payload was received, or -1 if that is in
-`Port.scratch`; the first unit and the number of units that were expected there; its key, its first unit and its number
-of units; FITS or a reason for refusal; in quarantine, when it arrived, and whether it has marked its frame already."""
+"""One datagram: its length in bytes; its sender's IPv4 address; the offset in the ring at which its payload was
+received, or -1 if that is in `Port.scratch`; the first unit and the number of units that were
+expected there; its key, its first unit and its number of units; FITS or a reason for refusal; in quarantine, when it
+arrived, and whether it has marked its frame already."""
 
 CLAIM = integers("key", "epoch", "at_ns", "n")
 """Refused packets that claim to belong to a frame: its key, the epoch of the port at that time, the time of the last of
 them, and their number."""
+
+NETWORK = integers("address", "mask")
+"""IPv4 addresses of configured senders: those that are equal to this one where the mask has ones. Addresses are numbers
+as the processor reads them, with the first byte as the lowest."""
+
+STRANGER = integers("sender", "n", "tried_ns")
+"""A stranger: its address, how many of its packets were refused, and when it was tried last, or heard first."""
 
 LENGTH = integers("n_bytes", "n")
 """A length of packets that is refused, and the number of such packets."""

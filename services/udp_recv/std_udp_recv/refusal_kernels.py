@@ -13,7 +13,8 @@ unit_out_of_range, other_exposure
 unit_out_of_range, after the frame ended  also the next frame of the port, because a reader may have used this one
 duplicate                                 the frame, if the pixels differ from those that came first
 late, implausible, slot_taken             none: the frame lacks this packet, and says so
-foreign_detector, foreign_version         none: the packet is not this detector's
+foreign_detector, foreign_version,        none: the packet is not this detector's
+foreign_sender
 ========================================  =========================================================================
 """
 
@@ -30,12 +31,14 @@ from std_udp_recv.records import (
     DUPLICATE,
     FITS,
     FOREIGN_MODULE,
+    FOREIGN_SENDER,
     LENGTHS,
     MAX_KEY,
     OTHER_EXPOSURE,
     UNIT_OUT_OF_RANGE,
     WRONG_LENGTH,
 )
+from std_udp_recv.sender_kernels import note_stranger
 
 if TYPE_CHECKING:
     from std_udp_recv.port import Port
@@ -47,6 +50,9 @@ def refuse(port: "Port", index: int, reason: int) -> None:
     port.counters.rejected[reason] += 1
     if reason == WRONG_LENGTH:
         _count_length(port, port.rows[index].length)
+    elif reason == FOREIGN_SENDER:
+        note_stranger(port, port.rows[index].sender)
+        return
     elif reason == UNIT_OUT_OF_RANGE:
         port.state.highest_unit = max(port.state.highest_unit, port.rows[index].unit)
     if not port.rows[index].is_claimed and _is_believable(port, index, reason):

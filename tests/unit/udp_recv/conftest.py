@@ -12,7 +12,7 @@ import pytest
 
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.detectors.packet_layout import HeaderCheck, HeaderField, PacketLayout
-from std_udp_recv import batch_kernels, frame_kernels, placement_kernels, quarantine_kernels, refusal_kernels
+from std_udp_recv import batch_kernels, frame_kernels, placement_kernels, quarantine_row_kernels, refusal_kernels
 from std_udp_recv.libc_kernels import compiled
 from std_udp_recv.port import Port, make_port
 from std_udp_recv.records import BATCH_ROWS, REASONS
@@ -189,7 +189,7 @@ def each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, ma
     """Let what is made by `make_rig` run compiled, or all of it as plain Python."""
     if request.param == "as Python":
         make_rig.kernels = AS_PYTHON
-        for module in (batch_kernels, placement_kernels, quarantine_kernels, frame_kernels, refusal_kernels):
+        for module in (batch_kernels, placement_kernels, quarantine_row_kernels, frame_kernels, refusal_kernels):
             for name in {"memcmp", "memcpy", "memset"} & vars(module).keys():
                 monkeypatch.setattr(module, name, in_python(name))
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -28,16 +29,15 @@ class Model:
         self.n_packets: dict[int, int] = {}
         self.size = units_per_packet or 4
         self.quarantine: list[tuple[int, dict[int, bytes]]] = []
+        self.identities: list[int] = []  # of the packets in quarantine
         self.counts = dict.fromkeys([*REASONS, "received", "placed", "lost", "restarts"], 0)
         self.epoch = 1
         self.is_idle = False
         self.n_fitting = 0
         self.identity: int | None = None
-        self.n_mismatched = self.max_mismatched = 0
+        self.n_mismatched = 0
 
     def take_batch(self, datagrams: Sequence[bytes]) -> None:
-        """Take a batch: how many packets make a frame is what was known before it."""
-        self.max_mismatched = self.packets_in_frame
         for datagram in datagrams:
             self.take(datagram)
 
@@ -56,28 +56,32 @@ class Model:
             self.counts["foreign_version"] += 1
         elif unit + count > self.n_units:
             self.counts["unit_out_of_range"] += 1
-        elif not self._is_own(identity):
-            self.counts["foreign_module"] += 1
         elif key > 2**62:
             self.counts["implausible"] += 1
+        elif self.newest is not None and not self._is_own(identity):
+            self.counts["foreign_module"] += 1
         else:
             units = {unit + i: datagram[16 + 24 * i : 40 + 24 * i] for i in range(count)}
-            self._take(key, units)
+            self._take(key, units, identity)
 
     def _is_own(self, identity: int) -> bool:
-        if self.identity is None or self.n_mismatched >= self.max_mismatched:
+        if identity != self.identity and self.n_mismatched >= self.packets_in_frame:
             self.identity = identity
-        self.n_mismatched = 0 if identity == self.identity else self.n_mismatched + 1
-        return identity == self.identity
+            self.n_mismatched = 0
+        is_own = identity == self.identity
+        self.n_mismatched = max(0, self.n_mismatched - 1) if is_own else self.n_mismatched + 1
+        return is_own
 
     @property
     def packets_in_frame(self) -> int:
         return -(-self.n_units // self.size)
 
-    def _take(self, key: int, units: dict[int, bytes]) -> None:
-        if self.newest is None:
-            self._begin(key)
-        if self.quarantine:
+    @property
+    def n_some(self) -> int:
+        return min(2, self.packets_in_frame)
+
+    def _take(self, key: int, units: dict[int, bytes], identity: int) -> None:
+        if self.quarantine and self.newest is not None:
             self._decide_before(key, units)
         if self._refusal(key, units)[0] is None and not self._belongs_to_quarantine(key):
             self.is_idle = False
@@ -86,6 +90,7 @@ class Model:
         if not self.quarantine:
             self.n_fitting = 0
         self.quarantine.append((key, units))
+        self.identities.append(identity)
         if self._is_confirmed():
             self._believe()
         elif len(self.quarantine) == MIN_QUARANTINED:
@@ -117,7 +122,7 @@ class Model:
 
     def _refusal(self, key: int, units: dict[int, bytes]) -> tuple[str | None, bool]:
         """The reason why a packet is refused, and whether it speaks for a restart or lost frames."""
-        if key > self.newest + self.window:
+        if self.newest is None or key > self.newest + self.window:
             return "implausible", True
         if key in self.known:
             return ("duplicate", True) if units.keys() & self.known[key].keys() else ("late", False)
@@ -134,7 +139,7 @@ class Model:
         return abs(key - other) <= self.window + MIN_QUARANTINED
 
     def _may_follow(self, key: int) -> bool:
-        return 0 < key - self.newest <= MAX_FRAMES_AHEAD
+        return self.newest is not None and 0 < key - self.newest <= MAX_FRAMES_AHEAD
 
     def _is_confirmed(self) -> bool:
         key = self.quarantine[-1][0]
@@ -142,7 +147,10 @@ class Model:
         n_speaking = self._n_speaking(key)
         if n_speaking == 0:
             return False
-        is_whole = sum(len(units) for units in packets) >= self.n_units
+        n_units = sum(len(units) for units in packets)
+        if self.newest is None and 2 * n_units > self.n_units:
+            return True
+        is_whole = n_units >= self.n_units
         if is_whole and (len(packets) > 1 or key <= self.newest):
             return 2 * n_speaking >= len(packets)
         return any(
@@ -153,37 +161,53 @@ class Model:
     def _is_believable(self) -> bool:
         for i, (key, _) in enumerate(self.quarantine):
             n = self._n_speaking(key)
-            if n and 2 * n >= self.packets_in_frame and (n > 1 or key <= self.newest):
+            if n < self.n_some:
+                continue
+            if self.newest is None or (2 * n >= self.packets_in_frame and (n > 1 or key <= self.newest)):
                 return True
             for later, _ in self.quarantine[i + 1 :]:
                 is_series = self._is_near(key, later) or (self._may_follow(key) and self._may_follow(later))
-                if n and later > key and is_series and self._n_speaking(later):
+                if later > key and is_series and self._n_speaking(later) >= self.n_some:
                     return True
         return False
 
     def _refuse_quarantine(self) -> None:
         for key, units in self.quarantine:
             self.counts[self._refusal(key, units)[0] or "implausible"] += 1
-        self.quarantine = []
+        self.quarantine, self.identities = [], []
 
     def _believe(self) -> None:
         most = max(self.quarantine, key=lambda packet: self._n_speaking(packet[0]))[0]
+        if self.newest is None:
+            self._learn_identity(most)
+        is_first = self.newest is None
         is_restart = not self._may_follow(most)
         last = max(i for i, (key, _) in enumerate(self.quarantine) if key == most)
         if is_restart:
             last -= self._restart(most)
         self.is_idle = False
         packets, self.quarantine = self.quarantine, []
+        identities, self.identities = self.identities, []
         for i, (key, units) in enumerate(packets):
             reason, _ = self._refusal(key, units)
-            if i < last and key > most + self.window:
+            is_some = sum(other == key for other, _ in packets) >= self.n_some and (is_first or not is_restart)
+            if identities[i] != self.identity:
+                reason = "foreign_module"
+            elif i < last and key > most + self.window:
                 reason = "implausible"
-            elif reason == "implausible" and self._may_follow(key) and (not is_restart or self._is_near(key, most)):
+            elif reason == "implausible" and self._may_follow(key) and (is_some or self._is_near(key, most)):
                 reason = None
             if reason is None:
                 self._place(key, units)
             else:
                 self.counts[reason] += 1
+
+    def _learn_identity(self, most: int) -> None:
+        lead = 0
+        for (key, _), identity in zip(self.quarantine, self.identities, strict=True):
+            if key == most:
+                self.identity = identity if lead == 0 else self.identity
+                lead += 1 if identity == self.identity else -1
 
     def _restart(self, most: int) -> int:
         """Begin an epoch; return how many packets in quarantine are too late for it."""
@@ -192,10 +216,13 @@ class Model:
         first = [key for key, _ in self.quarantine].index(lowest)
         late = [packet for packet in self.quarantine[:first] if not self._refusal(*packet)[1]]
         self.counts["late"] += len(late)
-        self.quarantine = [packet for packet in self.quarantine if not any(packet is one for one in late)]
-        self._end_up_to(self.newest)
-        self.epoch += 1
-        self.counts["restarts"] += 1
+        is_kept = [not any(packet is one for one in late) for packet in self.quarantine]
+        self.quarantine = list(compress(self.quarantine, is_kept))
+        self.identities = list(compress(self.identities, is_kept))
+        if self.newest is not None:
+            self._end_up_to(self.newest)
+            self.epoch += 1
+            self.counts["restarts"] += 1
         self.known = {}
         self._begin(lowest)
         return len(late)

@@ -86,17 +86,17 @@ def pixels(rig: Any, key: int) -> bytes:
 def test_packets_of_a_message_are_received_in_their_place(make_rig):
     rig = make_rig(n_units=N_UNITS)
     kernel = Kernel(rig)
-    kernel.deliver([several(frame(rig, 0)[:4])])
+    kernel.deliver([several(frame(rig, 0)), several(frame(rig, 1)[:4])])
     displaced = rig.count("displaced")
     sizes = (6, 4, 3, 2, 1, 10)
-    packets = frame(rig, 0)[4:] + frame(rig, 1) + frame(rig, 2)
+    packets = frame(rig, 1)[4:] + frame(rig, 2) + frame(rig, 3)
     for n in sizes:
         kernel.deliver([several(packets[:n]) if n > 1 else single(packets[0])])
         packets = packets[n:]
     assert not packets
     assert rig.count("displaced") == displaced
-    assert [record[0] for record in rig.ended()] == [0, 1, 2]
-    assert pixels(rig, 2) == b"".join(packet[16:] for packet in frame(rig, 2))
+    assert [record[0] for record in rig.ended()] == [0, 1, 2, 3]
+    assert pixels(rig, 3) == b"".join(packet[16:] for packet in frame(rig, 3))
 
 
 def test_packets_behind_the_end_of_a_frame_are_placed_too(make_rig):

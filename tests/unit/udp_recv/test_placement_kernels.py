@@ -24,9 +24,9 @@ def frame(rig, key: int) -> list[bytes]:
 
 def test_packets_in_order_are_received_in_their_place(make_rig):
     rig = make_rig()
-    rig.deliver(frame(rig, 0)[:1])
+    rig.deliver(frame(rig, 0))
     displaced = rig.count("displaced")
-    rig.deliver(frame(rig, 0)[1:] + frame(rig, 1) + frame(rig, 2))
+    rig.deliver(frame(rig, 1) + frame(rig, 2))
     assert keys(rig) == [0, 1, 2]
     assert rig.count("displaced") == displaced
 
@@ -44,11 +44,11 @@ def test_packets_in_order_are_received_in_their_place(make_rig):
 )
 def test_packet_that_is_refused_is_counted_and_places_nothing(make_rig, reason, changes):
     rig = make_rig()
-    rig.deliver(frame(rig, 0)[:2])
-    before = rig.ring.headers[rig.index(0)].copy()
-    rig.deliver([rig.packet(**{"key": 0, "unit": 2, **changes})])
+    rig.deliver(frame(rig, 0) + frame(rig, 1)[:2])
+    before = rig.ring.headers[rig.index(1)].copy()
+    rig.deliver([rig.packet(**{"key": 1, "unit": 2, **changes})])
     assert rig.refusals() == {reason: 1}
-    assert rig.ring.headers[rig.index(0)] == before
+    assert rig.ring.headers[rig.index(1)] == before
 
 
 @pytest.mark.parametrize("datagram", [b"", b"x", bytes(16), bytes(39), bytes(41), bytes(64), bytes(9000)])
@@ -191,8 +191,8 @@ def test_senseless_first_number_costs_nothing_of_what_follows(make_rig):
     rig = make_rig()
     rig.deliver([rig.packet(2**63 - 1, 0), rig.packet(2**62, 0)])
     rig.deliver([packet for key in range(4) for packet in frame(rig, key)])
-    assert keys(rig)[-4:] == [0, 1, 2, 3]
-    assert rig.refusals() == {"implausible": 1}
+    assert keys(rig) == [0, 1, 2, 3]
+    assert rig.refusals() == {"implausible": 2}
 
 
 def test_keys_that_have_nothing_to_do_with_each_other_are_no_restart(make_rig):
