@@ -29,6 +29,7 @@ REFUSAL_WORDS = {
     "slot_taken": "into frames that the module's other port was receiving",
     "other_product": "of another product: detector.others_to passes them on to whoever receives it",
     "other_exposure": "with another pulse id than their frame",
+    "foreign_sender": "from another address than the detector's: what else sends to this port?",
 }
 """Packets that were refused for a reason, as in "3 packets of another header version"."""
 

@@ -86,6 +86,7 @@ def open_ports(
                 key_step=ports_per_submodule(detector) * udp.numdst,
                 epoch=epoch,
                 published=published,
+                senders=udp.senders_of(submodule // udp.numinterfaces),
             )
             if not receivers:
                 compile_receiver(state)

@@ -13,7 +13,7 @@ from std_daq.native.compiling import compiling
 from std_daq.telemetry.logs import get_logger
 from std_udp_recv.frame_kernels import is_near
 from std_udp_recv.loop_kernels import make_loop_state, receive
-from std_udp_recv.port import Port
+from std_udp_recv.port import Port, address_of
 from std_udp_recv.records import QUEUE_LENGTH, Record
 from std_udp_recv.udp_socket import UdpSocket
 
@@ -134,6 +134,14 @@ class PortReceiver:
     def counters(self) -> Record:
         """Counters of the port since its start, a `COUNTERS`."""
         return self.port.counters
+
+    def strangers(self) -> dict[str, int]:
+        """Return the addresses of the first few strangers, and how many of their packets were refused."""
+        return {str(address_of(sender)): n for sender, n, _ in self.port.strangers.tolist() if n}
+
+    def believed(self) -> list[str]:
+        """Return the addresses from which frames are taken, as far as they were learned."""
+        return [str(address_of(sender)) for sender in self.port.believed[: int(self.port.state.n_believed)]]
 
     def kernel_drops(self) -> int:
         """Return how many packets the kernel has dropped on this port."""

@@ -86,6 +86,7 @@ class Receiver:
         for port in self._ports:
             port.start()
         self._renumbered: set[int] = set()
+        self._strangers: set[tuple[int, str]] = set()
         self._next_check_s = time.monotonic()
         self._next_stats_s = self._next_check_s + stats_period_s
 
@@ -143,6 +144,7 @@ class Receiver:
         self._check_numbers()
         for port in self._ports:
             port.check()
+            self._tell_strangers(port)
         if not self._ring.is_live:
             raise SharedMemoryError(
                 f"{self._ring.segment.path} was removed while this receiver was running; start the receiver again"
@@ -160,6 +162,21 @@ class Receiver:
         for module in sorted(self._renumbered - ahead.keys()):
             self._log.info("module_counts_like_the_others", module=module)
         self._renumbered = set(ahead)
+
+    def _tell_strangers(self, port: PortReceiver) -> None:
+        """Log each address from which packets are refused, once."""
+        for address, n_packets in port.strangers().items():
+            if (port.index, address) not in self._strangers:
+                self._strangers.add((port.index, address))
+                self._log.warning(
+                    "foreign_sender",
+                    udp_port=port.socket.port,
+                    module=port.module,
+                    address=address,
+                    packets=n_packets,
+                    believed=port.believed(),
+                    remedy="stop what sends there; if it is the detector, name its addresses in udp.senders",
+                )
 
     def _announce_ended(self) -> bool:
         """Announce the frames that have ended on all ports, and return whether there were any."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -48,6 +49,19 @@ class ModuleRange(tuple[int, int]):
         return f"{self[0]}-{self[1]}"
 
 
+def _readable_networks(texts: Iterable[str]) -> list[str]:
+    """Return IPv4 addresses and networks in their usual form; raises ValueError, which names the one that is none."""
+    networks = []
+    for text in texts:
+        try:
+            networks.append(str(IPv4Network(text.strip(), strict=False)).removesuffix("/32"))
+        except ValueError:
+            raise ValueError(f"'{text}' is no IPv4 address or network, for example 10.0.5.20 or 10.0.5.0/24") from None
+    if not networks:
+        raise ValueError("no address is named; leave the key out, then the addresses are learned")
+    return networks
+
+
 class ImageMemoryConfig(SharedMemoryConfig):
     """The shared memory in which the rings are, and the sizes of the rings."""
 
@@ -76,6 +90,12 @@ class UdpConfig(Section):
         le=64,
         description="Servers to which the detector sends its frames in turn (udp_numdst of slsDetectorPackage). With "
         "4, this server gets every fourth frame.",
+    )
+    senders: list[str] | dict[str, list[str]] | None = Field(
+        None,
+        description="IPv4 addresses, or networks, from which the detector sends, e.g. ['10.0.5.0/24'], or for each "
+        "module, e.g. {'0': ['10.0.5.20'], '1-3': ['10.0.5.21', '10.0.5.22']}. Packets from elsewhere are refused. By "
+        "default, and for modules that are not named, each port learns from where its frames come.",
     )
     socket_buffer_bytes: int = Field(
         64 * 2**20,
@@ -113,6 +133,24 @@ class UdpConfig(Section):
         description="Module ranges, one for each receiver process, e.g. ['0-3', '4-7']; by default one receiver for "
         "all modules.",
     )
+
+    @field_validator("senders")
+    @classmethod
+    def _senders_are_readable(
+        cls, value: list[str] | dict[str, list[str]] | None
+    ) -> list[str] | dict[str, list[str]] | None:
+        if isinstance(value, dict):
+            return {str(ModuleRange.parse(part)): _readable_networks(texts) for part, texts in value.items()}
+        return None if value is None else _readable_networks(value)
+
+    def senders_of(self, module: int) -> tuple[IPv4Network, ...]:
+        """Return the addresses from which a module sends; none if they are learned."""
+        named = self.senders
+        if isinstance(named, dict):
+            texts = [text for part, of_part in named.items() if module in ModuleRange.parse(part) for text in of_part]
+        else:
+            texts = named or []
+        return tuple(map(IPv4Network, texts))
 
     @field_validator("receivers")
     @classmethod
@@ -382,6 +420,10 @@ class DetectorConfig(RecordingConfig):
                 raise ValueError(
                     f"module_positions[{index}]: y {y0}..{y1} leaves the image (0 to {self.image_pixel_height - 1})"
                 )
+        named = self.udp.senders if isinstance(self.udp.senders, dict) else {}
+        for part in map(ModuleRange.parse, named):
+            if part[1] >= self.n_modules:
+                raise ValueError(f"udp.senders names modules {part}, but n_modules is {self.n_modules}")
         covered = sorted(module for part in self.receivers for module in part.modules)
         if covered != list(range(self.n_modules)):
             raise ValueError(f"udp.receivers must name each module from 0 to {self.n_modules - 1} exactly once")
