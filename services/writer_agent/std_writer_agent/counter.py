@@ -24,6 +24,11 @@ class ImageCounter:
     known if the image id rises together with the frame index. After a restart of the detector a new epoch begins; the
     counter cannot tell whether images are missing between two epochs.
 
+    A gap counts when the next image confirms it. Example: image 600 follows image 112. If image 601 comes next, images
+    113 to 599 are missing. If the detector goes on with image 113 in a new epoch, image 600 was a stray, and nothing
+    is missing. So an image whose gap would fill the run is not judged before the next one has come: it is left over.
+    A smaller gap counts at once, and is taken back if the next image refutes it.
+
     Parameters
     ----------
     n_images
@@ -40,7 +45,8 @@ class ImageCounter:
     n_missed
         Images of the run that did not come, although later ones did.
     n_left_over
-        Images at the end of the last call of `feed` that do not belong to the run, because the run was full.
+        Images at the end of the last call of `feed` that do not belong to the run, because it was full, or that cannot
+        be judged yet; they have to be fed again.
     exposures
         Number in the run of each image that the last call of `feed` returned, counted in exposures of the detector
         from 0 on, shape (n,). Exposures of which no image came count as well, and so do those of other receivers of a
@@ -52,6 +58,10 @@ class ImageCounter:
         self._n_images = n_images
         self._start_image_id = start_image_id
         self._last: _Seen | None = None
+        self._before_gap: _Seen | None = None  # the image before the gap before the last image
+        self._gap = 0  # the images of that gap, as they were counted
+        self._has_named_gap = False  # whether the last missed ids are those of that gap
+        self._unjudged: _Seen | None = None  # the image that was left over because it would fill the run
         self._missed_ids: list[range] = []
         self._n_named = 0
         self._n_skipped = 0
@@ -81,6 +91,12 @@ class ImageCounter:
         """Return the ids of the images that did not come, as far as they are known."""
         return list(chain.from_iterable(self._missed_ids))
 
+    def settle(self) -> None:
+        """Count the gap before an image that could not be judged, because no other image has come."""
+        if self._unjudged is not None:
+            self._count_missed(self._unjudged)
+            self._unjudged = None
+
     def feed(self, entries: NDArray[Any], n_unread: int = 0, frame_index_step: int = 1) -> NDArray[Any]:
         """Count published images, and return those that belong to the run.
 
@@ -103,16 +119,28 @@ class ImageCounter:
         taken: list[int] = []
         places: list[int] = []
         columns = (entries[name].tolist() for name in self._fields)
-        for index, image in enumerate(map(_Seen, *columns)):
+        images = list(map(_Seen, *columns))
+        for index, image in enumerate(images):
             if self.is_full:
                 self.n_left_over = len(entries) - index
                 break
             if self._is_before_start(image):
                 self._last, self._n_skipped = image, 0
                 continue
+            if self._would_fill(image):
+                if index + 1 == len(images):
+                    self._unjudged, self.n_left_over = image, 1
+                    break
+                self._unjudged = None
+                if self._is_refuted(self._last, image, images[index + 1]):
+                    continue
+            if self._is_refuted(self._before_gap, self._last, image):
+                self._take_back_gap()
             if not self.has_begun:
                 self._offset = self._offset_of(image)
+            before, n_missed = self._last, self.n_missed
             self._count_missed(image)
+            self._before_gap, self._gap = before, self.n_missed - n_missed
             self._last, self._n_skipped = image, 0
             if self.is_full:
                 self.n_left_over = len(entries) - index
@@ -138,15 +166,46 @@ class ImageCounter:
             has_frame_ids = first.image_id == first.frame_index
         return (first.image_id - self._start_image_id) % self._step if has_frame_ids else 0
 
-    def _count_missed(self, image: _Seen) -> None:
-        """Count the images that are missing between the last image and this one."""
-        last, gap, has_ids = self._last, self._n_skipped, False
+    def _gap_before(self, image: _Seen) -> int:
+        """Return how many images are missing between the last image and this one."""
+        last, gap = self._last, self._n_skipped
         if last is not None and last.epoch == image.epoch:
             gap = max(gap, (image.frame_index - last.frame_index) // self._step - 1)
-            has_ids = image.image_id - last.image_id == image.frame_index - last.frame_index
         if not self.has_begun and self._start_image_id is not None:
             gap = min(gap, (image.image_id - self._start_image_id) // self._step)
+        return gap
+
+    def _would_fill(self, image: _Seen) -> bool:
+        """Return whether the frame index jumps so far that no image would be left to the run."""
+        n_left, last = self.n_left, self._last
+        has_jumped = last is not None and last.epoch == image.epoch and self._gap_before(image) > self._n_skipped
+        return has_jumped and n_left is not None and self._gap_before(image) >= n_left
+
+    def _is_refuted(self, before: _Seen | None, image: _Seen | None, following: _Seen) -> bool:
+        """Return whether the detector goes on, in a new epoch, with an image of the gap before an image."""
+        if before is None or image is None or following.epoch == image.epoch:
+            return False
+        return before.epoch == image.epoch and before.frame_index < following.frame_index < image.frame_index
+
+    def _take_back_gap(self) -> None:
+        """Take back the gap before the last image; its ids are the last that were named."""
+        if not self._gap:
+            return
+        self.n_missed -= self._gap
+        self._gap = 0
+        if self._has_named_gap:
+            self._n_named -= len(self._missed_ids.pop())
+
+    def _count_missed(self, image: _Seen) -> None:
+        """Count the images that are missing between the last image and this one."""
+        last, gap = self._last, self._gap_before(image)
+        has_ids = (
+            last is not None
+            and last.epoch == image.epoch
+            and image.image_id - last.image_id == image.frame_index - last.frame_index
+        )
         n_missed = gap if self.n_left is None else min(gap, self.n_left)
+        self._has_named_gap = False
         if n_missed <= 0:
             return
         self.n_missed += n_missed
@@ -155,3 +214,4 @@ class ImageCounter:
             first = image.image_id - gap * self._step
             self._missed_ids.append(range(first, first + n_named * self._step, self._step))
             self._n_named += n_named
+            self._has_named_gap = True

@@ -124,11 +124,11 @@ class AgentRun:
         """Take published images: entries of the journal in order, and the number of unreadable entries before them."""
         if self.state in {RunState.WAITING, RunState.RUNNING}:
             taken = self.counter.feed(entries, n_unread, frame_index_step)
-            if self.counter.has_begun:
+            if self.counter.n_left_over < len(entries):
                 self._last_image = now
-                if self.state is RunState.WAITING:
-                    self._enter_state(RunState.RUNNING, now)
-                    self._effects.append(Announce(Action.START, f"the first {self._noun} came"))
+            if self.counter.has_begun and self.state is RunState.WAITING:
+                self._enter_state(RunState.RUNNING, now)
+                self._effects.append(Announce(Action.START, f"the first {self._noun} came"))
             self._distribute(taken, now)
             if self.counter.is_full:
                 self._end_images(now)
@@ -178,11 +178,12 @@ class AgentRun:
                 self._ending.seen = self._see()
                 self._fail_run(f"no {self._noun} came within {self.plan.first_image_timeout_s:g} s", now)
             case RunState.RUNNING if now - self._last_image >= self.plan.image_timeout_s:
-                rest = (
-                    "" if self.counter.n_left is None else f"; {self.counter.n_left} of {self._n_images} did not come"
-                )
+                self.counter.settle()
                 self._ending.seen = self._see()
-                self._ending.shortfall = f"no {self._noun} for {self.plan.image_timeout_s:g} s{rest}"
+                if not self.counter.is_full:
+                    n_left = self.counter.n_left
+                    rest = "" if n_left is None else f"; {n_left} of {self._n_images} did not come"
+                    self._ending.shortfall = f"no {self._noun} for {self.plan.image_timeout_s:g} s{rest}"
                 self._end_images(now)
         self._check_writers(now)
         if now >= self._next_progress and self.state is RunState.WAITING:

@@ -3,6 +3,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -18,6 +19,17 @@ def images(frames: Iterable[int], *, epoch: int = 0, id_offset: int = 100) -> ND
     entries["id"] = np.array(frames, np.uint64) + id_offset
     entries["epoch"] = epoch
     return entries
+
+
+def feed_all(counter: ImageCounter, *parts: NDArray[Any]) -> list[int]:
+    """Feed parts as the agent does: what is left over comes again with the next part; return the frames taken."""
+    taken: list[int] = []
+    rest = images([])
+    for part in parts:
+        fed = np.concatenate([rest, part])
+        taken += counter.feed(fed)["frame_index"].tolist()
+        rest = fed[len(fed) - counter.n_left_over :]
+    return taken
 
 
 def test_gap_in_the_frame_index_counts_as_lost_images_with_their_ids() -> None:
@@ -112,8 +124,9 @@ def test_taken_and_missed_are_what_went_by_however_it_is_cut(
     entries = np.concatenate(parts) if parts else images([])
     counter = ImageCounter(n_images, None)
     edges = [0, *sorted(cut for cut in cuts if cut < len(entries)), len(entries)]
-    taken = [counter.feed(entries[a:b]) for a, b in itertools.pairwise(edges)]
-    assert counter.n_taken == sum(map(len, taken))
+    taken = feed_all(counter, *(entries[a:b] for a, b in itertools.pairwise(edges)))
+    counter.settle()
+    assert counter.n_taken == len(taken)
     assert counter.n_taken + counter.n_missed == (expected if n_images is None else min(expected, n_images))
     assert len(counter.missed_ids()) == counter.n_missed
 
@@ -150,7 +163,7 @@ def test_exposures_count_lost_images_and_those_of_the_calls_before() -> None:
 
 def test_exposures_of_a_share_are_those_of_the_detector() -> None:
     counter = ImageCounter(3, None)
-    assert exposures(counter, images([8, 12, 20]), frame_index_step=4) == [0, 4]
+    assert exposures(counter, images([8, 12, 20, 24]), frame_index_step=4) == [0, 4]
     assert counter.is_full
 
 
@@ -178,3 +191,38 @@ def test_exposures_go_on_after_a_restart_of_the_detector() -> None:
     counter = ImageCounter(None, None)
     assert exposures(counter, images([50, 51])) == [0, 1]
     assert exposures(counter, images([0, 1, 3], epoch=1)) == [2, 3, 5]
+
+
+def test_image_far_ahead_fills_no_run_before_the_next_one_confirms_it() -> None:
+    counter = ImageCounter(40, None)
+    assert feed_all(counter, images(range(100, 112)), images([612])) == list(range(100, 112))
+    assert (counter.n_missed, counter.is_full, counter.n_left_over) == (0, False, 1)
+    counter.feed(images([612, 613]))
+    assert (counter.n_missed, counter.is_full, counter.n_left_over) == (28, True, 2)
+
+
+@pytest.mark.parametrize("ahead", [3, 500])
+def test_images_that_come_after_a_stray_from_ahead_are_not_missed(ahead: int) -> None:
+    counter = ImageCounter(40, None)
+    stray = images([111 + ahead])
+    taken = feed_all(counter, images(range(100, 112)), stray, images(range(112, 140), epoch=1))
+    counter.settle()
+    assert [frame for frame in taken if frame != 111 + ahead or frame < 140] == [
+        *range(100, 112),
+        *([111 + ahead] if ahead == 3 else []),
+        *range(112, 140 - (ahead == 3)),
+    ]
+    assert (counter.n_missed, counter.missed_ids(), counter.is_full) == (0, [], True)
+
+
+def test_gap_at_the_end_of_a_series_counts_although_the_detector_begins_again() -> None:
+    counter = ImageCounter(20, None)
+    feed_all(counter, images([1, 2, 5]), images([1, 2, 3], epoch=1))
+    assert (counter.n_taken, counter.missed_ids()) == (6, [103, 104])
+
+
+def test_gap_that_fills_the_run_counts_if_no_further_image_comes() -> None:
+    counter = ImageCounter(10, None)
+    feed_all(counter, images([0, 1, 2]), images([20]))
+    counter.settle()
+    assert (counter.n_taken, counter.n_missed, counter.is_full) == (3, 7, True)
