@@ -14,7 +14,7 @@ that spoke while the believed sender was alive is a *stranger*; it has to wait f
 
 A detector may use several addresses: the interfaces of a module that send in turn, or an interface that replaces
 another. Such an address is believed although others are alive, because its packets complement theirs: it brings just
-what they leave out. So once a second, a stranger's packets come into quarantine, too, as a *trial*.
+what they leave out. So five times a second, a stranger's packets come into quarantine, too, as a *trial*.
 
 If a sender that had been believed for longer speaks again, it replaces its successor at once. Example: the detector
 pauses, a second detector is taken for it, and then the first one goes on.
@@ -39,7 +39,7 @@ STRANGER_SILENCE_NS = 60_000_000_000
 SILENT_PERIODS = 3
 """A sender is alive for this many times the time between its last two frames."""
 MAX_PERIOD_NS = 10_000_000_000
-TRIAL_NS = 1_000_000_000
+TRIAL_NS = 200_000_000
 """Time between two trials of a stranger."""
 MIN_SHARE = 8
 """A sender has to bring one in this many packets of the frame for which it is believed."""

@@ -4,6 +4,7 @@ import copy
 import ctypes
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +55,7 @@ class Rig:
         has_timestamp: bool,
         key_mask: int,
         published: int,
+        senders: Sequence[str],
     ) -> None:
         self._kernels = kernels
         self.layout = PacketLayout(
@@ -88,6 +90,7 @@ class Rig:
         self.ring.data[:] = 0xEE
         self._window, self._key_step = window, key_step
         self._published = np.array([published])
+        self._senders = [IPv4Network(text) for text in senders]
         self.port = self._make_port()
 
     def _make_port(self) -> Port:
@@ -99,6 +102,7 @@ class Rig:
             key_step=self._key_step,
             epoch=1,
             published=self._published,
+            senders=self._senders,
         )
 
     def twin(self) -> "Rig":
@@ -128,6 +132,7 @@ class Rig:
         batch: int = BATCH_ROWS,
         now_ns: int = 1_000,
         tell: Callable[[Sequence[bytes]], None] = lambda batch: None,
+        sender: int = 0,
     ) -> None:
         """Hand over datagrams in batches of at most ``batch``, as Linux would; ``tell`` hears of each batch."""
         left = list(datagrams)
@@ -137,6 +142,7 @@ class Rig:
             tell(some)
             for row, datagram in enumerate(some):
                 self._scatter(row, datagram)
+                self.port.rows[row].sender = sender
             self._kernels.place_batch(self.port, n_rows, now_ns)
 
     def _scatter(self, row: int, datagram: bytes) -> None:
@@ -224,6 +230,7 @@ class RigMaker:
         has_timestamp: bool = False,
         key_mask: int = 2**64 - 1,
         published: int = -1,
+        senders: Sequence[str] = (),
     ) -> Rig:
         self.close()
         self._rig = Rig(
@@ -238,6 +245,7 @@ class RigMaker:
             has_timestamp=has_timestamp,
             key_mask=key_mask,
             published=published,
+            senders=senders,
         )
         return self._rig
 
