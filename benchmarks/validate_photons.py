@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from std_daq.photons.detector import PhotonDetector
 from std_daq.photons.flags import Flag
+from std_daq.photons.pmts import bulb_pmt, pmt_surfaces
 from std_daq.photons.sources import beam, isotropic
 
 LIGHT_SPEED = 299.792458
@@ -114,6 +115,23 @@ def cases(n: int) -> Iterator[Case]:
             ended = made.propagate(beam(n, wavelength=420, **at(degrees, which)))
             yield share(f"film, {degrees}°, {which}, reflects", r, ended, Flag.REFLECT_SPECULAR)
             yield share(f"film, {degrees}°, {which}, lets through", t, ended, Flag.SURFACE_TRANSMIT)
+
+    document = {
+        "format": "std-sim-geometry",
+        "version": 1,
+        "materials": {"water": {"refractive_index": 1.34}, "glass": {"refractive_index": 1.49}, "vacuum": {}},
+        "surfaces": pmt_surfaces() | {"mirror": {"absorb": 1}},
+        "solids": [],
+        "parts": {"pmt": bulb_pmt()},
+        "arrays": [{"part": "pmt", "positions": [[0, 0, 0]]}],
+    }
+    ended = PhotonDetector.of(document).propagate(
+        beam(n, wavelength=420, direction=(0, 0, -1), position=(1, 2, 100), polarisation=(1, 0, 0))
+    )
+    # The glass reflects 0.002809 of what comes from outside. Within, it gives back as much of the 0.188559 of the film.
+    yield share(
+        "PMT, straight on, detects", 0.25 * (1 - 0.002809) / (1 - 0.002809 * 0.188559), ended, Flag.SURFACE_DETECT
+    )
 
 
 def table(found: list[Case]) -> str:

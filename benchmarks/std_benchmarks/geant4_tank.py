@@ -22,6 +22,8 @@ class Tank(g4.G4VUserDetectorConstruction):
         super().__init__()
         self._document = document
         self._hits = hits
+        surfaces = [document["surfaces"][one["surface"]] for one in document["parts"]["sensor"][1:]]
+        self.is_opaque = all(_stopped(surface) is None for surface in surfaces)
         self._kept: list[Any] = []  # what Geant4 only borrows
 
     def _keep(self, thing: Any) -> Any:
@@ -31,7 +33,6 @@ class Tank(g4.G4VUserDetectorConstruction):
     def Construct(self) -> Any:  # noqa: N802 -- Geant4's name
         document, keep = self._document, self._keep
         wall, *inner = document["solids"]
-        glass, cathode = document["parts"]["sensor"]
         water = self._material(wall["inner"])
         reach = 1.2 * max(wall["radius"], wall["height"])
         world = keep(g4.G4LogicalVolume(keep(g4.G4Box("world", reach, reach, reach)), water, "world"))
@@ -42,20 +43,34 @@ class Tank(g4.G4VUserDetectorConstruction):
         keep(g4.G4LogicalBorderSurface("wall", tank_place, world_place, self._surface(wall["surface"])))
         for solid in inner:
             self._ball(solid, solid["inner"], tank)
-        outside = self._volume(glass)
-        inside = self._volume(cathode)
-        keep(g4.G4PVPlacement(None, g4.G4ThreeVector(), inside, "cathode", outside, False, 0))
-        keep(g4.G4LogicalSkinSurface("cathode", inside, self._surface(cathode["surface"])))
-        for i, place in enumerate(document["arrays"][0]["positions"]):
-            keep(g4.G4PVPlacement(None, g4.G4ThreeVector(*place), outside, "sensor", tank, False, i))
-        self._sensitive = keep(Eye(self._hits))
-        g4.G4SDManager.GetSDMpointer().AddNewDetector(self._sensitive)
-        self.SetSensitiveDetector(inside, self._sensitive)
+        self._sensors(tank)
         return world_place
 
+    def _sensors(self, tank: Any) -> None:
+        """Place the sensors: a bulb with one or more cavities, each with a surface towards the bulb on both ways."""
+        keep = self._keep
+        bulb, *cavities = self._document["parts"]["sensor"]
+        outside = self._volume(bulb)
+        self._sensitive = keep(Eye(self._hits))
+        g4.G4SDManager.GetSDMpointer().AddNewDetector(self._sensitive)
+        inside = []
+        for cavity in cavities:
+            volume = self._volume(cavity)
+            place = keep(g4.G4PVPlacement(None, g4.G4ThreeVector(), volume, "cavity", outside, False, 0))
+            inside.append((place, self._surface(cavity["surface"])))
+            if self.is_opaque:
+                self.SetSensitiveDetector(volume, self._sensitive)
+        array = self._document["arrays"][0]
+        for i, (position, direction) in enumerate(zip(array["positions"], array["directions"], strict=True)):
+            turned = keep(_turned_to(direction))
+            placed = keep(g4.G4PVPlacement(turned, g4.G4ThreeVector(*position), outside, "sensor", tank, False, i))
+            for place, surface in inside:
+                keep(g4.G4LogicalBorderSurface("in", placed, place, surface))
+                keep(g4.G4LogicalBorderSurface("out", place, placed, surface))
+
     def _volume(self, solid: dict[str, Any]) -> Any:
-        ball = self._keep(g4.G4Orb(solid["inner"], solid["radius"]))
-        return self._keep(g4.G4LogicalVolume(ball, self._material(solid["inner"]), solid["inner"]))
+        shape = self._keep(_shape(solid))
+        return self._keep(g4.G4LogicalVolume(shape, self._material(solid["inner"]), solid["inner"]))
 
     def _ball(self, solid: dict[str, Any], name: str, mother: Any) -> None:
         self._keep(g4.G4PVPlacement(None, g4.G4ThreeVector(), self._volume(solid), name, mother, False, 0))
@@ -88,8 +103,16 @@ class Tank(g4.G4VUserDetectorConstruction):
         return material
 
     def _surface(self, name: str) -> Any:
+        """Return a surface: of metal, or of a dielectric where it lets the rest of the light through."""
         given = self._document["surfaces"][name]
         table = self._keep(g4.G4MaterialPropertiesTable())
+        stopped = _stopped(given)
+        if stopped is not None:
+            _add(table, "REFLECTIVITY", 1 - stopped)  # what follows the laws of Fresnel
+            _add(table, "EFFICIENCY", given["detect"] / stopped)
+            surface = self._keep(g4.G4OpticalSurface(name, g4.unified, g4.polished, g4.dielectric_dielectric))
+            surface.SetMaterialPropertiesTable(table)
+            return surface
         diffuse, specular = given.get("reflect_diffuse", 0), given.get("reflect_specular", 0)
         reflected = diffuse + specular
         _add(table, "REFLECTIVITY", reflected)
@@ -134,6 +157,25 @@ class Eye(g4.G4VSensitiveDetector):
         return True
 
 
+class Ends(g4.G4UserTrackingAction):
+    """Told by Geant4 of the end of each photon; those that end at a border and leave energy there are detected.
+
+    A sensitive detector would be told of each step within a sensor that light can enter.
+    """
+
+    def __init__(self, hits: list[tuple[int, float]]) -> None:
+        super().__init__()
+        self._hits = hits
+
+    def PostUserTrackingAction(self, track: Any) -> None:  # noqa: N802 -- Geant4's name
+        step = track.GetStep()
+        point = step.GetPostStepPoint()
+        if step.GetTotalEnergyDeposit() > 0 and point.GetStepStatus() == g4.fGeomBoundary:
+            begun = step.GetPreStepPoint().GetTouchable()
+            is_cavity = begun.GetVolume().GetName() == "cavity"  # whose bulb has the number
+            self._hits.append((begun.GetReplicaNumber(int(is_cavity)), point.GetGlobalTime()))
+
+
 class Light(g4.G4VUserPrimaryGeneratorAction):
     """Fires all photons in one event."""
 
@@ -157,13 +199,61 @@ class Light(g4.G4VUserPrimaryGeneratorAction):
 class Actions(g4.G4VUserActionInitialization):
     """Gives Geant4 the light."""
 
-    def __init__(self, photons: NDArray[np.void]) -> None:
+    def __init__(self, photons: NDArray[np.void], tank: Tank, hits: list[tuple[int, float]]) -> None:
         super().__init__()
         self._photons = photons
+        self._tank = tank
+        self._hits = hits
 
     def Build(self) -> None:  # noqa: N802 -- Geant4's name
         self._light = Light(self._photons)
         self.SetUserAction(self._light)
+        if not self._tank.is_opaque:
+            self._ends = Ends(self._hits)
+            self.SetUserAction(self._ends)
+
+
+def _shape(solid: dict[str, Any]) -> Any:
+    """Return a ball or a body of rotation; of a profile that ends off the axis, Geant4 makes a flat end."""
+    if solid["shape"] == "sphere":
+        return g4.G4Orb(solid["inner"], solid["radius"])
+    planes = [f'<zplane rmax="{r}" z="{z}"/>' for i, (r, z) in enumerate(solid["profile"]) if r > 0 or i > 0]
+    return _polycone(solid.get("surface", "bulb"), "".join(planes))
+
+
+def _polycone(name: str, planes: str) -> Any:
+    """Return a polycone by way of a file: its constructors take arrays, and cannot be called from Python.
+
+    Solids and volumes of all files are found by their names, so each has one of its own.
+    """
+    file = Path("solid.gdml")
+    file.write_text(
+        f"""<gdml><materials><material name="{name}" Z="8"><D value="1"/><atom value="16"/></material></materials>
+        <solids><polycone name="{name}" deltaphi="360" aunit="deg" lunit="mm">{planes}</polycone></solids>
+        <structure><volume name="{name}"><materialref ref="{name}"/><solidref ref="{name}"/></volume></structure>
+        <setup name="Default" version="1.0"><world ref="{name}"/></setup></gdml>"""
+    )
+    parser = g4.G4GDMLParser()
+    parser.Read(str(file), False)
+    return parser.GetVolume(name).GetSolid()
+
+
+def _turned_to(direction: list[float]) -> Any:
+    """Return the rotation, in the sense of Geant4's placements, that turns +z to a direction."""
+    rotation = g4.G4RotationMatrix()
+    x, y, z = direction
+    rotation.rotateY(np.arctan2(np.hypot(x, y), z))
+    rotation.rotateZ(np.arctan2(y, x))
+    return rotation.inverse()
+
+
+def _stopped(surface: dict[str, Any]) -> float | None:
+    """Return the constant share that a surface without reflection detects or absorbs, if it lets some light through."""
+    shares = [surface.get(key, 0.0) for key in ("detect", "absorb")]
+    is_plain = all(isinstance(share, float | int) for share in shares)
+    if not is_plain or "reflect_diffuse" in surface or "reflect_specular" in surface or sum(shares) >= 1:
+        return None
+    return float(sum(shares))
 
 
 def _vector(values: NDArray[np.float64]) -> Any:
@@ -190,7 +280,7 @@ def main() -> None:
     g4.G4Random.setTheSeed(int(seed))
     tank = Tank(json.loads(Path(tank_file).read_text()), hits)
     physics = Processes()
-    actions = Actions(np.load(photon_file))
+    actions = Actions(np.load(photon_file), tank, hits)
     manager.SetUserInitialization(tank)
     manager.SetUserInitialization(physics)
     manager.SetUserInitialization(actions)

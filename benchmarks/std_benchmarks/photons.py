@@ -6,6 +6,8 @@ the code that runs. Light of 420 nm shines from the middle to all sides. The *re
 of the one thread, but for the growth with the threads: there the clock counts, and the reference is one thread times
 the number of cores.
 
+PMTs of bulb, film and mirror are bodies of 9,500 triangles each; they have no aim of their own.
+
 Where ``geant4_pybind`` is installed, Geant4 propagates the same photons in the small tank, with optical processes only.
 Where there is an NVIDIA GPU, it propagates more of the same photons, by the clock and with all copies, beside one core;
 and a million in 1000 jobs.
@@ -29,7 +31,7 @@ from std_daq.photons.cpu import CpuBackend
 from std_daq.photons.cuda.device import obstacle_to
 from std_daq.photons.detector import PhotonDetector
 from std_daq.photons.sources import isotropic
-from std_daq.photons.tanks import large_tank, small_tank
+from std_daq.photons.tanks import large_tank, pmt_tank, small_tank
 
 UNIT = "photons/s"
 N_PHOTONS = 500_000
@@ -58,6 +60,11 @@ def measure(setting: Setting) -> Iterator[Figure]:
         yield Figure(f"photons, {name}, plain loop", UNIT, ours, "a loop in numpy", plainly, Target.at_least(50))
     yield _growth(setting, photons)
     yield from _gpu(setting)
+    setting.progress("photons, 168 PMTs")
+    backend = PhotonDetector.of(pmt_tank()).backend(n_threads=1)
+    yield Figure(
+        "photons, 168 PMTs of bulb, film and mirror", UNIT, [_rate(backend, photons) for _ in range(setting.repeats)]
+    )
     if find_spec("geant4_pybind") is not None:
         from std_benchmarks.geant4_photons import rate_of_geant4
 

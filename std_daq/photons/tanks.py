@@ -1,17 +1,20 @@
-"""Two water tanks with light sensors, as geometry documents: for demonstrations, benchmarks and tests.
+"""Water tanks with light sensors, as geometry documents: for demonstrations, benchmarks and tests.
 
 ::
 
-    document = small_tank()          # 168 sensors
+    document = small_tank()          # 168 sensors: balls of glass with an opaque photocathode inside
+    document = pmt_tank()            # 168 PMTs: bulb, film, mirror
     Path("tank.json").write_text(json.dumps(document))
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from std_daq.photons.pmts import bulb_pmt, pmt_surfaces
 
 _Table = dict[str, list[float]]
 
@@ -66,6 +69,9 @@ SMALL = Tank(2000, 4000, columns=16, rows=6, side=6, pitch=450, reach=np.inf, in
 LARGE = Tank(16_900, 36_200, columns=150, rows=51, side=48, pitch=684, reach=16_100, inset=280, ball=254)
 """11,146 sensors of 20 inches, about as Super-Kamiokande's inner detector."""
 
+PMTS = replace(SMALL, inset=200)
+"""As small, but the sensors stand further within, since a PMT reaches behind its widest circle."""
+
 GLASS_MM = 3.0
 
 
@@ -77,6 +83,14 @@ def small_tank() -> dict[str, Any]:
 def large_tank() -> dict[str, Any]:
     """Return the geometry of a tank with 11,146 sensors."""
     return tank_document(LARGE)
+
+
+def pmt_tank() -> dict[str, Any]:
+    """Return the geometry of a tank with 168 PMTs: bulbs of glass with a film as photocathode, and a mirror behind."""
+    document = tank_document(PMTS)
+    document["parts"] = {"sensor": bulb_pmt()}
+    document["surfaces"] |= pmt_surfaces()
+    return document
 
 
 def tank_document(tank: Tank) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import pytest
 
 from std_benchmarks.geant4_photons import run_geant4
 from std_daq.photons.detector import PhotonDetector
+from std_daq.photons.pmts import bulb_pmt
 from std_daq.photons.sources import isotropic
-from std_daq.photons.tanks import SMALL, tank_document
+from std_daq.photons.tanks import SMALL, pmt_tank, tank_document
 
 pytestmark = [
     pytest.mark.long,
@@ -42,7 +43,21 @@ def around_a_vessel():
     return document
 
 
-@pytest.fixture(scope="module", params=[(in_water, 420), (around_a_vessel, 380)], ids=["water", "vessel"])
+def with_pmts():
+    """PMTs of bulb and mirror, whose photocathode lets half of the light through. Geant4 knows no films."""
+    document = pmt_tank()
+    document["parts"]["sensor"] = bulb_pmt(segments=180)
+    document["surfaces"]["photocathode"] = {"detect": 0.3, "absorb": 0.2}
+    for material in document["materials"].values():
+        material["group_index"] = 1.4
+    return document
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(in_water, 420), (around_a_vessel, 380), (with_pmts, 420)],
+    ids=["water", "vessel", "PMTs"],
+)
 def both(request):
     make, wavelength = request.param
     document = make()
