@@ -4,10 +4,11 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from std_daq.photons.backend import Job
+from std_daq.photons.backend import Backend, Job
 from std_daq.photons.engine import open_backend
 from std_daq.photons.protocol import digest_of, job_key, photon_request
 from std_daq.photons.sim_client import SimClient, hits_of
@@ -77,6 +78,29 @@ def test_events_are_answered_as_by_the_engine_although_a_worker_is_killed(
             if not answers:
                 docker("kill", workers[0])
             answers[reply.event_id] = hits_of(reply)
+    check(answers, events, engine)
+
+
+def test_workers_come_and_go_by_scale_and_every_event_is_answered(compose: Compose, tank: Path, port: int) -> None:
+    compose("up", "--detach", "--scale", "worker=1")
+    events = [isotropic(20_000, position=(0.0, 0.0, 50.0 * i), wavelength=400.0, seed=i) for i in range(N_EVENTS)]
+    engine = open_backend(tank, seed=0, name="cpu", n_threads=1)
+    answers = {}
+    with SimClient(f"tcp://127.0.0.1:{port}") as client:
+        for reply in client.simulate_many(enumerate(events)):
+            answers[reply.event_id] = hits_of(reply)
+            if len(answers) == 2:
+                compose("up", "--detach", "--no-recreate", "--scale", "worker=3")
+                assert len(compose("ps", "--quiet", "worker").split()) == 3
+            if len(answers) == N_EVENTS // 2:
+                compose("up", "--detach", "--no-recreate", "--scale", "worker=1")
+    assert len(compose("ps", "--quiet", "worker").split()) == 1
+    check(answers, events, engine)
+
+
+def check(answers: dict[int, Any], events: list[Any], engine: Backend) -> None:
+    """Assert that each event has the hits that the engine gives."""
+    assert sorted(answers) == list(range(len(events)))
     for event_id, photons in enumerate(events):
         key = job_key(digest_of(photon_request(event_id, photons)))
         (expected,) = engine.simulate([Job(key, photons)])
