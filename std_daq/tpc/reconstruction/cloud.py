@@ -58,7 +58,10 @@ def _z_of(times: NDArray[np.float64], detector: DetectorParameters) -> NDArray[n
 
 
 def _pads_of_rows(matrix: NDArray[np.int16], plane: PadPlane) -> NDArray[np.int64]:
-    """Return the pad that the channel of each row reads, -1 if it reads none that has a place."""
+    """Return the pad that the channel of each row reads, -1 if it reads none that has a place.
+
+    Without a channel map it is the one in the row: a merged file has the pads of the map with which it was made.
+    """
     pads = np.full(len(matrix), _UNKNOWN, np.int64)
     hardware = matrix[:, :_PAD].astype(np.int64)
     boards = hardware[:, _COBO] * 256 + hardware[:, _ASAD]
@@ -69,5 +72,7 @@ def _pads_of_rows(matrix: NDArray[np.int16], plane: PadPlane) -> NDArray[np.int6
         channels = plane.board_channels((int(board) // 256, int(board) % 256))
         numbers, detectors = channels.numbers[indices[rows]], channels.detectors[indices[rows]]
         pads[rows] = np.where(detectors == PAD, numbers, _UNKNOWN)
+    if plane.channel_map is None:
+        pads = np.where(pads == _UNKNOWN, _UNKNOWN, np.maximum(matrix[:, _PAD], _UNKNOWN))
     pads[pads >= plane.n_pads] = _UNKNOWN
     return pads
