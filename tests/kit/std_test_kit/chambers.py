@@ -50,15 +50,6 @@ def write_chamber(folder: Path, exporters: Sequence[str], boards: Sequence[Board
     return file
 
 
-def free_ports(n: int) -> list[int]:
-    """Return ports at which nobody listens now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 class FrameClient:
     """Takes all frames of one exporter in a thread, until the exporter closes the connection.
 

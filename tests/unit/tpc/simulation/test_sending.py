@@ -20,7 +20,8 @@ from std_daq.tpc.simulation.faults import FrameStream, StreamFaults
 from std_daq.tpc.simulation.readout import BoardFrame
 from std_daq.tpc.simulation.replay import frames_of_matrix, streams_of_files
 from std_daq.tpc.simulation.sending import Burst, CoboRouting, Sending
-from std_test_kit.chambers import FrameClient, free_ports, write_chamber
+from std_test_kit.chambers import FrameClient, write_chamber
+from std_test_kit.free_ports import free_tcp_port
 
 BOARDS = [(0, 0), (0, 1), (1, 0), (1, 3)]
 
@@ -147,7 +148,7 @@ class Chamber:
     """A configuration with two exporters, and the command that sends through them."""
 
     def __init__(self, folder: Path) -> None:
-        self.addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
+        self.addresses = [f"127.0.0.1:{free_tcp_port()}" for _ in range(2)]
         self.file = write_chamber(folder, self.addresses, BOARDS)
 
     def run(self, *arguments: str) -> tuple[int, list[FrameClient]]:
