@@ -66,25 +66,54 @@ def place_partial(items: NDArray[np.uint32], is_swapped: bool, table: Table, sam
     counts
         Counts with the places of `ItemCount`, which are added to.
     """
-    n_unmapped, n_bad, n_doubled, n_odd = 0, 0, 0, 0
+    n_before = _count_samples(table, samples)
+    if is_swapped:
+        n_bad, n_unmapped, bits = _place_words(items, True, table, samples)
+    else:
+        n_bad, n_unmapped, bits = _place_words(items, False, table, samples)
+    n_placed = len(items) - n_bad - n_unmapped
+    counts[_SAMPLE] += n_placed
+    counts[_UNMAPPED] += n_unmapped
+    counts[_BAD_CHANNEL] += n_bad
+    # An item that is not for a new sample is for one that was there. To look at each sample before it is stored would
+    # take half as long again as all the rest.
+    counts[_DOUBLED] += n_placed - (_count_samples(table, samples) - n_before)
+    if bits >> 12 & 3:
+        for i in range(len(items)):
+            word = _swap4(np.int64(items[i])) if is_swapped else np.int64(items[i])
+            counts[_UNUSED_BITS] += word >> 12 & 3 != 0
+
+
+@njit(inline="always")
+def _place_words(items: NDArray[np.uint32], is_swapped: bool, table: Table, samples: Samples) -> Any:
+    """Place items; returns how many are of no channel and of no row, and all bits that are set in any of them."""
+    n_bad, n_unmapped, bits = 0, 0, 0
     for i in range(len(items)):
         word = np.int64(items[i])
         if is_swapped:
             word = _swap4(word)
         first = table[word >> 23]
-        n_odd += (word >> 12 & 3) != 0
+        bits |= word
         if first < 0:
             n_bad += first == NO_CHANNEL
             n_unmapped += first == NOWHERE
-            continue
-        place = first + (word >> 14 & 0x1FF)
-        n_doubled += samples[place] != NO_SAMPLE
-        samples[place] = np.int16(word & _SAMPLE_MASK)
-    counts[_SAMPLE] += len(items) - n_bad - n_unmapped
-    counts[_UNMAPPED] += n_unmapped
-    counts[_BAD_CHANNEL] += n_bad
-    counts[_DOUBLED] += n_doubled
-    counts[_UNUSED_BITS] += n_odd
+        else:
+            samples[first + (word >> 14 & 0x1FF)] = np.int16(word & _SAMPLE_MASK)
+    return n_bad, n_unmapped, bits
+
+
+@njit
+def _count_samples(table: Table, samples: Samples) -> Any:
+    """Return how many samples of a board have come."""
+    n = 0
+    for key in range(len(table)):
+        if table[key] >= 0:
+            row = samples[table[key] : table[key] + N_TIME_BUCKETS]
+            n_row = np.int16(0)
+            for i in range(N_TIME_BUCKETS):
+                n_row += np.int16(row[i] != NO_SAMPLE)
+            n += n_row
+    return n
 
 
 @kernel(types.void(_WORDS, types.boolean, _TABLE, _FLAGS))
