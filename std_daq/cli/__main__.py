@@ -16,6 +16,7 @@ COMMANDS = {
     "dump": "record UDP packets into capture files",
     "replay": "send recorded packets again",
     "validate": "check an image file, a merged file or a GRAW file",
+    "analyse": "analyse the files of a chamber",
     "recover": "repair the file of a writer that was killed",
     "join": "make one master file of the files of several servers",
     "doctor": "check this machine: kernel limits, memory, disk, broker, network",

@@ -84,6 +84,7 @@ def test_defaults_of_the_analysis_are_those_of_the_original(tmp_path: Path) -> N
             "outlier_scale_factor": 0.5,
         },
         "estimate": {"min_total_trajectory_points": 30, "smoothing_factor": 100.0},
+        "phases": ["cloud", "clusters", "estimates"],
         "seed": 0,
     }
 

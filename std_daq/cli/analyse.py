@@ -1,0 +1,83 @@
+"""Analyse merged files or GRAW files of a chamber: clouds, clusters and estimates, as HDF5 or Parquet.
+
+The result is the same to the bit, whatever the number of workers, and whether it is made online or later. If the
+command is interrupted, the same command goes on where it ended.
+"""
+
+import argparse
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from std_daq.cli.argument_types import positive_integer
+from std_daq.cli.shared_options import add_config_option, add_json_option
+from std_daq.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from std_daq.tpc.offline.execution import Execution
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("file", type=Path, nargs="+", metavar="FILE", help="merged files, or GRAW files of a run")
+    add_config_option(parser)
+    parser.add_argument(
+        "--output",
+        "--output-file",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="the result: .h5 with everything, or .parquet with the estimates",
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers", type=positive_integer, metavar="N", help="number of processes; by default one for each core"
+    )
+    where.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster that does the work")
+    add_json_option(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Analyse the files; returns the exit code."""
+    from std_daq.cli.analysis_progress import AnalysisProgress
+    from std_daq.cli.path_checks import check_input_file, check_output_file
+    from std_daq.tpc.config import load_tpc_config
+    from std_daq.tpc.offline.analysis import FileAnalysis
+    from std_daq.tpc.offline.result_file import HDF5_SUFFIXES, PARQUET_SUFFIX
+    from std_daq.tpc.offline.sources import open_source
+
+    for file in arguments.file:
+        check_input_file(file, "FILE")
+    check_output_file(arguments.output, "--output")
+    if arguments.output.suffix not in (*HDF5_SUFFIXES, PARQUET_SUFFIX):
+        raise ArgumentError(
+            "--output", "the ending says what the file is", value=arguments.output, remedy="end it with .h5 or .parquet"
+        )
+    config = load_tpc_config(arguments.config)
+    source = open_source(arguments.file, config)
+    execution = _execution(arguments)
+    started = time.monotonic()
+    with AnalysisProgress(source.n_events) as progress:
+        report = FileAnalysis(source, arguments.file, config, arguments.output).run(execution, progress.add)
+    seconds = time.monotonic() - started
+    if arguments.json:
+        print(json.dumps({"path": str(arguments.output), "seconds": round(seconds, 3), **asdict(report)}))
+    else:
+        kept = f", {report.n_kept} of them done before" if report.n_kept else ""
+        print(
+            f"{arguments.output}: {report.n_events} events{kept}, {report.n_points} points, "
+            f"{report.n_estimates} estimates, {seconds:.1f} s"
+        )
+    return 0
+
+
+def _execution(arguments: argparse.Namespace) -> "Execution":
+    from std_daq.tpc.offline.execution import InProcesses, InThisProcess, OnDask
+
+    if arguments.dask is not None:
+        return OnDask(arguments.dask)
+    n_workers = arguments.workers or len(os.sched_getaffinity(0))
+    return InThisProcess() if n_workers == 1 else InProcesses(n_workers)

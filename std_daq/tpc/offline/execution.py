@@ -1,0 +1,115 @@
+"""Where units are analysed: in this process, in processes of this machine, or on a Dask cluster."""
+
+import itertools
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol
+
+from std_daq.errors import ResourceError, StdDaqError
+from std_daq.tpc.config import TpcConfig
+from std_daq.tpc.offline.part import Part
+from std_daq.tpc.offline.unit import Unit, analyse_unit
+
+_UNITS_PER_WORKER = 3
+_CONNECT_S = 10.0
+# A worker is one of many, so its libraries must not start a thread for each core.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+class Execution(Protocol):
+    """Analyses units."""
+
+    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, Part]]:
+        """Yield each unit with its part, in any order."""
+
+
+class InThisProcess:
+    """Analyses one unit after another."""
+
+    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, Part]]:
+        """Yield each unit with its part."""
+        for unit in units:
+            yield unit, analyse_unit(unit, config)
+
+
+class InProcesses:
+    """Analyses units in processes of this machine.
+
+    Parameters
+    ----------
+    n_workers
+        Number of processes.
+    """
+
+    def __init__(self, n_workers: int) -> None:
+        self._n_workers = n_workers
+
+    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, Part]]:
+        """Yield each unit with its part, as they come; at most a few units a worker are on their way."""
+        os.environ.update({name: value for name, value in _ONE_THREAD.items() if name not in os.environ})
+        pool = ProcessPoolExecutor(self._n_workers, mp_context=multiprocessing.get_context("spawn"))
+        pending: dict[Future[Part], Unit] = {}
+        try:
+            while True:
+                for unit in itertools.islice(units, self._n_workers * _UNITS_PER_WORKER - len(pending)):
+                    pending[pool.submit(analyse_unit, unit, config)] = unit
+                if not pending:
+                    return
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    yield pending.pop(future), future.result()
+        except BrokenProcessPool:
+            raise StdDaqError(
+                "a worker process was killed, perhaps for want of memory; the same command goes on where this one ended"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+class OnDask:
+    """Analyses units on a Dask cluster; a unit whose worker dies is analysed by another one.
+
+    Parameters
+    ----------
+    address
+        Address of the scheduler, for example ``tcp://10.0.0.1:8786``. Its workers need this package, and the files
+        under the same paths.
+
+    Raises
+    ------
+    ResourceError
+        The scheduler cannot be reached.
+    """
+
+    def __init__(self, address: str) -> None:
+        from distributed import Client
+
+        try:
+            self._client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ResourceError(f"no Dask scheduler answers at {address}: {error}") from None
+
+    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, Part]]:
+        """Yield each unit with its part, as they come."""
+        from distributed import as_completed
+        from distributed.scheduler import KilledWorker
+
+        pending: dict[Any, Unit] = {}
+        running = as_completed(loop=self._client.loop)
+        try:
+            while True:
+                n_threads = max(1, sum(self._client.nthreads().values()))
+                for unit in itertools.islice(units, n_threads * _UNITS_PER_WORKER - len(pending)):
+                    future = self._client.submit(analyse_unit, unit, config, pure=False)
+                    pending[future.key] = unit
+                    running.add(future)
+                if not pending:
+                    return
+                done = next(running)
+                yield pending.pop(done.key), done.result()
+        except KilledWorker as error:
+            raise StdDaqError(f"the workers of the cluster die: {error}") from None
+        finally:
+            self._client.close()

@@ -1,0 +1,64 @@
+"""Part: the results of a few events, and its file."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.tpc.reconstruction.results import CLOUD_POINT, ESTIMATE, LABEL, N_CLOUD_COLUMNS, EventResult
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The results of a few events.
+
+    Attributes
+    ----------
+    numbers, ids, epochs, n_points
+        Of each event: its number in the result, its id, its run, and the points of its cloud; int64.
+    clouds, labels
+        Those of all events, one after another.
+    estimates
+        Those of all events; ``event`` is the number.
+    """
+
+    numbers: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    epochs: NDArray[np.int64]
+    n_points: NDArray[np.int64]
+    clouds: NDArray[np.float64]
+    labels: NDArray[np.int32]
+    estimates: NDArray[Any]
+
+    @classmethod
+    def of(cls, results: Sequence[tuple[int, EventResult]]) -> Self:
+        """Return the part of some results with their numbers."""
+        events = [result for _, result in results]
+        return cls(
+            numbers=np.array([number for number, _ in results], np.int64),
+            ids=np.array([event.id for event in events], np.int64),
+            epochs=np.array([event.epoch for event in events], np.int64),
+            n_points=np.array([len(event.cloud) for event in events], np.int64),
+            clouds=np.concatenate([np.empty((0, N_CLOUD_COLUMNS), CLOUD_POINT), *(event.cloud for event in events)]),
+            labels=np.concatenate([np.empty(0, LABEL), *(event.labels for event in events)]),
+            estimates=np.concatenate([np.empty(0, ESTIMATE), *(event.estimates for event in events)]),
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the file of a part."""
+        with np.load(path) as file:
+            return cls(**{field.name: file[field.name] for field in fields(cls)})
+
+    def save(self, path: Path) -> None:
+        """Write the file; it is there as a whole or not at all."""
+        unfinished = path.with_name(f".{path.name}")
+        with unfinished.open("wb") as file:
+            np.savez(file, allow_pickle=False, **{field.name: getattr(self, field.name) for field in fields(self)})
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)

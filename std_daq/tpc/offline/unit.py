@@ -1,0 +1,134 @@
+"""Unit: a few events that one process analyses, and what it has to know for this."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from std_daq.tpc.config import TpcConfig
+from std_daq.tpc.offline.part import Part
+from std_daq.tpc.pads.load import load_pads
+from std_daq.tpc.reconstruction.pipeline import Pipeline
+
+EVENTS_OF_UNIT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FileEvent:
+    """An event as it was read from files.
+
+    Attributes
+    ----------
+    number
+        Its number in the result.
+    orig_run, orig_event
+        Run and event from which another program took it; None: it did not.
+    """
+
+    number: int
+    id: int
+    epoch: int
+    matrix: NDArray[np.int16]
+    orig_run: int | None = None
+    orig_event: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadUnit:
+    """Events that were read already."""
+
+    index: int
+    events: tuple[FileEvent, ...]
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return len(self.events)
+
+    def read(self) -> Iterator[FileEvent]:
+        """Yield the events."""
+        return iter(self.events)
+
+
+@dataclass(frozen=True, slots=True)
+class MergedUnit:
+    """Events of a merged file, which the process reads that analyses them.
+
+    Attributes
+    ----------
+    index
+        Place of the unit among all units.
+    file
+        The merged file.
+    numbers
+        Numbers of the events in it.
+    first
+        What is added to a number in the file for that in the result.
+    """
+
+    index: int
+    file: Path
+    numbers: tuple[int, ...]
+    first: int
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return len(self.numbers)
+
+    def read(self) -> Iterator[FileEvent]:
+        """Yield the events; one without data of the chamber is left out."""
+        from std_daq.tpc.merged.reader import MergedFile
+
+        with MergedFile(self.file) as file:
+            for n in self.numbers:
+                event = file.read(n)
+                if event.id is not None:
+                    yield FileEvent(
+                        self.first + n, event.id, event.epoch or 0, event.traces, event.orig_run, event.orig_event
+                    )
+
+
+Unit = ReadUnit | MergedUnit
+
+
+def analyse_unit(unit: Unit, config: TpcConfig) -> Part:
+    """Return the results of the events of a unit.
+
+    Raises
+    ------
+    ConfigError, FileFormatError, PhaseError
+        The pads cannot be read, the file is damaged, or a phase failed.
+    """
+    pipeline = _pipeline(config.model_dump_json(include={"pads", "analysis"}), _Same(config))
+    results = []
+    for event in unit.read():
+        result = pipeline.run(event.id, event.epoch, event.matrix)
+        result.estimates["event"] = event.number
+        for name, value in (("orig_run", event.orig_run), ("orig_event", event.orig_event)):
+            if value is not None:
+                result.estimates[name] = value
+        results.append((event.number, result))
+    return Part.of(results)
+
+
+class _Same:
+    """Hands a configuration to a cached function that must not look at it to find the cached result."""
+
+    def __init__(self, config: TpcConfig) -> None:
+        self.config = config
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@lru_cache(maxsize=1)
+def _pipeline(_document: str, same: _Same) -> Pipeline:
+    """Return the pipeline of a configuration; a process makes it once."""
+    return Pipeline(load_pads(same.config.pads), same.config.analysis)
