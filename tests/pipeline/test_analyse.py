@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+
 from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.helix_events import channel_lines, helix_event
 from std_test_kit.wait import wait_until

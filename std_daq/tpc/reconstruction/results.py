@@ -5,7 +5,7 @@ subscriber how many results it missed, and how many events were never analysed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -106,6 +106,23 @@ class EventResult:
     number: int = 0
     n_left_out: int = 0
     revision: int = 0
+
+    def of_ring(
+        self, *, sequence: int, timestamp: int, built_ns: int, n_missing_boards: int, revision: int
+    ) -> "EventResult":
+        """Return the result with what the ring says of the event."""
+        return replace(
+            self,
+            sequence=sequence,
+            timestamp=timestamp,
+            built_ns=built_ns,
+            n_missing_boards=n_missing_boards,
+            revision=revision,
+        )
+
+    def numbered(self, *, number: int, n_left_out: int) -> "EventResult":
+        """Return the result with the numbers that the service gives it."""
+        return replace(self, number=number, n_left_out=n_left_out)
 
 
 def results_address(config: PlatformConfig) -> str:

@@ -1,0 +1,99 @@
+"""A worker: a process that analyses one event after another.
+
+Its messages are pickled tuples. It gets ``("parameters", revision, AnalysisParameters)`` and ``("event", sequence)``.
+It answers ``("ready",)`` once, and for each event ``("result", EventResult, seconds)``, ``("overwritten",)`` or
+``("failed", text)``.
+"""
+
+import signal
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from std_daq.errors import SharedMemoryError, StdDaqError
+from std_daq.tpc.events.event import Event
+from std_daq.tpc.events.event_buffer import EventBuffer
+from std_daq.tpc.pads.plane import PadPlane
+from std_daq.tpc.reconstruction.parameters import AnalysisParameters
+from std_daq.tpc.reconstruction.pipeline import Pipeline
+
+
+def run_worker(connection: Connection, ring: Path, plane: PadPlane, parameters: AnalysisParameters) -> None:
+    """Work until the service closes the connection, or is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # the service ends its workers
+        signal.signal(number, signal.SIG_IGN)
+    worker = Worker(ring, plane, parameters)
+    try:
+        connection.send(("ready",))
+        while True:
+            kind, *values = connection.recv()
+            if kind == "parameters":
+                worker.change(*values)
+            else:
+                connection.send(worker.analyse(*values))
+    except (EOFError, OSError):
+        return
+    finally:
+        worker.close()
+
+
+class Worker:
+    """Reads events from the ring, and analyses them.
+
+    Parameters
+    ----------
+    ring
+        Path of the ring.
+    plane, parameters
+        As for `Pipeline`.
+    """
+
+    def __init__(self, ring: Path, plane: PadPlane, parameters: AnalysisParameters) -> None:
+        self._path = ring
+        self._plane = plane
+        self._pipeline = Pipeline(plane, parameters)
+        self._revision = 0
+        self._ring: EventBuffer | None = None
+
+    def change(self, revision: int, parameters: AnalysisParameters) -> None:
+        """Use other parameters from the next event on."""
+        self._pipeline = Pipeline(self._plane, parameters)
+        self._revision = revision
+
+    def analyse(self, sequence: int) -> tuple[Any, ...]:
+        """Analyse an event of the ring, and return the answer."""
+        event = self._read(sequence)
+        if event is None:
+            return ("overwritten",)
+        begun = time.perf_counter()
+        try:
+            result = self._pipeline.run(event.id, event.epoch, event.traces)
+        except StdDaqError as error:
+            return ("failed", str(error))
+        about = event.metadata
+        result = result.of_ring(
+            sequence=about.sequence,
+            timestamp=about.timestamp,
+            built_ns=about.built_ns,
+            n_missing_boards=about.n_missing_boards,
+            revision=self._revision,
+        )
+        return ("result", result, time.perf_counter() - begun)
+
+    def close(self) -> None:
+        """Release the ring."""
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
+
+    def _read(self, sequence: int) -> Event | None:
+        """Return a copy of an event; None if it is not in the ring."""
+        if self._ring is None or not self._ring.is_live:
+            self.close()
+            try:
+                self._ring = EventBuffer.attach(self._path)
+            except SharedMemoryError:
+                return None
+        event = self._ring.view(sequence)
+        return None if event is None else event.copy()
