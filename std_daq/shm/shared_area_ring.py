@@ -113,6 +113,11 @@ class SharedAreaRing(EntryRing[Item]):
         return self.journal.oldest_held - 1
 
     @property
+    def safe_start(self) -> int:
+        """Sequence number from which a reader has time; nothing is overwritten soon before anything was overwritten."""
+        return super().safe_start if self.journal.oldest_held else 0
+
+    @property
     def oldest(self) -> int:
         """Sequence number of the oldest entry that a reader can begin with."""
         return self.journal.oldest_held

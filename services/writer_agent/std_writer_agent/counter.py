@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_NAMED = 100_000
+_EPOCHS = 16
 
 
 class _Seen(NamedTuple):
@@ -58,6 +59,7 @@ class ImageCounter:
         self._n_images = n_images
         self._start_image_id = start_image_id
         self._last: _Seen | None = None
+        self._last_of: dict[int, _Seen] = {}  # by epoch
         self._before_gap: _Seen | None = None  # the image before the gap before the last image
         self._gap = 0  # the images of that gap, as they were counted
         self._has_named_gap = False  # whether the last missed ids are those of that gap
@@ -125,7 +127,7 @@ class ImageCounter:
                 self.n_left_over = len(entries) - index
                 break
             if self._is_before_start(image):
-                self._last, self._n_skipped = image, 0
+                self._note(image)
                 continue
             if self._would_fill(image):
                 if index + 1 == len(images):
@@ -141,7 +143,7 @@ class ImageCounter:
             before, n_missed = self._last, self.n_missed
             self._count_missed(image)
             self._before_gap, self._gap = before, self.n_missed - n_missed
-            self._last, self._n_skipped = image, 0
+            self._note(image)
             if self.is_full:
                 self.n_left_over = len(entries) - index
                 break
@@ -150,6 +152,16 @@ class ImageCounter:
             taken.append(index)
         self.exposures = np.array(places, np.int64) * self._step + self._offset
         return entries if len(taken) == len(entries) else entries[np.array(taken, dtype=np.intp)]
+
+    def _note(self, image: _Seen) -> None:
+        """Remember the image as the last one, and as the last one of its epoch.
+
+        An epoch may go on after the next one has begun: an event that waits for a board comes after those of a new run.
+        """
+        self._last, self._n_skipped = image, 0
+        self._last_of[image.epoch] = image
+        if len(self._last_of) > _EPOCHS:
+            del self._last_of[min(self._last_of)]
 
     def _is_before_start(self, image: _Seen) -> bool:
         start = self._start_image_id
@@ -168,8 +180,8 @@ class ImageCounter:
 
     def _gap_before(self, image: _Seen) -> int:
         """Return how many images are missing between the last image and this one."""
-        last, gap = self._last, self._n_skipped
-        if last is not None and last.epoch == image.epoch:
+        last, gap = self._last_of.get(image.epoch), self._n_skipped
+        if last is not None:
             gap = max(gap, (image.frame_index - last.frame_index) // self._step - 1)
         if not self.has_begun and self._start_image_id is not None:
             gap = min(gap, (image.image_id - self._start_image_id) // self._step)
@@ -177,8 +189,8 @@ class ImageCounter:
 
     def _would_fill(self, image: _Seen) -> bool:
         """Return whether the frame index jumps so far that no image would be left to the run."""
-        n_left, last = self.n_left, self._last
-        has_jumped = last is not None and last.epoch == image.epoch and self._gap_before(image) > self._n_skipped
+        n_left = self.n_left
+        has_jumped = image.epoch in self._last_of and self._gap_before(image) > self._n_skipped
         return has_jumped and n_left is not None and self._gap_before(image) >= n_left
 
     def _is_refuted(self, before: _Seen | None, image: _Seen | None, following: _Seen) -> bool:
@@ -198,12 +210,8 @@ class ImageCounter:
 
     def _count_missed(self, image: _Seen) -> None:
         """Count the images that are missing between the last image and this one."""
-        last, gap = self._last, self._gap_before(image)
-        has_ids = (
-            last is not None
-            and last.epoch == image.epoch
-            and image.image_id - last.image_id == image.frame_index - last.frame_index
-        )
+        last, gap = self._last_of.get(image.epoch), self._gap_before(image)
+        has_ids = last is not None and image.image_id - last.image_id == image.frame_index - last.frame_index
         n_missed = gap if self.n_left is None else min(gap, self.n_left)
         self._has_named_gap = False
         if n_missed <= 0:

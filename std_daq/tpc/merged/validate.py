@@ -199,7 +199,7 @@ class _Check:
             report.error(f"{n_twice} events have run and id of another event")
         elif n_twice:
             report.warn(f"{n_twice} events have the id of another event: the numbering began anew")
-        elif any(later <= earlier for earlier, later in pairwise(keys)):
+        elif any(not _ascends([event_id for of, event_id in keys if of == epoch]) for epoch in report.epochs):
             report.warn("ids do not ascend", "perhaps the numbering began anew")
         both = {event_id for _, event_id in keys} & set(self._lost_ids())
         if both and len(report.epochs) == 1:
@@ -262,6 +262,10 @@ class _Check:
             report.error(
                 f"the verdict is complete, but {run.n_lost} events are lost and {report.n_incomplete} not complete"
             )
+
+
+def _ascends(ids: list[int]) -> bool:
+    return all(earlier < later for earlier, later in pairwise(ids))
 
 
 def _some_of(numbers: list[int], limit: int | None) -> list[int]:

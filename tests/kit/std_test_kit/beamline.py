@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from std_daq.amqp.address import VARIABLE
+from std_daq.config.system import load_any_config
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
-from std_daq.imaging.config.load import load_config
 from std_daq.imaging.config.paths import image_buffer_path
 from std_daq.recording.requests import Action
 from std_daq.recording.status_channel import StatusListener
@@ -87,14 +87,16 @@ class Beamline:
     broker_url
         The RabbitMQ to use.
     config
-        The document of the detector.json.
+        The document of the configuration.
+    file_name
+        Name of the file of the configuration.
     """
 
-    def __init__(self, folder: Path, broker_url: str, config: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, broker_url: str, config: dict[str, Any], file_name: str = "detector.json") -> None:
         self.folder = folder
-        self.config_file = folder / "detector.json"
+        self.config_file = folder / file_name
         self.config_file.write_text(json.dumps(config))
-        self.config = load_config(self.config_file)
+        self.config: Any = load_any_config(self.config_file)
         self.broker_url = broker_url
         self._environment = {VARIABLE: broker_url}
         self._up: subprocess.Popen[str] | None = None

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.tpc.events.metadata import EVENT_METADATA
 from std_writer_agent.counter import MAX_NAMED, ImageCounter
 
 
@@ -226,3 +227,13 @@ def test_gap_that_fills_the_run_counts_if_no_further_image_comes() -> None:
     feed_all(counter, images([0, 1, 2]), images([20]))
     counter.settle()
     assert (counter.n_taken, counter.n_missed, counter.is_full) == (3, 7, True)
+
+
+def test_events_of_two_runs_that_come_one_in_another_are_counted_each_by_its_own_ids() -> None:
+    counter = ImageCounter(None, None, "id")
+    entries = np.zeros(6, EVENT_METADATA)
+    entries["id"] = [100, 0, 1, 103, 3, 104]
+    entries["epoch"] = [0, 1, 1, 0, 1, 0]
+    assert len(counter.feed(entries)) == 6
+    assert (counter.n_taken, counter.n_missed) == (6, 3)
+    assert sorted(counter.missed_ids()) == [2, 101, 102]

@@ -229,3 +229,9 @@ def test_header_of_the_ring_describes_it(ring: EventBuffer, path: Path) -> None:
     assert segment.info.geometry["kind"] == "events"
     assert segment.info.geometry["shared_bytes"] == BUFFER_BYTES
     segment.close()
+
+
+def test_a_reader_has_time_for_all_events_of_a_ring_that_is_not_full(ring: EventBuffer) -> None:
+    for event_id in range(10):
+        publish(ring, event_id, 3)
+    assert ring.safe_start == 0
