@@ -159,6 +159,12 @@ class BoardGrouper:
             while source.events:
                 yield self._end_first(source)
 
+    def begin_anew(self, source: int, board: int) -> None:
+        """Forget the packet numbers of a board, because its packets come from another computer now."""
+        self._numbers.pop((source, board), None)
+        if source in self._sources:
+            self._sources[source].last.pop(board, None)
+
     def _count(self, packet: BoardPacket, order: NumberOrder, n_lost: int) -> None:
         counters = self.counters[packet.source, packet.board]
         counters.received += 1

@@ -14,6 +14,7 @@ from std_udp_recv.board_grouper import BoardGrouper
 from std_udp_recv.board_metrics import BoardCollector
 from std_udp_recv.board_port import BoardPort
 from std_udp_recv.board_receiver import BoardReceiver
+from std_udp_recv.board_senders import BoardSenders
 from std_udp_recv.frame_ring import claim_submodules, last_exposure, open_ring
 from std_udp_recv.opening import ports_of_receiver
 from std_udp_recv.reception import ReceptionWriter
@@ -59,6 +60,7 @@ def open_board_receiver(context: ServiceContext[DetectorConfig], detector: Board
         receiver = BoardReceiver(
             layout=layout,
             port=port,
+            senders=BoardSenders(config.udp.senders_of, layout.number.mask + 1),
             grouper=grouper,
             frames=BoardFrames(ring, boards, epoch=epoch, last=last_exposure(journal)),
             ring=ring,

@@ -52,11 +52,11 @@ class BoardPort:
         """Wait for packets, at most ``timeout_ms``."""
         self._poll.poll(timeout_ms)
 
-    def receive(self) -> bytes | None:
-        """Return the next packet; None if there is none."""
-        packet = self.socket.receive()
-        self.n_received += packet is not None
-        return packet
+    def receive(self) -> tuple[bytes, str] | None:
+        """Return the next packet and the address of its sender; None if there is none."""
+        received = self.socket.receive()
+        self.n_received += received is not None
+        return received
 
     def pass_on(self, packet: bytes) -> bool:
         """Pass on a packet of another product, and return whether somebody wants it."""

@@ -18,6 +18,7 @@ from std_udp_recv.board_grouper import BoardEvent, BoardGrouper
 from std_udp_recv.board_metrics import BoardCollector
 from std_udp_recv.board_packets import read_packet
 from std_udp_recv.board_port import BoardPort
+from std_udp_recv.board_senders import BoardSenders
 from std_udp_recv.reception import ReceptionWriter
 
 PACKETS_A_STEP = 1024
@@ -38,6 +39,8 @@ class BoardReceiver:
         Layout of the packets.
     port
         The port.
+    senders
+        Decides whose packets are used.
     grouper
         Brings together the packets of an image.
     frames
@@ -57,6 +60,7 @@ class BoardReceiver:
         *,
         layout: BoardLayout,
         port: BoardPort,
+        senders: BoardSenders,
         grouper: BoardGrouper,
         frames: BoardFrames,
         ring: FrameBuffer,
@@ -68,6 +72,8 @@ class BoardReceiver:
     ) -> None:
         self._layout = layout
         self._port = port
+        self._senders = senders
+        self._told_strangers: set[str] = set()
         self._grouper = grouper
         self._frames = frames
         self._ring = ring
@@ -96,10 +102,10 @@ class BoardReceiver:
         """Publish the images that have come; wait at most 0.1 s for them."""
         self._port.wait(_WAIT_WHILE_OPEN_MS if self._grouper.n_open else _MAX_WAIT_MS)
         for _ in range(PACKETS_A_STEP):
-            data = self._port.receive()
-            if data is None:
+            received = self._port.receive()
+            if received is None:
                 break
-            self._take(data)
+            self._take(*received)
         for event in self._grouper.poll(time.monotonic_ns()):
             self._publish(event)
         now_s = time.monotonic()
@@ -109,8 +115,8 @@ class BoardReceiver:
 
     def close(self) -> None:
         """Publish what has come, and close the port and the ring."""
-        while (data := self._port.receive()) is not None:
-            self._take(data)
+        while (received := self._port.receive()) is not None:
+            self._take(*received)
         for event in self._grouper.flush():
             self._publish(event)
         self._log_stats()
@@ -122,7 +128,7 @@ class BoardReceiver:
         del self._journal
         self._ring.close()
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes, address: str) -> None:
         packet = read_packet(self._layout, data, time.time_ns())
         if isinstance(packet, str):
             if packet == "other_product" and self._port.pass_on(data):
@@ -131,8 +137,13 @@ class BoardReceiver:
             if packet == "wrong_length" and (len(data) in self._lengths or len(self._lengths) < _LENGTHS):
                 self._lengths[len(data)] = self._lengths.get(len(data), 0) + 1
             return
-        for event in self._grouper.feed(packet, time.monotonic_ns()):
-            self._publish(event)
+        now_ns = time.monotonic_ns()
+        admitted, is_new = self._senders.admit(packet, address, now_ns)
+        if is_new:
+            self._grouper.begin_anew(packet.source, packet.board)
+        for one in admitted:
+            for event in self._grouper.feed(one, now_ns):
+                self._publish(event)
 
     def _publish(self, event: BoardEvent) -> None:
         raw = self._frames.write(event)
@@ -163,11 +174,25 @@ class BoardReceiver:
                     "board_not_synchronised", source=key[0], board=key[1], remedy="check its White Rabbit link"
                 )
             self._told[key] = now
+        self._grouper.refused["foreign_sender"] = self._senders.n_refused
+        self._tell_strangers()
         n_faults = self._grouper.refused.total() + self._grouper.n_incomplete
         self._reception.update(n_faults, [self._port.n_received], lambda: [self._describe()], now_s)
         if now_s >= self._next_stats_s:
             self._next_stats_s = now_s + self._stats_period_s
             self._log_stats()
+
+    def _tell_strangers(self) -> None:
+        """Log each address from which packets are refused, once."""
+        for address in self._senders.strangers.keys() - self._told_strangers:
+            self._told_strangers.add(address)
+            self._log.warning(
+                "foreign_sender",
+                udp_port=self._port.socket.port,
+                address=address,
+                packets=self._senders.strangers[address],
+                remedy="stop what sends there; if it is a board, name the addresses of all boards in udp.senders",
+            )
 
     def _describe(self) -> PortReception:
         grouper, layout = self._grouper, self._layout

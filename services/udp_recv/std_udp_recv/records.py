@@ -34,6 +34,12 @@ MAX_STRANGERS = 8
 """Number of strangers that are counted one by one; all others are only counted together."""
 NOBODY = -1
 """Value in place of a sender, if there is none."""
+SILENCE_NS = 2_000_000_000
+"""A newcomer may replace senders that have been silent for this time."""
+STRANGER_SILENCE_NS = 60_000_000_000
+"""A stranger may replace senders that have been silent for this time."""
+SILENT_PERIODS = 3
+"""A sender is alive for this many times the time between its last two frames."""
 NO_KEY = -1
 """Value in place of a key, if there is none."""
 QUEUE_LENGTH = 4096

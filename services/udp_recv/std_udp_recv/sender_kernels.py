@@ -23,7 +23,7 @@ pauses, a second detector is taken for it, and then the first one goes on.
 from typing import TYPE_CHECKING
 
 from std_udp_recv.libc_kernels import compilable
-from std_udp_recv.records import NOBODY
+from std_udp_recv.records import NOBODY, SILENCE_NS, SILENT_PERIODS, STRANGER_SILENCE_NS
 
 if TYPE_CHECKING:
     from std_udp_recv.port import Port
@@ -32,12 +32,6 @@ BELIEVED, NEWCOMER, ON_TRIAL, STRANGER = range(4)
 """Standing of a sender: its packets are used; are used if they bring a frame; are used if they complement those of the
 believed senders; are refused."""
 
-SILENCE_NS = 2_000_000_000
-"""A newcomer may replace senders that have been silent for this time."""
-STRANGER_SILENCE_NS = 60_000_000_000
-"""A stranger may replace senders that have been silent for this time."""
-SILENT_PERIODS = 3
-"""A sender is alive for this many times the time between its last two frames."""
 MAX_PERIOD_NS = 10_000_000_000
 TRIAL_NS = 200_000_000
 """Time between two trials of a stranger."""

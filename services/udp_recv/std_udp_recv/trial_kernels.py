@@ -20,9 +20,9 @@ from std_udp_recv.frame_kernels import is_known, slot_of
 from std_udp_recv.libc_kernels import compilable
 from std_udp_recv.placement_kernels import may_follow, place, refusal_of
 from std_udp_recv.quarantine_row_kernels import n_quarantined_of, quarantine, refuse_quarantined
-from std_udp_recv.records import BATCH_ROWS, FITS, FOREIGN_SENDER, NO_KEY, NOBODY
+from std_udp_recv.records import BATCH_ROWS, FITS, FOREIGN_SENDER, NO_KEY, NOBODY, SILENT_PERIODS
 from std_udp_recv.refusal_kernels import refuse
-from std_udp_recv.sender_kernels import SILENT_PERIODS, believe
+from std_udp_recv.sender_kernels import believe
 
 if TYPE_CHECKING:
     from std_udp_recv.port import Port

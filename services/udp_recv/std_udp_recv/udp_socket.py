@@ -80,10 +80,14 @@ class UdpSocket:
         drops: int = _MEMINFO.unpack(raw)[_MEMINFO_DROPS]
         return drops
 
-    def receive(self) -> bytes | None:
-        """Return the next packet without waiting for it; None if there is none. For ports without ``UDP_GRO``."""
+    def receive(self) -> tuple[bytes, str] | None:
+        """Return the next packet and the address of its sender without waiting for it; None if there is none.
+
+        For ports without ``UDP_GRO``.
+        """
         try:
-            return self._socket.recv(_MAX_MESSAGE_BYTES, socket.MSG_DONTWAIT)
+            packet, (address, _) = self._socket.recvfrom(_MAX_MESSAGE_BYTES, socket.MSG_DONTWAIT)
+            return packet, address
         except BlockingIOError:
             return None
 

@@ -146,10 +146,12 @@ class UdpConfig(Section):
     def senders_of(self, module: int) -> tuple[IPv4Network, ...]:
         """Return the addresses from which a module sends; none if they are learned."""
         named = self.senders
+        if named is None:
+            return ()
         if isinstance(named, dict):
             texts = [text for part, of_part in named.items() if module in ModuleRange.parse(part) for text in of_part]
         else:
-            texts = named or []
+            texts = named
         return tuple(map(IPv4Network, texts))
 
     @field_validator("receivers")

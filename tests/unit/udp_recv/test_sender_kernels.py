@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from std_udp_recv.port import address_of, sender_of
-from std_udp_recv.sender_kernels import SILENCE_NS, STRANGER_SILENCE_NS
+from std_udp_recv.records import SILENCE_NS, STRANGER_SILENCE_NS
 
 pytestmark = pytest.mark.usefixtures("each_way")
 
