@@ -303,7 +303,7 @@ def _believe_senders(port: "Port", key: int) -> None:
     for index in range(BATCH_ROWS, end):
         if rows[index].key == key:
             n_all += 1
-            n_own += np.int64(is_believed(port, rows[index].sender))
+            n_own += is_believed(port, rows[index].sender)
     if 2 * n_own >= n_all:
         if port.state.has_identity == 0:
             _learn_identity(port, key)

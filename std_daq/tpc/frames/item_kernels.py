@@ -87,7 +87,7 @@ def place_partial(items: NDArray[np.uint32], is_swapped: bool, table: Table, sam
 @njit(inline="always")
 def _place_words(items: NDArray[np.uint32], is_swapped: bool, table: Table, samples: Samples) -> Any:
     """Place items; returns how many are of no channel and of no row, and all bits that are set in any of them."""
-    n_bad, n_unmapped, bits = 0, 0, 0
+    n_bad, n_unmapped, bits = 0, 0, np.int64(0)
     for i in range(len(items)):
         word = np.int64(items[i])
         if is_swapped:
@@ -105,14 +105,14 @@ def _place_words(items: NDArray[np.uint32], is_swapped: bool, table: Table, samp
 @njit
 def _count_samples(table: Table, samples: Samples) -> Any:
     """Return how many samples of a board have come."""
-    n = 0
+    n = np.int64(0)
     for key in range(len(table)):
         if table[key] >= 0:
             row = samples[table[key] : table[key] + N_TIME_BUCKETS]
-            n_row = np.int16(0)
+            n_row = np.int16(0)  # so that the loop becomes vector instructions
             for i in range(N_TIME_BUCKETS):
                 n_row += np.int16(row[i] != NO_SAMPLE)
-            n += n_row
+            n += np.int64(n_row)
     return n
 
 
