@@ -17,6 +17,8 @@ USERS_COMMANDS = {
     "std-daq": "std_daq.cli.__main__:main",
     "std-live": "std_daq.cli.__main__:live",
     "std-sim": "std_daq.cli.sim:main",
+    "run-conduit": "std_daq.cli.run_conduit:main",
+    "gen-conduit-script": "std_daq.cli.gen_conduit_script:main",
     # Rerun finds importers by their names; the second is what versions before 0.32 look for.
     "rerun-importer-merged-file": "std_daq.cli.rerun_importer:main",
     "rerun-loader-merged-file": "std_daq.cli.rerun_importer:main",

@@ -7,23 +7,20 @@ error, with the name of the service in front of each line. A service that dies l
 
 import argparse
 import fcntl
-import sys
 import threading
-import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_number
 from std_daq.cli.interrupt import StopSignals
+from std_daq.cli.service_group import remove_rings, run_services
 from std_daq.cli.shared_options import add_broker_url_option, add_config_option
-from std_daq.errors import ConfigError, ResourceError, SharedMemoryError
+from std_daq.errors import ConfigError, ResourceError
 
 if TYPE_CHECKING:
     from std_daq.config.platform import PlatformConfig
     from std_daq.rabbitmq.throwaway import GivenBroker, ThrowawayBroker
     from std_daq.service.registry import WantedInstance
-
-_READY_POLL_S = 0.2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
                 _supervise(config, wanted, arguments, None, stop)
         finally:
             if not arguments.keep_rings:
-                _remove_rings(config)
+                remove_rings(config)
     return 0
 
 
@@ -105,35 +102,15 @@ def _supervise(
     stop: threading.Event,
 ) -> None:
     from std_daq.amqp.address import VARIABLE
-    from std_daq.cli.service_log import ServiceLog
-    from std_daq.service.supervisor import Supervisor
 
-    commands = [one.command(arguments.config) for one in wanted]
-    environment = {} if broker is None else {VARIABLE: broker.address.text}
-    log = ServiceLog(sys.stderr, [command.instance for command in commands])
-    supervisor = Supervisor(config, commands, log.write, environment)
-    deadline = time.monotonic() + arguments.ready_timeout_s
-    is_ready = False
-    try:
-        supervisor.start()
-        if broker is not None:
-            broker.wait_until_ready()  # the services start at the same time, and may have to compile
-        while not stop.wait(_READY_POLL_S):
-            supervisor.step()
-            if broker is not None:
-                broker.revive()
-            if is_ready:
-                continue
-            not_ready = supervisor.not_ready()
-            is_ready = not not_ready
-            if is_ready:
-                print("ready", flush=True)
-            elif time.monotonic() > deadline:
-                raise ResourceError(
-                    f"not ready within {arguments.ready_timeout_s:g} s: {', '.join(not_ready)}; read the logs above"
-                )
-    finally:
-        supervisor.stop()
+    run_services(
+        config,
+        [one.command(arguments.config) for one in wanted],
+        stop,
+        ready_timeout_s=arguments.ready_timeout_s,
+        environment={} if broker is None else {VARIABLE: broker.address.text},
+        companion=broker,
+    )
 
 
 def _lock(lock: IO[str], config: "PlatformConfig") -> None:
@@ -141,15 +118,3 @@ def _lock(lock: IO[str], config: "PlatformConfig") -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise ResourceError(f"another 'std-daq up' already runs the services of {config.name}") from None
-
-
-def _remove_rings(config: "PlatformConfig") -> None:
-    from std_daq.shm.segment import Segment
-
-    for path in config.ring_paths:
-        try:
-            segment = Segment.attach(path, is_writable=True)
-        except SharedMemoryError:
-            continue
-        segment.remove()
-        segment.close()

@@ -18,6 +18,7 @@ OTHERS = {
     "ACCESS_REFUSED",
     "needs uproot: pip install 'std-daq[root]'",
     "needs numba_cuda: pip install 'std-daq[cuda]'",
+    "needs rerun: pip install 'std-daq[view3d]'",
     "does not answer PING",
     ".run.h5.1234.partial",
 }

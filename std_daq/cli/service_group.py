@@ -1,0 +1,83 @@
+"""Runs the services of a system on this machine, and removes its rings afterwards."""
+
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from std_daq.errors import ResourceError, SharedMemoryError
+
+if TYPE_CHECKING:
+    from std_daq.config.platform import PlatformConfig
+    from std_daq.service.supervisor import ServiceCommand
+
+_READY_POLL_S = 0.2
+
+
+class Companion(Protocol):
+    """What runs beside the services, and which they need."""
+
+    def wait_until_ready(self) -> None:
+        """Wait until it can be used."""
+
+    def revive(self) -> None:
+        """Start it again if it died."""
+
+
+def run_services(
+    config: "PlatformConfig",
+    commands: "Sequence[ServiceCommand]",
+    stop: threading.Event,
+    *,
+    ready_timeout_s: float,
+    environment: Mapping[str, str],
+    companion: Companion | None = None,
+) -> None:
+    """Run services until ``stop`` is set; prints ``ready`` when all are ready, and starts again what dies later.
+
+    Raises
+    ------
+    ResourceError
+        A service ended before all were ready, or they were not ready in time.
+    """
+    from std_daq.cli.service_log import ServiceLog
+    from std_daq.service.supervisor import Supervisor
+
+    log = ServiceLog(sys.stderr, [command.instance for command in commands])
+    supervisor = Supervisor(config, commands, log.write, environment)
+    deadline = time.monotonic() + ready_timeout_s
+    is_ready = False
+    try:
+        supervisor.start()
+        if companion is not None:
+            companion.wait_until_ready()  # the services start at the same time, and may have to compile
+        while not stop.wait(_READY_POLL_S):
+            supervisor.step()
+            if companion is not None:
+                companion.revive()
+            if is_ready:
+                continue
+            not_ready = supervisor.not_ready()
+            is_ready = not not_ready
+            if is_ready:
+                print("ready", flush=True)
+            elif time.monotonic() > deadline:
+                raise ResourceError(
+                    f"not ready within {ready_timeout_s:g} s: {', '.join(not_ready)}; read the logs above"
+                )
+    finally:
+        supervisor.stop()
+
+
+def remove_rings(config: "PlatformConfig") -> None:
+    """Remove the rings of a system."""
+    from std_daq.shm.segment import Segment
+
+    for path in config.ring_paths:
+        try:
+            segment = Segment.attach(path, is_writable=True)
+        except SharedMemoryError:
+            continue
+        segment.remove()
+        segment.close()
