@@ -72,6 +72,7 @@ def main() -> int:
         "--live", action="store_true", help="show the live images of a simulated telescope array instead"
     )
     parser.add_argument("--photons", action="store_true", help="simulate photons with a farm of workers instead")
+    parser.add_argument("--events", action="store_true", help="show the events of a simulated chamber instead")
     parser.add_argument("--seconds", type=float, default=10.0, help="with --live: how long the clients look")
     arguments = parser.parse_args()
     if arguments.live:
@@ -82,6 +83,10 @@ def main() -> int:
         from photon_demo import run as run_farm
 
         return run_farm(arguments.output)
+    if arguments.events:
+        from chamber_demo import run as run_chamber
+
+        return run_chamber(arguments.output)
     output: Path = arguments.output.absolute()
     folder = output / time.strftime("%Y%m%d-%H%M%S")
     folder.mkdir(parents=True)

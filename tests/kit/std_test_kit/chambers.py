@@ -7,32 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from std_daq.tpc.electronics import FPN_CHANNELS, N_AGETS, N_CHANNELS, Board
+from std_daq.tpc.electronics import Board
 from std_daq.tpc.frames.frame import Frame
 from std_daq.tpc.frames.splitter import FrameSplitter, StreamCounts
-from std_daq.tpc.pads.channel_map import PAD, ChannelMap, MappedChannel, write_channel_map
+from std_daq.tpc.pads.channel_map import write_channel_map
+from std_daq.tpc.simulation.invented_map import invented_map
 
 _LIMIT_S = 30.0
 _MAX_FRAME_BYTES = 2**20
-
-
-def invented_map(boards: Sequence[Board], n_pads: int | None = None) -> ChannelMap:
-    """Return a channel map in which each channel of some boards reads a pad, in the order of the hardware.
-
-    Parameters
-    ----------
-    n_pads
-        The channels are spread evenly over so many pads; by default the pads are numbered without gaps.
-    """
-    hardware = [
-        (*board, aget, channel)
-        for board in boards
-        for aget in range(N_AGETS)
-        for channel in range(N_CHANNELS)
-        if channel not in FPN_CHANNELS
-    ]
-    step = 1.0 if n_pads is None else n_pads / len(hardware)
-    return ChannelMap.of([MappedChannel(*one, PAD, int(n * step)) for n, one in enumerate(hardware)])
 
 
 def write_chamber(folder: Path, exporters: Sequence[str], boards: Sequence[Board], **keys: Any) -> Path:

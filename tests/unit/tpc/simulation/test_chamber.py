@@ -9,10 +9,10 @@ from std_daq.tpc.pads.attpc_plane import attpc_positions
 from std_daq.tpc.pads.plane import PadPlane
 from std_daq.tpc.reconstruction.parameters import DetectorParameters
 from std_daq.tpc.simulation.chamber import ElectronicsModel, SimulatedChamber
+from std_daq.tpc.simulation.invented_map import invented_map
 from std_daq.tpc.simulation.pad_finder import PadFinder
 from std_daq.tpc.simulation.readout import OTHER_CLOCK_TICKS, Readout
 from std_daq.tpc.simulation.tracks import PROTON, Gas, Track, follow
-from std_test_kit.chambers import invented_map
 
 BOARDS = ((0, 0), (0, 1), (10, 0))
 DETECTOR = DetectorParameters()
