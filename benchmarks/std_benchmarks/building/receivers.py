@@ -18,6 +18,8 @@ from std_daq.config.paths import make_runtime_dir
 from std_daq.service import ServiceContext
 from std_daq.tpc.building.event_builder import BoardFrame, EventBuilder
 from std_daq.tpc.config import TpcConfig
+from std_daq.tpc.events.event_buffer import EventBuffer
+from std_daq.tpc.events.paths import event_buffer_path
 from std_daq.tpc.frames.frame import Frame
 from std_event_builder.__main__ import start
 from std_event_builder.exporters import Exporters
@@ -115,14 +117,17 @@ def build_events(readout: str, n_events: int, folder: Path, shm: Path) -> float:
         registry = CollectorRegistry()
         context = ServiceContext(config, argparse.Namespace(), "event-builder", registry, threading.Event())
         service = start(context)
+        ring = EventBuffer.attach(event_buffer_path(config))
+        n_before = ring.journal.next_sequence  # the ring of an earlier turn is taken over
 
         def step() -> int:
             service.step()
-            return int(registry.get_sample_value("daq_builder_event_seconds_count") or 0)
+            return ring.journal.next_sequence - n_before
 
         try:
             rate = _measure(sender, step)
         finally:
+            ring.close()
             service.close()
         if registry.get_sample_value("daq_builder_events_emptied_total"):
             raise RuntimeError("events were published without their samples")
