@@ -101,7 +101,7 @@ class OnDask:
         try:
             while True:
                 n_threads = max(1, sum(self._client.nthreads().values()))
-                for unit in itertools.islice(units, n_threads * _UNITS_PER_WORKER - len(pending)):
+                for unit in itertools.islice(units, max(0, n_threads * _UNITS_PER_WORKER - len(pending))):
                     future = self._client.submit(analyse_unit, unit, config, pure=False)
                     pending[future.key] = unit
                     running.add(future)

@@ -27,6 +27,7 @@ from std_daq.shm.ring import RingGeometry
 from std_daq.shm.segment import HEADER
 from std_daq.tpc.events.event_buffer import EVENT_SLOT
 from std_daq.tpc.events.metadata import EVENT_METADATA
+from std_daq.tpc.reconstruction.results import RESULT_HEADER
 from std_live_stream.header_keys import HeaderKeys
 
 PAGES = Path(__file__).parents[3] / "docs" / "reference" / "wire"
@@ -39,6 +40,7 @@ STRUCTS = {
     ("ring-segment.md", "Header"): HEADER,
     ("ring-segment.md", "Header of an image slot"): image_slot_dtype(N_MODULES),
     ("event-metadata.md", "EventMetadata"): EVENT_METADATA,
+    ("event-results.md", "Header"): RESULT_HEADER,
     ("ring-segment.md", "Header of an event slot"): EVENT_SLOT,
     ("store-stream.md", "StoreImage"): STORE_IMAGE,
     ("replication.md", "Hello"): HELLO,
