@@ -25,7 +25,7 @@ def start(context: ServiceContext[TpcConfig]) -> "EventAnalysis":
     from std_daq.service.registry import parse_service_options
     from std_daq.tpc.events.paths import event_buffer_path
     from std_daq.tpc.pads.load import load_pads
-    from std_daq.tpc.reconstruction.pipeline import Pipeline
+    from std_daq.tpc.reconstruction.own_phases import check_analysis
     from std_daq.tpc.reconstruction.results import results_address
     from std_event_analysis.backlog import Backlog
     from std_event_analysis.event_analysis import EventAnalysis
@@ -38,7 +38,7 @@ def start(context: ServiceContext[TpcConfig]) -> "EventAnalysis":
     config = context.config
     options = parse_service_options(config, NAME, AnalysisOptions)
     plane = load_pads(config.pads)
-    Pipeline(plane, config.analysis)  # what is wrong is told before any process starts
+    check_analysis(plane, config.analysis)
     n_workers = options.workers or max(1, len(os.sched_getaffinity(0)) - 1)
     with ExitStack() as opened:
         backlog = Backlog(event_buffer_path(config))

@@ -6,8 +6,8 @@ from std_daq.errors import ConfigError
 from std_daq.telemetry.logs import get_logger
 from std_daq.tpc.config import TpcConfig, load_tpc_config
 from std_daq.tpc.pads.plane import PadPlane
+from std_daq.tpc.reconstruction.own_phases import check_analysis
 from std_daq.tpc.reconstruction.parameters import AnalysisParameters, OwnPhaseParameters
-from std_daq.tpc.reconstruction.pipeline import Pipeline
 
 _LOOK_S = 0.25
 
@@ -49,7 +49,7 @@ class ParameterFile:
             parameters = load_tpc_config(self._path).analysis
             if parameters == self._parameters and not have_phases_changed:
                 return None
-            Pipeline(self._plane, parameters)
+            check_analysis(self._plane, parameters)
         except ConfigError as error:
             get_logger().error("parameters_not_changed", reason=str(error))
             return None

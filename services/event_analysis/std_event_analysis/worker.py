@@ -9,14 +9,16 @@ import signal
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from std_daq.errors import SharedMemoryError, StdDaqError
 from std_daq.tpc.events.event import Event
 from std_daq.tpc.events.event_buffer import EventBuffer
 from std_daq.tpc.pads.plane import PadPlane
 from std_daq.tpc.reconstruction.parameters import AnalysisParameters
-from std_daq.tpc.reconstruction.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from std_daq.tpc.reconstruction.pipeline import Pipeline
 
 
 def run_worker(connection: Connection, ring: Path, plane: PadPlane, parameters: AnalysisParameters) -> None:
@@ -52,13 +54,13 @@ class Worker:
     def __init__(self, ring: Path, plane: PadPlane, parameters: AnalysisParameters) -> None:
         self._path = ring
         self._plane = plane
-        self._pipeline = Pipeline(plane, parameters)
+        self._pipeline = self._new_pipeline(parameters)
         self._revision = 0
         self._ring: EventBuffer | None = None
 
     def change(self, revision: int, parameters: AnalysisParameters) -> None:
         """Use other parameters from the next event on."""
-        self._pipeline = Pipeline(self._plane, parameters)
+        self._pipeline = self._new_pipeline(parameters)
         self._revision = revision
 
     def analyse(self, sequence: int) -> tuple[Any, ...]:
@@ -86,6 +88,12 @@ class Worker:
         if self._ring is not None:
             self._ring.close()
             self._ring = None
+
+    def _new_pipeline(self, parameters: AnalysisParameters) -> "Pipeline":
+        """Return a pipeline; its libraries are imported here, so that the service itself does without them."""
+        from std_daq.tpc.reconstruction.pipeline import Pipeline
+
+        return Pipeline(self._plane, parameters)
 
     def _read(self, sequence: int) -> Event | None:
         """Return a copy of an event; None if it is not in the ring."""

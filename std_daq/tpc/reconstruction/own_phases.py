@@ -3,19 +3,39 @@
 import inspect
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, ValidationError, create_model
 
 from std_daq.errors import ConfigError
 from std_daq.tpc.pads.plane import PadPlane
 from std_daq.tpc.reconstruction.parameters import AnalysisParameters, OwnPhaseParameters
-from std_daq.tpc.reconstruction.phases import EventOnItsWay, Phase
+
+if TYPE_CHECKING:
+    from std_daq.tpc.reconstruction.phases import EventOnItsWay, Phase
 
 _KEY = "analysis.phases"
 
 
-def load_own_phase(own: OwnPhaseParameters) -> Phase:
+def check_analysis(plane: PadPlane, parameters: AnalysisParameters) -> None:
+    """Check that events can be analysed, without the libraries that this needs.
+
+    Raises
+    ------
+    ConfigError
+        The pads have no positions, or a phase of the user's own cannot be used.
+    """
+    if plane.positions is None:
+        raise ConfigError(
+            "there is no analysis without positions of the pads", key="pads.geometry",
+            remedy='name a file with x and y of each pad, or "attpc"',
+        )  # fmt: skip
+    for one in parameters.phases:
+        if isinstance(one, OwnPhaseParameters):
+            load_own_phase(one)
+
+
+def load_own_phase(own: OwnPhaseParameters) -> "Phase":
     """Return a phase that calls the function of a file, with its parameters checked against the function's own.
 
     Raises
@@ -31,7 +51,7 @@ def load_own_phase(own: OwnPhaseParameters) -> Phase:
         )  # fmt: skip
     parameters = _checked_parameters(function, own)
 
-    def phase(event: EventOnItsWay, _parameters: AnalysisParameters, _plane: PadPlane) -> None:
+    def phase(event: "EventOnItsWay", _parameters: AnalysisParameters, _plane: PadPlane) -> None:
         function(event, **parameters)
 
     return phase

@@ -9,10 +9,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.errors import ConfigError, StdDaqError
+from std_daq.errors import StdDaqError
 from std_daq.tpc.pads.plane import PadPlane
 from std_daq.tpc.reconstruction.clusters import labels_of
-from std_daq.tpc.reconstruction.own_phases import load_own_phase
+from std_daq.tpc.reconstruction.own_phases import check_analysis, load_own_phase
 from std_daq.tpc.reconstruction.parameters import AnalysisParameters
 from std_daq.tpc.reconstruction.peaks import event_generator
 from std_daq.tpc.reconstruction.phases import PHASES, EventOnItsWay, Phase
@@ -40,11 +40,7 @@ class Pipeline:
     """
 
     def __init__(self, plane: PadPlane, parameters: AnalysisParameters) -> None:
-        if plane.positions is None:
-            raise ConfigError(
-                "there is no analysis without positions of the pads", key="pads.geometry",
-                remedy='name a file with x and y of each pad, or "attpc"',
-            )  # fmt: skip
+        check_analysis(plane, parameters)
         self._plane = plane
         self._parameters = parameters
         self._phases: list[tuple[str, Phase]] = [
