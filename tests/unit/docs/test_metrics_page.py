@@ -21,6 +21,7 @@ from std_daq.tpc.frames.encode import encode_topology
 from std_daq.tpc.frames.frame import Frame, parse_frame
 from std_daq.tpc.frames.records import Fault
 from std_daq.tpc.frames.splitter import StreamCounts
+from std_event_analysis.metrics import AnalysisMetrics
 from std_event_builder.metrics import BuilderCollector
 from std_event_builder.publisher_metrics import PublisherMetrics
 from std_event_view.metrics import EventViewMetrics
@@ -45,6 +46,7 @@ LAYOUT = board_layout(PRODUCTS["ph256"], coincidence_ns=100)
 
 # Services whose metrics need the registry alone.
 OF_THE_REGISTRY: dict[str, Callable[[CollectorRegistry], object]] = {
+    "event_analysis": AnalysisMetrics,
     "event_view": EventViewMetrics,
     "sim_router": RouterMetrics,
     "sim_worker": WorkerMetrics,
