@@ -11,6 +11,7 @@ COMMANDS = {
     "info": "list the light sensors of the detector",
     "run": "simulate the photons of a file, and write the hits",
     "bench": "measure how many events and photons a server simulates in a second",
+    "keys": "make keys for encryption between clients, router and workers",
     "convert": "make a geometry file of a detector that RAT or Geant4 exported",
     "map": "make a map: how likely light from each voxel of a detector hits each channel",
     "display": "draw a detector, and hits in it",

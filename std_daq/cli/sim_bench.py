@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     first = time.time_ns() // 1_000_000 % 2**31
     photons = isotropic(arguments.photons, wavelength=arguments.wavelength, position=arguments.position)
     events = [(first + number, photons) for number in range(arguments.events)]
-    with SimClient(arguments.address, n_in_flight=arguments.in_flight) as client:
+    with SimClient(arguments.address, n_in_flight=arguments.in_flight, keys=arguments.keys) as client:
         client.simulate(photons[:1], first - 1)
         started_s = time.perf_counter()
         replies = list(client.simulate_many(events, progress=sys.stderr.isatty() and not arguments.json))

@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     """List them; returns the exit code."""
     from std_daq.photons.sim_client import SimClient
 
-    with SimClient(arguments.address) as client:
+    with SimClient(arguments.address, keys=arguments.keys) as client:
         channels = client.detector_info()
     if arguments.json:
         print(json.dumps({"positions": channels.positions.tolist(), "types": channels.types.tolist()}))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_number
 from std_daq.cli.path_checks import check_output_file
-from std_daq.cli.sim_options import add_in_flight_option, seed_number
+from std_daq.cli.sim_options import add_in_flight_option, add_keys_option, seed_number
 from std_daq.errors import EXIT_DONE
 from std_daq.photons.engine import NAMES
 from std_daq.photons.service_options import number_from_zero, positive_int
@@ -72,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the --seed of the workers; by default %(default)s",
     )
     add_in_flight_option(parser)
+    add_keys_option(parser)
     parser.add_argument("--backend", choices=NAMES, default="auto", help="engine; by default %(default)s")
     parser.add_argument(
         "--threads", type=positive_int, metavar="N", help="of the engine of this machine; by default all cores"
@@ -129,7 +130,8 @@ def _simulation(arguments: argparse.Namespace, light: "VoxelLight", backend: "Ba
     if arguments.router is None:
         yield partial(simulate_here, light, backend)
         return
-    with SimClient(check_address("--router", arguments.router), n_in_flight=arguments.in_flight) as client:
+    address = check_address("--router", arguments.router)
+    with SimClient(address, n_in_flight=arguments.in_flight, keys=arguments.keys) as client:
         check_farm(light, client, backend)
         yield partial(simulate_by_farm, light, client, arguments.in_flight)
 

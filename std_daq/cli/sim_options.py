@@ -1,6 +1,7 @@
 """Options that the commands of ``std-sim`` share."""
 
 import argparse
+from pathlib import Path
 
 from std_daq.photons.config import DEFAULT_FRONTEND, MAX_SEED
 
@@ -11,6 +12,14 @@ def add_address_option(parser: argparse.ArgumentParser) -> None:
         "--address", default=DEFAULT_FRONTEND, metavar="ADDRESS",
         help="where the router, or a standalone worker, takes clients; by default %(default)s",
     )  # fmt: skip
+    add_keys_option(parser)
+
+
+def add_keys_option(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--keys``."""
+    parser.add_argument(
+        "--keys", type=Path, metavar="FILE", help="the file of std-sim keys for this client, if the server encrypts"
+    )
 
 
 def add_in_flight_option(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask; returns the exit code."""
     from std_daq.photons.sim_client import SimClient
 
-    with SimClient(arguments.address) as client:
+    with SimClient(arguments.address, keys=arguments.keys) as client:
         seconds = client.ping(arguments.timeout_s)
     if arguments.json:
         print(json.dumps({"address": arguments.address, "seconds": seconds}))

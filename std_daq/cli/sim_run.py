@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     if output.suffix != ".npz":
         raise ArgumentError("--output", "the hits are an npz file", value=output, remedy="end its name in .npz")
     events = read_events(arguments.photons)
-    with SimClient(arguments.address, n_in_flight=arguments.in_flight) as client:
+    with SimClient(arguments.address, n_in_flight=arguments.in_flight, keys=arguments.keys) as client:
         replies = list(client.simulate_many(events, progress=sys.stderr.isatty()))
     found = {reply.event_id: reply.hits for reply in replies if isinstance(reply, Hits)}
     if len(found) < len(replies):

@@ -7,6 +7,7 @@
 """
 
 import asyncio
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -22,7 +23,7 @@ class AsyncSimClient:
 
     Parameters
     ----------
-    address, n_in_flight, patience_s
+    address, n_in_flight, patience_s, keys
         As of `SimClient`.
     """
 
@@ -32,8 +33,9 @@ class AsyncSimClient:
         *,
         n_in_flight: int = N_IN_FLIGHT,
         patience_s: float | None = PATIENCE_S,
+        keys: Path | str | None = None,
     ) -> None:
-        self._client = SimClient(address, n_in_flight=n_in_flight, patience_s=patience_s)
+        self._client = SimClient(address, n_in_flight=n_in_flight, patience_s=patience_s, keys=keys)
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,9 +2,9 @@
 
 import argparse
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from std_daq.config.platform import PlatformConfig
 
@@ -30,7 +30,23 @@ class FarmConfig(PlatformConfig):
         1, ge=1, description="NVIDIA GPUs of this machine; its workers take them in turn, if the engine is cuda."
     )
     max_queued: int = Field(10_000, ge=1, description="Requests that may wait; one more is answered NO_WORKERS.")
+    keys: Path | None = Field(
+        None,
+        description="Encrypt: server.json of std-sim keys, for the router; a relative path as that of the geometry.",
+    )
+    worker_keys: Path | None = Field(
+        None, description="With keys: the file of std-sim keys for the workers of this machine."
+    )
+    plain_frontend: bool = Field(
+        False, description="With keys: clients connect without encryption, as those of others have to."
+    )
     ping_reply: str = Field("ACK", min_length=1, description="The answer to PING: ACK, or PONG for older clients.")
+
+    @model_validator(mode="after")
+    def _keys_go_together(self) -> Self:
+        if (self.keys is None) != (self.worker_keys is None) and self.n_workers:
+            raise ValueError("keys and worker_keys go together: the router encrypts, or it does not")
+        return self
 
 
 def config_of_command_line(arguments: argparse.Namespace) -> FarmConfig:

@@ -8,6 +8,8 @@ from typing import Any
 import zmq
 
 from std_daq.errors import ArgumentError, PortError
+from std_daq.photons.gate import Gate
+from std_daq.photons.keys import ClientKeys
 
 HEARTBEAT_INTERVAL_MS = 400
 HEARTBEAT_TIMEOUT_MS = 1500
@@ -47,7 +49,12 @@ def check_address(option: str, address: str) -> str:
 
 
 def bind_router(
-    context: "zmq.Context[zmq.Socket[bytes]]", option: str, address: str, *, pings: bool = False
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    option: str,
+    address: str,
+    *,
+    pings: bool = False,
+    gate: Gate | None = None,
 ) -> "zmq.Socket[bytes]":
     """Return a ROUTER socket at an address; a send to a peer that is gone raises `zmq.ZMQError` (EHOSTUNREACH).
 
@@ -62,6 +69,8 @@ def bind_router(
     pings
         Whether peers are pinged, and dropped if they are silent, as a process that is stopped. Only for peers that are
         trusted: then there is no limit to their unread messages.
+    gate
+        Encrypts, and says who may connect; None: everybody may, in plain.
 
     Raises
     ------
@@ -74,6 +83,8 @@ def bind_router(
     router = _socket(context, zmq.ROUTER, address)
     router.setsockopt(zmq.ROUTER_MANDATORY, 1)
     router.setsockopt(zmq.MAXMSGSIZE, _MAX_FRAME_BYTES)
+    if gate is not None:
+        gate.guard(router)
     if pings:
         _add_pings(router)
         # libzmq aborts when a ping is due to a peer that has gone while its queue was full ("!_io_error"): none is.
@@ -93,11 +104,31 @@ def bind_router(
 
 
 def connect_dealer(
-    context: "zmq.Context[zmq.Socket[bytes]]", address: str, identity: bytes | None = None
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    address: str,
+    identity: bytes | None = None,
+    *,
+    keys: ClientKeys | None = None,
 ) -> "zmq.Socket[bytes]":
-    """Return a DEALER socket that connects to an address, and again whenever the connection is lost."""
+    """Return a DEALER socket that connects to an address, and again whenever the connection is lost.
+
+    Parameters
+    ----------
+    context
+        Where the socket belongs.
+    address
+        The server or router.
+    identity
+        That of this side; None: the other side chooses one.
+    keys
+        Those of this side, if the other side encrypts; None: everything is plain.
+    """
     dealer = _socket(context, zmq.DEALER, address)
     _add_pings(dealer)
+    if keys is not None:
+        dealer.setsockopt(zmq.CURVE_SERVERKEY, keys.server.encode())
+        dealer.setsockopt(zmq.CURVE_PUBLICKEY, keys.public.encode())
+        dealer.setsockopt(zmq.CURVE_SECRETKEY, keys.secret.encode())
     if identity is not None:
         dealer.setsockopt(zmq.ROUTING_ID, identity)
     dealer.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)

@@ -19,6 +19,7 @@ from zmq.utils.monitor import parse_monitor_message
 
 from std_daq.errors import SimulationError
 from std_daq.photons.endpoints import connect_dealer, receive_all
+from std_daq.photons.keys import ClientKeys
 from std_daq.photons.replies import EventReply, Refused, read_event_reply
 
 _POLL_MS = 100
@@ -48,9 +49,13 @@ class ServerLink:
         Number of events that the server has at a time.
     patience_s
         How long the server may be away before events fail; None: for ever.
+    keys
+        Those of this client, if the server encrypts.
     """
 
-    def __init__(self, address: str, n_in_flight: int, patience_s: float | None) -> None:
+    def __init__(
+        self, address: str, n_in_flight: int, patience_s: float | None, keys: ClientKeys | None = None
+    ) -> None:
         self._address = address
         self._n_in_flight = n_in_flight
         self._patience_s = patience_s
@@ -62,7 +67,7 @@ class ServerLink:
         self.n_sent_again = 0
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._dealer = connect_dealer(self._context, address)
+        self._dealer = connect_dealer(self._context, address, keys=keys)
         self._dealer.setsockopt(zmq.SNDHWM, 0)  # what may be in flight is limited here
         self._monitor = self._dealer.get_monitor_socket(_EVENTS)
         self._thread = threading.Thread(target=self._run, name="photon-client", daemon=True)

@@ -12,6 +12,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -23,6 +24,7 @@ from std_daq.photons import protocol
 from std_daq.photons.backend import Channels
 from std_daq.photons.config import DEFAULT_FRONTEND
 from std_daq.photons.endpoints import check_address, connect_dealer
+from std_daq.photons.keys import ClientKeys
 from std_daq.photons.progress import progress_of
 from std_daq.photons.protocol import Frame
 from std_daq.photons.records import NO_HITS
@@ -48,6 +50,13 @@ class SimClient:
         Number of events that are sent ahead of their replies.
     patience_s
         How long the server may be away, as while it is started again, before events fail; None: for ever.
+    keys
+        The file that ``std-sim keys`` made for this client, if the server encrypts.
+
+    Raises
+    ------
+    ArgumentError
+        The address is none, or the file holds no keys of a client.
     """
 
     def __init__(
@@ -56,10 +65,12 @@ class SimClient:
         *,
         n_in_flight: int = N_IN_FLIGHT,
         patience_s: float | None = PATIENCE_S,
+        keys: Path | str | None = None,
     ) -> None:
         self._address = check_address("address", address)
         self._n_in_flight = n_in_flight
         self._patience_s = patience_s
+        self._keys = None if keys is None else ClientKeys.load("keys", Path(keys))
         self._link: ServerLink | None = None
 
     def __enter__(self) -> Self:
@@ -107,7 +118,7 @@ class SimClient:
         if not 0 <= event_id <= protocol.MAX_EVENT_ID:
             raise ValueError(f"event_id is {event_id}; events are numbered from 0 to {protocol.MAX_EVENT_ID}")
         if self._link is None:
-            self._link = ServerLink(self._address, self._n_in_flight, self._patience_s)
+            self._link = ServerLink(self._address, self._n_in_flight, self._patience_s, self._keys)
         return self._link.submit(event_id, protocol.photon_request(event_id, photons))
 
     def simulate(
@@ -166,11 +177,14 @@ class SimClient:
     def _ask(self, request: Sequence[bytes], timeout_s: float) -> list[Frame]:
         """Return the reply to a short request, over a connection of its own: the reply does not say what it is to."""
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        dealer = connect_dealer(context, self._address)
+        dealer = connect_dealer(context, self._address, keys=self._keys)
         try:
             dealer.send_multipart([b"", *request])
             if not dealer.poll(int(timeout_s * 1000)):
-                raise SimulationError(f"{self._address} does not answer {request[0].decode()} within {timeout_s:g} s")
+                hint = "has it these keys?" if self._keys else "a server that encrypts needs --keys"
+                raise SimulationError(
+                    f"{self._address} does not answer {request[0].decode()} within {timeout_s:g} s; {hint}"
+                )
             _, *reply = dealer.recv_multipart()
         finally:
             dealer.close(linger=0)

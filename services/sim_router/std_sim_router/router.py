@@ -8,6 +8,7 @@ import zmq
 
 from std_daq.photons import protocol
 from std_daq.photons.endpoints import Posted, bind_router, bound_address, deliver, receive_all
+from std_daq.photons.gate import Gate
 from std_daq.photons.protocol import Frames
 from std_daq.photons.request_table import OpenRequest, RequestTable
 from std_daq.telemetry.logs import ConditionLog, get_logger
@@ -48,10 +49,14 @@ class SimRouter:
         self._clock = clock
         self._ping_reply = [options.ping_reply.encode()]
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._gate = None if options.keys is None else Gate(self._context, options.keys)
+        of_clients = None if options.has_plain_frontend else self._gate
         try:
-            self._frontend = bind_router(self._context, "--frontend", options.frontend)
-            self._backend = bind_router(self._context, "--backend", options.backend, pings=True)
+            self._frontend = bind_router(self._context, "--frontend", options.frontend, gate=of_clients)
+            self._backend = bind_router(self._context, "--backend", options.backend, pings=True, gate=self._gate)
         except BaseException:
+            if self._gate is not None:
+                self._gate.close()
             self._context.destroy(linger=0)
             raise
         self._poller = zmq.Poller()
@@ -92,6 +97,8 @@ class SimRouter:
         finally:
             self._frontend.close()
             self._backend.close()
+            if self._gate is not None:
+                self._gate.close()
             self._context.term()
 
     def _serve(self, timeout_ms: int, *, takes_requests: bool) -> None:

@@ -1,6 +1,7 @@
 """Description of sim_router for the platform: its processes and its options."""
 
 import argparse
+from pathlib import Path
 
 from std_daq.photons.config import DEFAULT_BACKEND, DEFAULT_FRONTEND, FarmConfig, config_of_command_line
 from std_daq.photons.service_options import add_ping_reply_option, add_system_options, positive_int, positive_seconds
@@ -14,6 +15,8 @@ def _instances(config: FarmConfig) -> list[Instance]:
         "--frontend", config.frontend, "--backend", config.backend, "--max-queued", str(config.max_queued),
         "--ping-reply", config.ping_reply, "--instance", _NAME,
     )  # fmt: skip
+    if config.keys is not None:
+        arguments = (*arguments, "--keys", str(config.keys), *(["--plain-frontend"] if config.plain_frontend else []))
     return [Instance(_NAME, arguments)]
 
 
@@ -36,6 +39,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--request-timeout-s", type=positive_seconds, default=600.0, metavar="SECONDS",
         help="a worker that finishes nothing for so long is stuck, and others get its requests; default %(default)g",
+    )  # fmt: skip
+    parser.add_argument(
+        "--keys", type=Path, metavar="FILE", help="encrypt, and let those connect whose keys are in server.json"
+    )
+    parser.add_argument(
+        "--plain-frontend", action="store_true",
+        help="with --keys: clients connect without encryption, as those of others have to",
     )  # fmt: skip
     add_system_options(parser)
 

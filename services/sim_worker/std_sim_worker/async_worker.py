@@ -52,7 +52,7 @@ class AsyncWorker:
         self._metrics = metrics
         self._answers = Answers(backend.channels, options.max_photons, options.ping_reply, metrics)
         ending, write_file = _file_kind(options.file_format)
-        self._clients = ClientSocket(options.frontend, metrics)
+        self._clients = ClientSocket(options.frontend, metrics, options.server_keys)
         self._runs = Runs(output_directory, ending, write_file, backend.channels)
         self._simulation = SimulationThread(backend, metrics)
         # Only places: the photons of events that wait are on disk.

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import zmq
 
 from std_daq.photons.endpoints import Posted, bind_router, bound_address, deliver, receive_all
+from std_daq.photons.gate import Gate
+from std_daq.photons.keys import ServerKeys
 from std_daq.photons.protocol import Frames
 from std_daq.telemetry.logs import get_logger
 from std_sim_worker.metrics import WorkerMetrics
@@ -21,6 +23,8 @@ class ClientSocket:
         Where clients connect.
     metrics
         The metrics of the process.
+    keys
+        Of this server and its clients; None: clients connect in plain.
 
     Raises
     ------
@@ -30,12 +34,15 @@ class ClientSocket:
         The address is in use.
     """
 
-    def __init__(self, address: str, metrics: WorkerMetrics) -> None:
+    def __init__(self, address: str, metrics: WorkerMetrics, keys: ServerKeys | None = None) -> None:
         self._metrics = metrics
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._gate = None if keys is None else Gate(self._context, keys)
         try:
-            self._socket = bind_router(self._context, "--frontend", address)
+            self._socket = bind_router(self._context, "--frontend", address, gate=self._gate)
         except BaseException:
+            if self._gate is not None:
+                self._gate.close()
             self._context.destroy(linger=0)
             raise
         get_logger().info("listening", frontend=bound_address(self._socket))
@@ -64,4 +71,6 @@ class ClientSocket:
     def close(self) -> None:
         """Close the socket, once what was sent has left, or after a while."""
         self._socket.close()
+        if self._gate is not None:
+            self._gate.close()
         self._context.term()

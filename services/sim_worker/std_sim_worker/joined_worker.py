@@ -44,7 +44,7 @@ class JoinedWorker:
         self._answers = Answers(backend.channels, options.max_photons, options.ping_reply, metrics)
         self._simulation = SimulationThread(backend, metrics)
         description = WorkerIdentity(fingerprint, batch_photons(backend), process_name())
-        self._link = RouterLink(options.router, description.to_bytes, time.monotonic)
+        self._link = RouterLink(options.router, description.to_bytes, time.monotonic, options.client_keys)
 
     @property
     def why_not_ready(self) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from std_daq.errors import ArgumentError
+from std_daq.photons.keys import ClientKeys, ServerKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class WorkerOptions:
         Where files go; None where hits are sent back.
     file_format
         ``root`` or ``hdf5``.
+    client_keys, server_keys
+        For encryption: with a router, and with clients.
     """
 
     geometry: Path
@@ -50,6 +53,8 @@ class WorkerOptions:
     frontend: str
     output_directory: Path | None
     file_format: str
+    client_keys: ClientKeys | None = None
+    server_keys: ServerKeys | None = None
 
     @classmethod
     def from_arguments(cls, arguments: argparse.Namespace) -> Self:
@@ -64,6 +69,7 @@ class WorkerOptions:
             raise ArgumentError("--async", "a worker behind a router sends hits back", remedy="add --standalone")
         if arguments.is_async:
             _make_directory(arguments.output_directory)
+        keys, is_server = arguments.keys, arguments.standalone
         return cls(
             geometry=arguments.geometry,
             seed=arguments.seed,
@@ -76,6 +82,8 @@ class WorkerOptions:
             frontend=arguments.frontend,
             output_directory=arguments.output_directory if arguments.is_async else None,
             file_format=arguments.file_format,
+            client_keys=ClientKeys.load("--keys", keys) if keys and not is_server else None,
+            server_keys=ServerKeys.load("--keys", keys) if keys and is_server else None,
         )
 
 

@@ -10,6 +10,7 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from std_daq.photons.endpoints import connect_dealer, receive_all
+from std_daq.photons.keys import ClientKeys
 from std_daq.photons.protocol import HEARTBEAT, READY, Frame
 from std_daq.telemetry.logs import get_logger
 
@@ -28,12 +29,21 @@ class RouterLink:
         Returns the identity of a new connection.
     clock
         Returns monotonic time in seconds.
+    keys
+        Those of this worker, if the router encrypts.
     """
 
-    def __init__(self, address: str, make_identity: Callable[[], bytes], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        address: str,
+        make_identity: Callable[[], bytes],
+        clock: Callable[[], float],
+        keys: ClientKeys | None = None,
+    ) -> None:
         self._address = address
         self._make_identity = make_identity
         self._clock = clock
+        self._keys = keys
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._log = get_logger()
         self._sent_s = clock()
@@ -79,7 +89,7 @@ class RouterLink:
         self._dealer.send_multipart(frames, copy=False)
 
     def _open(self) -> None:
-        self._dealer = connect_dealer(self._context, self._address, self._make_identity())
+        self._dealer = connect_dealer(self._context, self._address, self._make_identity(), keys=self._keys)
         # A router that is gone for long must not make a worker wait that has a reply: the router's next run asks again.
         self._dealer.setsockopt(zmq.SNDHWM, 0)
         self._monitor = self._dealer.get_monitor_socket(_EVENTS)

@@ -27,6 +27,8 @@ def _instances(config: FarmConfig) -> list[Instance]:
         "--seed", str(config.seed), "--backend", config.engine, "--threads", str(n_threads),
         "--ping-reply", config.ping_reply,
     )  # fmt: skip
+    if config.worker_keys is not None:
+        arguments = (*arguments, "--keys", str(config.worker_keys))
     return [
         Instance(name := f"{_NAME}-{index}", (*arguments, "--device", str(index % config.n_gpus), "--instance", name))
         for index in range(config.n_workers)
@@ -72,6 +74,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of one request; more get SIM_FAILED; default %(default)s",
     )  # fmt: skip
     add_ping_reply_option(parser)
+    parser.add_argument(
+        "--keys", type=Path, metavar="FILE",
+        help="encrypt: the file of std-sim keys for this worker; with --standalone its server.json",
+    )  # fmt: skip
     add_system_options(parser)
 
 

@@ -37,7 +37,7 @@ class StandaloneWorker:
     def __init__(self, options: WorkerOptions, backend: Backend, metrics: WorkerMetrics) -> None:
         self._metrics = metrics
         self._answers = Answers(backend.channels, options.max_photons, options.ping_reply, metrics)
-        self._clients = ClientSocket(options.frontend, metrics)
+        self._clients = ClientSocket(options.frontend, metrics, options.server_keys)
         self._table = RequestTable(_MAX_WAITING)
         self._simulation = SimulationThread(backend, metrics)
         metrics.is_connected.set(1)
