@@ -26,7 +26,7 @@ class Gate:
         self._keys = keys
         self._names = {public.encode(): name for name, public in keys.clients.items()}
         self._conditions = ConditionLog()
-        self._authenticator = ThreadAuthenticator(context)  # type: ignore[arg-type] # of the same kind
+        self._authenticator = ThreadAuthenticator(context)
         self._authenticator.start()
         self._authenticator.configure_curve_callback(_DOMAIN, self)
 

@@ -11,7 +11,7 @@ _NAME = "sim-router"
 
 
 def _instances(config: FarmConfig) -> list[Instance]:
-    arguments = (
+    arguments: tuple[str, ...] = (
         "--frontend", config.frontend, "--backend", config.backend, "--max-queued", str(config.max_queued),
         "--ping-reply", config.ping_reply, "--instance", _NAME,
     )  # fmt: skip

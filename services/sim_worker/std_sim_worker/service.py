@@ -22,7 +22,7 @@ _HOST_CHARACTERS = 16
 
 def _instances(config: FarmConfig) -> list[Instance]:
     n_threads = config.threads_per_worker or max(1, len(os.sched_getaffinity(0)) // max(1, config.n_workers))
-    arguments = (
+    arguments: tuple[str, ...] = (
         "--geometry", str(config.geometry), "--router", config.backend.replace("//*:", "//127.0.0.1:"),
         "--seed", str(config.seed), "--backend", config.engine, "--threads", str(n_threads),
         "--ping-reply", config.ping_reply,
