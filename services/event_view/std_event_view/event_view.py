@@ -92,13 +92,15 @@ class EventView:
     def step(self) -> None:
         """Take results, and once a second show all else."""
         self._results.wait(_WAIT_S)
-        newest = None
+        before = self._newest
         for taken in self._results.take():
             self._take(taken)
-            newest = taken.result
-        if newest is not None:
-            self._newest = newest
-            self._metrics.age.set(max(0.0, time.time() - newest.built_ns / 1e9) if newest.built_ns else 0.0)
+            # The analysis does older events when it has time for them.
+            if self._newest is None or taken.result.built_ns >= self._newest.built_ns:
+                self._newest = taken.result
+        newest = self._newest
+        if newest is not None and newest is not before:
+            self._metrics.age.set(max(0.0, time.time() - newest.built_ns / 1e9))
             for feed in self._feeds:
                 feed.put(EVENT, EventDrawing(newest, self._magnetic_field))
         self._commands.serve(self._carry_out)

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from rerun.chunk import RrdReader
 from std_daq.view3d.viewer_address import ViewerAddress
 from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.wait import wait_until
+
+_MESSAGE_S = 10.0
+_LOOK_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,18 @@ class Recording:
 
 
 def read_recording(path: Path) -> Recording:
-    """Read a recording; one that its writer did not begin or finish counts up to its last whole message."""
+    """Read a recording, which its writer need not have begun or finished."""
+    deadline = time.monotonic() + _MESSAGE_S
+    while True:
+        try:
+            return _read(path)
+        except RuntimeError as error:  # the writer is in the middle of a message
+            if "exceeds file size" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_S)
+
+
+def _read(path: Path) -> Recording:
     if not path.exists() or not path.stat().st_size:
         return Recording("")
     with warnings.catch_warnings():
@@ -56,15 +71,20 @@ def read_recording(path: Path) -> Recording:
     for chunk in chunks:
         columns = chunk.to_record_batch()
         for number in range(chunk.num_rows):
-            times, components = {}, {}
-            for name in columns.schema.names:
-                value = columns.column(name)[number]
-                if name in chunk.timeline_names:
-                    times[name] = int(value.value if hasattr(value, "value") else value.as_py())
-                elif name != "rerun.controls.RowId" and value.as_py() is not None:
-                    components[name] = value.as_py()
-            recording.rows.setdefault(chunk.entity_path, []).append(Row(chunk.is_static, times, components))
+            row = _row(columns, number, chunk.is_static, set(chunk.timeline_names))
+            recording.rows.setdefault(chunk.entity_path, []).append(row)
     return recording
+
+
+def _row(columns: Any, number: int, is_static: bool, timelines: set[str]) -> Row:
+    times, components = {}, {}
+    for name in columns.schema.names:
+        value = columns.column(name)[number]
+        if name in timelines:
+            times[name] = int(value.value if hasattr(value, "value") else value.as_py())
+        elif name != "rerun.controls.RowId" and value.as_py() is not None:
+            components[name] = value.as_py()
+    return Row(is_static, times, components)
 
 
 @contextmanager

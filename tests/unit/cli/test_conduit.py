@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from std_daq.cli import event_view, gen_conduit_script, rerun_importer, run_conduit
+from std_daq.cli import chamber_services, event_view, gen_conduit_script, rerun_importer, run_conduit
 from std_daq.cli.__main__ import main as std_daq
 from std_daq.tpc.config import TpcConfig
 from std_test_kit.event_results import chamber_document
@@ -48,6 +48,11 @@ def test_what_is_wrong_is_told_before_anything_starts(tmp_path: Path, capsys: py
     assert run_conduit.main(["--config", str(config), "--event-cache-size", "440", "--n-threads", "11"]) == 2
     assert "typo" in capsys.readouterr().err
     assert run_conduit.main(["--config", str(tmp_path / "nothing.json")]) == 2
+
+
+def test_the_services_of_the_command_are_installed() -> None:
+    installed = {entry.name: entry.value.partition(".")[0] for entry in entry_points(group="std_daq.services")}
+    assert chamber_services.PACKAGES.items() <= installed.items()
 
 
 def test_the_commands_for_rerun_are_installed() -> None:

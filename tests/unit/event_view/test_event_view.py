@@ -148,6 +148,23 @@ def test_a_viewer_sees_events_boards_waveforms_and_histograms(
     assert any(text.startswith("**event 3 of run 0**") for text in _row_texts(recording, "/state"))
 
 
+def test_an_older_event_never_takes_the_place_of_a_newer_one(
+    config: TpcConfig, publisher: ResultsPublisher, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved.rrd"
+    with viewer_process(saved) as (address, _), _view(config, viewer=address) as view:
+        publisher.wait_for_subscriber()
+        older = made_up_result(6, number=1)
+        publisher.publish(made_up_result(7, number=0))
+        publisher.publish(older)
+        view.step_until_taken(2)
+        wait_until(lambda: view.step() or "/event/cloud" in read_recording(saved).rows, 20)
+        publisher.publish(made_up_result(8, number=2))
+        view.step_until_taken(3)
+        wait_until(lambda: view.step() or len(read_recording(saved).rows["/event/cloud"]) == 2, 20)
+    assert [row.times["event_time"] for row in read_recording(saved).rows["/event/cloud"]] == [7, 8]
+
+
 def test_a_viewer_that_is_not_there_holds_nothing_up(config: TpcConfig, publisher: ResultsPublisher) -> None:
     address = ViewerAddress("127.0.0.1", free_tcp_port())
     with _view(config, viewer=address) as view:
