@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from std_daq.tpc.electronics import Board
     from std_daq.tpc.pads.plane import PadPlane
     from std_daq.tpc.simulation.faults import FrameStream
-    from std_daq.tpc.simulation.sending import Burst, SendingReport
+    from std_daq.tpc.simulation.sending import FrameBurst, SendingReport
 
 _REPORT_PERIOD_S = 0.5
 _FINISH_S = 10.0
@@ -77,7 +77,7 @@ def send(
     command: str,
     arguments: argparse.Namespace,
     config: "TpcConfig",
-    bursts: Iterator["Burst"],
+    bursts: Iterator["FrameBurst"],
     boards: Sequence["Board"],
     stream: "FrameStream",
     *,

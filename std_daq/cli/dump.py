@@ -1,4 +1,7 @@
-"""Record the UDP packets of a detector, into one capture file per port, until a limit is reached or Ctrl-C."""
+"""Record what a detector or a chamber sends, until a limit is reached or Ctrl-C.
+
+Packets go into one capture file per port, frames of a chamber into one GRAW file per board.
+"""
 
 import argparse
 import json
@@ -7,35 +10,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_integer, positive_number
+from std_daq.cli.chamber_options import refuse_options
+from std_daq.cli.dump_chamber import add_chamber_options, dump_chamber
 from std_daq.cli.interrupt import StopSignals
-from std_daq.cli.shared_options import add_images_config_option, add_json_option
+from std_daq.cli.shared_options import add_json_option, add_sending_config_option
 
 if TYPE_CHECKING:
+    from std_daq.imaging.config.model import DetectorConfig
     from std_daq.packets.dump import Dump
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_images_config_option(parser)
+    add_sending_config_option(parser)
     parser.add_argument("--output", required=True, type=Path, metavar="DIRECTORY", help="folder for the capture files")
     parser.add_argument(
         "--n-packets", type=positive_integer, metavar="N", help="end after N packets, counted over all ports"
     )
     parser.add_argument("--duration-s", type=positive_number, metavar="SECONDS", help="end after this time")
     add_json_option(parser)
+    add_chamber_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Record packets; returns exit code 0, or 1 if the kernel dropped packets."""
+    """Record; returns exit code 0, or 1 if not all was recorded."""
+    from std_daq.imaging.config.load import load_config
+    from std_daq.tpc.config import is_chamber, load_tpc_config
+
+    if is_chamber(arguments.config):
+        return dump_chamber(arguments, load_tpc_config(arguments.config))
+    return _dump_packets(arguments, load_config(arguments.config))
+
+
+def _dump_packets(arguments: argparse.Namespace, config: "DetectorConfig") -> int:
     from std_daq.cli.length_report import port_receptions
     from std_daq.cli.path_checks import check_new_file, check_output_folder
-    from std_daq.imaging.config.load import load_config
     from std_daq.imaging.detectors.registry import open_detector
     from std_daq.imaging.reception import describe_reception
     from std_daq.packets.captures import capture_path
     from std_daq.packets.dump import Dump
 
-    config = load_config(arguments.config)
+    refuse_options(arguments, {"n_frames": None}, "images", "images have --n-packets")
     detector = open_detector(config)
     ports = range(config.start_udp_port, config.start_udp_port + detector.n_ports)
     output: Path = arguments.output

@@ -10,7 +10,7 @@ from std_daq.errors import EXIT_FAILED, ArgumentError
 
 if TYPE_CHECKING:
     from std_daq.tpc.config import TpcConfig
-    from std_daq.tpc.simulation.sending import Burst
+    from std_daq.tpc.simulation.sending import FrameBurst
 
 _MAX_NAMED = 10
 
@@ -34,7 +34,7 @@ def replay_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:
     if len(kinds) > 1:
         raise ArgumentError("FILE", "GRAW and merged files cannot be sent together", remedy="give files of one kind")
     ledger = ReplayLedger()
-    bursts: Iterator[Burst]
+    bursts: Iterator[FrameBurst]
     if kinds == {True}:
         bursts = merged_bursts(arguments.captures, boards)
     else:

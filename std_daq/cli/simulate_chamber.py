@@ -21,7 +21,7 @@ from std_daq.errors import ArgumentError
 if TYPE_CHECKING:
     from std_daq.tpc.config import TpcConfig
     from std_daq.tpc.simulation.readout import Readout
-    from std_daq.tpc.simulation.sending import Burst
+    from std_daq.tpc.simulation.sending import FrameBurst
     from std_daq.tpc.simulation.truth import TruthWriter
 
 # Options of images, with their defaults.
@@ -129,16 +129,16 @@ def simulate_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:
 
 def _bursts(
     readout: "Readout", arguments: argparse.Namespace, boards: tuple[tuple[int, int], ...], truth: "TruthWriter"
-) -> "Iterator[Burst]":
+) -> "Iterator[FrameBurst]":
     from std_daq.tpc.frames.encode import encode_topology
-    from std_daq.tpc.simulation.sending import Burst
+    from std_daq.tpc.simulation.sending import FrameBurst
 
     if not arguments.no_topology:
         cobos = sorted({cobo for cobo, _ in boards})
         announced = [(one, encode_topology(one, [asad for cobo, asad in boards if cobo == one])) for one in cobos]
-        yield Burst((), announced, is_event=False)
+        yield FrameBurst((), announced, is_event=False)
     for index in range(arguments.n_events):
         event = readout.event(index)
         epoch = int(arguments.restart_at is not None and 0 < arguments.restart_at <= index)
         truth.add(event.event_id, epoch, event.event_time, event.tracks)
-        yield Burst(event.frames)
+        yield FrameBurst(event.frames)

@@ -8,7 +8,7 @@ import numpy as np
 
 from std_daq.tpc.electronics import Board
 from std_daq.tpc.frames.encode import encode_message
-from std_daq.tpc.simulation.readout import BoardFrame
+from std_daq.tpc.simulation.readout import OutgoingFrame
 
 Target = tuple[int, int | None]
 """A board, or with None for its AsAd all boards of a CoBo."""
@@ -84,15 +84,15 @@ class FrameStream:
         self._faults = faults
         self._rng = np.random.default_rng((seed, 3))
         self._is_mixed = is_mixed
-        self._late: dict[Board, deque[BoardFrame]] = {}
-        self._held: dict[int, BoardFrame] = {}
+        self._late: dict[Board, deque[OutgoingFrame]] = {}
+        self._held: dict[int, OutgoingFrame] = {}
         self.ledger = StreamLedger()
 
-    def next_event(self, frames: Iterable[BoardFrame]) -> list[BoardFrame]:
+    def next_event(self, frames: Iterable[OutgoingFrame]) -> list[OutgoingFrame]:
         """Return the frames that are sent when the frames of an event come."""
         return self._mixed([one for frame in frames for one in self._delayed(frame)])
 
-    def rest(self) -> list[BoardFrame]:
+    def rest(self) -> list[OutgoingFrame]:
         """Return the frames that are still on their way at the end of a run."""
         held = list(self._held.values())
         self._held.clear()
@@ -100,7 +100,7 @@ class FrameStream:
         self._late.clear()
         return held + sorted(late, key=lambda frame: frame.data[22:26])
 
-    def messages(self, frame: BoardFrame) -> list[bytes]:
+    def messages(self, frame: OutgoingFrame) -> list[bytes]:
         """Return the messages in which a frame goes to the clients."""
         faults, ledger, draws = self._faults, self.ledger, self._rng.random(3)
         messages = []
@@ -117,7 +117,7 @@ class FrameStream:
             ledger.n_duplicates += 1
         return messages
 
-    def _delayed(self, frame: BoardFrame) -> list[BoardFrame]:
+    def _delayed(self, frame: OutgoingFrame) -> list[OutgoingFrame]:
         if covers(self._faults.dead, frame.board):
             self.ledger.n_not_sent += 1
             return []
@@ -128,14 +128,14 @@ class FrameStream:
         waiting.append(frame)
         return [waiting.popleft()] if len(waiting) > max(lags) else []
 
-    def _mixed(self, frames: list[BoardFrame]) -> list[BoardFrame]:
+    def _mixed(self, frames: list[OutgoingFrame]) -> list[OutgoingFrame]:
         if not self._is_mixed or not frames:
             return frames
         if self._rng.random() < _TURN:
             turn = int(self._rng.integers(len(frames)))
             frames = frames[turn:] + frames[:turn]
         mixed = []
-        held_now: dict[int, BoardFrame] = {}
+        held_now: dict[int, OutgoingFrame] = {}
         for frame in frames:
             cobo = frame.board[0]
             before = self._held.get(cobo)

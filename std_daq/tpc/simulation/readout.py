@@ -18,7 +18,7 @@ _EVENT_TIME, _EVENT_ID = slice(16, 22), slice(22, 26)
 
 
 @dataclass(frozen=True, slots=True)
-class BoardFrame:
+class OutgoingFrame:
     """A frame with samples on its way to an exporter."""
 
     board: Board
@@ -31,7 +31,7 @@ class ReadEvent:
 
     event_id: int
     event_time: int
-    frames: tuple[BoardFrame, ...]
+    frames: tuple[OutgoingFrame, ...]
     tracks: tuple[Track, ...]
 
 
@@ -94,7 +94,7 @@ class Readout:
         event_time = _FIRST_TICK + self._ticks * in_run
         event, frames = self._event(index % self._n_made)
         numbered = tuple(
-            BoardFrame(board, self._numbered(data, event_id, event_time + _clock_offset(board)))
+            OutgoingFrame(board, self._numbered(data, event_id, event_time + _clock_offset(board)))
             for board, data in frames
         )
         return ReadEvent(event_id, event_time, numbered, event.tracks)

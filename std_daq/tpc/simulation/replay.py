@@ -17,8 +17,8 @@ from std_daq.tpc.frames.frame import Frame
 from std_daq.tpc.frames.graw import GrawReader
 from std_daq.tpc.frames.item_kernels import NO_SAMPLE
 from std_daq.tpc.frames.records import N_HEAD_COLUMNS
-from std_daq.tpc.simulation.readout import OTHER_CLOCK_COBO, BoardFrame
-from std_daq.tpc.simulation.sending import Burst
+from std_daq.tpc.simulation.readout import OTHER_CLOCK_COBO, OutgoingFrame
+from std_daq.tpc.simulation.sending import FrameBurst
 
 _PART = re.compile(r"(?P<stream>.*)_(?P<index>\d{4})\.graw", re.IGNORECASE)
 _MERGED_SUFFIXES = frozenset({".h5", ".hdf5", ".hdf", ".nxs"})
@@ -46,7 +46,7 @@ class ReplayLedger:
     damages: list[str] = field(default_factory=list)
 
 
-def graw_bursts(files: Sequence[Path], ledger: ReplayLedger) -> Iterator[Burst]:
+def graw_bursts(files: Sequence[Path], ledger: ReplayLedger) -> Iterator[FrameBurst]:
     """Yield the frames of GRAW files event by event, and those without samples where they stand.
 
     Frames keep their order within each stream of files. Across streams they are brought together by event id; each
@@ -59,19 +59,19 @@ def graw_bursts(files: Sequence[Path], ledger: ReplayLedger) -> Iterator[Burst]:
             heapq.heappush(heads, (key, order, stream))
     while heads:
         now = heads[0][0]
-        frames: list[BoardFrame] = []
+        frames: list[OutgoingFrame] = []
         announcements: list[tuple[int, bytes]] = []
         while heads and heads[0][0] <= now:
             _, order, stream = heapq.heappop(heads)
             for frame in stream.take(now):
                 data = frame.data.tobytes()
                 if frame.has_samples:
-                    frames.append(BoardFrame(frame.board, data))
+                    frames.append(OutgoingFrame(frame.board, data))
                 else:
                     announcements.append((frame.board[0], data))
             if (key := stream.next_key) is not None:
                 heapq.heappush(heads, (key, order, stream))
-        yield Burst(frames, announcements, is_event=bool(frames))
+        yield FrameBurst(frames, announcements, is_event=bool(frames))
 
 
 class _GrawStream:
@@ -116,7 +116,7 @@ class _GrawStream:
             ledger.damages += [f"{file}: {damage}" for damage in reader.damaged]
 
 
-def merged_bursts(files: Sequence[Path], boards: Sequence[Board]) -> Iterator[Burst]:
+def merged_bursts(files: Sequence[Path], boards: Sequence[Board]) -> Iterator[FrameBurst]:
     """Yield the frames of the events of merged files.
 
     Parameters
@@ -136,12 +136,12 @@ def merged_bursts(files: Sequence[Path], boards: Sequence[Board]) -> Iterator[Bu
                 missing = set() if event.missing_boards is None else set(map(tuple, event.missing_boards.tolist()))
                 senders = [board for board in boards if board not in missing]
                 times = (event.timestamp or 0, event.timestamp_other or 0)
-                yield Burst(frames_of_matrix(rows, event.id, times, senders))
+                yield FrameBurst(frames_of_matrix(rows, event.id, times, senders))
 
 
 def frames_of_matrix(
     rows: NDArray[Any], event_id: int, times: tuple[int, int], boards: Sequence[Board]
-) -> list[BoardFrame]:
+) -> list[OutgoingFrame]:
     """Return the frames of a matrix, partial readouts; the inverse of decoding.
 
     Parameters
@@ -160,9 +160,9 @@ def frames_of_matrix(
         header = EventHeader(event_id % 2**32, times[board[0] == OTHER_CLOCK_COBO] % 2**48, board)
         own = (heads[:, 0] == board[0]) & (heads[:, 1] == board[1])
         if not own.any():
-            frames.append(BoardFrame(board, encode_items(header, np.empty(0, np.uint32))))
+            frames.append(OutgoingFrame(board, encode_items(header, np.empty(0, np.uint32))))
             continue
         samples = np.full((N_AGETS, N_CHANNELS, N_TIME_BUCKETS), NO_SAMPLE, np.int16)
         samples[heads[own, 2], heads[own, 3]] = rows[own, N_HEAD_COLUMNS:]
-        frames.append(BoardFrame(board, encode_partial(header, samples)))
+        frames.append(OutgoingFrame(board, encode_partial(header, samples)))
     return frames

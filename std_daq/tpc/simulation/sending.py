@@ -8,7 +8,7 @@ from typing import Protocol
 from std_daq.tpc.electronics import Board
 from std_daq.tpc.simulation.exporters import ExporterSet
 from std_daq.tpc.simulation.faults import FrameStream
-from std_daq.tpc.simulation.readout import BoardFrame
+from std_daq.tpc.simulation.readout import OutgoingFrame
 
 # Without a rate, so many bytes may wait for the slowest client.
 _MAX_WAITING_BYTES = 64 * 2**20
@@ -16,7 +16,7 @@ _LONGEST_WAIT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Burst:
+class FrameBurst:
     """What is sent at once: the frames of an event, or announcements before it.
 
     Parameters
@@ -29,7 +29,7 @@ class Burst:
         Whether it counts as an event, so that the rate applies.
     """
 
-    frames: Sequence[BoardFrame]
+    frames: Sequence[OutgoingFrame]
     announcements: Sequence[tuple[int, bytes]] = ()
     is_event: bool = True
 
@@ -105,7 +105,7 @@ class Sending:
 
     def __init__(
         self,
-        bursts: Iterator[Burst],
+        bursts: Iterator[FrameBurst],
         exporters: ExporterSet,
         routing: CoboRouting,
         stream: FrameStream,
@@ -159,7 +159,7 @@ class Sending:
         self.report.is_unfinished = bool(self._exporters.n_queued)
         self.report.n_given_up = sum(exporter.n_dropped_clients for exporter in self._exporters.exporters)
 
-    def _wait(self, burst: Burst, stop: StopFlag) -> None:
+    def _wait(self, burst: FrameBurst, stop: StopFlag) -> None:
         if not self._period_s:
             while self._exporters.n_queued > _MAX_WAITING_BYTES and not stop.is_set():
                 self._exporters.step(_LONGEST_WAIT_S)
@@ -173,7 +173,7 @@ class Sending:
         self.report.behind_s = max(0.0, now_s - due_s)
         self._next_s = due_s + self._period_s
 
-    def _send(self, frame: BoardFrame) -> None:
+    def _send(self, frame: OutgoingFrame) -> None:
         for message in self._stream.messages(frame):
             self._put(frame.board[0], message)
         self.report.n_frames += 1

@@ -17,23 +17,23 @@ from std_daq.tpc.frames.records import TOPOLOGY
 from std_daq.tpc.pads.plane import PadPlane
 from std_daq.tpc.simulation.exporters import ExporterSet
 from std_daq.tpc.simulation.faults import FrameStream, StreamFaults
-from std_daq.tpc.simulation.readout import BoardFrame
+from std_daq.tpc.simulation.readout import OutgoingFrame
 from std_daq.tpc.simulation.replay import frames_of_matrix, streams_of_files
-from std_daq.tpc.simulation.sending import Burst, CoboRouting, Sending
+from std_daq.tpc.simulation.sending import CoboRouting, FrameBurst, Sending
 from std_test_kit.chambers import FrameClient, write_chamber
 from std_test_kit.free_ports import free_tcp_port
 
 BOARDS = [(0, 0), (0, 1), (1, 0), (1, 3)]
 
 
-def board_frame(board: tuple[int, int], event_id: int) -> BoardFrame:
+def board_frame(board: tuple[int, int], event_id: int) -> OutgoingFrame:
     items = partial_items(*np.arange(40).reshape(4, 10) % 4)
-    return BoardFrame(board, encode_items(EventHeader(event_id, 100 * event_id, board), items))
+    return OutgoingFrame(board, encode_items(EventHeader(event_id, 100 * event_id, board), items))
 
 
-def bursts(n_events: int) -> Iterator[Burst]:
+def bursts(n_events: int) -> Iterator[FrameBurst]:
     for event_id in range(n_events):
-        yield Burst([board_frame(board, event_id) for board in BOARDS])
+        yield FrameBurst([board_frame(board, event_id) for board in BOARDS])
 
 
 def ids_of_board(client: FrameClient, board: tuple[int, int]) -> list[int]:

@@ -1,0 +1,1 @@
+"""Records the frames of exporters as they come, into GRAW files."""
