@@ -68,7 +68,7 @@ class TrackModel:
 
 
 @dataclass(frozen=True, slots=True)
-class SimulatedEvent:
+class ChamberEvent:
     """The tracks of an event, and the samples of each board: int16 (4, 68, 512), -1 where nothing is sent.
 
     Attributes
@@ -124,7 +124,7 @@ class SimulatedChamber:
         shape = (len(boards), N_AGETS, N_CHANNELS)
         self._baselines = rng.uniform(*electronics.baselines, shape)
 
-    def event(self, number: int) -> SimulatedEvent:
+    def event(self, number: int) -> ChamberEvent:
         """Return an event; the same number gives the same event."""
         rng = np.random.default_rng((self._seed, 1 + number))
         tracks = tuple(
@@ -132,7 +132,7 @@ class SimulatedChamber:
         )
         return self.event_of(tracks, rng)
 
-    def event_of(self, tracks: tuple[Track, ...], rng: np.random.Generator) -> SimulatedEvent:
+    def event_of(self, tracks: tuple[Track, ...], rng: np.random.Generator) -> ChamberEvent:
         """Return the event of given tracks."""
         electrons = [self._drift(track, rng) for track in tracks]
         channels, signals = self._signals(np.concatenate(electrons) if electrons else np.empty((0, 3)))
@@ -141,7 +141,7 @@ class SimulatedChamber:
         for index, board in enumerate(self._boards):
             own = channels[:, 0] == index
             samples[board], hits[board] = self._sample(index, channels[own, 1:], signals[own], rng)
-        return SimulatedEvent(tracks, samples, hits)
+        return ChamberEvent(tracks, samples, hits)
 
     def _draw_track(self, rng: np.random.Generator) -> Track:
         model = self._tracks

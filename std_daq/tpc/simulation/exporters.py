@@ -50,7 +50,7 @@ class _Client:
             self.queue[0] = self.queue[0][n:]
 
 
-class Exporter:
+class SimulatedExporter:
     """One server; each of its clients has a queue of its own.
 
     Attributes
@@ -156,10 +156,10 @@ class ExporterSet:
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._selector = selectors.DefaultSelector()
-        self.exporters: list[Exporter] = []
+        self.exporters: list[SimulatedExporter] = []
         try:
             for address in addresses:
-                self.exporters.append(Exporter(address, self._selector))
+                self.exporters.append(SimulatedExporter(address, self._selector))
         except PortError:
             self.close()
             raise
@@ -184,7 +184,7 @@ class ExporterSet:
         n_sent = sum(exporter.flush() for exporter in self.exporters)
         wait_s = 0.0 if n_sent else min(timeout_s, 0.001) if self.n_queued else timeout_s
         for key, _ in self._selector.select(max(0.0, wait_s)):
-            exporter: Exporter = key.data
+            exporter: SimulatedExporter = key.data
             exporter.handle(key.fileobj)  # type: ignore[arg-type]  # sockets were registered
         return n_sent
 

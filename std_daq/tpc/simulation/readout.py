@@ -7,7 +7,7 @@ import numpy as np
 
 from std_daq.tpc.electronics import CLOCK_HZ, FPN_CHANNELS, N_AGETS, Board
 from std_daq.tpc.frames.encode import DEFAULT_FORMAT, EventHeader, FrameFormat, encode_full, encode_partial
-from std_daq.tpc.simulation.chamber import SimulatedChamber, SimulatedEvent
+from std_daq.tpc.simulation.chamber import SimulatedChamber, ChamberEvent
 from std_daq.tpc.simulation.tracks import Track
 
 # CoBo 10 of the AT-TPC has a clock in step with another acquisition; its times are ahead by so many ticks.
@@ -77,7 +77,7 @@ class Readout:
         self._restart_at = restart_at
         self._format = frame_format
         self._rng = np.random.default_rng((seed, 2))
-        self._made: dict[int, tuple[SimulatedEvent, tuple[tuple[Board, bytearray], ...]]] = {}
+        self._made: dict[int, tuple[ChamberEvent, tuple[tuple[Board, bytearray], ...]]] = {}
 
     def make(self) -> Iterator[int]:
         """Make the events ahead; yields how many there are after each."""
@@ -99,7 +99,7 @@ class Readout:
         )
         return ReadEvent(event_id, event_time, numbered, event.tracks)
 
-    def _event(self, number: int) -> tuple[SimulatedEvent, tuple[tuple[Board, bytearray], ...]]:
+    def _event(self, number: int) -> tuple[ChamberEvent, tuple[tuple[Board, bytearray], ...]]:
         made = self._made.get(number)
         if made is None:
             event = self._chamber.event(number)
@@ -107,7 +107,7 @@ class Readout:
             made = self._made[number] = (event, frames)
         return made
 
-    def _encode(self, event: SimulatedEvent, board: Board) -> bytes:
+    def _encode(self, event: ChamberEvent, board: Board) -> bytes:
         hits = event.hits[board]
         per_aget = [tuple(hits[hits[:, 0] == aget, 1].tolist()) for aget in range(N_AGETS)]
         header = EventHeader(

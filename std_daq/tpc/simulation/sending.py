@@ -12,7 +12,7 @@ from std_daq.tpc.simulation.readout import OutgoingFrame
 
 # Without a rate, so many bytes may wait for the slowest client.
 _MAX_WAITING_BYTES = 64 * 2**20
-_LONGEST_WAIT_S = 0.05
+_MAX_WAIT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class Sending:
         """Wait until each exporter has a client; returns whether it has."""
         end_s = time.monotonic() + limit_s
         while not self._exporters.is_attended and not stop.is_set() and time.monotonic() < end_s:
-            self._exporters.step(_LONGEST_WAIT_S)
+            self._exporters.step(_MAX_WAIT_S)
         return self._exporters.is_attended
 
     def step(self, stop: StopFlag) -> bool:
@@ -154,7 +154,7 @@ class Sending:
         """Send what is queued; gives up when the clients take nothing for so long."""
         last_s = time.monotonic()
         while self._exporters.n_queued and not stop.is_set() and time.monotonic() - last_s < limit_s:
-            if self._exporters.step(_LONGEST_WAIT_S):
+            if self._exporters.step(_MAX_WAIT_S):
                 last_s = time.monotonic()
         self.report.is_unfinished = bool(self._exporters.n_queued)
         self.report.n_given_up = sum(exporter.n_dropped_clients for exporter in self._exporters.exporters)
@@ -162,14 +162,14 @@ class Sending:
     def _wait(self, burst: FrameBurst, stop: StopFlag) -> None:
         if not self._period_s:
             while self._exporters.n_queued > _MAX_WAITING_BYTES and not stop.is_set():
-                self._exporters.step(_LONGEST_WAIT_S)
+                self._exporters.step(_MAX_WAIT_S)
             return
         if not burst.is_event:
             return
         now_s = time.monotonic()
         due_s = now_s if self._next_s is None else self._next_s
         while (now_s := time.monotonic()) < due_s and not stop.is_set():
-            self._exporters.step(min(due_s - now_s, _LONGEST_WAIT_S))
+            self._exporters.step(min(due_s - now_s, _MAX_WAIT_S))
         self.report.behind_s = max(0.0, now_s - due_s)
         self._next_s = due_s + self._period_s
 
