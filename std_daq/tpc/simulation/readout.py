@@ -7,7 +7,7 @@ import numpy as np
 
 from std_daq.tpc.electronics import CLOCK_HZ, FPN_CHANNELS, N_AGETS, Board
 from std_daq.tpc.frames.encode import DEFAULT_FORMAT, EventHeader, FrameFormat, encode_full, encode_partial
-from std_daq.tpc.simulation.chamber import SimulatedChamber, ChamberEvent
+from std_daq.tpc.simulation.chamber import ChamberEvent, SimulatedChamber
 from std_daq.tpc.simulation.tracks import Track
 
 # CoBo 10 of the AT-TPC has a clock in step with another acquisition; its times are ahead by so many ticks.
