@@ -25,6 +25,7 @@ BENCHMARKS = {
     "latency": "from the last packet of an image to its ImageMetadata at a subscriber",
     "live_view": "images of a telescope to 8 clients over gRPC",
     "event_building": "GB a second of one core, from TCP to the built events of a chamber",
+    "event_analysis": "events of a chamber that one core analyses in a second, and the growth with cores",
     "start": "from the start of each service until it is ready",
     "scale": "what the largest detector, image, ring and run cost beside the smallest",
     "photons": "photons a second of one core, in tanks with 168 and 11,146 light sensors",
