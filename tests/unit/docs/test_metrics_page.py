@@ -24,7 +24,6 @@ from std_daq.tpc.frames.splitter import StreamCounts
 from std_event_analysis.metrics import AnalysisMetrics
 from std_event_builder.metrics import BuilderCollector
 from std_event_builder.publisher_metrics import PublisherMetrics
-from std_event_builder.metrics import BuilderCollector, PublisherMetrics
 from std_event_view.metrics import EventViewMetrics
 from std_h5_writer.metrics import WriterMetrics
 from std_live_stream.metrics import LiveStreamMetrics
