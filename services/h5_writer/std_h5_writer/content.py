@@ -1,4 +1,4 @@
-"""Content: what the writer must know of the system whose data it writes, images or events."""
+"""WriterContent: what the writer must know of the system whose data it writes, images or events."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from std_h5_writer.ring_reader import RingReader
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class WriterContent:
     """What is recorded, where it lies, and what files it becomes."""
 
     recorded: Recorded
@@ -26,7 +26,7 @@ class Content:
     files: FileMaker
 
 
-def content_of(config: RecordingConfig, owner: FileOwner) -> Content:
+def content_of(config: RecordingConfig, owner: FileOwner) -> WriterContent:
     """Return the content of a system; raises ConfigError if a file that the configuration names is wrong."""
     if isinstance(config, DetectorConfig):
         return _images_of(config, owner)
@@ -35,7 +35,7 @@ def content_of(config: RecordingConfig, owner: FileOwner) -> Content:
     raise ConfigError(f"the writer writes neither images nor events of a {type(config).__name__}")
 
 
-def _images_of(config: DetectorConfig, owner: FileOwner) -> Content:
+def _images_of(config: DetectorConfig, owner: FileOwner) -> WriterContent:
     from std_daq.imaging.buffers.image_buffer import ImageBuffer
     from std_daq.imaging.config.paths import image_buffer_path
     from std_daq.imaging.detectors.registry import open_detector
@@ -52,7 +52,7 @@ def _images_of(config: DetectorConfig, owner: FileOwner) -> Content:
     if isinstance(detector, Telescope):
         pff = PffForm(detector.product, int(detector.options.max_pff_file_mb * 1e6))
     compression.compile_for(detector.image_dtype.itemsize)
-    return Content(
+    return WriterContent(
         recorded=IMAGES,
         ring=RingReader(partial(ImageBuffer.attach, image_buffer_path(config)), attrgetter("pixels")),
         compressor=OrderedCompressor(config.writer.n_compression_threads),
@@ -60,14 +60,14 @@ def _images_of(config: DetectorConfig, owner: FileOwner) -> Content:
     )
 
 
-def _events_of(config: TpcConfig, owner: FileOwner) -> Content:
+def _events_of(config: TpcConfig, owner: FileOwner) -> WriterContent:
     from std_daq.tpc.events.event_buffer import EventBuffer
     from std_daq.tpc.events.paths import event_buffer_path
     from std_daq.tpc.pads.load import load_pads
     from std_daq.tpc.recording import EVENTS
     from std_h5_writer.event_file_maker import EventFileMaker
 
-    return Content(
+    return WriterContent(
         recorded=EVENTS,
         ring=RingReader(partial(EventBuffer.attach, event_buffer_path(config)), attrgetter("traces")),
         compressor=NoCompressor(),

@@ -1,4 +1,4 @@
-"""Content: what the writer agent must know of the system whose data it records, images or events."""
+"""AgentContent: what the writer agent must know of the system whose data it records, images or events."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from std_writer_agent.request_rules import RequestRules
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class AgentContent:
     """What is recorded, where it lies, and what may be asked.
 
     Attributes
@@ -37,7 +37,7 @@ class Content:
     reception: ReceptionWatch
 
 
-def content_of(config: RecordingConfig) -> Content:
+def content_of(config: RecordingConfig) -> AgentContent:
     """Return the content of a system; raises ConfigError if a file that the configuration names is wrong."""
     if isinstance(config, DetectorConfig):
         return _images_of(config)
@@ -46,7 +46,7 @@ def content_of(config: RecordingConfig) -> Content:
     raise ConfigError(f"the writer agent records neither images nor events of a {type(config).__name__}")
 
 
-def _images_of(config: DetectorConfig) -> Content:
+def _images_of(config: DetectorConfig) -> AgentContent:
     from std_daq.imaging.buffers.image_buffer import ImageBuffer
     from std_daq.imaging.config.paths import image_buffer_path
     from std_daq.imaging.detectors.interface import is_board_detector
@@ -58,7 +58,7 @@ def _images_of(config: DetectorConfig) -> Content:
     height, width = config.image_shape
     detector = open_detector(config)
     formats = ("hdf5", *detector.file_formats) if is_board_detector(detector) else ("hdf5",)
-    return Content(
+    return AgentContent(
         recorded=IMAGES,
         attach=partial(ImageBuffer.attach, image_buffer_path(config)),
         rules=ImageRules(config.nexus, height * width * detector.image_dtype.itemsize, formats),
@@ -66,14 +66,14 @@ def _images_of(config: DetectorConfig) -> Content:
     )
 
 
-def _events_of(config: TpcConfig) -> Content:
+def _events_of(config: TpcConfig) -> AgentContent:
     from std_daq.tpc.events.event_buffer import EventBuffer
     from std_daq.tpc.events.paths import event_buffer_path
     from std_daq.tpc.pads.load import load_pads
     from std_daq.tpc.recording import EVENTS
     from std_writer_agent.event_rules import EventRules
 
-    return Content(
+    return AgentContent(
         recorded=EVENTS,
         attach=partial(EventBuffer.attach, event_buffer_path(config)),
         rules=EventRules(load_pads(config.pads)),
