@@ -11,7 +11,7 @@ from std_daq.tpc.pads.attpc_plane import attpc_positions, attpc_scales
 from std_daq.tpc.pads.channel_map import read_channel_map
 from std_daq.tpc.pads.plane import PadPlane
 from std_daq.tpc.reconstruction.parameters import DetectorParameters
-from std_daq.tpc.simulation.chamber import SimulatedChamber, SimulatedEvent, TrackModel
+from std_daq.tpc.simulation.chamber import ChamberEvent, SimulatedChamber, TrackModel
 from std_daq.tpc.simulation.tracks import Track
 from std_test_kit.helix_events import channel_lines
 
@@ -37,7 +37,7 @@ def simulated_events(
         yield _matrix(event, plane), event.tracks
 
 
-def _matrix(event: SimulatedEvent, plane: PadPlane) -> NDArray[np.int16]:
+def _matrix(event: ChamberEvent, plane: PadPlane) -> NDArray[np.int16]:
     parts = []
     for board, samples in event.samples.items():
         flat = samples.reshape(CHANNELS_PER_BOARD, N_TIME_BUCKETS)
