@@ -41,8 +41,9 @@ class Gate:
         socket.setsockopt(zmq.CURVE_SERVER, 1)
         socket.setsockopt(zmq.CURVE_PUBLICKEY, self._keys.public.encode())
         socket.setsockopt(zmq.CURVE_SECRETKEY, self._keys.secret.encode())
-        # With a domain, nobody is let in by a process whose thread has ended.
         socket.setsockopt(zmq.ZAP_DOMAIN, _DOMAIN.encode())
+        # Else ZMQ lets everybody in who knows the server's public key, when the thread that decides has ended.
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
     def callback(self, domain: Any, key: bytes) -> bool:  # noqa: ARG002 -- called by pyzmq
         """Return whether the owner of a public key may connect."""
