@@ -26,6 +26,8 @@ CONFIG_VARIABLE: Final = "STD_DAQ_TPC_CONFIG"
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _PLACES = (0, 512, 1024, 2048, 4096)
 _BEAM_RADIUS_MM = 20.0
+_MIN_EVENTS_FOR_WORKERS = 50  # workers take seconds to start
+_MAX_WORKERS = 16
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,7 +69,8 @@ def _draw(
 
     recording = rerun.RecordingStream(arguments.application_id or APPLICATION, recording_id=arguments.recording_id)
     recording.stdout()
-    for drawing in drawings_of(file, plane, parameters):
+    n_workers = min(len(os.sched_getaffinity(0)), _MAX_WORKERS) if len(file) >= _MIN_EVENTS_FOR_WORKERS else 1
+    for drawing in drawings_of(file, plane, parameters, n_workers):
         drawing.draw(recording)
     recording.flush()
     recording.disconnect()

@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from std_daq.errors import FileFormatError
+from std_daq.errors import FileFormatError, StdDaqError
 from std_daq.tpc.histograms.message import HistogramMessage
 from std_daq.tpc.histograms.run_histograms import RunHistograms
 from std_daq.tpc.merged.reader import MergedFile
 from std_daq.tpc.pads.plane import PadPlane
 from std_daq.tpc.reconstruction.parameters import AnalysisParameters
-from std_daq.tpc.reconstruction.pipeline import PhaseError, Pipeline
 from std_daq.tpc.view.event_drawing import ChamberDrawing, EventDrawing
 from std_daq.tpc.view.histogram_drawing import HistogramDrawing
 from std_daq.tpc.view.layout import ChamberLayout
+from std_daq.tpc.view.ordered_analysis import EventTask, Item, analyse_in_order
 from std_daq.tpc.view.reading_drawing import LogDrawing
 from std_daq.view3d.drawing import Drawing
 
@@ -38,28 +38,43 @@ class EventRuns:
         return self._epoch
 
 
-def drawings_of(file: MergedFile, plane: PadPlane, parameters: AnalysisParameters) -> Iterator[Drawing]:
-    """Analyse the events of a file one after another, and yield what there is to draw."""
-    pipeline = Pipeline(plane, parameters)
-    histograms, runs = RunHistograms(), EventRuns()
+def drawings_of(
+    file: MergedFile, plane: PadPlane, parameters: AnalysisParameters, n_workers: int = 1
+) -> Iterator[Drawing]:
+    """Analyse the events of a file, and yield what there is to draw, in the order of the file.
+
+    Parameters
+    ----------
+    n_workers
+        Processes that analyse; 1: this one alone.
+    """
+    histograms = RunHistograms()
     field = parameters.detector.magnetic_field
     yield ChamberLayout(is_live=False)
     yield ChamberDrawing()
     drawn_s = time.monotonic()
-    for n in file.numbers:
-        try:
-            event = file.read(n)
-            if event.id is None:  # the other acquisition alone has it
-                continue
-            result = pipeline.run(event.id, runs.epoch_of(event.id, event.epoch), event.traces)
-        except (FileFormatError, PhaseError) as error:
-            yield LogDrawing("ERROR", f"event {n} of the file: {error}")
+    for n, found in analyse_in_order(_items(file), plane, parameters, n_workers):
+        if isinstance(found, StdDaqError):
+            yield LogDrawing("ERROR", f"event {n} of the file: {found}")
             if histograms.epoch is not None:
                 histograms.leave_out(histograms.epoch)
             continue
-        histograms.add(result.epoch, result.estimates)
-        yield EventDrawing(result, field)
+        histograms.add(found.epoch, found.estimates)
+        yield EventDrawing(found, field)
         if time.monotonic() > drawn_s + _HISTOGRAMS_EVERY_S:
             yield HistogramDrawing(HistogramMessage.of_run(histograms.epoch, histograms.current))
             drawn_s = time.monotonic()
     yield HistogramDrawing(HistogramMessage.of_run(histograms.epoch, histograms.current))
+
+
+def _items(file: MergedFile) -> Iterator[Item]:
+    """Read the events that have data of the chamber."""
+    runs = EventRuns()
+    for n in file.numbers:
+        try:
+            event = file.read(n)
+        except FileFormatError as error:
+            yield n, error
+            continue
+        if event.id is not None:  # else the other acquisition alone has it
+            yield n, EventTask(event.id, runs.epoch_of(event.id, event.epoch), event.traces)

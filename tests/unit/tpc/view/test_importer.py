@@ -113,6 +113,35 @@ def test_all_layouts_are_imported_with_their_last_event(layout: str, tmp_path: P
     assert ids == ([100, 102] if layout in {"2.0", "harmonizer"} else [100, 101, 102])
 
 
+# In a process of its own: processes of workers leave a tracker of their resources behind.
+WITH_WORKERS = """
+import sys
+from pathlib import Path
+from std_daq.tpc.merged.reader import MergedFile
+from std_daq.tpc.pads.config import PadsConfig
+from std_daq.tpc.pads.load import load_pads
+from std_daq.tpc.reconstruction.parameters import AnalysisParameters
+from std_daq.tpc.view.merged_import import drawings_of
+from std_daq.view3d.recording_file import write_recording
+with MergedFile(sys.argv[1]) as file:
+    plane = load_pads(PadsConfig(geometry="attpc"))
+    write_recording(Path(sys.argv[2]), "app", drawings_of(file, plane, AnalysisParameters(), n_workers=2))
+"""
+
+
+@pytest.mark.long
+def test_workers_give_what_one_process_gives(tracks: Path, tmp_path: Path) -> None:
+    with h5py.File(tracks, "a") as file:
+        del file["events/event_1/get_traces"].attrs["id"]
+    by_workers = tmp_path / "by_workers.rrd"
+    command = [sys.executable, "-c", WITH_WORKERS, str(tracks), str(by_workers)]
+    done = subprocess.run(command, capture_output=True, timeout=110, check=True)
+    assert done.stdout == b""
+    one, two = _drawn(tracks, tmp_path).rows, read_recording(by_workers).rows
+    for entity in ("/event/cloud", "/event/clusters", "/event/circles", "/logs/handler"):
+        assert [row.components for row in one[entity]] == [row.components for row in two[entity]]
+
+
 def test_a_damaged_event_is_told_and_the_others_are_drawn(tracks: Path, tmp_path: Path) -> None:
     with h5py.File(tracks, "a") as file:
         del file["events/event_1/get_traces"].attrs["id"]
