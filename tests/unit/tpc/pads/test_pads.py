@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from std_daq.tpc.pads.channel_map import (
 from std_daq.tpc.pads.config import PadsConfig
 from std_daq.tpc.pads.load import load_pads
 from std_daq.tpc.pads.plane import PadPlane
+from std_test_kit.field_analysis import PYTHON, needs_field_analysis
 
 HEAD = "cobo,asad,aget,aget channel,pad\n"
 SILICON = "cobo,asad,aget,aget channel,det keyword,det channel\n"
@@ -193,3 +195,20 @@ def test_written_map_is_read_as_it_was(tmp_path: Path, detector: int) -> None:
     made = ChannelMap.of([MappedChannel(1, 2, 3, 4, 0, 7), MappedChannel(0, 1, 2, 3, detector, 5)])
     write_channel_map(tmp_path / "map.csv", made)
     assert read_channel_map(tmp_path / "map.csv") == made
+
+
+@needs_field_analysis
+def test_plane_by_the_rule_is_that_of_the_fields_analysis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of a real installation are read; nothing of it is imported."""
+    (packages,) = PYTHON.parents[1].glob("lib/python*/site-packages")
+    monkeypatch.syspath_prepend(packages)
+    plane = load_pads("attpc_spyral")
+    assert (len(plane.boards), plane.n_ranks, plane.n_pads, plane.is_beam_pad.sum()) == (40, 10_240, 10_240, 122)
+    assert {(2, 3), (8, 3)}.isdisjoint(plane.boards)
+    assert plane.board_channels((7, 2)).numbers[68 + 10] == 9908
+    np.testing.assert_allclose(plane.positions, attpc_positions(), atol=3e-4)
+    np.testing.assert_array_equal(plane.scales, attpc_scales())
+    assert (plane.time_correction_of_pads.min(), plane.time_correction_of_pads.max()) == pytest.approx(
+        (-1.9, 1.5), abs=0.1
+    )
+    assert "spyral" not in sys.modules
