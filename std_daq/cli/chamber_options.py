@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from std_daq.cli.argument_types import natural_number
+from std_daq.cli.argument_types import natural_number, positive_integer
 from std_daq.errors import EXIT_FAILED, ArgumentError
 
 if TYPE_CHECKING:
@@ -22,14 +22,25 @@ _FINISH_S = 10.0
 _BEHIND_S = 0.1
 
 
-def add_wait_option(parser: argparse._ArgumentGroup) -> None:
-    """Declare ``--wait-s``."""
+# Options of waiting, as attributes, with their defaults.
+OF_WAITING: dict[str, object] = {"wait_s": 10.0, "n_clients": 1}
+
+
+def add_wait_options(parser: argparse._ArgumentGroup) -> None:
+    """Declare ``--wait-s`` and ``--n-clients``."""
+    parser.add_argument(
+        "--n-clients",
+        type=positive_integer,
+        default=1,
+        metavar="N",
+        help="clients that each exporter waits for before it sends; by default %(default)s",
+    )
     parser.add_argument(
         "--wait-s",
         type=float,
         default=10.0,
         metavar="SECONDS",
-        help="how long to wait until each exporter has a client; by default %(default)s",
+        help="how long to wait until each exporter has its clients; by default %(default)s",
     )
 
 
@@ -94,9 +105,10 @@ def send(
         sending = Sending(
             bursts, exporters, routing, stream, rate_hz=arguments.rate_hz, reconnect=dict(reconnect or {})
         )
-        if not sending.wait_for_clients(arguments.wait_s, stop.event):
-            alone = [one.address for one in exporters.exporters if not one.n_clients]
-            _remark(command, f"no client is connected to {', '.join(alone)}; its frames go to nobody")
+        if not sending.wait_for_clients(arguments.wait_s, stop.event, arguments.n_clients):
+            for one in exporters.exporters:
+                if one.n_clients < arguments.n_clients:
+                    _remark(command, f"{one.n_clients} of {arguments.n_clients} clients are connected to {one.address}")
         next_s = 0.0
         while not stop.event.is_set() and sending.step(stop.event):
             if time.monotonic() >= next_s:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_number
-from std_daq.cli.chamber_options import refuse_options
+from std_daq.cli.chamber_options import OF_WAITING, refuse_options
 from std_daq.cli.replay_chamber import add_chamber_options, replay_chamber
 from std_daq.cli.shared_options import add_json_option, add_sending_config_option
 from std_daq.errors import EXIT_DONE, EXIT_FAILED
@@ -57,7 +57,7 @@ def _replay_images(arguments: argparse.Namespace, config: "DetectorConfig") -> i
     from std_daq.imaging.simulation.replay_sources import open_source
     from std_daq.packets.lengths import CountedSource
 
-    refuse_options(arguments, {"wait_s": 10.0}, "images", "images are sent at once")
+    refuse_options(arguments, OF_WAITING, "images", "images are sent at once")
     detector = open_detector(config)
     for capture in arguments.captures:
         check_input_file(capture, "CAPTURE")

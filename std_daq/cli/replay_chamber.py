@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from std_daq.cli.chamber_options import add_wait_option, chamber_of, print_report, refuse_options, send
+from std_daq.cli.chamber_options import add_wait_options, chamber_of, print_report, refuse_options, send
 from std_daq.errors import EXIT_FAILED, ArgumentError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _MAX_NAMED = 10
 
 def add_chamber_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options that only a chamber has."""
-    add_wait_option(parser.add_argument_group("of a chamber (tpc.json)"))
+    add_wait_options(parser.add_argument_group("of a chamber (tpc.json)"))
 
 
 def replay_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import natural_number, positive_integer, probability
 from std_daq.cli.chamber_options import (
-    add_wait_option,
+    OF_WAITING,
+    add_wait_options,
     board_number,
     board_target,
     chamber_of,
@@ -32,7 +33,7 @@ _OF_IMAGES: dict[str, object] = {
 # Options of a chamber, with their defaults.
 OF_CHAMBERS: dict[str, object] = {
     "n_events": None, "full": False, "n_made": None, "first_event": 0, "truth": None, "no_topology": False,
-    "in_order": False, "lag": [], "dead": [], "reconnect": [], "garbage_sizes": 0.0, "zero_sizes": 0.0, "wait_s": 10.0,
+    "in_order": False, "lag": [], "dead": [], "reconnect": [], "garbage_sizes": 0.0, "zero_sizes": 0.0, **OF_WAITING,
 }  # fmt: skip
 _N_MADE, _N_MADE_FULL = 100, 20
 _TIMES_RATE_HZ = 100.0
@@ -68,7 +69,7 @@ def add_chamber_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--zero-sizes", type=probability, default=0.0, metavar="P", help="probability of a message of size 0"
     )
-    add_wait_option(group)
+    add_wait_options(group)
 
 
 def simulate_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:

@@ -164,10 +164,9 @@ class ExporterSet:
             self.close()
             raise
 
-    @property
-    def is_attended(self) -> bool:
-        """Whether each exporter has a client."""
-        return all(exporter.n_clients for exporter in self.exporters)
+    def has_clients(self, n_clients: int) -> bool:
+        """Return whether each exporter has so many clients."""
+        return all(exporter.n_clients >= n_clients for exporter in self.exporters)
 
     @property
     def n_queued(self) -> int:

@@ -122,12 +122,12 @@ class Sending:
         self._next_s: float | None = None
         self.report = SendingReport()
 
-    def wait_for_clients(self, limit_s: float, stop: StopFlag) -> bool:
-        """Wait until each exporter has a client; returns whether it has."""
+    def wait_for_clients(self, limit_s: float, stop: StopFlag, n_clients: int = 1) -> bool:
+        """Wait until each exporter has so many clients; returns whether it has."""
         end_s = time.monotonic() + limit_s
-        while not self._exporters.is_attended and not stop.is_set() and time.monotonic() < end_s:
+        while not self._exporters.has_clients(n_clients) and not stop.is_set() and time.monotonic() < end_s:
             self._exporters.step(_MAX_WAIT_S)
-        return self._exporters.is_attended
+        return self._exporters.has_clients(n_clients)
 
     def step(self, stop: StopFlag) -> bool:
         """Wait until the next burst is due and send it; returns False at the end."""

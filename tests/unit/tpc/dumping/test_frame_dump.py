@@ -55,7 +55,7 @@ class Exporters:
             self._set.step(0.01)
 
     def _attend(self) -> None:
-        while not (self._set.is_attended or self._stop.is_set()):
+        while not (self._set.has_clients(1) or self._stop.is_set()):
             self._set.step(0.01)
 
 

@@ -265,6 +265,17 @@ def test_mistakes_are_told(
     assert problem in capsys.readouterr().err
 
 
+def test_exporters_wait_for_as_many_clients_as_are_wanted(chamber: Chamber, capsys: pytest.CaptureFixture[str]) -> None:
+    more = [FrameClient(address) for address in chamber.addresses]
+    exit_code, clients = chamber.run("simulate", "--n-events", "3", "--n-made", "1", "--n-clients", "2")
+    for client in more:
+        client.join()
+    assert exit_code == 0
+    assert [client.counts.n_frames for client in more] == [client.counts.n_frames for client in clients] == [7, 7]
+    assert main(["simulate", "--config", str(chamber.file), "--n-events", "1", "--wait-s", "0"]) == 0
+    assert f"0 of 1 clients are connected to {chamber.addresses[0]}" in capsys.readouterr().err
+
+
 def test_other_files_are_no_graw_files(chamber: Chamber, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "text.graw"
     file.write_text("no frames here\n" * 100)
