@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_daq.tpc.config import split_address
+from std_daq.tpc.frames.chunk_pool import ChunkPool
 from std_daq.tpc.frames.frame import Frame
 from std_daq.tpc.frames.splitter import FrameSplitter, StreamCounts
 from std_event_builder.address_lookup import AddressLookup
@@ -46,6 +47,8 @@ class Exporter:
         A frame that claims more is damaged.
     reconnect_s
         Longest pause between two attempts.
+    chunks
+        Memory for what is received.
 
     Attributes
     ----------
@@ -59,7 +62,14 @@ class Exporter:
     """
 
     def __init__(
-        self, index: int, address: str, poller: select.epoll, *, max_frame_bytes: int, reconnect_s: float
+        self,
+        index: int,
+        address: str,
+        poller: select.epoll,
+        *,
+        max_frame_bytes: int,
+        reconnect_s: float,
+        chunks: ChunkPool | None = None,
     ) -> None:
         self.index = index
         self.address = address
@@ -73,7 +83,8 @@ class Exporter:
         self._lookup: AddressLookup | None = None
         self._n_attempts = 0
         self._socket: socket.socket | None = None
-        self._splitter = FrameSplitter(max_frame_bytes)
+        self._chunks = ChunkPool(0) if chunks is None else chunks
+        self._splitter = FrameSplitter(max_frame_bytes, chunks=self._chunks)
         self._deadline_s = 0.0  # of the pause or the attempt
         self.state = LinkState.PAUSED
         self.n_bytes = self.n_connections = self.n_lost = 0
@@ -122,7 +133,7 @@ class Exporter:
             self._socket.setsockopt(socket.IPPROTO_TCP, option, value)
         self._poller.modify(self._socket, select.EPOLLIN)
         self._before = self.counts
-        self._splitter = FrameSplitter(self._max_frame_bytes)
+        self._splitter = FrameSplitter(self._max_frame_bytes, chunks=self._chunks)
         self.state = LinkState.CONNECTED
         self.n_connections += 1
         self._pause_s = min(_FIRST_PAUSE_S, self._reconnect_s)

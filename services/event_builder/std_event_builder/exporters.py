@@ -3,8 +3,11 @@
 import select
 from collections.abc import Callable, Iterator, Sequence
 
+from std_daq.tpc.frames.chunk_pool import ChunkPool
 from std_daq.tpc.frames.frame import Frame
 from std_event_builder.exporter import Exporter, LinkState
+
+_POOL_BYTES = 256 * 2**20
 
 
 class Exporters:
@@ -25,8 +28,11 @@ class Exporters:
 
     def __init__(self, addresses: Sequence[str], *, max_frame_bytes: int, reconnect_s: float) -> None:
         self._poller = select.epoll()
+        chunks = ChunkPool(_POOL_BYTES)
         self.all = [
-            Exporter(index, address, self._poller, max_frame_bytes=max_frame_bytes, reconnect_s=reconnect_s)
+            Exporter(
+                index, address, self._poller, max_frame_bytes=max_frame_bytes, reconnect_s=reconnect_s, chunks=chunks
+            )
             for index, address in enumerate(addresses)
         ]
 

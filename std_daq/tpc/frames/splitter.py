@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.tpc.frames.chunk_pool import ChunkPool
 from std_daq.tpc.frames.frame import MERGED_TYPES, Frame, frames_at
 from std_daq.tpc.frames.inner_frames import inner_frames
 from std_daq.tpc.frames.records import HEADER, N_FAULTS, SIZE_WORD_BYTES, Fault
@@ -72,8 +73,8 @@ class FrameSplitter:
         if splitter.is_lost:
             ...  # close the connection
 
-    The data of a frame are a view of the chunk in which it arrived. The chunk lives as long as its frames, and is never
-    written again.
+    The data of a frame are a view of the chunk in which it arrived. The chunk is not written again while one of its
+    frames lives.
 
     Parameters
     ----------
@@ -81,10 +82,13 @@ class FrameSplitter:
         A frame that claims more is damaged.
     chunk_bytes
         Size of a chunk; it is made larger if two of the largest frames would not fit.
+    chunks
+        Where chunks come from; several splitters may share it.
     """
 
-    def __init__(self, max_frame_bytes: int, chunk_bytes: int = CHUNK_BYTES) -> None:
+    def __init__(self, max_frame_bytes: int, chunk_bytes: int = CHUNK_BYTES, chunks: ChunkPool | None = None) -> None:
         self._max_bytes = max_frame_bytes
+        self._chunks = ChunkPool(0) if chunks is None else chunks
         self._chunk_bytes = max(chunk_bytes, 2 * (max_frame_bytes + SIZE_WORD_BYTES) + _MIN_FREE_BYTES)
         self._chunk: NDArray[np.uint8] = np.empty(0, np.uint8)
         self._end = 0
@@ -158,7 +162,7 @@ class FrameSplitter:
     def _begin_chunk(self) -> None:
         begin = int(self._state[StreamState.POSITION])
         rest = self._chunk[begin : self._end]
-        self._chunk = np.empty(self._chunk_bytes, np.uint8)
+        self._chunk = self._chunks.take(self._chunk_bytes)
         self._chunk[: len(rest)] = rest
         self._end = len(rest)
         self._state[StreamState.POSITION] = 0
