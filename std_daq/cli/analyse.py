@@ -26,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_option(parser)
     parser.add_argument(
         "--output",
-        "--output-file",
         type=Path,
         required=True,
         metavar="PATH",

@@ -18,8 +18,8 @@ from typing import Any, TextIO
 from std_daq.errors import ResourceError
 from std_daq.tpc.config import TpcConfig
 from std_daq.tpc.offline.execution import Execution
-from std_daq.tpc.offline.part import Part
 from std_daq.tpc.offline.result_file import write_result
+from std_daq.tpc.offline.result_part import ResultPart
 from std_daq.tpc.offline.sources import Source
 from std_daq.tpc.offline.unit import Unit
 from std_daq.tpc.reconstruction.parameters import OwnPhaseParameters
@@ -103,10 +103,10 @@ class FileAnalysis:
     def _write(self, indices: Sequence[int], n_kept: int) -> AnalysisReport:
         n_events = n_points = n_estimates = 0
 
-        def parts() -> Iterator[Part]:
+        def parts() -> Iterator[ResultPart]:
             nonlocal n_events, n_points, n_estimates
             for index in indices:
-                part = Part.load(self._part(index))
+                part = ResultPart.load(self._part(index))
                 n_events += len(part.numbers)
                 n_points += len(part.clouds)
                 n_estimates += len(part.estimates)

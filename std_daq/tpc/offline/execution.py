@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from std_daq.errors import ResourceError, StdDaqError
 from std_daq.tpc.config import TpcConfig
-from std_daq.tpc.offline.part import Part
+from std_daq.tpc.offline.result_part import ResultPart
 from std_daq.tpc.offline.unit import Unit, analyse_unit
 
 _UNITS_PER_WORKER = 3
@@ -22,14 +22,14 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 class Execution(Protocol):
     """Analyses units."""
 
-    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, Part]]:
+    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, ResultPart]]:
         """Yield each unit with its part, in any order."""
 
 
 class InThisProcess:
     """Analyses one unit after another."""
 
-    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, Part]]:
+    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, ResultPart]]:
         """Yield each unit with its part."""
         for unit in units:
             yield unit, analyse_unit(unit, config)
@@ -47,11 +47,11 @@ class InProcesses:
     def __init__(self, n_workers: int) -> None:
         self._n_workers = n_workers
 
-    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, Part]]:
+    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, ResultPart]]:
         """Yield each unit with its part, as they come; at most a few units a worker are on their way."""
         os.environ.update({name: value for name, value in _ONE_THREAD.items() if name not in os.environ})
         pool = ProcessPoolExecutor(self._n_workers, mp_context=multiprocessing.get_context("spawn"))
-        pending: dict[Future[Part], Unit] = {}
+        pending: dict[Future[ResultPart], Unit] = {}
         try:
             while True:
                 for unit in itertools.islice(units, self._n_workers * _UNITS_PER_WORKER - len(pending)):
@@ -91,7 +91,7 @@ class OnDask:
         except (OSError, ValueError) as error:
             raise ResourceError(f"no Dask scheduler answers at {address}: {error}") from None
 
-    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, Part]]:
+    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, ResultPart]]:
         """Yield each unit with its part, as they come."""
         from distributed import as_completed
         from distributed.scheduler import KilledWorker

@@ -7,14 +7,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from std_daq.tpc.offline.part import Part
+from std_daq.tpc.offline.result_part import ResultPart
 from std_daq.tpc.reconstruction.results import ESTIMATE
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 PARQUET_SUFFIX = ".parquet"
 
 
-def write_result(path: Path, parts: Iterable[Part], attributes: Mapping[str, str]) -> None:
+def write_result(path: Path, parts: Iterable[ResultPart], attributes: Mapping[str, str]) -> None:
     """Write the parts, in the order of their numbers; the file is there as a whole or not at all."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     write = _write_parquet if path.suffix == PARQUET_SUFFIX else _write_hdf5
@@ -27,7 +27,7 @@ def write_result(path: Path, parts: Iterable[Part], attributes: Mapping[str, str
         unfinished.unlink(missing_ok=True)
 
 
-def _write_hdf5(path: Path, parts: Iterable[Part], attributes: Mapping[str, str]) -> None:
+def _write_hdf5(path: Path, parts: Iterable[ResultPart], attributes: Mapping[str, str]) -> None:
     estimates = [np.empty(0, ESTIMATE)]
     with h5py.File(path, "w", libver="latest") as file:
         file.attrs.update(attributes)
@@ -49,7 +49,7 @@ def _write_hdf5(path: Path, parts: Iterable[Part], attributes: Mapping[str, str]
             group.create_dataset(column, data=table[column])
 
 
-def _write_parquet(path: Path, parts: Iterable[Part], attributes: Mapping[str, str]) -> None:
+def _write_parquet(path: Path, parts: Iterable[ResultPart], attributes: Mapping[str, str]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.tpc.config import TpcConfig
-from std_daq.tpc.offline.part import Part
+from std_daq.tpc.offline.result_part import ResultPart
 from std_daq.tpc.pads.load import load_pads
 from std_daq.tpc.reconstruction.pipeline import Pipeline
 
@@ -95,7 +95,7 @@ class MergedUnit:
 Unit = ReadUnit | MergedUnit
 
 
-def analyse_unit(unit: Unit, config: TpcConfig) -> Part:
+def analyse_unit(unit: Unit, config: TpcConfig) -> ResultPart:
     """Return the results of the events of a unit.
 
     Raises
@@ -112,7 +112,7 @@ def analyse_unit(unit: Unit, config: TpcConfig) -> Part:
             if value is not None:
                 result.estimates[name] = value
         results.append((event.number, result))
-    return Part.of(results)
+    return ResultPart.of(results)
 
 
 class _Same:

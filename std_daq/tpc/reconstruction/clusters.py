@@ -13,7 +13,7 @@ from std_daq.tpc.reconstruction.results import NOISE
 
 # Points of a track are further apart along the field than across.
 _Z_SCALE = 0.584
-_LEAST_NEIGHBORS = 2
+_MIN_NEIGHBORS = 2
 
 
 def make_clusters(cloud: NDArray[np.float64], parameters: ClusterParameters) -> list[Cluster]:
@@ -50,5 +50,5 @@ def _found(cloud: NDArray[np.float64], parameters: ClusterParameters) -> list[Cl
 def _without_outliers(cluster: Cluster, cloud: NDArray[np.float64], scale_factor: float) -> Cluster:
     if len(cluster) < 2:
         return cluster
-    n_neighbors = max(_LEAST_NEIGHBORS, int(scale_factor * len(cluster)))
+    n_neighbors = max(_MIN_NEIGHBORS, int(scale_factor * len(cluster)))
     return Cluster(cluster.label, cluster.points[~is_outlier(cloud[cluster.points, :3], n_neighbors)])

@@ -12,7 +12,7 @@ from std_daq.tpc.reconstruction.parameters import ContinuityJoinParameters
 _BEAM_RADIUS_MM = 25.0
 _BEAM_MARGIN_MM = 10.0
 _Z_MARGIN_MM = 10.0
-_LARGEST_ANGLE_DEG = 45.0
+_MAX_ANGLE_DEG = 45.0
 _N_END_POINTS = 3
 
 
@@ -62,15 +62,15 @@ def _first_pair(
 def _goes_on(one: NDArray[np.float64], other: NDArray[np.float64], parameters: ContinuityJoinParameters) -> bool:
     end, begin = _end_of(one[-_N_END_POINTS:]), _end_of(other[:_N_END_POINTS])
     both = np.concatenate([one, other])
-    largest_dz = parameters.join_z_fraction * np.ptp(both[:, 2])
-    largest_drho = parameters.join_radius_fraction * np.ptp(np.hypot(both[:, 0], both[:, 1]))
+    max_dz = parameters.join_z_fraction * np.ptp(both[:, 2])
+    max_drho = parameters.join_radius_fraction * np.ptp(np.hypot(both[:, 0], both[:, 1]))
     dz = abs(end.z - begin.z)
-    if not (dz < largest_dz and (end.z < begin.z or dz < _Z_MARGIN_MM)):
+    if not (dz < max_dz and (end.z < begin.z or dz < _Z_MARGIN_MM)):
         return False
     if end.is_at_beam and begin.is_at_beam:
         return True
     angle = abs(end.phi_deg - begin.phi_deg) % 360
-    return abs(end.rho - begin.rho) < largest_drho and min(angle, 360 - angle) < _LARGEST_ANGLE_DEG
+    return abs(end.rho - begin.rho) < max_drho and min(angle, 360 - angle) < _MAX_ANGLE_DEG
 
 
 def _end_of(points: NDArray[np.float64]) -> _End:

@@ -22,11 +22,11 @@ from std_daq.tpc.reconstruction.splines import smoothing_spline
 
 # The vertex is one of so many points of the circle, both ends of a turn among them.
 _N_CIRCLE_POINTS = 100_000
-_LEAST_LINE_POINTS = 10
+_MIN_LINE_POINTS = 10
 # Pads are small within this distance from the axis, and all of one size: there charges can be compared.
 _SMALL_PADS_RADIUS_MM = 152.0
 _N_LENGTH_STEPS = 1000
-_LEAST_LOSS_POINTS = 2
+_MIN_LOSS_POINTS = 2
 _NOT_MEASURED = -1
 
 
@@ -121,7 +121,7 @@ def _observables(track: _Track, direction: int, detector: DetectorParameters) ->
     vertex_x, vertex_y = nearest_to_axis(circle)
     from_vertex = np.hypot(x - vertex_x, y - vertex_y)
     far = int(np.argmax(from_vertex))
-    n_line = max(_LEAST_LINE_POINTS, int(far / 2))
+    n_line = max(_MIN_LINE_POINTS, int(far / 2))
     line = _line(z[: far + 1][:n_line], from_vertex[: far + 1][:n_line])
     if line is None or math.hypot(vertex_x, vertex_y) > detector.beam_region_radius:
         return None, True
@@ -189,7 +189,7 @@ def _energy_loss(track: _Track, far: int) -> tuple[float, float] | None:
     is_beyond = np.hypot(x, y) > _SMALL_PADS_RADIUS_MM
     end = int(np.argmax(is_beyond)) if is_beyond.any() else len(x)
     last = min(end, len(x) - 1)
-    if end < _LEAST_LOSS_POINTS:
+    if end < _MIN_LOSS_POINTS:
         return None
     way = track.curve(np.linspace(z[0], z[last], _N_LENGTH_STEPS))
     dz = (z[last] - z[0]) / (_N_LENGTH_STEPS - 1)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
-_LARGEST_FACTOR = 1.5
-_LEAST_REACH = 1e-10
+_MAX_FACTOR = 1.5
+_MIN_REACH = 1e-10
 
 
 def is_outlier(points: NDArray[np.float64], n_neighbors: int) -> NDArray[np.bool_]:
@@ -31,5 +31,5 @@ def is_outlier(points: NDArray[np.float64], n_neighbors: int) -> NDArray[np.bool
     nearest = nearest[is_other].reshape(-1, n_neighbors)
     reached = reached[is_other].reshape(-1, n_neighbors)
     farthest = reached.max(axis=1)
-    density = 1.0 / (np.maximum(reached, farthest[nearest]).mean(axis=1) + _LEAST_REACH)
-    return np.asarray(density[nearest].mean(axis=1) / density > _LARGEST_FACTOR)
+    density = 1.0 / (np.maximum(reached, farthest[nearest]).mean(axis=1) + _MIN_REACH)
+    return np.asarray(density[nearest].mean(axis=1) / density > _MAX_FACTOR)

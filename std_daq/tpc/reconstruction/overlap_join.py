@@ -7,7 +7,7 @@ from std_daq.tpc.reconstruction.circle import Circle, fit_circle, overlap_area, 
 from std_daq.tpc.reconstruction.cluster import Cluster, joined
 from std_daq.tpc.reconstruction.parameters import OverlapJoinParameters
 
-_LEAST_RADIUS_MM = 10.0
+_MIN_RADIUS_MM = 10.0
 
 
 def join_overlapping(
@@ -31,7 +31,7 @@ def _join_once(clusters: list[Cluster], cloud: NDArray[np.float64], parameters: 
     ]
     owners = list(range(len(clusters)))
     for i, circle in enumerate(circles):
-        if not is_large[i] or circle.radius < _LEAST_RADIUS_MM:
+        if not is_large[i] or circle.radius < _MIN_RADIUS_MM:
             continue
         for j, other in enumerate(circles):
             if not is_large[j] or owners[i] == owners[j] or not _overlap(circle, other, parameters):

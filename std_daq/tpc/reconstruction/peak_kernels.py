@@ -90,18 +90,18 @@ def _prominence(trace: Any, peak: Any) -> Any:
     """Return the prominence of a local maximum, and its bases to the left and right."""
     height = trace[peak]
     left = right = peak
-    left_least = right_least = height
+    left_min = right_min = height
     i = peak
     while i >= 0 and trace[i] <= height:
-        if trace[i] < left_least:
-            left_least, left = trace[i], i
+        if trace[i] < left_min:
+            left_min, left = trace[i], i
         i -= 1
     i = peak
     while i < len(trace) and trace[i] <= height:
-        if trace[i] < right_least:
-            right_least, right = trace[i], i
+        if trace[i] < right_min:
+            right_min, right = trace[i], i
         i += 1
-    return height - max(left_least, right_least), left, right
+    return height - max(left_min, right_min), left, right
 
 
 @njit
@@ -199,7 +199,7 @@ def _integral(trace: Any, first: Any, after: Any) -> Any:
 
 @njit
 def _peaks_of_row(
-    trace: Any, distance: Any, least_prominence: Any, largest_width: Any, places: Any, integrals: Any, scratch: Any
+    trace: Any, distance: Any, min_prominence: Any, max_width: Any, places: Any, integrals: Any, scratch: Any
 ) -> Any:
     maxima, bounds, states = scratch[0], scratch[1], scratch[2]
     n_maxima = _fill_maxima(trace, maxima)
@@ -210,13 +210,13 @@ def _peaks_of_row(
     for i in range(n_maxima):
         height = trace[maxima[i]]
         bounds[i] = NOT_GOOD
-        if height - least < least_prominence:
+        if height - least < min_prominence:
             continue
         prominence, left, right = _prominence(trace, maxima[i])
-        if prominence < least_prominence:
+        if prominence < min_prominence:
             continue
         start, end = _edges(trace, maxima[i], prominence, left, right)
-        if 1.0 <= end - start <= largest_width:
+        if 1.0 <= end - start <= max_width:
             bounds[i] = int(start) * len(trace) + _ceil(end)
             lowest = height if n_good == 0 else min(lowest, height)
             n_good += 1
@@ -241,8 +241,8 @@ def _peaks_of_row(
 def find_peaks(
     traces: Any,
     distance: Any,
-    least_prominence: Any,
-    largest_width: Any,
+    min_prominence: Any,
+    max_width: Any,
     counts: Any,
     places: Any,
     integrals: Any,
@@ -265,5 +265,5 @@ def find_peaks(
     """
     for row in range(traces.shape[0]):
         counts[row] = _peaks_of_row(
-            traces[row], distance, least_prominence, largest_width, places[row], integrals[row], scratch
+            traces[row], distance, min_prominence, max_width, places[row], integrals[row], scratch
         )

@@ -94,8 +94,6 @@ def type_name(dtype: np.dtype[Any]) -> str:
     if dtype.subdtype is not None:
         element, (length,) = dtype.subdtype
         return f"{type_name(element)}[{ {N_MODULES: 'n_modules', N_WORDS: 'n_words'}.get(length, length) }]"
-    if dtype.kind == "V":
-        return f"V{dtype.itemsize}"
     if dtype.kind == "S":
         return f"char[{dtype.itemsize}]"
     assert dtype.isnative or dtype.itemsize == 1, "all numbers are little-endian"

@@ -1,4 +1,4 @@
-"""Part: the results of a few events, and its file."""
+"""ResultPart: the results of a few events, and its file."""
 
 import os
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from std_daq.tpc.reconstruction.results import CLOUD_POINT, ESTIMATE, LABEL, N_C
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ResultPart:
     """The results of a few events.
 
     Attributes
