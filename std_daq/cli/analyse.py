@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.tpc.offline.result_file import HDF5_SUFFIXES, PARQUET_SUFFIX
     from std_daq.tpc.offline.sources import open_source
 
+    config = load_tpc_config(arguments.config)
     for file in arguments.file:
         check_input_file(file, "FILE")
     check_output_file(arguments.output, "--output")
@@ -55,7 +56,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise ArgumentError(
             "--output", "the ending says what the file is", value=arguments.output, remedy="end it with .h5 or .parquet"
         )
-    config = load_tpc_config(arguments.config)
     source = open_source(arguments.file, config)
     execution = _execution(arguments)
     started = time.monotonic()

@@ -33,9 +33,11 @@ WITH_CONFIG = {
     "shm clean": ["shm", "clean"],
     "broker-setup": ["broker-setup", "--output", "FOLDER/secrets"],
     "pedestal": ["pedestal", "--output", "FOLDER/pedestal.h5", "--timeout-s", "0.05"],
+    "analyse": ["analyse", "FOLDER/run.h5", "--output", "FOLDER/result.h5"],
+    "event-view": ["event-view", "--reset"],
 }
-ONLY_IMAGES = ["view", "simulate", "dump", "replay", "pedestal"]
-WITHOUT_JSON = {"up"}
+NOT_FOR_OTHERS = ["view", "simulate", "dump", "replay", "pedestal", "analyse", "event-view"]
+WITHOUT_JSON = {"up", "event-view"}
 WITH_INPUT = {
     "validate": ["validate"],
     "recover": ["recover"],
@@ -155,7 +157,7 @@ def test_configuration_of_another_system_is_taken_or_refused(
     exit_code = exit_code_of(with_config(name, chamber_file, tmp_path))
     error = capsys.readouterr().err
     is_refused = "this is a configuration of chamber" in error
-    assert is_refused == (name in ONLY_IMAGES)
+    assert is_refused == (name in NOT_FOR_OTHERS)
     assert (exit_code == EXIT_WRONG_CALL) == is_refused
 
 

@@ -98,10 +98,12 @@ def test_services_explain_themselves_without_their_libraries(
 def test_command_without_its_library_says_which_extra_brings_it(
     run_without: RunPython, libraries: set[str], tmp_path: Path
 ) -> None:
-    done = run_without(libraries, COMMAND, "validate", str(tmp_path / "x.h5"))
+    file = tmp_path / "x.h5"
+    file.write_bytes(b"\x89HDF\r\n\x1a\n\x03")
+    done = run_without(libraries, COMMAND, "validate", str(file))
     assert done.stderr == "std-daq validate: needs h5py: pip install 'std-daq[images]'\n"
     assert done.returncode == 2
-    assert '{"error": "needs h5py: ' in run_without(libraries, COMMAND, "validate", "--json", "x.h5").stdout
+    assert '{"error": "needs h5py: ' in run_without(libraries, COMMAND, "validate", "--json", str(file)).stdout
 
 
 def test_service_without_its_library_says_which_extra_brings_it(
