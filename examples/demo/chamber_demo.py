@@ -36,7 +36,7 @@ from std_daq.tpc.simulation.chamber import SimulatedChamber
 from std_daq.tpc.simulation.invented_map import ATTPC_BOARDS, invented_map
 from std_daq.tpc.simulation.readout import Readout
 
-N_EVENTS = 24
+N_EVENTS = 16
 RATE_HZ = 8.0
 N_EXPORTERS = 10
 SEED = 5

@@ -11,9 +11,10 @@ DEMO = Path(__file__).parents[2] / "examples" / "demo" / "demo.py"
 
 
 @pytest.mark.long
+@pytest.mark.timeout(300)
 def test_demo_of_a_chamber_compares_events_and_estimates_with_the_truth(tmp_path: Path) -> None:
     command = [sys.executable, DEMO, "--events", "--output", tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all events are complete, and each sample is as it was sent" in done.stdout
     for name in ("event.png", "estimates.png"):
