@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,12 +65,13 @@ def run(output: Path) -> int:
 
     folder = output.absolute() / time.strftime("%Y%m%d-%H%M%S")
     folder.mkdir(parents=True)
-    os.environ["STD_DAQ_RUNTIME_DIR"] = str(folder / "run")
     console = Console(stderr=True)
     config_file = prepare(folder)
     merged, truth = folder / "run_0001.h5", folder / "truth.json"
-    with services(config_file, folder / "services.log", console), console.status("simulating and recording"):
-        report = record(config_file, merged, truth)
+    with tempfile.TemporaryDirectory(prefix="std-daq-demo-") as runtime:  # the paths of sockets have to be short
+        os.environ["STD_DAQ_RUNTIME_DIR"] = runtime
+        with services(config_file, folder / "services.log", console), console.status("simulating and recording"):
+            report = record(config_file, merged, truth)
     with console.status("comparing each event with what was sent, and analysing it"):
         events = list(MergedFile(merged))
         problems = [*differences(config_file, report, events)]
