@@ -276,7 +276,7 @@ def test_payload_that_waits_is_kept_in_memory_of_its_own() -> None:
     assert event.payloads == {(0, 0): [0, 1]}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_nothing_is_mixed_or_lost_whatever_boards_do(data: st.DataObject) -> None:
     n_boards = data.draw(st.integers(1, 6))
@@ -300,7 +300,7 @@ def test_nothing_is_mixed_or_lost_whatever_boards_do(data: st.DataObject) -> Non
     assert builder.outcomes[0][FrameOutcome.DUPLICATE] == len(twice)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_the_account_adds_up_whatever_comes(data: st.DataObject) -> None:
     boards = boards_of(4)
