@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Repair the file; returns the exit code."""
     from std_daq.cli.path_checks import check_image_file
-    from std_daq.cli.run_files import FileKind, kind_of
+    from std_daq.tpc.file_kind import FileKind, kind_of
 
     check_image_file(arguments.file, "FILE")
     recoveries = _recover(arguments.file, is_merged=kind_of(arguments.file) is FileKind.MERGED)

@@ -13,8 +13,8 @@ from std_daq.cli.shared_options import add_json_option
 from std_daq.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from std_daq.cli.run_files import FileKind
     from std_daq.imaging.files.validate import ValidationReport
+    from std_daq.tpc.file_kind import FileKind
     from std_daq.tpc.frames.validate import GrawReport
     from std_daq.tpc.merged.validate import MergedReport
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check the file; returns the exit code."""
     from std_daq.cli.path_checks import check_image_file
-    from std_daq.cli.run_files import FileKind, kind_of
+    from std_daq.tpc.file_kind import FileKind, kind_of
 
     check_image_file(arguments.file, "FILE")
     kind = kind_of(arguments.file)
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _report_of_events(kind: "FileKind", arguments: argparse.Namespace) -> "MergedReport | GrawReport":
-    from std_daq.cli.run_files import FileKind
+    from std_daq.tpc.file_kind import FileKind
 
     if kind is FileKind.GRAW:
         from std_daq.tpc.frames.validate import validate_graw

@@ -9,7 +9,7 @@ import pytest
 from std_daq.imaging.files import image_file
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.recording.store_stream import ReportKind
-from std_h5_writer import writer as writer_module
+from std_h5_writer import image_file_maker
 from std_h5_writer.run_files import RunFiles
 
 # Kinds and texts, not errors: an error keeps the frames in which it was raised, and with them the ring.
@@ -73,7 +73,7 @@ def test_run_fails_with_the_reason_and_the_next_one_is_written(
 def test_master_that_cannot_be_written_for_any_reason_is_reported(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer_module, "write_master", failing(RuntimeError, "some HDF5 error"))
+    monkeypatch.setattr(image_file_maker, "write_master", failing(RuntimeError, "some HDF5 error"))
     bench.make_ring()
     bench.agent.master(tmp_path / "run.h5", [])
     assert "cannot be written: RuntimeError('some HDF5 error')" in bench.step_until(ReportKind.FAILED).message
@@ -85,7 +85,7 @@ def test_message_that_cannot_be_handled_is_counted_and_the_next_one_is_handled(
 ) -> None:
     bench.make_ring()
     with monkeypatch.context() as patch:
-        patch.setattr(writer_module, "RunFiles", failing(RuntimeError, "?"))
+        patch.setattr(image_file_maker, "RunFiles", failing(RuntimeError, "?"))
         bench.agent.start(tmp_path / "bad.h5")
         while not bench.value("daq_writer_messages_ignored_total"):
             bench.writer.step()

@@ -3,7 +3,10 @@
 from enum import StrEnum
 from pathlib import Path
 
+import h5py
+
 from std_daq.errors import HDF5_ERRORS
+from std_daq.tpc.merged.event_log import log_path
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _IMAGE_SUPERBLOCK = 3
@@ -33,10 +36,6 @@ def kind_of(path: Path) -> FileKind:
 
 
 def _is_merged(path: Path, superblock_version: int) -> bool:
-    import h5py
-
-    from std_daq.tpc.merged.event_log import log_path
-
     if log_path(path).exists():
         return True
     try:
