@@ -58,7 +58,9 @@ def test_no_command_runs_as_root_and_no_stage_after_that_becomes_root_again() ->
     assert "USER 1000:1000" in STAGES["runtime"]
 
 
-@pytest.mark.parametrize("file", ["docker/requirements.txt", "docker/requirements-build.txt"])
+@pytest.mark.parametrize(
+    "file", ["docker/requirements.txt", "docker/requirements-gpu.txt", "docker/requirements-build.txt"]
+)
 def test_images_have_the_versions_that_are_tested(file: str) -> None:
     tested = lines_of_lock("constraints.txt")
     for distribution, hashes in lines_of_lock(file).items():
