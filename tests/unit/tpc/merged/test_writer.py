@@ -119,6 +119,7 @@ def test_a_file_without_events_is_a_merged_file(tmp_path: Path) -> None:
         assert (len(file), file.layout, file.attributes["max_event"]) == (0, Layout.V1_0, 0)
 
 
+@pytest.mark.long
 def test_more_incomplete_events_than_an_old_attribute_can_hold_are_all_named(tmp_path: Path) -> None:
     writer = MergedFileWriter.create(tmp_path / "f.h5", describe())
     for n in range(8200):
