@@ -25,11 +25,10 @@ def is_outlier(points: NDArray[np.float64], n_neighbors: int) -> NDArray[np.bool
     n_neighbors = max(1, min(n_neighbors, len(points) - 1))
     distances = cdist(points, points)
     np.fill_diagonal(distances, -1.0)  # the point itself comes first
-    nearest = np.argpartition(distances, n_neighbors, axis=1)[:, : n_neighbors + 1]
-    reached = np.take_along_axis(distances, nearest, axis=1)
-    is_other = reached >= 0
-    nearest = nearest[is_other].reshape(-1, n_neighbors)
-    reached = reached[is_other].reshape(-1, n_neighbors)
-    farthest = reached.max(axis=1)
-    density = 1.0 / (np.maximum(reached, farthest[nearest]).mean(axis=1) + _MIN_REACH)
-    return np.asarray(density[nearest].mean(axis=1) / density > _MAX_FACTOR)
+    farthest = np.partition(distances, n_neighbors, axis=1)[:, n_neighbors]
+    is_near = (distances <= farthest[:, np.newaxis]).astype(np.float64)
+    np.fill_diagonal(is_near, 0.0)
+    n_near = is_near.sum(axis=1)  # more than the neighbours only where several are equally far
+    np.maximum(distances, farthest, out=distances)
+    density = 1.0 / (np.einsum("ij,ij->i", distances, is_near) / n_near + _MIN_REACH)
+    return np.asarray(np.einsum("ij,j->i", is_near, density) / n_near / density > _MAX_FACTOR)
