@@ -57,7 +57,8 @@ def run_geant4(document: dict[str, Any], photons: NDArray[np.void], seed: int = 
             text=True,
             check=False,
             cwd=folder,
-            env={**os.environ, "G4ENSDFSTATEDATA": folder},
+            # Where CI is "true", geant4-pybind downloads its data sets and does not ask.
+            env={**os.environ, "G4ENSDFSTATEDATA": folder, "CI": ""},
         )
         if ended.returncode != 0 or not result.exists():
             raise RuntimeError(f"Geant4 ended with {ended.returncode}: {(ended.stdout + ended.stderr)[-2000:]}")

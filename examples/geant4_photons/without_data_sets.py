@@ -1,7 +1,8 @@
 """Lets Geant4 begin where its data sets are not installed: ``from without_data_sets import g4``.
 
-geant4-pybind asks at its import whether it shall download them. The answer here is no; to install them, import
-geant4_pybind in a terminal once. Without them Geant4 wants three folders all the same, and gets an empty one.
+geant4-pybind asks at its import whether it shall download them, and does not even ask where ``CI`` is "true". The
+answer here is no; to install them, import geant4_pybind in a terminal once. Without them Geant4 wants three folders all
+the same, and gets an empty one.
 """
 
 import io
@@ -18,10 +19,13 @@ _NEED_DATA = {"eBrem", "CoulombScat", "GammaGeneralProc"}
 
 def _import_geant4() -> tuple[Any, bool]:
     standard_input, sys.stdin = sys.stdin, io.StringIO("n\n")
+    is_ci = os.environ.pop("CI", None)
     try:
         import geant4_pybind
     finally:
         sys.stdin = standard_input
+        if is_ci is not None:
+            os.environ["CI"] = is_ci
     has_data = "G4LEDATA" in os.environ
     missing = [name for name in _WANTED if name not in os.environ]
     if missing:
