@@ -19,6 +19,13 @@ SERVICES = sorted(page.parent.name for page in (PROJECT / "services").glob("*/RE
 DOCKERFILE = (PROJECT / "docker" / "Dockerfile").read_text()
 STAGES = dict(re.findall(r"^FROM (?:\S+) AS (\S+)\n((?:.+\n?)*)", DOCKERFILE, re.MULTILINE))
 
+_IMAGES = ("images", "live", "photons", "root", "tpc")
+EXTRAS_OF_LOCKS = {
+    "docker/requirements.txt": _IMAGES,
+    "docker/requirements-gpu.txt": (*_IMAGES, "cuda"),
+    "constraints-use.txt": (*_IMAGES, "plot", "build"),
+}
+
 
 def lines_of_lock(file: str) -> dict[str, set[str]]:
     """Return the hashes of each pinned distribution."""
@@ -58,22 +65,22 @@ def test_no_command_runs_as_root_and_no_stage_after_that_becomes_root_again() ->
     assert "USER 1000:1000" in STAGES["runtime"]
 
 
-@pytest.mark.parametrize(
-    "file", ["docker/requirements.txt", "docker/requirements-gpu.txt", "docker/requirements-build.txt"]
-)
-def test_images_have_the_versions_that_are_tested(file: str) -> None:
+@pytest.mark.parametrize("file", [*EXTRAS_OF_LOCKS, "docker/requirements-build.txt"])
+def test_images_and_demo_have_the_versions_that_are_tested(file: str) -> None:
     tested = lines_of_lock("constraints.txt")
     for distribution, hashes in lines_of_lock(file).items():
         assert hashes, distribution
         assert hashes == tested[distribution], distribution
 
 
-def test_images_have_every_dependency() -> None:
-    locked = {line.partition("==")[0] for line in lines_of_lock("docker/requirements.txt")}
+@pytest.mark.parametrize("file", EXTRAS_OF_LOCKS)
+def test_images_and_demo_have_every_dependency(file: str) -> None:
+    locked = {line.partition("==")[0] for line in lines_of_lock(file)}
     project = PYPROJECT["project"]
-    lines = project["dependencies"] + project["optional-dependencies"]["images"]
-    lines += project["optional-dependencies"]["live"]
-    needed = {re.match(r"[\w-]+", line)[0] for line in lines}  # type: ignore[index]
+    lines = project["dependencies"] + [
+        line for extra in EXTRAS_OF_LOCKS[file] for line in project["optional-dependencies"][extra]
+    ]
+    needed = {re.match(r"[\w-]+", line)[0] for line in lines} - {"std-daq"}  # type: ignore[index]
     assert needed <= locked
 
 
