@@ -31,7 +31,9 @@ def test_wheel_names_every_command_and_entry_point(wheel: Path) -> None:
     for group, wanted in PYPROJECT["entry-points"].items():
         assert dict(entries[group]) == wanted
     commands = {f"std-{name}" for name in PYPROJECT["entry-points"]["std_daq.services"]}
-    assert set(entries["console_scripts"]) == {"std-daq", "std-live", "std-sim", *commands}
+    for_users = {"std-daq", "std-live", "std-sim", "run-conduit", "gen-conduit-script"}
+    for_rerun = {"rerun-importer-merged-file", "rerun-loader-merged-file"}
+    assert set(entries["console_scripts"]) == for_users | for_rerun | commands
 
 
 def test_sources_hold_what_builds_and_checks_them(packages: Path) -> None:
