@@ -24,11 +24,11 @@ def exporter() -> Iterator[ScriptedExporter]:
 
 
 @pytest.fixture
-def open_builder(tmp_path: Path, shm_dir: Path) -> Iterator[Callable[..., BuilderProcess]]:
+def open_builder(tmp_path: Path, shm_dir: Path, runtime: Path) -> Iterator[Callable[..., BuilderProcess]]:
     processes: list[BuilderProcess] = []
 
     def open_it(*addresses: str, **keys: object) -> BuilderProcess:
-        processes.append(BuilderProcess(tmp_path, tpc_document(shm_dir, tmp_path, list(addresses), **keys)))
+        processes.append(BuilderProcess(tmp_path, tpc_document(shm_dir, runtime, list(addresses), **keys)))
         processes[-1].start()
         return processes[-1]
 
@@ -89,8 +89,8 @@ def test_ring_stays_and_the_next_builder_begins_a_new_run(
             builder.start()
 
 
-def test_account_adds_up_whoever_is_killed(tmp_path: Path, shm_dir: Path, pytestconfig: pytest.Config) -> None:
-    with ChaoticChamber(tmp_path, shm_dir, pytestconfig.getoption("seed")) as chamber:
+def test_account_adds_up_whoever_is_killed(runtime: Path, shm_dir: Path, pytestconfig: pytest.Config) -> None:
+    with ChaoticChamber(runtime, shm_dir, pytestconfig.getoption("seed")) as chamber:
         chamber.live(CHAOS_S)
         chamber.check_account()
         assert chamber.n_complete > 0

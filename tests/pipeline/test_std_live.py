@@ -19,7 +19,14 @@ from std_daq.errors import EXIT_DONE, EXIT_FAILED, EXIT_WRONG_CALL
 from std_test_kit.live_view_process import LiveViewProcess
 
 WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
-COMMAND = [sys.executable, "-c", "import sys; from std_daq.cli.__main__ import live; sys.exit(live())"]
+# Where the tests run in the background of a shell, programs begin deaf to SIGINT.
+PROGRAM = """
+import signal, sys
+from std_daq.cli.__main__ import live
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(live())
+"""
+COMMAND = [sys.executable, "-c", PROGRAM]
 
 
 def std_live(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -134,15 +141,18 @@ def test_terminal_shows_pictures_of_characters_until_ctrl_c(server: LiveViewProc
     with subprocess.Popen(command, stdin=its, stdout=its, stderr=subprocess.PIPE, env=environment) as process:
         os.close(its)
         shown = b""
-        while b"module 300" not in shown:
-            shown += os.read(ours, 65536)
-        process.send_signal(signal.SIGINT)
-        while True:
-            try:
-                if not os.read(ours, 65536):
+        try:
+            while b"module 300" not in shown:
+                shown += os.read(ours, 65536)
+            process.send_signal(signal.SIGINT)
+            while True:
+                try:
+                    if not os.read(ours, 65536):
+                        break
+                except OSError:  # the terminal is gone with the process
                     break
-            except OSError:  # the terminal is gone with the process
-                break
-        assert process.wait(10) == EXIT_DONE
+            assert process.wait(10) == EXIT_DONE
+        finally:
+            process.kill()
     os.close(ours)
     assert "▀".encode() in shown

@@ -99,7 +99,11 @@ class ChaoticChamber:
         self.n_kills = self.n_events = self.n_complete = 0
 
     def __enter__(self) -> "ChaoticChamber":
-        self.builder.start()
+        try:
+            self.builder.start()
+        except BaseException:
+            self._close()
+            raise
         self._reader = EventReader(self.builder.config, start="oldest")
         self._thread.start()
         return self
@@ -108,6 +112,9 @@ class ChaoticChamber:
         self._is_ending.set()
         self._thread.join()
         self._reader.close()
+        self._close()
+
+    def _close(self) -> None:
         self.builder.close()
         for exporter in self._exporters:
             if exporter.server is not None:

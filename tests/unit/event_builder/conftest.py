@@ -91,7 +91,7 @@ NUMBERS = itertools.count()
 
 
 @pytest.fixture
-def open_rig(shm_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+def open_rig(shm_dir: Path, runtime: Path) -> Iterator[Callable[..., Rig]]:
     rigs: list[Rig] = []
     exporters: list[ScriptedExporter] = []
 
@@ -106,7 +106,7 @@ def open_rig(shm_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
             "boards": boards,
             "builder": {"ram_buffer_gb": 0.15, **builder},
             "shared_memory": {"directory": str(shm_dir)},
-            "runtime_dir": str(tmp_path),
+            "runtime_dir": str(runtime),
         }
         rigs.append(Rig(document, ours))
         return rigs[-1]
