@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import zmq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,6 +24,7 @@ class _KeyFile(BaseModel):
     """What both kinds of files have."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    PROBLEM: ClassVar[str]
 
     public: str = Field(pattern=_KEY, description="Public key of who has this file.")
     secret: str = Field(pattern=_KEY, description="Secret key of who has this file.")
@@ -36,11 +37,7 @@ class _KeyFile(BaseModel):
         except OSError as error:
             raise ArgumentError(option, f"cannot be read: {error.strerror}", value=path) from None
         except (ValidationError, ValueError):
-            raise ArgumentError(option, cls._problem(), value=path, remedy="std-sim keys makes such files") from None
-
-    @classmethod
-    def _problem(cls) -> str:
-        raise NotImplementedError
+            raise ArgumentError(option, cls.PROBLEM, value=path, remedy="std-sim keys makes such files") from None
 
 
 class ServerKeys(_KeyFile):
@@ -48,9 +45,7 @@ class ServerKeys(_KeyFile):
 
     clients: dict[str, str] = Field(description="Public keys of those who may connect, by name.")
 
-    @classmethod
-    def _problem(cls) -> str:
-        return "this is no file of keys of a server"
+    PROBLEM: ClassVar[str] = "this is no file of keys of a server"
 
 
 class ClientKeys(_KeyFile):
@@ -58,9 +53,7 @@ class ClientKeys(_KeyFile):
 
     server: str = Field(pattern=_KEY, description="Public key of the server.")
 
-    @classmethod
-    def _problem(cls) -> str:
-        return "this is no file of keys of a client or worker"
+    PROBLEM: ClassVar[str] = "this is no file of keys of a client or worker"
 
 
 @dataclass(frozen=True, slots=True)
