@@ -5,10 +5,10 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from std_daq.telemetry.logs import get_logger
+from std_daq.telemetry.terminal_console import TerminalConsole
 
 _LOG_PERIOD_S = 5.0
 
@@ -33,7 +33,7 @@ class AnalysisProgress:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=TerminalConsole(is_error=True),
             transient=True,
             disable=not self._is_terminal,
         )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import natural_number, positive_integer
+from std_daq.cli.console import write_over
 from std_daq.errors import EXIT_FAILED, ArgumentError
 
 if TYPE_CHECKING:
@@ -141,5 +142,4 @@ def _remark(command: str, text: str) -> None:
 
 def _show(report: "SendingReport") -> None:
     if sys.stderr.isatty():
-        sys.stderr.write(f"\r{report.n_events} events, {report.n_bytes / 1e9:.2f} GB\033[K")
-        sys.stderr.flush()
+        write_over(f"{report.n_events} events, {report.n_bytes / 1e9:.2f} GB")

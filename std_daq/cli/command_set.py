@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from std_daq.cli.command_parser import CommandParser, report_error
+from std_daq.cli.console import printable_output
 from std_daq.errors import EXIT_DONE, EXIT_FAILED, StdDaqError, exit_code_of
 from std_daq.extras import extras_explained
 
@@ -35,6 +36,10 @@ class CommandSet:
     def run(self, argv: Sequence[str] | None = None) -> int:
         """Run one subcommand and return its exit code."""
         arguments_given = list(sys.argv[1:] if argv is None else argv)
+        with printable_output():
+            return self._run_printable(arguments_given)
+
+    def _run_printable(self, arguments_given: Sequence[str]) -> int:
         try:
             try:
                 return self._run(arguments_given)

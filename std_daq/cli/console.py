@@ -1,12 +1,38 @@
-"""The console on which commands print tables."""
+"""What commands print on: tables, and lines that are written over."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO, cast
 
-from rich.console import Console
+from std_daq.telemetry.printable import PrintableStream, raw_stream
+
+if TYPE_CHECKING:
+    from std_daq.telemetry.terminal_console import TerminalConsole
 
 _WIDE = 200
 
 
-def table_console() -> Console:
+def table_console() -> "TerminalConsole":
     """Return a console on standard output: as wide as the terminal, or wide enough for every column without one."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+    from std_daq.telemetry.terminal_console import TerminalConsole
+
+    return TerminalConsole(width=None if sys.stdout.isatty() else _WIDE)
+
+
+@contextmanager
+def printable_output() -> Iterator[None]:
+    """Make printable what is written to standard output and standard error, wherever it comes from."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast("TextIO", PrintableStream(stream)) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def write_over(text: str) -> None:
+    """Write a text of the command itself to standard error, in the place of the present line."""
+    file = raw_stream(sys.stderr)
+    file.write(f"\r{text}\033[K")
+    file.flush()

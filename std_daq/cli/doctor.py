@@ -46,10 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print_findings(findings: "list[Finding]") -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(soft_wrap=True, highlight=False)
+    from std_daq.telemetry.terminal_console import TerminalConsole
+
+    console = TerminalConsole(soft_wrap=True)
     for finding in findings:
         level = Text(f"{finding.level.value:<8}", _COLOURS[finding.level.value])
         console.print(level.append(f" {finding.subject:<16} {finding.text}", "default"))

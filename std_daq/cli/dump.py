@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_integer, positive_number
 from std_daq.cli.chamber_options import refuse_options
+from std_daq.cli.console import write_over
 from std_daq.cli.dump_chamber import add_chamber_options, dump_chamber
 from std_daq.cli.interrupt import StopSignals
 from std_daq.cli.shared_options import add_json_option, add_sending_config_option
@@ -82,5 +83,4 @@ def _dump_packets(arguments: argparse.Namespace, config: "DetectorConfig") -> in
 
 
 def _show(dump: "Dump") -> None:
-    sys.stderr.write(f"\r{dump.n_packets} packets\033[K")
-    sys.stderr.flush()
+    write_over(f"{dump.n_packets} packets")

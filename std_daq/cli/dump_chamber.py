@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_integer
 from std_daq.cli.chamber_options import refuse_options
+from std_daq.cli.console import write_over
 from std_daq.cli.interrupt import StopSignals
 
 if TYPE_CHECKING:
@@ -63,5 +64,4 @@ def _remarks(dump: "FrameDump") -> list[str]:
 
 
 def _show(dump: "FrameDump") -> None:
-    sys.stderr.write(f"\r{dump.n_frames} frames, {dump.n_bytes / 1e9:.2f} GB\033[K")
-    sys.stderr.flush()
+    write_over(f"{dump.n_frames} frames, {dump.n_bytes / 1e9:.2f} GB")

@@ -202,10 +202,11 @@ class TerminalView:
     """Shows the newest image of one module after the other as characters, on a terminal without a display."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.live import Live
 
-        self._console = Console(highlight=False)
+        from std_daq.telemetry.terminal_console import TerminalConsole
+
+        self._console = TerminalConsole()
         self._live = Live(console=self._console, auto_refresh=False)
         self._live.start()
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
+from rich.text import Text
 
 from std_daq.cli.console import table_console
 
@@ -22,18 +23,15 @@ def status_document(status: "messages.StatusResponse") -> dict[str, Any]:
 def print_status(host: str, status: "messages.StatusResponse") -> None:
     """Print a status: a line for the host, its sources and clients, and a table of modules and boards."""
     console = table_console()
-    console.print(f"[bold]{host}[/bold]: {status.message}")
+    console.print(Text.assemble((host, "bold"), f": {status.message}"))
     for source in status.sources:
         state = source.problem or "runs"
-        console.print(
-            f"  source {source.name}: {state}, {source.frames} frames, {source.refused} refused", markup=False
-        )
+        console.print(f"  source {source.name}: {state}, {source.frames} frames, {source.refused} refused")
     for client in status.clients:
         left_out = client.left_out
         console.print(
             f"  client {client.peer}: {client.sent} sent, {left_out.by_interval} left out by its interval, "
-            f"{left_out.by_slow_client} because it is slow",
-            markup=False,
+            f"{left_out.by_slow_client} because it is slow"
         )
     if status.products:
         table = Table(*_COLUMNS)

@@ -166,10 +166,10 @@ class _StageProgress:
     """Shows the progress on standard error: bars on a terminal, otherwise a log line every few seconds."""
 
     def __init__(self, stages: tuple[str, ...], n_wanted: int) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         from std_daq.telemetry.logs import get_logger
+        from std_daq.telemetry.terminal_console import TerminalConsole
 
         self._n_wanted = n_wanted
         self._n_taken = dict.fromkeys(stages, 0)
@@ -180,7 +180,7 @@ class _StageProgress:
             TextColumn("{task.description:<12}"),
             BarColumn(),
             MofNCompleteColumn(),
-            console=Console(stderr=True),
+            console=TerminalConsole(is_error=True),
             disable=not self._is_terminal,
         )
         self._tasks = {stage: self._bars.add_task(stage, total=n_wanted) for stage in stages}

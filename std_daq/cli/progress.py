@@ -7,12 +7,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from std_daq.client import RequestedRun, RunReport, StatusMessage
 from std_daq.errors import BrokerBlockedError
 from std_daq.telemetry.logs import get_logger
+from std_daq.telemetry.terminal_console import TerminalConsole
 
 FIRST_ANSWER_S = 3.0
 LOG_PERIOD_S = 5.0
@@ -38,12 +38,12 @@ class RunProgress:
         self._is_kill_late = False
         self._why_silent: str | None = None
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=TerminalConsole(is_error=True),
             transient=True,
             disable=not self._is_terminal,
         )

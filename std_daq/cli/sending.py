@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+from std_daq.cli.console import write_over
 from std_daq.cli.interrupt import StopSignals
 from std_daq.packets.bursts import BurstSource
 from std_daq.packets.sending import PacketSender
@@ -73,7 +74,6 @@ def _progress(n_frames: int | None) -> Callable[[Transmission], None]:
 
     def show(transmission: Transmission) -> None:
         text = f"{transmission.n_frames}{of} images, {transmission.n_bytes / 1e9:.2f} GB"
-        sys.stderr.write(f"\r{text}\033[K")
-        sys.stderr.flush()
+        write_over(text)
 
     return show

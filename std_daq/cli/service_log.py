@@ -7,11 +7,15 @@ from typing import TextIO
 
 from structlog.dev import ConsoleRenderer
 
+from std_daq.telemetry.logs import printable_event
+from std_daq.telemetry.printable import printable, raw_stream
+
 
 class ServiceLog:
     """Writes the log lines of services, with the name of the service in front of each line.
 
-    On a terminal, JSON lines become text. Elsewhere the lines are not changed.
+    On a terminal, JSON lines become text. Elsewhere the lines are not changed, but for control characters, which are
+    escaped.
 
     Parameters
     ----------
@@ -22,7 +26,7 @@ class ServiceLog:
     """
 
     def __init__(self, output: TextIO, instances: Sequence[str]) -> None:
-        self._output = output
+        self._output = raw_stream(output)
         self._width = max(map(len, instances))
         self._renderer = ConsoleRenderer() if output.isatty() else None
         self._lock = Lock()
@@ -35,12 +39,12 @@ class ServiceLog:
 
     def _readable(self, line: str) -> str:
         if self._renderer is None:
-            return line
+            return printable(line)
         try:
             event = json.loads(line)
         except ValueError:
-            return line
+            return printable(line)
         if not isinstance(event, dict) or "event" not in event:
-            return line
+            return printable(line)
         event.pop("service", None)  # the prefix of the line has it
-        return str(self._renderer(None, "", event))
+        return str(self._renderer(None, "", printable_event(event)))

@@ -17,6 +17,7 @@ from std_daq.cli.chamber_options import (
     refuse_options,
     send,
 )
+from std_daq.cli.console import write_over
 from std_daq.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def simulate_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:
     )
     for n in readout.make():
         if sys.stderr.isatty():
-            sys.stderr.write(f"\rmaking events: {n} of {n_made}\033[K")
+            write_over(f"making events: {n} of {n_made}")
     faults = StreamFaults(
         lags=dict(arguments.lag),
         dead=frozenset(arguments.dead),

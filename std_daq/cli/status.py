@@ -49,10 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _live(reader: "StatusReader", period_s: float) -> int:
     from rich.live import Live
 
+    from std_daq.cli.console import table_console
     from std_daq.cli.status_view import status_view
 
     status = reader.read()
-    with Live(status_view(status), screen=True, auto_refresh=False) as live:
+    with Live(status_view(status), console=table_console(), screen=True, auto_refresh=False) as live:
         try:
             while True:
                 time.sleep(period_s)

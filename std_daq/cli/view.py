@@ -99,12 +99,13 @@ def _print(images: "Iterator[ArrayImage]", in_words: "Callable[[ArrayImage], str
 
 
 def _paint(images: "Iterator[ArrayImage]") -> None:
-    from rich.console import Console, Group
+    from rich.console import Group
     from rich.live import Live
 
     from std_daq.cli.terminal_picture import terminal_picture
+    from std_daq.telemetry.terminal_console import TerminalConsole
 
-    console = Console(highlight=False)
+    console = TerminalConsole()
     with Live(console=console, auto_refresh=False) as live:
         for image in images:
             picture = terminal_picture(image.pixels, console.width, console.height - _LINES_BELOW)

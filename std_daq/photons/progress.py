@@ -18,10 +18,11 @@ def progress_of(n_events: int | None, *, is_shown: bool) -> Iterator[Callable[[]
     if not is_shown:
         yield lambda: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
+    from std_daq.telemetry.terminal_console import TerminalConsole
+
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=TerminalConsole(is_error=True)) as bar:
         task = bar.add_task("events", total=n_events)
         yield lambda: bar.advance(task)

@@ -3,13 +3,16 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
-from typing import TextIO
+from collections.abc import Callable, MutableMapping
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from std_daq.telemetry.printable import printable, printable_lines, printable_value, raw_stream
+
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_OF_SEVERAL_LINES = {"exception", "stack"}
 
 
 def configure_logs(
@@ -29,23 +32,35 @@ def configure_logs(
         Receives the lines instead of standard error.
     """
     as_json = not sys.stderr.isatty() if json is None else json
-    renderer: structlog.typing.Processor
-    renderer = structlog.processors.JSONRenderer(default=str) if as_json else structlog.dev.ConsoleRenderer()
+    # JSON has only ASCII characters, and escapes all others.
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.processors.JSONRenderer(default=str)]
+        if as_json
+        else [lambda _, __, event: printable_event(event), structlog.dev.ConsoleRenderer()]
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            renderer,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=file or sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=file or raw_stream(sys.stderr)),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.clear_contextvars()
     if service:
         structlog.contextvars.bind_contextvars(service=service)
+
+
+def printable_event(event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Return the values of a log line so that a terminal can show them: none of them controls it."""
+    return {
+        printable(key): printable_lines(str(value)) if key in _OF_SEVERAL_LINES else printable_value(value)
+        for key, value in event.items()
+    }
 
 
 def get_logger() -> FilteringBoundLogger:
