@@ -27,12 +27,17 @@ def terminal_picture(pixels: NDArray[Any], columns: int, rows: int) -> Segments:
 
 
 def _shrink(pixels: NDArray[Any], width: int, height: int) -> NDArray[np.float32]:
-    """Return the means of square blocks; drops the pixels at the right and lower edges that fill no whole block."""
+    """Return the means of square blocks; drops the pixels at the right and lower edges that fill no whole block.
+
+    Where an image is narrower than a block, the blocks are as narrow as the image. A single row is shown twice.
+    """
     side = max(1, -(-pixels.shape[0] // height), -(-pixels.shape[1] // width))
-    n_rows, n_columns = (length // side for length in pixels.shape)
-    blocks = pixels[: n_rows * side, : n_columns * side].reshape(n_rows, side, n_columns, side)
-    means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
-    return means
+    rows, columns = (min(side, length) for length in pixels.shape)
+    n_rows, n_columns = pixels.shape[0] // rows, pixels.shape[1] // columns
+    blocks = pixels[: n_rows * rows, : n_columns * columns].reshape(n_rows, rows, n_columns, columns)
+    with np.errstate(over="ignore", invalid="ignore"):
+        means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
+    return np.repeat(means, 2, axis=0) if n_rows == 1 else means
 
 
 def _style(top: NDArray[np.uint8], bottom: NDArray[np.uint8]) -> Style:

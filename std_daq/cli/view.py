@@ -59,9 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
         images = _images(view, address, arguments)
         try:
             if arguments.json or not sys.stdout.isatty():
-                _print(images, _as_json if arguments.json else describe)
+                _print(images, view, _as_json if arguments.json else _as_line)
             else:
-                _paint(images)
+                _paint(images, view)
         except KeyboardInterrupt:
             return 0
     return 0
@@ -74,8 +74,16 @@ def describe(image: "ArrayImage") -> str:
     facts = _facts(image)
     good = "good" if image.is_good else describe_status(image.status) if image.status else "not good"
     size = f"{facts['width']} x {facts['height']} {facts['type']}"
-    values = "  ".join(f"{name} {facts[name]:.6g}" for name in ("min", "mean", "max") if name in facts)
+    values = "  ".join(f"{name} {facts[name]:.6g}" for name in ("min", "mean", "max") if facts.get(name) is not None)
     return f"image {image.frame}  {size}  {good}  {values}".rstrip()
+
+
+def describe_refused(view: "LiveView") -> str:
+    """Return how many messages were no images, and what was wrong with the last one; empty if there were none."""
+    if not view.n_refused:
+        return ""
+    messages = "message was" if view.n_refused == 1 else "messages were"
+    return f"{view.n_refused} {messages} no image of this format; the last one: {view.last_problem}"
 
 
 def _images(view: "LiveView", address: str, arguments: argparse.Namespace) -> "Iterator[ArrayImage]":
@@ -83,8 +91,11 @@ def _images(view: "LiveView", address: str, arguments: argparse.Namespace) -> "I
     while arguments.n_images is None or n_shown < arguments.n_images:
         image = view.newest(arguments.timeout_s)
         if image is None:
-            why = f": {view.last_problem}" if view.n_refused else ""
-            raise ResourceError(f"no image arrived from {address} within {arguments.timeout_s:g} s{why}")
+            refused = describe_refused(view)
+            raise ResourceError(
+                f"no image arrived from {address} within {arguments.timeout_s:g} s"
+                + (f"; {refused}" if refused else "")
+            )
         if arguments.picture is not None:
             _write_picture(image, arguments.picture)
         yield image
@@ -93,12 +104,12 @@ def _images(view: "LiveView", address: str, arguments: argparse.Namespace) -> "I
             time.sleep(arguments.period_s)
 
 
-def _print(images: "Iterator[ArrayImage]", in_words: "Callable[[ArrayImage], str]") -> None:
+def _print(images: "Iterator[ArrayImage]", view: "LiveView", in_words: "Callable[[ArrayImage, LiveView], str]") -> None:
     for image in images:
-        print(in_words(image), flush=True)
+        print(in_words(image, view), flush=True)
 
 
-def _paint(images: "Iterator[ArrayImage]") -> None:
+def _paint(images: "Iterator[ArrayImage]", view: "LiveView") -> None:
     from rich.console import Group
     from rich.live import Live
 
@@ -109,11 +120,15 @@ def _paint(images: "Iterator[ArrayImage]") -> None:
     with Live(console=console, auto_refresh=False) as live:
         for image in images:
             picture = terminal_picture(image.pixels, console.width, console.height - _LINES_BELOW)
-            live.update(Group(picture, describe(image)), refresh=True)
+            live.update(Group(picture, _as_line(image, view)), refresh=True)
 
 
-def _as_json(image: "ArrayImage") -> str:
-    return json.dumps({**image.header, **_facts(image)})
+def _as_line(image: "ArrayImage", view: "LiveView") -> str:
+    return "  ".join(filter(None, (describe(image), describe_refused(view))))
+
+
+def _as_json(image: "ArrayImage", view: "LiveView") -> str:
+    return json.dumps({**image.header, **_facts(image), "n_refused": view.n_refused})
 
 
 def _facts(image: "ArrayImage") -> dict[str, Any]:
@@ -121,9 +136,11 @@ def _facts(image: "ArrayImage") -> dict[str, Any]:
 
     height, width = image.pixels.shape
     values = image.pixels[np.isfinite(image.pixels)]
-    facts = (
-        {"min": values.min().item(), "mean": float(values.mean()), "max": values.max().item()} if values.size else {}
-    )
+    facts = {}
+    if values.size:
+        with np.errstate(over="ignore"):
+            mean = float(values.mean(dtype=np.float64))
+        facts = {"min": values.min().item(), "mean": mean if np.isfinite(mean) else None, "max": values.max().item()}
     return {"height": height, "width": width, "type": image.pixels.dtype.name, **facts}
 
 

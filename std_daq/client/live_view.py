@@ -1,5 +1,7 @@
 """LiveView: receives a live stream (array-1.0), and returns its newest image."""
 
+import math
+import time
 from contextlib import suppress
 
 import zmq
@@ -8,6 +10,7 @@ from std_daq.errors import PortError
 from std_daq.imaging.protocols.array_stream import ArrayImage, decode
 
 _QUEUE = 2
+_MAX_PROBLEM = 200
 
 
 class LiveView:
@@ -49,17 +52,29 @@ class LiveView:
             raise PortError(f"cannot connect to {address}: {error.strerror}") from None
 
     def newest(self, timeout_s: float) -> ArrayImage | None:
-        """Return the newest image; waits at most ``timeout_s`` for one, and returns None if none arrives."""
+        """Return the newest image; waits at most ``timeout_s`` for one, and returns None if none arrives.
+
+        Messages that are not valid are counted, and the wait goes on.
+        """
+        deadline = time.monotonic() + timeout_s
         image = None
-        if self._socket.poll(int(timeout_s * 1000)):
-            with suppress(zmq.Again):
-                while True:
-                    image = self._receive() or image
+        while image is None and self._socket.poll(max(0, math.ceil((deadline - time.monotonic()) * 1000))):
+            image = self._newest_waiting(deadline)
         return image
 
     def close(self) -> None:
         """Disconnect from the stream."""
         self._context.destroy(linger=0)
+
+    def _newest_waiting(self, deadline: float) -> ArrayImage | None:
+        """Return the newest of the images that have come; a sender without a pause does not hold it up for ever."""
+        image = None
+        with suppress(zmq.Again):
+            while True:
+                image = self._receive() or image
+                if time.monotonic() > deadline:
+                    break
+        return image
 
     def _receive(self) -> ArrayImage | None:
         parts = self._socket.recv_multipart(zmq.DONTWAIT, copy=False)
@@ -67,7 +82,7 @@ class LiveView:
             image = decode([part.buffer for part in parts])
         except ValueError as error:
             self.n_refused += 1
-            self.last_problem = str(error)
+            self.last_problem = str(error)[:_MAX_PROBLEM]
             return None
         self.n_received += 1
         return image

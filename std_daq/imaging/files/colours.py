@@ -11,6 +11,8 @@ _NO_VALUE = (110, 110, 110)
 # Percentiles of the pixel values that get the first and the last colour. With the 99th, a few hot pixels do not make
 # all others dark. The higher ones are for images in which nearly all pixels are 0: a few photons must be visible.
 _DARKEST, _BRIGHTEST = 1.0, (99.0, 99.9, 100.0)
+# The range of larger numbers is not a number itself.
+_LARGEST = 1e100
 
 
 def colour(pixels: NDArray[Any]) -> NDArray[np.uint8]:
@@ -22,9 +24,12 @@ def colour(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     has_value = np.isfinite(pixels)
     shown = np.full((*pixels.shape, 3), _NO_VALUE, np.uint8)
     if has_value.any():
-        low, *highs = np.percentile(pixels[has_value], (_DARKEST, *_BRIGHTEST))
+        values = pixels[has_value]
+        if values.dtype == np.float64:
+            values = np.clip(values, -_LARGEST, _LARGEST)
+        low, *highs = np.percentile(values, (_DARKEST, *_BRIGHTEST))
         high = next((high for high in highs if high > low), low)
-        share = np.clip((pixels[has_value] - low) / max(high - low, np.finfo(np.float32).tiny), 0.0, 1.0)
+        share = np.clip((values - low) / max(high - low, np.finfo(np.float32).tiny), 0.0, 1.0)
         places, *channels = zip(*_COLOURS, strict=True)
         shown[has_value] = np.stack([np.interp(share, places, channel) for channel in channels], axis=-1).round()
     return shown

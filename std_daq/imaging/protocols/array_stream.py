@@ -95,6 +95,8 @@ def decode(parts: Sequence[bytes | memoryview]) -> ArrayImage:
         header = json.loads(bytes(parts[0]))
     except RecursionError:
         raise ValueError("the header is nested too deeply") from None
+    except ValueError:
+        raise ValueError("the header is not JSON") from None
     if not isinstance(header, dict) or header.get("htype") != HTYPE:
         raise ValueError(f"the header is not a header of {HTYPE}")
     dtype = _DTYPES.get(str(header.get("type")))

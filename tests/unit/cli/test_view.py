@@ -28,7 +28,9 @@ def lines_of(pixels: np.ndarray, columns: int, rows: int) -> list[str]:
     return captured.get().splitlines()
 
 
-@pytest.mark.parametrize("shape", [(512, 1024), (1024, 512), (3264, 3106), (40, 30), (2, 1)])
+@pytest.mark.parametrize(
+    "shape", [(512, 1024), (1024, 512), (3264, 3106), (40, 30), (2, 1), (1, 1), (1, 5000), (5000, 1)]
+)
 def test_picture_fits_the_terminal(shape: tuple[int, int]) -> None:
     lines = [line for line in lines_of(np.arange(np.prod(shape)).reshape(shape), 60, 20) if line]
     assert 1 <= len(lines) <= 20
