@@ -65,13 +65,13 @@ def _paths_asked_for(arguments: argparse.Namespace) -> set[Path] | None:
 
 
 def _clean(directories: list[Path], rings: "list[RingUse]", *, is_forced: bool, as_json: bool) -> int:
-    from std_daq.shm.inventory import remove_ring, remove_unfinished
+    from std_daq.shm.inventory import remove_leftovers, remove_ring
 
     kept = [ring for ring in rings if ring.is_used and not is_forced]
     removed = [ring for ring in rings if ring not in kept]
     for ring in removed:
         remove_ring(ring.info.path)
-    unfinished = [path for directory in directories for path in remove_unfinished(directory)]
+    unfinished = [path for directory in directories for path in remove_leftovers(directory)]
     n_bytes = sum(ring.info.total_bytes for ring in removed)
     if as_json:
         document = {

@@ -1,18 +1,16 @@
 """Lists the rings in a directory with the processes that use them, and removes rings."""
 
-import fcntl
 import os
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from std_daq.errors import SharedMemoryError
-from std_daq.shm.segment import Segment, SegmentInfo, list_segments
+from std_daq.folders.open_folder import OpenFolder
+from std_daq.shm.ring_lock import LOCK_NAME, ring_lock
+from std_daq.shm.segment import UNFINISHED_NAME, Segment, SegmentInfo, list_segments, remove_unfinished
 from std_daq.shm.writer_lock import writer_processes
-
-_UNFINISHED = re.compile(r"\..+\.\d+\.making")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +67,18 @@ def remove_ring(path: Path) -> None:
         segment.close()
 
 
-def remove_unfinished(directory: Path) -> list[Path]:
-    """Remove the files of owners that were killed while they created a ring; returns the removed files."""
-    removed = []
-    # An owner holds this lock until the new ring has its final name. Under the lock, an unfinished file has no owner.
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        for path in sorted(directory.iterdir()):
-            if _UNFINISHED.fullmatch(path.name):
-                with suppress(OSError):
-                    path.unlink()
-                    removed.append(path)
-    finally:
-        os.close(descriptor)
+def remove_leftovers(directory: Path) -> list[Path]:
+    """Remove what owners left that were killed while they created or took over a ring; returns the removed files.
+
+    What belongs to a ring that another process is creating at this moment stays.
+    """
+    removed: list[Path] = []
+    with OpenFolder.open(directory) as folder:
+        names = sorted(os.listdir(folder.fd))  # noqa: PTH208 -- of the open folder
+        found = [UNFINISHED_NAME.fullmatch(name) or LOCK_NAME.fullmatch(name) for name in names]
+        for ring in sorted({match["ring"] for match in found if match}):
+            with suppress(SharedMemoryError), ring_lock(folder, ring, wait_s=0):
+                removed += remove_unfinished(folder, ring)
     return removed
 
 

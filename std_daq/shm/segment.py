@@ -3,12 +3,16 @@
 It is mapped directly. ``multiprocessing.shared_memory`` cannot be used, because its resource tracker unlinks segments
 of other processes. Only an owner creates a segment. After a restart, the owner takes over an existing segment with the
 same geometry, so readers stay attached. A reader maps the segment read-only and never unlinks it.
+
+In ``/dev/shm`` every user can make a file under the name of a segment. So whose file it is is checked before it is
+mapped; see `std_daq.folders.owners`.
 """
 
-import fcntl
 import json
 import mmap
 import os
+import re
+import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,10 +23,14 @@ from typing import Any, Self
 import numpy as np
 
 from std_daq.errors import MissingRingError, SharedMemoryError
+from std_daq.folders.open_folder import OpenFolder
+from std_daq.folders.owners import distrust
+from std_daq.shm.ring_lock import ring_lock
 from std_daq.shm.writer_lock import is_writer_locked, take_writer_lock
 from std_daq.telemetry.logs import get_logger
 
 PAGE = 4096
+UNFINISHED_NAME = re.compile(r"\.(?P<ring>.+)\.[0-9a-f]{16}\.making")
 MAGIC = b"STDDAQ\x00\x01"
 LAYOUT_VERSION = 2
 _ALLOCATION_STEP = 256 * 2**20
@@ -99,16 +107,12 @@ class Segment:
         Raises
         ------
         SharedMemoryError
-            The directory is missing, not writable or too small, or another process writes a segment with another
-            geometry; the error has the numbers and the remedy.
+            The directory is missing, not writable or too small, another process writes a segment with another
+            geometry, or another user has made what is there; the error has the numbers and the remedy.
         """
-        directory = _open_directory(path.parent)
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX)
-            existing = cls._attach_if_equal(path, total_bytes, geometry)
-            segment = existing or cls._create(path, total_bytes, geometry, size_key)
-        finally:
-            os.close(directory)
+        with _opened_folder(path.parent) as folder, ring_lock(folder, path.name):
+            existing = cls._attach_if_equal(path, total_bytes, geometry, folder)
+            segment = existing or cls._create(path, total_bytes, geometry, size_key, folder)
         segment.prefault(is_new=existing is None)
         return segment, existing is None
 
@@ -123,23 +127,35 @@ class Segment:
         SharedMemoryError
             The segment cannot be opened, or the file is not a segment of std-daq.
         """
-        try:
-            fd = os.open(path, os.O_RDWR if is_writable else os.O_RDONLY)
-        except FileNotFoundError as error:
-            raise MissingRingError(
-                f"{path}: cannot be attached: {error.strerror}; is the service that owns it running?"
-            ) from None
-        except OSError as error:
-            raise SharedMemoryError(f"{path}: cannot be attached: {error.strerror}") from None
-        _check_header(path, fd)
-        return cls(path, fd, is_writable=is_writable)
+        with _opened_folder(path.parent) as folder:
+            return cls._attach_in(folder, path, is_writable=is_writable)
 
     @classmethod
-    def _attach_if_equal(cls, path: Path, total_bytes: int, geometry: dict[str, Any]) -> Self | None:
-        if not path.exists():
-            return None
+    def _attach_in(cls, folder: OpenFolder, path: Path, *, is_writable: bool) -> Self:
         try:
-            segment = cls.attach(path, is_writable=True)
+            fd = folder.open_file(path.name, os.O_RDWR if is_writable else os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise _missing(path, error) from None
+        except OSError as error:
+            raise SharedMemoryError(f"{path}: cannot be attached: {error.strerror}") from None
+        try:
+            reason = distrust(fd, folder.fd)
+            if reason:
+                raise SharedMemoryError(f"{path}: cannot be attached: it {reason}")
+            _check_header(path, fd)
+            return cls(path, fd, is_writable=is_writable)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    @classmethod
+    def _attach_if_equal(
+        cls, path: Path, total_bytes: int, geometry: dict[str, Any], folder: OpenFolder
+    ) -> Self | None:
+        try:
+            segment = cls._attach_in(folder, path, is_writable=True)
+        except MissingRingError:
+            return None
         except SharedMemoryError as error:
             raise SharedMemoryError(f"{error}; remove the file if no process uses it") from None
         if segment.info.geometry == geometry and segment.info.total_bytes == total_bytes and segment.is_live:
@@ -153,18 +169,16 @@ class Segment:
         get_logger().warning("ring_replaced", path=str(path), was=segment.info.geometry, becomes=geometry)
         segment.retire()
         segment.close()
-        path.unlink(missing_ok=True)
+        folder.remove(path.name)
         return None
 
     @classmethod
-    def _create(cls, path: Path, total_bytes: int, geometry: dict[str, Any], size_key: str) -> Self:
+    def _create(cls, path: Path, total_bytes: int, geometry: dict[str, Any], size_key: str, folder: OpenFolder) -> Self:
+        remove_unfinished(folder, path.name)
         _check_space(path, total_bytes, size_key)
-        making = path.with_name(f".{path.name}.{os.getpid()}.making")
+        making = f".{path.name}.{secrets.token_hex(8)}.making"
         try:
-            # This process holds the lock of the directory, so the owner of an existing file of this name was killed.
-            # The name can repeat, because containers reuse process ids.
-            making.unlink(missing_ok=True)
-            fd = os.open(making, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o660)
+            fd = folder.make(making, 0o660)
         except OSError as error:
             raise SharedMemoryError(
                 f"{path}: cannot be created: {error.strerror}; set shared_memory.directory, or change who may write "
@@ -172,7 +186,7 @@ class Segment:
             ) from None
         try:
             os.fchmod(fd, 0o660)
-            _allocate(making, fd, total_bytes)
+            _allocate(path, fd, total_bytes)
             segment = cls(path, fd, is_writable=True)
             text = json.dumps(geometry, sort_keys=True).encode()
             if len(text) > HEADER["geometry"].itemsize:
@@ -186,9 +200,9 @@ class Segment:
             header["geometry_bytes"] = len(text)
             header["geometry"] = text
             header["state"] = SegmentState.LIVE
-            making.rename(path)
+            os.rename(making, path.name, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
         except BaseException:
-            making.unlink(missing_ok=True)
+            folder.remove(making)
             raise
         return segment
 
@@ -288,13 +302,29 @@ def list_segments(directory: Path) -> list[SegmentInfo]:
     return found
 
 
-def _open_directory(directory: Path) -> int:
+def remove_unfinished(folder: OpenFolder, ring: str) -> list[Path]:
+    """Remove the files of owners that were killed while they created a ring; only under the lock of the ring."""
+    removed = []
+    for name in sorted(os.listdir(folder.fd)):  # noqa: PTH208 -- of the open folder
+        found = UNFINISHED_NAME.fullmatch(name)
+        if found and found["ring"] == ring:
+            with suppress(OSError):  # another user's: it stays, and takes part in nothing
+                folder.remove(name)
+                removed.append(folder.path / name)
+    return removed
+
+
+def _opened_folder(directory: Path) -> OpenFolder:
     try:
-        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        return OpenFolder.open(directory)
     except OSError as error:
         raise SharedMemoryError(
             f"{directory}: cannot be used for shared memory: {error.strerror}; set shared_memory.directory"
         ) from None
+
+
+def _missing(path: Path, error: OSError) -> MissingRingError:
+    return MissingRingError(f"{path}: cannot be attached: {error.strerror}; is the service that owns it running?")
 
 
 def _check_header(path: Path, fd: int) -> None:
@@ -309,7 +339,6 @@ def _check_header(path: Path, fd: int) -> None:
         elif os.fstat(fd).st_size != header["total_bytes"]:
             problem = f"is truncated: {os.fstat(fd).st_size} of {header['total_bytes']} bytes"
     if problem:
-        os.close(fd)
         raise SharedMemoryError(f"{path}: {problem}")
 
 

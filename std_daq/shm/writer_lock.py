@@ -44,10 +44,14 @@ def writer_processes(path: Path) -> tuple[int, ...]:
     with path.open("rb") as file:
         if not is_writer_locked(file.fileno()):
             return ()
-        status = os.fstat(file.fileno())
+        return lock_holders(file.fileno()) or (0,)
+
+
+def lock_holders(descriptor: int) -> tuple[int, ...]:
+    """Return the processes that hold any lock on an open file, as far as this process may inspect them."""
+    status = os.fstat(descriptor)
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    holders = {pid for pid, text in _descriptors_with_locks() if f" {place} " in text}
-    return tuple(sorted(holders)) or (0,)
+    return tuple(sorted({pid for pid, text in _descriptors_with_locks() if f" {place} " in text}))
 
 
 def _descriptors_with_locks() -> Iterator[tuple[int, str]]:

@@ -65,7 +65,8 @@ def test_ring_is_listed_with_its_writer(tmp_path: Path, capsys: pytest.CaptureFi
 def test_clean_removes_what_nobody_uses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_ring(tmp_path / "old-frames").close()
     make_ring(tmp_path / "used-frames").close()
-    (tmp_path / ".det-frames.12.making").write_bytes(b"")
+    (tmp_path / ".det-frames.0123456789abcdef.making").write_bytes(b"")
+    (tmp_path / ".det-frames.std-daq-lock").write_bytes(b"")
     with writer_elsewhere(tmp_path / "used-frames"):
         assert main(["shm", "clean", "--directory", str(tmp_path)]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["used-frames"]

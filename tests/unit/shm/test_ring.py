@@ -247,18 +247,18 @@ def test_ring_removed_without_a_word_is_noticed(shm_dir: Path) -> None:
     ring.close()
 
 
-def test_leftover_of_a_killed_owner_with_the_same_process_id_is_no_obstacle(shm_dir: Path) -> None:
-    (shm_dir / f".ring.{os.getpid()}.making").write_bytes(b"unfinished")
+def test_memory_that_a_killed_owner_had_taken_is_released_by_the_next(shm_dir: Path) -> None:
+    (shm_dir / ".ring.0123456789abcdef.making").write_bytes(b"unfinished")
+    (shm_dir / ".ring.std-daq-lock").touch()
     ring, is_new = make(shm_dir / "ring")
     assert is_new
+    assert [path.name for path in shm_dir.iterdir()] == ["ring"]
     ring.close()
 
 
-def test_directory_that_may_not_be_written_is_named(shm_dir: Path) -> None:
-    (shm_dir / "ring").mkdir()
-    (shm_dir / f".ring.{os.getpid()}.making").mkdir()
-    with pytest.raises(SharedMemoryError, match=r"cannot be created.*shared_memory\.directory"):
-        Segment._create(shm_dir / "ring", 8192, {}, "ram_buffer_gb")
+def test_directory_in_which_nothing_can_be_made_is_named() -> None:
+    with pytest.raises(SharedMemoryError, match=r"no ring can be created here.*shared_memory\.directory"):
+        make(Path("/proc/ring"))
 
 
 def test_second_writer_process_is_refused_with_the_reason(shm_dir: Path) -> None:

@@ -1,0 +1,86 @@
+"""Who may have put a file under a name: the check of an open file or folder before it is used.
+
+In a folder that every user can write to, such as ``/dev/shm``, anybody can make a file first, under the name that a
+service is going to use. Its content is then not what the services of the system have written. So a file or a folder is
+used if one of these is true:
+
+- It belongs to the user of this process, to root, or to a user in STD_DAQ_TRUSTED_USERS.
+- Not every user can write to the folder that it is in, and this folder may be used by the same rules. The administrator
+  has then said who can put something there.
+
+A file to which every user can write is never used. All is read from open descriptors, so that nothing can be exchanged
+between the check and the use.
+"""
+
+import os
+import pwd
+import stat
+
+VARIABLE = "STD_DAQ_TRUSTED_USERS"
+"""Environment variable with the names or numbers of the users that are trusted, too, separated by commas."""
+
+_PATH_ONLY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def trusted_users() -> frozenset[int]:
+    """Return the ids of the users whose files this process uses wherever they are; unknown names are no user."""
+    ids = {0, os.geteuid()}
+    for name in os.environ.get(VARIABLE, "").replace(",", " ").split():
+        if name.isdecimal():
+            ids.add(int(name))
+            continue
+        try:
+            ids.add(pwd.getpwnam(name).pw_uid)
+        except KeyError:
+            continue
+    return frozenset(ids)
+
+
+def user_text(user_id: int) -> str:
+    """Return a user as a message shows it, with its name if this machine knows one."""
+    try:
+        return f"user {user_id} ({pwd.getpwuid(user_id).pw_name})"
+    except KeyError:
+        return f"user {user_id}"
+
+
+def distrust(fd: int, folder: int) -> str:
+    """Return why an open file or folder must not be used, and what to do; empty if it may be used.
+
+    Parameters
+    ----------
+    fd
+        Descriptor of the file or folder.
+    folder
+        Descriptor of the folder in which it was opened.
+    """
+    status = os.fstat(fd)
+    owner = user_text(status.st_uid)
+    if status.st_mode & stat.S_IWOTH:
+        return (
+            f"belongs to {owner}, and every user may write to it (mode {stat.S_IMODE(status.st_mode):04o}); if it is "
+            "yours, take this right away (chmod o-w), else remove it"
+        )
+    if status.st_uid in trusted_users() or _is_vouched_for(folder):
+        return ""
+    return (
+        f"belongs to {owner}, and every user can make files in this folder, so it may be a forgery; remove it, or, if "
+        f"this user runs a service of this system, put {status.st_uid} into {VARIABLE}"
+    )
+
+
+def _is_vouched_for(folder: int) -> bool:
+    """Return whether only users whom the administrator has chosen can make files in a folder."""
+    status = os.fstat(folder)
+    if status.st_mode & stat.S_IWOTH:
+        return False
+    if status.st_uid in trusted_users():
+        return True
+    try:
+        above = os.open("..", _PATH_ONLY, dir_fd=folder)
+    except OSError:
+        return False
+    try:
+        return os.path.samestat(os.fstat(above), status) or _is_vouched_for(above)
+    finally:
+        os.close(above)
