@@ -22,6 +22,7 @@ COMMANDS = {
     "doctor": "check this machine: kernel limits, memory, disk, broker, network",
     "config": "check, describe or import a configuration",
     "shm": "list or remove shared-memory rings",
+    "prometheus": "write alerts and targets for Prometheus",
     "broker-setup": "make users and rights for your own RabbitMQ",
     "certificates": "make certificates for TLS between servers",
     "pedestal": "make a pedestal file from dark images",

@@ -23,13 +23,15 @@ LOST = "daq_udp_packets_lost_total"
 KERNEL_DROPS = "daq_udp_kernel_drops_total"
 FRAMES_AHEAD = "daq_udp_frames_ahead"
 IMAGES = "daq_images_total"
-IMAGES_LOST = "daq_images_lost_total"
+EXPOSURES_LOST = "daq_assembler_exposures_lost_total"
+REPLICA_LOST = "daq_replica_images_lost_total"
 IMAGES_WRITTEN = "daq_writer_images_written_total"
 WRITER_LOST = "daq_writer_images_lost_total"
 WRITTEN_BYTES = "daq_writer_written_bytes_total"
 RING_SLOTS = "daq_ring_slots"
 RING_LAG = "daq_ring_lag_images"
 RUN_STATE = "daq_run_state"
+WRITER_STATE = "daq_writer_state"
 LAST_IMAGE = "daq_last_image_timestamp_seconds"
 RUN_REQUEST = "daq_run_request"
 RUN_REQUESTED = "daq_run_images_requested"
@@ -43,7 +45,8 @@ SENT = "daq_replication_images_sent_total"
 SENT_LOST = "daq_replication_images_lost_total"
 SESSIONS = "daq_replication_sessions_total"
 RECEIVER_LAG = "daq_replication_lag_images"
-SOURCES = "daq_replication_sources"
+SOURCES = "daq_replica_sources"
+REPLICA_SESSIONS = "daq_replica_sessions_total"
 FRAME_READER = "assembler"
 
 _RATED = (RECEIVED, IMAGES, IMAGES_WRITTEN, WRITTEN_BYTES, SENT)
@@ -348,7 +351,7 @@ def _summarise(
             total=total(IMAGES),
             per_s=rates[IMAGES],
             by_status=by(IMAGES, "status"),
-            lost=total(IMAGES_LOST),
+            lost=total(EXPOSURES_LOST) + total(REPLICA_LOST),
             last_at_s=max((answer.total(LAST_IMAGE) for answer in answers), default=0.0) or None,
         ),
         rings=_rings(scrapes),
@@ -367,7 +370,7 @@ def _summarise(
             lost=total(SENT_LOST),
             lag=by(RECEIVER_LAG, "receiver"),
             n_sources=sum(n_sources) if n_sources else None,
-            n_sessions=total(SESSIONS),
+            n_sessions=total(REPLICA_SESSIONS if n_sources else SESSIONS),
         ),
     )
 
@@ -408,8 +411,8 @@ def _broker(agent: Scrape) -> str:
 
 
 def _state(answer: Scrape) -> str:
-    """Return the state of the run at one service, or an empty text if the service has no such metric."""
-    states = answer.by_label(RUN_STATE, "state")
+    """Return the state of a writer, or of the agent's run; an empty text for another service."""
+    states = answer.by_label(WRITER_STATE, "state") or answer.by_label(RUN_STATE, "state")
     return next((state for state, is_present in states.items() if is_present), "")
 
 

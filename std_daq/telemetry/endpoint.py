@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -10,7 +10,9 @@ from pathlib import Path
 from socketserver import BaseServer
 from threading import Thread
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from std_daq.errors import PortError
 from std_daq.telemetry.bounded_server import TcpServer
@@ -28,7 +30,7 @@ class TelemetryEndpoint:
     address, port
         Where to listen; with port 0 the system chooses a free port.
     registry
-        The metrics to serve.
+        The metrics to serve. Whether the service is ready is one of them.
     why_not_ready
         Called for each ``/health/ready``; returns the reason, or None when the service is ready.
     socket
@@ -56,6 +58,7 @@ class TelemetryEndpoint:
                 f"metrics cannot be served at {address}:{port}: {error.strerror}; "
                 "choose another --metrics-port or metrics.address"
             ) from None
+        self._readiness = ReadinessCollector(registry, why_not_ready)
         self._servers: list[BaseServer] = [server]
         self._address, self._port = str(server.server_address[0]), server.server_address[1]
         if socket is not None:
@@ -63,6 +66,7 @@ class TelemetryEndpoint:
                 self._servers.append(UnixServer(socket, handler))
             except OSError as error:
                 server.server_close()
+                self._readiness.close()
                 raise PortError(f"metrics cannot be served at {socket}: {error.strerror or error}") from None
         self._threads = [
             Thread(target=server.serve_forever, args=(0.1,), name="telemetry", daemon=True) for server in self._servers
@@ -93,6 +97,33 @@ class TelemetryEndpoint:
             server.server_close()
         for thread in self._threads:
             thread.join()
+        self._readiness.close()
+
+
+class ReadinessCollector(Collector):
+    """The metric ``daq_ready``: 1 while a service is ready; it stays in the registry until `close`.
+
+    Parameters
+    ----------
+    registry
+        Registry of the process.
+    why_not_ready
+        Returns the reason, or None when the service is ready.
+    """
+
+    def __init__(self, registry: CollectorRegistry, why_not_ready: Callable[[], str | None]) -> None:
+        self._registry = registry
+        self._why_not_ready = why_not_ready
+        registry.register(self)
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metric as it is now."""
+        is_ready = self._why_not_ready() is None
+        yield GaugeMetricFamily("daq_ready", "1 while the service does its work.", value=is_ready)
+
+    def close(self) -> None:
+        """Remove the metric."""
+        self._registry.unregister(self)
 
 
 def url_host(address: str) -> str:

@@ -33,7 +33,7 @@ UDP_LOSSES = (
     "daq_udp_frames_incomplete_total",
     "daq_udp_frames_unannounced_total",
 )
-IMAGE_LOSSES = ("daq_images_lost_total", "daq_image_missing_packets_total")
+IMAGE_LOSSES = ("daq_assembler_exposures_lost_total", "daq_image_missing_packets_total")
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -127,7 +127,7 @@ class Assembler:
             self._count_lost(self._source.skip_to_safety(), "skipped to catch up")
         if self._source.n_lost > n_lost:
             self._count_lost(self._source.n_lost - n_lost, "overwritten in the journal")
-        self._metrics.lag.set(self._source.lag)
+        self._metrics.ring.show(*self._source.lag_and_slots())
         self._metrics.calibration_refused.set(self._watch.n_refused)
 
     def close(self) -> None:

@@ -96,6 +96,11 @@ class FrameSource:
         """Exposures that are published and not yet read, of the receiver with the most."""
         return max(follower.lag for follower in self._followers)
 
+    def lag_and_slots(self) -> tuple[int, int]:
+        """Return the lag, and the slots of that receiver's FrameBuffer; 0 slots while there is none."""
+        furthest = max(self._followers, key=lambda follower: follower.lag)
+        return furthest.lag, 0 if furthest.ring is None else furthest.ring.n_slots
+
     def wait(self, timeout_s: float) -> None:
         """Wait until a receiver publishes something, at most ``timeout_s``."""
         if self.lag == 0:

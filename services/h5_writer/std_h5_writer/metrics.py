@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from std_daq.telemetry.reader_metrics import ReaderMetrics
+
 
 class WriterState(StrEnum):
     """State of a writer."""
@@ -45,10 +47,8 @@ class WriterMetrics:
             registry=registry,
             buckets=(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0),
         )
-        self.lag = Gauge(
-            "daq_ring_lag_images", "Images published after the last one handled.", ["reader"], registry=registry
-        ).labels(instance)
-        self._state = Gauge("daq_run_state", "1 for the state of this writer.", ["state"], registry=registry)
+        self.ring = ReaderMetrics(registry, instance)
+        self._state = Gauge("daq_writer_state", "1 for the state of this writer.", ["state"], registry=registry)
         self.set_state(WriterState.IDLE)
 
     def set_state(self, state: WriterState) -> None:

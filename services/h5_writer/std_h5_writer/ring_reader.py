@@ -108,6 +108,11 @@ class RingReader(Generic[Item, Ring]):
         """Return how many images were published after the one with this sequence number."""
         return 0 if self._ring is None else max(0, self._ring.journal.next_sequence - sequence - 1)
 
+    @property
+    def n_slots(self) -> int:
+        """Size of the ring; 0 while there is none."""
+        return 0 if self._ring is None else self._ring.n_slots
+
     def close(self) -> None:
         """Detach from the ring."""
         if self._ring is not None:

@@ -315,7 +315,8 @@ class H5Writer:
         self._metrics.written.inc(n_images)
         self._metrics.written_directly.inc(n_direct)
         self._metrics.written_bytes.inc(n_bytes)
-        self._metrics.lag.set(0 if run.last_sequence is None else self._ring.lag(run.last_sequence))
+        lag = 0 if run.last_sequence is None else self._ring.lag(run.last_sequence)
+        self._metrics.ring.show(lag, self._ring.n_slots)
 
     def _drain_run(self, run: WriterRun) -> None:
         run.is_drained = True
@@ -361,7 +362,7 @@ class H5Writer:
         self._log.info("run_finished", run_id=run.run_id, verdict=report.verdict, n_written=run.files.n_flushed)
         self._run = None
         self._reporter.run_id = None
-        self._metrics.lag.set(0)
+        self._metrics.ring.show(0, self._ring.n_slots)
         self._metrics.set_state(WriterState.IDLE)
 
     def _abandon_run(self, reason: str) -> None:

@@ -80,7 +80,8 @@ class LiveStream:
                 break
             self._send_image(image)
         self._metrics.skipped.inc(self._images.lost.n + self._images.n_skipped - n_left_out)
-        self._metrics.lag.set(self._images.lag)
+        ring = self._images.ring
+        self._metrics.ring.show(self._images.lag, 0 if ring is None else ring.n_slots)
 
     def close(self) -> None:
         """Let go of the ring and the addresses."""

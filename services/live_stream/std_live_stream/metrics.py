@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from std_daq.telemetry.reader_metrics import ReaderMetrics
+
 
 class LiveStreamMetrics:
     """Metrics of the live stream.
@@ -25,6 +27,4 @@ class LiveStreamMetrics:
             "Images skipped or overwritten, because this service was too slow.",
             registry=registry,
         )
-        self.lag = Gauge(
-            "daq_ring_lag_images", "Images published and not yet read.", ["reader"], registry=registry
-        ).labels("live-stream")
+        self.ring = ReaderMetrics(registry, "live-stream")

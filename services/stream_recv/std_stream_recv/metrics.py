@@ -32,20 +32,18 @@ class ReceiverMetrics(ImageMetrics):
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
         self._lost = Counter(
-            "daq_images_lost", "Images overwritten in the sender's ring, published as lost.", registry=registry
+            "daq_replica_images_lost", "Images overwritten in the sender's ring, published as lost.", registry=registry
         )
         self._torn = Counter(
-            "daq_replication_images_torn", "Lost images that were overwritten while they were sent.", registry=registry
+            "daq_replica_images_torn", "Lost images that were overwritten while they were sent.", registry=registry
         )
-        self._bytes = Counter("daq_replication_received_bytes", "Bytes of pixels published.", registry=registry)
+        self._bytes = Counter("daq_replica_received_bytes", "Bytes of pixels published.", registry=registry)
         self._unnamed = Counter(
-            "daq_replication_entries_unnamed", "Entries overwritten before senders read them.", registry=registry
+            "daq_replica_entries_unnamed", "Entries overwritten before senders read them.", registry=registry
         )
-        self._sessions = Counter(
-            "daq_replication_sessions", "Sessions in which a sender has answered.", registry=registry
-        )
-        self._connected = Gauge("daq_replication_sources", "Sources that answer now.", registry=registry)
-        self._waiting = Gauge("daq_replication_lag_images", "Images that wait at the senders.", registry=registry)
+        self._sessions = Counter("daq_replica_sessions", "Sessions in which a sender has answered.", registry=registry)
+        self._connected = Gauge("daq_replica_sources", "Sources that answer now.", registry=registry)
+        self._waiting = Gauge("daq_replica_lag_images", "Images that wait at the senders.", registry=registry)
         self._n_sessions = self._n_unnamed = 0
 
     def count_bytes(self, n_bytes: int) -> None:

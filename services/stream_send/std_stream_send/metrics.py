@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from std_daq.telemetry.reader_metrics import ReaderMetrics
 from std_stream_send.session import Session, SessionCounters
 
 
@@ -45,9 +46,7 @@ class SenderMetrics:
         self._credit_of = Gauge(
             "daq_replication_credit_images", "Images that may be sent now.", ["receiver"], registry=registry
         )
-        self._lag = Gauge(
-            "daq_ring_lag_images", "Images published and not yet sent.", ["reader"], registry=registry
-        ).labels(instance)
+        self._ring = ReaderMetrics(registry, instance)
         self._labels: set[str] = set()
 
     def show(self, sessions: list[Session]) -> None:
@@ -61,7 +60,8 @@ class SenderMetrics:
             self._lag_of.labels(label).set(session.lag)
             self._credit_of.labels(label).set(session.credit)
         self._receivers.set(len(sessions))
-        self._lag.set(max((session.lag for session in sessions), default=0))
+        furthest = max(sessions, key=lambda session: session.lag, default=None)
+        self._ring.show(*((0, 0) if furthest is None else (furthest.lag, furthest.n_slots)))
 
     def show_refused(self, n_refused: int) -> None:
         """Set how many connections the router has refused since its start."""

@@ -168,6 +168,11 @@ class Session:
         """Number of published entries that are not sent yet."""
         return self._follower.lag + len(self._entries)
 
+    @property
+    def n_slots(self) -> int:
+        """Size of the ring; 0 while there is none."""
+        return 0 if self._follower.ring is None else self._follower.ring.n_slots
+
     def pop_counters(self) -> SessionCounters:
         """Return the counters since the last call."""
         counters, self._counters = self._counters, SessionCounters()

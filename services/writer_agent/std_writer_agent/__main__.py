@@ -34,6 +34,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
     from std_writer_agent.agent import WriterAgent
     from std_writer_agent.content import content_of
     from std_writer_agent.desk import RequestDesk
+    from std_writer_agent.disk_watch import DiskWatch
     from std_writer_agent.image_source import ImageSource
     from std_writer_agent.journal import RequestJournal
     from std_writer_agent.metrics import AgentMetrics
@@ -76,6 +77,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
             Outbox(PushQueue(store_address(config, writer), bind=True)) for writer in range(config.number_of_writers)
         ],
         metrics=metrics,
+        disks=DiskWatch(context.registry, [str(root) for root in config.writer.output_roots]),
         broker=connection,
     )
     connection.start()

@@ -18,6 +18,7 @@ from std_daq.streams.queue import PullQueue
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_writer_agent.accepted_request import AcceptedRequest
 from std_writer_agent.desk import RequestDesk
+from std_writer_agent.disk_watch import DiskWatch
 from std_writer_agent.effects import Announce, DropUnsent, Effect, End, KeepReport, SendImages, SendMessage
 from std_writer_agent.image_source import ImageSource
 from std_writer_agent.metrics import AgentMetrics
@@ -79,6 +80,8 @@ class WriterAgent:
         Messages to the writers, one outbox for each writer.
     metrics
         Metrics of the agent.
+    disks
+        Watches the room on the disks of the output roots.
     broker
         Connections to the broker. They are closed with the agent, after waiting statuses have been sent if possible.
     clock
@@ -97,6 +100,7 @@ class WriterAgent:
         reports: PullQueue,
         outboxes: Sequence[Outbox],
         metrics: AgentMetrics,
+        disks: DiskWatch,
         broker: Broker,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -109,6 +113,7 @@ class WriterAgent:
         self._reports = reports
         self._outboxes = outboxes
         self._metrics = metrics
+        self._disks = disks
         self._broker = broker
         self._clock = clock
         self._log = get_logger()
@@ -169,6 +174,7 @@ class WriterAgent:
         self._reports.close()
         self._images.close()
         self._desk.close()
+        self._disks.close()
 
     def _wait(self) -> None:
         """Wait for something to do; images count only while a run takes them."""
@@ -277,7 +283,8 @@ class WriterAgent:
         self._metrics.show(self._run)
         self._metrics.queued.set(self._desk.n_queued)
         self._metrics.backlog.set(sum(len(outbox) for outbox in self._outboxes))
-        self._metrics.lag.set(self._images.lag if self._run is not None and self._run.is_taking_images else 0)
+        is_taking = self._run is not None and self._run.is_taking_images
+        self._metrics.ring.show(self._images.lag if is_taking else 0, self._images.n_slots)
         self._metrics.show_broker(
             is_connected=self._broker.why_away is None,
             why_blocked=self._broker.why_blocked,

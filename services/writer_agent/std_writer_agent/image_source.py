@@ -60,6 +60,11 @@ class ImageSource:
         """Images that are published and not yet read."""
         return self._follower.lag
 
+    @property
+    def n_slots(self) -> int:
+        """Size of the ring; 0 while there is none."""
+        return 0 if self._follower.ring is None else self._follower.ring.n_slots
+
     def look(self) -> None:
         """Attach to the ring if it has appeared or was replaced; call this regularly while nothing is read."""
         follower = self._follower

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from std_daq.recording.requests import RunReport, Verdict
+from std_daq.telemetry.reader_metrics import ReaderMetrics
 from std_writer_agent.run import AgentRun, RunState
 
 IDLE = "idle"
@@ -37,9 +38,7 @@ class AgentMetrics:
         )
         self._shown_request = ""
         self.backlog = Gauge("daq_run_backlog_images", "Images that wait for room to a writer.", registry=registry)
-        self.lag = Gauge(
-            "daq_ring_lag_images", "Images published and not yet taken by the run.", ["reader"], registry=registry
-        ).labels("writer-agent")
+        self.ring = ReaderMetrics(registry, "writer-agent")
         self._is_connected = Gauge("daq_broker_connected", "1 while the broker is there.", registry=registry)
         self._blocked = Gauge(
             "daq_broker_blocked", "1 while the broker takes no messages.", ["reason"], registry=registry

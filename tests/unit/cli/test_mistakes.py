@@ -31,6 +31,7 @@ WITH_CONFIG = {
     "config": ["config", "check"],
     "shm list": ["shm", "list"],
     "shm clean": ["shm", "clean"],
+    "prometheus": ["prometheus", "--output", "FOLDER/prometheus"],
     "broker-setup": ["broker-setup", "--output", "FOLDER/secrets"],
     "pedestal": ["pedestal", "--output", "FOLDER/pedestal.h5", "--timeout-s", "0.05"],
     "analyse": ["analyse", "FOLDER/run.h5", "--output", "FOLDER/result.h5"],

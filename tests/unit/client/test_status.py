@@ -48,8 +48,8 @@ daq_requests_total{verdict="failed"} 0
 """
 WRITER = """
 daq_ring_lag_images{reader="h5-writer-0"} 25
-daq_run_state{state="idle"} 0
-daq_run_state{state="writing"} 1
+daq_writer_state{state="idle"} 0
+daq_writer_state{state="writing"} 1
 daq_writer_written_bytes_total 1e9
 """
 
@@ -60,9 +60,9 @@ daq_replication_lag_images{receiver="far"} 12
 daq_replication_sessions_total 3
 """
 STREAM_RECEIVER = """
-daq_replication_lag_images 12
-daq_replication_sources 2
-daq_replication_sessions_total 2
+daq_replica_lag_images 12
+daq_replica_sources 2
+daq_replica_sessions_total 2
 """
 
 

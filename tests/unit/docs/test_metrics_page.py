@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from prometheus_client import CollectorRegistry, Metric
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 
 from std_assembler.metrics import AssemblerMetrics
 from std_daq.errors import SharedMemoryError
@@ -37,6 +37,7 @@ from std_ublox_control.metrics import UbloxControlMetrics
 from std_udp_recv.board_grouper import BoardGrouper
 from std_udp_recv.board_metrics import BoardCollector
 from std_udp_recv.metrics import ReceiverCollector
+from std_writer_agent.disk_watch import DiskWatch
 from std_writer_agent.metrics import AgentMetrics
 
 ROOT = Path(__file__).parents[3]
@@ -118,6 +119,7 @@ def register(service: str, registry: CollectorRegistry) -> None:
         AssemblerMetrics(registry)
     elif service == "writer_agent":
         AgentMetrics(registry)
+        DiskWatch(registry, ["/"]).close()
     elif service == "live_stream":
         metrics = LiveStreamMetrics(registry)
         for metric in (metrics.sent, metrics.viewers):
@@ -176,10 +178,27 @@ def page_of(service: str) -> Path:
 
 def test_alerts_use_metrics_that_there_are() -> None:
     known = set(table(PAGE, "All services")).union(*(table(page_of(service)) for service in SERVICES))
-    used = set(re.findall(r"\bdaq_\w+", (PAGE.parent / "alerts.yml").read_text()))
+    used = set(re.findall(r"\bdaq_\w+", (ROOT / "std_daq" / "telemetry" / "alerts.yml").read_text()))
     assert used <= known
     assert used
 
 
+def test_a_metric_has_one_meaning_whichever_service_shows_it() -> None:
+    rows: dict[str, set[str]] = {}
+    for service in SERVICES:
+        for row in re.findall(r"^\| `daq_.*$", page_of(service).read_text(), re.MULTILINE):
+            rows.setdefault(row.split("`")[1], set()).add(row)
+    assert [name for name, different in rows.items() if len(different) > 1] == []
+    assert rows
+
+
 def test_every_registry_tells_the_build() -> None:
     assert "daq_build_info" in {f"{family.name}_info" for family in make_registry("x").collect()}
+
+
+def test_no_series_tells_when_a_counter_was_created() -> None:
+    registry = make_registry("assembler")
+    AssemblerMetrics(registry).ring.show(1, 2)
+    text = generate_latest(registry).decode()
+    assert "daq_ring_lag_ratio" in text
+    assert "_created" not in text

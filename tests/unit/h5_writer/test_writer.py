@@ -37,7 +37,7 @@ def test_images_of_every_type_are_in_the_file_to_the_byte(
     assert bench.value("daq_writer_images_written_total") == 40
     assert bench.value("daq_writer_image_write_seconds_count") == 40
     assert bench.value("daq_writer_written_bytes_total") == report.n_bytes > 0
-    assert bench.value("daq_run_state", state="idle") == 1
+    assert bench.value("daq_writer_state", state="idle") == 1
 
 
 def test_the_file_tells_request_configuration_calibration_mask_and_verdict(bench: Any, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_image_that_is_overwritten_while_half_of_it_is_sent_is_lost_and_never_sh
     assert 0 in servers.reader.lost
     assert 4 in servers.reader.whole
     assert servers.reader.wrong == set()
-    assert servers.value("daq_replication_images_torn_total") == 1
+    assert servers.value("daq_replica_images_torn_total") == 1
 
 
 def test_connection_that_is_cut_within_an_image_leaves_nothing_of_it_to_be_read(

@@ -47,7 +47,7 @@ def test_image_that_is_overwritten_while_it_is_sent_is_lost_and_not_torn(make_se
     assert servers.reader.wrong == set()
     assert servers.reader.lost
     assert servers.reader.whole | servers.reader.lost == set(range(6))
-    assert servers.value("daq_replication_images_torn_total") >= 1
+    assert servers.value("daq_replica_images_torn_total") >= 1
 
 
 def test_images_that_had_left_the_ring_are_published_as_lost_with_their_ids(make_servers: MakeServers) -> None:
@@ -60,7 +60,7 @@ def test_images_that_had_left_the_ring_are_published_as_lost_with_their_ids(make
     servers.settle()
     assert servers.reader.ids == list(range(12))
     assert servers.reader.lost == set(range(2, 8))
-    assert servers.value("daq_images_lost_total") == 6
+    assert servers.value("daq_replica_images_lost_total") == 6
     entries = servers.far_ring.journal.read(0, 20).entries
     assert [int(entry["id"]) for entry in entries if entry["status"] & 8] == list(range(2, 8))
 
@@ -413,7 +413,7 @@ def test_last_keep_alive_tells_that_nothing_happens_at_all(make_servers: MakeSer
         servers.clock.now += 0.1
         servers.step()
     assert servers.receiver.is_ready
-    assert servers.value("daq_replication_sessions_total") == 1
+    assert servers.value("daq_replica_sessions_total") == 1
 
 
 def is_live_the_second_time() -> Callable[[Any], bool]:

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from threading import Thread
 
 import pytest
 
@@ -15,6 +16,14 @@ def test_lines_are_json_with_event_values_and_service(capfd: pytest.CaptureFixtu
     document = json.loads(line)
     assert (document["event"], document["slots"], document["service"]) == ("ring_opened", 7, "udp-recv-0-3")
     assert document["level"] == "info"
+
+
+def test_lines_of_other_threads_name_the_service_too(capfd: pytest.CaptureFixture[str]) -> None:
+    configure_logs("info", service="assembler", json=True)
+    thread = Thread(target=lambda: get_logger().info("in_a_thread"))
+    thread.start()
+    thread.join()
+    assert json.loads(capfd.readouterr().err)["service"] == "assembler"
 
 
 def test_condition_is_logged_once_a_period_with_the_number_held_back(capfd: pytest.CaptureFixture[str]) -> None:
