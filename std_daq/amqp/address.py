@@ -45,13 +45,16 @@ class BrokerAddress:
         URLs of the nodes, one for each node of a cluster.
     tls
         Files for the URLs that begin with ``amqps://``.
+    source
+        Who gives the URLs, for errors: ``broker.url``, for example.
     """
 
     urls: tuple[str, ...] = field(repr=False)
     tls: BrokerTlsFiles = BrokerTlsFiles()
+    source: str = field(default="", compare=False)
 
     @classmethod
-    def parse(cls, text: str, tls: BrokerTlsFiles | None = None) -> Self:
+    def parse(cls, text: str, tls: BrokerTlsFiles | None = None, source: str = "") -> Self:
         """Parse one URL, or several URLs with white space between them.
 
         Raises
@@ -64,7 +67,7 @@ class BrokerAddress:
             raise BrokerError(f"no broker URL where one is expected, such as {_EXAMPLE}")
         for url in urls:
             _check(url)
-        return cls(urls, tls or BrokerTlsFiles())
+        return cls(urls, tls or BrokerTlsFiles(), source)
 
     @property
     def text(self) -> str:

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from std_daq.amqp.address import FILE_VARIABLE, VARIABLE, BrokerAddress, BrokerTlsFiles
 from std_daq.amqp.url_file import read_url_file
-from std_daq.config.paths import broker_url_file
+from std_daq.config.paths import broker_url_file, runtime_dir
 from std_daq.config.platform import PlatformConfig
+from std_daq.config.up_lock import running_up
 from std_daq.errors import BrokerError, ConfigError
 
 
@@ -30,18 +32,13 @@ def broker_address_of(
     ConfigError
         A file cannot be read.
     """
-    left_by_up = broker_url_file(config)
-    found = _first_of(url, environ)
-    if not found and left_by_up.is_file():
-        found = read_url_file(left_by_up)
-    found = found or _configured(config)
-    if not found:
+    found = _first_of(url, environ) or _of_up(config) or _configured(config)
+    if found is None:
         raise BrokerError(
-            f"no broker is known for {config.name}: start its services with 'std-daq up', give a URL, set "
-            f"{VARIABLE} or {FILE_VARIABLE}, or set broker.url or broker.url_file in its configuration (there is no "
-            f"{left_by_up})"
+            f"no broker is known for {config.name}: is 'std-daq up' running? None runs in {runtime_dir(config)}. Start "
+            f"it, give a URL, set {VARIABLE} or {FILE_VARIABLE}, or set broker.url or broker.url_file"
         )
-    return BrokerAddress.parse(found, _tls_files(config))
+    return _address(config, found)
 
 
 def given_broker_address(
@@ -52,20 +49,40 @@ def given_broker_address(
     The places and the errors are those of `broker_address_of`, without the file of ``std-daq up``.
     """
     found = _first_of(url, environ) or _configured(config)
-    return BrokerAddress.parse(found, _tls_files(config)) if found else None
+    return None if found is None else _address(config, found)
 
 
-def _first_of(url: str | None, environ: Mapping[str, str]) -> str | None:
-    found = url or environ.get(VARIABLE)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """URLs, and who gives them."""
+
+    urls: str
+    source: str
+
+
+def _first_of(url: str | None, environ: Mapping[str, str]) -> _Found | None:
+    if url:
+        return _Found(url, "--broker-url")
+    if environ.get(VARIABLE):
+        return _Found(environ[VARIABLE], f"the variable {VARIABLE}")
     file = environ.get(FILE_VARIABLE)
-    if found or not file:
-        return found
-    return _read(Path(file), FILE_VARIABLE)
+    return _Found(_read(Path(file), FILE_VARIABLE), f"{file}, which {FILE_VARIABLE} names") if file else None
 
 
-def _configured(config: PlatformConfig) -> str | None:
+def _of_up(config: PlatformConfig) -> _Found | None:
+    """Return what a running ``std-daq up`` has written; what one that has ended has left does not count."""
+    file = broker_url_file(config)
+    if running_up(config) is None or not file.is_file():
+        return None
+    urls = read_url_file(file)
+    return _Found(urls, "std-daq up") if urls else None
+
+
+def _configured(config: PlatformConfig) -> _Found | None:
     file = config.broker.url_file
-    return config.broker.url if file is None else _read(file, "broker.url_file")
+    if file is not None:
+        return _Found(_read(file, "broker.url_file"), f"{file}, which broker.url_file names")
+    return None if config.broker.url is None else _Found(config.broker.url, "broker.url")
 
 
 def _read(file: Path, key: str) -> str:
@@ -79,5 +96,6 @@ def _read(file: Path, key: str) -> str:
     return text
 
 
-def _tls_files(config: PlatformConfig) -> BrokerTlsFiles:
-    return BrokerTlsFiles(config.broker.ca_file, config.broker.cert_file, config.broker.key_file)
+def _address(config: PlatformConfig, found: _Found) -> BrokerAddress:
+    tls = BrokerTlsFiles(config.broker.ca_file, config.broker.cert_file, config.broker.key_file)
+    return BrokerAddress.parse(found.urls, tls, found.source)

@@ -74,7 +74,10 @@ class BrokerLink(ABC):
     @property
     def why_away(self) -> str | None:
         """The reason why there is no connection now; None if there is a connection."""
-        return None if self.is_connected else f"no connection to the broker at {self.place}: {self._trouble}"
+        if self.is_connected:
+            return None
+        source = f" (given by {self.address.source})" if self.address.source else ""
+        return f"no connection to the broker at {self.place}{source}: {self._trouble}"
 
     def check_open(self) -> None:
         """Raise BrokerError if the link is closed."""

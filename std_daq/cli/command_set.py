@@ -66,7 +66,7 @@ class CommandSet:
         arguments = parser.parse_args(arguments_given[1:])
         from std_daq.telemetry.logs import configure_logs
 
-        configure_logs("info")
+        configure_logs("info", service=f"{self._prog} {name}")
         try:
             with extras_explained():
                 exit_code: int = command.run(arguments)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from std_daq.cli.argument_types import natural_number
+from std_daq.cli.starting import wait_for_services
 from std_daq.errors import EXIT_DONE, ArgumentError
 
 
@@ -25,5 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.reset and arguments.pads is None:
         raise ArgumentError("--reset", "there is nothing to do", remedy="give --reset or --pads")
     pads = None if arguments.pads is None else tuple(arguments.pads)
-    send_command(load_tpc_config(arguments.config), ViewCommand(reset=arguments.reset, pads=pads))
+    config = load_tpc_config(arguments.config)
+    wait_for_services(config)
+    send_command(config, ViewCommand(reset=arguments.reset, pads=pads))
     return EXIT_DONE

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_number
 from std_daq.cli.shared_options import add_broker_url_option, add_config_option, add_json_option
+from std_daq.cli.starting import wait_for_services
 from std_daq.errors import BrokerBlockedError, ResourceError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.config.system import system_of_config
 
     client = DaqClient(arguments.config, arguments.broker_url)
+    wait_for_services(client.config, broker_url=arguments.broker_url, needs_broker=True)
     request_id = _current_request(client) if arguments.current else arguments.request_id
     if arguments.wait_s is None:
         try:

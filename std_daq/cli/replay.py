@@ -9,6 +9,7 @@ from std_daq.cli.argument_types import positive_number
 from std_daq.cli.chamber_options import OF_WAITING, refuse_options
 from std_daq.cli.replay_chamber import add_chamber_options, replay_chamber
 from std_daq.cli.shared_options import add_json_option, add_sending_config_option
+from std_daq.cli.starting import wait_for_services
 from std_daq.errors import EXIT_DONE, EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     if is_chamber(arguments.config):
         return replay_chamber(arguments, load_tpc_config(arguments.config))
-    return _replay_images(arguments, load_config(arguments.config))
+    config = load_config(arguments.config)
+    wait_for_services(config)
+    return _replay_images(arguments, config)
 
 
 def _replay_images(arguments: argparse.Namespace, config: "DetectorConfig") -> int:

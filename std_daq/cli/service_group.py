@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from std_daq.errors import ResourceError, SharedMemoryError
@@ -33,6 +33,7 @@ def run_services(
     ready_timeout_s: float,
     environment: Mapping[str, str],
     companion: Companion | None = None,
+    note_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Run services until ``stop`` is set; prints ``ready`` when all are ready, and starts again what dies later.
 
@@ -61,6 +62,7 @@ def run_services(
             not_ready = supervisor.not_ready()
             is_ready = not not_ready
             if is_ready:
+                note_ready()
                 print("ready", flush=True)
             elif time.monotonic() > deadline:
                 raise ResourceError(

@@ -9,6 +9,7 @@ from std_daq.cli.argument_types import natural_number, positive_integer, positiv
 from std_daq.cli.chamber_options import refuse_options
 from std_daq.cli.shared_options import add_json_option, add_sending_config_option
 from std_daq.cli.simulate_chamber import OF_CHAMBERS, add_chamber_options, simulate_chamber
+from std_daq.cli.starting import wait_for_services
 from std_daq.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     if is_chamber(arguments.config):
         return simulate_chamber(arguments, load_tpc_config(arguments.config))
-    return _simulate_images(arguments, load_config(arguments.config))
+    config = load_config(arguments.config)
+    wait_for_services(config)
+    return _simulate_images(arguments, config)
 
 
 def _simulate_images(arguments: argparse.Namespace, config: "DetectorConfig") -> int:

@@ -6,19 +6,19 @@ error, with the name of the service in front of each line. A service that dies l
 """
 
 import argparse
-import fcntl
 import threading
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_number
 from std_daq.cli.interrupt import StopSignals
 from std_daq.cli.service_group import remove_rings, run_services
 from std_daq.cli.shared_options import add_broker_url_option, add_config_option
-from std_daq.errors import ConfigError, ResourceError
+from std_daq.errors import ConfigError
 
 if TYPE_CHECKING:
     from std_daq.config.platform import PlatformConfig
+    from std_daq.config.up_lock import UpLock
     from std_daq.rabbitmq.throwaway import GivenBroker, ThrowawayBroker
     from std_daq.service.registry import WantedInstance
 
@@ -40,22 +40,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the services until a signal arrives; returns the exit code."""
-    from std_daq.config.paths import make_runtime_dir
     from std_daq.config.system import load_any_config
+    from std_daq.config.up_lock import UpLock
     from std_daq.telemetry.logs import configure_logs
 
     stop = StopSignals().event
     config = load_any_config(arguments.config)
     wanted = _wanted(config, arguments.config)
     configure_logs(config.log_level, service="up")
-    runtime = make_runtime_dir(config)
-    with (runtime / "up.lock").open("w") as lock:
-        _lock(lock, config)
+    with UpLock(config) as lock:
         try:
             if any(one.service.needs_broker for one in wanted):
-                _run_with_broker(config, wanted, arguments, stop)
+                _run_with_broker(config, wanted, arguments, lock, stop)
             else:
-                _supervise(config, wanted, arguments, None, stop)
+                _supervise(config, wanted, arguments, lock, stop)
         finally:
             if not arguments.keep_rings:
                 remove_rings(config)
@@ -76,7 +74,11 @@ def _wanted(config: "PlatformConfig", file: Path) -> "list[WantedInstance]":
 
 
 def _run_with_broker(
-    config: "PlatformConfig", wanted: "list[WantedInstance]", arguments: argparse.Namespace, stop: threading.Event
+    config: "PlatformConfig",
+    wanted: "list[WantedInstance]",
+    arguments: argparse.Namespace,
+    lock: "UpLock",
+    stop: threading.Event,
 ) -> None:
     from std_daq.amqp.broker_lookup import given_broker_address
     from std_daq.amqp.url_file import save_url_file
@@ -89,7 +91,7 @@ def _run_with_broker(
         get_logger().info("broker", url=str(broker.address), is_throwaway=given is None)
         save_url_file(broker_url_file(config), broker.address.text)
         try:
-            _supervise(config, wanted, arguments, broker, stop)
+            _supervise(config, wanted, arguments, lock, stop, broker)
         finally:
             broker_url_file(config).unlink(missing_ok=True)
 
@@ -98,8 +100,9 @@ def _supervise(
     config: "PlatformConfig",
     wanted: "list[WantedInstance]",
     arguments: argparse.Namespace,
-    broker: "GivenBroker | ThrowawayBroker | None",
+    lock: "UpLock",
     stop: threading.Event,
+    broker: "GivenBroker | ThrowawayBroker | None" = None,
 ) -> None:
     from std_daq.amqp.address import VARIABLE
 
@@ -110,11 +113,5 @@ def _supervise(
         ready_timeout_s=arguments.ready_timeout_s,
         environment={} if broker is None else {VARIABLE: broker.address.text},
         companion=broker,
+        note_ready=lock.note_ready,
     )
-
-
-def _lock(lock: IO[str], config: "PlatformConfig") -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise ResourceError(f"another 'std-daq up' already runs the services of {config.name}") from None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from std_daq.cli.argument_types import metadata_item, natural_number, positive_integer, positive_number
 from std_daq.cli.experiment_options import add_experiment_options, experiment_of
 from std_daq.cli.shared_options import add_broker_url_option, add_config_option, add_json_option
+from std_daq.cli.starting import wait_for_services
 from std_daq.errors import StdDaqError, exit_code_of
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     request_id = ""
     try:
         client = DaqClient(arguments.config, arguments.broker_url)
+        wait_for_services(client.config, broker_url=arguments.broker_url, needs_broker=True)
         with FirstInterrupt() as interrupt, _submit(client, arguments) as run:
             request_id = run.request_id
             if arguments.detach:

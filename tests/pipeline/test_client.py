@@ -3,7 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.topology import WriterQueues
 from std_daq.cli.__main__ import main
 from std_daq.client import DaqClient
+from std_daq.config.system import load_any_config
+from std_daq.config.up_lock import UpLock
 from std_daq.errors import BrokerError, RequestRefusedError
 from std_daq.recording.request_channel import ReceivedKill, ReceivedRequest, RequestConsumer
 from std_daq.recording.requests import Action, RunReport, StatusMessage, Verdict
@@ -98,7 +100,7 @@ def fail(agent: FakeAgent, received: ReceivedRequest) -> None:
 
 
 @pytest.fixture
-def config(tmp_path: Path, runtime: Path, tag: str, broker_url: str) -> str:
+def config(tmp_path: Path, runtime: Path, tag: str, broker_url: str) -> Iterator[str]:
     """A configuration with the broker's URL where ``std-daq up`` leaves it."""
     path = tmp_path / "detector.json"
     path.write_text(
@@ -115,10 +117,11 @@ def config(tmp_path: Path, runtime: Path, tag: str, broker_url: str) -> str:
             }
         )
     )
-    (runtime / tag).mkdir()
-    (runtime / tag / "broker-url").write_text(f"{broker_url}\n")
     configure_logs("error")
-    return str(path)
+    with UpLock(load_any_config(path)) as lock:
+        (runtime / tag / "broker-url").write_text(f"{broker_url}\n")
+        lock.note_ready()
+        yield str(path)
 
 
 def write(config: str, *more: str) -> int:

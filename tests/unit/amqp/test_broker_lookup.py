@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +7,7 @@ import pytest
 
 from std_daq.amqp.address import FILE_VARIABLE, BrokerTlsFiles
 from std_daq.amqp.broker_lookup import broker_address_of, given_broker_address
+from std_daq.config.up_lock import UpLock
 from std_daq.errors import BrokerError, ConfigError
 from std_daq.imaging.config.load import parse_config
 from std_daq.imaging.config.model import DetectorConfig
@@ -30,9 +33,11 @@ def config(**broker: Any) -> DetectorConfig:
     )
 
 
-def left_by_up(runtime: Path) -> None:
-    (runtime / "det").mkdir()
-    (runtime / "det" / "broker-url").write_text(f"{UP}\n")
+@contextmanager
+def up_is_running(runtime: Path) -> Iterator[None]:
+    with UpLock(config()):
+        (runtime / "det" / "broker-url").write_text(f"{UP}\n")
+        yield
 
 
 def url_of(*arguments: Any, **more: Any) -> str:
@@ -40,7 +45,6 @@ def url_of(*arguments: Any, **more: Any) -> str:
 
 
 def test_nearest_says_where_the_broker_is(runtime: Path, tmp_path: Path) -> None:
-    left_by_up(runtime)
     secret = tmp_path / "broker-url"
     secret.write_text(f"{SECRET}\n")
     environ = {"STD_DAQ_BROKER_URL": ENVIRONMENT, "STD_DAQ_BROKER_URL_FILE": str(secret)}
@@ -48,7 +52,35 @@ def test_nearest_says_where_the_broker_is(runtime: Path, tmp_path: Path) -> None
     assert url_of(config(url=CONFIGURED), environ=environ) == ENVIRONMENT
     del environ["STD_DAQ_BROKER_URL"]
     assert url_of(config(url=CONFIGURED), environ=environ) == SECRET
-    assert url_of(config(url=CONFIGURED), environ={}) == UP
+    assert url_of(config(url=CONFIGURED), environ={}) == CONFIGURED
+    with up_is_running(runtime):
+        assert url_of(config(url=CONFIGURED), environ={}) == UP
+        assert url_of(config(url=CONFIGURED), environ={"STD_DAQ_BROKER_URL": ENVIRONMENT}) == ENVIRONMENT
+
+
+def test_what_a_killed_up_has_left_does_not_count(runtime: Path) -> None:
+    with up_is_running(runtime):
+        pass
+    assert (runtime / "det" / "broker-url").exists()
+    assert url_of(config(url=CONFIGURED), environ={}) == CONFIGURED
+    with pytest.raises(BrokerError, match="is 'std-daq up' running"):
+        broker_address_of(config(), environ={})
+
+
+def test_source_of_the_url_is_known(runtime: Path, tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text(f"{SECRET}\n")
+    file.chmod(0o600)
+    sources = {
+        "--broker-url": broker_address_of(config(), GIVEN, environ={}),
+        "the variable STD_DAQ_BROKER_URL": broker_address_of(config(), environ={"STD_DAQ_BROKER_URL": GIVEN}),
+        f"{file}, which STD_DAQ_BROKER_URL_FILE names": broker_address_of(config(), environ={FILE_VARIABLE: str(file)}),
+        f"{file}, which broker.url_file names": broker_address_of(config(url_file=str(file)), environ={}),
+        "broker.url": broker_address_of(config(url=CONFIGURED), environ={}),
+    }
+    assert {source: address.source for source, address in sources.items()} == {source: source for source in sources}
+    with up_is_running(runtime):
+        assert broker_address_of(config(), environ={}).source == "std-daq up"
 
 
 def test_configured_broker_is_found(runtime: Path, tmp_path: Path) -> None:
@@ -59,8 +91,8 @@ def test_configured_broker_is_found(runtime: Path, tmp_path: Path) -> None:
 
 
 def test_broker_that_up_has_left_is_none_that_was_given(runtime: Path) -> None:
-    left_by_up(runtime)
-    assert given_broker_address(config(), environ={}) is None
+    with up_is_running(runtime):
+        assert given_broker_address(config(), environ={}) is None
     given = given_broker_address(config(url=CONFIGURED), environ={})
     assert given is not None
     assert given.text == CONFIGURED

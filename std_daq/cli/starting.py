@@ -1,0 +1,62 @@
+"""Waiting for services that are starting, in commands that need them."""
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from std_daq.errors import ResourceError
+
+if TYPE_CHECKING:
+    from std_daq.config.platform import PlatformConfig
+    from std_daq.config.up_lock import UpProcess
+
+# A script that starts `std-daq up &` and then a command: Python itself takes a part of a second to start.
+GRACE_S = 3.0
+_LOOK_S = 0.1
+
+
+def wait_for_services(config: "PlatformConfig", *, broker_url: str | None = None, needs_broker: bool = False) -> None:
+    """Wait while ``std-daq up`` starts the services of a system, and say so; returns at once where nothing starts.
+
+    Parameters
+    ----------
+    config
+        Configuration of the system.
+    broker_url
+        URL of the broker, if the command was given one.
+    needs_broker
+        Whether the command cannot do anything without a broker: where nobody gives one, it waits a moment for a
+        ``std-daq up`` that is about to begin.
+
+    Raises
+    ------
+    ResourceError
+        The services ended before they were ready.
+    """
+    from std_daq.config.up_lock import running_up
+
+    up = _begin(config, broker_url) if needs_broker else running_up(config)
+    if up is None or up.is_ready:
+        return
+    print(
+        f"the services of {config.name} are starting ({up}); waiting until they are ready", file=sys.stderr, flush=True
+    )
+    while not up.is_ready:
+        time.sleep(_LOOK_S)
+        up = running_up(config)
+        if up is None:
+            raise ResourceError(
+                f"the services of {config.name} ended before they were ready; read the log of std-daq up"
+            )
+
+
+def _begin(config: "PlatformConfig", broker_url: str | None) -> "UpProcess | None":
+    from std_daq.amqp.broker_lookup import given_broker_address
+    from std_daq.config.up_lock import running_up
+
+    deadline = time.monotonic() + GRACE_S
+    while (up := running_up(config)) is None and time.monotonic() < deadline:
+        if given_broker_address(config, broker_url) is not None:
+            return None
+        time.sleep(_LOOK_S)
+    return up
