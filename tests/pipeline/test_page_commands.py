@@ -1,0 +1,34 @@
+"""The commands of the pages do what the pages say: each page's blocks are run in their order, in a fresh folder."""
+
+from pathlib import Path
+
+import pytest
+
+from std_test_kit.page_commands import ROOT, Scene, blocks_of, pages, run_page
+
+# The test itself runs in what these lines make.
+IS_SET_UP = {"scripts/set-up": ":", "source .venv/bin/activate": ":"}
+JUNGFRAU = """
+cat > detector.json <<'END'
+{"detector_name": "jungfrau", "detector_type": "jungfrau", "n_modules": 1, "bit_depth": 16, "image_pixel_height": 512,
+ "image_pixel_width": 1024, "start_udp_port": 50000, "ram_buffer_gb": 0.3, "shared_memory": {"frame_buffer_gb": 0.2}}
+END
+"""
+SCENES: dict[str, Scene] = {
+    "README.md": Scene(replacements=IS_SET_UP),
+    "docs/tutorials/getting-started.md": Scene(replacements=IS_SET_UP),
+}
+RUN = {page: [block for block in blocks_of(page) if not block.reason] for page in pages()}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page, blocks in RUN.items() if blocks])
+def test_commands_of_a_page_do_what_it_says(page: str, tmp_path: Path) -> None:
+    folder = tmp_path / "fresh"
+    folder.mkdir()
+    run_page(blocks_of(ROOT / page), SCENES.get(page, Scene()), folder, timeout_s=180)
+
+
+def test_scenes_are_of_pages_that_there_are() -> None:
+    assert set(SCENES) <= {str(page.relative_to(ROOT)) for page in pages()}
