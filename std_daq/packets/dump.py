@@ -18,8 +18,10 @@ import numpy as np
 from std_daq.errors import CaptureError, PortError
 from std_daq.packets.captures import MAX_DATAGRAM_BYTES, CaptureWriter, capture_path
 from std_daq.packets.lengths import count_lengths
+from std_daq.packets.receive_buffer import ask_for_receive_buffer
 
 _BATCH = 64
+_BATCHES_AT_ONCE = 32
 _RECEIVE_BUFFER_BYTES = 64 << 20
 # <asm-generic/socket.h>, <linux/sock_diag.h>: nine u32 values, the last of which counts the drops. Unlike SO_RXQ_OVFL,
 # which is delivered with the next packet, it can be read when no packet follows.
@@ -52,14 +54,15 @@ class DumpedPort:
         from std_daq.packets import kernels
 
         self._receive_records = kernels.receive_records
-        self.socket = _bind(host, port)
-        self.port = int(self.socket.getsockname()[1])
-        self.path = capture_path(directory, self.port)
         self._writer: CaptureWriter | None = None
         self._packets = np.empty((_BATCH, MAX_DATAGRAM_BYTES), np.uint8)
         self._records = np.empty(_BATCH * (kernels.LENGTH_BYTES + MAX_DATAGRAM_BYTES), np.uint8)
         self._messages = np.zeros((_BATCH, kernels.MESSAGE_WORDS), np.uint64)
         self._iovecs = np.zeros((_BATCH, kernels.IOVEC_WORDS), np.uint64)
+        # The first call compiles the loop, or loads it, while packets would fill the buffer.
+        self.socket = _bind(host, port, before_bind=lambda sock: self._receive(sock, _BATCH))
+        self.port = int(self.socket.getsockname()[1])
+        self.path = capture_path(directory, self.port)
         self.n_packets = 0
         self.n_bytes = 0
         self.n_dropped = 0
@@ -75,9 +78,7 @@ class DumpedPort:
         PortError
             The socket cannot be read.
         """
-        n, n_used, error = self._receive_records(
-            self.socket.fileno(), self._packets[:most], self._messages, self._iovecs, self._records
-        )
+        n, n_used, error = self._receive(self.socket, most)
         if error not in (0, errno.EAGAIN, errno.EINTR):
             raise PortError(f"cannot receive on port {self.port}: {os.strerror(error)}")
         if n:
@@ -88,7 +89,13 @@ class DumpedPort:
             self.n_bytes += n_used
             count_lengths(self.lengths, self._messages[:n, _MESSAGE_LENGTH].astype(np.uint32))
         self._count_drops()
-        return int(n)
+        return n
+
+    def _receive(self, sock: socket.socket, most: int) -> tuple[int, int, int]:
+        n, n_used, error = self._receive_records(
+            sock.fileno(), self._packets[:most], self._messages, self._iovecs, self._records
+        )
+        return int(n), int(n_used), int(error)
 
     def _count_drops(self) -> None:
         drops = _MEMINFO.unpack(self.socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[_I_DROPS]
@@ -194,7 +201,7 @@ class Dump:
         if self._ends_at is not None:
             timeout_s = min(timeout_s, max(0.0, self._ends_at - self._clock()))
         for key, _ in self._selector.select(timeout_s) if left > 0 else ():
-            left -= key.data.drain(min(left, _BATCH)) if left > 0 else 0
+            left -= _drain_batches(key.data, left)
         if self._progress is not None:
             self._progress(self)
         return not self._is_over()
@@ -231,13 +238,26 @@ class Dump:
         self.close()
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """Return a UDP socket bound to `host` and `port`."""
+def _drain_batches(port: DumpedPort, left: int) -> int:
+    """Write what waits at a port, up to a limit and to a number of batches, so that other ports have their turn."""
+    n_taken = 0
+    for _ in range(_BATCHES_AT_ONCE):
+        wanted = min(left - n_taken, _BATCH)
+        n = port.drain(wanted) if wanted > 0 else 0
+        n_taken += n
+        if n < _BATCH:
+            break
+    return n_taken
+
+
+def _bind(host: str, port: int, before_bind: Callable[[socket.socket], object]) -> socket.socket:
+    """Return a UDP socket bound to `host` and `port`; `before_bind` is called with it when nothing can come yet."""
     sock = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         sock = socket.socket(family, kind, protocol)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+        ask_for_receive_buffer(sock, _RECEIVE_BUFFER_BYTES)
+        before_bind(sock)
         sock.bind(address)
     except OSError as error:
         if sock is not None:

@@ -5,19 +5,8 @@ from pathlib import Path
 import pytest
 
 from std_test_kit.page_commands import ROOT, Scene, blocks_of, pages, run_page
+from std_test_kit.page_scenes import SCENES
 
-# The test itself runs in what these lines make.
-IS_SET_UP = {"scripts/set-up": ":", "source .venv/bin/activate": ":"}
-JUNGFRAU = """
-cat > detector.json <<'END'
-{"detector_name": "jungfrau", "detector_type": "jungfrau", "n_modules": 1, "bit_depth": 16, "image_pixel_height": 512,
- "image_pixel_width": 1024, "start_udp_port": 50000, "ram_buffer_gb": 0.3, "shared_memory": {"frame_buffer_gb": 0.2}}
-END
-"""
-SCENES: dict[str, Scene] = {
-    "README.md": Scene(replacements=IS_SET_UP),
-    "docs/tutorials/getting-started.md": Scene(replacements=IS_SET_UP),
-}
 RUN = {page: [block for block in blocks_of(page) if not block.reason] for page in pages()}
 
 

@@ -2,13 +2,12 @@
 
 import socket
 import struct
-from contextlib import suppress
 
 from std_daq.errors import PortError
+from std_daq.packets.receive_buffer import ask_for_receive_buffer
 from std_daq.telemetry.logs import get_logger
 
 # Numbers of Linux that the socket module does not have.
-_SO_RCVBUFFORCE = 33
 _SO_MEMINFO = 55
 _MEMINFO_DROPS = 8
 _UDP_GRO = 104
@@ -105,12 +104,7 @@ class UdpSocket:
         return True
 
     def _ask_for_buffer(self, buffer_bytes: int) -> None:
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
-        # With CAP_NET_ADMIN, the buffer may exceed the limit of the system.
-        with suppress(PermissionError):
-            self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, buffer_bytes)
-        # The kernel doubles the requested size, to allow for its own overhead.
-        self.granted_bytes = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+        self.granted_bytes = ask_for_receive_buffer(self._socket, buffer_bytes)
         if self.granted_bytes < buffer_bytes:
             get_logger().warning(
                 "socket_buffer_small",

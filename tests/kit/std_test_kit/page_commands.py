@@ -54,7 +54,7 @@ class PageBlock:
     reason
         Why it is not run; empty if it is.
     exit_code
-        With what the last command ends.
+        With what the last command ends, where others may fail; None: each command ends with 0.
     file
         Name of the file that it is; empty for commands.
     """
@@ -62,7 +62,7 @@ class PageBlock:
     line: int
     text: str
     reason: str = ""
-    exit_code: int = 0
+    exit_code: int | None = None
     file: str = ""
 
 
@@ -111,7 +111,7 @@ def _block(text: str, match: re.Match[str], reason: str) -> PageBlock | None:
         content = "\n".join(_PROMPT.findall(content)) + "\n"
     if kind == "not run":
         reason = value
-    return PageBlock(line, content, reason, exit_code=int(value) if kind == "ends with" else 0)
+    return PageBlock(line, content, reason, exit_code=int(value) if kind == "ends with" else None)
 
 
 def script_of(blocks: list[PageBlock], scene: Scene) -> str:
@@ -131,7 +131,7 @@ def _parts(blocks: list[PageBlock], scene: Scene) -> Iterator[str]:
             continue
         text = _SERVER.sub(r'\g<command> > server.log 2>\&1 & servers="$servers$! "', text)
         yield f"echo '== line {block.line}'\n"
-        if block.exit_code:
+        if block.exit_code is not None:
             check = f"[ $code = {block.exit_code} ] || {{ echo ended with $code; exit 99; }}"
             yield f"set +e\n{text}code=$?\nset -e\n{check}\n"
         else:
@@ -168,3 +168,22 @@ def run_page(blocks: list[PageBlock], scene: Scene, folder: Path, timeout_s: flo
     log = folder / "server.log"
     served = log.read_text()[-4000:] if log.exists() else ""
     assert result.returncode == 0, f"{result.stdout[-4000:]}\n{result.stderr[-4000:]}\n-- beside it:\n{served}"
+
+
+def main() -> None:
+    """Print how many blocks of commands the pages have, how many a test runs, and why the others are not run."""
+    reasons: dict[str, int] = {}
+    n_run = 0
+    for page in pages():
+        for block in blocks_of(page):
+            if block.reason:
+                reasons[block.reason] = reasons.get(block.reason, 0) + 1
+            elif not block.file:
+                n_run += 1
+    print(f"{n_run} blocks are run, {sum(reasons.values())} are not:")
+    for reason, n in sorted(reasons.items(), key=lambda item: -item[1]):
+        print(f"{n:4d}  {reason}")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ import pytest
 from std_daq.errors import CaptureError, PortError
 from std_daq.packets.captures import CaptureReader
 from std_daq.packets.dump import Dump
+from std_daq.packets.receive_buffer import ask_for_receive_buffer
 from std_daq.packets.sending import PacketSender
 
 
@@ -96,6 +97,20 @@ def test_what_the_kernel_dropped_is_counted(tmp_path: Path) -> None:
             sender.send(packets)
         dump.run(is_stopped=lambda: dump.n_packets + dump.n_dropped == 200)
         assert dump.n_dropped > 0
+
+
+def test_a_burst_as_large_as_the_granted_buffer_is_recorded_whole(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        granted = ask_for_receive_buffer(sock, 64 << 20)
+    n = granted // 16_640  # what the kernel reckons for a datagram of 8 KiB, at most
+    with Dump(tmp_path, host="127.0.0.1", ports=[0]) as dump:
+        send(dump, 0, *[bytes(8240)] * n)
+        dump.step()
+        taken_at_once = dump.n_packets
+        while dump.n_packets < n:
+            dump.step()
+        assert dump.n_dropped == 0
+    assert taken_at_once >= min(n, 1024)  # the loop is left for each batch only where other ports may wait
 
 
 def test_an_existing_capture_is_not_touched(tmp_path: Path) -> None:
