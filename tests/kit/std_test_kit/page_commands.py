@@ -180,9 +180,10 @@ def main() -> None:
                 reasons[block.reason] = reasons.get(block.reason, 0) + 1
             elif not block.file:
                 n_run += 1
-    print(f"{n_run} blocks are run, {sum(reasons.values())} are not:")
+    lines = [f"{n_run} blocks are run, {sum(reasons.values())} are not:"]
     for reason, n in sorted(reasons.items(), key=lambda item: -item[1]):
-        print(f"{n:4d}  {reason}")
+        lines.append(f"{n:4d}  {reason}")
+    sys.stdout.write("\n".join([*lines, ""]))
 
 
 if __name__ == "__main__":
