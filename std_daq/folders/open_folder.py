@@ -54,6 +54,10 @@ class OpenFolder:
             os.close(self.fd)
             self.fd = -1
 
+    def again(self) -> Self:
+        """Return another descriptor of the same folder, for who needs it longer."""
+        return type(self)(self.path, os.dup(self.fd))
+
     def at(self, name: str) -> Path:
         """Return a path of a name in this very folder, for libraries; it is valid while the folder is open."""
         return Path(f"/proc/self/fd/{self.fd}/{name}")
@@ -119,7 +123,7 @@ def open_beneath(roots: Sequence[Path], folder: Path, *, make: Callable[[str, in
     OSError
         A folder cannot be opened or made, or somebody has just put a link in its place.
     """
-    real = Path(os.path.realpath(folder))
+    real = _real(folder)
     start = next((root for root in map(Path, map(os.path.realpath, roots)) if real.is_relative_to(root)), None)
     if start is None and roots:
         allowed = ", ".join(map(str, roots))
@@ -138,6 +142,16 @@ def open_beneath(roots: Sequence[Path], folder: Path, *, make: Callable[[str, in
         return OpenFolder(folder, _readable(fd))
     finally:
         os.close(fd)
+
+
+def _real(path: Path) -> Path:
+    """Return a path without links; what is missing of it stays as it is."""
+    try:
+        return Path(os.path.realpath(path))
+    except OSError:
+        # It is raised only if what was a link is none when it is read.
+        what = "somebody has replaced a folder of this path while it was looked up"
+        raise PermissionError(errno.EACCES, what, str(path)) from None
 
 
 def _step(fd: int, name: str, path: Path, make: Callable[[str, int], None] | None) -> int:

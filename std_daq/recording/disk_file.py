@@ -23,6 +23,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
+from std_daq.folders.open_folder import OpenFolder
 from std_daq.recording.direct_file import DirectFile
 from std_daq.recording.locks import NO_LOCKS
 
@@ -187,13 +188,9 @@ class DiskFile:
         return True
 
 
-def try_write(path: Path) -> None:
-    """Make a file and write a little into it; raises the OSError of the system if it takes no data."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
-    try:
-        os.pwrite(fd, bytes(_BLOCK_BYTES), 0)
-    finally:
-        os.close(fd)
+def try_write(fd: int) -> None:
+    """Write a little into a new file; raises the OSError of the system if it takes no data."""
+    os.pwrite(fd, bytes(_BLOCK_BYTES), 0)
 
 
 @contextmanager
@@ -236,7 +233,7 @@ def _allocate(fd: int, first: int, n_bytes: int) -> int:
     return ctypes.get_errno() if _libc.fallocate(fd, _FALLOC_FL_KEEP_SIZE, first, n_bytes) else 0
 
 
-def sync_file(path: Path, after_each: Callable[[], None]) -> None:
+def sync_file(path: Path, after_each: Callable[[], None], folder: OpenFolder | None = None) -> None:
     """Wait until the contents and the name of a closed file are on the disk.
 
     Parameters
@@ -245,6 +242,8 @@ def sync_file(path: Path, after_each: Callable[[], None]) -> None:
         Path of the file.
     after_each
         Called after each 256 MB, so that the caller can show that it is alive while a slow disk writes.
+    folder
+        Folder of the file, if the caller has opened it.
 
     Raises
     ------
@@ -252,7 +251,7 @@ def sync_file(path: Path, after_each: Callable[[], None]) -> None:
         Not all of the file could be written to the disk.
     """
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC) if folder is None else folder.open_file(path.name, os.O_RDWR)
         try:
             for first in range(0, os.fstat(fd).st_size, _SYNC_BYTES):
                 _sync_range(fd, first, _SYNC_BYTES)
@@ -260,7 +259,7 @@ def sync_file(path: Path, after_each: Callable[[], None]) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
-        sync_folder(path.parent)
+        sync_folder(path.parent if folder is None else folder.at("."))
     except OSError as error:
         raise OSError(error.errno, f"cannot write the file to the disk: {error.strerror}", str(path)) from error
 

@@ -2,12 +2,14 @@
 
 import grp
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from std_daq.errors import ConfigError
+from std_daq.folders.open_folder import OpenFolder, open_beneath
 from std_daq.recording.config import WriterConfig
 
 
@@ -51,8 +53,8 @@ class FileAccess:
         status = path.stat()
         return cls(file_mode=status.st_mode & 0o7777, group_id=status.st_gid, user_id=status.st_uid)
 
-    def apply(self, path: Path) -> None:
-        """Give a new file its group and its mode.
+    def apply(self, file: Path | int) -> None:
+        """Give a new file, which is given by its path or its descriptor, its group and its mode.
 
         Raises
         ------
@@ -62,32 +64,38 @@ class FileAccess:
         if self.user_id is not None:
             # Without the right to give files away, the new file belongs to whoever makes it.
             with suppress(PermissionError):
-                os.chown(path, self.user_id, self.group_id if self.group_id is not None else -1)
+                os.chown(file, self.user_id, self.group_id if self.group_id is not None else -1)
         elif self.group_id is not None:
-            os.chown(path, -1, self.group_id)
+            os.chown(file, -1, self.group_id)
         if self.file_mode is not None:
-            path.chmod(self.file_mode)
+            os.chmod(file, self.file_mode)  # noqa: PTH101 -- a path or a descriptor
 
-    def make_folders(self, folder: Path) -> None:
-        """Make a folder and those above it that are missing; what is there already stays as it is.
+    def open_folder(self, folder: Path, roots: Sequence[Path] = ()) -> OpenFolder:
+        """Open a folder below one of the roots, and make it and those above it that are missing.
+
+        What is there already stays as it is. See `open_beneath` for links.
 
         Raises
         ------
+        PermissionError
+            The folder lies in none of the roots, or somebody has just put a link into its place.
         OSError
             A folder cannot be made, or the user of the process is not in the group.
         """
-        missing = [folder]
-        while not missing[-1].exists() and missing[-1] != missing[-1].parent:
-            missing.append(missing[-1].parent)
-        for path in reversed(missing):
-            try:
-                path.mkdir()
-            except FileExistsError:
-                continue
+        return open_beneath(roots, folder, make=self._make_folder)
+
+    def _make_folder(self, name: str, above: int) -> None:
+        os.mkdir(name, dir_fd=above)
+        if self.group_id is None and self.folder_mode is None:
+            return
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+        try:
             if self.group_id is not None:
-                os.chown(path, -1, self.group_id)
+                os.chown(fd, -1, self.group_id)
             if self.folder_mode is not None:
-                path.chmod(self.folder_mode)
+                os.fchmod(fd, self.folder_mode)
+        finally:
+            os.close(fd)
 
 
 AS_MADE = FileAccess()

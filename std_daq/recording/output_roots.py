@@ -65,7 +65,7 @@ def _check_access(root: Path, user: int, access: FileAccess) -> None:
         return
     try:
         with tempfile.NamedTemporaryFile(dir=root, prefix=".std-daq-") as file:
-            access.apply(Path(file.name))
+            access.apply(file.fileno())
     except OSError as error:
         raise ConfigError(
             f"user {user} cannot give files in {root} to this group: {error.strerror}",

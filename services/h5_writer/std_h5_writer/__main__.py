@@ -28,7 +28,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
 
     config = context.config
     writer: int = context.arguments.writer
-    owner = FileOwner(config.writer_user_id, FileAccess.of_config(config.writer))
+    owner = FileOwner(config.writer_user_id, FileAccess.of_config(config.writer), config.writer.output_roots)
     check_output_roots(config, owner.access, owner.identity())
     content = content_of(config, owner)
     return H5Writer(

@@ -15,7 +15,7 @@ from std_daq.tpc.events.event import Event
 from std_daq.tpc.events.event_buffer import EventBuffer
 from std_daq.tpc.merged.description import MergedFileDescription
 from std_daq.tpc.merged.detectors import DetectorParts
-from std_daq.tpc.merged.event_log import LoggedEvent, log_path
+from std_daq.tpc.merged.event_log import LoggedEvent
 from std_daq.tpc.merged.faults import EventFaultCounter
 from std_daq.tpc.merged.writer import MergedFileWriter
 from std_h5_writer.file_owner import FileOwner
@@ -142,16 +142,14 @@ class EventFiles:
         self._is_closed = True
         with self._owner.identity():
             if self._has_vanished:
-                writer.abandon()
-                log_path(self._path).unlink(missing_ok=True)
+                writer.abandon(is_log_needed=False)
             else:
                 writer.finish(report, after_each)
         after_each()
 
     def _open(self) -> MergedFileWriter:
-        with self._owner.identity():
-            self._owner.access.make_folders(self._path.parent)
-            writer = MergedFileWriter.create(self._path, self._description, access=self._owner.access)
+        with self._owner.in_folder(self._path.parent) as folder:
+            writer = MergedFileWriter.create(self._path, self._description, access=self._owner.access, folder=folder)
         if not writer.has_lock:
             self._conditions.warning(
                 "folder_has_no_locks", folder=str(self._path.parent), remedy="readers need HDF5_USE_FILE_LOCKING=FALSE"

@@ -3,10 +3,12 @@
 import ctypes
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from std_daq.errors import ConfigError
+from std_daq.folders.open_folder import OpenFolder, open_beneath
 from std_daq.recording.file_access import AS_MADE, FileAccess
 
 
@@ -23,6 +25,9 @@ class FileOwner:
         Id of the user; None for the user who runs the service.
     access
         Mode and group of the files.
+    roots
+        Folders in which the files have to lie (``writer.output_roots``); anywhere if there are none. The agent has
+        checked this when it took the request; since then somebody may have put a link into the place of a folder.
 
     Attributes
     ----------
@@ -35,8 +40,9 @@ class FileOwner:
         The service runs neither as root nor as this user, or its user is not in the group.
     """
 
-    def __init__(self, user_id: int | None, access: FileAccess = AS_MADE) -> None:
+    def __init__(self, user_id: int | None, access: FileAccess = AS_MADE, roots: Sequence[Path] = ()) -> None:
         self.access = access
+        self._roots = tuple(roots)
         own = os.geteuid()
         self._user_id = None if user_id in {None, own} else user_id
         if self._user_id is None:
@@ -63,13 +69,31 @@ class FileOwner:
         if self._user_id is None:
             yield
             return
-        self._libc.setfsgid(self._group_id)
-        self._libc.setfsuid(self._user_id)
+        group = self._libc.setfsgid(self._group_id)
+        user = self._libc.setfsuid(self._user_id)
         try:
             yield
-        finally:
-            self._libc.setfsuid(0)
-            self._libc.setfsgid(os.getegid())
+        finally:  # as it was before, because contexts are used within each other
+            self._libc.setfsuid(user)
+            self._libc.setfsgid(group)
+
+    @contextmanager
+    def in_folder(self, path: Path) -> Iterator[OpenFolder]:
+        """Access the file system as the user, in a folder that is made if it is missing, while the context is open.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be opened or made, or it leads out of the roots.
+        """
+        with self.identity(), self.access.open_folder(path, self._roots) as folder:
+            yield folder
+
+    @contextmanager
+    def in_present_folder(self, path: Path) -> Iterator[OpenFolder]:
+        """Do the same in a folder in which there are files of the run already; nothing is made."""
+        with self.identity(), open_beneath(self._roots, path) as folder:
+            yield folder
 
 
 def _check_group(group_id: int | None, user_id: int) -> None:

@@ -40,4 +40,5 @@ class ImageFileMaker:
 
     def write_master(self, path: Path, data_files: list[Path], report: RunReport) -> None:
         """Write the master file over the data files of a run."""
-        write_master(path, data_files, report, access=self._owner.access)
+        with self._owner.in_present_folder(path.parent) as folder:
+            write_master(path, data_files, report, access=self._owner.access, folder=folder)

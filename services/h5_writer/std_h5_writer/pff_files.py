@@ -1,7 +1,6 @@
 """PffFiles: the PFF files of one run of a telescope, in run directories as its own acquisition makes them."""
 
 import json
-import os
 from array import array
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import FileFormatError
+from std_daq.folders.new_file import NewFile
 from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.image_faults import FaultCounter
 from std_daq.recording.disk_file import sync_file
-from std_daq.recording.naming import check_is_free
 from std_daq.recording.requests import RunReport
 from std_daq.recording.store_stream import StartRun
 from std_daq.telescope.boards.stamps import header_of_entries
@@ -213,16 +212,19 @@ class PffFiles:
         with self._owner.identity():
             for module_id, module in self._modules.items():
                 try:
-                    module.writer.close()
-                    if module_id not in self._vanished:
-                        self._end_module(module, after_each)
+                    with module.writer:
+                        if module_id not in self._vanished:
+                            self._end_module(module, after_each)
                 except OSError as error:
                     failure = failure or error
                 after_each()
             try:
                 if self._has_index:
-                    self._write_index(report)
-                    sync_file(self._index, after_each)
+                    with self._owner.in_present_folder(self._index.parent) as folder:
+                        with NewFile(self._index, folder) as new:
+                            self._write_index(report, new)
+                            new.replace()
+                        sync_file(self._index, after_each, folder)
             except OSError as error:
                 failure = failure or error
         if failure is not None:
@@ -238,35 +240,33 @@ class PffFiles:
                 self._pending.pop(0)
                 module.ids.append(frame.image_id)
                 if len(module.writer.paths) > n_files:
-                    self._owner.access.apply(module.writer.path)
+                    self._owner.access.apply(module.writer.fd)
 
     def _open_module(self, module_id: int) -> _ModuleFiles:
         name = f"obs_{self._index.stem}.start_{self._start}.runtype_{RUN_TYPE}.pffd"
         folder = self._index.parent / f"module_{module_id}" / name
-        with self._owner.identity():
-            self._owner.access.make_folders(folder)
-            writer = PffWriter(folder, self._product, module_id, self._start, max_file_bytes=self._max_file_bytes)
-            self._owner.access.apply(writer.path)
+        with self._owner.in_folder(folder) as opened:
+            writer = PffWriter(opened, self._product, module_id, self._start, max_file_bytes=self._max_file_bytes)
+            self._owner.access.apply(writer.fd)
         return _ModuleFiles(folder, writer)
 
     def _end_module(self, module: _ModuleFiles, after_each: Callable[[], None]) -> None:
-        ended = module.folder / ENDED_FILE
-        ended.write_text(self._clock().strftime(_TIME) + "\n")
-        self._owner.access.apply(ended)
+        folder = module.writer.folder
+        with NewFile(module.folder / ENDED_FILE, folder) as ended:
+            ended.write(f"{self._clock().strftime(_TIME)}\n".encode())
+            self._owner.access.apply(ended.fd)
+            ended.appear()
         for path in module.writer.paths:
-            sync_file(path, after_each)
+            sync_file(path, after_each, folder)
 
     def _make_index(self) -> None:
-        with self._owner.identity():
-            self._owner.access.make_folders(self._index.parent)
-            check_is_free(self._index)
-            self._index.touch(exist_ok=False)
+        with self._owner.in_folder(self._index.parent) as folder, NewFile(self._index, folder) as new:
+            self._write_index(None, new)
+            new.appear()
             self._has_index = True
-            self._owner.access.apply(self._index)
-            self._write_index(None)
 
-    def _write_index(self, report: RunReport | None) -> None:
-        """Write the index; a reader finds either the old or the new one."""
+    def _write_index(self, report: RunReport | None, new: NewFile) -> None:
+        """Write the index into a new file; a reader finds either the old or the new one."""
         document = {
             "format": "pff",
             "product": self._product.name,
@@ -275,10 +275,8 @@ class PffFiles:
             "report": None if report is None else report.model_dump(mode="json"),
             "files": [str(path.relative_to(self._index.parent)) for path in self.paths[1:]],
         }
-        making = self._index.with_name(f".{self._index.name}.{os.getpid()}.partial")
-        making.write_text(json.dumps(document, indent=2) + "\n")
-        self._owner.access.apply(making)
-        making.replace(self._index)
+        new.write(f"{json.dumps(document, indent=2)}\n".encode())
+        self._owner.access.apply(new.fd)
 
 
 def _frame_bytes(product: Product) -> int:

@@ -203,13 +203,13 @@ class RunFiles:
                 if self._file is not None and path == self._file.path:
                     self._file.finish(report)
                 else:
-                    with self._owner.identity():
-                        finish_closed(path, report)
+                    with self._owner.in_present_folder(path.parent) as folder:
+                        finish_closed(path, report, folder=folder)
             except Exception as error:  # noqa: BLE001 -- h5py raises nearly everything; the other files are finished
                 failure = failure or error
             try:
-                with self._owner.identity():
-                    sync_file(path, after_each)
+                with self._owner.in_present_folder(path.parent) as folder:
+                    sync_file(path, after_each, folder)
             except Exception as error:  # noqa: BLE001 -- h5py raises nearly everything; the other files are finished
                 failure = failure or error
             after_each()
@@ -234,9 +234,8 @@ class RunFiles:
         if self._images_per_file is not None:
             path = layout.data_file_path(path, index + 1)
         description = self._describe(run_image)
-        with self._owner.identity():
-            self._owner.access.make_folders(path.parent)
-            self._file = ImageFile.create(path, description, access=self._owner.access)
+        with self._owner.in_folder(path.parent) as folder:
+            self._file = ImageFile.create(path, description, access=self._owner.access, folder=folder)
         self._content = self._contents[path] = _Content()
         if not self._file.has_lock:
             self._conditions.warning(

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
+from std_daq.folders.open_folder import OpenFolder
 from std_daq.hdf5 import (
     FORMAT_VERSION,
     close_regardless,
@@ -35,10 +36,17 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def finish_closed(path: Path, report: RunReport, *, clock: Callable[[], datetime] = _now) -> None:
+def finish_closed(
+    path: Path,
+    report: RunReport,
+    *,
+    clock: Callable[[], datetime] = _now,
+    folder: OpenFolder | None = None,
+) -> None:
     """Write the end of a run into a file that was closed before the run ended.
 
-    The file stays whole whatever happens. Verdict, counts and end time take the place that the file keeps for them, so
+    The file is opened once, in its folder if the caller has opened that, and then only by its descriptor. It stays
+    whole whatever happens. Verdict, counts and end time take the place that the file keeps for them, so
     they need no space on the disk. The ids of lost images need space. They come first, once their space is allocated.
 
     Raises
@@ -50,10 +58,11 @@ def finish_closed(path: Path, report: RunReport, *, clock: Callable[[], datetime
     """
     what = "cannot write the end of the run"
     try:
-        places = _examine(path, report, clock())
-        full = _append_lost_ids(path, report) if report.lost_image_ids else None
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC) if folder is None else folder.open_file(path.name, os.O_RDWR)
         try:
+            opened = Path(f"/proc/self/fd/{fd}")
+            places = _examine(opened, path, report, clock())
+            full = _append_lost_ids(opened, report) if report.lost_image_ids else None
             for offset, data in places:  # past HDF5, which would first mark the file as open
                 os.pwrite(fd, data, offset)
         finally:
@@ -118,11 +127,11 @@ def _values(report: RunReport, n_images: int, end: datetime) -> dict[str, bytes 
     }
 
 
-def _examine(path: Path, report: RunReport, end: datetime) -> list[Place]:
-    """Check that a closed file is one of this run, and return the places of the end in it."""
-    if read_superblock(path).is_open:
+def _examine(opened: Path, path: Path, report: RunReport, end: datetime) -> list[Place]:
+    """Check that a closed file, opened here, is one of this run, and return the places of the end in it."""
+    if read_superblock(opened).is_open:
         raise FileFormatError(f"{path}: the file was not closed; run std-daq recover {path}")
-    with h5py.File(path, "r", locking=False) as file:  # a reader of the images may hold a lock, and may keep it
+    with h5py.File(opened, "r", locking=False) as file:  # a reader of the images may hold a lock, and may keep it
         if read_text(file, layout.REQUEST_ID) != report.request_id:
             raise FileFormatError(f"{path}: a file of another run is in the place of this one")
         return find_places(file, report, n_images=file[layout.IMAGE_ID].shape[0], end=end)

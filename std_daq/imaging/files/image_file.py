@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
+from std_daq.folders.new_file import NewFile, check_is_free
+from std_daq.folders.open_folder import OpenFolder
 from std_daq.hdf5 import (
     FORMAT_VERSION,
     close_regardless,
@@ -34,7 +36,6 @@ from std_daq.imaging.protocols.image_metadata import ImageMetadata
 from std_daq.recording.direct_file import PAGE_BYTES
 from std_daq.recording.disk_file import REMOVED, DiskFile, room_behind, try_write
 from std_daq.recording.file_access import AS_MADE, FileAccess
-from std_daq.recording.naming import appear, check_is_free, partial_path
 from std_daq.recording.requests import RunReport
 
 _END_BYTES = 1024 * 1024  # for the end of the run, when no image fits any more; beside the rows that wait
@@ -97,6 +98,7 @@ class ImageFile:
         *,
         access: FileAccess = AS_MADE,
         clock: Callable[[], datetime] = _now,
+        folder: OpenFolder | None = None,
     ) -> Self:
         """Create a file that is complete except for its images.
 
@@ -110,6 +112,8 @@ class ImageFile:
             Who may use the file.
         clock
             Returns the present time, for the start and the end of the run.
+        folder
+            The folder of the file, if the caller has opened it.
 
         Raises
         ------
@@ -118,44 +122,50 @@ class ImageFile:
         OSError
             The file cannot be created; nothing of it is left behind.
         """
-        check_is_free(path)
-        unfinished = partial_path(path)
+        check_is_free(path, folder)
+        try:
+            new = NewFile(path, folder)
+        except OSError as error:
+            raise explained_error(error, path, "cannot create the file") from error
+        with new:
+            return cls._create(new, description, access, clock)
+
+    @classmethod
+    def _create(
+        cls, new: NewFile, description: ImageFileDescription, access: FileAccess, clock: Callable[[], datetime]
+    ) -> Self:
+        file: h5py.File | None = None
+        disk: DiskFile | None = None
         try:
             # HDF5 crashes, at once or later, if it cannot write what it has begun. So the system is asked before, also
             # for the room that the file needs.
-            try_write(unfinished)
+            try_write(new.fd)
             file = open_hdf5(
-                unfinished,
+                new.opened,
                 "w",
                 libver=FORMAT_VERSION,
                 alignment_threshold=ALIGN_FROM_BYTES,
                 alignment_interval=PAGE_BYTES,
                 rdcc_nbytes=COLUMN_CACHE_BYTES,
             )
-        except HDF5_ERRORS as error:
-            with suppress(OSError):
-                unfinished.unlink()
-            raise explained_error(error, path, "cannot create the file") from error
-        disk: DiskFile | None = None
-        try:
-            with room_behind(unfinished, room_of_structure(description)):
-                write_structure(file, description, clock(), path.name)
+            with room_behind(new.opened, room_of_structure(description)):
+                write_structure(file, description, clock(), new.path.name)
                 _create_datasets(file, description)
                 keep_metadata_in_memory(file)
                 file.swmr_mode = True
-            disk = DiskFile(unfinished, _END_BYTES + room_of_columns(description))
+            disk = DiskFile(new.opened, _END_BYTES + room_of_columns(description))
             disk.reserve(disk.n_bytes)
-            image_file = cls(path, file, disk, description, clock)
-            access.apply(unfinished)
-            appear(unfinished, path)  # from here on, the file can be recovered whatever happens
+            image_file = cls(new.path, file, disk, description, clock)
+            access.apply(new.fd)
+            new.appear()  # from here on, the file can be recovered whatever happens
         except BaseException as error:
-            with suppress(OSError):  # the first error is told
-                unfinished.unlink(missing_ok=True)
-            close_regardless(file)
+            new.close()  # before HDF5 may crash
+            if file is not None:
+                close_regardless(file)
             if disk is not None:
                 disk.close()
             if isinstance(error, HDF5_ERRORS) and not isinstance(error, FileExistsError):
-                raise explained_error(error, path, "cannot create the file") from error
+                raise explained_error(error, new.path, "cannot create the file") from error
             raise
         return image_file
 

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from std_daq.errors import FileFormatError
+from std_daq.folders.new_file import NewFile, check_is_free
+from std_daq.folders.open_folder import OpenFolder
 from std_daq.hdf5 import FORMAT_VERSION, open_hdf5
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.contents import Columns, check_layout, columns_of, read_columns, read_text
@@ -19,7 +21,6 @@ from std_daq.imaging.files.nexus import write_root_attributes
 from std_daq.imaging.files.texts import text_type, write_text_attribute, write_texts
 from std_daq.recording.disk_file import room_behind, sync_file, sync_folder, try_write
 from std_daq.recording.file_access import FileAccess
-from std_daq.recording.naming import appear, check_is_free, partial_path
 from std_daq.recording.requests import RunReport
 
 # HDF5 searches all parts of a virtual dataset each time a reader opens it, so their number is limited.
@@ -36,6 +37,7 @@ def write_master(
     *,
     access: FileAccess | None = None,
     is_n_lost_known: bool = True,
+    folder: OpenFolder | None = None,
 ) -> None:
     """Write the master file of finished data files, and check that it shows their pixels.
 
@@ -54,6 +56,8 @@ def write_master(
         Who may use the master; by default whoever may use the first data file.
     is_n_lost_known
         Whether the report knows how many images are lost.
+    folder
+        The folder of the files, if the caller has opened it.
 
     Raises
     ------
@@ -64,26 +68,23 @@ def write_master(
     OSError
         The master cannot be written.
     """
-    check_is_free(path)
+    check_is_free(path, folder)
     if not data_files:
         raise FileFormatError(f"{path}: a master file needs data files")
-    partial = partial_path(path)
-    try:
-        try_write(partial)
+    with NewFile(path, folder) as new:
+        try_write(new.fd)
         with (
-            open_hdf5(partial, "w", libver=FORMAT_VERSION) as master,
-            room_behind(partial, _room_of(data_files, report)),
+            open_hdf5(new.opened, "w", libver=FORMAT_VERSION) as master,
+            room_behind(new.opened, _room_of(data_files, report)),
         ):
             n_images = _write_contents(master, path, data_files)
             end = report.ended_at or datetime.now(UTC)
             write_report(master, report, n_images=n_images, end=end, is_n_lost_known=is_n_lost_known)
-        _check_pixels(partial, data_files)
-        sync_file(partial, lambda: None)
-        (access or FileAccess.like(data_files[0])).apply(partial)
-        appear(partial, path)
-        sync_folder(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+        _check_pixels(new.partial, path, data_files)
+        sync_file(path.with_name(new.name), lambda: None, new.folder)
+        (access or FileAccess.like(data_files[0])).apply(new.fd)
+        new.appear()
+        sync_folder(new.folder.at("."))
 
 
 def virtual_name(data_file: Path) -> str:
@@ -243,7 +244,7 @@ def _write_columns(master: h5py.File, tables: Sequence[Columns], places: Sequenc
         master.create_dataset(path, data=in_order)
 
 
-def _check_pixels(partial: Path, data_files: Sequence[Path]) -> None:
+def _check_pixels(partial: Path, path: Path, data_files: Sequence[Path]) -> None:
     """Check that the master shows the first and the last image of each data file."""
     with open_hdf5(partial, "r") as master:
         ids = master[layout.IMAGE_ID][:]
@@ -254,4 +255,4 @@ def _check_pixels(partial: Path, data_files: Sequence[Path]) -> None:
                     candidates = np.flatnonzero(ids == source[layout.IMAGE_ID][row])
                     expected = source[layout.PIXELS][row].tobytes()
                     if not any(master[layout.PIXELS][i].tobytes() == expected for i in candidates):
-                        raise FileFormatError(f"{partial}: does not show image {row} of {data_file}")
+                        raise FileFormatError(f"{path}: does not show image {row} of {data_file}")

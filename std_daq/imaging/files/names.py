@@ -1,7 +1,7 @@
 """All names that a run gives to files, so that one check holds for all of them.
 
 For example, a run into ``/data/run.h5`` with data files makes ``/data/run.h5``, ``/data/run_data_000001.h5`` and so on,
-and, while each of them is being made, ``/data/.run.h5.1234.partial``.
+and, while each of them is being made, ``/data/.run.h5.k3x7q2a.partial``.
 """
 
 import errno
@@ -10,8 +10,8 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from std_daq.folders.new_file import MAX_PARTIAL_EXTRA_BYTES
 from std_daq.imaging.files import layout
-from std_daq.recording.naming import MAX_PARTIAL_EXTRA_BYTES
 
 # linux/limits.h, without the zero at the end; NAME_MAX where no folder says otherwise
 _PATH_BYTES = 4095

@@ -1,11 +1,13 @@
 """PffWriter: writes frames as the acquisition of a telescope does."""
 
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 import numpy.typing as npt
 
+from std_daq.folders.open_folder import OpenFolder
 from std_daq.telescope.pff.file_name import format_name
 from std_daq.telescope.pff.header import Header, HeaderForm, format_header
 from std_daq.telescope.pff.product import Product
@@ -19,7 +21,8 @@ class PffWriter:
     Parameters
     ----------
     folder
-        Folder of the files; it must exist.
+        Folder of the files; it must exist. It is opened once: all files are made in this very folder, whatever becomes
+        of its name meanwhile.
     product
         The product.
     module_id
@@ -38,16 +41,26 @@ class PffWriter:
     """
 
     def __init__(
-        self, folder: Path | str, product: Product, module_id: int, start: str, *, max_file_bytes: int | None = None
+        self,
+        folder: Path | str | OpenFolder,
+        product: Product,
+        module_id: int,
+        start: str,
+        *,
+        max_file_bytes: int | None = None,
     ) -> None:
-        self._folder = Path(folder)
+        self.folder = folder.again() if isinstance(folder, OpenFolder) else OpenFolder.open(Path(folder))
         self._product = product
         self._module_id = module_id
         self._start = start
         self._max_file_bytes = max_file_bytes
         self._n_bytes = 0
         self.paths: list[Path] = []
-        self._file = self._open_next()
+        try:
+            self._file = self._open_next()
+        except BaseException:
+            self.folder.close()
+            raise
 
     @property
     def path(self) -> Path:
@@ -69,13 +82,19 @@ class PffWriter:
         self._file.write(frame)
         self._n_bytes += len(frame)
 
+    @property
+    def fd(self) -> int:
+        """Descriptor of the file that is being written."""
+        return self._file.fileno()
+
     def flush(self) -> None:
         """Hand all frames to the operating system, so that other programs see them."""
         self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with self.folder:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -86,9 +105,9 @@ class PffWriter:
         self.close()
 
     def _open_next(self) -> IO[bytes]:
-        path = self._folder / format_name(self._product, self._module_id, len(self.paths), self._start)
-        file = path.open("xb")
-        self.paths.append(path)
+        name = format_name(self._product, self._module_id, len(self.paths), self._start)
+        file = os.fdopen(self.folder.make(name), "wb")
+        self.paths.append(self.folder.path / name)
         self._n_bytes = 0
         return file
 

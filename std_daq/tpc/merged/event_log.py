@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from std_daq.errors import FileFormatError
+from std_daq.folders.open_folder import OpenFolder
 
 MAGIC = b"STDMLOG1"
 _LENGTH = struct.Struct("<I")
@@ -91,6 +92,8 @@ class EventLog:
     ----------
     path
         Path of the log, which must not exist.
+    folder
+        Its folder.
     head
         What describes the file; it can be written as JSON.
 
@@ -100,36 +103,39 @@ class EventLog:
         There is a log already.
     """
 
-    def __init__(self, path: Path, head: dict[str, Any]) -> None:
+    def __init__(self, path: Path, folder: OpenFolder, head: dict[str, Any]) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        self.folder = folder.again()  # the log is removed at the end, from this folder and no other
+        try:
+            self.fd = self.folder.make(path.name, flags=os.O_APPEND)
+        except BaseException:
+            self.folder.close()
+            raise
         try:
             text = json.dumps(head).encode()
             self._write(MAGIC + _LENGTH.pack(len(text)) + text)
         except BaseException:
-            os.close(self._fd)
-            path.unlink()
+            self.close(is_needed=False)
             raise
 
     def append(self, event: LoggedEvent) -> None:
         """Write a record; raises OSError, and leaves no part of the record behind if the system can."""
         self._write(event.to_bytes())
 
-    def close(self) -> None:
-        """Close the log."""
-        os.close(self._fd)
-
-    def remove(self) -> None:
-        """Remove the log, because the file is closed."""
-        self.path.unlink(missing_ok=True)
+    def close(self, *, is_needed: bool) -> None:
+        """Close the log, and remove it if the file is whole, or gone, so that nobody needs it."""
+        os.close(self.fd)
+        with self.folder:
+            if not is_needed:
+                self.folder.remove(self.path.name)
 
     def _write(self, data: bytes) -> None:
-        before = os.fstat(self._fd).st_size
+        before = os.fstat(self.fd).st_size
         try:
             while data:
-                data = data[os.write(self._fd, data) :]
+                data = data[os.write(self.fd, data) :]
         except OSError:
-            os.ftruncate(self._fd, before)
+            os.ftruncate(self.fd, before)
             raise
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
+from std_daq.folders.new_file import NewFile
 from std_daq.recording.disk_file import sync_folder
-from std_daq.recording.naming import partial_path
 from std_daq.recording.repair import RECOVERED, Recovery, lock_for_repair
 from std_daq.recording.requests import FaultCount, RunReport, Verdict
 from std_daq.tpc.merged import layout
@@ -82,26 +82,23 @@ def _description_of(head: dict[str, object], log: Path) -> MergedFileDescription
 
 def _make_again(path: Path, fd: int, description: MergedFileDescription, events: list[LoggedEvent]) -> int:
     """Write the new file, and put it into the place of the old one; return the number of its events."""
-    partial = partial_path(path)
-    partial.unlink(missing_ok=True)
     old = os.fstat(fd)
-    writer = MergedFileWriter.create_without_log(partial, description)
-    is_closed = False
-    try:
-        for event, parts in _stored(fd, old.st_size, events):
-            writer.append(event, parts)
-        is_closed = True
-        writer.finish(_report(description, events[: writer.n_events]))
-        partial.chmod(old.st_mode & 0o7777)
-        with suppress(PermissionError):  # without the right to give files away, it belongs to who repairs it
-            os.chown(partial, old.st_uid, old.st_gid)
-        partial.replace(path)
-    except BaseException:
-        if not is_closed:
-            writer.abandon()
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+    with NewFile(path) as new:
+        writer = MergedFileWriter.create_without_log(new, description)
+        is_closed = False
+        try:
+            for event, parts in _stored(fd, old.st_size, events):
+                writer.append(event, parts)
+            is_closed = True
+            writer.finish(_report(description, events[: writer.n_events]))
+            os.fchmod(new.fd, old.st_mode & 0o7777)
+            with suppress(PermissionError):  # without the right to give files away, it belongs to who repairs it
+                os.chown(new.fd, old.st_uid, old.st_gid)
+            new.replace()
+        except BaseException:
+            if not is_closed:
+                writer.abandon()
+            raise
     sync_folder(path.parent)
     return writer.n_events
 

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
+from std_daq.folders.new_file import NewFile, check_is_free
+from std_daq.folders.open_folder import OpenFolder
 from std_daq.hdf5 import FORMAT_VERSION, close_regardless, explained_error, open_hdf5
 from std_daq.recording.disk_file import REMOVED, DiskFile, sync_file, try_write
 from std_daq.recording.file_access import AS_MADE, FileAccess
-from std_daq.recording.naming import appear, check_is_free, partial_path
 from std_daq.recording.requests import RunReport
 from std_daq.tpc.merged import layout
 from std_daq.tpc.merged.description import MergedFileDescription
@@ -68,7 +69,14 @@ class MergedFileWriter:
         self._types = _dataset_types()
 
     @classmethod
-    def create(cls, path: Path, description: MergedFileDescription, *, access: FileAccess = AS_MADE) -> Self:
+    def create(
+        cls,
+        path: Path,
+        description: MergedFileDescription,
+        *,
+        access: FileAccess = AS_MADE,
+        folder: OpenFolder | None = None,
+    ) -> Self:
         """Create a file without events, which appears at once under its name.
 
         Parameters
@@ -79,6 +87,8 @@ class MergedFileWriter:
             What the file says besides its events.
         access
             Who may use the file.
+        folder
+            The folder of the file, if the caller has opened it.
 
         Raises
         ------
@@ -87,41 +97,39 @@ class MergedFileWriter:
         OSError
             The file cannot be created; nothing of it is left behind.
         """
-        check_is_free(path)
+        check_is_free(path, folder)
         log = log_path(path)
-        if os.path.lexists(log):
-            what = f"this is the log of a file whose writer was killed: std-daq recover {path}, or remove the log"
-            raise FileExistsError(errno.EEXIST, what, str(log))
-        partial = partial_path(path)
-        with _creating(path):
-            file = _begin(partial, description)
+        with _creating(path), NewFile(path, folder) as new:
+            if new.folder.has(log.name):
+                what = f"this is the log of a file whose writer was killed: std-daq recover {path}, or remove the log"
+                raise FileExistsError(errno.EEXIST, what, str(log))
+            file = _begin(new, description)
             made = None
             try:
-                made = EventLog(log, description.to_json())
-                access.apply(log)
-                writer = cls(path, file, _disk_file(partial), made, description)
+                made = EventLog(log, new.folder, description.to_json())
+                access.apply(made.fd)
+                writer = cls(path, file, _disk_file(new.opened), made, description)
             except BaseException:
-                _discard(file, partial, made)
+                _discard(file, new, made)
                 raise
             try:
-                access.apply(partial)
-                appear(partial, path)
+                access.apply(new.fd)
+                new.appear()
             except BaseException:
-                writer.abandon()
-                partial.unlink(missing_ok=True)
-                made.remove()
+                new.close()
+                writer.abandon(is_log_needed=False)
                 raise
         return writer
 
     @classmethod
-    def create_without_log(cls, path: Path, description: MergedFileDescription) -> Self:
-        """Create a file that is made from another one, and that nobody needs if it is not made to its end."""
-        with _creating(path):
-            file = _begin(path, description)
+    def create_without_log(cls, new: NewFile, description: MergedFileDescription) -> Self:
+        """Write a file that is made from another one, and that nobody needs if it is not made to its end."""
+        with _creating(new.path):
+            file = _begin(new, description)
             try:
-                return cls(path, file, _disk_file(path), None, description)
+                return cls(new.path.with_name(new.name), file, _disk_file(new.opened), None, description)
             except BaseException:
-                _discard(file, path, None)
+                _discard(file, new, None)
                 raise
 
     @property
@@ -220,6 +228,15 @@ class MergedFileWriter:
         OSError
             The end could not be written, or somebody has removed or moved the file.
         """
+        is_whole = False
+        try:
+            self._finish(report, after_each)
+            is_whole = True
+        finally:
+            if self._log is not None:
+                self._log.close(is_needed=not is_whole)
+
+    def _finish(self, report: RunReport, after_each: Callable[[], None]) -> None:
         try:
             self._settle()
             n_ids = len(self._incomplete) + len(report.lost_image_ids)
@@ -236,20 +253,18 @@ class MergedFileWriter:
             self._release()
         if change:
             raise FileNotFoundError(errno.ENOENT, f"the file was {change} during the run", str(self.path))
-        sync_file(self.path, after_each)
-        if self._log is not None:
-            self._log.remove()
+        sync_file(self.path, after_each, None if self._log is None else self._log.folder)
 
-    def abandon(self) -> None:
-        """Close what is open without the end of the run; the log stays."""
+    def abandon(self, *, is_log_needed: bool = True) -> None:
+        """Close what is open without the end of the run; the log stays if it is needed."""
         close_regardless(self._file)
         self._release()
+        if self._log is not None:
+            self._log.close(is_needed=is_log_needed)
 
     def _release(self) -> None:
         self._disk.close()
         os.close(self._fd)
-        if self._log is not None:
-            self._log.close()
 
     def _settle(self) -> None:
         """Write the last event into the log; from now on it cannot be dropped."""
@@ -341,20 +356,18 @@ def _write_attribute(item: h5py.h5g.GroupID | h5py.h5d.DatasetID, name: str, val
         attribute.write(value)
 
 
-def _begin(partial: Path, description: MergedFileDescription) -> h5py.File:
-    """Create the file under its partial name, with everything but events; leave nothing behind if that fails."""
+def _begin(new: NewFile, description: MergedFileDescription) -> h5py.File:
+    """Write everything but events into a new file; leave nothing of it behind if that fails."""
     file = None
     try:
-        try_write(partial)
-        file = open_hdf5(partial, "w", libver=FORMAT_VERSION)
+        try_write(new.fd)
+        file = open_hdf5(new.opened, "w", libver=FORMAT_VERSION)
         _write_beginning(file, description)
         file.flush()
     except BaseException:
-        if file is None:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-        else:
-            _discard(file, partial, None)
+        new.close()
+        if file is not None:
+            close_regardless(file)
         raise
     return file
 
@@ -388,13 +401,11 @@ def _disk_file(path: Path) -> DiskFile:
     return disk
 
 
-def _discard(file: h5py.File, partial: Path, log: EventLog | None) -> None:
-    with suppress(OSError):  # the first error is told
-        partial.unlink(missing_ok=True)
+def _discard(file: h5py.File, new: NewFile, log: EventLog | None) -> None:
+    new.close()
     close_regardless(file)
     if log is not None:
-        log.close()
-        log.remove()
+        log.close(is_needed=False)
 
 
 @contextmanager

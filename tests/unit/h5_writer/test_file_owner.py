@@ -92,7 +92,7 @@ from std_h5_writer.file_owner import FileOwner
 owner = FileOwner(12345, FileAccess(group_id=23456, file_mode=0o640, folder_mode=0o2750))
 folder = Path(sys.argv[1]) / "new"
 with owner.identity():
-    owner.access.make_folders(folder)
+    owner.access.open_folder(folder).close()
     (folder / "file").touch()
     owner.access.apply(folder / "file")
 """

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from std_daq.folders.new_file import NewFile
 from std_daq.imaging.files import image_file
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.recording.store_stream import ReportKind
@@ -45,7 +46,7 @@ def write_one(bench: Any, path: Path, first_id: int) -> Any:
     ("owner", "name"),
     [
         (image_file, "write_structure"),
-        (image_file, "appear"),
+        (NewFile, "appear"),
         (ImageFile, "append"),
         (ImageFile, "flush"),
         (ImageFile, "finish"),

@@ -17,16 +17,16 @@ def mode_of(path: Path) -> int:
 def test_folders_that_are_made_get_mode_and_group_and_others_keep_theirs(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir(mode=0o711)
     access = FileAccess.of_config(WriterConfig(folder_mode="2750", group=str(OWN_GROUP)))
-    access.make_folders(tmp_path / "there" / "a" / "b")
+    access.open_folder(tmp_path / "there" / "a" / "b").close()
     assert [mode_of(tmp_path / "there" / part) for part in (".", "a", "a/b")] == [0o711, 0o2750, 0o2750]
     assert (tmp_path / "there" / "a" / "b").stat().st_gid == OWN_GROUP
-    access.make_folders(tmp_path / "there" / "a" / "b")
+    access.open_folder(tmp_path / "there" / "a" / "b").close()
 
 
 def test_without_a_configuration_the_umask_decides(tmp_path: Path) -> None:
     old = os.umask(0o027)
     try:
-        AS_MADE.make_folders(tmp_path / "a" / "b")
+        AS_MADE.open_folder(tmp_path / "a" / "b").close()
         (tmp_path / "a" / "file").touch()
         AS_MADE.apply(tmp_path / "a" / "file")
     finally:

@@ -167,7 +167,7 @@ def test_the_longest_admitted_names_can_be_made_and_one_byte_more_is_refused(tmp
         path = tmp_path / f"{'x' * (n_bytes - 3)}.h5"
         assert admit(path, **fields) == str(path)
         data_file = data_file_path(path, 1) if fields else path
-        data_file.with_name(f".{data_file.name}.4194304.partial").touch()
+        data_file.with_name(f".{data_file.name}.k3x7q2a.partial").touch()
         assert f"the limit is {n_bytes}" in refusal(path.with_name(f"x{path.name}"), **fields)
 
 

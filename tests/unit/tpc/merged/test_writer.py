@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from std_daq.errors import FileFormatError
+from std_daq.folders.open_folder import OpenFolder
 from std_daq.recording.file_access import FileAccess
 from std_daq.recording.repair import RECOVERED
 from std_daq.recording.requests import RunReport, Verdict
@@ -209,7 +210,7 @@ def _abandoned(path: Path, n_events: int = 3) -> None:
 def test_a_repair_that_is_killed_can_be_made_again(tmp_path: Path) -> None:
     path = tmp_path / "f.h5"
     _abandoned(path)
-    (tmp_path / f".f.h5.{os.getpid()}.partial").write_bytes(b"left by an earlier repair")
+    (tmp_path / ".f.h5.k3x7q2a.partial").write_bytes(b"left by an earlier repair")
     assert recover_merged(path).n_images == 3
     check_events(path, 3)
 
@@ -322,11 +323,12 @@ def test_whatever_follows_in_a_log_the_records_before_it_are_read(
     tmp_path_factory: pytest.TempPathFactory, rubbish: list[bytes]
 ) -> None:
     path = tmp_path_factory.mktemp("log") / "log"
-    log = EventLog(path, {"layout": "1.0"})
+    with OpenFolder.open(path.parent) as folder:
+        log = EventLog(path, folder, {"layout": "1.0"})
     events = [LoggedEvent(5, 1, 2, 3, is_complete=False, places=((8, 1), (9, 0)), missing_boards=b"\1\2"), logged(1)]
     for event in events:
         log.append(event)
-    log.close()
+    log.close(is_needed=True)
     with path.open("ab") as file:
         file.write(b"".join(rubbish))
     head, records = read_log(path)
