@@ -59,6 +59,9 @@ def finish_closed(
     what = "cannot write the end of the run"
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC) if folder is None else folder.open_file(path.name, os.O_RDWR)
+    except OSError as error:
+        raise OSError(error.errno, f"{what}: {error.strerror}", str(path)) from error
+    try:
         try:
             opened = Path(f"/proc/self/fd/{fd}")
             places = _examine(opened, path, report, clock())

@@ -57,7 +57,7 @@ class Bench:
         self.ring_path = image_buffer_path(config)
         self.publisher: RingPublisher | None = None
         self.ring = RingReader(partial(ImageBuffer.attach, self.ring_path), attrgetter("pixels"))
-        owner = FileOwner(None, FileAccess.of_config(config.writer))
+        owner = FileOwner(None, FileAccess.of_config(config.writer), config.writer.output_roots)
         self.writer = H5Writer(
             inbox=PullQueue(store_address(config, 0), bind=False),
             reporter=Reporter(store_reports_address(config), 0, patience_s=30.0),

@@ -185,3 +185,24 @@ def test_full_disk_is_an_error_and_what_was_flushed_stays(mount_folder: Path) ->
     with pytest.raises(OSError, match="No space left"):
         files.finish(REPORT, lambda: None)
     assert numbers_in(files.paths[1])[:n_flushed] == list(range(n_flushed))
+
+
+def test_files_stay_in_the_folder_in_which_they_were_begun(tmp_path: Path) -> None:
+    run, outside = tmp_path / "root" / "run", tmp_path / "outside"
+    run.mkdir(parents=True)
+    outside.mkdir()
+    owner = FileOwner(None, roots=[run.parent])
+    files = files_of(run / "a.json", 2 * FRAME_BYTES, owner)
+    files.append(image_of(1), image_of(1).image.pixels, past_page_cache=False)
+    run.rename(run.with_name("moved"))
+    run.symlink_to(outside)
+    for number in (2, 3):
+        files.append(image_of(number), image_of(number).image.pixels, past_page_cache=False)
+    files.append(image_of(4, module=1), image_of(4).image.pixels, past_page_cache=False)
+    with pytest.raises(PermissionError, match="outside the allowed folders"):
+        files.append(image_of(5, module=2), image_of(5).image.pixels, past_page_cache=False)
+    with pytest.raises(PermissionError, match="outside the allowed folders"):
+        files.finish(REPORT, lambda: None)
+    assert list(outside.iterdir()) == []
+    folder = next((run.parent / "moved" / "module_1").iterdir())
+    assert len([path for path in folder.iterdir() if path.suffix == ".pff"]) > 1
