@@ -7,9 +7,11 @@ from pathlib import Path
 
 from std_daq.config.platform import PlatformConfig
 from std_daq.errors import ConfigError
+from std_daq.folders.owners import distrust_folder
 
 # sockaddr_un.sun_path holds 108 bytes with the terminating zero.
 MAX_SOCKET_PATH_BYTES = 107
+_REMEDY = "remove it, or set runtime_dir to a directory that only the users of this system may write"
 
 
 def runtime_dir(config: PlatformConfig) -> Path:
@@ -46,23 +48,40 @@ def make_runtime_dir(config: PlatformConfig) -> Path:
         path.mkdir(mode=0o770, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"cannot be created: {error.strerror}", key="runtime_dir", value=str(path)) from None
-    if path.is_symlink() or stat.S_IMODE(path.stat().st_mode) & stat.S_IWOTH or _is_a_trap(path.parent):
+    if path.is_symlink() or stat.S_IMODE(path.stat().st_mode) & stat.S_IWOTH:
         raise ConfigError(
             "other users may write here, or replace it with a link",
             key="runtime_dir",
             value=str(path),
-            remedy="remove it, or set runtime_dir to a directory that only the users of this system may write",
+            remedy=_REMEDY,
         )
+    check_runtime_dir(config)
     return path
+
+
+def check_runtime_dir(config: PlatformConfig) -> None:
+    """Check that the runtime directory, if it is there, was not made by just anybody.
+
+    Whoever owns it can put a broker's address, records of services and sockets of his own there, and everybody believes
+    them.
+
+    Raises
+    ------
+    ConfigError
+        Another user has made it, in a folder in which every user can make files.
+    """
+    path = runtime_dir(config)
+    for folder in (path.parent, path):
+        try:
+            reason = distrust_folder(folder)
+        except OSError:
+            return  # not there, or not to be entered: nothing is read from it
+        if reason:
+            raise ConfigError(reason, key="runtime_dir", value=str(path), remedy=_REMEDY)
 
 
 def _own_temporary_dir() -> Path:
     return Path(tempfile.gettempdir()) / f"std-daq-{os.getuid()}"
-
-
-def _is_a_trap(parent: Path) -> bool:
-    """Return whether another user has created this user's folder in the shared directory for temporary files."""
-    return parent == _own_temporary_dir() and parent.lstat().st_uid != os.getuid()
 
 
 def broker_url_file(config: PlatformConfig) -> Path:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Self
 
-from std_daq.config.paths import make_runtime_dir, runtime_dir
+from std_daq.config.paths import check_runtime_dir, make_runtime_dir, runtime_dir
 from std_daq.config.platform import PlatformConfig
 from std_daq.errors import ResourceError
 
@@ -86,7 +86,14 @@ class UpLock:
 
 
 def running_up(config: PlatformConfig) -> UpProcess | None:
-    """Return the ``std-daq up`` that runs for a system; None if there is none."""
+    """Return the ``std-daq up`` that runs for a system; None if there is none.
+
+    Raises
+    ------
+    ConfigError
+        The runtime directory is another user's.
+    """
+    check_runtime_dir(config)
     return _look(runtime_dir(config) / _NAME)
 
 

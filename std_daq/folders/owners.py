@@ -15,6 +15,7 @@ between the check and the use.
 import os
 import pwd
 import stat
+from pathlib import Path
 
 VARIABLE = "STD_DAQ_TRUSTED_USERS"
 """Environment variable with the names or numbers of the users that are trusted, too, separated by commas."""
@@ -61,12 +62,53 @@ def distrust(fd: int, folder: int) -> str:
             f"belongs to {owner}, and every user may write to it (mode {stat.S_IMODE(status.st_mode):04o}); if it is "
             "yours, take this right away (chmod o-w), else remove it"
         )
-    if status.st_uid in trusted_users() or _is_vouched_for(folder):
+    return distrust_owner(fd, folder)
+
+
+def distrust_owner(fd: int, folder: int) -> str:
+    """Return why the owner of what is open here must not be trusted, and what to do; empty if he may be.
+
+    It asks only who has made it, not who may write to it; so it is also for links, opened as such.
+    """
+    user_id = os.fstat(fd).st_uid
+    if user_id in trusted_users() or _is_vouched_for(folder):
         return ""
     return (
-        f"belongs to {owner}, and every user can make files in this folder, so it may be a forgery; remove it, or, if "
-        f"this user runs a service of this system, put {status.st_uid} into {VARIABLE}"
+        f"belongs to {user_text(user_id)}, and every user can make files in the folder around it, so it may be a "
+        f"forgery; remove it, or, if this user runs services of this system, put {user_id} into {VARIABLE}"
     )
+
+
+def distrust_folder(path: Path) -> str:
+    """Return why a folder must not be used for what other programs look for there, and what to do; empty if it may be.
+
+    It may be a link only if somebody who is trusted has made the link.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be opened; it is not there, for example.
+    """
+    above = os.open(path.parent, _PATH_ONLY)
+    try:
+        entry = os.open(path.name or ".", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+        try:
+            if reason := distrust_owner(entry, above):
+                return f"{path} {reason}"
+        finally:
+            os.close(entry)
+    finally:
+        os.close(above)
+    folder = os.open(path, _PATH_ONLY)
+    try:
+        above = os.open("..", _PATH_ONLY, dir_fd=folder)
+        try:
+            reason = distrust_owner(folder, above)
+        finally:
+            os.close(above)
+    finally:
+        os.close(folder)
+    return f"{path} {reason}" if reason else ""
 
 
 def _is_vouched_for(folder: int) -> bool:

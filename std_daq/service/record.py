@@ -8,6 +8,7 @@ works between these containers even if they are in different networks.
 import fcntl
 import json
 import os
+import secrets
 import socket
 import time
 from contextlib import ExitStack, suppress
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from std_daq.config.paths import runtime_dir
+from std_daq.config.paths import check_runtime_dir, runtime_dir
 from std_daq.config.platform import PlatformConfig
 from std_daq.errors import ConfigError
 
@@ -77,7 +78,7 @@ class OwnRecord:
 
     def _write(self, instance: str, url: str) -> IO[str]:
         # A process in another container that shares the directory may have the same process id.
-        making = self._path.with_suffix(f".{socket.gethostname()}-{os.getpid()}")
+        making = self._path.with_suffix(f".{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}")
         document = {
             "instance": instance,
             "host": socket.gethostname(),
@@ -86,7 +87,7 @@ class OwnRecord:
             "started_ns": time.time_ns(),
         }
         with ExitStack() as stack:
-            file = stack.enter_context(making.open("w"))
+            file = stack.enter_context(making.open("x"))
             stack.callback(making.unlink, missing_ok=True)
             # Locked before it gets its name: a reader takes an unlocked record for that of a process that has ended.
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -123,7 +124,14 @@ def endpoint_socket(config: PlatformConfig, instance: str) -> Path:
 
 
 def read_records(config: PlatformConfig) -> list[ServiceRecord]:
-    """Return the records of the services that run, sorted by instance name."""
+    """Return the records of the services that run, sorted by instance name.
+
+    Raises
+    ------
+    ConfigError
+        The runtime directory is another user's.
+    """
+    check_runtime_dir(config)
     records = (_read(path) for path in sorted(_records_dir(config).glob("*.json")))
     return [record for record in records if record is not None]
 

@@ -58,7 +58,7 @@ def inspect_rings(directory: Path) -> list[RingUse]:
 
 def remove_ring(path: Path) -> None:
     """Retire a ring, which tells its readers that it has ended, and remove its file; raises SharedMemoryError."""
-    segment = Segment.attach(path, is_writable=True)
+    segment = Segment.attach(path, is_writable=True, is_of_anybody=True)
     try:
         segment.remove()
     except OSError as error:

@@ -117,8 +117,8 @@ class Segment:
         return segment, existing is None
 
     @classmethod
-    def attach(cls, path: Path, *, is_writable: bool = False) -> Self:
-        """Attach to an existing segment.
+    def attach(cls, path: Path, *, is_writable: bool = False, is_of_anybody: bool = False) -> Self:
+        """Attach to an existing segment; if it may be of anybody, it is only listed or removed, and not believed.
 
         Raises
         ------
@@ -128,10 +128,10 @@ class Segment:
             The segment cannot be opened, or the file is not a segment of std-daq.
         """
         with _opened_folder(path.parent) as folder:
-            return cls._attach_in(folder, path, is_writable=is_writable)
+            return cls._attach_in(folder, path, is_writable=is_writable, is_of_anybody=is_of_anybody)
 
     @classmethod
-    def _attach_in(cls, folder: OpenFolder, path: Path, *, is_writable: bool) -> Self:
+    def _attach_in(cls, folder: OpenFolder, path: Path, *, is_writable: bool, is_of_anybody: bool = False) -> Self:
         try:
             fd = folder.open_file(path.name, os.O_RDWR if is_writable else os.O_RDONLY)
         except FileNotFoundError as error:
@@ -139,7 +139,7 @@ class Segment:
         except OSError as error:
             raise SharedMemoryError(f"{path}: cannot be attached: {error.strerror}") from None
         try:
-            reason = distrust(fd, folder.fd)
+            reason = "" if is_of_anybody else distrust(fd, folder.fd)
             if reason:
                 raise SharedMemoryError(f"{path}: cannot be attached: it {reason}")
             _check_header(path, fd)
@@ -294,7 +294,7 @@ def list_segments(directory: Path) -> list[SegmentInfo]:
         if not path.is_file() or path.is_symlink():
             continue
         try:
-            segment = Segment.attach(path)
+            segment = Segment.attach(path, is_of_anybody=True)
         except SharedMemoryError:
             continue
         found.append(segment.info)

@@ -1,6 +1,4 @@
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -219,18 +217,3 @@ def test_password_in_the_configuration_is_not_told(broker: Any) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config(changed(broker=broker))
     assert "hu" not in str(caught.value)
-
-
-def test_runtime_directory_that_another_user_has_made_among_temporary_files_is_refused(
-    runtime: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable in ("STD_DAQ_RUNTIME_DIR", "XDG_RUNTIME_DIR"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(tempfile, "tempdir", str(runtime))
-    config = parse_config(MODULE)
-    make_runtime_dir(config)
-    other = os.getuid() + 1
-    (runtime / f"std-daq-{other}").mkdir()
-    monkeypatch.setattr(os, "getuid", lambda: other)
-    with pytest.raises(ConfigError, match="other users may write here"):
-        make_runtime_dir(config)

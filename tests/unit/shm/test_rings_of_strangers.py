@@ -14,7 +14,7 @@ from std_daq.errors import SharedMemoryError
 from std_daq.folders.open_folder import OpenFolder
 from std_daq.folders.owners import VARIABLE
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
-from std_daq.shm.inventory import inspect_rings
+from std_daq.shm.inventory import inspect_rings, remove_ring
 from std_daq.shm.ring_lock import ring_lock
 from std_daq.shm.segment import Segment
 
@@ -58,7 +58,14 @@ def test_ring_of_another_user_is_not_read(shared_dir: Path) -> None:
     forge(shared_dir / "ring", mode=0o644)
     with pytest.raises(SharedMemoryError, match=f"belongs to user {STRANGER}"):
         ImageBuffer.attach(shared_dir / "ring")
-    assert inspect_rings(shared_dir) == []
+
+
+@needs_root
+def test_administrator_sees_the_ring_of_another_user_and_can_remove_it(shared_dir: Path) -> None:
+    forge(shared_dir / "ring", mode=0o644)
+    assert [ring.info.path for ring in inspect_rings(shared_dir)] == [shared_dir / "ring"]
+    remove_ring(shared_dir / "ring")
+    assert list(shared_dir.iterdir()) == []
 
 
 @needs_root
