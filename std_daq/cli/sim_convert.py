@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from std_daq.errors import EXIT_DONE, EXIT_WRONG_CALL, ArgumentError
+from std_daq.folders.new_file import NewFile
 from std_daq.photons.importing.report import ImportReport
 
 SEGMENTS = (6, 1024)
@@ -84,12 +85,9 @@ def _convert(arguments: argparse.Namespace, report: ImportReport) -> int:
 
 def _write(path: Path, text: str) -> None:
     """Write a file at once: who reads it never finds a part of it."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with NewFile(path) as new:
+        new.write(text.encode())
+        new.replace()
 
 
 def _positive(text: str) -> float:

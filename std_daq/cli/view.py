@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from std_daq.cli.argument_types import positive_integer, positive_number, stream_address
 from std_daq.cli.shared_options import add_json_option, add_period_option
 from std_daq.errors import ConfigError, ResourceError
+from std_daq.folders.new_file import NewFile
 
 if TYPE_CHECKING:
     from std_daq.client.live_view import LiveView
@@ -149,9 +150,9 @@ def _write_picture(image: "ArrayImage", png: Path) -> None:
 
     from std_daq.imaging.files.colours import colour
 
-    making = png.with_name(f".{png.name}.new")
-    Image.fromarray(colour(image.pixels)).save(making, format="PNG")
-    making.rename(png)  # a program that shows the file never reads a half-written picture
+    with NewFile(png) as new:  # a program that shows the file never reads a half-written picture
+        Image.fromarray(colour(image.pixels)).save(new.opened, format="PNG")
+        new.replace()
 
 
 def _first_stream(file: Path) -> str:

@@ -4,7 +4,6 @@ A receiver writes its file anew when something has changed. The writer agent and
 whoever waits for images is told why they do not come. Every container that shares the runtime directory can read it.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from std_daq.config.paths import runtime_dir
 from std_daq.config.platform import PlatformConfig
+from std_daq.folders.new_file import NewFile
 
 _PATTERN = "*.reception.json"
 _MAX_PORTS_NAMED = 3
@@ -98,9 +98,9 @@ def reception_path(config: PlatformConfig, instance: str) -> Path:
 
 def write_reception(path: Path, reception: Reception) -> None:
     """Write what a receiver sees; a reader finds either the old or the new record. Raises OSError."""
-    making = path.with_suffix(f".{os.getpid()}")
-    making.write_text(reception.model_dump_json())
-    making.replace(path)
+    with NewFile(path) as new:
+        new.write(reception.model_dump_json().encode())
+        new.replace()
 
 
 def read_receptions(config: PlatformConfig) -> list[PortReception]:

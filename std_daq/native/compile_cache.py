@@ -21,6 +21,7 @@ import re
 import shutil
 import stat
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,8 @@ from typing import Any
 
 import llvmlite
 import numba
+
+from std_daq.folders.owners import distrust_folder
 
 numba_config: Any = numba.config  # numba sets its attributes at import, so type checkers do not know them
 
@@ -51,12 +54,18 @@ def use_own_cache() -> Path:
     """Make numba use the cache folder of these sources; returns the folder.
 
     The folder is in NUMBA_CACHE_DIR if this variable is set, otherwise in the user's cache directory. If that is not
-    writable, the folder is in the directory for temporary files.
+    writable, the folder is in the directory for temporary files. So it is if another user may have put code there: what
+    is in the cache is executed.
     """
     name = folder_name(Path(__file__).parents[2])
     given = os.environ.get(VARIABLE)
     folder = (Path(given) if given else _user_cache() / "std-daq" / "compiled") / name
-    if _is_writable(folder):
+    if problem := _distrust(folder):
+        copy = _temporary_folder() / name
+        warnings.warn(f"compiled code is not taken from {folder}: {problem}. Now it is in {copy}", stacklevel=2)
+        _make(copy)
+        folder = copy
+    elif _is_writable(folder):
         _make(folder)
     else:
         copy = _temporary_folder() / name
@@ -122,6 +131,18 @@ def _is_ours(path: Path) -> bool:
         return (path / MARKER).read_text() == MARKER_TEXT
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def _distrust(folder: Path) -> str:
+    """Return why code in a folder must not be executed; empty if it may be, or if there is none."""
+    for place in (folder.parent, folder):
+        try:
+            problem = distrust_folder(place)
+        except OSError:
+            return ""  # not there, so this process makes it
+        if problem:
+            return problem
+    return "every user may write to it; take this right away (chmod o-w)" if folder.stat().st_mode & 0o002 else ""
 
 
 def _is_writable(folder: Path) -> bool:

@@ -11,13 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 Observer = Callable[[str, float | None], None]
 """Called with a name and None when a compilation begins, and with the name and its duration in seconds at the end."""
 
 _FOLDER = "compiled"  # in the cache, with a file for each function
 _DONE = b"done\n"
+WAIT_S = 120.0
+_POLL_S = 0.02
 _observers: list[Observer] = []
 
 
@@ -36,7 +38,7 @@ def compiling(name: str, *, is_told: bool = True) -> Iterator[None]:
     """Context in which the function of this name is compiled, or loaded from the cache.
 
     If the cache has the function, the context begins at once. Otherwise the first process compiles it, and other
-    processes wait for it.
+    processes wait for it, but not for ever: after two minutes they compile it themselves.
 
     Parameters
     ----------
@@ -50,8 +52,8 @@ def compiling(name: str, *, is_told: bool = True) -> Iterator[None]:
         yield
         return
     file.parent.mkdir(exist_ok=True)
-    with file.open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases it, however this process ends
+    with open(file, "ab", opener=_private) as lock:
+        _wait_for(lock)  # the kernel releases it, however this process ends
         if os.fstat(lock.fileno()).st_size > 0:
             yield
             return
@@ -62,6 +64,25 @@ def compiling(name: str, *, is_told: bool = True) -> Iterator[None]:
         if is_told:
             _tell(name, time.monotonic() - began_at)
         lock.write(_DONE)
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that other users cannot open, so that none of them can hold its lock."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o660)
+
+
+def _wait_for(lock: BinaryIO) -> None:
+    """Take a lock, or go on without it: two processes that compile the same function only do more than they must."""
+    gives_up_at = time.monotonic() + WAIT_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= gives_up_at:
+                return
+            time.sleep(_POLL_S)
+        else:
+            return
 
 
 def is_compiled(name: str) -> bool:

@@ -15,6 +15,7 @@ import zmq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from std_daq.errors import ArgumentError
+from std_daq.folders.new_file import NewFile
 
 SERVER_FILE = "server.json"
 _KEY = r"^[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}$"  # Z85
@@ -118,11 +119,7 @@ def _pair() -> tuple[str, str]:
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     """Write a file that nobody else can read, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with NewFile(path, mode=0o600) as new:
+        new.write(json.dumps(content, indent=1).encode())
+        os.fsync(new.fd)
+        new.replace()

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from std_daq.extras import extras_explained
+from std_daq.folders.new_file import NewFile
 from std_daq.view3d.drawing import Drawing
 
 
@@ -17,15 +18,11 @@ def write_recording(path: Path, application: str, drawings: Iterable[Drawing]) -
     """
     with extras_explained():
         import rerun
-    making = path.with_name(f".{path.name}.new")
     recording = rerun.RecordingStream(application)
-    try:
-        making.touch()  # says why a file cannot be made; Rerun does not
-        recording.save(making)
+    with NewFile(path) as new:  # says why a file cannot be made; Rerun does not
+        recording.save(new.opened)
         for drawing in drawings:
             drawing.draw(recording)
         recording.flush()
         recording.disconnect()
-        making.rename(path)
-    finally:
-        making.unlink(missing_ok=True)
+        new.replace()

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
+from std_daq.folders.new_file import NewFile
 from std_daq.photons.backend import Channels
 from std_daq.photons.maps import map_format
 from std_daq.photons.maps.light import BLOCK_PHOTONS
@@ -139,14 +140,11 @@ class MapFile:
 
 
 def _create(path: Path, options: MapOptions, grid: VoxelGrid, channels: Channels) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with h5py.File(part, "w", libver=map_format.LIBRARY_VERSION, locking=False) as file:
+    with NewFile(path) as new:
+        with h5py.File(new.opened, "w", libver=map_format.LIBRARY_VERSION, locking=False) as file:
             map_format.write_structure(file, grid, channels)
             options.store(file)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        new.replace()
 
 
 def _check(path: Path, options: MapOptions) -> None:

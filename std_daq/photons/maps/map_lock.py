@@ -23,7 +23,7 @@ def map_lock(path: Path) -> Iterator[None]:
     """
     lock = path.with_name(f".{path.name}.lock")
     while True:
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
             _take(fd, path)
             # Whoever held the lock before removed the file at its end.

@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from std_daq.folders.new_file import NewFile
 from std_daq.telescope.display import has_display
 
 _DPI = 100
@@ -79,9 +80,9 @@ class Canvas:
 
     def save(self, png: Path) -> None:
         """Write the figure into a file; a program that shows the file never reads a half-written one."""
-        making = png.with_name(f".{png.name}.new")
-        self.figure.savefig(making, format="png", dpi=_DPI)
-        making.replace(png)
+        with NewFile(png) as new:
+            self.figure.savefig(new.opened, format="png", dpi=_DPI)
+            new.replace()
 
     def close(self) -> None:
         """Close the window."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from std_daq.folders.new_file import NewFile
 from std_daq.tpc.offline.result_part import ResultPart
 from std_daq.tpc.reconstruction.results import ESTIMATE
 
@@ -16,15 +17,11 @@ PARQUET_SUFFIX = ".parquet"
 
 def write_result(path: Path, parts: Iterable[ResultPart], attributes: Mapping[str, str]) -> None:
     """Write the parts, in the order of their numbers; the file is there as a whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
     write = _write_parquet if path.suffix == PARQUET_SUFFIX else _write_hdf5
-    try:
-        write(unfinished, parts, attributes)
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with NewFile(path) as new:
+        write(new.opened, parts, attributes)
+        os.fsync(new.fd)
+        new.replace()
 
 
 def _write_hdf5(path: Path, parts: Iterable[ResultPart], attributes: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.folders.new_file import NewFile
 from std_daq.tpc.reconstruction.results import CLOUD_POINT, ESTIMATE, LABEL, N_CLOUD_COLUMNS, EventResult
 
 
@@ -56,9 +57,9 @@ class ResultPart:
 
     def save(self, path: Path) -> None:
         """Write the file; it is there as a whole or not at all."""
-        unfinished = path.with_name(f".{path.name}")
-        with unfinished.open("wb") as file:
-            np.savez(file, allow_pickle=False, **{field.name: getattr(self, field.name) for field in fields(self)})
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        with NewFile(path) as new:
+            with new.opened.open("wb") as file:
+                np.savez(file, allow_pickle=False, **{field.name: getattr(self, field.name) for field in fields(self)})
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace()

@@ -130,6 +130,23 @@ def test_a_folder_that_others_may_have_put_in_its_place_is_not_trusted(
     assert list(planted.iterdir()) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+@pytest.mark.parametrize("whose", ["another user's", "everybody's"])
+def test_code_that_others_may_have_written_is_not_executed(whose: str, compiled: Path, temporary: Path) -> None:
+    shared = compiled.parent / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    cache = shared / compiled.name
+    shutil.move(compiled, cache)
+    [folder] = cache.iterdir()
+    if whose == "everybody's":
+        folder.chmod(0o777)
+    else:
+        os.chown(cache, 54321, 54321)
+    used, hits, misses = start(cache, temporary)
+    assert (used.parent, hits, misses) == (temporary / f"std-daq-cache-{os.getuid()}", 0, 1)
+
+
 def make_folder(parent: Path, name: str, marker: str | None, age_s: int = 1000) -> Path:
     folder = parent / name
     folder.mkdir()

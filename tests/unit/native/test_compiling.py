@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numba import types
 
+from std_daq.native import compiling as compiling_module
 from std_daq.native.compiling import compiling, is_compiled, observed_by
 from std_daq.native.jit import kernel, njit
 
@@ -163,3 +164,23 @@ def test_code_for_another_processor_is_compiled_anew(monkeypatch: pytest.MonkeyP
     assert is_compiled("one")
     monkeypatch.setattr(numba.config, "CPU_NAME", "x86-64-v2")
     assert not is_compiled("one")
+
+
+def test_lock_that_somebody_holds_for_ever_delays_and_no_more(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling_module, "WAIT_S", 0.05)
+    with compiling("other"):
+        pass
+    file = next((cache / "compiled").iterdir())
+    held = file.with_name(file.name.replace("other", "one"))
+    with held.open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with compiling("one"):
+            pass
+    assert is_compiled("one")
+
+
+def test_other_users_cannot_open_a_lock(cache: Path) -> None:
+    with compiling("one"):
+        pass
+    [file] = (cache / "compiled").iterdir()
+    assert file.stat().st_mode & 0o007 == 0

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.folders.new_file import NewFile
 from std_daq.photons.backend import Channels
 from std_daq.telemetry.logs import get_logger
 from std_sim_worker.runs.run_folder import RunFolder
@@ -52,21 +53,23 @@ class Finishing:
 
     def _finish(self) -> None:
         path = self._run.path.parent / f"{self._run.name}{self._ending}"
-        making = path.with_name(f"{path.name}.making")
         try:
-            self._write_file(making, self._channels, self._run.rows())
-            if path.exists():
-                earlier = self._free_name()
-                path.rename(earlier)
-                get_logger().warning("earlier_file_renamed", file=str(path), now=str(earlier))
-            making.rename(path)
+            with NewFile(path) as new:
+                self._write(new)
             self._run.remove()
         except Exception as error:  # noqa: BLE001 - the run stays, and is tried again when the worker starts again
             self.error = error
             get_logger().exception("run_not_written", run=str(self._run.path))
-            making.unlink(missing_ok=True)
         else:
             get_logger().info("run_written", file=str(path), events=self._run.n_done)
+
+    def _write(self, new: NewFile) -> None:
+        self._write_file(new.opened, self._channels, self._run.rows())
+        if new.path.exists():
+            earlier = self._free_name()
+            new.path.rename(earlier)
+            get_logger().warning("earlier_file_renamed", file=str(new.path), now=str(earlier))
+        new.appear()
 
     def _free_name(self) -> Path:
         folder, name, number = self._run.path.parent, self._run.name, 1

@@ -1,6 +1,5 @@
 """Writing and reading of pedestal files, which `std_daq.imaging.detectors.jungfrau.tables` loads."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from std_daq.errors import HDF5_ERRORS, ConfigError
+from std_daq.folders.new_file import NewFile
 from std_daq.imaging.detectors.jungfrau.calibration_file import dataset, open_calibration
 from std_daq.imaging.detectors.jungfrau.geometry import COLUMNS, ROWS
 from std_daq.imaging.detectors.jungfrau.packets import N_STORAGE_CELLS
@@ -50,22 +50,19 @@ def write_pedestal_file(
 
     if path.exists() and not overwrite:
         raise _exists(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with h5py.File(part, "w") as file:
-            file.attrs.update(attributes or {})
-            _write_results(file, results)
-        if overwrite:
-            part.replace(path)
-        else:
-            # A link, not a rename: a link fails if another file got the name in the meantime.
-            path.hardlink_to(part)
+        with NewFile(path) as new:
+            with h5py.File(new.opened, "w") as file:
+                file.attrs.update(attributes or {})
+                _write_results(file, results)
+            if overwrite:
+                new.replace()
+            else:
+                new.appear()
     except FileExistsError:
         raise _exists(path) from None
     except HDF5_ERRORS as error:
         raise ConfigError(f"the pedestal file cannot be written: {error}", file=path) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _write_results(file: Any, results: Mapping[int, PedestalResult]) -> None:
