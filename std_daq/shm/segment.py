@@ -27,12 +27,13 @@ from std_daq.folders.open_folder import OpenFolder
 from std_daq.folders.owners import distrust
 from std_daq.shm.ring_lock import ring_lock
 from std_daq.shm.writer_lock import is_writer_locked, take_writer_lock
-from std_daq.telemetry.logs import get_logger
+from std_daq.telemetry.logs import ConditionLog, get_logger
 
 PAGE = 4096
 UNFINISHED_NAME = re.compile(r"\.(?P<ring>.+)\.[0-9a-f]{16}\.making")
 MAGIC = b"STDDAQ\x00\x01"
 LAYOUT_VERSION = 2
+_conditions = ConditionLog(period_s=10.0)
 _ALLOCATION_STEP = 256 * 2**20
 _MADV_POPULATE_READ = 22
 _MADV_POPULATE_WRITE = 23
@@ -141,6 +142,8 @@ class Segment:
         try:
             reason = "" if is_of_anybody else distrust(fd, folder.fd)
             if reason:
+                # Who waits for a ring to come would wait for ever without a word.
+                _conditions.warning("ring_not_trusted", path=str(path), problem=f"it {reason}")
                 raise SharedMemoryError(f"{path}: cannot be attached: it {reason}")
             _check_header(path, fd)
             return cls(path, fd, is_writable=is_writable)

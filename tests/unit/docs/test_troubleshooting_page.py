@@ -20,7 +20,7 @@ OTHERS = {
     "needs numba_cuda: pip install 'std-daq[cuda]'",
     "needs rerun: pip install 'std-daq[view3d]'",
     "does not answer PING",
-    ".run.h5.1234.partial",
+    ".run.h5.k3x7q2a.partial",
 }
 QUOTES = sorted(
     {

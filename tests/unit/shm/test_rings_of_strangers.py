@@ -9,14 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from std_daq.errors import SharedMemoryError
 from std_daq.folders.open_folder import OpenFolder
 from std_daq.folders.owners import VARIABLE
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
+from std_daq.shm import segment
 from std_daq.shm.inventory import inspect_rings, remove_ring
 from std_daq.shm.ring_lock import ring_lock
 from std_daq.shm.segment import Segment
+from std_daq.telemetry.logs import ConditionLog
+from std_h5_writer.ring_reader import RingReader
 
 STRANGER = 54321
 
@@ -202,3 +206,19 @@ def test_segment_that_is_attached_stays_the_checked_one(shm_dir: Path) -> None:
     assert attached.created_ns == ring.segment.created_ns
     attached.close()
     ring.close()
+
+
+@needs_root
+def test_service_that_waits_for_its_ring_says_that_another_user_has_made_it(
+    shared_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forge(shared_dir / "ring", mode=0o644)
+    monkeypatch.setattr(segment, "_conditions", ConditionLog())
+    reader = RingReader(lambda: ImageBuffer.attach(shared_dir / "ring"), lambda image: image.pixels)
+    with capture_logs() as lines:
+        assert not reader.attach()
+        assert not reader.attach()
+    [line] = lines
+    assert line["event"] == "ring_not_trusted"
+    assert line["path"] == str(shared_dir / "ring")
+    assert f"belongs to user {STRANGER}" in line["problem"]
