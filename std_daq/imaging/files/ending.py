@@ -18,6 +18,7 @@ from std_daq.hdf5 import (
     keep_metadata_in_memory,
 )
 from std_daq.imaging.files import layout
+from std_daq.imaging.files.checksums import end_checksum
 from std_daq.imaging.files.contents import UNREADABLE, read_superblock, read_text
 from std_daq.imaging.files.nexus import iso_time
 from std_daq.imaging.files.texts import encode_ascii
@@ -64,8 +65,10 @@ def finish_closed(
     try:
         try:
             opened = Path(f"/proc/self/fd/{fd}")
-            places = _examine(opened, path, report, clock())
+            places = _examine(opened, path, report, clock(), report.lost_image_ids)
             full = _append_lost_ids(opened, report) if report.lost_image_ids else None
+            if full is not None:
+                places = _examine(opened, path, report, clock(), ())
             for offset, data in places:  # past HDF5, which would first mark the file as open
                 os.pwrite(fd, data, offset)
         finally:
@@ -85,10 +88,14 @@ def write_report(
     values = _values(report, n_images, end)
     if not is_n_lost_known:
         values[layout.N_LOST] = layout.UNKNOWN_COUNT
-    datasets = {path: file[path] for path in (*values, layout.LOST_IMAGE_IDS)}
+    has_checksum = layout.END_CHECKSUM in file
+    paths = (*values, layout.LOST_IMAGE_IDS, *([layout.END_CHECKSUM] if has_checksum else []))
+    datasets = {path: file[path] for path in paths}
     for path, value in values.items():
         datasets[path][()] = value
     write_lost_ids(datasets[layout.LOST_IMAGE_IDS], report.lost_image_ids)
+    if has_checksum:
+        datasets[layout.END_CHECKSUM][()] = end_checksum(file)
     file.flush()  # while the datasets are still open: h5py ignores errors that occur when it closes a dataset
 
 
@@ -98,13 +105,19 @@ def write_lost_ids(dataset: h5py.Dataset, ids: tuple[int, ...]) -> None:
     dataset[:] = np.array(ids, "<u8")
 
 
-def find_places(file: h5py.File, report: RunReport, *, n_images: int, end: datetime) -> list[Place]:
+def find_places(
+    file: h5py.File, report: RunReport, *, n_images: int, end: datetime, lost_ids: tuple[int, ...]
+) -> list[Place]:
     """Return where the end of a run belongs in an image file, and its bytes there.
 
-    The verdict is last, so that it vouches for the others.
+    The verdict is last, so that it vouches for the others. ``lost_ids`` are those that the file has, or will have.
     """
+    values = _values(report, n_images, end)
+    if layout.END_CHECKSUM in file:
+        checksum = end_checksum(file, values, np.array(lost_ids, "<u8"))
+        values = {layout.END_CHECKSUM: checksum, **values}
     places = []
-    for name, value in _values(report, n_images, end).items():
+    for name, value in values.items():
         dataset = file[name]
         offset = dataset.id.get_offset()
         if offset is None:
@@ -130,14 +143,14 @@ def _values(report: RunReport, n_images: int, end: datetime) -> dict[str, bytes 
     }
 
 
-def _examine(opened: Path, path: Path, report: RunReport, end: datetime) -> list[Place]:
+def _examine(opened: Path, path: Path, report: RunReport, end: datetime, lost_ids: tuple[int, ...]) -> list[Place]:
     """Check that a closed file, opened here, is one of this run, and return the places of the end in it."""
     if read_superblock(opened).is_open:
         raise FileFormatError(f"{path}: the file was not closed; run std-daq recover {path}")
     with h5py.File(opened, "r", locking=False) as file:  # a reader of the images may hold a lock, and may keep it
         if read_text(file, layout.REQUEST_ID) != report.request_id:
             raise FileFormatError(f"{path}: a file of another run is in the place of this one")
-        return find_places(file, report, n_images=file[layout.IMAGE_ID].shape[0], end=end)
+        return find_places(file, report, n_images=file[layout.IMAGE_ID].shape[0], end=end, lost_ids=lost_ids)
 
 
 def _append_lost_ids(path: Path, report: RunReport) -> OSError | None:

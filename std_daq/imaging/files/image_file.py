@@ -26,6 +26,7 @@ from std_daq.hdf5 import (
     open_hdf5,
 )
 from std_daq.imaging.files import layout
+from std_daq.imaging.files.checksums import ChunkChecksums, create_checksums, write_description_checksums
 from std_daq.imaging.files.description import ImageFileDescription
 from std_daq.imaging.files.ending import find_places, room_of, write_lost_ids
 from std_daq.imaging.files.image_columns import COLUMN_CACHE_BYTES, ImageColumns, create_columns, room_of_columns
@@ -82,6 +83,7 @@ class ImageFile:
         self._raw_bytes = description.image_bytes if description.compression == "none" else None
         self._pixels = PixelRows(file, file[layout.PIXELS], disk, self._raw_bytes)
         self._columns = ImageColumns(file, description)
+        self._checksums = ChunkChecksums()
         # These stay open as long as the file, too: see ImageColumns.
         self._calibrations = file[layout.CALIBRATIONS]
         self._lost_ids = file[layout.LOST_IMAGE_IDS]
@@ -216,6 +218,7 @@ class ImageFile:
             self._disk.reserve(size_before + n_bytes)
         except OSError as error:
             raise self._failed(f"image {metadata.id}", error) from error
+        wait_for_checksum = self._checksums.begin(chunk)
         try:
             self._is_last_direct = self._pixels.write(row, chunk, past_page_cache=past_page_cache)
         except HDF5_ERRORS as error:
@@ -224,7 +227,9 @@ class ImageFile:
                 self._disk.cut(size_before)
                 self._disk.reserve(size_before)
             raise self._failed(f"image {metadata.id}", error) from error
-        self._columns.put(row, metadata, modules, i_exposure)
+        finally:
+            checksum = wait_for_checksum()  # also after a failure: until then the caller's buffer is in use
+        self._columns.put(row, metadata, modules, i_exposure, checksum)
         self.n_images = row + 1
         self.n_direct += self._is_last_direct
 
@@ -344,7 +349,9 @@ class ImageFile:
                 if has_room:
                     write_lost_ids(self._lost_ids, report.lost_image_ids)
                 file.flush()
-                self._disk.overwrite(find_places(file, report, n_images=self.n_images, end=self._clock()))
+                lost_ids = report.lost_image_ids if has_room else ()
+                places = find_places(file, report, n_images=self.n_images, end=self._clock(), lost_ids=lost_ids)
+                self._disk.overwrite(places)
             self.n_flushed = self.n_images
             self._has_failed = False  # everything is saved in spite of the earlier failure
             self._check_place()
@@ -373,6 +380,7 @@ class ImageFile:
             if self._has_failed:
                 close_regardless(file)
             self._disk.close()
+            self._checksums.close()
 
     def __enter__(self) -> Self:
         return self
@@ -410,4 +418,7 @@ def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None
     filters = dict(hdf5plugin.Bitshuffle(cname="lz4")) if description.compression == "bslz4" else {}
     pixels = create_pixels(file, layout.PIXELS, description.shape, description.dtype, filters)
     write_text_attribute(pixels, "interpretation", "image")
+    create_checksums(file)
     create_columns(file, description)
+    mask = description.pixel_mask
+    write_description_checksums(file, {} if mask is None else {layout.PIXEL_MASK: mask})

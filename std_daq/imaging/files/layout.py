@@ -9,6 +9,7 @@
       frames                                       arrays that the detector adds, with one row per image
       sample/transformations                       motion of the sample, with one row per image where it moves
       std_daq                                      request, configuration and end of the run
+      std_daq/checksums                            checksums of images, of their metadata, and of all else
       std_daq/detectors/<detector_name>            links to data, image_id and status
 """
 
@@ -25,6 +26,7 @@ PIXELS = f"{ENTRY}/data/data"
 INSTRUMENT = f"{ENTRY}/instrument"
 DETECTOR = f"{INSTRUMENT}/detector"
 DETECTOR_SPECIFIC = f"{DETECTOR}/detectorSpecific"
+PIXEL_MASK = f"{DETECTOR}/pixel_mask"
 TRANSFORMATIONS = f"{DETECTOR}/transformations"
 SAMPLE_TRANSFORMATIONS = f"{ENTRY}/sample/transformations"
 START_TIME = f"{ENTRY}/start_time"
@@ -99,9 +101,20 @@ N_REQUESTED = f"{RUN}/n_requested"
 N_INCOMPLETE = f"{RUN}/n_incomplete"
 N_LOST = f"{RUN}/n_lost"
 LOST_IMAGE_IDS = f"{RUN}/lost_image_ids"
+CHECKSUMS = f"{RUN}/checksums"
+IMAGE_CHECKSUM = f"{CHECKSUMS}/image"
+METADATA_CHECKSUM = f"{CHECKSUMS}/metadata"
+DESCRIPTION_CHECKSUMS = f"{CHECKSUMS}/description"
+END_CHECKSUM = f"{CHECKSUMS}/end"
 DATA_FILES = f"{RUN}/data_files"
 
-CURRENT_LAYOUT_VERSION = 2
+END_VALUES = (REASON, N_REQUESTED, N_INCOMPLETE, N_LOST, N_IMAGES, END_TIME, VERDICT)
+"""Values of a fixed size that are written at the end of the run."""
+CHECKSUM_COLUMNS = (IMAGE_CHECKSUM, METADATA_CHECKSUM)
+"""Arrays with the checksums of each image and of its metadata."""
+
+CURRENT_LAYOUT_VERSION = 3
+_CHECKSUMS_SINCE = 3
 UNKNOWN_COUNT = -1  # N_REQUESTED: until killed; other counts: unknown, or not known yet
 
 # Space for text that is written at the end of the run. It is reserved at the start, because nothing can be created in a
@@ -113,8 +126,14 @@ MAX_CALIBRATION_BYTES = 8192
 
 
 def per_image(version: int) -> tuple[str, ...]:
-    """Return those arrays of PER_IMAGE that files of a layout version have."""
-    return tuple(path for path in PER_IMAGE if version > 1 or path in _IN_VERSION_1)
+    """Return those arrays of PER_IMAGE and CHECKSUM_COLUMNS that files of a layout version have."""
+    checksums = CHECKSUM_COLUMNS if has_checksums(version) else ()
+    return (*checksums, *(path for path in PER_IMAGE if version > 1 or path in _IN_VERSION_1))
+
+
+def has_checksums(version: int) -> bool:
+    """Return whether files of a layout version have checksums."""
+    return version >= _CHECKSUMS_SINCE
 
 
 def dtype_of(path: str) -> np.dtype[np.generic]:

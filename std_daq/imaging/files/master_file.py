@@ -15,6 +15,7 @@ from std_daq.folders.new_file import NewFile, check_is_free
 from std_daq.folders.open_folder import OpenFolder
 from std_daq.hdf5 import FORMAT_VERSION, open_hdf5
 from std_daq.imaging.files import layout
+from std_daq.imaging.files.checksums import write_description_checksums
 from std_daq.imaging.files.contents import Columns, check_layout, columns_of, read_columns, read_text
 from std_daq.imaging.files.ending import write_report
 from std_daq.imaging.files.nexus import write_root_attributes
@@ -168,6 +169,8 @@ def _write_contents(master: h5py.File, path: Path, data_files: Sequence[Path]) -
     room = text_type(layout.MAX_CALIBRATION_BYTES, is_ascii=True)
     master.create_dataset(layout.CALIBRATIONS, data=np.array([*calibrations], room.dtype), dtype=room)
     write_texts(master, layout.DATA_FILES, [os.fsencode(data_file.name) for data_file in data_files])
+    if layout.END_CHECKSUM in master:
+        write_description_checksums(master)
     return n_images
 
 
@@ -180,7 +183,7 @@ def _copy_metadata(source: h5py.Group, target: h5py.Group, columns: Columns) -> 
             target[name] = h5py.SoftLink(link.path)
         elif isinstance(source[name], h5py.Group):
             _copy_metadata(source[name], target.create_group(name), columns)
-        elif source[name].name not in {layout.PIXELS, layout.CALIBRATIONS, *columns}:
+        elif source[name].name not in {layout.PIXELS, layout.CALIBRATIONS, layout.DESCRIPTION_CHECKSUMS, *columns}:
             source.copy(name, target)
 
 

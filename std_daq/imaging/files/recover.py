@@ -24,6 +24,7 @@ import h5py
 from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.hdf5 import FORMAT_VERSION, keep_metadata_in_memory, open_hdf5
 from std_daq.imaging.files import layout
+from std_daq.imaging.files.checksums import end_checksum
 from std_daq.imaging.files.contents import (
     UNREADABLE,
     check_layout,
@@ -176,6 +177,8 @@ def _write_end(path: Path, n_images: int) -> tuple[str, ...]:
                 file[layout.END_TIME][()] = encode_ascii(end, layout.MAX_TIME_BYTES)
             file[layout.REASON][()] = encode_ascii(RECOVERED, layout.MAX_REASON_BYTES)
             file[layout.VERDICT][()] = encode_ascii(Verdict.FAILED, layout.MAX_VERDICT_BYTES)
+        if layout.END_CHECKSUM in file:
+            file[layout.END_CHECKSUM][()] = end_checksum(file)
         file.flush()
     return tuple(actions)
 
