@@ -1,5 +1,6 @@
 """Use of HDF5: version of the format, metadata cache, errors, and closing files that cannot be written any more."""
 
+import ctypes
 import errno
 import os
 import resource
@@ -13,6 +14,9 @@ from std_daq.recording.locks import NO_LOCKS
 
 # SWMR needs version 1.10 of the format. Readers of the last years know this version, but not always the latest one.
 FORMAT_VERSION = ("v110", "v110")
+# HDF5 waits twice as long before each further attempt: 1 ns, 2 ns and so on. By default it makes 100 attempts, which
+# would take longer than anybody lives. These take 1/60 s.
+_READ_ATTEMPTS = 24
 _METADATA_CACHE_BYTES = 16 * 1024 * 1024
 
 
@@ -35,6 +39,42 @@ def open_hdf5(path: Path, mode: str, **options: Any) -> h5py.File:
         if error.errno not in NO_LOCKS:
             raise
     return h5py.File(path, mode, locking=False, **options)
+
+
+def open_growing(path: Path, *, locking: bool = True) -> h5py.File:
+    """Open a file for reading that a writer has open, or had open when it was killed.
+
+    While a writer lives, a reader may meet a piece of metadata that is half written. HDF5 then reads it again. In a
+    damaged file it stays wrong, so the number of attempts is limited.
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+    locking
+        Whether HDF5 locks the file while it opens it, as far as its file system has locks.
+
+    Raises
+    ------
+    OSError
+        HDF5 cannot open the file.
+    """
+    try:
+        return _open_growing(path, locking=locking)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    return _open_growing(path, locking=False)
+
+
+def _open_growing(path: Path, *, locking: bool) -> h5py.File:
+    access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    access.set_file_locking(locking, True)
+    set_attempts = ctypes.CDLL(h5py.h5p.__file__).H5Pset_metadata_read_attempts  # which h5py does not offer
+    set_attempts.argtypes = (ctypes.c_int64, ctypes.c_uint)
+    if set_attempts(access.id, _READ_ATTEMPTS) < 0:
+        raise OSError(errno.EINVAL, "HDF5 does not limit its attempts to read", str(path))
+    return h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, access))
 
 
 def keep_metadata_in_memory(file: h5py.File) -> None:

@@ -36,3 +36,8 @@ def write_over(text: str) -> None:
     file = raw_stream(sys.stderr)
     file.write(f"\r{text}\033[K")
     file.flush()
+
+
+def print_progress(line: str) -> None:
+    """Print a line that tells how far a command is, beside its output."""
+    print(line, file=sys.stderr)

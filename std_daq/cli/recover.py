@@ -41,10 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _recover(path: Path, *, is_merged: bool) -> "list[Recovery]":
+    from std_daq.cli.console import print_progress
+    from std_daq.recording.own_process import run_apart
+
     if is_merged:
         from std_daq.tpc.merged.recover import recover_merged
 
-        return [recover_merged(path)]
+        return run_apart(lambda step: [recover_merged(path, after_each=step)], path, tell=print_progress)
     from std_daq.imaging.files.recover import recover
 
-    return recover(path)
+    return run_apart(lambda step: recover(path, after_each=step), path, tell=print_progress)

@@ -6,17 +6,21 @@ The exit code is 0 if the file is sound. The file of an incomplete run is sound 
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from std_daq.cli.argument_types import natural_number, positive_integer
 from std_daq.cli.shared_options import add_json_option
 from std_daq.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from std_daq.imaging.files.validate import ValidationReport
     from std_daq.tpc.file_kind import FileKind
     from std_daq.tpc.frames.validate import GrawReport
     from std_daq.tpc.merged.validate import MergedReport
+
+Report = TypeVar("Report", "ValidationReport", "MergedReport")
 
 _MANY_IDS = 20
 
@@ -68,18 +72,26 @@ def _report_of_events(kind: "FileKind", arguments: argparse.Namespace) -> "Merge
         from std_daq.tpc.frames.validate import validate_graw
 
         return validate_graw(arguments.file)
-    from std_daq.tpc.merged.validate import validate_merged
+    from std_daq.tpc.merged.validate import MergedReport, validate_merged
 
-    return validate_merged(arguments.file, max_events_read=arguments.max_images_read)
+    return _apart(
+        lambda step: validate_merged(arguments.file, max_events_read=arguments.max_images_read, after_each=step),
+        arguments.file,
+        MergedReport,
+    )
 
 
 def _validate_images(arguments: argparse.Namespace) -> int:
     from std_daq.cli.path_checks import check_output_file
-    from std_daq.imaging.files.validate import validate
+    from std_daq.imaging.files.validate import ValidationReport, validate
 
     if arguments.picture is not None:
         check_output_file(arguments.picture, "--picture")
-    report = validate(arguments.file, max_images_read=arguments.max_images_read)
+    report = _apart(
+        lambda step: validate(arguments.file, max_images_read=arguments.max_images_read, after_each=step),
+        arguments.file,
+        ValidationReport,
+    )
     if arguments.picture is not None and report.is_valid and (arguments.image or 0) >= report.n_images:
         raise ArgumentError("--image", f"the file has {report.n_images} images, counted from 0", value=arguments.image)
     if arguments.picture is not None and report.is_valid:
@@ -91,6 +103,21 @@ def _validate_images(arguments: argparse.Namespace) -> int:
     else:
         _print_report(report)
     return 0 if report.is_valid else 1
+
+
+def _apart(
+    work: "Callable[[Callable[[], None]], Report]", path: Path, report_of: "Callable[[str], Report]"
+) -> "Report":
+    """Check a file in a process of its own; a crash is a problem of the file."""
+    from std_daq.cli.console import print_progress
+    from std_daq.recording.own_process import CrashError, run_apart
+
+    try:
+        return run_apart(work, path, tell=print_progress)
+    except CrashError as error:
+        report = report_of(str(path))
+        report.error(str(error).removeprefix(f"{path}: "), "take the file from a copy")
+        return report
 
 
 def _print_report(report: "ValidationReport") -> None:

@@ -50,9 +50,7 @@ class ImageColumns:
         self._axes = {axis_path(axis): axis for axis in description.nexus.axes if axis.is_moving}
         own = () if self._own is None else (f"{layout.OWN_COLUMNS}/{name}" for name in self._own.columns)
         # In the order in which they are written: the image ids last.
-        self._columns = {
-            name: file[name] for name in (*self._axes, *own, *layout.CHECKSUM_COLUMNS, *layout.PER_IMAGE)
-        }
+        self._columns = {name: file[name] for name in (*self._axes, *own, *layout.CHECKSUM_COLUMNS, *layout.PER_IMAGE)}
         self._images = np.zeros(_MAX_WAITING, IMAGE_METADATA)
         self._modules = np.zeros((_MAX_WAITING, description.n_modules), MODULE_ENTRY)
         self._exposures = np.zeros(_MAX_WAITING, np.int64)

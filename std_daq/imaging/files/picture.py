@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
-from std_daq.hdf5 import open_hdf5
+from std_daq.hdf5 import open_growing, open_hdf5
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.colours import colour
 from std_daq.imaging.files.contents import check_layout, read_superblock
@@ -45,7 +45,7 @@ def read_pixels(file: Path, what: What | int = "mean") -> NDArray[np.float32]:
     """Return the pixels that `write_picture` shows, (height, width); NaN for masked pixels and those without value."""
     try:
         is_open = read_superblock(file).can_be_followed
-        with open_hdf5(file, "r", swmr=is_open) as opened:
+        with open_growing(file) if is_open else open_hdf5(file, "r") as opened:
             check_layout(opened)
             pixels = _reduce(opened[layout.PIXELS], what, file)
             mask = f"{layout.DETECTOR}/pixel_mask"

@@ -15,6 +15,7 @@ file is readable and only lacks a verdict. In step 3, it is again a file whose w
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from pathlib import Path
 import h5py
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
-from std_daq.hdf5 import FORMAT_VERSION, keep_metadata_in_memory, open_hdf5
+from std_daq.hdf5 import FORMAT_VERSION, keep_metadata_in_memory, open_growing, open_hdf5
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.checksums import end_checksum
 from std_daq.imaging.files.contents import (
@@ -43,10 +44,17 @@ from std_daq.recording.repair import RECOVERED, Recovery, lock_for_repair
 from std_daq.recording.requests import FaultCount, RunReport, Verdict
 
 
-def recover(path: Path) -> list[Recovery]:
+def recover(path: Path, *, after_each: Callable[[], None] = lambda: None) -> list[Recovery]:
     """Repair a file. If it is the missing master of a run, repair the data files and write the master.
 
     A file that needs no repair is not changed.
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+    after_each
+        Called after each file.
 
     Returns
     -------
@@ -61,20 +69,23 @@ def recover(path: Path) -> list[Recovery]:
         The file was not written by std-daq, cannot be repaired, or is open in another process.
     """
     try:
-        return _recover(path)
+        return _recover(path, after_each)
     except (FileFormatError, OSError):
         raise
     except HDF5_ERRORS as error:
         raise FileFormatError(f"{path}: cannot be repaired: {error!r}") from error
 
 
-def _recover(path: Path) -> list[Recovery]:
+def _recover(path: Path, after_each: Callable[[], None]) -> list[Recovery]:
     if path.exists():
         return [_recover_file(path)]
     data_files = layout.find_data_files(path) if path.parent.is_dir() else []
     if not data_files:
         raise FileNotFoundError(errno.ENOENT, "no such file, and no data files of a run with this name", str(path))
-    recoveries = [_recover_file(data_file) for data_file in data_files]
+    recoveries = []
+    for data_file in data_files:
+        recoveries.append(_recover_file(data_file))
+        after_each()
     report, is_n_lost_known = _report_of_run(data_files)
     write_master(path, data_files, report, is_n_lost_known=is_n_lost_known)
     n_images = sum(recovery.n_images for recovery in recoveries)
@@ -110,7 +121,7 @@ class _State:
 def _examine(path: Path, *, is_following: bool = False) -> _State:
     """Read a file without changing it; raises FileFormatError if it is not std-daq's or not readable."""
     try:
-        with _opened(path, "r", is_following=is_following) as file:
+        with open_growing(path, locking=False) if is_following else _opened(path, "r") as file:
             check_layout(file)
             if layout.DATA_FILES in file:
                 return _State(file[layout.IMAGE_ID].shape[0], is_whole=True)
@@ -124,9 +135,9 @@ def _examine(path: Path, *, is_following: bool = False) -> _State:
         raise FileFormatError(f"{path}: cannot be repaired: {error}") from error
 
 
-def _opened(path: Path, mode: str, *, is_following: bool = False) -> h5py.File:
+def _opened(path: Path, mode: str) -> h5py.File:
     # Without HDF5's own lock, which would fail because this process already holds a lock.
-    return h5py.File(path, mode, libver=FORMAT_VERSION, locking=False, swmr=is_following)
+    return h5py.File(path, mode, libver=FORMAT_VERSION, locking=False)
 
 
 def _mark_closed(fd: int, path: Path) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from std_daq.hdf5 import open_hdf5
+from std_daq.hdf5 import open_growing, open_hdf5
 from std_daq.imaging.files import layout
+from std_daq.imaging.files.checksum_checks import check_checksums, read_pixels
 from std_daq.imaging.files.contents import (
     UNREADABLE,
     Columns,
@@ -134,7 +135,9 @@ class ValidationReport(HasProblems):
         return {"is_valid": self.is_valid, **asdict(self)}
 
 
-def validate(path: Path, *, max_images_read: int | None = None) -> ValidationReport:
+def validate(
+    path: Path, *, max_images_read: int | None = None, after_each: Callable[[], None] = lambda: None
+) -> ValidationReport:
     """Check a file, or a master with its data files.
 
     Parameters
@@ -144,6 +147,8 @@ def validate(path: Path, *, max_images_read: int | None = None) -> ValidationRep
     max_images_read
         Largest number of images of each file whose pixels are read. They are evenly spread, and the first and the last
         image are among them. By default the pixels of all images are read.
+    after_each
+        Called after each step, such as an image that was read.
 
     Returns
     -------
@@ -164,9 +169,9 @@ def validate(path: Path, *, max_images_read: int | None = None) -> ValidationRep
         report.error(f"cannot be read: {error}")
         return report
     try:
-        with open_hdf5(path, "r", swmr=is_open) as file:
+        with open_growing(path) if is_open else open_hdf5(path, "r") as file:
             check_layout(file)
-            _check_contents(file, report, max_images_read)
+            _check_contents(file, report, max_images_read, after_each)
     except UNREADABLE as error:
         report.error(f"cannot be read: {error}", "" if report.problems else f"std-daq recover {path}")
     return report
@@ -194,7 +199,9 @@ def _check_locks(path: Path, report: ValidationReport) -> None:
             )
 
 
-def _check_contents(file: h5py.File, report: ValidationReport, max_images_read: int | None) -> None:
+def _check_contents(
+    file: h5py.File, report: ValidationReport, max_images_read: int | None, after_each: Callable[[], None]
+) -> None:
     columns = read_columns(file)
     report.n_images = file[layout.PIXELS].shape[0]
     for path, column in columns.items():
@@ -208,10 +215,12 @@ def _check_contents(file: h5py.File, report: ValidationReport, max_images_read: 
     _check_statuses(columns, report)
     _check_verdict(report)
     _check_nexus(file, report)
+    check_checksums(file, columns, report.error)
+    after_each()
     if layout.DATA_FILES in file:
-        _check_data_files(file, report, max_images_read)
+        _check_data_files(file, report, max_images_read, after_each)
     else:
-        report.n_images_read = _check_pixels(file[layout.PIXELS], report.error, max_images_read)
+        report.n_images_read = _check_pixels(file[layout.PIXELS], columns, report.error, max_images_read, after_each)
 
 
 def _read_run(file: h5py.File, report: ValidationReport) -> None:
@@ -310,7 +319,9 @@ def _how_to_give(missing: list[str]) -> str:
     return "; ".join(ways)
 
 
-def _check_data_files(file: h5py.File, report: ValidationReport, max_images_read: int | None) -> None:
+def _check_data_files(
+    file: h5py.File, report: ValidationReport, max_images_read: int | None, after_each: Callable[[], None]
+) -> None:
     """Check the sources of a virtual dataset; HDF5 raises no error for those that are missing or short."""
     pixels = file[layout.PIXELS]
     report.data_files = [name.decode() for name in file[layout.DATA_FILES][:].tolist()]
@@ -332,12 +343,17 @@ def _check_data_files(file: h5py.File, report: ValidationReport, max_images_read
         n_rows_used[name] = max(n_rows_used.get(name, 0), end)
     for name, n_used in n_rows_used.items():
         report.n_images_read += _check_data_file(
-            Path(report.path).with_name(name), n_used, pixels, report, max_images_read
+            Path(report.path).with_name(name), n_used, pixels, report, max_images_read, after_each
         )
 
 
 def _check_data_file(
-    path: Path, n_used: int, pixels: h5py.Dataset, report: ValidationReport, max_images_read: int | None
+    path: Path,
+    n_used: int,
+    pixels: h5py.Dataset,
+    report: ValidationReport,
+    max_images_read: int | None,
+    after_each: Callable[[], None],
 ) -> int:
     """Check one data file of a master; return how many images were read."""
 
@@ -361,28 +377,27 @@ def _check_data_file(
                 )
             if source.shape[0] < n_used:
                 error(f"has {source.shape[0]} images, the master shows {n_used}")
-            return _check_pixels(source, error, max_images_read)
+            columns = read_columns(file)
+            check_checksums(file, columns, error)
+            return _check_pixels(source, columns, error, max_images_read, after_each)
     except UNREADABLE as failure:
         error(f"cannot be read: {failure}", f"std-daq recover {path}")
         return 0
 
 
-def _check_pixels(pixels: h5py.Dataset, error: Callable[[str], None], max_images_read: int | None) -> int:
+def _check_pixels(
+    pixels: h5py.Dataset,
+    columns: Columns,
+    error: Callable[[str, str], None],
+    max_images_read: int | None,
+    after_each: Callable[[], None],
+) -> int:
     """Check that every image is stored, and read some or all of them; return how many were read."""
     n_images = pixels.shape[0]
     n_stored = count_stored_rows(pixels)
     if n_stored < n_images:
-        error(f"pixels of image {n_stored} (counted from 0) were never written, or are behind the end of the file")
-    buffer = np.empty(pixels.shape[1:], pixels.dtype)
-    n_read = 0
-    for row in _rows_to_read(n_stored, max_images_read):
-        try:
-            pixels.read_direct(buffer, np.s_[row])
-        except UNREADABLE as failure:
-            error(f"pixels of image {row} (counted from 0) cannot be read: {failure}")
-            break
-        n_read += 1
-    return n_read
+        error(f"pixels of image {n_stored} (counted from 0) were never written, or are behind the end of the file", "")
+    return read_pixels(pixels, _rows_to_read(n_stored, max_images_read), columns, error, after_each)
 
 
 def _rows_to_read(n_rows: int, limit: int | None) -> Iterator[int]:

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self, TypeAlias
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
+from std_daq.hdf5 import open_growing
 from std_daq.photons.backend import Channels
 from std_daq.photons.maps import map_format
 from std_daq.photons.maps.voxel_grid import VoxelGrid
@@ -50,7 +50,7 @@ class HitMap:
 
     def __init__(self, path: Path | str) -> None:
         try:
-            self._file = h5py.File(path, "r", swmr=True, locking=False)
+            self._file = open_growing(Path(path), locking=False)
         except FileNotFoundError:
             raise FileFormatError(f"{path}: there is no such file") from None
         except HDF5_ERRORS as error:

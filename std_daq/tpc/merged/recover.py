@@ -7,7 +7,7 @@ so a repair that was killed can be made again. It needs as much room on the disk
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,8 +29,15 @@ from std_daq.tpc.merged.writer import MergedFileWriter
 _TRACE_BYTES = layout.N_COLUMNS * 2
 
 
-def recover_merged(path: Path) -> Recovery:
+def recover_merged(path: Path, *, after_each: Callable[[], None] = lambda: None) -> Recovery:
     """Repair a merged file; a file that needs no repair is not changed.
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+    after_each
+        Called after each event.
 
     Raises
     ------
@@ -53,7 +60,7 @@ def recover_merged(path: Path) -> Recovery:
         if _is_whole(path, len(events)):
             log.unlink()
             return Recovery(path, len(events), ("event log removed: the file is whole",), "events")
-        n_events = _make_again(path, fd, _description_of(head, log), events)
+        n_events = _make_again(path, fd, _description_of(head, log), events, after_each)
         log.unlink()
     finally:
         os.close(fd)
@@ -80,7 +87,13 @@ def _description_of(head: dict[str, object], log: Path) -> MergedFileDescription
         raise FileFormatError(f"{log}: the beginning of the event log is damaged: {error}") from None
 
 
-def _make_again(path: Path, fd: int, description: MergedFileDescription, events: list[LoggedEvent]) -> int:
+def _make_again(
+    path: Path,
+    fd: int,
+    description: MergedFileDescription,
+    events: list[LoggedEvent],
+    after_each: Callable[[], None],
+) -> int:
     """Write the new file, and put it into the place of the old one; return the number of its events."""
     old = os.fstat(fd)
     with NewFile(path) as new:
@@ -89,6 +102,7 @@ def _make_again(path: Path, fd: int, description: MergedFileDescription, events:
         try:
             for event, parts in _stored(fd, old.st_size, events):
                 writer.append(event, parts)
+                after_each()
             is_closed = True
             writer.finish(_report(description, events[: writer.n_events]))
             os.fchmod(new.fd, old.st_mode & 0o7777)

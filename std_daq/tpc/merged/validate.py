@@ -1,7 +1,7 @@
 """Validation of merged files of any layout: completeness, consistency and readability."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -95,7 +95,9 @@ class MergedReport(HasProblems):
             yield f"lost      {ids}{f' and {more} more' if more > 0 else ''}"
 
 
-def validate_merged(path: Path, *, max_events_read: int | None = None) -> MergedReport:
+def validate_merged(
+    path: Path, *, max_events_read: int | None = None, after_each: Callable[[], None] = lambda: None
+) -> MergedReport:
     """Check a merged file.
 
     Parameters
@@ -105,6 +107,8 @@ def validate_merged(path: Path, *, max_events_read: int | None = None) -> Merged
     max_events_read
         Largest number of events that are read. They are evenly spread, and the first and the last one are among them.
         By default all are read.
+    after_each
+        Called after each event.
 
     Returns
     -------
@@ -120,7 +124,7 @@ def validate_merged(path: Path, *, max_events_read: int | None = None) -> Merged
         )
     try:
         with MergedFile(path) as file:
-            _Check(file, report).run(max_events_read)
+            _Check(file, report).run(max_events_read, after_each)
     except (FileFormatError, OSError) as error:
         if not report.problems:
             report.error(str(error).removeprefix(f"{path}: "))
@@ -140,7 +144,7 @@ class _Check:
         self._boards: Counter[tuple[int, int]] = Counter()
         self._tells_completeness = False
 
-    def run(self, max_events_read: int | None) -> None:
+    def run(self, max_events_read: int | None, after_each: Callable[[], None]) -> None:
         """Check everything."""
         report, file = self._report, self._file
         report.layout, report.version = str(file.layout), file.version
@@ -151,6 +155,7 @@ class _Check:
                 self._check_event(file.read(n))
             except FileFormatError as error:
                 report.error(str(error).removeprefix(f"{file.path}: "))
+            after_each()
         self._tell_faults()
         self._check_ids()
         self._check_numbers()

@@ -19,6 +19,7 @@ from std_test_kit.image_files import SHAPE, report_of, write_image_file
 
 DATASETS = [
     layout.PIXELS,
+    *layout.CHECKSUM_COLUMNS,
     *layout.PER_IMAGE,
     layout.LAYOUT_VERSION,
     layout.VERDICT,
@@ -29,6 +30,8 @@ DATASETS = [
     layout.N_IMAGES,
     layout.LOST_IMAGE_IDS,
     layout.CALIBRATIONS,
+    layout.DESCRIPTION_CHECKSUMS,
+    layout.END_CHECKSUM,
     f"{layout.DETECTOR}/pixel_mask",
 ]
 REPLACEMENTS: dict[str, Callable[[h5py.File, str], object]] = {
