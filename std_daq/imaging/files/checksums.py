@@ -11,8 +11,8 @@ Structure, attributes and types need none: HDF5 keeps checksums of them itself i
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import h5py
@@ -28,9 +28,8 @@ ALGORITHM = "XXH3-64"
 _THREAD_FROM_BYTES = 256 * 1024  # a smaller chunk takes less time than waking a thread
 
 
-def checksum_of(data: Any) -> int:
-    """Return the checksum of contiguous bytes or of a contiguous array."""
-    return int(xxhash.xxh3_64_intdigest(data))
+checksum_of = xxhash.xxh3_64_intdigest
+"""Return the checksum of contiguous bytes, or of a contiguous array."""
 
 
 class ChunkChecksums:
@@ -42,13 +41,15 @@ class ChunkChecksums:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checksum")
 
-    def begin(self, chunk: Any) -> Callable[[], int]:
-        """Begin with a chunk; the result waits for its checksum, and must be called before the chunk changes."""
-        n_bytes = chunk.nbytes if isinstance(chunk, np.ndarray | memoryview) else len(chunk)
-        if n_bytes >= _THREAD_FROM_BYTES:
-            return self._thread.submit(checksum_of, chunk).result
-        checksum = checksum_of(chunk)
-        return lambda: checksum
+    def begin(self, chunk: Any, n_bytes: int) -> "int | Future[int]":
+        """Return the checksum of a small chunk, or what `end` takes for that of a large one."""
+        if n_bytes < _THREAD_FROM_BYTES:
+            return checksum_of(chunk)
+        return self._thread.submit(checksum_of, chunk)
+
+    def end(self, begun: "int | Future[int]") -> int:
+        """Return the checksum of a chunk; called in any case before the caller changes the chunk."""
+        return begun if isinstance(begun, int) else begun.result()
 
     def close(self) -> None:
         """End the thread."""
@@ -68,8 +69,12 @@ def metadata_checksums(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[n
         for path in sorted(columns)
         if path != layout.METADATA_CHECKSUM and len(columns[path])
     ]
-    rows = np.concatenate(parts, axis=1) if parts else np.zeros((0, 0), np.uint8)
-    return np.fromiter((checksum_of(row) for row in rows), np.uint64, len(rows))
+    if not parts:
+        return np.zeros(0, np.uint64)
+    rows = np.concatenate(parts, axis=1)
+    data, n_rows, row_bytes = memoryview(rows.tobytes()), *rows.shape
+    starts = range(0, n_rows * row_bytes, row_bytes)
+    return np.array([checksum_of(data[start : start + row_bytes]) for start in starts], np.uint64)
 
 
 def end_checksum(

@@ -218,7 +218,7 @@ class ImageFile:
             self._disk.reserve(size_before + n_bytes)
         except OSError as error:
             raise self._failed(f"image {metadata.id}", error) from error
-        wait_for_checksum = self._checksums.begin(chunk)
+        begun = self._checksums.begin(chunk, n_bytes)
         try:
             self._is_last_direct = self._pixels.write(row, chunk, past_page_cache=past_page_cache)
         except HDF5_ERRORS as error:
@@ -228,7 +228,7 @@ class ImageFile:
                 self._disk.reserve(size_before)
             raise self._failed(f"image {metadata.id}", error) from error
         finally:
-            checksum = wait_for_checksum()  # also after a failure: until then the caller's buffer is in use
+            checksum = self._checksums.end(begun)  # also after a failure: until then the caller's buffer is in use
         self._columns.put(row, metadata, modules, i_exposure, checksum)
         self.n_images = row + 1
         self.n_direct += self._is_last_direct
