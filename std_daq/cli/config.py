@@ -106,7 +106,7 @@ def _import(arguments: argparse.Namespace) -> int:
     from std_daq.imaging.config.sls_import import import_sls_config
 
     file: Path = arguments.file
-    check_input_file(file, "FILE")
+    check_input_file(file, "FILE", may_be_pipe=True)
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

@@ -9,12 +9,17 @@ from pathlib import Path
 from std_daq.errors import ArgumentError
 
 
-def check_input_file(path: Path, argument: str) -> None:
-    """Check that a file exists and that this user may read it."""
+def check_input_file(path: Path, argument: str, *, may_be_pipe: bool = False) -> None:
+    """Check that a file exists and that this user may read it.
+
+    A pipe has nothing to seek in, and whoever opens it waits for another program; so it is refused unless the file is
+    one that is read once from its beginning, such as a configuration.
+    """
     if not path.exists():
         _refuse(path, argument, "there is no such file")
-    if path.is_dir():
-        _refuse(path, argument, "this is a folder")
+    kind = _other_kind(path)
+    if kind and not (may_be_pipe and path.is_fifo()):
+        _refuse(path, argument, f"this is {kind}")
     if not os.access(path, os.R_OK):
         _refuse(path, argument, f"user {os.geteuid()} may not read it")
 
@@ -32,8 +37,9 @@ def check_output_file(path: Path, argument: str) -> None:
     """Check that a file can be created or replaced."""
     if not path.parent.is_dir():
         _refuse(path, argument, f"there is no folder {path.parent}")
-    if path.is_dir():
-        _refuse(path, argument, "this is a folder")
+    kind = _other_kind(path)
+    if kind and not path.is_char_device():
+        _refuse(path, argument, f"this is {kind}")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         _refuse(path, argument, f"user {os.geteuid()} may not write there")
 
@@ -62,6 +68,17 @@ def check_output_folder(path: Path, argument: str) -> None:
         _refuse(path, argument, f"{there} is not a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         _refuse(path, argument, f"user {os.geteuid()} may not write in {there}")
+
+
+def _other_kind(path: Path) -> str:
+    """Return in words what a path is that is no file; empty for a file, and if there is nothing."""
+    kinds = {
+        "a folder": path.is_dir,
+        "a pipe": path.is_fifo,
+        "a device": lambda: path.is_char_device() or path.is_block_device(),
+        "a socket": path.is_socket,
+    }
+    return next((kind for kind, is_kind in kinds.items() if is_kind()), "")
 
 
 def _refuse(path: Path, argument: str, problem: str) -> None:

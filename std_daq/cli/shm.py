@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from std_daq.cli.shared_options import add_json_option
+from std_daq.errors import EXIT_FAILED, SharedMemoryError
 
 if TYPE_CHECKING:
     from std_daq.shm.inventory import RingUse
@@ -52,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps([_as_document(ring) for ring in rings], indent=2))
     else:
         _print_table(sorted(directories), rings)
+        _print_damaged(sorted(directories))
     return 0
 
 
@@ -68,9 +70,16 @@ def _clean(directories: list[Path], rings: "list[RingUse]", *, is_forced: bool, 
     from std_daq.shm.inventory import remove_leftovers, remove_ring
 
     kept = [ring for ring in rings if ring.is_used and not is_forced]
-    removed = [ring for ring in rings if ring not in kept]
-    for ring in removed:
-        remove_ring(ring.info.path)
+    removed, failures = [], []
+    for ring in rings:
+        if ring in kept:
+            continue
+        try:
+            remove_ring(ring.info.path)
+        except SharedMemoryError as error:
+            failures.append(str(error))
+        else:
+            removed.append(ring)
     unfinished = [path for directory in directories for path in remove_leftovers(directory)]
     n_bytes = sum(ring.info.total_bytes for ring in removed)
     if as_json:
@@ -78,18 +87,31 @@ def _clean(directories: list[Path], rings: "list[RingUse]", *, is_forced: bool, 
             "removed": [str(ring.info.path) for ring in removed],
             "unfinished": [str(path) for path in unfinished],
             "kept": [str(ring.info.path) for ring in kept],
+            "failures": failures,
             "n_bytes": n_bytes,
         }
         print(json.dumps(document, indent=2))
-        return 0
+        return EXIT_FAILED if failures else 0
     for ring in kept:
         print(f"kept     {ring.info.path}: used by {_users(ring)}")
     for ring in removed:
         print(f"removed  {ring.info.path}")
     for path in unfinished:
         print(f"removed  {path}, which was never finished")
+    for failure in failures:
+        print(f"kept     {failure}")
+    _print_damaged(directories)
     print(f"{n_bytes / 1e9:.3f} GB removed")
-    return 0
+    return EXIT_FAILED if failures else 0
+
+
+def _print_damaged(directories: list[Path]) -> None:
+    """Print a line for each file that looks like a ring and is none; its processes are not known, so it stays."""
+    from std_daq.shm.segment import damaged_segments
+
+    for directory in directories:
+        for text in damaged_segments(directory):
+            print(f"no ring  {text}; remove it if nobody uses it")
 
 
 def _as_document(ring: "RingUse") -> dict[str, Any]:
@@ -113,8 +135,8 @@ def _print_table(directories: list[Path], rings: "list[RingUse]") -> None:
         geometry = ring.info.geometry
         table.add_row(
             str(ring.info.path),
-            f"{geometry['kind']} {_geometry_text(geometry)}",
-            str(geometry["n_slots"]),
+            f"{geometry.get('kind', 'unknown')} {_geometry_text(geometry)}",
+            str(geometry.get("n_slots", "")),
             f"{ring.info.total_bytes / 1e9:.3f}",
             ring.info.state.name.lower(),
             str(ring.info.creator_pid),
@@ -124,12 +146,15 @@ def _print_table(directories: list[Path], rings: "list[RingUse]") -> None:
 
 
 def _geometry_text(geometry: dict[str, Any]) -> str:
-    if geometry["kind"] == "frames":
-        return f"{geometry['n_parts']} x {geometry['data_bytes'] / 1e6:.2f} MB"
     from std_daq.imaging.protocols.image_metadata import dtype_of_code
 
-    height, width = geometry["attributes"]["shape"]
-    return f"{width} x {height} {dtype_of_code(geometry['attributes']['dtype'])}"
+    try:
+        if geometry["kind"] == "frames":
+            return f"{geometry['n_parts']} x {geometry['data_bytes'] / 1e6:.2f} MB"
+        height, width = geometry["attributes"]["shape"]
+        return f"{width} x {height} {dtype_of_code(geometry['attributes']['dtype'])}"
+    except (LookupError, TypeError, ValueError):
+        return ""
 
 
 def _users(ring: "RingUse") -> str:

@@ -17,6 +17,8 @@ _BEAT_PERIOD_S = 0.5
 _FIRST_LINE_S = 5.0
 _LINE_PERIOD_S = 10.0
 
+_TOLD: tuple[type[Exception], ...] = (StdDaqError, *HDF5_ERRORS)
+
 Result = TypeVar("Result")
 
 
@@ -98,7 +100,7 @@ def _run(work: Callable[[Callable[[], None]], Any], connection: Connection) -> N
     answer: tuple[str, Any]
     try:
         answer = ("result", work(steps.count))
-    except (StdDaqError, *HDF5_ERRORS) as error:
+    except _TOLD as error:
         answer = ("error", error)
     with suppress(BrokenPipeError):
         connection.send(answer)

@@ -53,7 +53,11 @@ def inspect_rings(directory: Path) -> list[RingUse]:
     for pid, path in _mapped_files():
         if path in users:
             users[path].add(pid)
-    return [RingUse(info, writer_processes(info.path), tuple(sorted(users[info.path]))) for info in found]
+    rings = []
+    for info in found:
+        with suppress(FileNotFoundError):  # another process has removed it meanwhile
+            rings.append(RingUse(info, writer_processes(info.path), tuple(sorted(users[info.path]))))
+    return rings
 
 
 def remove_ring(path: Path) -> None:

@@ -13,6 +13,7 @@ import mmap
 import os
 import re
 import secrets
+import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -341,8 +342,35 @@ def _check_header(path: Path, fd: int) -> None:
             problem = f"has layout version {header['layout_version']}, but this std-daq uses version {LAYOUT_VERSION}"
         elif os.fstat(fd).st_size != header["total_bytes"]:
             problem = f"is truncated: {os.fstat(fd).st_size} of {header['total_bytes']} bytes"
+        elif not _is_readable(header):
+            problem = "has nonsense in its header"
     if problem:
         raise SharedMemoryError(f"{path}: {problem}")
+
+
+def _is_readable(header: np.void) -> bool:
+    """Return whether state and geometry of a header are such as `Segment.create_or_attach` writes."""
+    try:
+        SegmentState(int(header["state"]))
+        return isinstance(json.loads(bytes(header["geometry"])[: int(header["geometry_bytes"])]), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def damaged_segments(directory: Path) -> list[str]:
+    """Return a text for each file that begins like a segment, and that no process of this version can use as one."""
+    found = []
+    for path in sorted(directory.iterdir()):
+        with suppress(OSError):
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if stat.S_ISREG(os.fstat(fd).st_mode) and os.pread(fd, len(MAGIC), 0) == MAGIC:
+                    _check_header(path, fd)
+            except SharedMemoryError as error:
+                found.append(str(error))
+            finally:
+                os.close(fd)
+    return found
 
 
 def _check_space(path: Path, total_bytes: int, size_key: str) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.checksums import changed_descriptions, checksum_of, end_checksum, metadata_checksums
-from std_daq.imaging.files.contents import UNREADABLE, Columns, read_text
+from std_daq.imaging.files.contents import UNREADABLE, Columns, read_columns, read_text
 
 Report = Callable[[str, str], None]
 
@@ -93,6 +93,23 @@ def read_pixels(
 def _is_right(pixels: h5py.Dataset, row: int, checksum: int) -> bool:
     _, chunk = pixels.id.read_direct_chunk((row, 0, 0))
     return checksum_of(chunk) == checksum
+
+
+def count_whole(file: h5py.File, n_images: int) -> int:
+    """Return how many images remain without those at the end whose pixels did not get to the disk before a power cut.
+
+    Only images whose metadata are right are left out: if their checksums are damaged, nothing is known of the pixels.
+    """
+    if layout.IMAGE_CHECKSUM not in file:
+        return n_images
+    columns = read_columns(file, n_images)
+    rights = metadata_checksums(columns) == columns[layout.METADATA_CHECKSUM]
+    checksums = columns[layout.IMAGE_CHECKSUM]
+    while n_images and rights[n_images - 1]:
+        if _is_right(file[layout.PIXELS], n_images - 1, int(checksums[n_images - 1])):
+            break
+        n_images -= 1
+    return n_images
 
 
 def named(rows: Iterable[int], columns: Columns) -> str:

@@ -139,8 +139,8 @@ def changed_descriptions(file: h5py.File) -> Iterator[str]:
 
 
 def _checksum_of_dataset(dataset: h5py.Dataset, data: npt.NDArray[Any] | None = None) -> int:
-    value = np.ascontiguousarray(np.asarray(dataset[()], dataset.dtype) if data is None else data)
-    return checksum_of(value.tobytes() if value.dtype.kind == "S" else value)
+    value = np.asarray(dataset[()], dataset.dtype) if data is None else data
+    return checksum_of(value.tobytes())
 
 
 def _described(file: h5py.File) -> list[tuple[str, h5py.Dataset]]:

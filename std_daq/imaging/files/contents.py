@@ -33,6 +33,8 @@ def read_superblock(path: Path) -> Superblock:
     OSError
         The file cannot be read.
     """
+    if path.exists() and not path.is_file():  # to open a pipe would wait for another program
+        raise FileFormatError(f"{path}: this is no file, but a folder, pipe, device or socket")
     with path.open("rb") as file:
         start = file.read(N_BYTES)
     try:

@@ -25,6 +25,7 @@ import h5py
 from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.hdf5 import FORMAT_VERSION, keep_metadata_in_memory, open_growing, open_hdf5
 from std_daq.imaging.files import layout
+from std_daq.imaging.files.checksum_checks import count_whole
 from std_daq.imaging.files.checksums import end_checksum
 from std_daq.imaging.files.contents import (
     UNREADABLE,
@@ -127,8 +128,13 @@ def _examine(path: Path, *, is_following: bool = False) -> _State:
                 return _State(file[layout.IMAGE_ID].shape[0], is_whole=True)
             datasets = [file[name] for name in (layout.PIXELS, *columns_of(file))]
             n_images = min(count_stored_rows(dataset) for dataset in datasets)
+            has_verdict = read_text(file, layout.VERDICT) != ""
+            if not has_verdict:
+                n_images = count_whole(file, n_images)
+                for name in (*layout.END_VALUES, layout.LOST_IMAGE_IDS):
+                    file[name][()]  # the end of the run will be written there
             is_whole = all(dataset.shape[0] == n_images for dataset in datasets)
-            return _State(n_images, is_whole and read_text(file, layout.VERDICT) != "")
+            return _State(n_images, is_whole and has_verdict)
     except FileFormatError:
         raise
     except UNREADABLE as error:
@@ -173,8 +179,14 @@ def _write_end(path: Path, n_images: int) -> tuple[str, ...]:
     actions = [f"cut to {n_images} images"]
     with _opened(path, "r+") as file:
         keep_metadata_in_memory(file)
-        file.swmr_mode = True
+        # All is read before: in SWMR mode HDF5 repeats a read with a wrong checksum for hours.
         columns = read_columns(file, n_images)
+        for name in (*layout.END_VALUES, layout.LOST_IMAGE_IDS):
+            file[name][()]
+        calibrations = _open_calibrations(file)
+        if calibrations is None:
+            actions.append("the list of calibrations is damaged")
+        file.swmr_mode = True
         for name in (layout.PIXELS, *columns):
             dataset = file[name]
             dataset.id.set_extent((n_images, *dataset.shape[1:]))
@@ -188,10 +200,20 @@ def _write_end(path: Path, n_images: int) -> tuple[str, ...]:
                 file[layout.END_TIME][()] = encode_ascii(end, layout.MAX_TIME_BYTES)
             file[layout.REASON][()] = encode_ascii(RECOVERED, layout.MAX_REASON_BYTES)
             file[layout.VERDICT][()] = encode_ascii(Verdict.FAILED, layout.MAX_VERDICT_BYTES)
-        if layout.END_CHECKSUM in file:
+        if calibrations is not None and layout.END_CHECKSUM in file:
             file[layout.END_CHECKSUM][()] = end_checksum(file)
         file.flush()
     return tuple(actions)
+
+
+def _open_calibrations(file: h5py.File) -> h5py.Dataset | None:
+    """Return the list of calibrations, which stays in memory while it is open; None if it cannot be read."""
+    try:
+        dataset = file[layout.CALIBRATIONS]
+        dataset[:]
+    except UNREADABLE:
+        return None
+    return dataset
 
 
 def _report_of_run(data_files: list[Path]) -> tuple[RunReport, bool]:

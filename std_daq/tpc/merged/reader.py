@@ -62,6 +62,8 @@ class MergedFile:
 
     def __init__(self, path: Path | str, *, locking: bool = True) -> None:
         self.path = Path(path)
+        if self.path.exists() and not self.path.is_file():  # to open a pipe would wait for another program
+            raise FileFormatError(f"{self.path}: this is no file, but a folder, pipe, device or socket")
         with self.path.open("rb"):
             pass  # h5py tells a missing file and a damaged one by the same exception
         with self._reading(""):

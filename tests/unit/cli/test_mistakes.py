@@ -415,6 +415,12 @@ def test_nothing_to_do_is_no_mistake(fill: Fill, tmp_path: Path, capsys: pytest.
     assert exit_code_of(["shm", "list", "--json", "--directory", str(empty)]) == 0
     assert json.loads(capsys.readouterr().out) == []
     assert exit_code_of(["shm", "clean", "--json", "--directory", str(empty)]) == 0
-    assert json.loads(capsys.readouterr().out) == {"removed": [], "unfinished": [], "kept": [], "n_bytes": 0}
+    assert json.loads(capsys.readouterr().out) == {
+        "removed": [],
+        "unfinished": [],
+        "kept": [],
+        "failures": [],
+        "n_bytes": 0,
+    }
     assert exit_code_of(fill(["recover", "--json", "SOUND"])) == 0
     assert [one["actions"] for one in json.loads(capsys.readouterr().out)] == [[]]

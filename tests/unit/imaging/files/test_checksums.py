@@ -93,7 +93,7 @@ def assert_found(path: Path, sound: bytes, expected: dict[str, object], offset: 
     return False
 
 
-N_FLIPS = [30, pytest.param(300, marks=pytest.mark.long)]
+N_FLIPS = [15, pytest.param(300, marks=pytest.mark.long)]
 
 
 def flip_many(path: Path, n: int, seed: str) -> None:
