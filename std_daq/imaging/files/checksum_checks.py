@@ -6,8 +6,9 @@ import h5py
 import numpy as np
 
 from std_daq.imaging.files import layout
-from std_daq.imaging.files.checksums import changed_descriptions, checksum_of, end_checksum, metadata_checksums
+from std_daq.imaging.files.checksums import changed_descriptions, end_checksum, metadata_checksums
 from std_daq.imaging.files.contents import UNREADABLE, Columns, read_columns, read_text
+from std_daq.recording.checksums import checksum_of
 
 Report = Callable[[str, str], None]
 

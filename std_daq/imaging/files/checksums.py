@@ -12,7 +12,6 @@ Structure, attributes and types need none: HDF5 keeps checksums of them itself i
 
 import json
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import h5py
@@ -23,37 +22,7 @@ import xxhash
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.contents import columns_of
 from std_daq.imaging.files.texts import write_text, write_text_attribute
-
-ALGORITHM = "XXH3-64"
-_THREAD_FROM_BYTES = 256 * 1024  # a smaller chunk takes less time than waking a thread
-
-
-checksum_of = xxhash.xxh3_64_intdigest
-"""Return the checksum of contiguous bytes, or of a contiguous array."""
-
-
-class ChunkChecksums:
-    """Computes checksums of chunks while they are written; used from one thread only.
-
-    The checksum of a large chunk is computed in a thread of its own, so that it takes no time from the writing.
-    """
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checksum")
-
-    def begin(self, chunk: Any, n_bytes: int) -> "int | Future[int]":
-        """Return the checksum of a small chunk, or what `end` takes for that of a large one."""
-        if n_bytes < _THREAD_FROM_BYTES:
-            return checksum_of(chunk)
-        return self._thread.submit(checksum_of, chunk)
-
-    def end(self, begun: "int | Future[int]") -> int:
-        """Return the checksum of a chunk; called in any case before the caller changes the chunk."""
-        return begun if isinstance(begun, int) else begun.result()
-
-    def close(self) -> None:
-        """End the thread."""
-        self._thread.shutdown()
+from std_daq.recording.checksums import ALGORITHM, checksum_of
 
 
 def metadata_checksums(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint64]:

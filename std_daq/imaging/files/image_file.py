@@ -26,7 +26,7 @@ from std_daq.hdf5 import (
     open_hdf5,
 )
 from std_daq.imaging.files import layout
-from std_daq.imaging.files.checksums import ChunkChecksums, create_checksums, write_description_checksums
+from std_daq.imaging.files.checksums import create_checksums, write_description_checksums
 from std_daq.imaging.files.description import ImageFileDescription
 from std_daq.imaging.files.ending import find_places, room_of, write_lost_ids
 from std_daq.imaging.files.image_columns import COLUMN_CACHE_BYTES, ImageColumns, create_columns, room_of_columns
@@ -34,6 +34,7 @@ from std_daq.imaging.files.nexus import room_of_structure, write_structure
 from std_daq.imaging.files.pixel_rows import ALIGN_FROM_BYTES, Chunk, PixelRows, create_pixels
 from std_daq.imaging.files.texts import write_text_attribute
 from std_daq.imaging.protocols.image_metadata import ImageMetadata
+from std_daq.recording.checksums import ChunkChecksums
 from std_daq.recording.direct_file import PAGE_BYTES
 from std_daq.recording.disk_file import REMOVED, DiskFile, room_behind, try_write
 from std_daq.recording.file_access import AS_MADE, FileAccess

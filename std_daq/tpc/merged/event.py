@@ -50,6 +50,8 @@ class MergedEvent:
         The boards that are missing, rows (cobo, asad), uint8 (k, 2); None if the file does not tell.
     frib
         What the other acquisition recorded; None if the event has nothing of it.
+    checksum
+        Checksum of the traces of all datasets, one behind the other; None if the file does not tell.
     orig_run, orig_event
         Run and event from which the harmonizer took the event; None in other files.
     """
@@ -64,6 +66,7 @@ class MergedEvent:
     is_complete: bool | None = None
     missing_boards: NDArray[Any] | None = None
     frib: FribPhysics | None = None
+    checksum: int | None = None
     orig_run: int | None = None
     orig_event: int | None = None
 

@@ -21,10 +21,10 @@ from typing import Any, Self
 from std_daq.errors import FileFormatError
 from std_daq.folders.open_folder import OpenFolder
 
-MAGIC = b"STDMLOG1"
+MAGIC = b"STDMLOG2"
 _LENGTH = struct.Struct("<I")
 _FRAME = struct.Struct("<II")
-_EVENT = struct.Struct("<QIQQBBH")  # id, epoch, timestamp, timestamp_other, complete, n_datasets, n_missing
+_EVENT = struct.Struct("<QIQQQBBH")  # id, epoch, timestamp, timestamp_other, checksum, complete, n_datasets, n_missing
 _PLACE = struct.Struct("<QI")  # offset in the file, n_traces
 _MAX_RECORD_BYTES = 1 << 16
 _MAX_HEAD_BYTES = 1 << 24
@@ -45,6 +45,8 @@ class LoggedEvent:
         Offset in the file and number of traces, for each dataset of the event.
     missing_boards
         The boards that are missing: cobo and asad, a byte each, one board after another.
+    checksum
+        Checksum of the traces of all datasets, one behind the other.
     """
 
     id: int
@@ -54,6 +56,7 @@ class LoggedEvent:
     is_complete: bool
     places: tuple[tuple[int, int], ...]
     missing_boards: bytes
+    checksum: int = 0
 
     def to_bytes(self) -> bytes:
         """Return the record."""
@@ -62,6 +65,7 @@ class LoggedEvent:
             self.epoch,
             self.timestamp,
             self.timestamp_other,
+            self.checksum,
             self.is_complete,
             len(self.places),
             len(self.missing_boards) // 2,
@@ -72,7 +76,7 @@ class LoggedEvent:
     @classmethod
     def parse(cls, body: bytes) -> Self:
         """Return the event of a record's body, whose checksum is right."""
-        event_id, epoch, timestamp, timestamp_other, complete, n_places, n_missing = _EVENT.unpack_from(body)
+        event_id, epoch, timestamp, timestamp_other, checksum, complete, n_places, n_missing = _EVENT.unpack_from(body)
         end = _EVENT.size + n_places * _PLACE.size
         return cls(
             id=event_id,
@@ -82,6 +86,7 @@ class LoggedEvent:
             is_complete=bool(complete),
             places=tuple(_PLACE.iter_unpack(body[_EVENT.size : end])),
             missing_boards=body[end : end + 2 * n_missing],
+            checksum=checksum,
         )
 
 

@@ -29,6 +29,7 @@ DATASETS_2_0: Final = (PADS, *SILICON)
 EPOCH: Final = "epoch"
 COMPLETE: Final = "complete"
 MISSING_BOARDS: Final = "missing_boards"
+CHECKSUM: Final = "checksum"
 INCOMPLETE_EVENTS: Final = "incomplete_events"
 # Attributes of the root group, in files of std-daq.
 REQUEST_ID: Final = "request_id"
@@ -37,6 +38,8 @@ CONFIGURATION: Final = "configuration"
 VERSIONS: Final = "versions"
 REPORT: Final = "report"
 LOST_EVENT_IDS: Final = "lost_event_ids"
+TEXTS: Final = (REQUEST_ID, REQUEST, CONFIGURATION, VERSIONS, REPORT)
+"""Texts of variable length in the root group, of which HDF5 keeps no checksum."""
 
 
 class Layout(StrEnum):

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.tpc.merged import layout
+from std_daq.tpc.merged.checksums import checksum_of_texts
 from std_daq.tpc.merged.event import FribPhysics, MergedEvent
 from std_daq.tpc.merged.event_log import log_path
 from std_daq.tpc.merged.layout import Layout
@@ -94,6 +95,13 @@ class MergedFile:
         """What std-daq writes about the run: its request, its report and so on; empty in other files."""
         with self._reading("/"):
             return dict(self._file.attrs)
+
+    @property
+    def is_text_changed(self) -> bool:
+        """Whether the texts about the run are not as they were written; False in files without their checksum."""
+        with self._reading("/"):
+            wanted = self._file.attrs.get(layout.CHECKSUM)
+            return wanted is not None and int(wanted) != checksum_of_texts(self._file)
 
     def read(self, n: int) -> MergedEvent:
         """Return an event.
@@ -194,6 +202,7 @@ def _read_event(n: int, group: h5py.Group) -> MergedEvent:
         is_complete=None if complete is None else bool(complete),
         missing_boards=_missing_boards(group),
         frib=_read_frib(group[layout.FRIB_PHYSICS]) if layout.FRIB_PHYSICS in group else None,
+        checksum=_number(group, layout.CHECKSUM),
         orig_run=_number(group, "orig_run"),
         orig_event=_number(group, "orig_event"),
     )

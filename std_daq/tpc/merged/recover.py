@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.folders.new_file import NewFile
+from std_daq.recording.checksums import checksum_of_parts
 from std_daq.recording.disk_file import sync_folder
 from std_daq.recording.repair import RECOVERED, Recovery, lock_for_repair
 from std_daq.recording.requests import FaultCount, RunReport, Verdict
@@ -99,12 +100,14 @@ def _make_again(
     with NewFile(path) as new:
         writer = MergedFileWriter.create_without_log(new, description)
         is_closed = False
+        kept: list[LoggedEvent] = []
         try:
             for event, parts in _stored(fd, old.st_size, events):
                 writer.append(event, parts)
+                kept.append(event)
                 after_each()
             is_closed = True
-            writer.finish(_report(description, events[: writer.n_events]))
+            writer.finish(_report(description, kept))
             os.fchmod(new.fd, old.st_mode & 0o7777)
             with suppress(PermissionError):  # without the right to give files away, it belongs to who repairs it
                 os.chown(new.fd, old.st_uid, old.st_gid)
@@ -120,7 +123,7 @@ def _make_again(
 def _stored(
     fd: int, n_file_bytes: int, events: list[LoggedEvent]
 ) -> Iterator[tuple[LoggedEvent, list[NDArray[np.int16]]]]:
-    """Yield the events whose traces are in the file, up to the first whose traces are not."""
+    """Yield the events whose traces are in the file as they were written, up to the first that lies behind its end."""
     for event in events:
         parts = []
         for offset, n_traces in event.places:
@@ -128,7 +131,8 @@ def _stored(
                 return
             data = os.pread(fd, n_traces * _TRACE_BYTES, offset)
             parts.append(np.frombuffer(data, "<i2").reshape(-1, layout.N_COLUMNS))
-        yield event, parts
+        if checksum_of_parts(parts) == event.checksum:
+            yield event, parts
 
 
 def _report(description: MergedFileDescription, events: list[LoggedEvent]) -> RunReport:

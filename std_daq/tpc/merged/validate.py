@@ -13,6 +13,7 @@ from std_daq.errors import FileFormatError
 from std_daq.recording.problem import HasProblems, Problem
 from std_daq.recording.requests import RunReport, Verdict
 from std_daq.tpc.merged import layout
+from std_daq.tpc.merged.checksums import checksum_of_event
 from std_daq.tpc.merged.event import MergedEvent
 from std_daq.tpc.merged.event_log import log_path
 from std_daq.tpc.merged.layout import Layout
@@ -171,6 +172,8 @@ class _Check:
         for traces in (event.traces, *event.silicon.values()):
             for fault in find_faults(traces, is_ascending=self._is_ours):
                 self._add_fault(fault, event.n)
+        if event.checksum is not None and event.checksum != checksum_of_event(event):
+            self._add_fault("its traces changed after they were written: wrong checksum", event.n)
         if not event.has_get and event.frib is None:
             self._add_fault("it has data neither of the chamber nor of the other acquisition", event.n)
         if event.id is not None:
@@ -246,6 +249,9 @@ class _Check:
             return
         report = self._report
         text = self._file.run_attributes[layout.REPORT]
+        if self._file.is_text_changed:
+            names = ", ".join((*layout.TEXTS, "version"))
+            report.error(f"one of the attributes {names} changed after it was written: wrong checksum")
         if not text:
             report.error(
                 "no verdict: the run has not ended, or its writer was killed", f"std-daq recover {report.path}"

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -16,10 +17,12 @@ from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.folders.new_file import NewFile, check_is_free
 from std_daq.folders.open_folder import OpenFolder
 from std_daq.hdf5 import FORMAT_VERSION, close_regardless, explained_error, open_hdf5
+from std_daq.recording.checksums import ChunkChecksums
 from std_daq.recording.disk_file import REMOVED, DiskFile, sync_file, try_write
 from std_daq.recording.file_access import AS_MADE, FileAccess
 from std_daq.recording.requests import RunReport
 from std_daq.tpc.merged import layout
+from std_daq.tpc.merged.checksums import checksum_of_texts
 from std_daq.tpc.merged.description import MergedFileDescription
 from std_daq.tpc.merged.event_log import EventLog, LoggedEvent, log_path
 from std_daq.tpc.merged.layout import Layout
@@ -67,6 +70,7 @@ class MergedFileWriter:
         self._times: list[int] = []  # of the first and of the last event
         self._incomplete: list[int] = []
         self._types = _dataset_types()
+        self._checksums = ChunkChecksums()
 
     @classmethod
     def create(
@@ -153,7 +157,7 @@ class MergedFileWriter:
         Parameters
         ----------
         event
-            What is known of it; its places are not used.
+            What is known of it; its places and its checksum are not used.
         parts
             Traces of each dataset of the layout, int16 (n, 517), C-contiguous; they are neither copied nor kept.
 
@@ -171,11 +175,14 @@ class MergedFileWriter:
         n = self.n_events
         with self._writing(f"event {event.id}"):
             self._disk.reserve(self._file.id.get_filesize() + n_bytes + _EVENT_BYTES)
+            begun = self._checksums.begin_parts(parts, n_bytes)
             try:
-                places = self._write_event(n, event, parts)
+                places = self._write_event(n, event, parts, begun)
             except BaseException:
                 self._remove_group(n)
                 raise
+            finally:
+                checksum = self._checksums.end(begun)
         self._last = LoggedEvent(
             id=event.id,
             epoch=event.epoch,
@@ -184,6 +191,7 @@ class MergedFileWriter:
             is_complete=event.is_complete,
             places=tuple(places),
             missing_boards=event.missing_boards,
+            checksum=checksum,
         )
         self._last_bytes = n_bytes
         self.n_events += 1
@@ -264,6 +272,7 @@ class MergedFileWriter:
 
     def _release(self) -> None:
         self._disk.close()
+        self._checksums.close()
         os.close(self._fd)
 
     def _settle(self) -> None:
@@ -279,7 +288,9 @@ class MergedFileWriter:
         self._last = None
         self.n_safe = self.n_events
 
-    def _write_event(self, n: int, event: LoggedEvent, parts: Sequence[NDArray[np.int16]]) -> list[tuple[int, int]]:
+    def _write_event(
+        self, n: int, event: LoggedEvent, parts: Sequence[NDArray[np.int16]], begun: "int | Future[int]"
+    ) -> list[tuple[int, int]]:
         """Write an event, and return where its traces lie.
 
         This calls the lower level of h5py, which takes a third of the time.
@@ -300,6 +311,7 @@ class MergedFileWriter:
         _write_attribute(item, "id", np.array(event.id, "<u4"))
         _write_attribute(item, "timestamp", np.array(event.timestamp, "<u8"))
         _write_attribute(item, "timestamp_other", np.array(event.timestamp_other, "<u8"))
+        _write_attribute(group, layout.CHECKSUM, np.array(self._checksums.end(begun), "<u8"))
         return places
 
     def _write_traces(
@@ -329,6 +341,7 @@ class MergedFileWriter:
         root = self._file.attrs
         root.create(layout.LOST_EVENT_IDS, np.array(report.lost_image_ids, "u8"))
         root[layout.REPORT] = report.model_copy(update={"lost_image_ids": ()}).model_dump_json()
+        root.create(layout.CHECKSUM, np.uint64(checksum_of_texts(self._file)))
 
     @contextmanager
     def _writing(self, what: str) -> Iterator[None]:

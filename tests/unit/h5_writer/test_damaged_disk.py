@@ -25,7 +25,7 @@ IMAGE_BYTES = 2 * SHAPE[0] * SHAPE[1]
 PER_FILE = 5
 # A disk on which some files of five images fit, and the room that a file holds for its end.
 DISK_BYTES = 20 * IMAGE_BYTES + 1536 * 1024
-ENDS = (layout.VERDICT, layout.REASON, layout.N_INCOMPLETE, layout.N_LOST, layout.N_REQUESTED, layout.END_TIME)
+ENDS = (*layout.END_VALUES, layout.END_CHECKSUM)
 
 
 class Run:
@@ -96,7 +96,7 @@ def bytes_but_the_end(path: Path) -> bytes:
     """Return the bytes of a file without those places that are kept for the end of the run."""
     data = bytearray(path.read_bytes())
     with h5py.File(path) as file:
-        for name in (*ENDS, layout.N_IMAGES):
+        for name in ENDS:
             dataset = file[name]
             offset = dataset.id.get_offset()
             data[offset : offset + dataset.dtype.itemsize] = bytes(dataset.dtype.itemsize)

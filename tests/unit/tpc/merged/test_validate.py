@@ -1,5 +1,6 @@
 """Validation of merged files: what is sound, and what is told about files that are not."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from std_daq.tpc.merged.event_log import LoggedEvent
 from std_daq.tpc.merged.layout import Layout
 from std_daq.tpc.merged.validate import MergedReport, validate_merged
 from std_daq.tpc.merged.writer import MergedFileWriter
-from std_test_kit.merged_files import WRITERS, make_traces
+from std_test_kit.merged_files import WRITERS, make_traces, write_1_0
 
 
 def write(path: Path, verdict: Verdict = Verdict.COMPLETE, missing: bytes = b"", **report: object) -> None:
@@ -85,7 +86,7 @@ def _delete(path: str) -> Callable[[h5py.File], None]:
     ("damage", "problem"),
     [
         (_set("events", "max_event", np.uint64(3)), "error: max_event is 3 instead of 2"),
-        (_set("events", "version", "2.0"), "warning: the version '2.0' is none that programs of the field know"),
+        (_set("events", "version", "2.0"), "error: one of the attributes request_id, request, configuration"),
         (_set("events", "incomplete_events", np.array([1], "u8")), "error: incomplete_events does not name"),
         (_set("events/event_1", "complete", np.uint8(0)), "error: event_1: complete and missing_boards disagree"),
         (_set("events/event_1/get_traces", "id", np.uint32(100)), "error: 1 events have run and id of another event"),
@@ -111,6 +112,12 @@ def test_what_is_wrong_is_told_with_its_place(
     report = validate_merged(path)
     assert any(text.startswith(problem) for text in texts(report)), texts(report)
     assert report.is_valid == problem.startswith("warning")
+
+
+def test_a_version_that_nobody_knows_is_a_warning(tmp_path: Path) -> None:
+    write_1_0(tmp_path / "f.h5", version="2.0")
+    report = validate_merged(tmp_path / "f.h5")
+    assert "warning: the version '2.0' is none that programs of the field know" in texts(report)
 
 
 def test_a_verdict_that_hides_losses_is_an_error(tmp_path: Path) -> None:
@@ -140,3 +147,21 @@ def test_a_limit_reads_the_first_the_last_and_some_between(tmp_path: Path) -> No
     WRITERS["1.0"](tmp_path / "f.h5")
     report = validate_merged(tmp_path / "f.h5", max_events_read=2)
     assert (report.n_events, report.n_events_read, report.first_id, report.last_id) == (3, 2, 100, 102)
+
+
+def test_no_flipped_bit_in_the_data_of_a_file_stays_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "f.h5"
+    write(path)
+    sound, choose = path.read_bytes(), random.Random(6)
+    with h5py.File(path) as file:
+        traces: list[h5py.Dataset] = []
+        file.visititems(lambda _, item: traces.append(item) if isinstance(item, h5py.Dataset) else None)
+        places = [(one.id.get_offset(), one.nbytes) for one in traces if one.nbytes]
+    places += [(sound.find(text), len(text)) for text in (b"libattpc_merger", b'"n_written"')]
+    for offset, n_bytes in choose.choices(places, k=15):
+        data = bytearray(sound)
+        data[offset + choose.randrange(n_bytes)] ^= 1 << choose.randrange(8)
+        path.write_bytes(data)
+        assert not validate_merged(path).is_valid
+    path.write_bytes(sound)
+    assert validate_merged(path).is_valid

@@ -251,7 +251,7 @@ def test_a_damaged_log_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "f.h5"
     _abandoned(path)
     before = path.read_bytes()
-    log_path(path).write_bytes(b"STDMLOG1\x05\0\0\0hello")
+    log_path(path).write_bytes(b"STDMLOG2\x05\0\0\0hello")
     with pytest.raises(FileFormatError, match="beginning of the event log is damaged"):
         recover_merged(path)
     assert path.read_bytes() == before
