@@ -10,12 +10,14 @@ import zmq
 from std_daq.errors import ArgumentError, PortError
 from std_daq.photons.gate import Gate
 from std_daq.photons.keys import ClientKeys
+from std_daq.streams.zmq_places import ZmqPlaces
 
 HEARTBEAT_INTERVAL_MS = 400
 HEARTBEAT_TIMEOUT_MS = 1500
 """A connection whose other side is silent for so long is closed. libzmq answers also while Python computes."""
 RECONNECT_MS = 100
 LINGER_MS = 500
+MOST_PEERS = 1024
 _GONE_MS = 2000
 _HANDSHAKE_MS = 2000
 _MAX_FRAME_BYTES = 2 << 30
@@ -55,8 +57,11 @@ def bind_router(
     *,
     pings: bool = False,
     gate: Gate | None = None,
-) -> "zmq.Socket[bytes]":
-    """Return a ROUTER socket at an address; a send to a peer that is gone raises `zmq.ZMQError` (EHOSTUNREACH).
+) -> "tuple[zmq.Socket[bytes], ZmqPlaces]":
+    """Return a ROUTER socket at an address, and its places.
+
+    A send to a peer that is gone raises `zmq.ZMQError` (EHOSTUNREACH). The places are to be looked at again and again,
+    and closed before the socket.
 
     Parameters
     ----------
@@ -94,13 +99,15 @@ def bind_router(
         router.setsockopt(zmq.TCP_KEEPALIVE, 1)
         router.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 1)
         router.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 1)
+    places = ZmqPlaces(router, MOST_PEERS)
     try:
         # ZMQ takes the name of an interface, or a numeric address.
         router.bind(address.replace("//localhost:", "//127.0.0.1:"))
     except zmq.ZMQError as error:
+        places.close()
         router.close(linger=0)
         raise PortError(f"{option} {address} cannot be opened: {error.strerror}; choose another address") from None
-    return router
+    return router, places
 
 
 def connect_dealer(

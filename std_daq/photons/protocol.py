@@ -45,6 +45,7 @@ _METADATA = struct.Struct("<II")
 _EVENT_ID = struct.Struct("<I")
 _N_RUN_BEGIN_FRAMES = 2
 _MAX_HEADER_BYTES = 64
+_REQUESTS = frozenset({PHOTONDATA, PING, RUN_BEGIN, RUN_END, DETECTOR_INFO})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,11 @@ def read_request(frames: Frames) -> Request:
     if header == DETECTOR_INFO:
         return DetectorInfo()
     return Malformed([UNKNOWN_REQUEST])
+
+
+def is_request(frames: Frames) -> bool:
+    """Return whether a message begins as a request does; whoever sends such a message is taken for a client."""
+    return bool(frames) and len(frames[0]) <= _MAX_HEADER_BYTES and bytes(frames[0]) in _REQUESTS
 
 
 def _read_photon_data(frames: Frames) -> PhotonData | Malformed:

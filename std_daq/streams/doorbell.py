@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from std_daq.errors import PortError
 from std_daq.streams.wake_line import WakeLine, WakeLines
+from std_daq.streams.zmq_places import WatchedPlaces
 
 
 class DoorbellPublisher:
@@ -35,14 +36,15 @@ class DoorbellPublisher:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PUB)
         self._socket.setsockopt(zmq.LINGER, 0)
+        self._places = WatchedPlaces(self._socket, address)
         try:
             self._socket.bind(address)
             self._lines = WakeLines(_wake_path(address))
         except zmq.ZMQError as error:
-            self._context.destroy(linger=0)
+            self._end_zmq()
             raise PortError(f"{address} cannot be bound: {error.strerror}") from None
         except PortError:
-            self._context.destroy(linger=0)
+            self._end_zmq()
             raise
 
     def ring(self, entry: NDArray[Any]) -> None:
@@ -54,6 +56,10 @@ class DoorbellPublisher:
     def close(self) -> None:
         """Release the address."""
         self._lines.close()
+        self._end_zmq()
+
+    def _end_zmq(self) -> None:
+        self._places.close()
         self._context.destroy(linger=0)
 
 

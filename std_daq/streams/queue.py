@@ -3,6 +3,7 @@
 import zmq
 
 from std_daq.errors import PortError
+from std_daq.streams.zmq_places import WatchedPlaces
 
 HIGH_WATER_MARK = 100_000
 
@@ -19,8 +20,8 @@ class PushQueue:
     """
 
     def __init__(self, address: str, *, bind: bool) -> None:
-        self._context = zmq.Context()
-        self._socket = _open(self._context, zmq.PUSH, address, bind=bind)
+        self._end = _QueueEnd(zmq.PUSH, address, bind=bind)
+        self._socket = self._end.socket
 
     def push(self, message: bytes) -> bool:
         """Queue a message; returns False, and queues nothing, if the queue is full or no receiver is connected."""
@@ -32,7 +33,7 @@ class PushQueue:
 
     def close(self, linger_s: float = 0.0) -> None:
         """Release the address, after queued messages were sent for at most ``linger_s``."""
-        self._context.destroy(linger=int(linger_s * 1000))
+        self._end.close(linger_s)
 
 
 class PullQueue:
@@ -47,8 +48,8 @@ class PullQueue:
     """
 
     def __init__(self, address: str, *, bind: bool) -> None:
-        self._context = zmq.Context()
-        self._socket = _open(self._context, zmq.PULL, address, bind=bind)
+        self._end = _QueueEnd(zmq.PULL, address, bind=bind)
+        self._socket = self._end.socket
 
     @property
     def socket(self) -> zmq.Socket[bytes]:
@@ -66,19 +67,28 @@ class PullQueue:
 
     def close(self) -> None:
         """Release the address."""
-        self._context.destroy(linger=0)
+        self._end.close()
 
 
-def _open(context: "zmq.Context[zmq.Socket[bytes]]", kind: int, address: str, *, bind: bool) -> "zmq.Socket[bytes]":
-    socket = context.socket(kind)
-    socket.setsockopt(zmq.LINGER, 0)
-    socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
-    socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
-    socket.setsockopt(zmq.RECONNECT_IVL, 20)
-    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
-    try:
-        socket.bind(address) if bind else socket.connect(address)
-    except zmq.ZMQError as error:
-        context.destroy(linger=0)
-        raise PortError(f"{address} cannot be opened: {error.strerror}") from None
-    return socket
+class _QueueEnd:
+    """The socket of one side; the side that binds limits its peers."""
+
+    def __init__(self, kind: int, address: str, *, bind: bool) -> None:
+        self._context = zmq.Context()
+        self.socket: zmq.Socket[bytes] = self._context.socket(kind)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+        self.socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+        self.socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+        self._places = WatchedPlaces(self.socket, address) if bind else None
+        try:
+            self.socket.bind(address) if bind else self.socket.connect(address)
+        except zmq.ZMQError as error:
+            self.close()
+            raise PortError(f"{address} cannot be opened: {error.strerror}") from None
+
+    def close(self, linger_s: float = 0.0) -> None:
+        if self._places is not None:
+            self._places.close()
+        self._context.destroy(linger=int(linger_s * 1000))

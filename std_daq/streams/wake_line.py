@@ -11,14 +11,16 @@ import time
 from pathlib import Path
 
 from std_daq.errors import PortError
+from std_daq.streams.descriptors import most_peers
 
 _RECONNECT_S = 0.05
 _MAX_WAITING = 128
 _RUNG = b"\0"
+_MOST = 256
 
 
 class WakeLines:
-    """The publisher's end of the wake lines to any number of listeners; a slow listener does not block it.
+    """The publisher's end of the wake lines to a limited number of listeners; a slow listener does not block it.
 
     Parameters
     ----------
@@ -43,6 +45,7 @@ class WakeLines:
         self._newcomers = select.poll()
         self._newcomers.register(self._door, select.POLLIN)
         self._lines: list[socket.socket] = []
+        self._most = most_peers(_MOST)
 
     def ring(self) -> None:
         """Wake all listeners."""
@@ -51,6 +54,9 @@ class WakeLines:
                 self._lines.append(self._door.accept()[0])
             except OSError:
                 break  # the listener has gone, or no more files can be opened now; try again next time
+            if len(self._lines) > self._most:
+                # Without a line a listener looks at the ring every 50 ms, and tries again to connect.
+                self._lines.pop().close()
         for line in self._lines[:]:
             try:
                 line.send(_RUNG, socket.MSG_DONTWAIT)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import zmq
 
 from std_daq.errors import PortError
+from std_daq.streams.zmq_places import ZmqPlaces
 from std_daq.tpc.view.commands import ViewCommand
 
 _MAX_COMMANDS = 20  # in one look
@@ -30,6 +31,7 @@ class CommandSocket:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.MAXMSGSIZE, _MAX_BYTES)
+        self._places = ZmqPlaces(self._socket)
         try:
             self._socket.bind(address)
         except zmq.ZMQError as error:
@@ -38,6 +40,7 @@ class CommandSocket:
 
     def serve(self, carry_out: Callable[[ViewCommand], None]) -> None:
         """Carry out what has come."""
+        self._places.look()
         for _ in range(_MAX_COMMANDS):
             try:
                 parts = self._socket.recv_multipart(zmq.DONTWAIT)

@@ -55,6 +55,7 @@ class LiveStream:
         self._ring: ImageBuffer | None = None
         for output in outputs:
             metrics.sent.labels(output.address)
+            metrics.ended.labels(output.address)
 
     @property
     def is_ready(self) -> bool:
@@ -70,7 +71,9 @@ class LiveStream:
         """Send the images that have come; wait at most 0.1 s for them."""
         self._images.wait(_WAIT_S)
         for output in self.outputs:
+            n_ended = output.n_ended
             output.update_viewers()
+            self._metrics.ended.labels(output.address).inc(output.n_ended - n_ended)
             self._metrics.viewers.labels(output.address).set(output.n_viewers)
         n_left_out = self._images.lost.n + self._images.n_skipped
         self._catch_up()

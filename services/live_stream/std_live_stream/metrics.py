@@ -19,6 +19,12 @@ class LiveStreamMetrics:
             "daq_live_images_sent", "Images sent to at least one viewer, by address.", ["stream"], registry=registry
         )
         self.viewers = Gauge("daq_live_viewers", "Connected viewers, by address.", ["stream"], registry=registry)
+        self.ended = Counter(
+            "daq_live_connections_ended",
+            "Connections ended because there were too many, by address.",
+            ["stream"],
+            registry=registry,
+        )
         self.torn = Counter(
             "daq_live_images_torn", "Images not sent, since overwritten while copied.", registry=registry
         )

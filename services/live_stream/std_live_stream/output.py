@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, overload
+from typing import overload
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from std_daq.errors import PortError
 from std_daq.imaging.config.model import LiveStreamConfig
+from std_daq.streams.zmq_places import ZmqPlaces
 from std_live_stream.selection import make_selection
 
 QUEUE_BYTES = 128 * 2**20
@@ -20,6 +20,7 @@ _MAX_SUBSCRIPTION_BYTES = 1024
 class Output:
     """Sends the images that its stream selects to all connected viewers, and never waits for one.
 
+    There are places for a limited number of viewers; who has subscribed keeps its place before others.
     A viewer that is too slow misses images. The high-water mark of its queue is low, so that its memory is bounded and
     it sees new images. A stream with a rate queues one group of images and one more, any other stream 128 MiB.
 
@@ -65,14 +66,18 @@ class Output:
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 10)
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
-        self._connections: set[int] = set()
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self._places = ZmqPlaces(self._socket)
         try:
             self._socket.bind(address)
         except zmq.ZMQError as error:
             raise PortError(
                 f"live stream {address} cannot be bound: {error.strerror}; see live_stream_configs"
             ) from None
+
+    @property
+    def n_ended(self) -> int:
+        """Number of connections that were ended because there was no place for them."""
+        return self._places.n_ended
 
     @property
     def endpoint(self) -> str:
@@ -85,15 +90,17 @@ class Output:
         A message of one viewer must not end the stream for others. So an end of a subscription is not counted; only
         the end of a connection lowers the number.
         """
-        n_told = 0
+        subscriptions = []
         with suppress(zmq.Again):
             while True:
-                n_told += self._socket.recv(zmq.DONTWAIT)[:1] == _SUBSCRIBED
+                message = self._socket.recv(zmq.DONTWAIT, copy=False)
+                if message.bytes[:1] == _SUBSCRIBED:
+                    subscriptions.append(message)
         # Connections are read after subscriptions, because ZMQ reports a connection before its subscription.
-        with suppress(zmq.Again):
-            while True:
-                self._update_connections(parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT)))
-        self.n_viewers = min(self.n_viewers + n_told, len(self._connections))
+        self._places.look()
+        for subscription in subscriptions:
+            self._places.note_served(subscription)
+        self.n_viewers = min(self.n_viewers + len(subscriptions), self._places.n_peers)
 
     def selects(self, sequence: int, now_s: float) -> bool:
         """Return whether this stream sends an image; must be called once for each image, in order."""
@@ -104,12 +111,6 @@ class Output:
         with suppress(zmq.Again):
             self._socket.send(header, zmq.DONTWAIT | zmq.SNDMORE)
             self._socket.send(pixels, zmq.DONTWAIT, copy=False)
-
-    def _update_connections(self, told: Mapping[str, Any]) -> None:
-        if told["event"] == zmq.EVENT_ACCEPTED:
-            self._connections.add(told["value"])
-        else:
-            self._connections.discard(told["value"])
 
 
 class Outputs(Sequence[Output]):

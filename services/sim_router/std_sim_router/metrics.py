@@ -36,11 +36,12 @@ class RouterMetrics:
                 "late": "Replies of workers for which nobody waited.",
                 "strange": "Messages of workers that are none.",
                 "undelivered": "Replies to clients that had gone, or did not read.",
+                "connections_ended": "Connections ended because there were too many.",
             }.items()
         }
         self._told: dict[str, int] = {}
 
-    def update(self, farm: Farm, table: RequestTable, *, n_malformed: int, n_undelivered: int) -> None:
+    def update(self, farm: Farm, table: RequestTable, *, n_malformed: int, n_undelivered: int, n_ended: int) -> None:
         """Take over the figures of the router."""
         workers = farm.workers
         in_flight = sum(len(worker.in_hand) for worker in workers)
@@ -66,6 +67,7 @@ class RouterMetrics:
             "late": farm.n_late,
             "strange": farm.n_strange,
             "undelivered": n_undelivered,
+            "connections_ended": n_ended,
         }.items():
             self._counters[name].inc(value - self._told.get(name, 0))
             self._told[name] = value

@@ -11,6 +11,7 @@ from std_daq.photons.endpoints import Posted, bind_router, bound_address, delive
 from std_daq.photons.gate import Gate
 from std_daq.photons.protocol import Frames
 from std_daq.photons.request_table import OpenRequest, RequestTable
+from std_daq.streams.zmq_places import ZmqPlaces
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_sim_router.farm import Farm
 from std_sim_router.metrics import RouterMetrics
@@ -52,8 +53,12 @@ class SimRouter:
         self._gate = None if options.keys is None else Gate(self._context, options.keys)
         of_clients = None if options.has_plain_frontend else self._gate
         try:
-            self._frontend = bind_router(self._context, "--frontend", options.frontend, gate=of_clients)
-            self._backend = bind_router(self._context, "--backend", options.backend, pings=True, gate=self._gate)
+            self._frontend, self._places_of_clients = bind_router(
+                self._context, "--frontend", options.frontend, gate=of_clients
+            )
+            self._backend, self._places_of_workers = bind_router(
+                self._context, "--backend", options.backend, pings=True, gate=self._gate
+            )
         except BaseException:
             if self._gate is not None:
                 self._gate.close()
@@ -95,6 +100,8 @@ class SimRouter:
             if len(self.table):
                 get_logger().warning("requests_left", requests=len(self.table), hint="clients send them again")
         finally:
+            for places in (self._places_of_clients, self._places_of_workers):
+                places.close()
             self._frontend.close()
             self._backend.close()
             if self._gate is not None:
@@ -103,12 +110,15 @@ class SimRouter:
 
     def _serve(self, timeout_ms: int, *, takes_requests: bool) -> None:
         ready = dict(self._poller.poll(timeout_ms))
+        for places in (self._places_of_clients, self._places_of_workers):
+            places.look()
         now_s = self._clock()
         if self._backend in ready:
-            for identity, *frames in receive_all(self._backend):
+            for identity, *frames in self._received(self._backend, self._places_of_workers):
+                self._places_of_workers.note_served(identity)
                 self.farm.receive(identity.bytes, [frame.buffer for frame in frames], now_s)
         if takes_requests and self._frontend in ready:
-            for message in receive_all(self._frontend):
+            for message in self._received(self._frontend, self._places_of_clients):
                 self._take_request(message)
         elif self._frontend in ready:
             time.sleep(0.01)  # while ending, requests stay where they are; the poll would return at once
@@ -116,13 +126,26 @@ class SimRouter:
             self._next_probe_s = now_s + _PROBE_S
             self.farm.probe(now_s)
             self.table.replies.forget_old(now_s)
-            self._metrics.update(self.farm, self.table, n_malformed=self.n_malformed, n_undelivered=self.n_undelivered)
+            self._metrics.update(
+                self.farm,
+                self.table,
+                n_malformed=self.n_malformed,
+                n_undelivered=self.n_undelivered,
+                n_ended=self._places_of_clients.n_ended + self._places_of_workers.n_ended,
+            )
+
+    def _received(self, socket: "zmq.Socket[bytes]", places: ZmqPlaces) -> list[list[zmq.Frame]]:
+        messages = receive_all(socket)
+        places.look()  # a connection is known before its first message is
+        return messages
 
     def _take_request(self, message: list[zmq.Frame]) -> None:
         if len(message) <= _N_ENVELOPE_FRAMES or len(message[1]):
             self.n_malformed += 1  # without an envelope nobody knows where a reply would go
             return
         client, frames = message[0].bytes, message[_N_ENVELOPE_FRAMES:]
+        if protocol.is_request([frame.buffer for frame in frames]):
+            self._places_of_clients.note_served(message[0])
         reply = self._reply_to(client, frames)
         if reply is not None:
             self._answer([client], reply)

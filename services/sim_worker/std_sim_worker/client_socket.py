@@ -7,7 +7,7 @@ import zmq
 from std_daq.photons.endpoints import Posted, bind_router, bound_address, deliver, receive_all
 from std_daq.photons.gate import Gate
 from std_daq.photons.keys import ServerKeys
-from std_daq.photons.protocol import Frames
+from std_daq.photons.protocol import Frames, is_request
 from std_daq.telemetry.logs import get_logger
 from std_sim_worker.metrics import WorkerMetrics
 
@@ -39,7 +39,7 @@ class ClientSocket:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._gate = None if keys is None else Gate(self._context, keys)
         try:
-            self._socket = bind_router(self._context, "--frontend", address, gate=self._gate)
+            self._socket, self._places = bind_router(self._context, "--frontend", address, gate=self._gate)
         except BaseException:
             if self._gate is not None:
                 self._gate.close()
@@ -56,11 +56,18 @@ class ClientSocket:
 
     def requests(self) -> Iterator[tuple[bytes, Frames]]:
         """Yield the client and the frames of each request that has come; what has no envelope is counted."""
-        for message in receive_all(self._socket):
+        n_ended = self._places.n_ended
+        messages = receive_all(self._socket)
+        self._places.look()
+        self._metrics.connections_ended.inc(self._places.n_ended - n_ended)
+        for message in messages:
             if len(message) <= _N_ENVELOPE_FRAMES or len(message[1]):
                 self._metrics.malformed.inc()
-            else:
-                yield message[0].bytes, [frame.buffer for frame in message[_N_ENVELOPE_FRAMES:]]
+                continue
+            frames = [frame.buffer for frame in message[_N_ENVELOPE_FRAMES:]]
+            if is_request(frames):
+                self._places.note_served(message[0])
+            yield message[0].bytes, frames
 
     def answer(self, clients: list[bytes], reply: Frames) -> None:
         """Send a reply; a client that has gone, or reads nothing, asks again if it wants it."""
@@ -70,6 +77,7 @@ class ClientSocket:
 
     def close(self) -> None:
         """Close the socket, once what was sent has left, or after a while."""
+        self._places.close()
         self._socket.close()
         if self._gate is not None:
             self._gate.close()

@@ -23,6 +23,9 @@ class WorkerMetrics:
         self.undelivered = Counter(
             "daq_sim_worker_undelivered", "Replies to clients that had gone, or did not read.", registry=registry
         )
+        self.connections_ended = Counter(
+            "daq_sim_worker_connections_ended", "Connections ended because there were too many.", registry=registry
+        )
         self.batches = Counter("daq_sim_worker_batches", "Calls of the engine.", registry=registry)
         self.busy_seconds = Counter("daq_sim_worker_busy_seconds", "Time in the engine.", registry=registry)
         self.in_hand = Gauge("daq_sim_worker_in_hand", "Events that wait or are being simulated.", registry=registry)

@@ -95,7 +95,7 @@ def test_who_has_a_key_is_heard_and_nobody_else(
     known = ClientKeys.load("--keys", folder / "laptop.json")
     stranger = ClientKeys.load("--keys", elsewhere / "stranger.json")
     with Gate(context, server) as gate:
-        router = bind_router(context, "--frontend", ANY, gate=gate)
+        router, places = bind_router(context, "--frontend", ANY, gate=gate)
         address = bound_address(router)
         # One that has found out the public key of the server, one of another server, and one in plain.
         others = (stranger.model_copy(update={"server": server.public}), stranger, None)
@@ -106,16 +106,18 @@ def test_who_has_a_key_is_heard_and_nobody_else(
         assert router.poll(5000)
         assert router.recv_multipart()[1] == b"known"
         assert not router.poll(300)
+        places.close()
         router.close(linger=0)
 
 
 def test_a_client_with_keys_says_nothing_to_a_server_in_plain(
     folder: Path, context: "zmq.Context[zmq.Socket[bytes]]", say: Callable[..., None]
 ) -> None:
-    router = bind_router(context, "--frontend", ANY)
+    router, places = bind_router(context, "--frontend", ANY)
     keys = ClientKeys.load("--keys", folder / "laptop.json")
     say(b"secret", bound_address(router), keys)
     assert not router.poll(500)
+    places.close()
     router.close(linger=0)
 
 
@@ -123,9 +125,10 @@ def test_nobody_is_let_in_when_the_thread_that_decides_has_ended(
     folder: Path, context: "zmq.Context[zmq.Socket[bytes]]", say: Callable[..., None]
 ) -> None:
     gate = Gate(context, ServerKeys.load("--keys", folder / SERVER_FILE))
-    router = bind_router(context, "--frontend", ANY, gate=gate)
+    router, places = bind_router(context, "--frontend", ANY, gate=gate)
     gate.close()
     keys = ClientKeys.load("--keys", folder / "laptop.json")
     say(b"known", bound_address(router), keys)
     assert not router.poll(500)
+    places.close()
     router.close(linger=0)

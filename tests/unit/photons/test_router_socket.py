@@ -18,7 +18,7 @@ import zmq
 from std_daq.photons.endpoints import HEARTBEAT_INTERVAL_MS, bind_router, bound_address
 
 context = zmq.Context()
-router = bind_router(context, "--frontend", "tcp://127.0.0.1:*", pings=sys.argv[1] == "pings")
+router, _ = bind_router(context, "--frontend", "tcp://127.0.0.1:*", pings=sys.argv[1] == "pings")
 peer = context.socket(zmq.DEALER)
 peer.connect(bound_address(router))
 peer.setsockopt(zmq.SNDTIMEO, 2000)
@@ -56,7 +56,7 @@ time.sleep(60)
 
 def test_peer_of_ours_that_is_stopped_is_dropped_within_three_seconds() -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    router = bind_router(context, "--backend", "tcp://127.0.0.1:*", pings=True)
+    router, _ = bind_router(context, "--backend", "tcp://127.0.0.1:*", pings=True)
     with subprocess.Popen([sys.executable, "-c", PEER_OF_OURS, bound_address(router)]) as peer:
         try:
             assert router.poll(20_000)
@@ -71,7 +71,7 @@ def test_peer_of_ours_that_is_stopped_is_dropped_within_three_seconds() -> None:
 
 def test_peer_of_ours_that_is_silent_but_alive_is_kept() -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    router = bind_router(context, "--backend", "tcp://127.0.0.1:*", pings=True)
+    router, _ = bind_router(context, "--backend", "tcp://127.0.0.1:*", pings=True)
     dealer = connect_dealer(context, bound_address(router), b"peer")
     dealer.send(b"here")
     assert router.recv_multipart() == [b"peer", b"here"]
