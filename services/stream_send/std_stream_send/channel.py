@@ -18,6 +18,16 @@ class Channel(Protocol):
     def is_gone(self) -> bool:
         """Whether the connection to the receiver has ended."""
 
+    @property
+    def host(self) -> str:
+        """Host of the receiver."""
+
+    def keep(self) -> None:
+        """Keep the place of the receiver before others, because it has a session."""
+
+    def release(self) -> None:
+        """Keep the place no longer."""
+
     def send(self, message: bytes) -> bool:
         """Queue a message, and return whether there was room for it."""
 

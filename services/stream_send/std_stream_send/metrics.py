@@ -35,7 +35,7 @@ class SenderMetrics:
         self.refused = Counter("daq_replication_receivers_refused", "Receivers that were refused.", registry=registry)
         self._connections_refused = Counter(
             "daq_replication_connections_refused",
-            "Connections closed before the peer had proved to be a receiver.",
+            "Connections ended before they had a session.",
             registry=registry,
         )
         self._n_refused = 0

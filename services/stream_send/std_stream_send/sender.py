@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -31,7 +32,7 @@ class Router(Protocol):
 
     @property
     def n_refused(self) -> int:
-        """Connections that were closed before the peer had proved to be a receiver."""
+        """Connections that were ended before they had a session."""
 
     @property
     def sockets(self) -> Sequence[Any]:
@@ -177,11 +178,13 @@ class StreamSender:
             same = (session.hello.receiver_name, session.hello.share) == (hello.receiver_name, hello.share)
             if other == identity or same:
                 self._end(other, "the receiver began a new session")
+        channel = self._router.peer(identity)
         if len(self._sessions) >= MAX_SESSIONS:
-            raise ValueError(f"{MAX_SESSIONS} receivers are connected already, which is the limit")
+            self._make_room(channel.host)
+        channel.keep()
         self._sessions[identity] = Session(
             hello,
-            self._router.peer(identity),
+            channel,
             self._attach,
             keep_alive_s=self._timeout_s / KEEP_ALIVES_IN_TIMEOUT,
             clock=self._clock,
@@ -194,6 +197,15 @@ class StreamSender:
             next_sequence=hello.point.sequence,
             credit=hello.credit,
         )
+
+    def _make_room(self, host: str) -> None:
+        """End a session of the host that has most of them; raises ValueError if no other host has more than this."""
+        hosts = Counter(self._router.peer(identity).host for identity in self._sessions)
+        crowded, n = hosts.most_common(1)[0]
+        if hosts[host] + 1 >= n:
+            raise ValueError(f"{MAX_SESSIONS} receivers are connected already, which is the limit")
+        newest = next(identity for identity in reversed(self._sessions) if self._router.peer(identity).host == crowded)
+        self._refuse(newest, f"{crowded} has {n} of {MAX_SESSIONS} sessions, and {host} needs one")
 
     def _end(self, identity: bytes, why: str) -> None:
         session = self._sessions.pop(identity, None)
@@ -208,6 +220,7 @@ class StreamSender:
             acknowledged=session.acknowledged.sequence,
         )
         session.close()
+        self._router.peer(identity).release()
 
     def _show(self) -> None:
         sessions = list(self._sessions.values())

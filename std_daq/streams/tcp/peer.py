@@ -4,6 +4,7 @@ import select
 import socket
 from collections.abc import Callable
 
+from std_daq.streams.tcp.framing import split_address
 from std_daq.streams.tcp.incoming import Incoming
 from std_daq.streams.tcp.outgoing import Departure, Outgoing
 from std_daq.streams.tcp.transport import Transport
@@ -27,6 +28,12 @@ class TcpPeer:
         Time at which the last message arrived, in monotonic seconds.
     is_gone
         Whether the connection has ended.
+    host
+        Host of the peer.
+    connected_at
+        Time of the connection, or of the end of the last session, in monotonic seconds.
+    is_served
+        Whether the peer has a session; then it keeps its place before others.
     """
 
     def __init__(
@@ -42,8 +49,9 @@ class TcpPeer:
         self.address = address
         self.identity = identity
         self.descriptor = connection.fileno()
-        self.heard_at = now
-        self.is_gone = False
+        self.host = split_address(address)[0]
+        self.heard_at = self.connected_at = now
+        self.is_gone = self.is_served = self.was_served = False
         self._socket = connection
         self._epoll = epoll
         self._forget = forget
@@ -72,6 +80,15 @@ class TcpPeer:
             get_logger().info("connection_secured", address=self.address, certificate=self._transport.peer_name)
             self.transmit()  # messages that were queued during the handshake
         return message
+
+    def keep(self) -> None:
+        """Note that the peer has a session."""
+        self.is_served = self.was_served = True
+
+    def release(self) -> None:
+        """Note that the session of the peer has ended."""
+        self.is_served = False
+        self.connected_at = self.heard_at
 
     def end_silent(self) -> None:
         """End the connection because no message arrived in time."""
@@ -139,6 +156,7 @@ class NoPeer:
     """Stands in for a peer that has gone; it sends nothing."""
 
     is_gone = True
+    host = ""
 
     def send(self, message: bytes) -> bool:  # noqa: ARG002 - the signature of `TcpPeer.send`
         """Return False, because nothing can be queued."""
@@ -149,3 +167,9 @@ class NoPeer:
 
     def transmit(self) -> None:
         """Do nothing: nothing is queued."""
+
+    def keep(self) -> None:
+        """Do nothing: the peer has no place."""
+
+    def release(self) -> None:
+        """Do nothing: the peer has no place."""

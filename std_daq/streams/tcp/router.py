@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 
 from std_daq.errors import PortError
+from std_daq.streams.descriptors import most_peers
+from std_daq.streams.places import first_to_go
 from std_daq.streams.tcp.framing import join_address, split_address
 from std_daq.streams.tcp.identity import TlsIdentity
 from std_daq.streams.tcp.peer import NoPeer, TcpPeer
@@ -25,6 +27,8 @@ _LOOKS_IN_TIMEOUT = 4
 class TcpRouter:
     """The listening side of connections.
 
+    There are places for a limited number of peers. If another one comes, a peer without a session ends (`places`).
+
     Parameters
     ----------
     address
@@ -40,8 +44,8 @@ class TcpRouter:
     Attributes
     ----------
     n_refused
-        Number of connections that ended before a valid greeting: there were too many, or the peer was silent, used
-        another protocol, or was not trusted.
+        Number of connections that were ended before the peer had a session: there were too many, or the peer was
+        silent, used another protocol, or was not trusted.
 
     Raises
     ------
@@ -72,6 +76,7 @@ class TcpRouter:
         self._next_round: deque[TcpPeer] = deque()
         self._next_look = clock() + timeout_s
         self._is_deaf = False
+        self._most = most_peers(MAX_PEERS)
         if identity is None:
             _warn_if_open(address)
 
@@ -144,11 +149,8 @@ class TcpRouter:
             self._is_deaf = True
             return
         address = join_address(*place[:2])
-        if len(self._peers) >= MAX_PEERS:
-            self.n_refused += 1
-            self._conditions.warning("connection_refused", address=address, why=f"there are {MAX_PEERS} already")
-            accepted.close()
-            return
+        if len(self._peers) >= self._most:
+            first_to_go(self._peers.values()).end(f"there are {self._most} connections already")
         accepted.setblocking(False)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         identity = next(self._identities).to_bytes(8, "big")
@@ -166,7 +168,7 @@ class TcpRouter:
             if peer in peers:
                 peers.remove(peer)
         if why:
-            self.n_refused += not peer.is_greeted
+            self.n_refused += not peer.was_served
             self._conditions.warning("connection_ended", address=peer.address, why=why)
 
 

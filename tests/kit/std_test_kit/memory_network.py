@@ -153,6 +153,17 @@ class MemoryPeer:
         """Whether the connection has ended."""
         return self._wire is None or not self._wire.is_up
 
+    @property
+    def host(self) -> str:
+        """All dealers are on one host."""
+        return "memory"
+
+    def keep(self) -> None:
+        """Do nothing: there is room for all."""
+
+    def release(self) -> None:
+        """Do nothing: there is room for all."""
+
     def send(self, message: bytes) -> bool:
         """Queue a message, if there is room."""
         return self._queue(message, None)

@@ -2,15 +2,17 @@
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any
 
 import pytest
 
-from std_daq.imaging.protocols.replication import Hello, Point, Share, Start
+from std_daq.imaging.protocols.replication import Ack, Hello, Point, Share, Start
 from std_daq.streams.tcp.framing import GREETING, LENGTH, split_address
 from std_daq.streams.tcp.identity import TlsIdentity
+from std_daq.streams.tcp.router import MAX_PEERS
+from std_stream_send.sender import MAX_SESSIONS
 
 MakeServers = Callable[..., Any]
 LARGE = (2048, 2048)
@@ -169,3 +171,54 @@ def test_messages_that_make_no_sense_are_answered_and_cost_no_more_than_a_connec
         servers.publish(5)
         servers.settle()
     assert servers.reader.whole == set(range(5))
+
+
+@pytest.mark.parametrize("says", ["nothing", "ack"])
+def test_receiver_is_served_beside_strangers_who_take_all_places(
+    make_servers: MakeServers, stranger: Callable[[Any, bytes], socket.socket], says: str
+) -> None:
+    servers = make_servers(has_tcp=True)
+    ack = Ack(0, Point()).encode()
+    said = GREETING + LENGTH.pack(len(ack)) + ack if says == "ack" else b""
+    for _ in range(MAX_PEERS + 10):
+        stranger(servers, said)
+        servers.sender.step()
+    servers.publish(3)
+    servers.settle()
+    for _ in range(MAX_PEERS + 10):
+        stranger(servers, said)
+        servers.sender.step()
+    servers.publish(3)
+    servers.settle()
+    assert servers.reader.whole == set(range(6))
+    assert len(servers.sender._sessions) == 1
+
+
+def test_receiver_of_another_host_is_served_where_one_host_has_all_sessions(make_servers: MakeServers) -> None:
+    servers = make_servers(has_tcp=True)
+    servers.publish(3)
+    sessions = servers.sender._sessions
+
+    def labels() -> set[str]:
+        return {session.label for session in sessions.values()}
+
+    with ExitStack() as connections:
+
+        def come(name: str, host: str = "127.0.0.1") -> None:
+            address = split_address(servers.network.router.address)
+            one = connections.enter_context(socket.create_connection(address, source_address=(host, 0)))
+            hello = Hello("EG", name, Share(), Point(), Start.OLDEST, credit=1).encode()
+            one.sendall(GREETING + LENGTH.pack(len(hello)) + hello)
+            for _ in range(3):
+                servers.sender.step()
+
+        for n in range(MAX_SESSIONS):
+            come(f"r{n}")
+        assert len(sessions) == MAX_SESSIONS
+        come("too-many")
+        assert "too-many" not in labels()
+        come("of-another-host", "127.0.0.2")
+        assert "of-another-host" in labels()
+        assert len(sessions) == MAX_SESSIONS
+        come("too-many")
+        assert "too-many" not in labels()

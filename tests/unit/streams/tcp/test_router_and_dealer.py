@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from std_daq.errors import PortError
+from std_daq.streams.places import first_to_go
 from std_daq.streams.tcp.dealer import TcpDealer
 from std_daq.streams.tcp.framing import GREETING, LENGTH, split_address
 from std_daq.streams.tcp.identity import TlsIdentity
@@ -215,15 +216,40 @@ def test_peer_that_floods_keeps_nobody_waiting(router: TcpRouter, connect: Conne
     other.close()
 
 
-def test_peers_beyond_the_most_are_not_let_in_and_counted(router: TcpRouter) -> None:
-    host, port = split_address(router.address)
-    sockets = [socket.create_connection((host, port)) for _ in range(MAX_PEERS + 1)]
-    wait_for(lambda: router.receive() is None and not router.sockets[0].poll(0))
-    sockets[-1].settimeout(5.0)
-    assert sockets[-1].recv(1) == b""
-    assert router.n_refused == 1
-    for one in sockets:
-        one.close()
+def test_when_there_are_too_many_peers_the_longest_connected_without_a_session_go(
+    router: TcpRouter, connect: Connect
+) -> None:
+    (dealer, peer), (without_session, _) = connect(), connect()
+    peer.keep()
+    with ExitStack() as strangers:
+        for _ in range(2 * MAX_PEERS):
+            strangers.enter_context(socket.create_connection(split_address(router.address)))
+            wait_for(lambda: router.receive() is None and not router.sockets[0].poll(0))
+        assert len(router._peers) == MAX_PEERS
+        assert router.n_refused == MAX_PEERS + 2
+        assert not peer.is_gone
+        late, to_late = connect()
+        for one in (peer, to_late):
+            assert one.send(b"served")
+            one.transmit()
+        assert take(dealer) == take(late) == b"served"
+        wait_for(lambda: without_session.receive() is None and bool(without_session.failure))
+    for each in (dealer, without_session, late):
+        each.close()
+
+
+def test_peer_whose_session_has_ended_goes_after_those_who_were_longer_without(
+    router: TcpRouter, connect: Connect, clock: Clock
+) -> None:
+    (dealer, peer), (other, _) = connect(), connect()
+    peer.keep()
+    clock.now += 1.0
+    dealer.send(b"the last message")
+    assert receive(router)[1] == b"the last message"
+    peer.release()
+    assert first_to_go(router._peers.values()) is not peer
+    dealer.close()
+    other.close()
 
 
 def test_who_comes_while_no_file_can_be_opened_is_let_in_later(
