@@ -12,6 +12,7 @@ from std_daq.errors import PortError
 from std_daq.grpc_server.access import TokenCheck, read_token, server_credentials, token_metadata
 from std_daq.grpc_server.config import GrpcServerConfig
 from std_daq.grpc_server.socket_path import SocketFile, clear_socket_path
+from std_daq.streams.descriptors import most_peers
 from std_daq.telemetry.logs import get_logger
 
 _HEALTH_NAME = "grpc.health.v1.Health"
@@ -28,7 +29,12 @@ _OPTIONS = [
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", -1),
+    # Who connects and says nothing, or calls nothing, gives its place to others. Channels of true clients connect again
+    # with their next call.
+    ("grpc.server_handshake_timeout_ms", 5000),
+    ("grpc.max_connection_idle_ms", 60_000),
 ]
+MOST_CONNECTIONS = 256
 _GROUP_TOO = 0o660
 
 
@@ -71,7 +77,8 @@ class GrpcServer:
         self._token = None if config.token_file is None else read_token(folder / config.token_file)
         self._credentials = None if config.tls is None else server_credentials(config.tls, folder)
         interceptors = [] if self._token is None else [TokenCheck(self._token)]
-        self._server = grpc.aio.server(interceptors=interceptors, options=_OPTIONS)
+        limit = ("grpc.max_allowed_incoming_connections", most_peers(MOST_CONNECTIONS))
+        self._server = grpc.aio.server(interceptors=interceptors, options=[*_OPTIONS, limit])
         self._file: SocketFile | None = None
         self.port: int | None = None
 

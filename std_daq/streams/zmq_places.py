@@ -69,7 +69,7 @@ class ZmqPlaces:
         self._clock = clock
         self._peers: dict[int, _Peer] = {}
         self._conditions = ConditionLog()
-        if zmq_socket.getsockopt(zmq.HANDSHAKE_IVL) > HANDSHAKE_MS:
+        if int(zmq_socket.getsockopt(zmq.HANDSHAKE_IVL)) > HANDSHAKE_MS:
             zmq_socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         self._socket = zmq_socket
         self._monitor = zmq_socket.get_monitor_socket(_EVENTS)

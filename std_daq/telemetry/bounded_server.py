@@ -1,6 +1,7 @@
 """Servers with an upper bound of connections, so that clients cannot use up a service's files and threads."""
 
 import socket
+import time
 from collections import OrderedDict
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
@@ -9,6 +10,8 @@ from threading import Lock
 from typing import Any
 
 MAX_CONNECTIONS = 32
+# After a connection could not be accepted: the process can open no more files now.
+_PAUSE_S = 0.1
 
 
 class BoundedConnections(BaseServer):
@@ -20,6 +23,14 @@ class BoundedConnections(BaseServer):
         self._connections: OrderedDict[int, socket.socket] = OrderedDict()
         self._lock = Lock()
         super().__init__(*arguments, **options)
+
+    def get_request(self) -> Any:
+        """Accept a connection; if that fails, pause, because the connection still waits and the server looks again."""
+        try:
+            return super().get_request()  # type: ignore[misc]  # a mixin of servers that have it
+        except OSError:
+            time.sleep(_PAUSE_S)
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a new connection, and end the oldest one if there are too many now."""

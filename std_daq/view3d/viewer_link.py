@@ -112,8 +112,9 @@ class ViewerLink:
 
     def _answer(self, deadline: float) -> bytes:
         answers = self._pipe(self._process.stdout).fileno()
-        is_there, _, _ = select.select([answers], [], [], max(0.0, deadline - time.monotonic()))
-        return os.read(answers, 1) if is_there else b""
+        poller = select.poll()
+        poller.register(answers, select.POLLIN)
+        return os.read(answers, 1) if poller.poll(max(0.0, deadline - time.monotonic()) * 1000) else b""
 
     def _last_words(self) -> str:
         self._process.kill()

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,11 @@ from std_daq.errors import ConfigError, PortError, SharedMemoryError
 from std_daq.imaging.config.load import parse_config
 from std_daq.imaging.config.paths import image_buffer_path
 from std_daq.imaging.protocols.array_stream import ArrayImage, decode
+from std_daq.streams.zmq_places import MOST
 from std_live_stream.__main__ import start
 from std_test_kit.services import free_tcp_port, service_context
 from std_test_kit.store_driver import RingPublisher, pixels_of
+from std_test_kit.zmtp import connect_zmtp
 
 FORWARD = {"type": "forward", "config": []}
 SHAPE = (64, 128)
@@ -68,13 +70,7 @@ class RawViewer:
     """A subscriber (ZMTP 3.0) that says what no ZMQ library would."""
 
     def __init__(self, address: str) -> None:
-        host, port = address.removeprefix("tcp://").split(":")
-        self._socket = socket.create_connection((host, int(port)), timeout=10.0)
-        self._socket.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00NULL".ljust(55, b"\0"))
-        self._read(64)
-        ready = b"\x05READY" + b"\x0bSocket-Type" + b"\0\0\0\x03SUB"
-        self._socket.sendall(b"\x04" + bytes([len(ready)]) + ready)
-        self._read(self._read(2)[1])
+        self._socket = connect_zmtp(address, b"SUB")
 
     def send(self, message: bytes) -> None:
         """Send a message of one part."""
@@ -89,9 +85,6 @@ class RawViewer:
 
     def close(self) -> None:
         self._socket.close()
-
-    def _read(self, n_bytes: int) -> bytes:
-        return self._socket.recv(n_bytes, socket.MSG_WAITALL)
 
 
 class Line:
@@ -216,6 +209,22 @@ def test_what_one_viewer_says_ends_nothing_for_the_others(shm_dir: Path, runtime
             line.stream.step()
 
 
+def test_viewers_are_served_beside_strangers_who_take_all_places(shm_dir: Path, runtime: Path) -> None:
+    with running(shm_dir, FORWARD) as line, ExitStack() as strangers:
+        viewer = line.look()
+        host, port = line.stream.outputs[0].endpoint.removeprefix("tcp://").split(":")
+        for n in range(MOST + 50):
+            strangers.enter_context(socket.create_connection((host, int(port))))
+            if n % 64 == 0:
+                line.stream.step()
+        while not (n_ended := line.count("daq_live_connections_ended_total", 0)):
+            line.stream.step()
+        assert n_ended <= 51
+        late = line.look()
+        line.show(*range(5))
+        assert viewer.take_all(4) == late.take_all(4) == list(range(5))
+
+
 def test_viewer_that_sends_more_than_a_subscription_is_disconnected(shm_dir: Path, runtime: Path) -> None:
     with running(shm_dir, FORWARD) as line, closing(RawViewer(line.stream.outputs[0].endpoint)) as raw:
         raw.send(b"\x01" + bytes(100_000))
@@ -228,7 +237,7 @@ def test_where_nobody_looks_nothing_is_copied(shm_dir: Path, runtime: Path, monk
         viewer.leave()
         while line.stream.outputs[0].n_viewers:
             line.stream.step()
-        monkeypatch.setattr(zmq, "Frame", lambda *_, **__: pytest.fail("copied"))
+        monkeypatch.setattr("std_live_stream.live_stream.Frame", lambda *_, **__: pytest.fail("copied"))
         line.show(*range(5))
         assert line.count("daq_live_images_sent_total", 0) == 0
         assert line.count("daq_live_viewers", 0) == 0
@@ -277,7 +286,7 @@ def test_image_that_is_overwritten_while_it_is_copied_is_not_sent(
                 for image_id in range(1, 17):
                     line.publisher.publish(image_id)
 
-        monkeypatch.setattr(zmq, "Frame", Overwritten)
+        monkeypatch.setattr("std_live_stream.live_stream.Frame", Overwritten)
         line.show(0)
         assert line.count("daq_live_images_torn_total") == 1
         line.show(17)

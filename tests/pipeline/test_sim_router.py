@@ -5,10 +5,12 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 import zmq
 
+from std_daq.photons.endpoints import MOST_PEERS
 from std_daq.photons.protocol import photon_request
 from std_daq.photons.sim_client import SimClient
 from std_test_kit.photon_farm import PhotonProcess, ask, wait_for_answer
@@ -16,6 +18,7 @@ from std_test_kit.photon_tank import event_photons
 from std_test_kit.services import free_tcp_port
 from std_test_kit.upstream_farm import UpstreamWorker, first_photon_is_hit
 from std_test_kit.wait import wait_until
+from std_test_kit.zmtp import connect_zmtp
 
 
 class Router(PhotonProcess):
@@ -47,6 +50,22 @@ def test_router_answers_what_needs_no_worker(router: Router) -> None:
     assert ask(router.clients, [b"RUN_END"]) == [b"ACK"]
     assert ask(router.clients, [b"SOMETHING"]) == [b"UNKNOWN_REQUEST"]
     assert ask(router.clients, [b"PHOTONDATA", struct.pack("<II", 5, 3)]) == [b"SIM_FAILED", struct.pack("<I", 5)]
+
+
+def test_clients_are_served_beside_strangers_who_take_all_places(router: Router) -> None:
+    with (
+        SimClient(router.clients) as client,
+        UpstreamWorker(router.workers, first_photon_is_hit),
+        ExitStack() as strangers,
+    ):
+        assert client.submit(event_photons(5, 1), 1).result(20).event_id == 1  # type: ignore[union-attr]
+        for _ in range(MOST_PEERS + 20):
+            strangers.enter_context(connect_zmtp(router.clients, b"DEALER"))
+        router.wait_for_log("connection_ended")
+        assert client.submit(event_photons(5, 2), 2).result(20).event_id == 2  # type: ignore[union-attr]
+        assert ask(router.clients, [b"PING"]) == [b"ACK"]
+        with UpstreamWorker(router.workers, first_photon_is_hit):
+            assert client.submit(event_photons(5, 3), 3).result(20).event_id == 3  # type: ignore[union-attr]
 
 
 def test_events_wait_for_the_workers_of_others_and_none_is_refused(router: Router) -> None:

@@ -77,7 +77,6 @@ class EventAnalysis:
             self._workers.give(sequence)
         for answer in self._workers.answers(_WAIT_S):
             self._take(answer)
-        self._look_at_subscribers()
         self._measure()
 
     def close(self) -> None:
@@ -104,11 +103,6 @@ class EventAnalysis:
         if (result.epoch, result.sequence) > self._newest:
             self._newest = result.epoch, result.sequence
             metrics.age.set(time.time() - result.built_ns / 1e9)
-
-    def _look_at_subscribers(self) -> None:
-        n_refused = self._publisher.n_refused
-        self._publisher.look()
-        self._metrics.connections_ended.inc(self._publisher.n_refused - n_refused)
 
     def _measure(self) -> None:
         metrics, backlog = self._metrics, self._backlog

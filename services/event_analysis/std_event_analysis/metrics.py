@@ -26,7 +26,4 @@ class AnalysisMetrics:
         )
         self.waiting = Gauge("daq_analysis_waiting", "Events that wait to be analysed.", registry=registry)
         self.workers = Gauge("daq_analysis_workers", "Processes that take events.", registry=registry)
-        self.connections_ended = Counter(
-            "daq_analysis_connections_ended", "Connections ended because there were too many.", registry=registry
-        )
         self.revision = Gauge("daq_analysis_revision", "How often the parameters have changed.", registry=registry)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import zmq
 
 from std_daq.errors import PortError
-from std_daq.streams.zmq_places import ZmqPlaces
+from std_daq.streams.zmq_places import WatchedPlaces
 from std_daq.tpc.view.commands import ViewCommand
 
 _MAX_COMMANDS = 20  # in one look
@@ -31,16 +31,15 @@ class CommandSocket:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.MAXMSGSIZE, _MAX_BYTES)
-        self._places = ZmqPlaces(self._socket)
+        self._places = WatchedPlaces(self._socket, address)
         try:
             self._socket.bind(address)
         except zmq.ZMQError as error:
-            self._context.destroy(linger=0)
+            self.close()
             raise PortError(f"{address} cannot be bound: {error.strerror}") from None
 
     def serve(self, carry_out: Callable[[ViewCommand], None]) -> None:
         """Carry out what has come."""
-        self._places.look()
         for _ in range(_MAX_COMMANDS):
             try:
                 parts = self._socket.recv_multipart(zmq.DONTWAIT)
@@ -56,4 +55,5 @@ class CommandSocket:
 
     def close(self) -> None:
         """Release the address."""
+        self._places.close()
         self._context.destroy(linger=0)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import zmq
+from zmq import Frame
 
 from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
@@ -104,7 +104,7 @@ class LiveStream:
         looked_at = [output for output in taking if output.n_viewers > 0]
         if not looked_at:
             return
-        pixels = zmq.Frame(image.pixels, copy=True)
+        pixels = Frame(image.pixels, copy=True)
         if not image.is_intact():
             self._metrics.torn.inc()
             return

@@ -18,6 +18,8 @@ from std_daq.streams.descriptors import most_peers, raise_limit
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.streams.queue import PullQueue, PushQueue
 from std_daq.streams.zmq_places import ZmqPlaces
+from std_event_analysis.results_publisher import ResultsPublisher
+from std_event_view.command_socket import CommandSocket
 
 N_PLACES = 8
 
@@ -171,11 +173,13 @@ def test_connection_that_has_ended_is_not_confused_with_the_next_one_at_its_desc
 @pytest.mark.parametrize(
     "opened",
     [
-        lambda address: DoorbellPublisher(address),
+        DoorbellPublisher,
         lambda address: PushQueue(address, bind=True),
         lambda address: PullQueue(address, bind=True),
+        ResultsPublisher,
+        CommandSocket,
     ],
-    ids=["doorbell", "push", "pull"],
+    ids=["doorbell", "push", "pull", "results", "commands"],
 )
 def test_sockets_of_a_server_have_a_limited_number_of_peers(
     opened: Callable[[str], DoorbellPublisher], runtime: Path, strangers: ExitStack

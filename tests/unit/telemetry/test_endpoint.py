@@ -1,9 +1,12 @@
+import select
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -118,3 +121,44 @@ def test_threads_of_the_endpoint_leave_signals_to_the_main_thread() -> None:
                 blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
                 assert blocked >> (signal.SIGTERM - 1) & 1
         assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+_ENDPOINT = """
+import resource, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
+from prometheus_client import CollectorRegistry
+from std_daq.telemetry.endpoint import TelemetryEndpoint
+endpoint = TelemetryEndpoint("127.0.0.1", 0, CollectorRegistry(), lambda: None)
+print(endpoint.port, flush=True)
+for line in sys.stdin:
+    print(time.process_time(), flush=True)
+"""
+
+
+def test_endpoint_without_a_file_to_open_waits_and_does_not_compute() -> None:
+    with (
+        ExitStack() as idle,
+        subprocess.Popen(
+            [sys.executable, "-c", _ENDPOINT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        lines, commands = process.stdout, process.stdin
+        assert lines is not None
+        assert commands is not None
+
+        def processor_s() -> float:
+            commands.write("\n")
+            commands.flush()
+            return float(lines.readline())
+
+        port = int(lines.readline())
+        for _ in range(30):
+            idle.enter_context(socket.create_connection(("127.0.0.1", port)))
+        before = processor_s()
+        select.select([], [], [], 0.5)  # the time in which it could compute
+        assert processor_s() - before < 0.2
+        idle.close()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=10) as answer:
+            assert answer.status == 200
+        commands.close()
+        assert process.wait(10) == 0

@@ -118,8 +118,10 @@ class RunPipes:
                 if path.is_fifo():
                     # Opened for writing too, a pipe does not end when its writer ends.
                     self._open[path] = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        readable, _, _ = select.select(list(self._open.values()), [], [], timeout_s)
-        for pipe in readable:
+        poller = select.poll()
+        for pipe in self._open.values():
+            poller.register(pipe, select.POLLIN)
+        for pipe, _ in poller.poll(timeout_s * 1000):
             with suppress(BlockingIOError):
                 os.read(pipe, 1 << 16)
 
