@@ -34,7 +34,7 @@ _OPTIONS = [
     ("grpc.server_handshake_timeout_ms", 5000),
     ("grpc.max_connection_idle_ms", 60_000),
 ]
-MOST_CONNECTIONS = 256
+MAX_CONNECTIONS = 256
 _GROUP_TOO = 0o660
 
 
@@ -53,6 +53,8 @@ class GrpcServer:
         Description of the service, which clients see by reflection.
     own_socket
         Unix socket at which the server is there for itself; None if it makes no calls to itself.
+    n_streams
+        Streams that there may be at once; each may need a connection.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class GrpcServer:
         service_name: str,
         pool: DescriptorPool,
         own_socket: Path | None = None,
+        n_streams: int = 0,
     ) -> None:
         self._config = config
         self._service_name = service_name
@@ -77,7 +80,7 @@ class GrpcServer:
         self._token = None if config.token_file is None else read_token(folder / config.token_file)
         self._credentials = None if config.tls is None else server_credentials(config.tls, folder)
         interceptors = [] if self._token is None else [TokenCheck(self._token)]
-        limit = ("grpc.max_allowed_incoming_connections", most_peers(MOST_CONNECTIONS))
+        limit = ("grpc.max_allowed_incoming_connections", most_peers(max(MAX_CONNECTIONS, 2 * n_streams)))
         self._server = grpc.aio.server(interceptors=interceptors, options=[*_OPTIONS, limit])
         self._file: SocketFile | None = None
         self.port: int | None = None

@@ -17,7 +17,7 @@ HEARTBEAT_TIMEOUT_MS = 1500
 """A connection whose other side is silent for so long is closed. libzmq answers also while Python computes."""
 RECONNECT_MS = 100
 LINGER_MS = 500
-MOST_PEERS = 1024
+MAX_PEERS = 1024
 _GONE_MS = 2000
 _HANDSHAKE_MS = 2000
 _MAX_FRAME_BYTES = 2 << 30
@@ -99,7 +99,7 @@ def bind_router(
         router.setsockopt(zmq.TCP_KEEPALIVE, 1)
         router.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 1)
         router.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 1)
-    places = ZmqPlaces(router, MOST_PEERS)
+    places = ZmqPlaces(router, MAX_PEERS)
     try:
         # ZMQ takes the name of an interface, or a numeric address.
         router.bind(address.replace("//localhost:", "//127.0.0.1:"))

@@ -16,7 +16,7 @@ from std_daq.streams.descriptors import most_peers
 _RECONNECT_S = 0.05
 _MAX_WAITING = 128
 _RUNG = b"\0"
-_MOST = 256
+_MAX_LINES = 256
 
 
 class WakeLines:
@@ -45,7 +45,7 @@ class WakeLines:
         self._newcomers = select.poll()
         self._newcomers.register(self._door, select.POLLIN)
         self._lines: list[socket.socket] = []
-        self._most = most_peers(_MOST)
+        self._most = most_peers(_MAX_LINES)
 
     def ring(self) -> None:
         """Wake all listeners."""

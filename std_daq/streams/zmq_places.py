@@ -21,11 +21,11 @@ from std_daq.streams.descriptors import most_peers
 from std_daq.streams.places import first_to_go
 from std_daq.telemetry.logs import ConditionLog
 
-MOST = 256
+MAX_PEERS = 256
 HANDSHAKE_MS = 5000
 _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED
 _CREDENTIALS = struct.Struct("3i")
-_MOST_EVENTS = 100
+_MAX_EVENTS = 100
 _WAITING_AT_DOOR = 16
 
 
@@ -62,7 +62,7 @@ class ZmqPlaces:
     """
 
     def __init__(
-        self, zmq_socket: "zmq.Socket[bytes]", wanted: int = MOST, clock: Callable[[], float] = time.monotonic
+        self, zmq_socket: "zmq.Socket[bytes]", wanted: int = MAX_PEERS, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.n_places = most_peers(wanted)
         self.n_ended = 0
@@ -120,7 +120,7 @@ class ZmqPlaces:
     def _events(self) -> list[Mapping[str, Any]]:
         events: list[Mapping[str, Any]] = []
         with suppress(zmq.Again):
-            while len(events) < _MOST_EVENTS:
+            while len(events) < _MAX_EVENTS:
                 events.append(parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT)))
         return events
 
@@ -198,7 +198,7 @@ class WatchedPlaces:
         Where the socket will listen, ``ipc://PATH``.
     """
 
-    def __init__(self, zmq_socket: "zmq.Socket[bytes]", address: str, wanted: int = MOST) -> None:
+    def __init__(self, zmq_socket: "zmq.Socket[bytes]", address: str, wanted: int = MAX_PEERS) -> None:
         self._socket = zmq_socket
         zmq_socket.setsockopt(zmq.BACKLOG, _WAITING_AT_DOOR)
         places, door = ZmqPlaces(zmq_socket, wanted), Door(Path(address.removeprefix("ipc://")))

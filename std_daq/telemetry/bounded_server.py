@@ -27,7 +27,7 @@ class BoundedConnections(BaseServer):
     def get_request(self) -> Any:
         """Accept a connection; if that fails, pause, because the connection still waits and the server looks again."""
         try:
-            return super().get_request()  # type: ignore[misc]  # a mixin of servers that have it
+            return super().get_request()
         except OSError:
             time.sleep(_PAUSE_S)
             raise

@@ -21,7 +21,7 @@ from std_daq.errors import ConfigError, PortError, SharedMemoryError
 from std_daq.imaging.config.load import parse_config
 from std_daq.imaging.config.paths import image_buffer_path
 from std_daq.imaging.protocols.array_stream import ArrayImage, decode
-from std_daq.streams.zmq_places import MOST
+from std_daq.streams.zmq_places import MAX_PEERS
 from std_live_stream.__main__ import start
 from std_test_kit.services import free_tcp_port, service_context
 from std_test_kit.store_driver import RingPublisher, pixels_of
@@ -213,7 +213,7 @@ def test_viewers_are_served_beside_strangers_who_take_all_places(shm_dir: Path, 
     with running(shm_dir, FORWARD) as line, ExitStack() as strangers:
         viewer = line.look()
         host, port = line.stream.outputs[0].endpoint.removeprefix("tcp://").split(":")
-        for n in range(MOST + 50):
+        for n in range(MAX_PEERS + 50):
             strangers.enter_context(socket.create_connection((host, int(port))))
             if n % 64 == 0:
                 line.stream.step()

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 import zmq
 
-from std_daq.photons.endpoints import MOST_PEERS
+from std_daq.photons.endpoints import MAX_PEERS
 from std_daq.photons.protocol import photon_request
 from std_daq.photons.sim_client import SimClient
 from std_test_kit.photon_farm import PhotonProcess, ask, wait_for_answer
@@ -59,7 +59,7 @@ def test_clients_are_served_beside_strangers_who_take_all_places(router: Router)
         ExitStack() as strangers,
     ):
         assert client.submit(event_photons(5, 1), 1).result(20).event_id == 1  # type: ignore[union-attr]
-        for _ in range(MOST_PEERS + 20):
+        for _ in range(MAX_PEERS + 20):
             strangers.enter_context(connect_zmtp(router.clients, b"DEALER"))
         router.wait_for_log("connection_ended")
         assert client.submit(event_photons(5, 2), 2).result(20).event_id == 2  # type: ignore[union-attr]

@@ -80,7 +80,12 @@ class LiveViewService(EventLoopService):
         self._hub = FrameHub(config.history_frames, config.max_products, self._loop.time)
         self._streams = Streams(config.max_streams)
         self._server = GrpcServer(
-            config, self._folder, SERVICE_NAME, POOL, own_socket=Path(self._temporary.name) / "own.sock"
+            config,
+            self._folder,
+            SERVICE_NAME,
+            POOL,
+            own_socket=Path(self._temporary.name) / "own.sock",
+            n_streams=config.max_streams,
         )
         gateway = config.gateway
         self._edges = [] if gateway is None else edges_of(gateway, self._folder)

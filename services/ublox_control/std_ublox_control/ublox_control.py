@@ -64,7 +64,7 @@ class UbloxControl(EventLoopService):
 
     async def _open(self) -> None:
         config = self._config
-        server = GrpcServer(config, self._folder, SERVICE_NAME, POOL)
+        server = GrpcServer(config, self._folder, SERVICE_NAME, POOL, n_streams=config.max_streams)
         self._server = server
         self._hub = MessageHub(config.max_streams)
         self._receiver = TimingReceiver(self._hub, config.silent_timeout_s, server.show_configuring)

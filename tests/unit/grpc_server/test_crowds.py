@@ -28,7 +28,7 @@ def short_times_and_few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     options = [(name, SHORT_MS if name in times else value) for name, value in server_module._OPTIONS]
     assert sum(value == SHORT_MS for _, value in options) == len(times)
     monkeypatch.setattr(server_module, "_OPTIONS", options)
-    monkeypatch.setattr(server_module, "MOST_CONNECTIONS", N_PLACES)
+    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", N_PLACES)
 
 
 @pytest.fixture
