@@ -30,7 +30,7 @@ from std_daq.service.hold import SIGNALS, Hold
 from std_daq.service.presence import Presence
 from std_daq.service.readiness import HasReadiness, Readiness
 from std_daq.service.stop_event import StopEvent
-from std_daq.streams.descriptors import raise_limit
+from std_daq.streams.descriptors import MIN_SAFE, raise_limit
 from std_daq.telemetry.logs import configure_logs, get_logger
 from std_daq.telemetry.metrics import make_registry
 
@@ -100,7 +100,8 @@ def run_service(
     log = get_logger()
     stop = StopEvent()
     _stop_on_signals(stop)
-    raise_limit()
+    if (n_files := raise_limit()) < MIN_SAFE:
+        log.warning("few_open_files", limit=n_files, remedy=f"ulimit -Hn {MIN_SAFE}, or nofile in the container")
     end_with_supervisor()
     # At the end, Python looks for garbage among all objects, which takes a second for those of numba and scipy.
     atexit.register(gc.freeze)

@@ -3,6 +3,8 @@
 import resource
 
 WANTED = 65_536
+# Each ZMQ socket may be a thousand connections ahead of whoever limits them (`zmq_places`).
+MIN_SAFE = 4096
 # Of the files that a process may open, the part that the peers of one socket may have.
 _PART_OF_PEERS = 8
 

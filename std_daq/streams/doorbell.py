@@ -36,7 +36,7 @@ class DoorbellPublisher:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.PUB)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._places = WatchedPlaces(self._socket, address)
+        self._places = WatchedPlaces(self._socket)
         try:
             self._socket.bind(address)
             self._lines = WakeLines(_wake_path(address))

@@ -81,7 +81,7 @@ class _QueueEnd:
         self.socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
         self.socket.setsockopt(zmq.RECONNECT_IVL, 20)
         self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
-        self._places = WatchedPlaces(self.socket, address) if bind else None
+        self._places = WatchedPlaces(self.socket) if bind else None
         try:
             self.socket.bind(address) if bind else self.socket.connect(address)
         except zmq.ZMQError as error:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import zmq
@@ -25,8 +24,6 @@ MAX_PEERS = 256
 HANDSHAKE_MS = 5000
 _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED
 _CREDENTIALS = struct.Struct("3i")
-_MAX_EVENTS = 100
-_WAITING_AT_DOOR = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +69,7 @@ class ZmqPlaces:
         if int(zmq_socket.getsockopt(zmq.HANDSHAKE_IVL)) > HANDSHAKE_MS:
             zmq_socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         self._socket = zmq_socket
-        self._monitor = zmq_socket.get_monitor_socket(_EVENTS)
+        self._monitor = _monitor_of(zmq_socket)
         self._is_over = False
 
     @property
@@ -82,47 +79,29 @@ class ZmqPlaces:
 
     def look(self) -> None:
         """Take note of who has come and gone, and end connections if there are too many."""
-        for event in self._events():
-            self._note(event)
+        with suppress(zmq.Again):
+            while True:
+                self._note(parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT)))
 
     def note_served(self, message: zmq.Frame) -> None:
         """Note that the peer that sent a message is one for whom the service is there."""
-        peer = self._peers.get(int(message.get(zmq.SRCFD)))
-        if peer is not None:
-            peer.is_served = True
+        with suppress(zmq.ZMQError):  # the connection has ended, and ZMQ itself made the message
+            peer = self._peers.get(int(message.get(zmq.SRCFD)))
+            if peer is not None:
+                peer.is_served = True
 
-    def watch(self, door: "Door") -> None:
-        """Look whenever somebody comes or goes, until another thread ends the monitor of the socket.
-
-        Parameters
-        ----------
-        door
-            It is closed while more have come than there are places for. ZMQ accepts faster than connections are ended
-            here, and all of them together could use up the files of the process.
-        """
+    def watch(self) -> None:
+        """Look whenever somebody comes or goes, until another thread ends the monitor of the socket."""
         while not self._is_over:
             self._monitor.poll()
-            events = self._events()
-            if len(self._peers) + len(events) > self.n_places:
-                door.close()
-            for event in events:
-                self._note(event)
-            if not self._monitor.poll(0):
-                door.open()
-        door.open()
+            self.look()
         self._monitor.close(linger=0)
 
     def close(self) -> None:
         """End the monitor of the socket; before the socket is closed."""
+        self.look()  # a thread of ZMQ may wait until events are taken
         self._socket.disable_monitor()
         self._monitor.close(linger=0)
-
-    def _events(self) -> list[Mapping[str, Any]]:
-        events: list[Mapping[str, Any]] = []
-        with suppress(zmq.Again):
-            while len(events) < _MAX_EVENTS:
-                events.append(parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT)))
-        return events
 
     def _note(self, event: Mapping[str, Any]) -> None:
         descriptor = event["value"]
@@ -156,35 +135,6 @@ class ZmqPlaces:
                 connection.shutdown(socket.SHUT_RDWR)
 
 
-class Door:
-    """The path at which peers of this machine connect; while it is closed nobody can.
-
-    Parameters
-    ----------
-    path
-        Path of the Unix socket.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._elsewhere = path.with_name(f"{path.name}.full")
-        self._is_open = True
-
-    def close(self) -> None:
-        """Let nobody connect."""
-        if self._is_open:
-            with suppress(OSError):
-                self._path.rename(self._elsewhere)
-                self._is_open = False
-
-    def open(self) -> None:
-        """Let peers connect again."""
-        if not self._is_open:
-            self._is_open = True
-            with suppress(OSError):
-                self._elsewhere.rename(self._path)
-
-
 class WatchedPlaces:
     """The places of a socket whose owner does not look again and again: a thread does.
 
@@ -194,21 +144,32 @@ class WatchedPlaces:
     ----------
     zmq_socket, wanted
         As of `ZmqPlaces`.
-    address
-        Where the socket will listen, ``ipc://PATH``.
     """
 
-    def __init__(self, zmq_socket: "zmq.Socket[bytes]", address: str, wanted: int = MAX_PEERS) -> None:
+    def __init__(self, zmq_socket: "zmq.Socket[bytes]", wanted: int = MAX_PEERS) -> None:
         self._socket = zmq_socket
-        zmq_socket.setsockopt(zmq.BACKLOG, _WAITING_AT_DOOR)
-        places, door = ZmqPlaces(zmq_socket, wanted), Door(Path(address.removeprefix("ipc://")))
-        self._thread = threading.Thread(target=places.watch, args=(door,), name="places", daemon=True)
+        self._thread = threading.Thread(target=ZmqPlaces(zmq_socket, wanted).watch, name="places", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """End the thread; before the socket is closed."""
         self._socket.disable_monitor()
         self._thread.join()
+
+
+def _monitor_of(zmq_socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
+    """Return a socket that receives what happens at another one.
+
+    With a queue of 1 at this end, ZMQ waits when a thousand events have not been taken, and accepts nobody meanwhile.
+    So it never gets further ahead than this, however many connect and however late this process looks.
+    """
+    address = f"inproc://places-{id(zmq_socket)}"
+    zmq_socket.monitor(address, _EVENTS)
+    monitor = zmq_socket.context.socket(zmq.PAIR)
+    monitor.setsockopt(zmq.LINGER, 0)
+    monitor.setsockopt(zmq.RCVHWM, 1)
+    monitor.connect(address)
+    return monitor
 
 
 @contextmanager

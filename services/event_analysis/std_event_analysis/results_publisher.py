@@ -30,7 +30,7 @@ class ResultsPublisher:
         self._socket = self._context.socket(zmq.PUB)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, _MAX_WAITING)
-        self._places = WatchedPlaces(self._socket, address)
+        self._places = WatchedPlaces(self._socket)
         try:
             self._socket.bind(address)
         except zmq.ZMQError as error:

@@ -31,7 +31,7 @@ class CommandSocket:
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.MAXMSGSIZE, _MAX_BYTES)
-        self._places = WatchedPlaces(self._socket, address)
+        self._places = WatchedPlaces(self._socket)
         try:
             self._socket.bind(address)
         except zmq.ZMQError as error:

@@ -112,6 +112,10 @@ class Output:
             self._socket.send(header, zmq.DONTWAIT | zmq.SNDMORE)
             self._socket.send(pixels, zmq.DONTWAIT, copy=False)
 
+    def close(self) -> None:
+        """Look no more at who comes and goes; the context closes the socket."""
+        self._places.close()
+
 
 class Outputs(Sequence[Output]):
     """All streams of a configuration, in the order of the configuration.
@@ -131,8 +135,10 @@ class Outputs(Sequence[Output]):
 
     def __init__(self, streams: Mapping[str, LiveStreamConfig], image_bytes: int) -> None:
         self._context = zmq.Context()
+        self._outputs: list[Output] = []
         try:
-            self._outputs = [Output(self._context, address, config, image_bytes) for address, config in streams.items()]
+            for address, config in streams.items():
+                self._outputs.append(Output(self._context, address, config, image_bytes))
         except BaseException:
             self.close()
             raise
@@ -151,4 +157,6 @@ class Outputs(Sequence[Output]):
 
     def close(self) -> None:
         """Release all addresses; images that wait for viewers are not sent."""
+        for output in self._outputs:
+            output.close()
         self._context.destroy(linger=0)

@@ -44,8 +44,12 @@ def open_socket() -> Iterator[Open]:
 
 @pytest.fixture
 def strangers() -> Iterator[ExitStack]:
+    """Whoever connects; this process may open as many files as it can."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    raise_limit()
     with ExitStack() as stack:
         yield stack
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -56,22 +60,13 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def connect_to(endpoint: str) -> socket.socket:
-    """Return a connection to a ZMQ endpoint that says nothing; waits while there is no place."""
+    """Return a connection to a ZMQ endpoint that says nothing."""
     if endpoint.startswith("ipc://"):
         stranger = socket.socket(socket.AF_UNIX)
-        wait_for(lambda: connects(stranger, endpoint.removeprefix("ipc://")))
+        stranger.connect(endpoint.removeprefix("ipc://"))
         return stranger
     host, port = endpoint.removeprefix("tcp://").rsplit(":", 1)
     return socket.create_connection((host, int(port)))
-
-
-def connects(stranger: socket.socket, path: str) -> bool:
-    """Return whether a connection to a Unix socket can be made now."""
-    try:
-        stranger.connect(path)
-    except (FileNotFoundError, ConnectionRefusedError):
-        return False
-    return True
 
 
 def is_ended(connection: socket.socket) -> bool:
@@ -210,7 +205,7 @@ publisher.close()
 def test_publisher_with_few_files_survives_more_peers_than_it_can_open(runtime: Path, strangers: ExitStack) -> None:
     address = f"ipc://{runtime}/bell"
     with subprocess.Popen(
-        [sys.executable, "-c", _PUBLISHER, address, "256"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _PUBLISHER, address, "2048"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as publisher:
         lines, commands = publisher.stdout, publisher.stdin
         assert lines is not None
@@ -222,7 +217,7 @@ def test_publisher_with_few_files_survives_more_peers_than_it_can_open(runtime: 
             assert lines.readline() == "rung\n"
 
         assert lines.readline() == "ready\n"
-        for _ in range(2000):  # as fast as it can, which is faster than they can be sent away
+        for _ in range(3000):  # as fast as it can, which is faster than they can be sent away
             strangers.enter_context(connect_to(address))
         for _ in range(500):
             line = strangers.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
@@ -236,6 +231,60 @@ def test_publisher_with_few_files_survives_more_peers_than_it_can_open(runtime: 
             assert len(friend.recv()) == np.zeros(1, IMAGE_METADATA).nbytes
         commands.close()
         assert publisher.wait(10) == 0
+
+
+_STREAM = """
+import resource, sys, zmq
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+from std_daq.streams.zmq_places import ZmqPlaces
+with zmq.Context() as context, context.socket(zmq.XPUB) as stream:
+    stream.setsockopt(zmq.XPUB_VERBOSE, 1)
+    places = ZmqPlaces(stream)
+    print(stream.bind_to_random_port("tcp://127.0.0.1"), flush=True)
+    for line in sys.stdin:
+        while stream.poll(0):
+            message = stream.recv(copy=False)
+            places.look()
+            places.note_served(message)
+        places.look()
+        stream.send(b"newest")
+        print(places.n_peers, flush=True)
+    places.close()
+"""
+
+
+def test_stream_recovers_after_more_peers_than_it_can_open(strangers: ExitStack) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _STREAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as stream:
+        lines, commands = stream.stdout, stream.stdin
+        assert lines is not None
+        assert commands is not None
+
+        def publish() -> int:
+            commands.write("\n")
+            commands.flush()
+            return int(lines.readline())
+
+        port = int(lines.readline())
+        with zmq.Context() as context, context.socket(zmq.SUB) as friend, context.socket(zmq.SUB) as late:
+            for subscriber in (friend, late):
+                subscriber.subscribe(b"")
+                subscriber.setsockopt(zmq.RECONNECT_IVL, 10)
+            friend.connect(f"tcp://127.0.0.1:{port}")
+            while not friend.poll(10):
+                publish()
+            for _ in range(150):  # the stream does not look meanwhile, until it can open no more files
+                strangers.enter_context(socket.create_connection(("127.0.0.1", port)))
+            wait_for(lambda: publish() <= 8)
+            while friend.poll(0):
+                friend.recv()
+            late.connect(f"tcp://127.0.0.1:{port}")
+            while not late.poll(10):
+                publish()
+            assert friend.poll(5000)
+        commands.close()
+        assert stream.wait(10) == 0
 
 
 def test_limit_of_files_is_raised_as_far_as_it_may_be() -> None:
