@@ -165,7 +165,7 @@ def _monitor_of(zmq_socket: "zmq.Socket[bytes]") -> "zmq.Socket[bytes]":
     """
     address = f"inproc://places-{id(zmq_socket)}"
     zmq_socket.monitor(address, _EVENTS)
-    monitor = zmq_socket.context.socket(zmq.PAIR)
+    monitor: zmq.Socket[bytes] = zmq_socket.context.socket(zmq.PAIR)
     monitor.setsockopt(zmq.LINGER, 0)
     monitor.setsockopt(zmq.RCVHWM, 1)
     monitor.connect(address)
