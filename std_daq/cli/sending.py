@@ -9,6 +9,7 @@ from functools import partial
 
 from std_daq.cli.console import write_over
 from std_daq.cli.interrupt import StopSignals
+from std_daq.errors import EXIT_DONE, EXIT_FAILED
 from std_daq.packets.bursts import BurstSource
 from std_daq.packets.sending import PacketSender
 from std_daq.packets.transmission import Transmission, patient_pacer
@@ -30,7 +31,8 @@ def transmit(
 
     Returns
     -------
-    The transmission with its counts, and the exit code: 0, or that of the signal that stopped it.
+    The transmission with its counts, and the exit code: 0, or that of the signal that stopped it; 1 if the destination
+    has said that nobody listened to the last packets.
     """
     stop = StopSignals()
     make_pacer = partial(patient_pacer, sleep=stop.event.wait)
@@ -44,7 +46,10 @@ def transmit(
     show(transmission)
     if sys.stderr.isatty():
         sys.stderr.write("\n")
-    return transmission, stop.exit_code
+    refused = [port for port, sink in sinks.items() if sink.n_sent and sink.is_refused()]
+    if refused:
+        print(f"{_nobody_listens(refused)}: start the services before you send", file=sys.stderr)
+    return transmission, stop.exit_code or (EXIT_FAILED if refused else EXIT_DONE)
 
 
 def report(
@@ -65,6 +70,12 @@ def report(
         print(remark)
     if transmission.forgotten_s > 0.1:
         print(f"the rate was not reached: {transmission.forgotten_s:.1f} s behind", file=sys.stderr)
+
+
+def _nobody_listens(ports: Sequence[int]) -> str:
+    if len(ports) == 1:
+        return f"nobody listened on UDP port {ports[0]} when the last packets came"
+    return f"nobody listened on {len(ports)} UDP ports from {ports[0]} when the last packets came"
 
 
 def _progress(n_frames: int | None) -> Callable[[Transmission], None]:

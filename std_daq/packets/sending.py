@@ -81,6 +81,13 @@ class PacketSender:
         """Whether ``UDP_SEGMENT`` is in use."""
         return self._max_segment_bytes > 0
 
+    def is_refused(self) -> bool:
+        """Return whether the destination has said of the last packets that nobody listens there; asks only once.
+
+        A host that drops packets in silence, or a firewall, says nothing.
+        """
+        return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+
     def send(
         self,
         packets: NDArray[np.uint8],

@@ -83,7 +83,9 @@ def test_replay_says_which_packets_do_not_fit(
     with CaptureWriter(path) as writer:
         for n_bytes in (1072, 4144, 1072):
             writer.append(struct.pack("<Q", 7) + bytes(n_bytes - 8))
-    assert main(["replay", "--config", config, str(path), "--json"]) == 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", port))
+        assert main(["replay", "--config", config, str(path), "--json"]) == 0
     counts = json.loads(capsys.readouterr().out)
     assert counts["n_packets"] == 3
     assert counts["remarks"] == [f"2 packets of 1072 bytes came on UDP port {port} (module 0), {QUESTION}"]

@@ -76,3 +76,15 @@ def test_capture_without_a_whole_packet_sends_nothing(
     capture.write_bytes(capture.read_bytes()[:100])
     assert main(["replay", "--config", str(config_file), str(capture)]) == 1
     assert "record 0 at byte 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["replay"], ["simulate", "--n-images", "3"]])
+def test_sending_to_nobody_is_told_and_ends_with_1(
+    command: list[str], config_file: Path, capture: Path, receiver: socket.socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = receiver.getsockname()[1]
+    more = [str(capture)] if command == ["replay"] else []
+    assert main([*command, "--config", str(config_file), *more]) == 0
+    receiver.close()
+    assert main([*command, "--config", str(config_file), *more]) == 1
+    assert f"nobody listened on UDP port {port} when the last packets came" in capsys.readouterr().err
