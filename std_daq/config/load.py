@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from std_daq.config.platform import PlatformConfig
 from std_daq.config.section import FOLDER, SECRET, is_union_tag
+from std_daq.config.wrong_input import json_in_words, problem_in_words
 from std_daq.errors import ConfigError
 from std_daq.telemetry.logs import get_logger
 
@@ -65,7 +66,7 @@ def config_error(
         return ConfigError("unknown key", file=file, key=key, remedy=hint)
     if first["type"] == "missing":
         return ConfigError("this required key is missing", file=file, key=key, remedy=remedy)
-    message = first["msg"].removeprefix("Value error, ")
+    message = problem_in_words(first)
     value = first["input"] if location and first["type"] != SECRET else None
     return ConfigError(message, file=file, key=key, value=value, remedy=remedy)
 
@@ -79,12 +80,16 @@ def read_document(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError("there is no such file", file=path, remedy="give the path of a configuration") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", file=path) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", file=path) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is not a text in UTF-8: its byte {error.start} is none", file=path) from None
     try:
         document = json.loads(text, object_pairs_hook=_refuse_repeated_keys)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"is not JSON: {error.msg} in line {error.lineno}, column {error.colno}", file=path) from None
+        raise ConfigError(f"is not JSON: {json_in_words(text, error)}", file=path) from None
+    except RecursionError:
+        raise ConfigError("is nested too deeply", file=path) from None
     except _RepeatedKeyError as error:
         raise ConfigError("this key is given twice", file=path, key=str(error)) from None
     if not isinstance(document, dict):

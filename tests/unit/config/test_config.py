@@ -125,7 +125,7 @@ def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_binary_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "detector.json"
     file.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="is not a text in UTF-8"):
         load_config(file)
 
 
