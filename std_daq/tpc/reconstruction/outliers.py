@@ -6,10 +6,10 @@ from which factor on a point is an outlier, is as in `sklearn.neighbors.LocalOut
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
+
+from std_daq.tpc.reconstruction.outlier_kernels import N_SCRATCH_ROWS, fill_outlier_factors
 
 _MAX_FACTOR = 1.5
-_MIN_REACH = 1e-10
 
 
 def is_outlier(points: NDArray[np.float64], n_neighbors: int) -> NDArray[np.bool_]:
@@ -18,17 +18,11 @@ def is_outlier(points: NDArray[np.float64], n_neighbors: int) -> NDArray[np.bool
     Parameters
     ----------
     points
-        float64 (n, k), n at least 2
+        float64 (n, 3), n at least 2
     n_neighbors
         Neighbours of each point; at most all others.
     """
-    n_neighbors = max(1, min(n_neighbors, len(points) - 1))
-    distances = cdist(points, points)
-    np.fill_diagonal(distances, -1.0)  # the point itself comes first
-    farthest = np.partition(distances, n_neighbors, axis=1)[:, n_neighbors]
-    is_near = (distances <= farthest[:, np.newaxis]).astype(np.float64)
-    np.fill_diagonal(is_near, 0.0)
-    n_near = is_near.sum(axis=1)  # more than the neighbours only where several are equally far
-    np.maximum(distances, farthest, out=distances)
-    density = 1.0 / (np.einsum("ij,ij->i", distances, is_near) / n_near + _MIN_REACH)
-    return np.asarray(np.einsum("ij,j->i", is_near, density) / n_near / density > _MAX_FACTOR)
+    n_points = len(points)
+    factors, scratch = np.empty(n_points), np.empty((N_SCRATCH_ROWS, n_points))
+    fill_outlier_factors(np.ascontiguousarray(points.T), max(1, min(n_neighbors, n_points - 1)), factors, scratch)
+    return factors > _MAX_FACTOR
