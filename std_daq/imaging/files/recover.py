@@ -194,6 +194,8 @@ def _write_end(path: Path, n_images: int) -> tuple[str, ...]:
         if read_text(file, layout.VERDICT) == "":
             actions.append(f"verdict written: {Verdict.FAILED}: {RECOVERED}")
             file[layout.N_INCOMPLETE][()] = count_faults(columns).n_images
+            n_lost_known = file[layout.LOST_IMAGE_IDS].shape[0]  # the writer had begun to write the end of the run
+            file[layout.N_LOST][()] = max(int(file[layout.N_LOST][()]), n_lost_known or layout.UNKNOWN_COUNT)
             last_ns = int(columns[layout.TIMESTAMP_NS].max(initial=0))
             end = iso_time(datetime.fromtimestamp(last_ns / 1e9, UTC))
             if last_ns and end > read_text(file, layout.START_TIME):

@@ -14,11 +14,12 @@ import pytest
 
 from std_daq.errors import FileFormatError
 from std_daq.imaging.files import layout
+from std_daq.imaging.files.ending import write_lost_ids
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.imaging.files.recover import recover
 from std_daq.imaging.files.validate import validate
 from std_daq.recording.own_process import CrashError, run_apart
-from std_test_kit.image_files import append_images, describe, image_of
+from std_test_kit.image_files import append_images, describe, image_of, write_image_file
 
 N_IMAGES = 20
 PAGE_BYTES = 4096
@@ -99,6 +100,16 @@ def test_an_image_that_did_not_get_to_the_disk_is_left_out(tmp_path: Path, kille
     data = bytearray(killed)
     data[place] = bytes(chunk.size)
     assert use(path, bytes(data), lambda: None) == N_IMAGES - 1
+
+
+def test_ids_of_lost_images_that_the_writer_had_written_stay(tmp_path: Path) -> None:
+    path = write_image_file(tmp_path / "a.h5")  # closed, and its writer was killed before it wrote the verdict
+    with h5py.File(path, "r+") as file:
+        write_lost_ids(file[layout.LOST_IMAGE_IDS], (77, 78))
+    recover(path)
+    report = validate(path)
+    assert report.is_valid
+    assert (report.n_lost, report.lost_image_ids) == (2, [77, 78])
 
 
 def test_a_process_that_does_nothing_is_ended(tmp_path: Path) -> None:

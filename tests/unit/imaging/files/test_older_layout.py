@@ -40,6 +40,15 @@ def test_file_of_version_1_is_valid_and_has_its_columns(tmp_path: Path) -> None:
         assert {name.rpartition("/")[2] for name in read_columns(file)} == COLUMNS_OF_VERSION_1
 
 
+def test_file_of_version_2_is_valid_without_checksums(tmp_path: Path) -> None:
+    path = write_image_file(tmp_path / "a.h5", range(1, 6), report_of(Verdict.INCOMPLETE, n_incomplete=1))
+    with h5py.File(path, "r+") as file:
+        del file[layout.CHECKSUMS]
+        file[layout.LAYOUT_VERSION][()] = 2
+    assert validate(path).is_valid
+    assert recover(path)[0].actions == ()
+
+
 def test_file_of_version_1_without_an_end_is_repaired(tmp_path: Path) -> None:
     path = write_file_of_version_1(tmp_path / "a.h5", range(1, 6), is_finished=False)
     assert recover(path)[0].n_images == 5
