@@ -15,7 +15,7 @@ COMMANDS = {
     "simulate": "send the packets of a simulated detector",
     "dump": "record UDP packets into capture files",
     "replay": "send recorded packets again",
-    "validate": "check an image file, a merged file or a GRAW file",
+    "validate": "check an image file, a merged file, a GRAW file or an index of PFF files",
     "analyse": "analyse the files of a chamber",
     "recover": "repair the file of a writer that was killed",
     "join": "make one master file of the files of several servers",

@@ -1,4 +1,4 @@
-"""Check whether a file is complete and consistent: an image file or master file, a merged file, or a GRAW file.
+"""Check whether a file is complete, consistent and unchanged: of images, of events, or an index of PFF files.
 
 The exit code is 0 if the file is sound. The file of an incomplete run is sound if its verdict says incomplete.
 """
@@ -16,18 +16,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from std_daq.imaging.files.validate import ValidationReport
+    from std_daq.telescope.pff.index import PffReport
     from std_daq.tpc.file_kind import FileKind
     from std_daq.tpc.frames.validate import GrawReport
     from std_daq.tpc.merged.validate import MergedReport
 
-Report = TypeVar("Report", "ValidationReport", "MergedReport")
+Report = TypeVar("Report", "ValidationReport", "MergedReport", "PffReport")
 
 _MANY_IDS = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="the image file, master file, merged file or GRAW file")
+    parser.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="the image file, master file, merged file, GRAW file, or index of PFF files (.json)",
+    )
     add_json_option(parser)
     parser.add_argument(
         "--max-images-read",
@@ -65,13 +71,17 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if report.is_valid else 1
 
 
-def _report_of_events(kind: "FileKind", arguments: argparse.Namespace) -> "MergedReport | GrawReport":
+def _report_of_events(kind: "FileKind", arguments: argparse.Namespace) -> "MergedReport | GrawReport | PffReport":
     from std_daq.tpc.file_kind import FileKind
 
     if kind is FileKind.GRAW:
         from std_daq.tpc.frames.validate import validate_graw
 
         return validate_graw(arguments.file)
+    if kind is FileKind.PFF_INDEX:
+        from std_daq.telescope.pff.index import PffReport, validate_index
+
+        return _apart(lambda step: validate_index(arguments.file, after_each=step), arguments.file, PffReport)
     from std_daq.tpc.merged.validate import MergedReport, validate_merged
 
     return _apart(

@@ -18,6 +18,7 @@ class FileKind(StrEnum):
     IMAGES = "images"
     MERGED = "merged"
     GRAW = "graw"
+    PFF_INDEX = "pff index"
 
 
 def kind_of(path: Path) -> FileKind:
@@ -32,7 +33,8 @@ def kind_of(path: Path) -> FileKind:
         start = file.read(len(_HDF5_SIGNATURE) + 1)
     if start.startswith(_HDF5_SIGNATURE):
         return FileKind.MERGED if _is_merged(path, start[-1]) else FileKind.IMAGES
-    return FileKind.GRAW if path.suffix == ".graw" else FileKind.IMAGES
+    by_name = {".graw": FileKind.GRAW, ".json": FileKind.PFF_INDEX}
+    return by_name.get(path.suffix, FileKind.IMAGES)
 
 
 def _is_merged(path: Path, superblock_version: int) -> bool:

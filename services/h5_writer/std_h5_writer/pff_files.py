@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from std_daq.errors import FileFormatError
@@ -246,7 +247,14 @@ class PffFiles:
         name = f"obs_{self._index.stem}.start_{self._start}.runtype_{RUN_TYPE}.pffd"
         folder = self._index.parent / f"module_{module_id}" / name
         with self._owner.in_folder(folder) as opened:
-            writer = PffWriter(opened, self._product, module_id, self._start, max_file_bytes=self._max_file_bytes)
+            writer = PffWriter(
+                opened,
+                self._product,
+                module_id,
+                self._start,
+                max_file_bytes=self._max_file_bytes,
+                new_checksum=xxhash.xxh3_64,
+            )
             self._owner.access.apply(writer.fd)
         return _ModuleFiles(folder, writer)
 
@@ -267,6 +275,7 @@ class PffFiles:
 
     def _write_index(self, report: RunReport | None, new: NewFile) -> None:
         """Write the index into a new file; a reader finds either the old or the new one."""
+        checksums = [checksum.hexdigest() for module in self._modules.values() for checksum in module.writer.checksums]
         document = {
             "format": "pff",
             "product": self._product.name,
@@ -274,6 +283,7 @@ class PffFiles:
             "request": self._request.model_dump(mode="json", exclude_defaults=True),
             "report": None if report is None else report.model_dump(mode="json"),
             "files": [str(path.relative_to(self._index.parent)) for path in self.paths[1:]],
+            "checksums": [] if report is None else checksums,  # a file that still grows has none
         }
         new.write(f"{json.dumps(document, indent=2)}\n".encode())
         self._owner.access.apply(new.fd)

@@ -1,9 +1,10 @@
 """PffWriter: writes frames as the acquisition of a telescope does."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Protocol, Self
 
 import numpy.typing as npt
 
@@ -11,6 +12,17 @@ from std_daq.folders.open_folder import OpenFolder
 from std_daq.telescope.pff.file_name import format_name
 from std_daq.telescope.pff.header import Header, HeaderForm, format_header
 from std_daq.telescope.pff.product import Product
+
+
+class Checksum(Protocol):
+    """A checksum that grows with what is written."""
+
+    def update(self, data: bytes, /) -> None:
+        """Add bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the checksum of all bytes so far."""
+        ...
 
 
 class PffWriter:
@@ -31,6 +43,15 @@ class PffWriter:
         Time at which the recording began, as it is to stand in the names: ``2024-07-25T04:34:46Z``.
     max_file_bytes
         Size that no file exceeds, but for a single frame that is larger; by default there is one file.
+    new_checksum
+        Makes the checksum of a file, such as ``xxhash.xxh3_64``; by default files have none.
+
+    Attributes
+    ----------
+    paths
+        The files, in order.
+    checksums
+        The checksum of each file, as far as it is written; empty without ``new_checksum``.
 
     Raises
     ------
@@ -48,6 +69,7 @@ class PffWriter:
         start: str,
         *,
         max_file_bytes: int | None = None,
+        new_checksum: Callable[[], Checksum] | None = None,
     ) -> None:
         self.folder = folder.again() if isinstance(folder, OpenFolder) else OpenFolder.open(Path(folder))
         self._product = product
@@ -56,6 +78,8 @@ class PffWriter:
         self._max_file_bytes = max_file_bytes
         self._n_bytes = 0
         self.paths: list[Path] = []
+        self.checksums: list[Checksum] = []
+        self._new_checksum = new_checksum
         try:
             self._file = self._open_next()
         except BaseException:
@@ -80,6 +104,8 @@ class PffWriter:
             self._file.close()
             self._file = self._open_next()
         self._file.write(frame)
+        if self.checksums:
+            self.checksums[-1].update(frame)
         self._n_bytes += len(frame)
 
     @property
@@ -108,6 +134,8 @@ class PffWriter:
         name = format_name(self._product, self._module_id, len(self.paths), self._start)
         file = os.fdopen(self.folder.make(name), "wb")
         self.paths.append(self.folder.path / name)
+        if self._new_checksum is not None:
+            self.checksums.append(self._new_checksum())
         self._n_bytes = 0
         return file
 

@@ -19,6 +19,7 @@ from std_daq.recording.file_access import FileAccess
 from std_daq.recording.requests import RunReport, Verdict, WriteRequest
 from std_daq.recording.store_stream import StartRun
 from std_daq.telescope.pff import PRODUCTS, PffFile
+from std_daq.telescope.pff.index import validate_index
 from std_h5_writer.file_owner import FileOwner
 from std_h5_writer.pff_files import PffFiles, PffForm
 from std_h5_writer.ring_reader import RunImage
@@ -206,3 +207,26 @@ def test_files_stay_in_the_folder_in_which_they_were_begun(tmp_path: Path) -> No
     assert list(outside.iterdir()) == []
     folder = next((run.parent / "moved" / "module_1").iterdir())
     assert len([path for path in folder.iterdir() if path.suffix == ".pff"]) > 1
+
+
+def test_a_flipped_bit_in_a_pff_file_is_found_by_the_index(tmp_path: Path) -> None:
+    index = tmp_path / "night.json"
+    files = files_of(index, max_file_bytes=2 * FRAME_BYTES)
+    files.append(image_of(1), image_of(1).image.pixels, past_page_cache=False)
+    assert validate_index(index).problems[0].text.startswith("no verdict")
+    for number in range(2, 6):
+        append(files, image_of(number))
+    files.finish(REPORT, lambda: None)
+    report = validate_index(index)
+    assert report.problems == []
+    assert len(report.files) == 3
+    path = tmp_path / report.files[1]
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    [problem] = validate_index(index).problems
+    assert problem.text == f"{path} changed after it was written: wrong checksum"
+    path.unlink()
+    assert "there is no such file" in validate_index(index).problems[0].text
+    index.write_text('{"files": 5}')
+    assert "no index of PFF files" in validate_index(index).problems[0].text
