@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable
 import h5py
 import numpy as np
 
+from std_daq.checksums import checksum_of
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.checksums import changed_descriptions, end_checksum, metadata_checksums
 from std_daq.imaging.files.contents import UNREADABLE, Columns, read_columns, read_text
-from std_daq.recording.checksums import checksum_of
 
 Report = Callable[[str, str], None]
 

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from std_daq.checksums import ALGORITHM, checksum_of
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.contents import columns_of
 from std_daq.imaging.files.texts import write_text, write_text_attribute
-from std_daq.recording.checksums import ALGORITHM, checksum_of
 
 
 def metadata_checksums(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint64]:

@@ -15,6 +15,7 @@ import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 
+from std_daq.checksums import ChunkChecksums
 from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.folders.new_file import NewFile, check_is_free
 from std_daq.folders.open_folder import OpenFolder
@@ -34,7 +35,6 @@ from std_daq.imaging.files.nexus import room_of_structure, write_structure
 from std_daq.imaging.files.pixel_rows import ALIGN_FROM_BYTES, Chunk, PixelRows, create_pixels
 from std_daq.imaging.files.texts import write_text_attribute
 from std_daq.imaging.protocols.image_metadata import ImageMetadata
-from std_daq.recording.checksums import ChunkChecksums
 from std_daq.recording.direct_file import PAGE_BYTES
 from std_daq.recording.disk_file import REMOVED, DiskFile, room_behind, try_write
 from std_daq.recording.file_access import AS_MADE, FileAccess

@@ -69,7 +69,7 @@ def validate_index(path: Path, *, after_each: Callable[[], None] = lambda: None)
         checksums = index["checksums"]
         run = None if index["report"] is None else RunReport.model_validate(index["report"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        report.error(f"this is no index of PFF files, or it is damaged: {error}", "give the index, or an HDF5 file")
+        report.error(f"cannot be read as an index of PFF files: {error}", "give the index, or an HDF5 file")
         return report
     if run is None:
         report.error(

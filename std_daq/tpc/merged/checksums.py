@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 
-from std_daq.recording.checksums import checksum_of_parts
+from std_daq.checksums import checksum_of_parts
 from std_daq.tpc.merged import layout
 from std_daq.tpc.merged.event import MergedEvent
 

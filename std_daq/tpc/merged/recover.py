@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.checksums import checksum_of_parts
 from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.folders.new_file import NewFile
-from std_daq.recording.checksums import checksum_of_parts
 from std_daq.recording.disk_file import sync_folder
 from std_daq.recording.repair import RECOVERED, Recovery, lock_for_repair
 from std_daq.recording.requests import FaultCount, RunReport, Verdict

@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.checksums import ChunkChecksums
 from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.folders.new_file import NewFile, check_is_free
 from std_daq.folders.open_folder import OpenFolder
 from std_daq.hdf5 import FORMAT_VERSION, close_regardless, explained_error, open_hdf5
-from std_daq.recording.checksums import ChunkChecksums
 from std_daq.recording.disk_file import REMOVED, DiskFile, sync_file, try_write
 from std_daq.recording.file_access import AS_MADE, FileAccess
 from std_daq.recording.requests import RunReport

@@ -229,4 +229,4 @@ def test_a_flipped_bit_in_a_pff_file_is_found_by_the_index(tmp_path: Path) -> No
     path.unlink()
     assert "there is no such file" in validate_index(index).problems[0].text
     index.write_text('{"files": 5}')
-    assert "no index of PFF files" in validate_index(index).problems[0].text
+    assert "cannot be read as an index" in validate_index(index).problems[0].text
