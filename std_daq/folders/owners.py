@@ -17,6 +17,8 @@ import pwd
 import stat
 from pathlib import Path
 
+from std_daq.errors import ResourceError
+
 VARIABLE = "STD_DAQ_TRUSTED_USERS"
 """Environment variable with the names or numbers of the users that are trusted, too, separated by commas."""
 
@@ -109,6 +111,23 @@ def distrust_folder(path: Path) -> str:
     finally:
         os.close(folder)
     return f"{path} {reason}" if reason else ""
+
+
+def make_work_folder(path: Path) -> None:
+    """Make a folder for files that only this program uses, if it is not there from an earlier start.
+
+    Raises
+    ------
+    ResourceError
+        There is a link in its place, or a folder that just anybody may have made.
+    OSError
+        It cannot be made.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        raise ResourceError(f"{path} is a link, and may lead to the files of others; remove it")
+    if reason := distrust_folder(path):
+        raise ResourceError(reason)
 
 
 def _is_vouched_for(folder: int) -> bool:

@@ -29,13 +29,13 @@ class EventRecording:
         import rerun
 
         try:
-            path.open("xb").close()
+            self._file = path.open("xb")
         except FileExistsError:
             raise ArgumentError("--output", "the file exists", value=path, remedy="give a new name") from None
         except OSError as error:
             raise ArgumentError("--output", f"cannot be made: {error.strerror}", value=path) from None
         self._recording = rerun.RecordingStream(application)
-        self._recording.save(path)
+        self._recording.save(Path(f"/proc/self/fd/{self._file.fileno()}"))  # this file, whatever its name leads to
         for drawing in first:
             drawing.draw(self._recording)
 
@@ -47,3 +47,4 @@ class EventRecording:
         """Complete the file."""
         self._recording.flush()
         self._recording.disconnect()
+        self._file.close()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from std_daq.errors import ResourceError
+from std_daq.folders.owners import make_work_folder
 from std_daq.tpc.config import TpcConfig
 from std_daq.tpc.offline.execution import Execution
 from std_daq.tpc.offline.result_file import write_result
@@ -127,7 +128,7 @@ class FileAnalysis:
 
     def _folder_opened(self) -> TextIO:
         """Make the folder of parts ours, and empty it if it belongs to another analysis; returns its lock."""
-        self._folder.mkdir(exist_ok=True)
+        make_work_folder(self._folder)
         lock = (self._folder / "lock").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

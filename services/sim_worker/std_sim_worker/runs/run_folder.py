@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import ResourceError
+from std_daq.folders.owners import make_work_folder
 from std_daq.photons.protocol import DIGEST_BYTES, N_REQUEST_FRAMES, Frames, photons_of
 from std_daq.photons.records import HIT
 
@@ -46,7 +47,7 @@ class RunFolder:
     Raises
     ------
     ResourceError
-        Another process has this run.
+        Another process has this run, or somebody else may have made the folder.
     OSError
         The folder cannot be written.
 
@@ -61,7 +62,8 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._requests = path / "requests"
-        self._requests.mkdir(parents=True, exist_ok=True)
+        make_work_folder(path)
+        self._requests.mkdir(exist_ok=True)
         self._lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
