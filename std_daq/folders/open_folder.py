@@ -70,6 +70,13 @@ class OpenFolder:
             return False
         return True
 
+    def names(self) -> list[str]:
+        """Return the names of what is in the folder; none if this user may not list it."""
+        try:
+            return sorted(os.listdir(self.fd))  # noqa: PTH208 -- of the open folder
+        except OSError:
+            return []
+
     def make(self, name: str, mode: int = 0o666, flags: int = 0) -> int:
         """Make a file, and return its descriptor, for reading and writing; raises FileExistsError, also at a link."""
         try:

@@ -1,6 +1,5 @@
 """Lists the rings in a directory with the processes that use them, and removes rings."""
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,8 +77,7 @@ def remove_leftovers(directory: Path) -> list[Path]:
     """
     removed: list[Path] = []
     with OpenFolder.open(directory) as folder:
-        names = sorted(os.listdir(folder.fd))  # noqa: PTH208 -- of the open folder
-        found = [UNFINISHED_NAME.fullmatch(name) or LOCK_NAME.fullmatch(name) for name in names]
+        found = [UNFINISHED_NAME.fullmatch(name) or LOCK_NAME.fullmatch(name) for name in folder.names()]
         for ring in sorted({match["ring"] for match in found if match}):
             with suppress(SharedMemoryError), ring_lock(folder, ring, wait_s=0):
                 removed += remove_unfinished(folder, ring)

@@ -309,7 +309,7 @@ def list_segments(directory: Path) -> list[SegmentInfo]:
 def remove_unfinished(folder: OpenFolder, ring: str) -> list[Path]:
     """Remove the files of owners that were killed while they created a ring; only under the lock of the ring."""
     removed = []
-    for name in sorted(os.listdir(folder.fd)):  # noqa: PTH208 -- of the open folder
+    for name in folder.names():
         found = UNFINISHED_NAME.fullmatch(name)
         if found and found["ring"] == ring:
             with suppress(OSError):  # another user's: it stays, and takes part in nothing

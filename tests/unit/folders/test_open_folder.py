@@ -164,3 +164,11 @@ def test_pipe_is_no_file_and_nobody_waits_for_it(root: Path) -> None:
     os.mkfifo(root / "pipe")
     with OpenFolder.open(root) as folder, pytest.raises(OSError, match="this is not a file"):
         folder.open_file("pipe", os.O_RDONLY)
+
+
+def test_folder_that_may_be_entered_but_not_listed_takes_files(root: Path) -> None:
+    with OpenFolder(root, os.open(root, os.O_PATH | os.O_DIRECTORY)) as folder:
+        os.close(folder.make("file"))
+        assert folder.names() == []
+    with OpenFolder.open(root) as folder:
+        assert folder.names() == ["file"]
