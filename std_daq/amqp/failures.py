@@ -1,5 +1,6 @@
 """The errors that pika raises when a broker is unreachable, refuses or does not answer, and a text for each."""
 
+import socket
 from collections.abc import Iterator
 
 import pika.exceptions
@@ -50,10 +51,33 @@ def describe_failure(error: Exception) -> str:
         explanation = explain_tls_failure(cause)
         if explanation is not None:
             return explanation
+    for cause in _causes(error):
+        words = _in_words(cause)
+        if words is not None:
+            return words
     if isinstance(error, pika.exceptions.IncompatibleProtocolError):
         return "it closed the connection at the greeting: is it one for TLS (amqps://), or no RabbitMQ at all?"
     causes = [str(getattr(cause, "exception", None) or cause or repr(cause)) for cause in error.args]
     return f"{type(error).__name__}: {'; '.join(causes)}" if causes else type(error).__name__
+
+
+def _in_words(error: BaseException) -> str | None:
+    """Return what an error means for whoever looks for the broker; None if only its own text tells."""
+    if isinstance(error, pika.exceptions.ProbableAccessDeniedError):
+        return "the virtual host in the URL does not exist, or this user has no rights in it"
+    if isinstance(error, pika.exceptions.AuthenticationError | pika.exceptions.ProbableAuthenticationError):
+        return "it refuses this user or the password (ACCESS_REFUSED)"
+    if isinstance(error, pika.exceptions.ConnectionClosedByBroker | pika.exceptions.ChannelClosedByBroker):
+        return f"it ended the connection: {error.reply_text}"
+    if isinstance(error, socket.gaierror):
+        return f"the host is not known ({error.strerror})"
+    if isinstance(error, ConnectionRefusedError):
+        return "Connection refused: nobody listens there; is the broker running?"
+    if isinstance(error, TimeoutError):
+        return "it does not answer in time: is the host off, or a firewall between?"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

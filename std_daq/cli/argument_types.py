@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import re
+import uuid
 
 from std_daq.errors import ConfigError
 
@@ -24,6 +25,17 @@ def natural_number(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is less than 0")
     return value
+
+
+def request_id(text: str) -> str:
+    """Return the id of a request: the text of a UUID."""
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not the id of a request, such as {uuid.UUID(int=0)}; std-daq write and status print it"
+        ) from None
+    return text
 
 
 def port_number(text: str) -> int:

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from std_daq.cli.argument_types import positive_number
+from std_daq.cli.argument_types import positive_number, request_id
 from std_daq.cli.shared_options import add_broker_url_option, add_config_option, add_json_option
 from std_daq.cli.starting import wait_for_services
 from std_daq.errors import BrokerBlockedError, ResourceError
@@ -32,7 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_option(parser)
     add_broker_url_option(parser, "that of std-daq up or of the configuration")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("request_id", nargs="?", metavar="REQUEST_ID", help="the id that std-daq write --detach printed")
+    which.add_argument(
+        "request_id",
+        nargs="?",
+        type=request_id,
+        metavar="REQUEST_ID",
+        help="the id that std-daq write --detach printed",
+    )
     which.add_argument("--current", action="store_true", help="the request that runs now")
     parser.add_argument(
         "--wait-s", type=positive_number, metavar="SECONDS", help="wait for the verdict, at most this long"
@@ -48,15 +54,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     client = DaqClient(arguments.config, arguments.broker_url)
     wait_for_services(client.config, broker_url=arguments.broker_url, needs_broker=True)
-    request_id = _current_request(client) if arguments.current else arguments.request_id
+    request = _current_request(client) if arguments.current else arguments.request_id
     if arguments.wait_s is None:
         try:
-            client.kill(request_id)
+            client.kill(request)
         except BrokerBlockedError as error:
             raise BrokerBlockedError(f"{error}; --wait-s sends it when that ends; {_STOP_THE_AGENT}") from None
-        print(json.dumps({"request_id": request_id}) if arguments.json else request_id)
+        print(json.dumps({"request_id": request}) if arguments.json else request)
         return 0
-    with client.follow(request_id) as run:
+    with client.follow(request) as run:
         deadline = time.monotonic() + arguments.wait_s
         _send_kill(run, deadline)
         try:

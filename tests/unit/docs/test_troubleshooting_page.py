@@ -14,8 +14,6 @@ OTHERS = {
     "file is already open for write",
     "can't open directory",
     "required filter … is not registered",
-    "ProbableAuthenticationError",
-    "ACCESS_REFUSED",
     "needs uproot: pip install 'std-daq[root]'",
     "needs numba_cuda: pip install 'std-daq[cuda]'",
     "needs rerun: pip install 'std-daq[view3d]'",
