@@ -93,6 +93,6 @@ def metadata_item(text: str) -> tuple[str, str | int | float | bool]:
         raise argparse.ArgumentTypeError(f"'{text}' is not of the form KEY=VALUE")
     try:
         parsed = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return key, value
     return key, parsed if isinstance(parsed, int | float | bool) else value

@@ -42,7 +42,7 @@ class ServiceLog:
             return printable(line)
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return printable(line)
         if not isinstance(event, dict) or "event" not in event:
             return printable(line)

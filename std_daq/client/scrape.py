@@ -96,6 +96,6 @@ def _get(connection: http.client.HTTPConnection, path: str) -> tuple[int, str]:
 
 
 def _reason(health: str) -> str:
-    with suppress(ValueError, KeyError, TypeError):
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
         return str(json.loads(health)["reason"])
     return ""

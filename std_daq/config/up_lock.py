@@ -131,5 +131,5 @@ def _read(file: IO[bytes]) -> UpProcess | None:
     file.seek(0)
     try:
         return UpProcess(**json.loads(file.read()))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None

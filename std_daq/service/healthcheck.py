@@ -54,7 +54,7 @@ def ask(place: str) -> tuple[bool, str]:
         return True, ""
     try:
         return True, str(json.loads(body)["reason"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return True, f"{place}{_PATH} answers {answer.status}"
 
 

@@ -200,7 +200,7 @@ def _error_in(line: str) -> str:
     """Return the error in a log line, or an empty text if the line is not an error."""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(event, dict) or event.get("level") != "error":
         return ""

@@ -53,7 +53,7 @@ def is_server_config(text: str, suffix: str) -> bool:
         return True
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(document, dict) and bool(document.keys() & {"simulate_daq_cfg", "acquisition_methods"})
 
@@ -62,7 +62,7 @@ def import_server_config(text: str, suffix: str) -> ImportedLiveView:
     """Return the ``live.json`` of a ``daq_data_server_config.json`` or ``server.toml``; raises ConfigError."""
     try:
         document = tomllib.loads(text) if suffix == ".toml" else json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"is no {suffix.removeprefix('.').upper()}: {error}") from None
     if suffix == ".toml":
         server = {key: value for key, value in document.get("server", {}).items() if key != "services"}

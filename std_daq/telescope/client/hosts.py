@@ -128,7 +128,7 @@ def _read(source: Document, what: str) -> tuple[Mapping[str, Any], str]:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HostsConfigError(f"is no JSON: {error}", file=path) from None
     if not isinstance(document, dict):
         raise HostsConfigError("is JSON, but no object", file=path)

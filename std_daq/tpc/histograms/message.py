@@ -97,5 +97,5 @@ class HistogramMessage:
             tally = Tally(head["n_events"], head["n_left_out"], head["n_estimates"])
             n_outside = {one["name"]: one["n_outside"] for one in head["histograms"]}
             return cls(head["scope"], head["epoch"], head["window_s"], tally, n_outside, counts)
-        except (LookupError, TypeError, zlib.error) as error:
+        except (LookupError, TypeError, zlib.error, RecursionError) as error:
             raise ValueError(f"this is no message of histograms: {error}") from error

@@ -47,7 +47,7 @@ class ViewCommand:
         try:
             document = json.loads(message)
             reset, pads = document["reset"], document["pads"]
-        except (LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise ValueError(f"no command: {error}") from None
         are_pads = pads is None or (
             isinstance(pads, list) and len(pads) <= _MAX_PADS and all(type(pad) is int and pad >= 0 for pad in pads)

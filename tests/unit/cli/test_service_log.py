@@ -29,3 +29,13 @@ def test_json_becomes_text_on_a_terminal() -> None:
     assert "{" not in first
     assert second == "assembler | Segmentation fault"
     assert third == 'assembler | ["event"]'
+
+
+def test_line_of_any_kind_is_shown_and_controls_nothing() -> None:
+    for output in (io.StringIO(), Terminal()):
+        log = ServiceLog(output, ["assembler"])
+        for line in ("[" * 100_000, "\x1b[2J", json.dumps({**EVENT, "why": "\x1b[2J"}), '{"event": '):
+            log.write("assembler", line)
+        assert "\x1b[2J" not in output.getvalue()
+        assert "\\x1b[2J" in output.getvalue()
+        assert output.getvalue().count("\n") == 4
