@@ -48,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="first image or event, which may lie in the past; by default the next one",
     )
     parser.add_argument(
-        "--format", choices=("hdf5", "pff"), default="hdf5", help="pff is for telescopes; by default %(default)s"
+        "--format",
+        choices=("hdf5", "pff", "graw", "hdf5+graw"),
+        default="hdf5",
+        help="pff is for telescopes, graw for raw frames of chambers; by default %(default)s",
     )
     parser.add_argument(
         "--layout", choices=("1.0", "2.0"), help="layout of the merged file of a chamber; by default 1.0"

@@ -14,6 +14,7 @@ from std_daq.config.platform import PlatformConfig
 from std_daq.config.system import load_any_config, system_of_config
 from std_daq.recording.request_channel import RequestPublisher
 from std_daq.recording.requests import (
+    FileFormat,
     HeaderValue,
     WriteRequest,
     check_request_id,
@@ -49,7 +50,7 @@ class DaqClient:
         *,
         n_images: int | None = None,
         start_image_id: int | None = None,
-        format: Literal["hdf5", "pff"] = "hdf5",  # noqa: A002 - as in the request
+        format: FileFormat = "hdf5",  # noqa: A002 - as in the request
         layout: Literal["1.0", "2.0"] | None = None,
         compression: Literal["none", "bslz4"] = "none",
         images_per_file: int | None = None,

@@ -91,6 +91,9 @@ class Action(StrEnum):
         return self in {Action.SUCCESS, Action.FAIL, Action.KILLED}
 
 
+FileFormat = Literal["hdf5", "pff", "graw", "hdf5+graw"]
+
+
 class WriteRequest(BaseModel):
     """What a user asks to be written; the body of a request message, as JSON."""
 
@@ -114,10 +117,12 @@ class WriteRequest(BaseModel):
         description="Id of the first image or event, which may be in the past if it is still in the ring; absent: of "
         "the next one.",
     )
-    format: Literal["hdf5", "pff"] = Field(
+    format: FileFormat = Field(
         default="hdf5",
         description="Format of the files: hdf5, or pff for a telescope. With pff, output_file is an index in JSON, and "
-        "the PFF files lie beside it in a folder for each module; images_per_file holds for each module.",
+        "the PFF files lie beside it in a folder for each module; images_per_file holds for each module. For a chamber "
+        "graw: output_file is an index in JSON, and the raw frames lie beside it in GRAW files, one or more a board; "
+        "hdf5+graw: both, and the index has the name of the merged file with .graw.json.",
     )
     layout: Literal["1.0", "2.0"] | None = Field(
         default=None, description="Layout of the merged file of a chamber; absent: 1.0. Images have no layouts."

@@ -56,6 +56,10 @@ class BuilderConfig(Section):
     ram_buffer_gb: float = Field(
         1.0, gt=0, allow_inf_nan=False, description="Memory for the ring of events, in GB (10^9 bytes)."
     )
+    keep_frames: bool = Field(
+        default=False,
+        description="Keep the frames of each event in the ring as well, so that GRAW files can be requested.",
+    )
 
 
 class ViewerConfig(Section):

@@ -6,17 +6,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
 from std_daq.recording.status_channel import StatusListener
 from std_daq.tpc.events.event_buffer import EventBuffer
 from std_daq.tpc.events.paths import event_buffer_path
+from std_daq.tpc.frames.graw import read_graw
 from std_daq.tpc.merged.event_log import log_path, read_log
 from std_daq.tpc.merged.reader import MergedFile
 from std_daq.tpc.merged.validate import validate_merged
 from std_test_kit.beamline import Beamline, Command, wait_accepted
-from std_test_kit.tpc_exporters import ScriptedExporter, message_of, rows_of
+from std_test_kit.tpc_exporters import ScriptedExporter, frame_of, message_of, rows_of
 from std_test_kit.wait import wait_until
 
 BOARDS = [(0, 0), (0, 1), (3, 2)]
@@ -66,7 +68,7 @@ def chamber(tmp_path: Path, shm_dir: Path, runtime: Path, broker_url: str, tag: 
         "exporters": [exporter.address],
         "pads": {},
         "boards": BOARDS,
-        "builder": {"time_limit_s": 0.3, "ram_buffer_gb": 0.05},
+        "builder": {"time_limit_s": 0.3, "ram_buffer_gb": 0.05, "keep_frames": True},
         "shared_memory": {"directory": str(shm_dir)},
         "writer": {"output_roots": [str(tmp_path)], "image_timeout_s": 3.0, "min_free_gb": 0},
     }
@@ -179,3 +181,85 @@ def test_the_file_of_a_killed_writer_is_recovered_with_what_the_report_counts(ch
         assert merged.numbers == list(range(10))
         for event in merged:
             np.testing.assert_array_equal(event.traces, rows_of(event.n, BOARDS))
+
+
+def frames_in(folder: Path) -> dict[tuple[int, int], list[bytes]]:
+    """Return the frames in the GRAW files of a folder by board, each in the order of its files."""
+    frames: dict[tuple[int, int], list[bytes]] = {}
+    for file in sorted(folder.glob("CoBo*_AsAd*_????.graw")):
+        content = read_graw(file)
+        assert content.damaged == []
+        for frame in content.frames:
+            frames.setdefault(frame.board, []).append(frame.data.tobytes())
+    return frames
+
+
+def test_raw_frames_are_recorded_by_request_alone_and_with_the_merged_file(chamber: Chamber, tmp_path: Path) -> None:
+    index = tmp_path / "raw.json"
+
+    def send() -> None:
+        chamber.send(*range(4))
+        chamber.send(4, boards=BOARDS[:2])
+        chamber.send(6)
+
+    exit_code, report = chamber.record(
+        index, send, "--n-events", "7", "--start-event-id", "0", "--format", "graw", "--image-timeout-s", "2"
+    )
+    assert (exit_code, report["verdict"]) == (3, "incomplete"), report
+    assert (report["n_written"], report["n_incomplete"], report["n_lost"]) == (6, 1, 1)
+    assert "1 event with missing boards (board [3, 2])" in report["reason"]
+    there = {board: [frame_of(i, board) for i in (0, 1, 2, 3, 4, 6) if (i, board) != (4, (3, 2))] for board in BOARDS}
+    assert frames_in(tmp_path / "raw_graw") == there
+    boards = json.loads(index.read_text())["boards"]
+    assert [(tuple(one["board"]), one["n_frames"], one["n_missing"]) for one in boards] == [
+        ((0, 0), 6, 0),
+        ((0, 1), 6, 0),
+        ((3, 2), 5, 1),
+    ]
+    files = [str(tmp_path / name) for one in boards for name in one["files"]]
+    assert report["files"] == [str(index), *files]
+    exit_code, out, err = Command("validate", files[0]).finish()
+    assert exit_code == 0, (out, err)
+
+    file = tmp_path / "both.h5"
+    exit_code, report = chamber.record(
+        file, lambda: chamber.send(*range(7, 20)), "--n-events", "10", "--start-event-id", "7", "--format", "hdf5+graw"
+    )
+    assert (exit_code, report["verdict"], report["n_written"]) == (0, "complete", 10), report
+    with opened(file) as merged:
+        for event in merged:
+            np.testing.assert_array_equal(event.traces, rows_of(7 + event.n, BOARDS))
+    assert frames_in(tmp_path / "both_graw") == {board: [frame_of(i, board) for i in range(7, 17)] for board in BOARDS}
+    assert json.loads((tmp_path / "both.h5.graw.json").read_text())["report"]["verdict"] == "complete"
+
+    # The recorded frames give the same events again.
+    raw = sorted(map(str, (tmp_path / "both_graw").glob("*.graw")))
+    clouds = []
+    config = tmp_path / "again.json"
+    document = json.loads(chamber.line.config_file.read_text()) | {"pads": {"geometry": "attpc"}}
+    config.write_text(json.dumps(document))
+    for name, sources in (("a.h5", raw), ("b.h5", [str(file)])):
+        output = tmp_path / name
+        exit_code, out, err = Command(
+            "analyse", *sources, "--config", str(config), "--output", str(output), "--workers", "1"
+        ).finish(120)
+        assert exit_code == 0, (out, err)
+        with h5py.File(output) as result:
+            clouds.append([result[f"clouds/event_{n}"][()] for n in range(10)])
+    for from_raw, from_merged in zip(*clouds, strict=True):
+        np.testing.assert_array_equal(from_raw, from_merged)
+
+
+def test_frames_of_removed_files_are_lost_and_told(chamber: Chamber, tmp_path: Path) -> None:
+    index = tmp_path / "raw.json"
+
+    def send() -> None:
+        chamber.send(*range(5))
+        wait_until(lambda: len(list((tmp_path / "raw_graw").glob("*.graw"))) == len(BOARDS), 20)
+        next((tmp_path / "raw_graw").glob("CoBo3*")).unlink()
+        chamber.send(*range(5, 10))
+
+    exit_code, report = chamber.record(index, send, "--n-events", "10", "--format", "graw")
+    assert (exit_code, report["verdict"]) == (5, "failed"), report
+    assert (report["n_written"], report["n_lost"]) == (0, 10)
+    assert "GRAW files or their index were removed" in report["reason"]

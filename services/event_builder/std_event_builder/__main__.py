@@ -57,7 +57,12 @@ def start(context: ServiceContext[TpcConfig]) -> "BuilderService":
             keep=keep_frame,
         )
         publisher = EventPublisher(
-            events, EventDecoder(plane), doorbell, PublisherMetrics(context.registry), max_waiting_bytes=memory_bytes
+            events,
+            EventDecoder(plane),
+            doorbell,
+            PublisherMetrics(context.registry),
+            max_waiting_bytes=memory_bytes,
+            keeps_frames=options.keep_frames,
         )
         opened.callback(publisher.close)
         exporters = Exporters(
@@ -76,11 +81,15 @@ def _open_events(config: TpcConfig, plane: "PadPlane", boards: "Collection[Board
     from std_daq.telemetry.logs import get_logger
     from std_daq.tpc.events.event_buffer import EventBuffer
     from std_daq.tpc.events.paths import event_buffer_path
+    from std_daq.tpc.frames.records import FULL_FRAME_BYTES
 
     channels = None if boards is None else [plane.board_channels(board).ranks >= 0 for board in boards]
     max_traces = plane.n_ranks if channels is None else sum(int(ranked.sum()) for ranked in channels)
     events, is_new = EventBuffer.create(
-        event_buffer_path(config), buffer_bytes=int(config.builder.ram_buffer_gb * 1e9), max_traces=max_traces
+        event_buffer_path(config),
+        buffer_bytes=int(config.builder.ram_buffer_gb * 1e9),
+        max_traces=max_traces,
+        frame_bytes=FULL_FRAME_BYTES * len(boards or ()) if config.builder.keep_frames else 0,
     )
     try:
         events.segment.lock(0, "the event builder of this chamber")

@@ -9,6 +9,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_daq.tpc.building.run_events import BuiltEvent
@@ -37,6 +40,8 @@ class EventPublisher:
         The metrics of published events.
     max_waiting_bytes
         Size of the frames of the events that may wait.
+    keeps_frames
+        Whether the frames are kept in the ring with their event.
 
     Attributes
     ----------
@@ -52,12 +57,14 @@ class EventPublisher:
         metrics: PublisherMetrics,
         *,
         max_waiting_bytes: int,
+        keeps_frames: bool = False,
     ) -> None:
         self._events = events
         self._decoder = decoder
         self._doorbell = doorbell
         self._metrics = metrics
         self._max_waiting_bytes = max_waiting_bytes
+        self._keeps_frames = keeps_frames
         self._waiting: deque[BuiltEvent[Frame]] = deque()
         self._waiting_bytes = 0
         self._changed = threading.Condition()
@@ -132,10 +139,20 @@ class EventPublisher:
             self._waiting_bytes -= event.n_bytes
             return event
 
+    def _kept(self, n_traces: int, frames: Sequence[Frame]) -> list[NDArray[np.uint8]]:
+        """Return the bytes of the frames that go into the ring with their event."""
+        if not self._keeps_frames:
+            return []
+        if not self._events.fits(n_traces, sum(len(frame.data) for frame in frames)):
+            self._metrics.without_frames.inc()
+            self._conditions.warning("frames_not_kept", n=len(frames), why="they do not fit into the ring")
+            return []
+        return [frame.data for frame in frames]
+
     def _publish(self, event: BuiltEvent[Frame]) -> None:
         frames = [event.payloads[board] for board in sorted(event.payloads)]
         n_traces = self._decoder.plan(frames)
-        self._decoder.fill(self._events.begin_event(n_traces))
+        self._decoder.fill(self._events.begin_event(n_traces, self._kept(n_traces, frames)))
         waited_ns = time.monotonic_ns() - event.first_ns
         built_ns = time.time_ns()
         entry = self._events.publish(

@@ -12,6 +12,11 @@ class PublisherMetrics:
             "Events that were published without their samples, because decoding was too slow.",
             registry=registry,
         )
+        self.without_frames = Counter(
+            "daq_builder_events_without_frames",
+            "Events whose frames were not kept, because they do not fit into the ring.",
+            registry=registry,
+        )
         self._traces = Counter("daq_builder_traces", "Traces of the published events.", registry=registry)
         self._seconds = Histogram(
             "daq_builder_event_seconds",

@@ -1,4 +1,4 @@
-"""EventFileMaker: makes the merged files of runs of a chamber."""
+"""EventFileMaker: makes the merged files and the GRAW files of runs of a chamber."""
 
 import platform
 from importlib.metadata import version
@@ -14,12 +14,15 @@ from std_daq.tpc.merged.description import MergedFileDescription
 from std_daq.tpc.merged.detectors import DetectorParts
 from std_daq.tpc.merged.layout import Layout
 from std_daq.tpc.pads.plane import PadPlane
+from std_h5_writer.both_files import BothFiles
 from std_h5_writer.event_files import EventFiles
 from std_h5_writer.file_owner import FileOwner
+from std_h5_writer.files_of_run import FilesOfRun
+from std_h5_writer.graw_files import GrawFiles
 
 
 class EventFileMaker:
-    """Makes merged files.
+    """Makes merged files and GRAW files.
 
     Parameters
     ----------
@@ -42,8 +45,21 @@ class EventFileMaker:
             "hdf5": h5py.version.hdf5_version,
         }
 
-    def files_of(self, start: StartRun) -> EventFiles:
-        """Return the file of a run that begins."""
+    def files_of(self, start: StartRun) -> FilesOfRun:
+        """Return the files of a run that begins."""
+        match start.request.format:
+            case "graw":
+                return GrawFiles(start, self._owner)
+            case "hdf5+graw":
+                return BothFiles(self._merged_file(start), GrawFiles(start, self._owner))
+            case _:
+                return self._merged_file(start)
+
+    def write_master(self, path: Path, data_files: list[Path], report: RunReport) -> None:  # noqa: ARG002
+        """Refuse: a merged file has all events of its run."""
+        raise FileFormatError(f"{path}: a run of events has no master file")
+
+    def _merged_file(self, start: StartRun) -> EventFiles:
         layout = Layout(start.request.layout or Layout.V1_0)
         description = MergedFileDescription(
             layout=layout,
@@ -53,7 +69,3 @@ class EventFileMaker:
             versions=self._versions,
         )
         return EventFiles(Path(start.output_file), description, DetectorParts(layout, self._plane), self._owner)
-
-    def write_master(self, path: Path, data_files: list[Path], report: RunReport) -> None:  # noqa: ARG002
-        """Refuse: a merged file has all events of its run."""
-        raise FileFormatError(f"{path}: a run of events has no master file")

@@ -76,6 +76,6 @@ def _events_of(config: TpcConfig) -> AgentContent:
     return AgentContent(
         recorded=EVENTS,
         attach=partial(EventBuffer.attach, event_buffer_path(config)),
-        rules=EventRules(load_pads(config.pads)),
+        rules=EventRules(load_pads(config.pads), keeps_frames=config.builder.keep_frames),
         reception=ReceptionWatch(list),
     )

@@ -7,6 +7,8 @@ from std_daq.native.ordered_words import is_unchanged
 from std_daq.tpc.events.board_bits import boards_of_bits
 from std_daq.tpc.events.metadata import EventMetadata, EventStatus, decode_event_metadata
 
+_NO_FRAMES = np.empty(0, np.uint8)
+
 
 class Event:
     """The traces and the metadata of one event.
@@ -24,16 +26,27 @@ class Event:
     generations, slot, generation
         For an event in place: the generations of the ring, the slot, and the even generation under which the event was
         found.
+    frames
+        The bytes of its frames, one behind the other, uint8; none if the builder does not keep them.
 
     Attributes
     ----------
-    traces, metadata_bytes, missing_bits
+    traces, metadata_bytes, missing_bits, frames
         As given. The traces of an event in place cannot be written.
     metadata
         All fields of the EventMetadata.
     """
 
-    __slots__ = ("_generation", "_generations", "_slot", "metadata", "metadata_bytes", "missing_bits", "traces")
+    __slots__ = (
+        "_generation",
+        "_generations",
+        "_slot",
+        "frames",
+        "metadata",
+        "metadata_bytes",
+        "missing_bits",
+        "traces",
+    )
 
     def __init__(
         self,
@@ -43,6 +56,8 @@ class Event:
         generations: NDArray[np.uint64] | None = None,
         slot: int = 0,
         generation: int = 0,
+        *,
+        frames: NDArray[np.uint8] = _NO_FRAMES,
     ) -> None:
         self.traces = traces
         self.metadata_bytes = metadata_bytes
@@ -52,6 +67,7 @@ class Event:
         self._generations = generations
         self._slot = slot
         self._generation = generation
+        self.frames = frames
 
     @property
     def id(self) -> int:
@@ -89,6 +105,11 @@ class Event:
         return boards_of_bits(np.frombuffer(self.missing_bits, np.uint8))
 
     @property
+    def has_frames(self) -> bool:
+        """Whether the frames of all boards that are there are kept with the event; also if no board is there."""
+        return self.metadata.n_frames > 0 or self.metadata.n_missing_boards >= self.metadata.n_boards
+
+    @property
     def is_copy(self) -> bool:
         """Whether this is a copy, which is never overwritten."""
         return self._generations is None
@@ -100,7 +121,7 @@ class Event:
 
     def copy(self) -> "Event | None":
         """Return a copy, or None if the event was overwritten before the copy was complete."""
-        event = Event(self.traces.copy(), self.metadata_bytes, self.missing_bits)
+        event = Event(self.traces.copy(), self.metadata_bytes, self.missing_bits, frames=self.frames.copy())
         return event if self.is_intact() else None
 
     def __repr__(self) -> str:

@@ -1,5 +1,6 @@
 """EventBuffer: the ring of built events with their metadata, which analysis, view and writers read."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -52,9 +53,10 @@ class EventBuffer(SharedAreaRing[Event]):
         self._sequences: NDArray[np.uint64] = self.headers["metadata"]["sequence"]
         self._empty_header["metadata"]["sequence"] = NO_EVENT
         self._reserved = 0
+        self._frames = (0, 0)
 
     @classmethod
-    def create(cls, path: Path, *, buffer_bytes: int, max_traces: int) -> tuple[Self, bool]:
+    def create(cls, path: Path, *, buffer_bytes: int, max_traces: int, frame_bytes: int = 0) -> tuple[Self, bool]:
         """Create the ring, or take it over after a restart; returns the ring and whether it is new.
 
         Parameters
@@ -63,6 +65,8 @@ class EventBuffer(SharedAreaRing[Event]):
             Memory for the traces.
         max_traces
             Number of traces of the largest event.
+        frame_bytes
+            Size of the frames of an event for which there has to be room as well.
 
         Raises
         ------
@@ -71,10 +75,11 @@ class EventBuffer(SharedAreaRing[Event]):
         SharedMemoryError
             The memory cannot be allocated.
         """
-        least = MIN_EVENTS * (max_traces * ROW_BYTES + 64)
+        least = MIN_EVENTS * (max_traces * ROW_BYTES + frame_bytes + 64)
         if buffer_bytes < least:
+            with_frames = " and their frames" if frame_bytes else ""
             raise ConfigError(
-                f"this is too small for {MIN_EVENTS} events of {max_traces} traces",
+                f"this is too small for {MIN_EVENTS} events of {max_traces} traces{with_frames}",
                 key=SIZE_KEY,
                 value=buffer_bytes / 1e9,
                 remedy=f"set it to {least / 1e9:.3f} or more",
@@ -114,10 +119,26 @@ class EventBuffer(SharedAreaRing[Event]):
         self._sequences[index] = NO_EVENT
         return generation
 
-    def begin_event(self, n_traces: int) -> NDArray[np.int16]:
-        """Make room for the next event, and return its traces, int16 (n_traces, 517), which are not cleared."""
-        self._reserved, memory = self.reserve(n_traces * ROW_BYTES)
-        return memory.view(np.int16).reshape(n_traces, N_COLUMNS)
+    def fits(self, n_traces: int, frame_bytes: int) -> bool:
+        """Return whether there is room for an event with its frames."""
+        return n_traces * ROW_BYTES + frame_bytes <= self.largest_bytes
+
+    def begin_event(self, n_traces: int, frames: Sequence[NDArray[np.uint8]] = ()) -> NDArray[np.int16]:
+        """Make room for the next event, and return its traces, int16 (n_traces, 517), which are not cleared.
+
+        Parameters
+        ----------
+        frames
+            The bytes of the frames that are kept with it.
+        """
+        end = begin = n_traces * ROW_BYTES
+        frame_bytes = sum(map(len, frames))
+        self._reserved, memory = self.reserve(begin + frame_bytes)
+        self._frames = (frame_bytes, len(frames))
+        for frame in frames:
+            memory[end : end + len(frame)] = frame
+            end += len(frame)
+        return memory[:begin].view(np.int16).reshape(n_traces, N_COLUMNS)
 
     def publish(
         self,
@@ -157,6 +178,8 @@ class EventBuffer(SharedAreaRing[Event]):
             epoch=epoch,
             n_boards=n_boards,
             n_missing_boards=n_missing,
+            frame_bytes=self._frames[0],
+            n_frames=self._frames[1],
         )
         entry = np.frombuffer(bytearray(encode_event_metadata(metadata)), EVENT_METADATA)
         slot = self._reserved
@@ -177,10 +200,11 @@ class EventBuffer(SharedAreaRing[Event]):
         header = self.headers[slot]
         metadata, missing = header["metadata"].tobytes(), header["missing_boards"].tobytes()
         content = self.content(slot)
+        begin = len(content) - int(header["metadata"]["frame_bytes"])
         if not self.is_unchanged(slot, generation):
             return None
-        traces = content.view(np.int16).reshape(-1, N_COLUMNS)
-        return Event(traces, metadata, missing, self.generations, slot, generation)
+        traces = content[:begin].view(np.int16).reshape(-1, N_COLUMNS)
+        return Event(traces, metadata, missing, self.generations, slot, generation, frames=content[begin:])
 
     def holds(self, sequence: int) -> bool:
         """Return whether an event is in its slot now; it may be overwritten at any time, so check again after use."""

@@ -36,7 +36,9 @@ EVENT_METADATA = np.dtype(
         ("epoch", "<u4"),  # number of runs before this one since the builder started
         ("n_boards", "<u2"),  # boards that make the event complete
         ("n_missing_boards", "<u2"),
-        ("padding", "V104"),
+        ("frame_bytes", "<u8"),  # size of the frames that are kept with the event
+        ("n_frames", "<u2"),
+        ("padding", "V94"),
     ]
 )
 assert EVENT_METADATA.itemsize == 192  # noqa: S101
@@ -70,11 +72,13 @@ class EventMetadata(NamedTuple):
     epoch: int
     n_boards: int
     n_missing_boards: int
+    frame_bytes: int
+    n_frames: int
 
 
 assert (*EventMetadata._fields, "padding") == EVENT_METADATA.names  # noqa: S101
 
-_STRUCT = struct.Struct("<4Q4H2Q3QI2H104x")
+_STRUCT = struct.Struct("<4Q4H2Q3QI2HQH94x")
 assert _STRUCT.size == EVENT_METADATA.itemsize  # noqa: S101
 
 

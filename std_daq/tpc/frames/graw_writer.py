@@ -1,10 +1,13 @@
 """Writes GRAW files as the electronics write them: names, order and size of the files."""
 
 import contextlib
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +44,8 @@ class GrawWriter:
         As for `graw_name`.
     max_bytes
         Size of a file; a single larger frame has a file of its own.
+    make
+        Makes a file, and returns it without a buffer; it must not exist yet.
 
     Attributes
     ----------
@@ -54,23 +59,32 @@ class GrawWriter:
         began_at: datetime,
         board: Board | int | None = None,
         max_bytes: int = MAX_FILE_BYTES,
+        make: Callable[[Path], FileIO] = partial(FileIO, mode="xb"),  # noqa: B008
     ) -> None:
         self._folder = folder
         self._began_at = began_at
         self._board = board
         self._max_bytes = max_bytes
+        self._make = make
         self._n_bytes = 0
         self.files: list[Path] = []
         self._output = self._open_next()
 
     def write(self, frame: bytes | NDArray[np.uint8]) -> None:
-        """Write one frame."""
+        """Write one frame; if that fails with an OSError, the file ends with the frame before."""
         data = memoryview(frame)  # type: ignore[arg-type] # an array is a buffer
         n_bytes = data.nbytes
         if self._n_bytes and self._n_bytes + n_bytes > self._max_bytes:
             self._output.close()
             self._output = self._open_next()
-        self._output.write(data)
+        try:
+            while data:
+                data = data[self._output.write(data) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._output.truncate(self._n_bytes)
+                self._output.seek(self._n_bytes)
+            raise
         self._n_bytes += n_bytes
 
     def close(self) -> None:
@@ -86,9 +100,9 @@ class GrawWriter:
         with contextlib.suppress(OSError) if error else contextlib.nullcontext():
             self.close()
 
-    def _open_next(self) -> BinaryIO:
+    def _open_next(self) -> FileIO:
         file = self._folder / graw_name(self._began_at, self._board, len(self.files))
-        output = file.open("xb")
+        output = self._make(file)
         self.files.append(file)
         self._n_bytes = 0
         return output

@@ -32,6 +32,9 @@ ITEM_BYTES: Final = {PARTIAL: 4, FULL: 2}
 
 SIZE_WORD_BYTES: Final = 8
 
+FULL_FRAME_BYTES: Final = 278_784
+"""Size of the frame of a full readout: 4 AGETs of 68 channels and 512 time buckets, in blocks of 256 bytes."""
+
 # Header of a frame, in the byte order of the machine. Fields that a frame type does not have are 0.
 HEADER: Final = np.dtype(
     [

@@ -1,4 +1,4 @@
-"""Faults of events: boards that are missing."""
+"""Faults of events: boards that are missing, and frames that were not kept."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +10,8 @@ from std_daq.recording.fault_words import describe_counts
 from std_daq.recording.requests import FaultCount
 
 MISSING_BOARDS = "missing_boards"
-_WORDS = {MISSING_BOARDS: "missing boards"}
+NO_FRAMES = "no_frames"
+_WORDS = {MISSING_BOARDS: "missing boards", NO_FRAMES: "frames that the ring did not keep"}
 
 
 def describe_event_faults(faults: Mapping[str, FaultCount]) -> str:
@@ -29,18 +30,23 @@ class EventFaultCounter:
 
     def __init__(self) -> None:
         self.n_images = 0
+        self._n_missing = self._n_without_frames = 0
         self._boards: Counter[tuple[int, int]] = Counter()
 
-    def add(self, missing_boards: NDArray[np.uint8], n: int = 1) -> None:
-        """Count an event that misses these boards, rows (cobo, asad); ``n`` is -1 to take one back."""
+    def add(self, missing_boards: NDArray[np.uint8], n: int = 1, *, is_without_frames: bool = False) -> None:
+        """Count an event that misses these boards, rows (cobo, asad), or its frames; ``n`` is -1 to take one back."""
         self.n_images += n
+        self._n_missing += n * (len(missing_boards) > 0)
+        self._n_without_frames += n * is_without_frames
         for cobo, asad in missing_boards.tolist():
             self._boards[cobo, asad] += n
 
     @property
     def faults(self) -> dict[str, FaultCount]:
         """The counts by the name of the fault."""
-        if not self.n_images:
-            return {}
         boards = tuple(sorted(board for board, n in self._boards.items() if n > 0))
-        return {MISSING_BOARDS: FaultCount(n_images=self.n_images, boards=boards)}
+        counts = {
+            MISSING_BOARDS: FaultCount(n_images=self._n_missing, boards=boards),
+            NO_FRAMES: FaultCount(n_images=self._n_without_frames),
+        }
+        return {name: count for name, count in counts.items() if count.n_images}
