@@ -42,7 +42,8 @@ def run_chamber(chamber: dict[str, Any] | Path, viewer: str) -> int:
 
 def _run(file: Path, viewer: str) -> None:
     from std_daq.cli.interrupt import StopSignals
-    from std_daq.cli.service_group import remove_rings, run_services
+    from std_daq.cli.service_group import run_services
+    from std_daq.cli.system_rings import SystemRings
     from std_daq.config.paths import make_runtime_dir
     from std_daq.service.supervisor import ServiceCommand
     from std_daq.telemetry.logs import configure_logs
@@ -59,7 +60,5 @@ def _run(file: Path, viewer: str) -> None:
         ServiceCommand(name, package, ("--config", str(file), *options.get(name, ())))
         for name, package in PACKAGES.items()
     ]
-    try:
+    with SystemRings(config):
         run_services(config, commands, stop, ready_timeout_s=READY_TIMEOUT_S, environment={})
-    finally:
-        remove_rings(config)

@@ -1,4 +1,4 @@
-"""Runs the services of a system on this machine, and removes its rings afterwards."""
+"""Runs the services of a system on this machine."""
 
 import sys
 import threading
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from std_daq.errors import ResourceError, SharedMemoryError
+from std_daq.errors import ResourceError
 
 if TYPE_CHECKING:
     from std_daq.config.platform import PlatformConfig
@@ -70,16 +70,3 @@ def run_services(
                 )
     finally:
         supervisor.stop()
-
-
-def remove_rings(config: "PlatformConfig") -> None:
-    """Remove the rings of a system."""
-    from std_daq.shm.segment import Segment
-
-    for path in config.ring_paths:
-        try:
-            segment = Segment.attach(path, is_writable=True)
-        except SharedMemoryError:
-            continue
-        segment.remove()
-        segment.close()

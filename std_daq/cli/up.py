@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_number
 from std_daq.cli.interrupt import StopSignals
-from std_daq.cli.service_group import remove_rings, run_services
+from std_daq.cli.service_group import run_services
 from std_daq.cli.shared_options import add_broker_url_option, add_config_option
 from std_daq.errors import ConfigError
 
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the services until a signal arrives; returns the exit code."""
+    from std_daq.cli.system_rings import SystemRings
     from std_daq.config.system import load_any_config
     from std_daq.config.up_lock import UpLock
     from std_daq.telemetry.logs import configure_logs
@@ -48,15 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_any_config(arguments.config)
     wanted = _wanted(config, arguments.config)
     configure_logs(config.log_level, service="up")
-    with UpLock(config) as lock:
-        try:
-            if any(one.service.needs_broker for one in wanted):
-                _run_with_broker(config, wanted, arguments, lock, stop)
-            else:
-                _supervise(config, wanted, arguments, lock, stop)
-        finally:
-            if not arguments.keep_rings:
-                remove_rings(config)
+    with UpLock(config) as lock, SystemRings(config, keep=arguments.keep_rings):
+        if any(one.service.needs_broker for one in wanted):
+            _run_with_broker(config, wanted, arguments, lock, stop)
+        else:
+            _supervise(config, wanted, arguments, lock, stop)
     return 0
 
 

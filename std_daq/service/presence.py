@@ -1,4 +1,4 @@
-"""Presence: the endpoint and the record by which other processes find a running service."""
+"""Presence: the lock, the endpoint and the record of a running service, by which other processes know of it."""
 
 import os
 import socket
@@ -8,13 +8,14 @@ from prometheus_client import CollectorRegistry
 
 from std_daq.config.platform import MetricsConfig, PlatformConfig
 from std_daq.service.healthcheck import ADDRESS_VARIABLE, EVERY_ADDRESS
+from std_daq.service.instance_lock import InstanceLock
 from std_daq.service.readiness import Readiness
 from std_daq.service.record import OwnRecord, endpoint_socket
 from std_daq.telemetry.endpoint import TelemetryEndpoint, url_host
 
 
 class Presence:
-    """A context manager for the endpoint and the record of this process; `appear` or `appear_unnamed` opens them.
+    """A context manager for lock, endpoint and record of this process; `appear` or `appear_unnamed` opens them.
 
     Parameters
     ----------
@@ -29,6 +30,7 @@ class Presence:
         self.readiness = readiness
         self._endpoint: TelemetryEndpoint | None = None
         self._record: OwnRecord | None = None
+        self._lock: InstanceLock | None = None
 
     @property
     def url(self) -> str:
@@ -39,11 +41,13 @@ class Presence:
         host = socket.gethostname() if address in EVERY_ADDRESS else url_host(address)
         return f"http://{host}:{self._endpoint.port}"
 
-    def appear(self, config: PlatformConfig, instance: str, registry: CollectorRegistry) -> None:
-        """Open the endpoint and write the record.
+    def appear(self, config: PlatformConfig, instance: str, registry: CollectorRegistry, *, is_only: bool) -> None:
+        """Become the only process of this instance if ``is_only``, open the endpoint and write the record.
 
         Raises
         ------
+        ResourceError
+            Another process is this instance.
         PortError
             The address of the endpoint is in use or not allowed.
         ConfigError
@@ -52,6 +56,8 @@ class Presence:
         port = config.metrics.ports.get(instance, 0) if self._port is None else self._port
         address = _address(config.metrics)
         at = endpoint_socket(config, instance)
+        if is_only:
+            self._lock = InstanceLock(at.parent, instance)
         self._endpoint = TelemetryEndpoint(address, port, registry, self.readiness.why_not, at)
         self._record = OwnRecord(config, instance, self.url)
 
@@ -75,6 +81,8 @@ class Presence:
             self._record.remove()
         if self._endpoint is not None:
             self._endpoint.close()
+        if self._lock is not None:
+            self._lock.release()
 
 
 def _address(metrics: MetricsConfig) -> str:

@@ -112,7 +112,9 @@ def run_service(
         ):
             try:
                 context = _prepare(description, arguments, hold.log_file, stop)
-                presence.appear(context.config, context.instance, context.registry)
+                # Started without a configuration, services may be of different systems; the port of each is its lock.
+                has_system = arguments.config is not None
+                presence.appear(context.config, context.instance, context.registry, is_only=has_system)
                 with extras_explained():
                     service = start(context)
             except StdDaqError as error:
