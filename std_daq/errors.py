@@ -14,6 +14,7 @@
     │   └── DeviceError        a GPU fails
     ├── BrokerError            RabbitMQ is unreachable, or refuses the connection or the message
     │   ├── MissingExchangeError  the owner of an exchange has not declared it yet
+    │   ├── TagTakenError         another writer agent with the same tag is connected
     │   ├── BrokerBlockedError    the broker takes no messages now: its disk or memory is full
     │   └── MessageRefusedError   the broker refuses this message, and would refuse it again
     ├── RequestRefusedError    a write request will not be carried out                     exit 2
@@ -175,6 +176,10 @@ class BrokerError(StdDaqError):
 
 class MissingExchangeError(BrokerError):
     """An exchange does not exist yet; retrying helps, because its owner declares it when it starts."""
+
+
+class TagTakenError(BrokerError):
+    """Another writer agent with the same tag is connected to the broker."""
 
 
 class BrokerBlockedError(BrokerError):

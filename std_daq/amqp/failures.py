@@ -13,6 +13,7 @@ CONNECTION_FAILURES = (pika.exceptions.AMQPError, AMQPConnectorException, OSErro
 
 ACCESS_REFUSED = 403
 NOT_FOUND = 404
+RESOURCE_LOCKED = 405
 PRECONDITION_FAILED = 406
 # RabbitMQ's reply if the virtual host does not exist.
 NOT_ALLOWED = 530

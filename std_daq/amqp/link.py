@@ -13,7 +13,7 @@ from std_daq.amqp.away_log import AwayLog
 from std_daq.amqp.failures import CONNECTION_FAILURES, describe_failure, is_refusal
 from std_daq.amqp.node_rotation import NodeRotation
 from std_daq.amqp.parameters import connection_parameters
-from std_daq.errors import BrokerError, MissingExchangeError
+from std_daq.errors import BrokerError, MissingExchangeError, TagTakenError
 from std_daq.telemetry.logs import get_logger
 
 
@@ -121,7 +121,7 @@ class BrokerLink(ABC):
         url = self._nodes.current
         try:
             self._serve(url, lambda: self._enter_session(url))
-        except MissingExchangeError as error:
+        except (MissingExchangeError, TagTakenError) as error:
             self._leave_session(str(error), is_refused=False)
         except BrokerError as error:
             self._leave_session(str(error), is_refused=True)

@@ -13,6 +13,9 @@ Each writer has the durable queues ``<tag>.request``, ``<tag>.kill`` and ``<tag>
 queue declares it: the writer declares the exchanges and its own queues, a listener declares its own queue, and a
 client that only publishes declares nothing.
 
+The queue ``<tag>.owner`` carries nothing. It is exclusive to the connection of the agent that consumes requests and
+kills, and so is a lock: while it exists, the broker lets no other agent of this tag consume.
+
 Declarations are idempotent; they are repeated after each connect.
 """
 
@@ -27,13 +30,14 @@ import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
-from std_daq.amqp.failures import ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED
-from std_daq.errors import BrokerError, ConfigError, MissingExchangeError
+from std_daq.amqp.failures import ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, RESOURCE_LOCKED
+from std_daq.errors import BrokerError, ConfigError, MissingExchangeError, TagTakenError
 
 REQUEST = "request"
 KILL = "kill"
 STATUS = "status"
 REFUSED = "refused"
+OWNER = "owner"
 EXCHANGES = {REQUEST: "topic", KILL: "topic", STATUS: "fanout", REFUSED: "topic"}
 
 QueueType = Literal["default", "classic", "quorum"]
@@ -122,6 +126,11 @@ def kill_queue(tag: str) -> str:
     return f"{tag}.{KILL}"
 
 
+def owner_queue(tag: str) -> str:
+    """Return the name of the queue that only one agent can have."""
+    return f"{tag}.{OWNER}"
+
+
 def refused_queue(tag: str) -> str:
     """Return the name of the queue of requests that a writer refused."""
     return f"{tag}.{REFUSED}"
@@ -171,7 +180,14 @@ class WriterQueues:
         self._queue_type = queue_type
 
     def declare(self, channel: BlockingChannel) -> list[str]:
-        """Declare the exchanges and the writer's queues; return the queues of requests and kills."""
+        """Declare the exchanges and the writer's queues; return the queues of requests and kills.
+
+        Raises
+        ------
+        TagTakenError
+            Another agent has this tag.
+        """
+        _become_owner(channel, self._tag)
         for exchange, kind in EXCHANGES.items():
             _declare_exchange(channel.connection, exchange, kind)
         for queue in writer_queues(self._tag, self._queue_type):
@@ -249,6 +265,33 @@ def _on_own_channel(connection: pika.BlockingConnection, exchange: str, kind: st
     # The broker closes the channel if it refuses the declaration.
     with connection.channel() as channel:
         channel.exchange_declare(exchange, exchange_type=kind, durable=True, passive=is_passive)
+
+
+def _become_owner(channel: BlockingChannel, tag: str) -> None:
+    """Declare the queue that is exclusive to a connection.
+
+    An exclusive consumer would lock one queue only, and no queue of type quorum; a single active consumer could have
+    one agent take the requests and another one the kills. This lock is for both, and ends when the connection ends,
+    which is when its consumers end.
+    """
+    name = owner_queue(tag)
+    try:
+        with channel.connection.channel() as own:
+            # A policy of the broker must not turn it into a queue that outlives the connection.
+            own.queue_declare(name, exclusive=True, arguments={"x-queue-type": "classic"})
+    except pika.exceptions.ChannelClosedByBroker as error:
+        if error.reply_code == RESOURCE_LOCKED:
+            raise TagTakenError(
+                f"another writer agent with the tag {tag!r} is connected to this broker, so this one takes no requests "
+                "yet; rabbitmqctl list_connections user peer_host client_properties shows it. End it, or give this system a "
+                "broker.tag of its own. If it was cut off, the broker notices within a minute, and this one goes on"
+            ) from error
+        if error.reply_code == ACCESS_REFUSED:
+            raise BrokerError(
+                f"queue '{name}' cannot be declared: {error.reply_text}; give the user rights to configure the queue "
+                "(std-daq broker-setup writes them)"
+            ) from error
+        raise
 
 
 def _declare_queue(channel: BlockingChannel, queue: Queue) -> None:

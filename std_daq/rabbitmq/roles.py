@@ -22,6 +22,7 @@ from std_daq.amqp.topology import (
     STATUS,
     check_tag,
     kill_queue,
+    owner_queue,
     refused_queue,
     request_queue,
 )
@@ -73,7 +74,7 @@ def agent_role(tag: str) -> Role:
     return Role(
         f"{tag}-agent",
         f"writer agent of {tag}",
-        configure=_any_of(*own),
+        configure=_any_of(*own, owner_queue(tag)),
         write=_any_of(STATUS, REFUSED, *own),
         read=_any_of(REQUEST, KILL, REFUSED, *consumed),
         topics={
