@@ -1,6 +1,7 @@
 """ViewerFeed: keeps a viewer at the newest state, however slow it is, and whether it is there or not."""
 
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Sequence
@@ -9,11 +10,15 @@ from dataclasses import dataclass
 from std_daq.errors import ResourceError
 from std_daq.telemetry.logs import get_logger
 from std_daq.view3d.drawing import Drawing
+from std_daq.view3d.pending_drawings import PendingDrawings
 from std_daq.view3d.viewer_address import ViewerAddress
 from std_daq.view3d.viewer_link import ViewerLink
 
 SHOW_S = 5.0
 """A viewer that does not take a drawing for so long is given up, and connected to again."""
+
+LINE = "line"
+"""The kind of what is added beside those before."""
 
 _RETRY_S = 1.0
 _MAX_LINES = 200
@@ -31,6 +36,8 @@ class FeedState:
         Whether the viewer took the last drawing.
     n_shown, n_replaced
         By kind: drawings that the viewer has, and those that a newer one replaced before it could take them.
+    last_shown
+        By kind: the drawing that the viewer took last, and when, in ns since 1970.
     n_lost_lines
         Lines that were never shown, because there were too many.
     n_connections
@@ -42,6 +49,7 @@ class FeedState:
     is_connected: bool
     n_shown: dict[str, int]
     n_replaced: dict[str, int]
+    last_shown: dict[str, tuple[Drawing, int]]
     n_lost_lines: int
     n_connections: int
     problem: str | None
@@ -59,19 +67,24 @@ class ViewerFeed:
         What the viewer files the drawings under.
     first
         What a viewer is shown before all else, when it is connected to.
+    urgent
+        The kind that is shown before the others; None if all are alike.
     """
 
-    def __init__(self, address: ViewerAddress, application: str, first: Sequence[Drawing]) -> None:
+    def __init__(
+        self, address: ViewerAddress, application: str, first: Sequence[Drawing], *, urgent: str | None = None
+    ) -> None:
         self.address = address
         self._application = application
         self._recording_id = uuid.uuid4().hex
         self._first = tuple(first)
         self._changed = threading.Condition()
-        self._pending: dict[str, Drawing] = {}
+        self._pending = PendingDrawings(urgent)
         self._newest: dict[str, Drawing] = {}
         self._lines: deque[Drawing] = deque()
         self._n_shown: dict[str, int] = {}
         self._n_replaced: dict[str, int] = {}
+        self._last_shown: dict[str, tuple[Drawing, int]] = {}
         self._n_lost_lines = 0
         self._n_connections = 0
         self._problem: str | None = "it was not connected to yet"
@@ -83,11 +96,9 @@ class ViewerFeed:
     def put(self, kind: str, drawing: Drawing) -> None:
         """Show a drawing in place of the one of this kind before."""
         with self._changed:
-            if kind in self._pending:
+            self._newest[kind] = drawing
+            if self._pending.put(kind, drawing):
                 self._n_replaced[kind] = self._n_replaced.get(kind, 0) + 1
-            # The last one comes last: the viewer is at the newest state of all kinds, not of one.
-            self._pending.pop(kind, None)
-            self._pending[kind] = self._newest[kind] = drawing
             self._changed.notify()
 
     def add(self, drawing: Drawing) -> None:
@@ -106,6 +117,7 @@ class ViewerFeed:
                 is_connected=self._problem is None,
                 n_shown=dict(self._n_shown),
                 n_replaced=dict(self._n_replaced),
+                last_shown=dict(self._last_shown),
                 n_lost_lines=self._n_lost_lines,
                 n_connections=self._n_connections,
                 problem=self._problem,
@@ -136,7 +148,7 @@ class ViewerFeed:
                     log.warning("viewer_away", address=str(self.address), error=str(error))
                 with self._changed:
                     self._problem = str(error)
-                    self._pending = {**self._newest, **self._pending}
+                    self._pending.put_missing(self._newest)
                     self._changed.wait_for(lambda: self._is_ending, _RETRY_S)
             except Exception:
                 log.exception("viewer_feed_failed")
@@ -164,6 +176,7 @@ class ViewerFeed:
             self._link.show(drawing, SHOW_S)
             with self._changed:
                 self._n_shown[kind] = self._n_shown.get(kind, 0) + 1
+                self._last_shown[kind] = drawing, time.time_ns()
 
     def _next(self) -> tuple[str, Drawing] | None:
         """Return what to show next; None if it is time to end."""
@@ -173,6 +186,5 @@ class ViewerFeed:
             if self._is_ending:
                 return None
             if self._lines:
-                return "line", self._lines.popleft()
-            kind = next(iter(self._pending))
-            return kind, self._pending.pop(kind)
+                return LINE, self._lines.popleft()
+            return self._pending.take()

@@ -80,6 +80,7 @@ def _feeds(context: ServiceContext[TpcConfig], first: "Sequence[Drawing]", opene
     from std_daq.view3d.browser_viewer import BrowserViewer
     from std_daq.view3d.viewer_address import ViewerAddress
     from std_daq.view3d.viewer_feed import ViewerFeed
+    from std_event_view.event_view import EVENT
 
     arguments, url = context.arguments, context.config.viewer.url
     addresses = []
@@ -99,7 +100,7 @@ def _feeds(context: ServiceContext[TpcConfig], first: "Sequence[Drawing]", opene
         )
     feeds = []
     for address in addresses:
-        feeds.append(ViewerFeed(address, APPLICATION, first))
+        feeds.append(ViewerFeed(address, APPLICATION, first, urgent=EVENT))
         opened.callback(feeds[-1].close)
     return feeds
 

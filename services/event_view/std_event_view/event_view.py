@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
-from std_daq.telemetry.logs import get_logger
+from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_daq.tpc.histograms.histogram_set import Tally
 from std_daq.tpc.histograms.message import HistogramMessage
 from std_daq.tpc.histograms.recent_histograms import RecentHistograms
@@ -22,6 +22,7 @@ from std_event_view.metrics import EventViewMetrics
 from std_event_view.results_source import ResultsSource, TakenResult
 
 _WAIT_S = 0.05
+_END_S = 0.5
 _PERIOD_S = 1.0
 
 EVENT, BOARD_TABLE, WAVEFORM, STATE_KIND = "event", "boards", "waveforms", "state"
@@ -80,7 +81,9 @@ class EventView:
         self._recent = RecentHistograms(window_s)
         self._newest: EventResult | None = None
         self._next_s = 0.0
+        self._n_damaged = self._n_unrecorded = 0
         self._log = get_logger()
+        self._conditions = ConditionLog()
         self._counted: dict[str, FeedState] = {}
         self._drawn: dict[str, tuple[int | None, Tally]] = {}
 
@@ -91,18 +94,17 @@ class EventView:
 
     def step(self) -> None:
         """Take results, and once a second show all else."""
-        self._results.wait(_WAIT_S)
-        before = self._newest
-        for taken in self._results.take():
-            self._take(taken)
-            # The analysis does older events when it has time for them.
-            if self._newest is None or taken.result.built_ns >= self._newest.built_ns:
-                self._newest = taken.result
-        newest = self._newest
-        if newest is not None and newest is not before:
-            self._metrics.age.set(max(0.0, time.time() - newest.built_ns / 1e9))
-            for feed in self._feeds:
-                feed.put(EVENT, EventDrawing(newest, self._magnetic_field))
+        has_work = self._recording is not None and len(self._recording) > 0
+        self._results.wait(0 if has_work else _WAIT_S)
+        taken = list(self._results.take())
+        self._show_newest([one.result for one in taken])  # before all that takes time
+        for one in taken:
+            self._take(one)
+        self._metrics.damaged.inc(self._results.n_damaged - self._n_damaged)
+        self._n_damaged = self._results.n_damaged
+        if self._recording is not None:
+            self._recording.write(_WAIT_S)
+            self._count_unrecorded(self._recording)
         self._commands.serve(self._carry_out)
         self._boards.follow()
         now_s = time.monotonic()
@@ -113,9 +115,30 @@ class EventView:
     def close(self) -> None:
         """End all that is open."""
         if self._recording is not None:
-            for message in self._histograms(time.monotonic()):
-                self._recording.add(HistogramDrawing(message))
+            last = [HistogramDrawing(message) for message in self._histograms(time.monotonic())]
+            self._recording.complete(_END_S, last)
+            self._count_unrecorded(self._recording)
         self._resources.close()
+
+    def _show_newest(self, results: Sequence[EventResult]) -> None:
+        """Show the newest of all events; the analysis does older ones when it has time for them."""
+        before = self._newest
+        for result in results:
+            if self._newest is None or result.built_ns >= self._newest.built_ns:
+                self._newest = result
+        newest = self._newest
+        if newest is None or newest is before:
+            return
+        self._metrics.age.set(max(0.0, time.time() - newest.built_ns / 1e9))
+        for feed in self._feeds:
+            feed.put(EVENT, EventDrawing(newest, self._magnetic_field))
+
+    def _count_unrecorded(self, recording: EventRecording) -> None:
+        if recording.n_left_out > self._n_unrecorded:
+            n_new = recording.n_left_out - self._n_unrecorded
+            self._n_unrecorded = recording.n_left_out
+            self._metrics.unrecorded.inc(n_new)
+            self._conditions.warning("events_unrecorded", n_new=n_new, n_unrecorded=self._n_unrecorded)
 
     def _take(self, taken: TakenResult) -> None:
         result, now_s = taken.result, time.monotonic()
@@ -188,6 +211,9 @@ class EventView:
             ):
                 counter.labels(viewer).inc(now.get(EVENT, 0) - then.get(EVENT, 0))
             metrics.connected.labels(viewer).set(state.is_connected)
+            drawing, shown_ns = state.last_shown.get(EVENT, (None, 0))
+            if isinstance(drawing, EventDrawing):
+                metrics.shown_age.labels(viewer).set(max(0, shown_ns - drawing.result.built_ns) / 1e9)
         self._counted = states
 
 

@@ -37,3 +37,14 @@ class EventViewMetrics:
         self.age = Gauge(
             "daq_event_view_age_seconds", "Age of the newest event when its result was taken.", registry=registry
         )
+        self.shown_age = Gauge(
+            "daq_event_view_shown_age_seconds",
+            "Age of the event that a viewer took last, when it had it, by viewer.",
+            ["viewer"],
+            registry=registry,
+        )
+        self.unrecorded = Counter(
+            "daq_event_view_unrecorded",
+            "Events that are not in the file, because writing it took too long.",
+            registry=registry,
+        )

@@ -8,6 +8,8 @@ import zmq
 from std_daq.tpc.reconstruction.results import EventResult, decode_result
 
 _MAX_WAITING = 500
+# As many can wait here and at the publisher. After one look, what was there when it began is taken.
+_MAX_TAKEN = 2 * _MAX_WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class ResultsSource:
 
     def take(self) -> Iterator[TakenResult]:
         """Return the results that are there now, at most as many as can wait."""
-        for _ in range(_MAX_WAITING):
+        for _ in range(_MAX_TAKEN):
             try:
                 parts = self._socket.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:

@@ -17,8 +17,10 @@ from std_daq.tpc.events.event_buffer import EventBuffer
 from std_daq.tpc.events.paths import event_buffer_path
 from std_daq.tpc.reconstruction.results import results_address
 from std_daq.tpc.view.commands import ViewCommand, send_command
+from std_daq.tpc.view.event_drawing import EventDrawing
 from std_daq.view3d.viewer_address import ViewerAddress
 from std_event_view.__main__ import start
+from std_event_view.event_recording import EventRecording
 from std_event_view.event_view import EventView, state_text
 from std_event_view.results_source import ResultsSource
 from std_event_view.service import SERVICE
@@ -113,6 +115,7 @@ def test_results_that_are_missing_are_told(config: TpcConfig, publisher: Results
         publisher.publish_parts([b"no result"])
         publisher.publish(made_up_result(0, number=1, n_left_out=4, epoch=1))  # the analysis was started again
         view.step_until_taken(4)
+        assert view.figure("damaged_total") == 1
         assert view.figure("missed_total") == 3 + 1
         assert view.figure("left_out_total") == 2 + 4
     texts = [
@@ -163,6 +166,41 @@ def test_an_older_event_never_takes_the_place_of_a_newer_one(
         view.step_until_taken(3)
         wait_until(lambda: view.step() or len(read_recording(saved).rows["/event/cloud"]) == 2, 20)
     assert [row.times["event_time"] for row in read_recording(saved).rows["/event/cloud"]] == [7, 8]
+
+
+def test_a_view_that_was_stopped_skips_to_the_newest_before_it_records_the_others(
+    config: TpcConfig, publisher: ResultsPublisher, tmp_path: Path
+) -> None:
+    saved, output = tmp_path / "saved.rrd", tmp_path / "run.rrd"
+    n = 400  # recording them takes several steps
+    with viewer_process(saved) as (address, _), _view(config, viewer=address, output=output) as view:
+        publisher.wait_for_subscriber()
+        for number in range(n):
+            publisher.publish(made_up_result(number, number=number, n_points=2000))
+        view.step_until_taken(n)
+        wait_until(lambda: view.step() or view.figure("shown_total", viewer=str(address)) >= 1, 20)
+        wait_until(lambda: view.step() or n - 1 in _event_times(saved), 20)
+        assert view.figure("replaced_total", viewer=str(address)) + len(_event_times(saved)) <= 5, "it went one by one"
+        wait_until(lambda: view.step() or view.figure("shown_age_seconds", viewer=str(address)) > 0, 20)
+        assert view.figure("missed_total") == view.figure("unrecorded_total") == 0
+    assert _event_times(output) == list(range(n))
+
+
+def _event_times(path: Path) -> list[int]:
+    return [row.times["event_time"] for row in read_recording(path).rows.get("/event/cloud", [])]
+
+
+def test_a_file_that_is_too_slow_lacks_the_oldest_events_and_they_are_counted(tmp_path: Path) -> None:
+    output = tmp_path / "run.rrd"
+    recording = EventRecording(output, "app", [])
+    for number in range(510):  # never given time
+        recording.add(EventDrawing(made_up_result(number), 3.0))
+    assert (len(recording), recording.n_left_out) == (500, 10)
+    recording.write(0.0)
+    assert len(recording) == 500
+    recording.complete(60.0, [])
+    recording.close()
+    assert _event_times(output) == list(range(10, 510))
 
 
 def test_a_viewer_that_is_not_there_holds_nothing_up(config: TpcConfig, publisher: ResultsPublisher) -> None:
