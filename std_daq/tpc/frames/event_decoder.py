@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.tpc.electronics import CHANNELS_PER_BOARD, N_AGETS, N_CHANNELS, N_TIME_BUCKETS, Board
-from std_daq.tpc.frames.decode import is_swapped, key_table, new_item_counts, place_items
+from std_daq.tpc.frames.decode import is_swapped, key_table, new_item_counts
 from std_daq.tpc.frames.frame import Frame
-from std_daq.tpc.frames.item_kernels import NO_CHANNEL, mark_full, mark_partial
+from std_daq.tpc.frames.item_kernels import NO_CHANNEL, mark_full, mark_partial, place_full, place_partial
+from std_daq.tpc.frames.ordered_kernels import N_SCRATCH, fill_ordered, mark_ordered
 from std_daq.tpc.frames.records import CHANNEL_BITS, N_HEAD_COLUMNS, N_KEYS, PARTIAL, ItemCount
 from std_daq.tpc.frames.row_kernels import begin_rows, end_rows, number_rows
 from std_daq.tpc.pads.plane import PadPlane
@@ -22,6 +24,15 @@ class _BoardTables:
     ranks: NDArray[np.int64]
     heads: NDArray[np.int16]
     firsts: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _PlannedFrame:
+    items: NDArray[Any]
+    is_swapped: bool
+    is_partial: bool
+    n_channels: int  # of a partial readout in order, otherwise 0
+    tables: _BoardTables
 
 
 class EventDecoder:
@@ -47,7 +58,8 @@ class EventDecoder:
         self._flags = np.zeros(plane.n_ranks + 1, np.uint8)
         self._rows = np.zeros(plane.n_ranks + 1, np.int64)
         self._counts = new_item_counts()
-        self._planned: tuple[Frame, ...] = ()
+        self._scratch = np.zeros(N_SCRATCH, np.int16)
+        self._planned: list[_PlannedFrame] = []
         self._n_rows = 0
 
     @property
@@ -57,10 +69,7 @@ class EventDecoder:
 
     def plan(self, frames: Sequence[Frame]) -> int:
         """Return how many rows the event of some frames has, at most one frame of each board."""
-        for frame in frames:
-            mark = mark_partial if frame.frame_type == PARTIAL else mark_full
-            mark(frame.items, is_swapped(frame), self._tables(frame.board).ranks, self._flags)
-        self._planned = tuple(frames)
+        self._planned = [self._plan_frame(frame) for frame in frames]
         self._n_rows = int(number_rows(self._flags, self._rows))
         return self._n_rows
 
@@ -76,17 +85,44 @@ class EventDecoder:
             raise ValueError(f"the matrix has the shape {matrix.shape}, but the event {(self._n_rows, N_COLUMNS)}")
         flat = matrix.reshape(-1)
         for frame in self._planned:
-            tables = self._tables(frame.board)
-            begin_rows(tables.ranks, self._rows, tables.heads, flat, tables.firsts)
-            place_items(frame, tables.firsts, flat, self._counts)
-            end_rows(tables.firsts, flat)
-        self._planned = ()
+            self._fill_rows(frame, flat)
+        self._planned = []
 
     def decode(self, frames: Sequence[Frame]) -> NDArray[np.int16]:
         """Return the matrix of the event of some frames."""
         matrix = np.empty((self.plan(frames), N_COLUMNS), np.int16)
         self.fill(matrix)
         return matrix
+
+    def _plan_frame(self, frame: Frame) -> _PlannedFrame:
+        items, swapped, tables = frame.items, is_swapped(frame), self._tables(frame.board)
+        n_channels = 0
+        is_partial = frame.frame_type == PARTIAL
+        if not is_partial:
+            mark_full(items, swapped, tables.ranks, self._flags)
+        elif not (n_channels := mark_ordered(items, swapped, tables.ranks, self._flags)):
+            mark_partial(items, swapped, tables.ranks, self._flags)
+        return _PlannedFrame(items, swapped, is_partial, n_channels, tables)
+
+    def _fill_rows(self, frame: _PlannedFrame, matrix: NDArray[np.int16]) -> None:
+        items, swapped, tables = frame.items, frame.is_swapped, frame.tables
+        if frame.n_channels:
+            fill_ordered(
+                items,
+                swapped,
+                frame.n_channels,
+                tables.ranks,
+                self._rows,
+                tables.heads,
+                matrix,
+                self._counts,
+                self._scratch,
+            )
+            return
+        begin_rows(tables.ranks, self._rows, tables.heads, matrix, tables.firsts)
+        place = place_partial if frame.is_partial else place_full
+        place(items, swapped, tables.firsts, matrix, self._counts)
+        end_rows(tables.firsts, matrix)
 
     def _tables(self, board: Board) -> _BoardTables:
         tables = self._boards.get(board)

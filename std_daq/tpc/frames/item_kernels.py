@@ -187,21 +187,22 @@ def _differing_bits(items: NDArray[np.uint16], agets: NDArray[np.uint16]) -> Any
 
 
 @njit
-def _turn(items: NDArray[np.uint16], is_swapped: bool, firsts: Table, samples: Samples, time_bucket: int) -> None:
+def _turn(
+    items: NDArray[np.uint16], is_swapped: bool, firsts: Table, samples: Samples, time_bucket: int, block: Samples
+) -> None:
     """Place the items of some time buckets, the first of which is given, channel by channel."""
     n = len(items) // CHANNELS_PER_BOARD
+    if is_swapped:
+        for i in range(len(items)):
+            block[i] = np.int16(_swap2(items[i]) & _SAMPLE_MASK)
+    else:
+        for i in range(len(items)):
+            block[i] = np.int16(items[i] & _SAMPLE_MASK)
     for i in range(CHANNELS_PER_BOARD):
-        first = firsts[i]
-        if first < 0:
-            continue
-        of_channel = items[i::CHANNELS_PER_BOARD]
-        there = samples[first + time_bucket : first + time_bucket + n]
-        if is_swapped:
+        if firsts[i] >= 0:
+            there = samples[firsts[i] + time_bucket : firsts[i] + time_bucket + n]
             for k in range(n):
-                there[k] = np.int16(_swap2(of_channel[k]) & _SAMPLE_MASK)
-        else:
-            for k in range(n):
-                there[k] = np.int16(of_channel[k] & _SAMPLE_MASK)
+                there[k] = block[k * CHANNELS_PER_BOARD + i]
 
 
 @njit
@@ -223,6 +224,7 @@ def place_full(items: NDArray[np.uint16], is_swapped: bool, table: Table, sample
     """
     agets = np.empty(CHANNELS_PER_BOARD, np.uint16)
     firsts = np.empty(CHANNELS_PER_BOARD, np.int64)
+    block = np.empty(_TURNED * CHANNELS_PER_BOARD, np.int16)
     n_buckets = min(len(items) // CHANNELS_PER_BOARD, N_TIME_BUCKETS)
     done = 0
     if n_buckets and _firsts_in_order(items, is_swapped, table, agets, firsts):
@@ -235,7 +237,7 @@ def place_full(items: NDArray[np.uint16], is_swapped: bool, table: Table, sample
                 break
             if differing & _UNUSED:
                 counts[_UNUSED_BITS] += _count_unused_bits(turned, is_swapped)
-            _turn(turned, is_swapped, firsts, samples, done)
+            _turn(turned, is_swapped, firsts, samples, done, block)
             done += n
         n_mapped = (firsts >= 0).sum()
         counts[_SAMPLE] += done * n_mapped
