@@ -3,13 +3,16 @@
 The recording goes to standard output, and nothing else does. Exit code 66 says that the file is none of ours. The
 environment variable STD_DAQ_TPC_CONFIG names the tpc.json with the parameters of the analysis and the pads; without it,
 they are the defaults, and the pads are those of the AT-TPC.
+
+Of Rerun's options, `--application-id`, `--recording-id` and `--entity-path-prefix` are carried out. Events have times
+of their own, so times given as options are ignored. Whoever asks for `--static` is told that it is ignored.
 """
 
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from std_daq.errors import EXIT_DONE, EXIT_FAILED, FileFormatError, StdDaqError, exit_code_of
 from std_daq.tpc.view.importer_arguments import ImporterArguments
@@ -66,12 +69,21 @@ def _draw(
 
     from std_daq.tpc.view.layout import APPLICATION
     from std_daq.tpc.view.merged_import import drawings_of
+    from std_daq.tpc.view.prefixed_recording import PrefixedRecording
 
     recording = rerun.RecordingStream(arguments.application_id or APPLICATION, recording_id=arguments.recording_id)
     recording.stdout()
     n_workers = min(len(os.sched_getaffinity(0)), _MAX_WORKERS) if len(file) >= _MIN_EVENTS_FOR_WORKERS else 1
+    prefix = arguments.entity_path_prefix
+    # Drawings use of a recording what this one has.
+    target = recording if prefix is None else cast("rerun.RecordingStream", PrefixedRecording(recording, prefix))
+    if arguments.is_static:
+        print(
+            "rerun-importer-merged-file: --static is ignored: without times, each event would replace the one before",
+            file=sys.stderr,
+        )
     for drawing in drawings_of(file, plane, parameters, n_workers):
-        drawing.draw(recording)
+        drawing.draw(target)
     recording.flush()
     recording.disconnect()
 

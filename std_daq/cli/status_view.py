@@ -75,7 +75,7 @@ def _flow(status: DetectorStatus) -> Table:
         table.add_row("packets", f"{packets.received}", _rate(packets.received_per_s), _rejections(status))
         for module, n_frames in packets.frames_ahead.items():
             table.add_row("", "", "", Text(frames_ahead_text(module, n_frames), "red"))
-    if images.total or status.rings:
+    if images.total or any(ring.kind == "images" for ring in status.rings):
         by_status = ", ".join(f"{name} {n}" for name, n in images.by_status.items() if n)
         table.add_row("images", f"{images.total}", _rate(images.per_s), Text(by_status).append_text(_loss(images.lost)))
     if writing.states:

@@ -9,6 +9,7 @@ from typing import Any
 
 from std_daq.client.scrape import Scrape, merge_by_label, scrape
 from std_daq.config.platform import PlatformConfig
+from std_daq.config.system import system_of_config
 from std_daq.imaging.reception import describe_reception, read_receptions
 from std_daq.service.description import Figure
 from std_daq.service.record import ServiceRecord, read_records
@@ -123,7 +124,7 @@ class ImageCounts:
 
 @dataclass(frozen=True, slots=True)
 class RingStatus:
-    """The status of a ring: its kind (``frames`` or ``images``), its number of slots, and the lag of each reader."""
+    """The status of a ring: its kind (``frames``, ``images`` or ``events``), its slots, and the lag of its readers."""
 
     kind: str
     slots: int
@@ -131,7 +132,7 @@ class RingStatus:
 
     @property
     def occupancy(self) -> float:
-        """The part of the ring that the slowest reader has not read yet; at 1 that reader begins to lose images."""
+        """The part of the ring that the slowest reader has not read yet; at 1 that reader begins to lose some."""
         return max(self.lag.values(), default=0) / self.slots if self.slots else 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -256,6 +257,7 @@ class StatusReader:
         self._ask = ask
         self._clock = clock
         self._before: _Counters | None = None
+        self._nouns = system_of_config(config).nouns
         self._figures_of = {service.name: service.figures for service in service_descriptions()}
 
     def read(self) -> DetectorStatus:
@@ -271,7 +273,7 @@ class StatusReader:
             for record, answer in scrapes.items()
         )
         remarks = tuple(describe_reception(read_receptions(self._config), is_quiet_told=False))
-        return _summarise(self._config.name, now, services, scrapes, counters.rates_since(before), remarks)
+        return _summarise(self._config.name, now, services, scrapes, counters.rates_since(before), remarks, self._nouns)
 
     def _totals(self, answer: Scrape) -> Mapping[str, float]:
         shown = [figure.metric for figure in self._shown(answer) if figure.is_counter]
@@ -324,6 +326,7 @@ def _summarise(
     scrapes: Mapping[ServiceRecord, Scrape],
     rates: Mapping[str, float | None],
     remarks: tuple[str, ...],
+    nouns: str,
 ) -> DetectorStatus:
     answers = list(scrapes.values())
 
@@ -354,7 +357,7 @@ def _summarise(
             lost=total(EXPOSURES_LOST) + total(REPLICA_LOST),
             last_at_s=max((answer.total(LAST_IMAGE) for answer in answers), default=0.0) or None,
         ),
-        rings=_rings(scrapes),
+        rings=_rings(scrapes, nouns),
         run=_run(scrapes),
         writing=WritingCounts(
             images=total(IMAGES_WRITTEN),
@@ -375,16 +378,16 @@ def _summarise(
     )
 
 
-def _rings(scrapes: Mapping[ServiceRecord, Scrape]) -> tuple[RingStatus, ...]:
-    """Return the status of FrameBuffer and ImageBuffer: the slots from their writers, the lag from their readers."""
-    slots = {"frames": 0, "images": 0}
+def _rings(scrapes: Mapping[ServiceRecord, Scrape], nouns: str) -> tuple[RingStatus, ...]:
+    """Return the rings of frames and of what is recorded: the slots from their writers, the lag from their readers."""
+    slots = {"frames": 0, nouns: 0}
     for answer in scrapes.values():
-        kind = "frames" if answer.has(RECEIVED) else "images"
+        kind = "frames" if answer.has(RECEIVED) else nouns
         slots[kind] = max(slots[kind], int(answer.total(RING_SLOTS)))
     lag = {reader: int(n) for reader, n in sorted(merge_by_label(scrapes.values(), RING_LAG, "reader").items())}
     of_frames = {reader: n for reader, n in lag.items() if reader == FRAME_READER}
-    of_images = {reader: n for reader, n in lag.items() if reader != FRAME_READER}
-    rings = (RingStatus("frames", slots["frames"], of_frames), RingStatus("images", slots["images"], of_images))
+    of_recorded = {reader: n for reader, n in lag.items() if reader != FRAME_READER}
+    rings = (RingStatus("frames", slots["frames"], of_frames), RingStatus(nouns, slots[nouns], of_recorded))
     return tuple(ring for ring in rings if ring.slots or ring.lag)
 
 

@@ -179,4 +179,4 @@ def _make(folder: OpenFolder, name: str, mode: int) -> tuple[str, int]:
 
 
 def _taken(path: Path) -> FileExistsError:
-    return FileExistsError(errno.EEXIST, "the file exists, and image files are never overwritten", str(path))
+    return FileExistsError(errno.EEXIST, "the file exists, and is never overwritten", str(path))

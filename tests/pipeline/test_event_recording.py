@@ -1,6 +1,7 @@
 """Events of a chamber, recorded by request: exporters, builder, ring, broker, agent and writer as users run them."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from std_test_kit.beamline import Beamline, Command, wait_accepted
 from std_test_kit.tpc_exporters import ScriptedExporter, frame_of, message_of, rows_of
 from std_test_kit.wait import wait_until
 
+IMAGE_WORD = re.compile(r"(?<![\w-])images?(?![\w-])", re.IGNORECASE)
 BOARDS = [(0, 0), (0, 1), (3, 2)]
 
 
@@ -157,6 +159,18 @@ def test_events_are_recorded_from_the_next_one_on_as_they_were_sent(chamber: Cha
         exit_code, out, err = chamber.line.write(tmp_path / "no.h5", "--n-events", "2", *arguments).finish()
         assert (exit_code, json.loads(out)["verdict"]) == (6, "refused"), err
         assert reason in json.loads(out)["reason"]
+
+    # A file that is there is told, and no text that came of all this says that images are recorded.
+    exit_code, out, err = chamber.line.write(file, "--n-events", "2").finish()
+    assert exit_code == 6, err
+    texts = [json.loads(out)["reason"], report["reason"]]
+    assert texts[0] == f"{file} exists, and is never overwritten"
+    texts.append(Command("validate", str(tmp_path / "faults.h5")).finish()[1])
+    exit_code, out, err = chamber.line.run("status", "--once")
+    assert exit_code == 0, err
+    texts += [out, err, *chamber.line.log.splitlines()]
+    said = [text for text in texts if IMAGE_WORD.search(text)]
+    assert not said, said
 
 
 def test_the_file_of_a_killed_writer_is_recovered_with_what_the_report_counts(chamber: Chamber, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ class Admission:
                 raise
             existing = None  # the user who owns the files may see more than this process
         if existing is not None:
-            return f"{existing} exists, and image files are never overwritten"
+            return f"{existing} exists, and is never overwritten"
         other = next((run for run in taken if names.collides_with(run)), None)
         if other is None:
             return ""

@@ -24,12 +24,14 @@ class AgentMetrics:
         self._shown_state: str = IDLE
         self._requests = Counter("daq_requests", "Requests that ended, by verdict.", ["verdict"], registry=registry)
         self.queued = Gauge("daq_requests_queued", "Requests that wait for their turn.", registry=registry)
-        self.sent = Counter("daq_run_images_sent", "Images given to the writers.", registry=registry)
+        self.sent = Counter("daq_run_images_sent", "Images or events given to the writers.", registry=registry)
         self._requested = Gauge(
-            "daq_run_images_requested", "Images asked for by the run; 0 where that is open.", registry=registry
+            "daq_run_images_requested",
+            "Images or events asked for by the run; 0 where that is open.",
+            registry=registry,
         )
-        self._written = Gauge("daq_run_images_written", "Images that the run has written.", registry=registry)
-        self._lost = Gauge("daq_run_images_lost", "Images that the run has lost.", registry=registry)
+        self._written = Gauge("daq_run_images_written", "Images or events that the run has written.", registry=registry)
+        self._lost = Gauge("daq_run_images_lost", "Images or events that the run has lost.", registry=registry)
         self._request = Gauge(
             "daq_run_request",
             "1 for the request that is carried out.",
@@ -37,7 +39,9 @@ class AgentMetrics:
             registry=registry,
         )
         self._shown_request = ""
-        self.backlog = Gauge("daq_run_backlog_images", "Images that wait for room to a writer.", registry=registry)
+        self.backlog = Gauge(
+            "daq_run_backlog_images", "Images or events that wait for room to a writer.", registry=registry
+        )
         self.ring = ReaderMetrics(registry, "writer-agent")
         self._is_connected = Gauge("daq_broker_connected", "1 while the broker is there.", registry=registry)
         self._blocked = Gauge(

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import ExitStack
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ TIME_LIMIT_S = 0.3
 BOARDS: list[list[Board]] = [[(0, 0), (0, 1)], [(1, 0)], [(10, 0)]]
 ALL_BOARDS = sorted(board for boards in BOARDS for board in boards)
 
-_rows = cache(rows_of)
+_rows = lru_cache(1000)(rows_of)
 
 
 class _LiveExporter:
@@ -95,6 +95,7 @@ class ChaoticChamber:
         self._thread = threading.Thread(target=self._send)
         self._used: dict[int, int] = defaultdict(int)
         self._last: dict[int, int] = {}
+        self._sent_run: dict[int, int] = {}
         self._first_epoch = 0
         self.n_kills = self.n_events = self.n_complete = 0
 
@@ -124,7 +125,7 @@ class ChaoticChamber:
         """Let things happen, and read all events."""
         end_s = time.monotonic() + seconds
         while time.monotonic() < end_s:
-            self._read(until_s=time.monotonic() + self._choice.uniform(0.05, 0.4))
+            self._read(until_s=time.monotonic() + self._choice.uniform(0.05, 0.4), is_all=False)
             self._happen()
             self.n_kills += 1
 
@@ -183,19 +184,27 @@ class ChaoticChamber:
                 exporter.n_sent = 0
         self.builder.start()
 
-    def _read(self, until_s: float) -> None:
-        while True:
+    def _read(self, until_s: float, *, is_all: bool = True) -> None:
+        """Read events until a time, and unless told otherwise all that are there then."""
+        while is_all or time.monotonic() < until_s:
             event = self._reader.next(max(0.0, until_s - time.monotonic()))
             if event is None:
                 return
             self._check(event)
 
+    def _run_of(self, event: Event, present: tuple[Board, ...]) -> int:
+        """Return the run whose samples an event holds. Most often it is that of the event before in its epoch."""
+        likely = self._sent_run.get(event.epoch, self._run)
+        for run in (likely, *range(self._run, -1, -1)):
+            if np.array_equal(event.traces, _rows(event.id, present, run)):
+                return run
+        raise AssertionError(f"{event!r} holds other samples than those that were sent")
+
     def _check(self, event: Event) -> None:
         """Check that an event holds the frames of its boards in one run, and that it comes once, in its order."""
         missing = {(int(cobo), int(asad)) for cobo, asad in event.missing_boards}
         present = tuple(board for board in ALL_BOARDS if board not in missing)
-        runs = [run for run in range(self._run, -1, -1) if np.array_equal(event.traces, _rows(event.id, present, run))]
-        assert runs, f"{event!r} holds other samples than those that were sent"
+        self._sent_run[event.epoch] = self._run_of(event, present)
         assert event.id > self._last.get(event.epoch, -1), f"{event!r} comes after {self._last}"
         self._last[event.epoch] = event.id
         self._used[event.epoch] += len(present)

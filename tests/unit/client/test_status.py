@@ -21,6 +21,8 @@ from std_daq.service.presence import Presence
 from std_daq.service.readiness import Readiness
 from std_daq.service.record import OwnRecord, endpoint_socket
 from std_daq.telemetry.metrics import make_registry
+from std_daq.tpc.config import TpcConfig
+from std_test_kit.event_results import chamber_document
 
 RECEIVER = """
 daq_udp_packets_received_total{{module="0"}} {received}
@@ -135,6 +137,19 @@ def test_readers_are_behind_in_their_own_rings(config: DetectorConfig, services:
     frames, images = reader(config, services).read().rings
     assert (frames.kind, frames.slots, frames.lag, frames.occupancy) == ("frames", 40, {"assembler": 4}, 0.1)
     assert (images.kind, images.slots, images.lag, images.occupancy) == ("images", 100, {"h5-writer-0": 25}, 0.25)
+
+
+def test_the_ring_of_a_chamber_holds_events(tmp_path: Path, runtime: Path, services: FakeServices) -> None:
+    chamber = TpcConfig.model_validate(chamber_document(tmp_path) | {"detector_name": "det"})
+    services.texts = {"h5-writer-0": WRITER, "assembler": "daq_ring_slots 100\n"}
+    status = StatusReader(chamber, services.ask, lambda: services.now).read()
+    assert [ring.kind for ring in status.rings] == ["events"]
+    console = Console(record=True, width=150)
+    console.print(status_view(status))
+    text = console.export_text()
+    assert "h5-writer-0 is behind" in text
+    assert "of 100 events" in text
+    assert "image" not in text
 
 
 def test_run_is_shown_with_its_progress(config: DetectorConfig, services: FakeServices) -> None:

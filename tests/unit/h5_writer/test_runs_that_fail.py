@@ -36,7 +36,7 @@ def test_a_file_that_appeared_meanwhile_fails_the_run_and_the_next_one_is_writte
     for i in range(3):
         bench.agent.send(publisher.publish(i), i)
     failed = bench.step_until(ReportKind.FAILED)
-    assert failed.message == f"{path}: the file exists, and image files are never overwritten"
+    assert failed.message == f"{path}: the file exists, and is never overwritten"
     assert not bench.writer.is_ready
     bench.agent.end(3)
     assert bench.step_until(ReportKind.DRAINED).n_written == 0

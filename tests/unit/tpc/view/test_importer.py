@@ -89,6 +89,19 @@ def test_events_are_analysed_and_drawn_whatever_the_options(tracks: Path, tmp_pa
     assert text.startswith("**run 1**: 1 events with 2 estimates")
 
 
+def test_all_entities_lie_below_the_prefix_and_static_is_told_to_be_ignored(tracks: Path, tmp_path: Path) -> None:
+    with h5py.File(tracks, "a") as file:
+        del file["events/event_1"], file["events/event_3"]
+    done = _import([str(tracks), "--entity-path-prefix", "/one/two/", "--static"])
+    recording = _recording(done, tmp_path)
+    entities = {entity for entity in recording.rows if not entity.startswith("/__")}
+    assert {entity for entity in entities if not f"{entity}/".startswith("/one/two/")} == set()
+    assert {"/one/two", "/one/two/event/cloud", "/one/two/histograms/tally", "/one/two/bounds/box"} <= entities
+    assert [row.times["event_time"] for row in recording.rows["/one/two/event/cloud"]] == [7]
+    assert not recording.has_blueprint
+    assert b"--static is ignored" in done.stderr
+
+
 def test_parameters_come_from_the_file_that_the_environment_names(tracks: Path, tmp_path: Path) -> None:
     config = tmp_path / "tpc.json"
     document = {
