@@ -194,10 +194,10 @@ class ChaoticChamber:
 
     def _run_of(self, event: Event, present: tuple[Board, ...]) -> int:
         """Return the run whose samples an event holds. Most often it is that of the event before in its epoch."""
-        likely = self._sent_run.get(event.epoch, self._run)
+        likely: int = self._sent_run.get(event.epoch, self._run)
         for run in (likely, *range(self._run, -1, -1)):
             if np.array_equal(event.traces, _rows(event.id, present, run)):
-                return run
+                return int(run)
         raise AssertionError(f"{event!r} holds other samples than those that were sent")
 
     def _check(self, event: Event) -> None:
