@@ -155,6 +155,6 @@ def _sum(numbers: Numbers) -> Any:
     total = 0.0
     for i in range(n_whole, len(numbers)):
         total += numbers[i]
-    for part in parts:
-        total += part
+    for part in range(_N_PARTS):
+        total += parts[part]
     return total
