@@ -1,8 +1,8 @@
 """Partial readouts in order, compiled: each time bucket has an item of the same channels, from the first one on.
 
 A board that leaves out channels, and no samples of the others, sends such frames. That a frame is one is checked for
-each item, in vector instructions. Then its channels and their number say where all of its samples belong, and to turn
-them takes a third of the time that a place for each item takes. All other frames are for `item_kernels`.
+each item, in vector instructions. Then its channels and their number say where all of its samples belong. All other
+frames are for `item_kernels`.
 """
 
 from typing import Any
