@@ -101,9 +101,9 @@ def count_whole(file: h5py.File, n_images: int) -> int:
 
     Only images whose metadata are right are left out: if their checksums are damaged, nothing is known of the pixels.
     """
-    if layout.IMAGE_CHECKSUM not in file:
-        return n_images
     columns = read_columns(file, n_images)
+    if layout.METADATA_CHECKSUM not in columns:
+        return n_images
     rights = metadata_checksums(columns) == columns[layout.METADATA_CHECKSUM]
     checksums = columns[layout.IMAGE_CHECKSUM]
     while n_images and rights[n_images - 1]:
