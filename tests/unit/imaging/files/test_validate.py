@@ -10,7 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from std_daq.checksums import checksum_of
 from std_daq.imaging.files import layout
+from std_daq.imaging.files.checksums import metadata_checksums
+from std_daq.imaging.files.contents import read_columns
 from std_daq.imaging.files.description import NexusMetadata
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.imaging.files.master_file import write_master
@@ -25,6 +28,11 @@ def errors_of(path: Path) -> str:
     report = validate(path)
     assert not report.is_valid
     return "\n".join(problem.text for problem in report.problems if problem.severity == "error")
+
+
+def vouch_for_metadata(file: h5py.File) -> None:
+    """Write the checksums of metadata that a test has changed, as if they had been written so."""
+    file[layout.METADATA_CHECKSUM][:] = metadata_checksums(read_columns(file))
 
 
 def test_a_complete_file_has_no_problems(tmp_path: Path) -> None:
@@ -117,6 +125,7 @@ def test_series_that_each_begin_with_1_are_sound(tmp_path: Path) -> None:
     path = write_image_file(tmp_path / "a.h5", GOOD_IDS, report_of())
     with h5py.File(path, "r+") as file:
         file[layout.IMAGE_ID][4] = file[layout.IMAGE_ID][0]
+        vouch_for_metadata(file)
     report = validate(path)
     assert report.is_valid
     assert "1 images have the id of another image" in " ".join(problem.text for problem in report.problems)
@@ -148,7 +157,9 @@ def test_a_chunk_that_cannot_be_decompressed_is_named(tmp_path: Path) -> None:
     path = write_image_file(tmp_path / "a.h5", GOOD_IDS, report_of(), compression="bslz4")
     with h5py.File(path, "r+") as file:
         file[layout.PIXELS].id.write_direct_chunk((2, 0, 0), b"\xff" * 200)
-    assert "pixels of image 2 (counted from 0) cannot be read" in errors_of(path)
+        file[layout.IMAGE_CHECKSUM][2] = checksum_of(b"\xff" * 200)
+        vouch_for_metadata(file)
+    assert "pixels of image 2 (id 3) cannot be read" in errors_of(path)
 
 
 def test_ids_that_do_not_ascend_are_a_warning(tmp_path: Path) -> None:
