@@ -40,6 +40,7 @@ from std_h5_writer.ring_reader import RingReader
 from std_h5_writer.way_to_disk import WayToDisk
 from std_h5_writer.writer import H5Writer
 from std_test_kit.merged_files import make_traces
+from std_test_kit.wait import wait_until
 
 RUN_ID = 3
 N_TRACES = 40
@@ -97,7 +98,7 @@ class Rig:
 
     def send(self, *messages: bytes) -> None:
         for message in messages:
-            assert self.outbox.push(message)
+            wait_until(lambda message=message: self.outbox.push(message), 10)  # the writer connects in the background
 
     def end(self, verdict: Verdict = Verdict.COMPLETE) -> WriterReport:
         """End the run; returns the report of the drained writer."""
