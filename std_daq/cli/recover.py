@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from std_daq.cli.shared_options import add_json_option
+from std_daq.errors import ArgumentError
 
 if TYPE_CHECKING:
     from std_daq.recording.repair import Recovery
@@ -28,7 +29,15 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.tpc.file_kind import FileKind, kind_of
 
     check_image_file(arguments.file, "FILE")
-    recoveries = _recover(arguments.file, is_merged=kind_of(arguments.file) is FileKind.MERGED)
+    kind = kind_of(arguments.file)
+    if kind not in {FileKind.IMAGES, FileKind.MERGED}:
+        raise ArgumentError(
+            "FILE",
+            "GRAW and PFF files need no repair: what was written whole can be read, and the index stays as it is",
+            value=arguments.file,
+            remedy="std-daq validate tells what is in them",
+        )
+    recoveries = _recover(arguments.file, is_merged=kind is FileKind.MERGED)
     if arguments.json:
         documents = [
             {"file": str(one.path), f"n_{one.noun}": one.n_images, "actions": one.actions} for one in recoveries

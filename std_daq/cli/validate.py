@@ -1,4 +1,4 @@
-"""Check whether a file is complete, consistent and unchanged: of images, of events, or an index of PFF files.
+"""Check whether a file is complete, consistent and unchanged: of images, of events, or an index of PFF or GRAW files.
 
 The exit code is 0 if the file is sound. The file of an incomplete run is sound if its verdict says incomplete.
 """
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from std_daq.imaging.files.validate import ValidationReport
     from std_daq.telescope.pff.index import PffReport
     from std_daq.tpc.file_kind import FileKind
+    from std_daq.tpc.frames.graw_index import GrawIndexReport
     from std_daq.tpc.frames.validate import GrawReport
     from std_daq.tpc.merged.validate import MergedReport
 
-Report = TypeVar("Report", "ValidationReport", "MergedReport", "PffReport")
+Report = TypeVar("Report", "ValidationReport", "MergedReport", "PffReport", "GrawIndexReport")
 
 _MANY_IDS = 20
 
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file",
         type=Path,
         metavar="FILE",
-        help="the image file, master file, merged file, GRAW file, or index of PFF files (.json)",
+        help="the image file, master file, merged file, GRAW file, or index of PFF or GRAW files (.json)",
     )
     add_json_option(parser)
     parser.add_argument(
@@ -71,13 +72,21 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if report.is_valid else 1
 
 
-def _report_of_events(kind: "FileKind", arguments: argparse.Namespace) -> "MergedReport | GrawReport | PffReport":
+def _report_of_events(
+    kind: "FileKind", arguments: argparse.Namespace
+) -> "MergedReport | GrawReport | GrawIndexReport | PffReport":
     from std_daq.tpc.file_kind import FileKind
 
     if kind is FileKind.GRAW:
         from std_daq.tpc.frames.validate import validate_graw
 
         return validate_graw(arguments.file)
+    if kind is FileKind.GRAW_INDEX:
+        from std_daq.tpc.frames.graw_index import GrawIndexReport, validate_graw_index
+
+        return _apart(
+            lambda step: validate_graw_index(arguments.file, after_each=step), arguments.file, GrawIndexReport
+        )
     if kind is FileKind.PFF_INDEX:
         from std_daq.telescope.pff.index import PffReport, validate_index
 

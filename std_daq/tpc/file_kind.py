@@ -10,6 +10,7 @@ from std_daq.tpc.merged.event_log import log_path
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _IMAGE_SUPERBLOCK = 3
+_START_BYTES = 64  # the format comes first in an index
 
 
 class FileKind(StrEnum):
@@ -18,6 +19,7 @@ class FileKind(StrEnum):
     IMAGES = "images"
     MERGED = "merged"
     GRAW = "graw"
+    GRAW_INDEX = "graw index"
     PFF_INDEX = "pff index"
 
 
@@ -30,10 +32,11 @@ def kind_of(path: Path) -> FileKind:
     if not path.is_file():
         return FileKind.IMAGES
     with path.open("rb") as file:
-        start = file.read(len(_HDF5_SIGNATURE) + 1)
-    if start.startswith(_HDF5_SIGNATURE):
-        return FileKind.MERGED if _is_merged(path, start[-1]) else FileKind.IMAGES
-    by_name = {".graw": FileKind.GRAW, ".json": FileKind.PFF_INDEX}
+        start = file.read(_START_BYTES)
+    if len(start) > len(_HDF5_SIGNATURE) and start.startswith(_HDF5_SIGNATURE):
+        return FileKind.MERGED if _is_merged(path, start[len(_HDF5_SIGNATURE)]) else FileKind.IMAGES
+    index = FileKind.GRAW_INDEX if b'"format": "graw"' in start else FileKind.PFF_INDEX
+    by_name = {".graw": FileKind.GRAW, ".json": index}
     return by_name.get(path.suffix, FileKind.IMAGES)
 
 
