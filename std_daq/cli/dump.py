@@ -14,7 +14,7 @@ from std_daq.cli.chamber_options import refuse_options
 from std_daq.cli.console import write_over
 from std_daq.cli.dump_chamber import add_chamber_options, dump_chamber
 from std_daq.cli.interrupt import StopSignals
-from std_daq.cli.shared_options import add_json_option, add_sending_config_option
+from std_daq.cli.shared_options import IMAGES_OR_CHAMBER, add_json_option, add_sending_config_option
 
 if TYPE_CHECKING:
     from std_daq.imaging.config.model import DetectorConfig
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if is_chamber(arguments.config):
         return dump_chamber(arguments, load_tpc_config(arguments.config))
-    return _dump_packets(arguments, load_config(arguments.config))
+    return _dump_packets(arguments, load_config(arguments.config, remedy=IMAGES_OR_CHAMBER))
 
 
 def _dump_packets(arguments: argparse.Namespace, config: "DetectorConfig") -> int:

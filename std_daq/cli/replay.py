@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from std_daq.cli.argument_types import positive_number
 from std_daq.cli.chamber_options import OF_WAITING, refuse_options
 from std_daq.cli.replay_chamber import add_chamber_options, replay_chamber
-from std_daq.cli.shared_options import add_json_option, add_sending_config_option
+from std_daq.cli.shared_options import IMAGES_OR_CHAMBER, add_json_option, add_sending_config_option
 from std_daq.cli.starting import wait_for_services
 from std_daq.errors import EXIT_DONE, EXIT_FAILED
 
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if is_chamber(arguments.config):
         return replay_chamber(arguments, load_tpc_config(arguments.config))
-    config = load_config(arguments.config)
+    config = load_config(arguments.config, remedy=IMAGES_OR_CHAMBER)
     wait_for_services(config)
     return _replay_images(arguments, config)
 

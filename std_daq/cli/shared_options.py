@@ -28,6 +28,10 @@ def add_images_config_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+IMAGES_OR_CHAMBER = "give the detector.json of a detector, or the tpc.json of a chamber"
+"""What a command that sends or records needs."""
+
+
 def add_sending_config_option(parser: argparse.ArgumentParser) -> None:
     """Declare ``--config`` for a command that sends images or the events of a chamber."""
     parser.add_argument(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import natural_number, positive_integer, positive_number, probability
 from std_daq.cli.chamber_options import refuse_options
-from std_daq.cli.shared_options import add_json_option, add_sending_config_option
+from std_daq.cli.shared_options import IMAGES_OR_CHAMBER, add_json_option, add_sending_config_option
 from std_daq.cli.simulate_chamber import OF_CHAMBERS, add_chamber_options, simulate_chamber
 from std_daq.cli.starting import wait_for_services
 from std_daq.errors import ArgumentError
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if is_chamber(arguments.config):
         return simulate_chamber(arguments, load_tpc_config(arguments.config))
-    config = load_config(arguments.config)
+    config = load_config(arguments.config, remedy=IMAGES_OR_CHAMBER)
     wait_for_services(config)
     return _simulate_images(arguments, config)
 

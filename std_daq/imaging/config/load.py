@@ -9,8 +9,15 @@ from std_daq.errors import ConfigError
 from std_daq.imaging.config.model import DetectorConfig
 
 
-def load_config(path: Path | str) -> DetectorConfig:
+def load_config(path: Path | str, *, remedy: str = "give a detector.json") -> DetectorConfig:
     """Load a ``detector.json``.
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+    remedy
+        What to do if it is the configuration of another system; a command that takes others as well names them.
 
     Raises
     ------
@@ -25,7 +32,7 @@ def load_config(path: Path | str) -> DetectorConfig:
         raise ConfigError(
             f"this is a configuration of {system.name}, but one of images is needed",
             file=path,
-            remedy="give a detector.json",
+            remedy=remedy,
         )
     return check_config(document, DetectorConfig, path)
 

@@ -160,6 +160,8 @@ def test_configuration_of_another_system_is_taken_or_refused(
     is_refused = "this is a configuration of chamber" in error
     assert is_refused == (name in NOT_FOR_OTHERS)
     assert (exit_code == EXIT_WRONG_CALL) == is_refused
+    is_for_both = name in {"simulate", "dump", "replay"}
+    assert ("or the tpc.json of a chamber" in error) == is_for_both
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
