@@ -283,7 +283,7 @@ def _become_owner(channel: BlockingChannel, tag: str) -> None:
         if error.reply_code == RESOURCE_LOCKED:
             raise TagTakenError(
                 f"another writer agent with the tag {tag!r} is connected to this broker, so this one takes no requests "
-                "yet; rabbitmqctl list_connections user peer_host client_properties shows it. End it, or give this "
+                "yet (rabbitmqctl list_connections user peer_host client_properties shows it). End it, or give this "
                 "system a broker.tag of its own. If it was cut off, the broker notices within a minute, and this one "
                 "goes on"
             ) from error

@@ -1,4 +1,6 @@
-"""ZMQ addresses at which the writer agent and the writers of a system connect."""
+"""ZMQ addresses at which the writer agent and the writers of a system connect, and the files that they share."""
+
+from pathlib import Path
 
 from std_daq.config.paths import runtime_dir
 from std_daq.config.platform import PlatformConfig
@@ -12,3 +14,8 @@ def store_address(config: PlatformConfig, writer: int) -> str:
 def store_reports_address(config: PlatformConfig) -> str:
     """Return the address at which the agent receives the writers' reports."""
     return f"ipc://{runtime_dir(config)}/store-reports.ipc"
+
+
+def fence_path(config: PlatformConfig, writer: int) -> Path:
+    """Return the path of the file in which the agent tells a writer that it was given up."""
+    return runtime_dir(config) / f"store-{writer}.fence"

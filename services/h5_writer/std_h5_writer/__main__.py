@@ -15,7 +15,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def start(context: ServiceContext[RecordingConfig]) -> Service:
     """Build the parts of the service and put them together."""
-    from std_daq.recording.addresses import store_address, store_reports_address
+    from std_daq.recording.addresses import fence_path, store_address, store_reports_address
+    from std_daq.recording.fence import Fence
     from std_daq.recording.file_access import FileAccess
     from std_daq.recording.output_roots import check_output_roots
     from std_daq.streams.queue import PullQueue
@@ -40,6 +41,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
         files=content.files,
         owner=owner,
         way_to_disk=WayToDisk(is_direct=config.writer.direct_io),
+        fence=Fence(fence_path(config, writer)),
         metrics=WriterMetrics(context.registry, context.instance),
         flush_interval_s=config.writer.flush_interval_s,
     )

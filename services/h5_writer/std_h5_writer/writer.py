@@ -1,5 +1,6 @@
 """H5Writer: the service that writes the images, or events, that the agent names, straight from the ring into files."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from std_daq.errors import StdDaqError
+from std_daq.errors import EXIT_FAILED, StdDaqError
+from std_daq.recording.fence import Fence
 from std_daq.recording.recorded import Recorded
 from std_daq.recording.requests import RunReport
 from std_daq.recording.store_stream import EndRun, FinishRun, ReportKind, StartRun, WriteMaster, decode
@@ -56,12 +58,16 @@ class H5Writer:
         User who is to own the files.
     way_to_disk
         Decides which uncompressed images are written past the page cache.
+    fence
+        Tells whether the agent has given this process up.
     metrics
         Metrics of the writer.
     flush_interval_s
         Time between two flushes, in seconds. If this process crashes, at most this much is lost.
     clock
         Returns the monotonic time in seconds.
+    end_process
+        Ends this process at once, and closes no file.
     """
 
     def __init__(
@@ -75,9 +81,11 @@ class H5Writer:
         files: FileMaker,
         owner: FileOwner,
         way_to_disk: WayToDisk,
+        fence: Fence,
         metrics: WriterMetrics,
         flush_interval_s: float,
         clock: Callable[[], float] = time.monotonic,
+        end_process: Callable[[int], object] = os._exit,
     ) -> None:
         self._inbox = inbox
         self._reporter = reporter
@@ -88,7 +96,9 @@ class H5Writer:
         self._entry = recorded.entry
         self._owner = owner
         self._way_to_disk = way_to_disk
+        self._fence = fence
         self._metrics = metrics
+        self._end_process = end_process
         self._flush_interval_s = flush_interval_s
         self._clock = clock
         self._log = get_logger()
@@ -153,6 +163,17 @@ class H5Writer:
             else:
                 self._fail_run(self._run, reason)
 
+    def _stop_if_given_up(self, run_id: int) -> None:
+        """End this process if the agent has given it up in this run.
+
+        The agent has told that images which are not flushed are lost, and that the files have no verdict. That stays
+        true if this process ends as if it had been killed. Closing the files would complete them.
+        """
+        if self._fence.is_given_up(self._reporter.instance, run_id):
+            reason = "this process was silent for too long, and the writer agent has ended its part of the run"
+            self._log.error("run_given_up", run_id=run_id, reason=reason)
+            self._end_process(EXIT_FAILED)
+
     def _handle_content(self, content: NDArray[Any] | StartRun | EndRun | FinishRun | WriteMaster) -> None:
         match content:
             case StartRun():
@@ -162,6 +183,7 @@ class H5Writer:
             case FinishRun():
                 self._finish_run(content)
             case WriteMaster():
+                self._stop_if_given_up(content.run_id)
                 self._write_master(content)
             case _:
                 self._handle_image(content)
@@ -215,6 +237,7 @@ class H5Writer:
             self._write_oldest()
 
     def _write_image(self, run: WriterRun, run_image: RunImage[Any, Any], chunk: NDArray[Any]) -> None:
+        self._stop_if_given_up(run.run_id)
         start = time.perf_counter()
         try:
             is_plain = not run.is_compressed
@@ -297,6 +320,7 @@ class H5Writer:
         run = self._run
         if run is None:
             return
+        self._stop_if_given_up(run.run_id)
         self._update_metrics(run)
         now = self._clock()
         if now >= self._next_flush:
@@ -333,6 +357,7 @@ class H5Writer:
         self._log.info("run_drained", run_id=run.run_id, n_written=run.files.n_written, n_lost=len(run.lost_ids))
 
     def _flush_files(self, run: WriterRun) -> None:
+        self._stop_if_given_up(run.run_id)
         if run.failure:
             return
         try:
@@ -350,10 +375,16 @@ class H5Writer:
 
     def _finish_files(self, run: WriterRun, report: RunReport) -> None:
         """Write this report into the files, and end the run, whether or not that succeeds."""
+        self._stop_if_given_up(run.run_id)
         self._write_all_in_flight()
         self._update_metrics(run)
+
+        def after_each() -> None:
+            self._reporter.touch()
+            self._stop_if_given_up(run.run_id)
+
         try:
-            run.files.finish(report, self._reporter.touch)
+            run.files.finish(report, after_each)
         except Exception as error:  # noqa: BLE001 -- see above
             self._fail_run(run, self._explain(error))
             for image_id in run.files.unflushed_ids:

@@ -25,7 +25,8 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
     from std_daq.amqp.connection import BrokerConnection
     from std_daq.amqp.topology import WriterQueues
     from std_daq.config.paths import runtime_dir
-    from std_daq.recording.addresses import store_address, store_reports_address
+    from std_daq.recording.addresses import fence_path, store_address, store_reports_address
+    from std_daq.recording.fence import Fence
     from std_daq.recording.output_roots import check_output_roots
     from std_daq.recording.request_channel import RequestConsumer
     from std_daq.recording.status_channel import StatusPublisher
@@ -76,6 +77,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
         outboxes=[
             Outbox(PushQueue(store_address(config, writer), bind=True)) for writer in range(config.number_of_writers)
         ],
+        fences=[Fence(fence_path(config, writer)) for writer in range(config.number_of_writers)],
         metrics=metrics,
         disks=DiskWatch(context.registry, [str(root) for root in config.writer.output_roots]),
         broker=connection,

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from std_daq.errors import RequestRefusedError
 from std_daq.recording.config import RecordingConfig
+from std_daq.recording.fence import Fence
 from std_daq.recording.recorded import Recorded
 from std_daq.recording.requests import Action, RunReport, Verdict
 from std_daq.recording.store_stream import WriterReport, encode_entries, encode_run_message
@@ -19,7 +20,7 @@ from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_writer_agent.accepted_request import AcceptedRequest
 from std_writer_agent.desk import RequestDesk
 from std_writer_agent.disk_watch import DiskWatch
-from std_writer_agent.effects import Announce, DropUnsent, Effect, End, KeepReport, SendImages, SendMessage
+from std_writer_agent.effects import Announce, DropUnsent, Effect, End, GiveUp, KeepReport, SendImages, SendMessage
 from std_writer_agent.image_source import ImageSource
 from std_writer_agent.metrics import AgentMetrics
 from std_writer_agent.outbox import Outbox
@@ -78,6 +79,8 @@ class WriterAgent:
         Queue of the writers' reports.
     outboxes
         Messages to the writers, one outbox for each writer.
+    fences
+        Tell writers that were given up, one fence for each writer.
     metrics
         Metrics of the agent.
     disks
@@ -99,6 +102,7 @@ class WriterAgent:
         reception: ReceptionWatch,
         reports: PullQueue,
         outboxes: Sequence[Outbox],
+        fences: Sequence[Fence],
         metrics: AgentMetrics,
         disks: DiskWatch,
         broker: Broker,
@@ -112,6 +116,7 @@ class WriterAgent:
         self._reception = reception
         self._reports = reports
         self._outboxes = outboxes
+        self._fences = fences
         self._metrics = metrics
         self._disks = disks
         self._broker = broker
@@ -171,6 +176,8 @@ class WriterAgent:
         self._statuses.step()
         for outbox in self._outboxes:
             outbox.close()
+        for fence in self._fences:
+            fence.close()
         self._reports.close()
         self._images.close()
         self._desk.close()
@@ -299,6 +306,8 @@ class WriterAgent:
                     self._metrics.sent.inc(len(images))
                 case SendMessage(writer=writer, message=message):
                     self._outboxes[writer].put(encode_run_message(message))
+                case GiveUp(writer=writer, instance=instance, run_id=run_id):
+                    self._fences[writer].give_up(instance, run_id)
                 case DropUnsent(writer=writer):
                     self._outboxes[writer].clear()
                 case Announce(action=action):

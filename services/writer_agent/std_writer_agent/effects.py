@@ -34,6 +34,15 @@ class DropUnsent:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Tell a writer's process, should it come back, that it must write nothing more of a run."""
+
+    writer: int
+    instance: str
+    run_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """Publish a status of the request."""
 
@@ -59,4 +68,4 @@ class End:
     report: RunReport
 
 
-Effect = SendImages | SendMessage | DropUnsent | Announce | KeepReport | End
+Effect = SendImages | SendMessage | DropUnsent | GiveUp | Announce | KeepReport | End

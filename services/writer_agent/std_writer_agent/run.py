@@ -19,7 +19,7 @@ from std_daq.recording.store_stream import (
     WriterReport,
 )
 from std_writer_agent.counter import ImageCounter
-from std_writer_agent.effects import Announce, DropUnsent, Effect, End, KeepReport, SendImages, SendMessage
+from std_writer_agent.effects import Announce, DropUnsent, Effect, End, GiveUp, KeepReport, SendImages, SendMessage
 from std_writer_agent.part import PartState, WriterPart
 from std_writer_agent.plan import RunPlan
 from std_writer_agent.report import Ending, data_files, make_report
@@ -163,6 +163,7 @@ class AgentRun:
         self._ending.failures.append(reason)
         for part in self.parts.values():
             if part.state in {PartState.OPEN, PartState.DRAINED}:
+                self._give_up_part(part)
                 part.state = PartState.LOST
         self._end_run(now)
         return self._pop_effects()
@@ -328,12 +329,16 @@ class AgentRun:
         return []
 
     def _lose_part(self, part: WriterPart, what: str, now: float) -> None:
+        self._give_up_part(part)
         self._effects.append(DropUnsent(part.writer))
         if self.state is RunState.WRITING_MASTER:
             what += " and has not written the master file"
         else:
             part.state = PartState.LOST
         self._fail_run(f"{part.name} {what}", now)
+
+    def _give_up_part(self, part: WriterPart) -> None:
+        self._effects.append(GiveUp(part.writer, part.instance, self.plan.run_id))
 
     def _fail_run(self, reason: str, now: float) -> None:
         self._ending.failures.append(reason)

@@ -14,7 +14,8 @@ from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import image_buffer_path
 from std_daq.imaging.recording import IMAGES
-from std_daq.recording.addresses import store_address, store_reports_address
+from std_daq.recording.addresses import fence_path, store_address, store_reports_address
+from std_daq.recording.fence import Fence
 from std_daq.recording.file_access import FileAccess
 from std_daq.recording.store_stream import ReportKind, WriterReport
 from std_daq.streams.queue import PullQueue
@@ -67,6 +68,7 @@ class Bench:
             files=ImageFileMaker(RunDescriber(config, FakeDetector(config)), owner),
             owner=owner,
             way_to_disk=WayToDisk(is_direct=config.writer.direct_io),
+            fence=Fence(fence_path(config, 0)),
             metrics=WriterMetrics(self.registry, "h5-writer-0"),
             flush_interval_s=config.writer.flush_interval_s,
         )

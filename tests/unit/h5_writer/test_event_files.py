@@ -10,7 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from std_daq.config.paths import make_runtime_dir
-from std_daq.recording.addresses import store_address, store_reports_address
+from std_daq.recording.addresses import fence_path, store_address, store_reports_address
+from std_daq.recording.fence import Fence
 from std_daq.recording.requests import RunReport, Verdict, WriteRequest
 from std_daq.recording.store_stream import (
     EndRun,
@@ -66,6 +67,7 @@ class Rig:
             files=EventFileMaker(config, plane, owner),
             owner=owner,
             way_to_disk=WayToDisk(is_direct=True),
+            fence=Fence(fence_path(config, 0)),
             metrics=WriterMetrics(CollectorRegistry(), "h5-writer-0"),
             flush_interval_s=0.05,
         )
