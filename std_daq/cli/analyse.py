@@ -48,9 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.tpc.offline.result_file import HDF5_SUFFIXES, PARQUET_SUFFIX
     from std_daq.tpc.offline.sources import open_source
 
+    config = load_tpc_config(arguments.config)
     for file in arguments.file:
         check_input_file(file, "FILE")
-    config = load_tpc_config(arguments.config)
     check_output_file(arguments.output, "--output")
     if arguments.output.suffix not in (*HDF5_SUFFIXES, PARQUET_SUFFIX):
         raise ArgumentError(
