@@ -139,11 +139,14 @@ class WriterAgent:
     def why_not_ready(self) -> str | None:
         """Reason why the agent is not ready, in a few words; None if it is ready.
 
-        The agent is not ready while no request can come, because the broker is away or takes no messages. During a run
+        The agent is not ready while no request can come, because the broker is away or takes no messages, or while none
+        is accepted, because the journal has no room. During a run
         it is always ready. A run goes on without the broker, and an orchestrator that restarts
         services that are not ready would end it.
         """
-        return None if self._run is not None else self._broker.why_away or self._broker.why_blocked
+        if self._run is not None:
+            return None
+        return self._broker.why_away or self._broker.why_blocked or self._desk.why_full
 
     def step(self) -> None:
         """Handle new images, reports and messages; wait at most 0.05 s for them."""

@@ -27,7 +27,7 @@ from std_writer_agent.accepted_request import AcceptedRequest
 from std_writer_agent.effects import Announce
 from std_writer_agent.examiner import Examiner
 from std_writer_agent.image_source import JournalPoint
-from std_writer_agent.journal import JournalledRequest, RequestJournal, RequestState
+from std_writer_agent.journal import JournalFullError, JournalledRequest, RequestJournal, RequestState
 from std_writer_agent.status_sender import StatusSender
 
 REQUESTS_A_STEP = 20
@@ -123,6 +123,13 @@ class RequestDesk:
         return len(self._queue)
 
     @property
+    def why_full(self) -> str | None:
+        """Why no request can be accepted; None if there is room for it in the journal."""
+        if self._journal.has_room:
+            return None
+        return f"the disk of the agent's journal is full ({self._journal.path}); make room there"
+
+    @property
     def has_started(self) -> bool:
         """Whether an image of the active request has gone to the writers."""
         if self.active is None:
@@ -212,12 +219,15 @@ class RequestDesk:
         try:
             check_request_id(request_id)
         except RequestRefusedError as error:
-            self._refuse_without_id(received, str(error))
+            self._refuse_unjournalled(received, str(error), None)
             return
         known = self._journal.find(request_id)
         if known is not None:
             self._consumer.accept(received)
             self._answer_repetition(known, is_redelivered=received.delivery.is_redelivered)
+            return
+        if self.why_full is not None:
+            self._refuse_unjournalled(received, self.why_full, _request_of(received))
             return
         n_deaths = self._journal.take_in_hand(request_id)
         try:
@@ -304,11 +314,14 @@ class RequestDesk:
         self._log.warning("request_refused", request_id=received.request_id, reason=reason)
         self._on_end(report)
 
-    def _refuse_without_id(self, received: ReceivedRequest, reason: str) -> None:
-        """Refuse a request without a usable id; the journal cannot hold it, so only a status is published."""
-        self._consumer.refuse(received)
+    def _refuse_unjournalled(self, received: ReceivedRequest, reason: str, request: WriteRequest | None) -> None:
+        """Refuse a request that the journal cannot hold, for want of an id or of room: only a status is published."""
+        if request is None:
+            self._consumer.refuse(received)
+        else:
+            self._consumer.accept(received)
         shown_id = received.request_id.encode(errors="replace").decode()
-        report = _make_report(shown_id, Verdict.REFUSED, reason, None)
+        report = _make_report(shown_id, Verdict.REFUSED, reason, request)
         self._statuses.announce_foreign(received.request_id, report, _short_body(received))
         self._log.warning("request_refused", request_id=shown_id, reason=reason)
         self._on_end(report)
@@ -328,7 +341,10 @@ class RequestDesk:
             self._consumer.refuse(received)
             self._log.warning("kill_refused", reason=str(error))
             return False
-        self._journal.add_kill(request_id)
+        try:
+            self._journal.add_kill(request_id)
+        except JournalFullError as error:  # it ends what runs or waits all the same; a request to come is refused
+            self._log.warning("kill_not_journalled", request_id=request_id, error=str(error))
         self._consumer.accept(received)
         if self.active is not None and self.active.entry.request_id == request_id:
             return True

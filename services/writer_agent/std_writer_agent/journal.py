@@ -10,23 +10,32 @@ learns of it:
 A refused request is committed as ``ended`` at once. A kill is committed before it is acknowledged to the broker.
 
 The journal also records which work is in hand, so that work that ends the process is not begun for ever.
+
+Where its disk is full, the journal uses up a reserve, which is enough for the runs that were accepted to end. Meanwhile
+`has_room` is false, and the agent accepts nothing.
 """
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from std_daq.errors import ConfigError
+from std_daq.errors import ConfigError, ResourceError
 from std_daq.recording.requests import RunReport
+from std_daq.telemetry.logs import get_logger
+from std_writer_agent.journal_reserve import JournalReserve
 
 KEEP_S = 90 * 86400.0
 
 KEPT_KILLS = 1000
 KEPT_IN_HAND = 1000
+# Who may send requests may send wrong ones, as many as they like.
+KEPT_REFUSALS = 10_000
+KEPT_BODY_BYTES = 4096
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
@@ -83,6 +92,13 @@ class JournalledRequest:
     report: RunReport | None
 
 
+class JournalFullError(ResourceError):
+    """The disk of the journal is full, and its reserve is used up."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: the disk of the journal is full; make room there, or move writer.journal elsewhere")
+
+
 class RequestJournal:
     """The journal in a SQLite file; when a method returns, its change is on disk.
 
@@ -97,10 +113,22 @@ class RequestJournal:
     ------
     ConfigError
         The file cannot be opened, or is not a journal.
+    ResourceError
+        Its disk is full.
     """
 
     def __init__(self, path: Path, time_ns: Callable[[], int] = time.time_ns) -> None:
+        self._path = path
         self._time_ns = time_ns
+        self._reserve = JournalReserve(path.with_name(f"{path.name}.reserve"))
+        try:
+            self._open(path)
+        except JournalFullError:
+            self._reserve.give_up()
+            self._open(path)
+        self._reserve.is_held()
+
+    def _open(self, path: Path) -> None:
         try:
             # isolation_level=None is autocommit: each statement below is a transaction of its own.
             self._database = sqlite3.connect(path, isolation_level=None, timeout=2.0)
@@ -116,17 +144,55 @@ class RequestJournal:
                 self._database.close()
                 raise
         except sqlite3.Error as error:
+            if _is_full(error):
+                raise JournalFullError(path) from None
             remedy = "stop any other writer agent; if there is none, move the file away (its requests are lost)"
             raise ConfigError(
                 f"the journal cannot be opened: {error}", key="writer.journal", value=str(path), remedy=remedy
             ) from None
+
+    @property
+    def path(self) -> Path:
+        """Path of the file."""
+        return self._path
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is room for requests; false from the moment that the disk is full until there is room again."""
+        return self._reserve.is_held()
+
+    def _execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Execute a statement that writes; where the disk is full, the reserve makes room for it.
+
+        Raises
+        ------
+        JournalFullError
+            The reserve is used up as well.
+        """
+        try:
+            return self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            if not _is_full(error):
+                raise
+        if self._reserve.give_up():
+            get_logger().error("journal_disk_full", journal=str(self._path), remedy="make room; requests are refused")
+        try:
+            return self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise (JournalFullError(self._path) if _is_full(error) else error) from None
 
     def add(self, request_id: str, body: bytes, output_file: str) -> JournalledRequest:
         """Store an accepted request."""
         return self._insert(request_id, body, output_file, RequestState.QUEUED, None)
 
     def add_refused(self, request_id: str, body: bytes, report: RunReport) -> JournalledRequest:
-        """Store a refused request, with its final report."""
+        """Store a refused request, with its final report; a long body is not kept, and only the newest are."""
+        self._execute(
+            "DELETE FROM requests WHERE output_file = '' AND is_published AND run_id <= "
+            "(SELECT run_id FROM requests WHERE output_file = '' ORDER BY run_id DESC LIMIT 1 OFFSET ?)",
+            (KEPT_REFUSALS - 1,),
+        )
+        body = body if len(body) <= KEPT_BODY_BYTES else b""
         return self._insert(request_id, body, "", RequestState.ENDED, report)
 
     def find(self, request_id: str) -> JournalledRequest | None:
@@ -152,8 +218,8 @@ class RequestJournal:
 
     def add_kill(self, request_id: str) -> None:
         """Store the kill of a request, also if the request is still to come; only the newest kills are kept."""
-        self._database.execute("INSERT INTO kills (request_id) VALUES (?)", (request_id,))
-        self._database.execute("DELETE FROM kills WHERE rowid <= (SELECT max(rowid) FROM kills) - ?", (KEPT_KILLS,))
+        self._execute("INSERT INTO kills (request_id) VALUES (?)", (request_id,))
+        self._execute("DELETE FROM kills WHERE rowid <= (SELECT max(rowid) FROM kills) - ?", (KEPT_KILLS,))
 
     def is_killed(self, request_id: str) -> bool:
         """Return whether a kill of the request is stored."""
@@ -162,7 +228,7 @@ class RequestJournal:
 
     def take_in_hand(self, name: str) -> int:
         """Record that a piece of work begins; return how often it began before and the process ended during it."""
-        (n_times,) = self._database.execute(
+        (n_times,) = self._execute(
             "INSERT INTO in_hand (name, n_times) VALUES (?, 1) "
             "ON CONFLICT (name) DO UPDATE SET n_times = n_times + 1 RETURNING n_times",
             (name,),
@@ -171,7 +237,7 @@ class RequestJournal:
 
     def put_down(self, name: str) -> None:
         """Record that a piece of work is done."""
-        self._database.execute("DELETE FROM in_hand WHERE name = ?", (name,))
+        self._execute("DELETE FROM in_hand WHERE name = ?", (name,))
 
     def unfinished(self) -> list[JournalledRequest]:
         """Return the requests that have not ended, oldest first."""
@@ -194,11 +260,11 @@ class RequestJournal:
         run_id = max(now_ns, last + 1)
         text = None if report is None else report.to_wire()
         values = (request_id, run_id, state, body, output_file, now_ns / 1e9, text)
-        self._database.execute(f"INSERT INTO requests ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608
+        self._execute(f"INSERT INTO requests ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608
         return JournalledRequest(request_id, run_id, state, body, output_file, now_ns / 1e9, report)
 
     def _update(self, request_id: str, changes: str, *values: object) -> None:
-        self._database.execute(f"UPDATE requests SET {changes} WHERE request_id = ?", (*values, request_id))  # noqa: S608
+        self._execute(f"UPDATE requests SET {changes} WHERE request_id = ?", (*values, request_id))  # noqa: S608
 
     def _select(self, condition: str, *values: object) -> list[JournalledRequest]:
         query = f"SELECT {_COLUMNS} FROM requests WHERE {condition} ORDER BY run_id"  # noqa: S608
@@ -210,6 +276,11 @@ class RequestJournal:
         self._database.execute(
             "DELETE FROM in_hand WHERE rowid <= (SELECT max(rowid) FROM in_hand) - ?", (KEPT_IN_HAND,)
         )
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    # A quota that is used up is an error of writing for SQLite.
+    return error.sqlite_errorcode in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
 
 
 def _entry_of_row(

@@ -17,6 +17,8 @@ from std_daq.recording.requests import (
     WriteRequest,
     new_request_id,
 )
+from std_test_kit.small_disk import SmallDisk
+from std_test_kit.wait import wait_until
 from std_writer_agent.desk import RequestDesk
 from std_writer_agent.image_source import JournalPoint
 from std_writer_agent.journal import RequestJournal, RequestState
@@ -323,3 +325,28 @@ def test_messages_without_a_usable_id_are_refused_and_not_remembered(journal: Re
     assert status.request_id == request_id
     assert "is not a UUID" in status.message
     status.to_wire()
+
+
+def test_requests_are_refused_while_the_disk_of_the_journal_is_full_and_what_runs_ends(mount_folder: Path) -> None:
+    disk = SmallDisk.in_memory(mount_folder, 32 << 20)
+    journal = RequestJournal(mount_folder / "journal.sqlite")
+    stage = Stage(journal)
+    running = stage.request('{"output_file": "/a"}')
+    stage.desk.begin_next()
+    stage.desk.note_begun()
+    disk.fill()
+    while stage.desk.why_full is None:
+        stage.desk.start()
+    too_late = stage.request('{"output_file": "/b"}')
+    assert stage.kill(running)
+    stage.desk.end(RunReport(request_id=running, verdict=Verdict.KILLED))
+    refused, killed = stage.ended
+    assert (refused.request_id, refused.verdict) == (too_late, Verdict.REFUSED)
+    assert "the disk of the agent's journal is full" in refused.reason
+    assert (killed.request_id, killed.verdict) == (running, Verdict.KILLED)
+    assert [status.request_id for status in stage.broker.statuses[-2:]] == [too_late, running]
+    assert "accepted, not known" in stage.broker.events
+    disk.free()
+    wait_until(lambda: stage.desk.why_full is None, 10.0)
+    assert journal.find(stage.request('{"output_file": "/c"}')) is not None
+    journal.close()

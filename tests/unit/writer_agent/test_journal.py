@@ -1,13 +1,16 @@
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from std_daq.errors import ConfigError
 from std_daq.recording.requests import RunReport, Verdict
-from std_writer_agent.journal import KEEP_S, KEPT_KILLS, RequestJournal, RequestState
+from std_test_kit.small_disk import SmallDisk
+from std_test_kit.wait import wait_until
+from std_writer_agent.journal import KEEP_S, KEPT_KILLS, JournalFullError, RequestJournal, RequestState
 
 
 def make_report(request_id: str, verdict: Verdict = Verdict.COMPLETE) -> RunReport:
@@ -109,3 +112,56 @@ def test_newest_kills_are_kept_through_a_restart(tmp_path: Path) -> None:
     assert journal.is_killed(f"r{KEPT_KILLS + 1}")
     assert not journal.is_killed("other")
     journal.close()
+
+
+def test_long_bodies_of_refused_requests_are_not_kept(tmp_path: Path) -> None:
+    journal = RequestJournal(tmp_path / "journal.sqlite")
+    journal.add_refused("short", b"not json", make_report("short", Verdict.REFUSED))
+    journal.add_refused("long", bytes(1 << 20), make_report("long", Verdict.REFUSED))
+    kept = {entry.request_id: entry.body for entry in journal.unpublished()}
+    assert kept == {"short": b"not json", "long": b""}
+    journal.close()
+
+
+def test_only_the_newest_refusals_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("std_writer_agent.journal.KEPT_REFUSALS", 3)
+    journal = RequestJournal(tmp_path / "journal.sqlite")
+    journal.add("accepted", b"", "/x")
+    for number in range(6):
+        journal.add_refused(str(number), b"", make_report(str(number), Verdict.REFUSED))
+        if number != 0:
+            journal.mark_published(str(number))
+    # The end of the first one is not published yet, and an accepted request is no refusal.
+    assert [number for number in range(6) if journal.find(str(number))] == [0, 3, 4, 5]
+    assert journal.find("accepted") is not None
+    journal.close()
+
+
+@pytest.mark.parametrize("make_disk", [SmallDisk.in_memory, SmallDisk.on_device])
+def test_full_disk_is_told_and_what_was_accepted_can_end(
+    mount_folder: Path, make_disk: Callable[[Path, int], SmallDisk]
+) -> None:
+    disk = make_disk(mount_folder, 32 << 20)
+    journal = RequestJournal(mount_folder / "journal.sqlite")
+    for number in range(50):
+        journal.add(str(number), b"", "/x")
+    assert journal.has_room
+    disk.fill()
+    for number in range(50):
+        journal.start(str(number))
+        journal.end(str(number), make_report(str(number)))
+    assert not journal.has_room
+    assert len(journal.unpublished()) == 50
+    disk.free()
+    wait_until(lambda: journal.has_room, 10.0)
+    journal.close()
+    again = RequestJournal(mount_folder / "journal.sqlite")
+    assert len(again.unpublished()) == 50
+    again.close()
+
+
+def test_disk_that_is_full_at_the_start_is_no_wrong_configuration(mount_folder: Path) -> None:
+    disk = SmallDisk.in_memory(mount_folder, 16 << 20)
+    disk.fill()
+    with pytest.raises(JournalFullError, match="the disk of the journal is full"):
+        RequestJournal(mount_folder / "journal.sqlite")
