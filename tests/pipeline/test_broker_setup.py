@@ -206,7 +206,7 @@ def test_refused_request_tells_the_client_why(broker: SetUpBroker) -> None:
 def test_agent_of_a_wrong_tag_is_told_at_once(broker: SetUpBroker) -> None:
     with (
         BrokerConnection(broker.url(f"{OTHER}-agent"), WriterQueues(OWN)) as connection,
-        pytest.raises(BrokerError, match=f"queue '{OWN}.refused'.*ACCESS_REFUSED.*rights"),
+        pytest.raises(BrokerError, match=f"queue '{OWN}.owner'.*ACCESS_REFUSED.*rights"),
     ):
         connection.wait_connected(LIMIT_S)
 
