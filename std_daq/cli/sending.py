@@ -32,7 +32,7 @@ def transmit(
     Returns
     -------
     The transmission with its counts, and the exit code: 0, or that of the signal that stopped it; 1 if the destination
-    has said that nobody listened to the last packets.
+    has said of all ports that nobody listened to the last packets: nobody listens to a module that is switched off.
     """
     stop = StopSignals()
     make_pacer = partial(patient_pacer, sleep=stop.event.wait)
@@ -46,10 +46,11 @@ def transmit(
     show(transmission)
     if sys.stderr.isatty():
         sys.stderr.write("\n")
-    refused = [port for port, sink in sinks.items() if sink.n_sent and sink.is_refused()]
+    used = [port for port, sink in sinks.items() if sink.n_sent]
+    refused = [port for port in used if sinks[port].is_refused()]
     if refused:
         print(f"{_nobody_listens(refused)}: start the services before you send", file=sys.stderr)
-    return transmission, stop.exit_code or (EXIT_FAILED if refused else EXIT_DONE)
+    return transmission, stop.exit_code or (EXIT_FAILED if refused and refused == used else EXIT_DONE)
 
 
 def report(

@@ -199,8 +199,9 @@ def test_detached_request_is_printed_and_can_be_killed(
 
 
 def test_kill_of_nonsense_is_refused(config: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["kill", "--config", config, "nonsense"]) == 2
-    assert "not a UUID" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["kill", "--config", config, "nonsense"])
+    assert "'nonsense' is not the id of a request" in capsys.readouterr().err
 
 
 def test_first_interrupt_kills_the_run(config: str, tag: str, broker_url: str) -> None:

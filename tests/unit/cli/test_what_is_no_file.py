@@ -16,6 +16,7 @@ from std_daq.imaging.files.recover import recover
 from std_daq.imaging.files.validate import validate
 from std_daq.recording.requests import Verdict
 from std_daq.shm.segment import HEADER, LAYOUT_VERSION, MAGIC
+from std_test_kit.chambers import write_chamber
 from std_test_kit.image_files import report_of, write_image_file
 
 COMMANDS = [
@@ -52,6 +53,7 @@ def test_what_is_no_file_is_refused_in_one_line(
     kind: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    write_chamber(tmp_path, ["127.0.0.1:46001"], [(0, 0)])
     KINDS[kind](Path("x.h5"))
     assert main([part.format("x.h5") for part in command]) == 2
     told = capsys.readouterr().err

@@ -251,7 +251,7 @@ def presence(config: DetectorConfig) -> Iterator[Presence]:
     Counter("daq_images", "Images.", ["status"], registry=registry).labels("good").inc(7)
     Gauge("daq_ring_slots", "Slots.", registry=registry).set(10)
     with Presence(0, Readiness()) as presence:
-        presence.appear(config, "assembler", registry)
+        presence.appear(config, "assembler", registry, is_only=True)
         presence.readiness.service = Ready()
         yield presence
 
