@@ -287,10 +287,19 @@ class H5Writer:
             return
         self._write_all_in_flight()
         if end.n_sent is None:
-            run.report_again()
+            self._tell_new_agent(run)
+        if run.is_drained:
+            self._report_drained(run)
+            return
         run.is_ending = True
         run.n_sent = end.n_sent
         run.deadline = self._clock() + MISSING_IMAGES_TIMEOUT_S
+
+    def _tell_new_agent(self, run: WriterRun) -> None:
+        """Report again what an agent knew that is gone; its successor ends the run."""
+        run.report_again()
+        if run.failure:
+            self._send_report(ReportKind.FAILED, run, message=run.failure)
 
     def _finish_run(self, finish: FinishRun) -> None:
         run = self._run
@@ -349,12 +358,15 @@ class H5Writer:
             run.files.salvage()
         self._flush_files(run)
         self._look_for_files(run)
-        n_missing = 0 if run.n_sent is None else run.n_sent - run.n_handled
-        message = f"{n_missing} {self._recorded.nouns} were sent but never arrived" if n_missing > 0 else ""
-        self._send_report(ReportKind.DRAINED, run, message=message)
+        self._report_drained(run)
         if not run.failure:
             self._metrics.set_state(WriterState.DRAINED)
         self._log.info("run_drained", run_id=run.run_id, n_written=run.files.n_written, n_lost=len(run.lost_ids))
+
+    def _report_drained(self, run: WriterRun) -> None:
+        n_missing = 0 if run.n_sent is None else run.n_sent - run.n_handled
+        message = f"{n_missing} {self._recorded.nouns} were sent but never arrived" if n_missing > 0 else ""
+        self._send_report(ReportKind.DRAINED, run, message=message)
 
     def _flush_files(self, run: WriterRun) -> None:
         self._stop_if_given_up(run.run_id)

@@ -172,6 +172,34 @@ def test_an_end_without_a_number_waits_a_little_for_images(
     assert (drained.n_written, drained.message) == (1, "")
 
 
+def test_a_writer_that_is_done_says_so_again_to_an_agent_that_was_started_again(bench: Any, tmp_path: Path) -> None:
+    """Without that the new agent would wait for a writer that waits for it, and give it up after writer_timeout_s."""
+    ring = bench.make_ring()
+    bench.agent.start(tmp_path / "a.h5")
+    for i in range(3):
+        bench.agent.send(ring.publish(i), i)
+    bench.agent.end(3)
+    first = bench.step_until(ReportKind.DRAINED)
+    bench.agent.end(None)
+    again = bench.step_until(ReportKind.DRAINED, max_steps=5)
+    assert again == first
+    assert again.n_written == 3
+    bench.agent.finish()
+    assert bench.step_until(ReportKind.FINISHED).files == [str(tmp_path / "a.h5")]
+
+
+def test_a_writer_that_failed_says_so_again_to_an_agent_that_was_started_again(bench: Any, tmp_path: Path) -> None:
+    ring = bench.make_ring()
+    (tmp_path / "a.h5").write_bytes(b"was here before")
+    bench.agent.start(tmp_path / "a.h5")
+    bench.agent.send(ring.publish(0), 0)
+    failed = bench.step_until(ReportKind.FAILED)
+    bench.agent.end(None)
+    assert bench.step_until(ReportKind.FAILED, max_steps=5).message == failed.message != ""
+    assert bench.step_until(ReportKind.DRAINED).lost_image_ids == []
+    assert bench.agent.lost_image_ids == [0, 0]
+
+
 def test_a_run_without_images_makes_no_file(bench: Any, tmp_path: Path) -> None:
     assert write_run(bench, tmp_path / "a.h5", range(0)) == []
     assert not (tmp_path / "a.h5").exists()
