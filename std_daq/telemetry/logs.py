@@ -36,7 +36,10 @@ def configure_logs(
     renderers: list[structlog.typing.Processor] = (
         [structlog.processors.JSONRenderer(default=str)]
         if as_json
-        else [lambda _, __, event: printable_event(event), structlog.dev.ConsoleRenderer()]
+        else [
+            lambda _, __, event: printable_event(event),
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
     )
     structlog.configure(
         processors=[
