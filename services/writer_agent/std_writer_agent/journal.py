@@ -279,8 +279,8 @@ class RequestJournal:
 
 
 def _is_full(error: sqlite3.Error) -> bool:
-    # A quota that is used up is an error of writing for SQLite.
-    return error.sqlite_errorcode in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
+    # A quota that is used up is an error of writing for SQLite. Errors of the Python module itself have no code.
+    return getattr(error, "sqlite_errorcode", None) in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
 
 
 def _entry_of_row(

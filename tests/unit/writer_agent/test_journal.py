@@ -1,3 +1,4 @@
+import sqlite3
 import subprocess
 import sys
 import uuid
@@ -158,6 +159,13 @@ def test_full_disk_is_told_and_what_was_accepted_can_end(
     again = RequestJournal(mount_folder / "journal.sqlite")
     assert len(again.unpublished()) == 50
     again.close()
+
+
+def test_use_of_a_closed_journal_is_told_as_such(tmp_path: Path) -> None:
+    journal = RequestJournal(tmp_path / "journal.sqlite")
+    journal.close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        journal.add_kill("a")
 
 
 def test_disk_that_is_full_at_the_start_is_no_wrong_configuration(mount_folder: Path) -> None:
