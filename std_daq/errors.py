@@ -54,6 +54,9 @@ HDF5_ERRORS: tuple[type[Exception], ...] = (
 _CREDENTIALS = re.compile(r"(amqps?:/+).*@", re.DOTALL | re.IGNORECASE)
 
 
+# A value in a message is cut to this length.
+_MAX_SHOWN_CHARS = 1000
+
 # Whoever gave the path can mend these. A full disk, for example, is not among them.
 _PATH_MISTAKES = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
@@ -109,7 +112,7 @@ class ConfigError(StdDaqError):
         where = [part for part in (self.file, None if key is None else f"key '{key}'") if part]
         text = f"{': '.join(where)}: {problem}" if where else problem
         if value is not None:
-            text += f" (got {_without_credentials(repr(value))})"
+            text += f" (got {shorten(_without_credentials(repr(value)), _MAX_SHOWN_CHARS)})"
         if remedy:
             text += f"; {remedy}"
         super().__init__(text)
@@ -117,6 +120,11 @@ class ConfigError(StdDaqError):
     def in_file(self, file: Path | str) -> Self:
         """Return the same error with the file added; models and detectors do not know which file a value came from."""
         return type(self)(self.problem, file=file, key=self.key, value=self.value, remedy=self.remedy)
+
+
+def shorten(text: str, max_chars: int) -> str:
+    """Cut a text to a length, and mark the cut with dots."""
+    return text if len(text) <= max_chars else f"{text[: max(max_chars - 3, 0)]}..."
 
 
 def _without_credentials(text: str) -> str:

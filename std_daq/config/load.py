@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from std_daq.config.bounds import MAX_DOCUMENT_BYTES, check_bounds
 from std_daq.config.platform import PlatformConfig
 from std_daq.config.section import FOLDER, SECRET, is_union_tag
 from std_daq.config.wrong_input import json_in_words, problem_in_words
@@ -38,6 +39,7 @@ def read_config(path: Path | str, model: type[Config]) -> Config:
 
 def check_config(document: dict[str, Any], model: type[Config], file: Path | str | None = None) -> Config:
     """Validate a parsed document; ``file`` is used in errors, and for paths that are relative to it."""
+    check_bounds(document, file)
     superseded = [key for key in document if key in model.superseded_keys]
     for key in superseded:
         get_logger().warning("config_key_ignored", file=str(file), key=key, instead=model.superseded_keys[key])
@@ -77,7 +79,11 @@ def read_document(path: Path) -> dict[str, Any]:
     A repeated key is an error because JSON parsers silently use the last value.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as stream:
+            content = stream.read(MAX_DOCUMENT_BYTES + 1)
+        if len(content) > MAX_DOCUMENT_BYTES:
+            raise ConfigError(f"has more than {MAX_DOCUMENT_BYTES} bytes, and is no configuration", file=path)
+        text = content.decode()
     except FileNotFoundError:
         raise ConfigError("there is no such file", file=path, remedy="give the path of a configuration") from None
     except OSError as error:
@@ -92,6 +98,8 @@ def read_document(path: Path) -> dict[str, Any]:
         raise ConfigError("is nested too deeply", file=path) from None
     except _RepeatedKeyError as error:
         raise ConfigError("this key is given twice", file=path, key=str(error)) from None
+    except ValueError:  # what Python says of a number with more than 4300 digits
+        raise ConfigError("has a number with thousands of digits", file=path) from None
     if not isinstance(document, dict):
         raise ConfigError("is JSON, but not an object ({...})", file=path)
     return document

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from std_daq.config.bounds import Port
 from std_daq.config.broker_url import has_password
 from std_daq.config.section import SECRET, Section
 
@@ -68,7 +69,7 @@ class MetricsConfig(Section):
     """The endpoints at which each service answers /metrics and /health."""
 
     address: str = Field("127.0.0.1", description="Address of the endpoints.")
-    ports: dict[str, int] = Field(
+    ports: dict[str, Port] = Field(
         default_factory=dict,
         description="Port of each service instance, e.g. udp-recv; by default any free port.",
     )

@@ -16,7 +16,7 @@ class Section(BaseModel):
     name in the file.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True, allow_inf_nan=False)
 
 
 # Key of the context in which a document is validated: the folder of its file.

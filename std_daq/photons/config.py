@@ -20,16 +20,21 @@ class FarmConfig(PlatformConfig):
     geometry: Path = Field(description="The geometry file; a relative path is relative to the working directory.")
     frontend: str = Field(DEFAULT_FRONTEND, description="Address at which clients connect.")
     backend: str = Field(DEFAULT_BACKEND, description="Address at which workers connect.")
-    n_workers: int = Field(1, ge=0, description="Number of workers on this machine.")
+    n_workers: int = Field(1, ge=0, le=1024, description="Number of workers on this machine.")
     threads_per_worker: int | None = Field(
-        None, ge=1, description="Threads of each worker; by default the machine's cores are shared out."
+        None, ge=1, le=1024, description="Threads of each worker; by default the machine's cores are shared out."
     )
     seed: int = Field(0, ge=0, le=MAX_SEED, description="Selects the random numbers, together with each request.")
     engine: Literal["auto", "cpu", "cuda", "chroma"] = Field("auto", description="What simulates.")
     n_gpus: int = Field(
-        1, ge=1, description="NVIDIA GPUs of this machine; its workers take them in turn, if the engine is cuda."
+        1,
+        ge=1,
+        le=1024,
+        description="NVIDIA GPUs of this machine; its workers take them in turn, if the engine is cuda.",
     )
-    max_queued: int = Field(10_000, ge=1, description="Requests that may wait; one more is answered NO_WORKERS.")
+    max_queued: int = Field(
+        10_000, ge=1, le=1_000_000, description="Requests that may wait; one more is answered NO_WORKERS."
+    )
     keys: Path | None = Field(
         None,
         description="Encrypt: server.json of std-sim keys, for the router; a relative path as that of the geometry.",

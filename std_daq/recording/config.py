@@ -5,9 +5,11 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from std_daq.config.bounds import LAST_USER_ID, MAX_GB, MAX_SECONDS
 from std_daq.config.platform import PlatformConfig
 from std_daq.config.section import Section
 
+MAX_WRITERS = 64
 _MODE = r"^[0-7]{3,4}$"
 
 
@@ -16,20 +18,28 @@ class WriterConfig(Section):
 
     output_roots: list[Path] = Field(
         default_factory=list,
+        max_length=1000,
         description="Folders below which files may be written; by default all to which the service has write access.",
     )
     first_image_timeout_s: float = Field(
-        3600.0, gt=0, description="A run fails if its first image has not come after this time, in seconds."
+        3600.0,
+        gt=0,
+        le=MAX_SECONDS,
+        description="A run fails if its first image has not come after this time, in seconds.",
     )
     image_timeout_s: float = Field(
-        10.0, gt=0, description="A run ends if no further image has come for this time, in seconds."
+        10.0, gt=0, le=MAX_SECONDS, description="A run ends if no further image has come for this time, in seconds."
     )
     writer_timeout_s: float = Field(
-        30.0, gt=0, description="A writer that reports nothing for this time counts as dead, in seconds."
+        30.0,
+        gt=0,
+        le=MAX_SECONDS,
+        description="A writer that reports nothing for this time counts as dead, in seconds.",
     )
     flush_interval_s: float = Field(
         1.0,
         gt=0,
+        le=MAX_SECONDS,
         description="Time between two flushes, in seconds. If a writer is killed, at most this much is lost.",
     )
     direct_io: bool = Field(
@@ -40,11 +50,13 @@ class WriterConfig(Section):
     max_queued_requests: int = Field(
         0,
         ge=0,
+        le=10_000,
         description="Largest number of requests that wait while another one is written; with 0 they are refused.",
     )
     max_data_files: int = Field(
         900,
         ge=1,
+        le=1_000_000,
         description="Largest number of data files of a run. A program that reads the master opens all of them, "
         "and most programs may have 1024 files open.",
     )
@@ -61,7 +73,9 @@ class WriterConfig(Section):
         description="Group of files and folders, by name or number; by default that of the user. The writer must be in "
         "the group or run as root.",
     )
-    min_free_gb: float = Field(1.0, ge=0, description="Disk space that a run must leave free, in GB (10^9 bytes).")
+    min_free_gb: float = Field(
+        1.0, ge=0, le=MAX_GB, description="Disk space that a run must leave free, in GB (10^9 bytes)."
+    )
     journal: Path | None = Field(
         None, description="SQLite file of accepted requests; by default in the runtime directory."
     )
@@ -77,8 +91,11 @@ class WriterConfig(Section):
 class RecordingConfig(PlatformConfig):
     """Configuration of a system that writes its data to files by request."""
 
-    number_of_writers: int = Field(1, ge=1, le=64, description="Writer processes.")
+    number_of_writers: int = Field(1, ge=1, le=MAX_WRITERS, description="Writer processes.")
     writer_user_id: int | None = Field(
-        None, description="User that files belong to; the writer must run as this user or as root."
+        None,
+        ge=0,
+        le=LAST_USER_ID,
+        description="User that files belong to; the writer must run as this user or as root.",
     )
     writer: WriterConfig = Field(default_factory=lambda: WriterConfig(), description="Writing.")

@@ -18,9 +18,10 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, from_json
 
+from std_daq.config.bounds import MAX_SECONDS
 from std_daq.config.load import config_error
 from std_daq.config.section import Section
-from std_daq.errors import RequestRefusedError
+from std_daq.errors import RequestRefusedError, shorten
 from std_daq.recording.id_ranges import format_id_ranges, parse_id_ranges
 
 MAX_REQUEST_BYTES = 1 << 20
@@ -35,7 +36,13 @@ MAX_LOST_IDS_CHARS = 60_000
 MAX_LOST_IDS_EXPANDED = 1_000_000
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
-MetadataValue = Annotated[str, Field(pattern=r"^[^\x00]*$")] | int | float | bool
+# What an integer of 64 bits can be, as in HDF5.
+Integer = Annotated[int, Field(ge=-(2**63), le=2**64 - 1)]
+ImageId = Annotated[int, Field(ge=0, le=MAX_IMAGE_ID)]
+# More images than a run of years has; sums of several such counts still have 64 bits.
+ImageCount = Annotated[int, Field(ge=0, le=2**60)]
+PartNumber = Annotated[int, Field(ge=0, le=2**32 - 1)]
+MetadataValue = Text | Integer | float | bool
 HeaderValue = str | int | float | bool
 Experiment = TypeVar("Experiment", bound=Section)
 
@@ -146,11 +153,13 @@ class WriteRequest(BaseModel):
     first_image_timeout_s: float | None = Field(
         default=None,
         gt=0,
+        le=MAX_SECONDS,
         description="Longest wait for the first image, in seconds; absent: as in the writer's configuration.",
     )
     image_timeout_s: float | None = Field(
         default=None,
         gt=0,
+        le=MAX_SECONDS,
         description="Longest wait for each further image, in seconds; absent: as in the writer's configuration.",
     )
     experiment: dict[str, JsonValue] = Field(
@@ -232,20 +241,15 @@ def parse_experiment(section: Mapping[str, object], model: type[Experiment]) -> 
 def _describe(detail: ErrorDetails) -> str:
     """Return one phrase that says what is wrong with a field."""
     key = ".".join(str(part) for part in detail["loc"])
-    value = f"(got {_shorten(repr(detail['input']), 80)})"
+    value = f"(got {shorten(repr(detail['input']), 80)})"
     if detail["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, WriteRequest.model_fields, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(WriteRequest.model_fields)}"
-        return f"key '{_shorten(key, 80)}' is unknown {value}; {hint}"
+        return f"key '{shorten(key, 80)}' is unknown {value}; {hint}"
     if detail["type"] == "missing":
         return f"key '{key}' is missing"
     message = detail["msg"].removeprefix("Value error, ")
-    return f"key '{_shorten(key, 80)}': {message} {value}" if key else f"{message} {value}"
-
-
-def _shorten(text: str, max_chars: int) -> str:
-    """Cut a text to a length, and mark the cut with dots."""
-    return text if len(text) <= max_chars else f"{text[: max(max_chars - 3, 0)]}..."
+    return f"key '{shorten(key, 80)}': {message} {value}" if key else f"{message} {value}"
 
 
 def new_request_id() -> str:
@@ -267,7 +271,7 @@ def check_request_id(text: str | None) -> str:
     try:
         uuid.UUID(text)
     except ValueError:
-        shown = _shorten(repr(text), 80)
+        shown = shorten(repr(text), 80)
         raise RequestRefusedError(
             f"request id {shown} is not a UUID; set the message's correlation_id to the text of a UUID (uuid4)"
         ) from None
@@ -279,12 +283,12 @@ class FaultCount(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    n_images: int = Field(default=0, ge=0, description="Images, or events, with the fault.")
-    modules: tuple[int, ...] = Field(default=(), description="Modules with the fault, as far as they are known.")
-    storage_cells: tuple[int, ...] = Field(
+    n_images: ImageCount = Field(default=0, description="Images, or events, with the fault.")
+    modules: tuple[PartNumber, ...] = Field(default=(), description="Modules with the fault, as far as they are known.")
+    storage_cells: tuple[PartNumber, ...] = Field(
         default=(), description="Of frames without calibration: the storage cells in which they were exposed."
     )
-    boards: tuple[tuple[int, int], ...] = Field(
+    boards: tuple[tuple[PartNumber, PartNumber], ...] = Field(
         default=(), description="Of events with missing boards: the boards, each as CoBo and AsAd."
     )
 
@@ -297,22 +301,21 @@ class RunReport(BaseModel):
     request_id: str = Field(description="Id of the request, the text of a UUID.")
     verdict: Verdict = Field(description="How the run ended.")
     reason: str = Field(default="", description="Reason for the verdict; empty if all requested images are written.")
-    n_requested: int | None = Field(default=None, ge=0, description="Images asked for; null: until killed.")
-    n_written: int = Field(default=0, ge=0, description="Images in the files, including incomplete images.")
-    n_incomplete: int = Field(default=0, ge=0, description="Images written that are not good.")
+    n_requested: ImageCount | None = Field(default=None, description="Images asked for; null: until killed.")
+    n_written: ImageCount = Field(default=0, description="Images in the files, including incomplete images.")
+    n_incomplete: ImageCount = Field(default=0, description="Images written that are not good.")
     faults: dict[str, FaultCount] = Field(
         default_factory=dict, description="The images that are not good, by fault: the name of the status flag."
     )
-    n_lost: int = Field(default=0, ge=0, description="Images of the run that are in no file.")
-    lost_image_ids: tuple[int, ...] = Field(default=(), description="Ids of the lost images, as far as known.")
-    lost_image_ids_truncated: int = Field(
+    n_lost: ImageCount = Field(default=0, description="Images of the run that are in no file.")
+    lost_image_ids: tuple[ImageId, ...] = Field(default=(), description="Ids of the lost images, as far as known.")
+    lost_image_ids_truncated: ImageCount = Field(
         default=0,
-        ge=0,
         description="Number of known ids that lost_image_ids leaves out, because the message is full.",
     )
     files: tuple[str, ...] = Field(default=(), description="Files of the run, the master first.")
-    files_truncated: int = Field(
-        default=0, ge=0, description="Number of files that the list leaves out, because the message is full."
+    files_truncated: ImageCount = Field(
+        default=0, description="Number of files that the list leaves out, because the message is full."
     )
     started_at: datetime | None = Field(default=None, description="When the run began (UTC).")
     ended_at: datetime | None = Field(default=None, description="When the run ended (UTC).")
@@ -334,7 +337,7 @@ class RunReport(BaseModel):
                 break
             files.append(name)
         fields = self.model_dump(mode="json") | {
-            "reason": _shorten(self.reason, int(MAX_MESSAGE_CHARS * share)),
+            "reason": shorten(self.reason, int(MAX_MESSAGE_CHARS * share)),
             "lost_image_ids": lost,
             "lost_image_ids_truncated": self.lost_image_ids_truncated + n_lost_left_out,
             "files": files,
@@ -421,7 +424,7 @@ class StatusMessage:
             **self.details,
             "action": str(self.action),
             "source": self.source,
-            "message": _shorten(self.message, int(MAX_MESSAGE_CHARS * share)),
+            "message": shorten(self.message, int(MAX_MESSAGE_CHARS * share)),
         }
         if self.report is not None:
             headers |= {"verdict": str(self.report.verdict), "report": self.report.to_wire(share)}

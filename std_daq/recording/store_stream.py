@@ -37,10 +37,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from std_daq.recording.requests import FaultCount, RunReport, WriteRequest
+from std_daq.recording.config import MAX_WRITERS
+from std_daq.recording.requests import MAX_IMAGES, FaultCount, ImageCount, ImageId, RunReport, WriteRequest
 
 _IMAGE = b"I"
 _JSON = b"J"
+
+RunId = Annotated[int, Field(ge=0, le=2**64 - 1)]
 
 
 class _Message(BaseModel):
@@ -51,19 +54,21 @@ class StartRun(_Message):
     """Start of a run; the writer opens a file when the file's first image comes."""
 
     kind: Literal["start_run"] = "start_run"
-    run_id: int
+    run_id: RunId
     request_id: str
     request: WriteRequest
     output_file: str = Field(description="Absolute path of the file, or of the master of several files.")
-    images_per_file: int | None = Field(description="Images of a data file; None for one file, without a master.")
+    images_per_file: int | None = Field(
+        ge=1, le=MAX_IMAGES, description="Images of a data file; None for one file, without a master."
+    )
 
 
 class EndRun(_Message):
     """End of the images: the writer writes what was sent, then reports ``drained``."""
 
     kind: Literal["end_run"] = "end_run"
-    run_id: int
-    n_sent: int | None = Field(
+    run_id: RunId
+    n_sent: ImageCount | None = Field(
         description="Images of the run that were sent to this writer; None if the agent was restarted meanwhile."
     )
 
@@ -72,7 +77,7 @@ class FinishRun(_Message):
     """Verdict of a run: the writer writes it into its open files and closes them."""
 
     kind: Literal["finish_run"] = "finish_run"
-    run_id: int
+    run_id: RunId
     report: RunReport
 
 
@@ -80,7 +85,7 @@ class WriteMaster(_Message):
     """Request to write the master file over the data files, in the given order; all data files are closed."""
 
     kind: Literal["write_master"] = "write_master"
-    run_id: int
+    run_id: RunId
     output_file: str = Field(description="Absolute path of the master; the writer need not have been in the run.")
     report: RunReport
     data_files: list[str]
@@ -109,23 +114,23 @@ class WriterReport(_Message):
     """
 
     kind: ReportKind
-    writer: int = Field(description="Index of the writer.")
+    writer: int = Field(ge=0, lt=MAX_WRITERS, description="Index of the writer.")
     instance: str = Field(description="New at each start of the process.")
-    run_id: int | None = None
-    n_written: int = Field(0, description="Images written.")
-    n_flushed: int = Field(0, description="Images that stay readable if the writer crashes.")
-    n_incomplete: int = Field(0, description="Images written with a status other than good.")
+    run_id: RunId | None = None
+    n_written: ImageCount = Field(0, description="Images written.")
+    n_flushed: ImageCount = Field(0, description="Images that stay readable if the writer crashes.")
+    n_incomplete: ImageCount = Field(0, description="Images written with a status other than good.")
     faults: dict[str, FaultCount] = Field(default_factory=dict, description="These images by fault, as in RunReport.")
-    lost_image_ids: list[int] = Field(
+    lost_image_ids: list[ImageId] = Field(
         default_factory=list,
         description="Images that were overwritten in the ring before they were written, and are not yet reported.",
     )
-    n_lost_before: int = Field(0, description="Number of lost images in earlier reports of the run.")
+    n_lost_before: ImageCount = Field(0, description="Number of lost images in earlier reports of the run.")
     files: list[str] = Field(
         default_factory=list,
         description="Data files of the writer, in the order of their images; empty in a progress report without news.",
     )
-    n_bytes: int = Field(0, description="Bytes of pixels in the files, after compression.")
+    n_bytes: int = Field(0, ge=0, le=2**63 - 1, description="Bytes of pixels in the files, after compression.")
     message: str = ""
 
 

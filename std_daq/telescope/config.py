@@ -1,15 +1,17 @@
 """LiveViewConfig: the configuration of a live view, a ``live.json``."""
 
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from std_daq.config.bounds import MAX_SECONDS
 from std_daq.config.platform import Name
 from std_daq.config.section import Section
 from std_daq.grpc_server.config import GrpcServerConfig
 
 MAX_MODULE_ID = 65535
+ModuleId = Annotated[int, Field(ge=0, le=MAX_MODULE_ID)]
 ProductName = Literal["img8", "img16", "ph256", "ph1024"]
 
 
@@ -17,9 +19,11 @@ class StartConfig(Section):
     """What InitHpIo would be told, done at the start."""
 
     data_dir: Path | None = Field(None, description="Folder of the run directories; not needed with simulate.")
-    update_interval_s: float = Field(0.1, gt=0, allow_inf_nan=False, description="Shortest time between two images.")
+    update_interval_s: float = Field(0.1, gt=0, le=MAX_SECONDS, description="Shortest time between two images.")
     simulate: bool = Field(False, description="Start the simulation instead of the sources.")
-    module_ids: list[int] = Field(default_factory=list, description="Modules that are wanted; none stands for all.")
+    module_ids: list[ModuleId] = Field(
+        default_factory=list, description="Modules that are wanted; none stands for all."
+    )
 
     @model_validator(mode="after")
     def _check_folder(self) -> Self:
@@ -39,7 +43,7 @@ class UnixSocketsConfig(Section):
         list(get_args(ProductName)), min_length=1, description="Products that have a socket."
     )
     read_timeout_s: float = Field(
-        600.0, gt=0, allow_inf_nan=False, description="A connection without data for so long is closed."
+        600.0, gt=0, le=MAX_SECONDS, description="A connection without data for so long is closed."
     )
 
     @field_validator("path_template")
@@ -79,6 +83,7 @@ class ImageBufferConfig(Section):
     max_pixels: int = Field(
         1_000_000,
         ge=1,
+        le=1_000_000_000,
         description="Larger images are binned by the mean of n x n pixels. Clients take at most 4 MiB in a message, "
         "which 1.4 million pixels of 16 bits may need.",
     )
@@ -99,17 +104,17 @@ class SimulationConfig(Section):
     mode: Literal["uds", "rpc", "filesystem_poll", "filesystem_pipe"] = Field(
         "uds", description="Way of the frames: through the Unix sockets, by UploadImages, or through files."
     )
-    module_ids: list[int] = Field([224], min_length=1, description="Modules; each sends every frame.")
+    module_ids: list[ModuleId] = Field([224], min_length=1, description="Modules; each sends every frame.")
     movie_file: Path | None = Field(
         None, description="PFF file that is played round and round; null: generated frames."
     )
     pulse_height_file: Path | None = Field(None, description="The same for pulse heights.")
-    rate_hz: float = Field(
-        10.0, gt=0, le=10_000, allow_inf_nan=False, description="Frames of each product and module per second."
-    )
+    rate_hz: float = Field(10.0, gt=0, le=10_000, description="Frames of each product and module per second.")
     data_dir: Path | None = Field(None, description="Where the file modes write; null: a temporary folder.")
-    frames_per_file: int = Field(100, ge=1, description="File modes: frames before the next seqno.")
-    frame_limit: int = Field(1000, ge=1, description="File modes: frames of each product and module until it ends.")
+    frames_per_file: int = Field(100, ge=1, le=1_000_000_000, description="File modes: frames before the next seqno.")
+    frame_limit: int = Field(
+        1000, ge=1, le=1_000_000_000, description="File modes: frames of each product and module until it ends."
+    )
 
     @field_validator("module_ids")
     @classmethod
@@ -124,6 +129,7 @@ class GatewayConfig(Section):
 
     edges: list[str] = Field(
         default_factory=list,
+        max_length=1000,
         description="Addresses: a name, host:port, unix:/path. They may be servers of other makers, too.",
     )
     daq_config: Path | None = Field(None, description="A daq_config.json, whose daq_nodes are edges as well.")
@@ -147,28 +153,29 @@ class LiveViewConfig(GrpcServerConfig):
     """A live view: images over gRPC, to every client at its own pace."""
 
     name: Name = Field("live-view", description="Name of the live view; it is part of its runtime directory.")
-    max_streams: int = Field(25, ge=1, description="Streams at once; one more is refused.")
+    max_streams: int = Field(25, ge=1, le=10_000, description="Streams at once; one more is refused.")
     min_update_interval_s: float = Field(
-        0.001, gt=0, allow_inf_nan=False, description="InitHpIo with a shorter interval is refused."
+        0.001, gt=0, le=MAX_SECONDS, description="InitHpIo with a shorter interval is refused."
     )
     no_data_timeout_s: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="A stream that was sent nothing for so long is ended; null: never."
+        None, gt=0, le=MAX_SECONDS, description="A stream that was sent nothing for so long is ended; null: never."
     )
     init_timeout_s: float = Field(
         10.0,
         gt=0,
-        allow_inf_nan=False,
+        le=MAX_SECONDS,
         description="InitHpIo fails if its sources are not ready by then; the sources before it go on.",
     )
     max_products: int = Field(
         4096,
         ge=1,
+        le=1_000_000,
         description="Products of modules of which images are kept; images of one more are refused and counted.",
     )
     silent_after_s: float = Field(
         10.0,
         gt=0,
-        allow_inf_nan=False,
+        le=MAX_SECONDS,
         description="Of a source that has delivered nothing for so long, clients and Status are told.",
     )
     required_process: str | None = Field(

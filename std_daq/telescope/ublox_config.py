@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from std_daq.config.bounds import MAX_SECONDS
 from std_daq.config.platform import Name
 from std_daq.config.section import Section
 from std_daq.grpc_server.config import LAST_PORT, GrpcServerConfig
@@ -24,12 +25,14 @@ class UbloxControlConfig(GrpcServerConfig):
     port: int | None = Field(
         50052, ge=0, le=LAST_PORT, description="TCP port; 0: any free one, told in the log; null: none."
     )
-    max_queue: int = Field(200, ge=1, description="Messages that wait for a slow client; the oldest is dropped.")
-    max_streams: int = Field(25, ge=1, description="Streams at once; one more is refused.")
+    max_queue: int = Field(
+        200, ge=1, le=1_000_000, description="Messages that wait for a slow client; the oldest is dropped."
+    )
+    max_streams: int = Field(25, ge=1, le=10_000, description="Streams at once; one more is refused.")
     silent_timeout_s: float = Field(
         5.0,
         gt=0,
-        allow_inf_nan=False,
+        le=MAX_SECONDS,
         description="A receiver that sends nothing and answers no poll for so long is told to the clients as gone.",
     )
     start: UbloxStartConfig | None = Field(None, description="What InitF9t would be told, done at the start.")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from std_daq.config.bounds import MAX_GB, MAX_SECONDS
 from std_daq.config.load import check_config, read_document
 from std_daq.config.platform import Name, SharedMemoryConfig
 from std_daq.config.section import Section, union_tag
@@ -17,6 +18,7 @@ from std_daq.tpc.pads.config import PadsConfig
 from std_daq.tpc.reconstruction.parameters import AnalysisParameters
 
 MAX_FRAME_BYTES = 2**20
+MAX_BOARDS = (MAX_COBO + 1) * BOARDS_PER_COBO
 _ADDRESS = re.compile(r"([^\s/:\[\]]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _LAST_PORT = 65_535
 
@@ -29,7 +31,7 @@ BoardId = tuple[
 ]
 Boards = Annotated[
     Annotated[Literal["map", "topology"], Tag(_WORD)]
-    | Annotated[Annotated[list[BoardId], Field(min_length=1)], Tag(_OTHER)],
+    | Annotated[Annotated[list[BoardId], Field(min_length=1, max_length=MAX_BOARDS)], Tag(_OTHER)],
     _WORD_OR_OTHER,
 ]
 Pads = Annotated[
@@ -44,18 +46,16 @@ class BuilderConfig(Section):
     time_limit_s: float = Field(
         1.0,
         gt=0,
-        allow_inf_nan=False,
+        le=MAX_SECONDS,
         description="An event is given out at the latest so long after its first frame, in seconds.",
     )
     reconnect_s: float = Field(
-        0.2, gt=0, allow_inf_nan=False, description="Longest pause between attempts at an exporter, in seconds."
+        0.2, gt=0, le=MAX_SECONDS, description="Longest pause between attempts at an exporter, in seconds."
     )
     max_frame_bytes: int = Field(
         MAX_FRAME_BYTES, ge=256, le=2**30, description="A frame that claims more bytes is damaged."
     )
-    ram_buffer_gb: float = Field(
-        1.0, gt=0, allow_inf_nan=False, description="Memory for the ring of events, in GB (10^9 bytes)."
-    )
+    ram_buffer_gb: float = Field(1.0, gt=0, le=MAX_GB, description="Memory for the ring of events, in GB (10^9 bytes).")
     keep_frames: bool = Field(
         default=False,
         description="Keep the frames of each event in the ring as well, so that GRAW files can be requested.",
@@ -82,7 +82,7 @@ class TpcConfig(RecordingConfig):
     )
     detector_type: Literal["get-tpc"] = Field(description="A time-projection chamber with GET electronics.")
     exporters: list[str] = Field(
-        min_length=1, description="host:port of each exporter, a TCP server; the order has no meaning."
+        min_length=1, max_length=1024, description="host:port of each exporter, a TCP server; the order has no meaning."
     )
     pads: Pads = Field(
         description="The pad plane; attpc_spyral: the files of the installed distribution of that name (up to 0.18.0), "

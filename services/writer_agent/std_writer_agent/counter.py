@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_NAMED = 100_000
+# An open run has no number of images that would limit a gap, and a damaged frame number may jump by 2**63.
+MAX_MISSED = 2**48
 _EPOCHS = 16
 
 
@@ -212,14 +214,14 @@ class ImageCounter:
         """Count the images that are missing between the last image and this one."""
         last, gap = self._last_of.get(image.epoch), self._gap_before(image)
         has_ids = last is not None and image.image_id - last.image_id == image.frame_index - last.frame_index
-        n_missed = gap if self.n_left is None else min(gap, self.n_left)
+        n_missed = min(gap, MAX_MISSED - self.n_missed if self.n_left is None else self.n_left)
         self._has_named_gap = False
         if n_missed <= 0:
             return
         self.n_missed += n_missed
         n_named = min(n_missed, MAX_NAMED - self._n_named) if has_ids else 0
         if n_named:
-            first = image.image_id - gap * self._step
+            first = max(image.image_id - gap * self._step, 0)
             self._missed_ids.append(range(first, first + n_named * self._step, self._step))
             self._n_named += n_named
             self._has_named_gap = True

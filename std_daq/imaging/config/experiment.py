@@ -4,12 +4,17 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from std_daq.config.bounds import MAX_SECONDS
 from std_daq.config.section import Section
 
 # Wavelength in angstrom times photon energy in electronvolts, from the exact SI constants h, c and e.
 _ANGSTROM_EV = 12398.419843320026
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
+# Each integer up to here is a float64 as well.
+PixelValue = Annotated[int, Field(ge=-(2**53), le=2**53)]
+# An axis that moves by this much for each of 2**32 images is still at a finite place.
+MAX_NUMBER = 1e12
+Number = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")]
 Pair = Annotated[list[Number], Field(min_length=2, max_length=2)]
 Vector = Annotated[list[Number], Field(min_length=3, max_length=3)]
@@ -93,24 +98,26 @@ class Experiment(Section):
     wavelength_angstrom: Annotated[float, Field(gt=0, le=1000)] | None = Field(
         None, description="Incident wavelength, in angstrom."
     )
-    photon_energy_ev: Annotated[float, Field(gt=0)] | None = Field(
+    photon_energy_ev: Annotated[float, Field(ge=1e-3, le=1e15)] | None = Field(
         None, description="Instead of the wavelength: photon energy, in electronvolts."
     )
-    count_time_s: Annotated[float, Field(gt=0)] | None = Field(
+    count_time_s: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = Field(
         None, description="Exposure time of one image, in seconds."
     )
-    frame_time_s: Annotated[float, Field(gt=0)] | None = Field(
+    frame_time_s: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = Field(
         None, description="Period of images, in seconds; at least the exposure time."
     )
-    saturation_value: int | None = Field(None, description="Largest valid pixel value.")
-    underload_value: int | None = Field(None, description="Smallest valid pixel value.")
+    saturation_value: PixelValue | None = Field(None, description="Largest valid pixel value.")
+    underload_value: PixelValue | None = Field(None, description="Smallest valid pixel value.")
     transmission: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="Transmission of the attenuator, from 0 to 1."
     )
-    flux_hz: Annotated[float, Field(ge=0)] | None = Field(None, description="Photons per second on the sample.")
-    beam_size_m: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = Field(
-        None, description="Size of the beam at the sample x, y (full width at half maximum), in metres."
+    flux_hz: Annotated[float, Field(ge=0, le=1e30)] | None = Field(
+        None, description="Photons per second on the sample."
     )
+    beam_size_m: (
+        Annotated[list[Annotated[float, Field(gt=0, le=MAX_NUMBER)]], Field(min_length=2, max_length=2)] | None
+    ) = Field(None, description="Size of the beam at the sample x, y (full width at half maximum), in metres.")
     goniometer: list[GoniometerAxis] = Field(
         default_factory=list,
         max_length=16,
@@ -119,7 +126,7 @@ class Experiment(Section):
     )
     sample_name: Text | None = Field(None, description="Name of the sample.")
     sample_description: Text | None = Field(None, description="Description of the sample.")
-    sample_temperature_k: Annotated[float, Field(ge=0)] | None = Field(
+    sample_temperature_k: Annotated[float, Field(ge=0, le=MAX_NUMBER)] | None = Field(
         None, description="Temperature of the sample, in kelvins."
     )
     source_name: Text | None = Field(None, description="Name of the facility.")

@@ -8,19 +8,23 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from std_daq.config.bounds import MAX_CPU, MAX_GB, MAX_RING_SLOTS, MAX_SECONDS
 from std_daq.config.platform import Name, SharedMemoryConfig
 from std_daq.config.section import Section
 from std_daq.imaging.config.experiment import Experiment
 from std_daq.recording.config import RecordingConfig
 
+MAX_SIDE = 65_536
 _TCP_ADDRESS = r"^tcp://([^\s/:\[\]]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
 MODULE_RANGE = re.compile(r"^(\d+)(?:-(\d+))?$")
 
 # Older spellings of a detector type, each with the current name and whether the pixels are converted.
 TYPE_SPELLINGS = {"jungfrau-raw": ("jungfrau", False), "jungfrau-converted": ("jungfrau", True)}
 
+# Whether a corner lies in the image, the model of the detector checks.
+Corner = Annotated[int, Field(ge=-MAX_SIDE, le=MAX_SIDE)]
 # Corners of a module in the image, [x0, y0, x1, y1], inclusive; y1 < y0 flips the module vertically.
-ModulePosition = tuple[int, int, int, int]
+ModulePosition = tuple[Corner, Corner, Corner, Corner]
 
 
 class ModuleRange(tuple[int, int]):
@@ -65,12 +69,18 @@ def _readable_networks(texts: Iterable[str]) -> list[str]:
 class ImageMemoryConfig(SharedMemoryConfig):
     """The shared memory in which the rings are, and the sizes of the rings."""
 
-    frame_buffer_gb: float = Field(0.5, gt=0, description="Memory for the FrameBuffer, in GB (10^9 bytes).")
+    frame_buffer_gb: float = Field(0.5, gt=0, le=MAX_GB, description="Memory for the FrameBuffer, in GB (10^9 bytes).")
     frame_slots: int | None = Field(
-        None, ge=8, description="Slots of the FrameBuffer; by default as many as fit into frame_buffer_gb."
+        None,
+        ge=8,
+        le=MAX_RING_SLOTS,
+        description="Slots of the FrameBuffer; by default as many as fit into frame_buffer_gb.",
     )
     image_slots: int | None = Field(
-        None, ge=4, description="Slots of the ImageBuffer; by default as many as fit into ram_buffer_gb."
+        None,
+        ge=4,
+        le=MAX_RING_SLOTS,
+        description="Slots of the ImageBuffer; by default as many as fit into ram_buffer_gb.",
     )
 
 
@@ -111,10 +121,13 @@ class UdpConfig(Section):
         "order.",
     )
     idle_flush_s: float = Field(
-        0.2, gt=0, description="An open frame is ended after this time without a packet on its port, in seconds."
+        0.2,
+        gt=0,
+        le=MAX_SECONDS,
+        description="An open frame is ended after this time without a packet on its port, in seconds.",
     )
     module_timeout_s: float = Field(
-        0.5, gt=0, description="Longest time that an image waits for a missing module, in seconds."
+        0.5, gt=0, le=MAX_SECONDS, description="Longest time that an image waits for a missing module, in seconds."
     )
     latency_budget_us: int = Field(
         500,
@@ -127,7 +140,9 @@ class UdpConfig(Section):
         description="Let the kernel deliver several packets at once (UDP_GRO), if it supports this. Without UDP_GRO, "
         "kernel drops are counted packet by packet.",
     )
-    cpus: list[int] | None = Field(None, description="CPUs for the receiving threads, in the order of the ports.")
+    cpus: list[Annotated[int, Field(ge=0, le=MAX_CPU)]] | None = Field(
+        None, description="CPUs for the receiving threads, in the order of the ports."
+    )
     receivers: list[str] | None = Field(
         None,
         description="Module ranges, one for each receiver process, e.g. ['0-3', '4-7']; by default one receiver for "
@@ -164,12 +179,13 @@ class AssemblerConfig(Section):
     """Settings of the assembler."""
 
     n_threads: int = Field(2, ge=1, le=256, description="Threads that convert frames.")
-    fill_value: float | None = Field(
+    fill_value: Annotated[float, Field(ge=-3e38, le=3e38)] | None = Field(
         None, description="Value of missing pixels; by default 0 for integers and NaN for floats."
     )
     receiver_timeout_s: float = Field(
         1.0,
         gt=0,
+        le=MAX_SECONDS,
         description="With several receivers: longest time that an image waits for one of them, in seconds.",
     )
 
@@ -180,8 +196,9 @@ class LiveStreamConfig(Section):
     type: Literal["forward", "batch", "periodic"] = Field(
         description="forward: every image; batch: n of every m images; periodic: groups of n images at a fixed rate."
     )
-    config: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+    config: list[Annotated[float, Field(gt=0, le=1e9)]] = Field(
         default_factory=list,
+        max_length=2,
         description="forward: []; batch: [n, m]; periodic: [n, rate in Hz]. The n images are consecutive.",
     )
 
@@ -211,6 +228,7 @@ LiveStreamAddress = Annotated[str, Field(pattern=r"^(tcp://[^\s/]+:\d+|ipc://\S+
 
 
 NexusValue = float | int | str | list[float]
+PixelSize = Annotated[float, Field(gt=0, le=1)]
 
 
 class TlsConfig(Section):
@@ -262,7 +280,7 @@ class ReceiverConfig(Section):
         None, description="Name of this receiver, unique among all receivers; by default the name of the host."
     )
     share_index: int = Field(
-        0, ge=0, description="Share of the images that this receiver takes, from 0 to share_of - 1."
+        0, ge=0, le=1023, description="Share of the images that this receiver takes, from 0 to share_of - 1."
     )
     share_of: int = Field(
         1,
@@ -278,6 +296,7 @@ class ReceiverConfig(Section):
     credit_images: int | None = Field(
         None,
         ge=1,
+        le=MAX_RING_SLOTS,
         description="Number of images that may be in flight, at most half of the ring; by default half of the ring, "
         "but at most 1024.",
     )
@@ -295,6 +314,7 @@ class ReplicationConfig(Section):
 
     send: list[SenderConfig] = Field(
         default_factory=list,
+        max_length=64,
         description="Senders of the images of this server; each is a process: stream-send-0, stream-send-1, ...",
     )
     receive: ReceiverConfig | None = Field(
@@ -302,7 +322,10 @@ class ReplicationConfig(Section):
         description="Receiver of images from another server; stream_recv takes the place of udp_recv and assembler.",
     )
     timeout_s: float = Field(
-        3.0, ge=0.1, description="A connection is closed if nothing arrives on it for this time, in seconds."
+        3.0,
+        ge=0.1,
+        le=MAX_SECONDS,
+        description="A connection is closed if nothing arrives on it for this time, in seconds.",
     )
 
 
@@ -313,8 +336,8 @@ class NexusConfig(Experiment):
 
     description: str = Field("", description="Description of the detector.")
     sensor_material: str = Field("Si", description="Sensor material.")
-    sensor_thickness_m: float = Field(320e-6, gt=0, description="Sensor thickness, in metres.")
-    pixel_size_m: tuple[float, float] = Field((75e-6, 75e-6), description="Pixel size x, y, in metres.")
+    sensor_thickness_m: float = Field(320e-6, gt=0, le=1, description="Sensor thickness, in metres.")
+    pixel_size_m: tuple[PixelSize, PixelSize] = Field((75e-6, 75e-6), description="Pixel size x, y, in metres.")
     root_links: bool = Field(
         False,
         description="Whether files also have links at /<detector_name>; validators of NeXus do not accept these.",
@@ -360,23 +383,27 @@ class DetectorConfig(RecordingConfig):
         "jungfrau-raw and jungfrau-converted are older spellings of jungfrau."
     )
     n_modules: int = Field(ge=1, le=1024, description="Number of modules of the detector.")
-    bit_depth: int = Field(description="Number of bits of a raw pixel.")
-    image_pixel_height: int = Field(ge=1, le=65536, description="Height of an image, in pixels.")
-    image_pixel_width: int = Field(ge=1, le=65536, description="Width of an image, in pixels.")
+    bit_depth: int = Field(ge=1, le=64, description="Number of bits of a raw pixel.")
+    image_pixel_height: int = Field(ge=1, le=MAX_SIDE, description="Height of an image, in pixels.")
+    image_pixel_width: int = Field(ge=1, le=MAX_SIDE, description="Width of an image, in pixels.")
     start_udp_port: int = Field(ge=1, le=65535, description="UDP port of module 0; module i sends to this port + i.")
     module_positions: dict[int, ModulePosition] = Field(
         default_factory=dict, description="Corners [x0, y0, x1, y1] of each module in the image, inclusive."
     )
-    deactivate: list[int] = Field(default_factory=list, description="Indices of modules that are switched off.")
+    deactivate: list[Annotated[int, Field(ge=0, le=1023)]] = Field(
+        default_factory=list, max_length=1024, description="Indices of modules that are switched off."
+    )
     image_id: Literal["frame_number", "pulse_id"] = Field(
         "frame_number",
         description="Id of an image: the frame number of the detector, or the pulse (bunch) id.",
     )
     stats_collection_period: float = Field(
-        10.0, gt=0, description="Period of the statistics lines in the logs, in seconds."
+        10.0, gt=0, le=MAX_SECONDS, description="Period of the statistics lines in the logs, in seconds."
     )
-    module_sync_queue_size: int = Field(64, ge=2, description="Number of images that may wait for modules at once.")
-    ram_buffer_gb: float = Field(1.0, gt=0, description="Memory for the ImageBuffer, in GB (10^9 bytes).")
+    module_sync_queue_size: int = Field(
+        64, ge=2, le=65_536, description="Number of images that may wait for modules at once."
+    )
+    ram_buffer_gb: float = Field(1.0, gt=0, le=MAX_GB, description="Memory for the ImageBuffer, in GB (10^9 bytes).")
     live_stream_configs: dict[LiveStreamAddress, LiveStreamConfig] = Field(
         default_factory=dict,
         description="Live streams for viewers: the images that are sent at each ZMQ address (tcp://host:port), to "

@@ -37,7 +37,7 @@ class TelescopeOptions(BaseModel):
         "nanoseconds. Pulse heights of four boards (ph1024) need 25 to 50.",
     )
     max_pff_file_mb: float = Field(
-        1000.0, gt=0, allow_inf_nan=False, description="Size that no PFF file of a run exceeds, in MB (10^6 bytes)."
+        1000.0, gt=0, le=1e9, description="Size that no PFF file of a run exceeds, in MB (10^6 bytes)."
     )
     others_to: str | None = Field(
         None,

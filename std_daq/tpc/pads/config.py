@@ -41,7 +41,7 @@ class PadsConfig(Section):
     beam_radius_mm: float = Field(
         0.0,
         ge=0,
-        allow_inf_nan=False,
+        le=1e6,
         description="Pads nearer to the axis are left out of point clouds; 20.0 gives the legacy beam pads of the "
         "AT-TPC.",
     )

@@ -8,8 +8,13 @@ from std_daq.config.section import PathBesideFile, Section, union_tag
 
 MAX_SEED = 2**63 - 1
 
-PositiveNumber = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Beyond these bounds nothing in a chamber lies, and the arithmetic of the reconstruction may overflow.
+MAX_NUMBER = 1e9
+MAX_POINTS = 10_000_000
+
+PositiveNumber = Annotated[float, Field(gt=0, le=MAX_NUMBER)]
+Fraction = Annotated[float, Field(ge=0, le=MAX_NUMBER)]
+TimeBucket = Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 
 
 class DetectorParameters(Section):
@@ -21,11 +26,11 @@ class DetectorParameters(Section):
     beam_region_radius: PositiveNumber = Field(
         30.0, description="An estimate whose vertex is further from the axis is left out, in mm."
     )
-    micromegas_time_bucket: float = Field(
-        10.0, allow_inf_nan=False, description="Time bucket of a charge that was set free at the pads."
+    micromegas_time_bucket: TimeBucket = Field(
+        10.0, description="Time bucket of a charge that was set free at the pads."
     )
-    window_time_bucket: float = Field(
-        560.0, allow_inf_nan=False, description="Time bucket of a charge that was set free at the window."
+    window_time_bucket: TimeBucket = Field(
+        560.0, description="Time bucket of a charge that was set free at the window."
     )
     get_frequency: PositiveNumber = Field(6.25, description="Sampling frequency of the electronics, in MHz.")
 
@@ -40,19 +45,21 @@ class GetParameters(Section):
     """Baselines and peaks of the traces."""
 
     baseline_window_scale: PositiveNumber = Field(20.0, description="Width of the baseline's filter; larger: smoother.")
-    peak_separation: Annotated[float, Field(ge=1, allow_inf_nan=False)] = Field(
+    peak_separation: Annotated[float, Field(ge=1, le=MAX_NUMBER)] = Field(
         50.0, description="Least distance of two peaks, in time buckets."
     )
     peak_prominence: Fraction = Field(20.0, description="Least prominence of a peak.")
     peak_max_width: PositiveNumber = Field(100.0, description="Largest width of a peak, in time buckets.")
-    peak_threshold: float = Field(25.0, allow_inf_nan=False, description="An amplitude must exceed it.")
+    peak_threshold: Annotated[float, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)] = Field(
+        25.0, description="An amplitude must exceed it."
+    )
 
 
 class OverlapJoinParameters(Section):
     """Joins clusters whose circles overlap."""
 
     min_cluster_size_join: float = Field(
-        15.0, ge=0, allow_inf_nan=False, description="Points that a cluster needs to be joined."
+        15.0, ge=0, le=MAX_NUMBER, description="Points that a cluster needs to be joined."
     )
     circle_overlap_ratio: Fraction = Field(
         0.5, description="Clusters are joined if a larger part of the smaller circle's area is in the other circle."
@@ -69,10 +76,10 @@ class ContinuityJoinParameters(Section):
 class ClusterParameters(Section):
     """Clusters of the points of a cloud."""
 
-    min_cloud_size: int = Field(50, ge=1, description="Points that a cloud needs.")
-    min_points: int = Field(3, ge=1, description="min_samples of HDBSCAN.")
+    min_cloud_size: int = Field(50, ge=1, le=MAX_POINTS, description="Points that a cloud needs.")
+    min_points: int = Field(3, ge=1, le=MAX_POINTS, description="min_samples of HDBSCAN.")
     min_size_scale_factor: Fraction = Field(0.05, description="Least size of a cluster, as a part of the cloud.")
-    min_size_lower_cutoff: int = Field(10, ge=2, description="Least size of a cluster in small clouds.")
+    min_size_lower_cutoff: int = Field(10, ge=2, le=MAX_POINTS, description="Least size of a cluster in small clouds.")
     cluster_selection_epsilon: Fraction = Field(10.0, description="Clusters nearer than this are not told apart.")
     overlap_join: OverlapJoinParameters | None = Field(
         default_factory=OverlapJoinParameters, description="Joins clusters whose circles overlap; null: does not."
@@ -88,7 +95,7 @@ class ClusterParameters(Section):
 class EstimateParameters(Section):
     """Physical observables of the clusters."""
 
-    min_total_trajectory_points: int = Field(30, ge=2, description="Points that a cluster needs.")
+    min_total_trajectory_points: int = Field(30, ge=2, le=MAX_POINTS, description="Points that a cluster needs.")
     smoothing_factor: Fraction = Field(100.0, description="lam of the smoothing splines; larger: smoother.")
 
 
@@ -121,5 +128,6 @@ class AnalysisParameters(Section):
     seed: int = Field(0, ge=0, le=MAX_SEED, description="Selects the random numbers, together with each event id.")
     phases: list[PhaseChoice] = Field(
         default_factory=lambda: list(_ALL_PHASES),
+        max_length=100,
         description="What is done with an event, in this order; a phase of your own may stand anywhere.",
     )

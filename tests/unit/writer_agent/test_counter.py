@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
 from std_daq.tpc.events.metadata import EVENT_METADATA
-from std_writer_agent.counter import MAX_NAMED, ImageCounter
+from std_writer_agent.counter import MAX_MISSED, MAX_NAMED, ImageCounter
 
 
 def images(frames: Iterable[int], *, epoch: int = 0, id_offset: int = 100) -> NDArray[Any]:
@@ -237,3 +237,14 @@ def test_events_of_two_runs_that_come_one_in_another_are_counted_each_by_its_own
     assert len(counter.feed(entries)) == 6
     assert (counter.n_taken, counter.n_missed) == (6, 3)
     assert sorted(counter.missed_ids()) == [2, 101, 102]
+
+
+@pytest.mark.parametrize("frame", [2**48, 2**62, 2**64 - 200])
+def test_frame_number_from_nowhere_keeps_an_open_run_within_the_numbers_of_a_report(frame: int) -> None:
+    counter = ImageCounter(None, None)
+    assert counter.feed(images([0, 1]))["frame_index"].tolist() == [0, 1]
+    assert counter.feed(images([frame]), 0, 64)["frame_index"].tolist() == [frame]
+    assert counter.feed(images([frame + 64, frame + 128]), 7, 64)["frame_index"].tolist() == [frame + 64, frame + 128]
+    assert counter.n_missed <= MAX_MISSED
+    assert counter.exposures.min() >= 0
+    assert min(counter.missed_ids()) >= 0

@@ -16,9 +16,7 @@ class JungfrauOptions(BaseModel):
         description="Pixels of the image: raw (uint16 with gain bits), kev (float32, energy in keV) or counts "
         "(int32, energy / factor, rounded half to even).",
     )
-    factor: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Energy of a photon for conversion to counts, in keV."
-    )
+    factor: float | None = Field(None, gt=0, le=1e6, description="Energy of a photon for conversion to counts, in keV.")
     pedestal_file: Path | None = Field(
         None,
         description="HDF5 file with pedestals in /gains, (3 or 4, n_modules * 512, 1024), and /pixel_mask. With "

@@ -224,7 +224,6 @@ def test_counter_frames_differ_in_every_module_and_image() -> None:
         ({"detector": {"conversion": "kev"}}, "key 'detector.conversion': unknown key"),
         ({"assembler": {"fill_value": -1}}, "key 'assembler.fill_value': .*from 0 to 65535"),
         ({"assembler": {"fill_value": 0.5}}, "key 'assembler.fill_value'"),
-        ({"assembler": {"fill_value": float("nan")}}, "key 'assembler.fill_value'"),
         ({"module_positions": {}}, "modules without position: 0, 1, 2, 3"),
         ({"module_positions": MODULE | {3: (516, 255, 1028, 0)}}, "key 'module_positions.3': .*514 x 256"),
     ],
