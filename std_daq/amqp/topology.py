@@ -46,7 +46,9 @@ QueueType = Literal["default", "classic", "quorum"]
 PROBE_KEY = "?"
 
 LISTENER_PREFIX = "status.listener."
+# Who may send requests may send wrong ones, and long ones: the newest are kept that fit into both.
 MAX_REFUSED = 10_000
+MAX_REFUSED_BYTES = 64 * 2**20
 FEW = 4
 MANY = 16
 # A listener's queue survives a broken connection and a restart of the broker; unused for 5 minutes, it is deleted.
@@ -139,9 +141,10 @@ def refused_queue(tag: str) -> str:
 def writer_queues(tag: str, queue_type: QueueType = "default") -> tuple[Queue, ...]:
     """Return the queues of a writer, in the order of their declaration."""
     of_type = _type_arguments(queue_type)
+    few = {"x-max-length": MAX_REFUSED, "x-max-length-bytes": MAX_REFUSED_BYTES}
     kept = {"x-delivery-limit": MANY_DELIVERIES} if queue_type == "quorum" else {}
     return (
-        Queue(refused_queue(tag), REFUSED, {**of_type, "x-max-length": MAX_REFUSED}),
+        Queue(refused_queue(tag), REFUSED, {**of_type, **few}),
         Queue(request_queue(tag), REQUEST, {**of_type, **kept, "x-dead-letter-exchange": REFUSED}),
         Queue(kill_queue(tag), KILL, {**of_type, **kept}),
     )

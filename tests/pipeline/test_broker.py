@@ -10,6 +10,7 @@ from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.messages import Message
 from std_daq.amqp.topology import (
     KILL,
+    REFUSED,
     REQUEST,
     NothingOwned,
     WriterQueues,
@@ -144,6 +145,19 @@ def test_request_that_cannot_be_understood_goes_to_the_dead_letters(
     writer.close()
     assert n_messages(broker_url, request_queue(tag)) == 0
     assert n_messages(broker_url, refused_queue(tag)) == 1
+
+
+def test_dead_letters_do_not_fill_the_disk_of_the_broker(
+    broker_url: str, writer: BrokerConnection, client: StatusListener, tag: str
+) -> None:
+    letters = [
+        client.connection.publish(Message(exchange=REFUSED, routing_key=tag, correlation_id="x", body=bytes(12 << 20)))
+        for _ in range(7)
+    ]
+    for letter in letters:
+        letter.result(LIMIT_S)
+    writer.close()
+    assert n_messages(broker_url, refused_queue(tag)) == 5
 
 
 def test_ids_that_are_no_text_are_refused_and_harm_nobody(
