@@ -2,8 +2,8 @@
 
 This module only models the messages; `std_daq.amqp` transports them. They follow the convention of std-daq: the
 correlation id is the request id, the headers are ``action``, ``source`` and ``message``, and the body is the JSON of
-the request. The headers ``verdict`` and ``report``, and the actions ``request_accepted``, ``request_progress`` and
-``request_killed`` are extensions; listeners written for the convention ignore them.
+the request. The headers ``verdict`` and ``report``, and the actions ``request_accepted``, ``request_progress``,
+``request_killed`` and ``request_unknown`` are extensions; listeners written for the convention ignore them.
 """
 
 import difflib
@@ -83,8 +83,12 @@ _EXIT_CODES = {
 
 
 class Action(StrEnum):
-    """The event that a status message reports; exactly one of the last three ends each request."""
+    """The event that a status message reports; exactly one of the last three ends each request.
 
+    UNKNOWN answers a kill whose request the agent does not know.
+    """
+
+    UNKNOWN = "request_unknown"
     ACCEPTED = "request_accepted"
     START = "request_start"
     PROGRESS = "request_progress"

@@ -8,7 +8,10 @@ from typing import Any
 import pika
 import pytest
 
+from std_daq.amqp.address import VARIABLE
 from std_daq.amqp.topology import refused_queue
+from std_daq.cli.__main__ import main
+from std_daq.errors import EXIT_FAILED
 from std_daq.recording.requests import Action, Verdict, new_request_id
 from std_test_kit.agent import AgentThread, Client, MakeRing, make_config, publish
 from std_test_kit.store_writer import FakeStoreWriter, StoreWriterThread
@@ -81,6 +84,40 @@ def test_kill_that_is_faster_than_its_request_is_not_forgotten(
         client.wait_for_end(witness)
         client.write(tmp_path / "run.h5", request_id=request_id)
         assert client.wait_for_end(request_id).action is Action.KILLED
+
+
+def test_kill_of_a_run_that_has_ended_or_was_never_known_says_so(
+    broker_url: str,
+    tag: str,
+    shm_dir: Path,
+    ring_of: MakeRing,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = make_config(shm_dir, tag)
+    file = tmp_path / "detector.json"
+    file.write_text(config.model_dump_json(by_alias=True, exclude_unset=True))
+    monkeypatch.setenv(VARIABLE, broker_url)
+    ring = ring_of(config)
+    publish(ring, range(10))
+    with (
+        Client(broker_url, tag) as client,
+        StoreWriterThread(config, FakeStoreWriter()),
+        AgentThread(config, broker_url),
+    ):
+        ended, unknown = client.write(tmp_path / "run.h5", n_images=3, start_image_id=0), new_request_id()
+        client.wait_for_end(ended)
+        assert main(["kill", "--config", str(file), ended]) == EXIT_FAILED
+        assert "had ended before, as complete; nothing was killed" in capsys.readouterr().err
+        assert main(["kill", "--config", str(file), ended, "--wait-s", "10"]) == Verdict.COMPLETE.exit_code
+        for wait in ([], ["--wait-s", "10"]):
+            assert main(["kill", "--config", str(file), unknown, *wait]) == EXIT_FAILED
+            assert "no request of this id is known" in capsys.readouterr().err
+        running = client.write(tmp_path / "second.h5")
+        client.wait_for(running, Action.ACCEPTED)
+        assert main(["kill", "--config", str(file), running]) == 0
+        assert client.wait_for_end(running).action is Action.KILLED
 
 
 @pytest.mark.parametrize("name", ["poll", "feed_images", "feed_report", "__init__"])

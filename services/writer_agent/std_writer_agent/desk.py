@@ -327,10 +327,24 @@ class RequestDesk:
         self._on_end(report)
 
     def _answer_repetition(self, known: JournalledRequest, *, is_redelivered: bool) -> None:
-        """Answer a request that has come before: if it has ended and the client repeats it, publish its end again."""
+        """Answer a request that has come before, if a client repeats it: where it has ended, publish its end again."""
         self._log.info("request_came_again", request_id=known.request_id, state=known.state)
         # The broker redelivers a request that was not acknowledged. In that case no client has asked again.
-        if known.report is not None and known.state is RequestState.ENDED and not is_redelivered:
+        if is_redelivered:
+            return
+        if known.report is not None and known.state is RequestState.ENDED:
+            self._statuses.announce_end(known.report, known.body)
+        else:
+            words = f"to {known.output_file}; a request of this id is carried out already, this one changes nothing"
+            self._statuses.announce(known.request_id, known.body, Announce(Action.ACCEPTED, words))
+
+    def _answer_late_kill(self, request_id: str) -> None:
+        """Answer a kill of a request that neither runs nor waits."""
+        known = self._journal.find(request_id)
+        if known is None:
+            words = "no request of this id is known; if it comes, it is killed before it begins"
+            self._statuses.announce(request_id, b"", Announce(Action.UNKNOWN, words))
+        elif known.report is not None and known.state is RequestState.ENDED:
             self._statuses.announce_end(known.report, known.body)
 
     def _handle_kill(self, received: ReceivedKill) -> bool:
@@ -347,12 +361,15 @@ class RequestDesk:
             self._log.warning("kill_not_journalled", request_id=request_id, error=str(error))
         self._consumer.accept(received)
         if self.active is not None and self.active.entry.request_id == request_id:
+            words = "it was told to end; the images taken so far are still written"
+            self.announce(Announce(Action.PROGRESS, words))
             return True
-        for accepted in self._queue:
-            if accepted.entry.request_id == request_id and not accepted.has_begun:
-                self._queue.remove(accepted)
-                self._end_request(accepted.entry, _report_killed(accepted))
-                return False
+        waiting = next((one for one in self._queue if one.entry.request_id == request_id), None)
+        if waiting is None:
+            self._answer_late_kill(request_id)
+        elif not waiting.has_begun:
+            self._queue.remove(waiting)
+            self._end_request(waiting.entry, _report_killed(waiting))
         return False
 
     def _end_request(self, entry: JournalledRequest, report: RunReport) -> None:

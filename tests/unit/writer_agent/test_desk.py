@@ -175,6 +175,53 @@ def test_kill_ends_a_waiting_request_and_leaves_the_active_one_to_its_run(journa
     assert stage.desk.n_queued == 0
 
 
+def test_each_kill_is_answered(journal: RequestJournal) -> None:
+    stage = Stage(journal)
+    request_id = stage.request('{"output_file": "/a"}')
+    stage.desk.begin_next()
+    stage.broker.statuses.clear()
+    assert stage.kill(request_id)
+    assert [status.action for status in stage.broker.statuses] == [Action.PROGRESS]
+    stage.desk.end(RunReport(request_id=request_id, verdict=Verdict.COMPLETE, n_written=3))
+    refused = stage.request('{"output_file": "/a", "n_images": 0}')
+    for known, verdict in ((request_id, Verdict.COMPLETE), (refused, Verdict.REFUSED)):
+        for _ in range(2):
+            stage.broker.statuses.clear()
+            assert not stage.kill(known)
+            (answer,) = stage.broker.statuses
+            assert answer.report is not None
+            assert (answer.request_id, answer.report.verdict) == (known, verdict)
+
+
+def test_kill_of_a_request_that_nobody_knows_is_answered_without_an_end(journal: RequestJournal) -> None:
+    stage = Stage(journal)
+    unknown = new_request_id()
+    assert not stage.kill(unknown)
+    (answer,) = stage.broker.statuses
+    assert (answer.request_id, answer.action, answer.report) == (unknown, Action.UNKNOWN, None)
+    assert not answer.action.is_final
+    assert stage.verdicts() == []
+
+
+def test_request_under_the_id_of_one_that_has_not_ended_is_answered_and_changes_nothing(
+    journal: RequestJournal,
+) -> None:
+    stage = Stage(journal)
+    running = stage.request('{"output_file": "/a"}')
+    stage.desk.begin_next()
+    waiting = stage.request('{"output_file": "/b"}')
+    for request_id in (running, waiting):
+        stage.broker.statuses.clear()
+        stage.request('{"output_file": "/c"}', request_id)
+        (answer,) = stage.broker.statuses
+        assert answer.action is Action.ACCEPTED
+        assert "this one changes nothing" in answer.message
+        stage.broker.statuses.clear()
+        stage.request('{"output_file": "/c"}', request_id, is_redelivered=True)
+        assert stage.broker.statuses == []
+    assert stage.desk.n_queued == 1
+
+
 def test_request_that_was_killed_before_it_came_never_begins(journal: RequestJournal) -> None:
     stage = Stage(journal)
     request_id = new_request_id()
@@ -344,7 +391,8 @@ def test_requests_are_refused_while_the_disk_of_the_journal_is_full_and_what_run
     assert (refused.request_id, refused.verdict) == (too_late, Verdict.REFUSED)
     assert "the disk of the agent's journal is full" in refused.reason
     assert (killed.request_id, killed.verdict) == (running, Verdict.KILLED)
-    assert [status.request_id for status in stage.broker.statuses[-2:]] == [too_late, running]
+    ends = [status.request_id for status in stage.broker.statuses if status.action.is_final]
+    assert ends == [too_late, running]
     assert "accepted, not known" in stage.broker.events
     disk.free()
     wait_until(lambda: stage.desk.why_full is None, 10.0)
