@@ -1,6 +1,7 @@
 """Check whether a file is complete, consistent and unchanged: of images, of events, or an index of PFF or GRAW files.
 
-The exit code is 0 if the file is sound. The file of an incomplete run is sound if its verdict says incomplete.
+The exit code is 0 if the file is sound, 1 if it is not, and 5 if it is sound and the run that made it failed. The file
+of an incomplete run is sound if its verdict says incomplete.
 """
 
 import argparse
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from std_daq.cli.argument_types import natural_number, positive_integer
 from std_daq.cli.shared_options import add_json_option
-from std_daq.errors import ArgumentError
+from std_daq.errors import EXIT_DONE, EXIT_FAILED, ArgumentError
+from std_daq.recording.requests import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from std_daq.tpc.frames.graw_index import GrawIndexReport
     from std_daq.tpc.frames.validate import GrawReport
     from std_daq.tpc.merged.validate import MergedReport
+
+    AnyReport = ValidationReport | MergedReport | PffReport | GrawIndexReport | GrawReport
 
 Report = TypeVar("Report", "ValidationReport", "MergedReport", "PffReport", "GrawIndexReport")
 
@@ -66,10 +70,26 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report.to_json(), indent=2))
     else:
-        print(f"{report.path}: {'sound' if report.is_valid else 'NOT sound'}")
+        print(_heading(report))
         for line in (*report.lines(), *report.problems):
             print(f"  {line}")
-    return 0 if report.is_valid else 1
+    return _exit_code(report)
+
+
+def _exit_code(report: "AnyReport") -> int:
+    """Return the exit code: that of a failed run for a sound file of one."""
+    if not report.is_valid:
+        return EXIT_FAILED
+    return Verdict.FAILED.exit_code if _has_failed(report) else EXIT_DONE
+
+
+def _heading(report: "AnyReport") -> str:
+    state = "NOT sound" if not report.is_valid else "sound, but its run FAILED" if _has_failed(report) else "sound"
+    return f"{report.path}: {state}"
+
+
+def _has_failed(report: "AnyReport") -> bool:
+    return getattr(report, "verdict", "") == Verdict.FAILED  # a GRAW file by itself has no verdict
 
 
 def _report_of_events(
@@ -121,7 +141,7 @@ def _validate_images(arguments: argparse.Namespace) -> int:
         print(json.dumps(report.to_json(), indent=2))
     else:
         _print_report(report)
-    return 0 if report.is_valid else 1
+    return _exit_code(report)
 
 
 def _apart(
@@ -140,7 +160,7 @@ def _apart(
 
 
 def _print_report(report: "ValidationReport") -> None:
-    print(f"{report.path}: {'sound' if report.is_valid else 'NOT sound'}")
+    print(_heading(report))
     if report.verdict:
         print(f"  run       {report.verdict}{': ' if report.reason else ''}{report.reason}")
     wanted = "" if report.n_requested is None else f" of {report.n_requested}"

@@ -228,7 +228,7 @@ def config_file(tmp_path: Path, runtime: Path, shm_dir: Path, tag: str) -> Path:
         "start_udp_port": 50000,
         "module_positions": {"0": [0, 0, 513, 255], "1": [0, 256, 513, 511]},
         "shared_memory": {"directory": str(shm_dir)},
-        "writer": {"max_queued_requests": 100_000, "min_free_gb": 0},
+        "writer": {"max_queued_requests": 10_000, "min_free_gb": 0},
     }
     path = tmp_path / "detector.json"
     path.write_text(json.dumps(document))

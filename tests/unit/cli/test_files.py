@@ -78,10 +78,13 @@ def test_files_of_servers_are_joined_and_the_exit_code_is_that_of_the_verdict(
     assert json.loads(capsys.readouterr().out)["verdict"] == "incomplete"
 
 
-def test_recovered_file_is_sound(unfinished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_recovered_file_is_sound_and_its_run_is_told_as_failed(
+    unfinished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["recover", str(unfinished)]) == 0
     assert "3 images" in capsys.readouterr().out
-    assert main(["validate", str(unfinished)]) == 0
+    assert main(["validate", str(unfinished)]) == Verdict.FAILED.exit_code
+    assert "sound, but its run FAILED" in capsys.readouterr().out
 
 
 def test_healthy_file_is_left_alone(sound: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,7 +188,7 @@ def test_a_merged_file_of_a_killed_writer_is_recovered(tmp_path: Path, capsys: p
     assert main(["recover", "--json", str(path)]) == 0
     (document,) = json.loads(capsys.readouterr().out)
     assert document["n_events"] == 1
-    assert main(["validate", str(path)]) == 0
+    assert main(["validate", str(path)]) == Verdict.FAILED.exit_code
     assert main(["recover", str(path)]) == 0
     assert "1 events, healthy, not changed" in capsys.readouterr().out
 

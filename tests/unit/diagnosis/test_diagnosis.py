@@ -117,7 +117,7 @@ def test_memory_that_does_not_suffice_is_a_problem(machine: Machine, tmp_path: P
 def test_output_directory_that_is_missing_is_a_problem(tmp_path: Path) -> None:
     config = detector(writer={"output_roots": [str(tmp_path / "no")]}).config
     assert one(memory.disks(config)).level is Level.PROBLEM
-    config = detector(writer={"output_roots": [str(tmp_path)], "min_free_gb": 1e9}).config
+    config = detector(writer={"output_roots": [str(tmp_path)], "min_free_gb": 1e6}).config
     assert one(memory.disks(config)).level is Level.PROBLEM
 
 
