@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from std_daq.config.bounds import MAX_GB, MAX_SECONDS
+from std_daq.config.bounds import LAST_PORT, MAX_GB, MAX_SECONDS
 from std_daq.config.load import check_config, read_document
 from std_daq.config.platform import Name, SharedMemoryConfig
 from std_daq.config.section import Section, union_tag
@@ -16,15 +16,17 @@ from std_daq.recording.config import RecordingConfig
 from std_daq.tpc.electronics import BOARDS_PER_COBO, MAX_COBO
 from std_daq.tpc.pads.config import PadsConfig
 from std_daq.tpc.reconstruction.parameters import AnalysisParameters
+from std_daq.view3d.viewer_address import DEFAULT_BROWSER_PORT
 
 MAX_FRAME_BYTES = 2**20
 MAX_BOARDS = (MAX_COBO + 1) * BOARDS_PER_COBO
 _ADDRESS = re.compile(r"([^\s/:\[\]]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
-_LAST_PORT = 65_535
+_HOST = r"^[^\s/\[\]]+$"
 
 _WORD, _OTHER = union_tag("word"), union_tag("other")
 _WORD_OR_OTHER = Discriminator(lambda value: _WORD if isinstance(value, str) else _OTHER)
 
+UsedPort = Annotated[int, Field(ge=1, le=LAST_PORT)]
 BoardId = tuple[
     Annotated[int, Field(ge=0, le=MAX_COBO)],
     Annotated[int, Field(ge=0, lt=BOARDS_PER_COBO)],
@@ -62,10 +64,28 @@ class BuilderConfig(Section):
     )
 
 
+class BrowserConfig(Section):
+    """The viewer for browsers: a page, which gets what is drawn at another port."""
+
+    host: str = Field(
+        "127.0.0.1", pattern=_HOST, description="Name or address of this machine at which browsers reach it."
+    )
+    port: UsedPort = Field(DEFAULT_BROWSER_PORT, description="Port of the page.")
+    data_port: UsedPort | None = Field(
+        None, description="Port at which browsers get what is drawn, and at which other viewers may; null: a free one."
+    )
+    listen: str | None = Field(
+        None,
+        pattern=_HOST,
+        description="Address to listen at, if not that of host: 0.0.0.0 in a container whose ports are published.",
+    )
+
+
 class ViewerConfig(Section):
-    """The viewer to which the analysis sends what it shows."""
+    """Where the events are shown."""
 
     url: str | None = Field(None, description="A Rerun viewer, host:port; null: nothing is sent to one.")
+    browser: BrowserConfig | None = Field(None, description="Serve a viewer for browsers; null: none is served.")
 
     @field_validator("url")
     @classmethod
@@ -97,7 +117,7 @@ class TpcConfig(RecordingConfig):
     analysis: AnalysisParameters = Field(
         default_factory=lambda: AnalysisParameters(), description="How events are analysed."
     )
-    viewer: ViewerConfig = Field(default_factory=lambda: ViewerConfig(), description="The viewer.")
+    viewer: ViewerConfig = Field(default_factory=lambda: ViewerConfig(), description="Where the events are shown.")
     shared_memory: SharedMemoryConfig = Field(
         default_factory=lambda: SharedMemoryConfig(), description="Rings in shared memory."
     )
@@ -169,6 +189,6 @@ def split_address(address: str) -> tuple[str, int]:
 
 def _checked_address(address: str) -> str:
     match = _ADDRESS.fullmatch(address)
-    if match is None or not 1 <= int(match[2]) <= _LAST_PORT:
+    if match is None or not 1 <= int(match[2]) <= LAST_PORT:
         raise ValueError(f"'{address}' is not host:port, for example 192.168.41.60:46491")
     return address

@@ -13,12 +13,13 @@ from urllib.parse import quote
 
 from std_daq.errors import MissingExtraError, PortError, ResourceError
 from std_daq.extras import extra_of
-from std_daq.view3d.viewer_address import ViewerAddress
+from std_daq.view3d.viewer_address import DEFAULT_BROWSER_PORT, ViewerAddress
 
-DEFAULT_BROWSER_PORT = 9090
 _START_S = 20.0
 _LOOK_S = 0.05
 _MEMORY = "1GiB"
+# What listens at all addresses is reached from this machine at these.
+_OF_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what a user has asked for
 
 
 class BrowserViewer:
@@ -29,41 +30,53 @@ class BrowserViewer:
     Parameters
     ----------
     host
-        The address of this machine at which browsers reach it. On 127.0.0.1, only those of this machine do.
+        Name or address of this machine at which browsers reach it. On 127.0.0.1, only those of this machine do.
     port
         Of the page.
+    data_port
+        Where browsers get what is drawn; None: any free one.
+    listen
+        The address to listen at, if not that of the host: ``0.0.0.0`` in a container whose ports are published.
 
     Attributes
     ----------
     url
         What to open in a browser.
     address
-        Where to draw.
+        Where to draw, from this machine.
 
     Raises
     ------
     PortError
-        The port is in use.
+        A port is in use.
     MissingExtraError
         Rerun is not installed.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = DEFAULT_BROWSER_PORT) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_BROWSER_PORT,
+        *,
+        data_port: int | None = None,
+        listen: str | None = None,
+    ) -> None:
+        listen, data_port = _listen_at(host if listen is None else listen, port, data_port)
+        near = _OF_THIS_MACHINE.get(listen, listen)
+        self.address = ViewerAddress(near, data_port)
         page = ViewerAddress(host, port)
-        _check_free(page)
-        self.address = ViewerAddress(host, _free_port(host))
-        self.url = f"http://{page}?url={quote(self.address.url, safe='')}"
+        self.url = f"http://{page}?url={quote(ViewerAddress(host, data_port).url, safe='')}"
         self._process = subprocess.Popen(
             [
                 sys.executable, "-m", "std_daq.view3d.viewer_program", str(os.getpid()),
-                str(_program()), "--serve-web", "--bind", host, "--port", str(self.address.port),
+                str(_program()), "--serve-web", "--bind", listen, "--port", str(data_port),
                 "--web-viewer-port", str(port), "--cors-allow-origin", f"http://{page}",
                 "--server-memory-limit", _MEMORY,
             ],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            self._wait_until_serving(page)
+            self._wait_until_serving(ViewerAddress(near, port))
         except BaseException:
             self.close()
             raise
@@ -109,16 +122,24 @@ def _program() -> Path:
     return Path(package.origin).with_name("rerun")
 
 
-def _check_free(page: ViewerAddress) -> None:
+def _listen_at(host: str, port: int, data_port: int | None) -> tuple[str, int]:
+    """Check that nobody has the ports; returns the number of the address, and the port of what is drawn."""
     try:
-        _free_port(page.host, page.port)
+        number, _ = _bind(host, port)
     except OSError as error:
+        page = ViewerAddress(host, port)
         raise PortError(f"the page of the viewer cannot be served at {page}: {error.strerror}") from error
+    try:
+        return _bind(number, data_port or 0)
+    except OSError as error:
+        address = ViewerAddress(host, data_port or 0)
+        raise PortError(f"browsers cannot get what is drawn at {address}: {error.strerror}") from error
 
 
-def _free_port(host: str, port: int = 0) -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listening:
+def _bind(host: str, port: int) -> tuple[str, int]:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        return int(listening.getsockname()[1])
+        listening.bind(address)
+        number, free, *_ = listening.getsockname()
+        return str(number), int(free)

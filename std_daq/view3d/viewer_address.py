@@ -9,6 +9,8 @@ from std_daq.errors import ConfigError, ResourceError
 
 DEFAULT_PORT = 9876
 """Where a viewer listens unless it is told otherwise."""
+DEFAULT_BROWSER_PORT = 9090
+"""Where the page for browsers is unless it is told otherwise."""
 
 _MAX_PORT = 65535
 CONNECT_S = 3.0

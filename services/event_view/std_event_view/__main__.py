@@ -81,22 +81,26 @@ def _feeds(context: ServiceContext[TpcConfig], first: "Sequence[Drawing]", opene
     from std_daq.view3d.viewer_address import ViewerAddress
     from std_daq.view3d.viewer_feed import ViewerFeed
     from std_event_view.event_view import EVENT
+    from std_event_view.options import browser_of
 
     arguments, url = context.arguments, context.config.viewer.url
+    served = browser_of(arguments, context.config.viewer.browser)
     addresses = []
     if arguments.viewer is not None:
         addresses.append(arguments.viewer)
     elif url is not None:
         addresses.append(ViewerAddress.of(url))
-    if arguments.browser is not None:
-        browser = opened.enter_context(BrowserViewer(arguments.browser_host, arguments.browser))
+    if served is not None:
+        browser = opened.enter_context(
+            BrowserViewer(served.host, served.port, data_port=served.data_port, listen=served.listen)
+        )
         get_logger().info("open_in_a_browser", url=browser.url)
         addresses.append(browser.address)
     if not addresses and arguments.output is None:
         raise ConfigError(
             "no viewer is given",
             key="viewer.url",
-            remedy="give one, such as localhost:9876, or --viewer, --browser or --output",
+            remedy="give one, such as localhost:9876, or viewer.browser, --viewer, --browser or --output",
         )
     feeds = []
     for address in addresses:

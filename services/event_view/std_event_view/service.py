@@ -3,13 +3,13 @@
 import argparse
 
 from std_daq.service.description import Figure, Instance, ServiceDescription
-from std_daq.tpc.config import TpcConfig
+from std_daq.tpc.config import TpcConfig, ViewerConfig
 
 _NAME = "event-view"
 
 
 def _instances(config: TpcConfig) -> list[Instance]:
-    return [Instance(_NAME)] if config.viewer.url is not None else []
+    return [Instance(_NAME)] if config.viewer != ViewerConfig() else []
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

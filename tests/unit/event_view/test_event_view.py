@@ -1,5 +1,6 @@
 """The view: results come in, histograms take all of them, viewers see the newest."""
 
+import argparse
 import json
 import threading
 from collections.abc import Iterator
@@ -65,8 +66,9 @@ class _View:
 
 @contextmanager
 def _view(config: TpcConfig, **arguments: Any) -> Iterator[_View]:
-    given = {"viewer": None, "browser": None, "browser_host": "127.0.0.1", "output": None, "pad": [], "minutes": 10.0}
-    context = service_context(config, **given | arguments)
+    parser = argparse.ArgumentParser()
+    SERVICE.add_arguments(parser)
+    context = service_context(config, **vars(parser.parse_args([])) | arguments)
     view = start(context)
     try:
         yield _View(view, context.registry)

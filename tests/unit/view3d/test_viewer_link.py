@@ -126,3 +126,25 @@ def test_browsers_get_the_page_and_only_on_this_machine() -> None:
         with pytest.raises(PortError, match="in use"):
             BrowserViewer(port=int(viewer.url.split(":")[2].split("?")[0]))
     assert not viewer.address.is_listening(0.5)
+
+
+def test_browsers_get_the_name_by_which_they_reach_this_machine_whatever_it_listens_at() -> None:
+    from urllib.parse import quote
+    from urllib.request import Request, urlopen
+
+    port, data_port = free_tcp_port(), free_tcp_port()
+    with BrowserViewer("daq.site.org", port, data_port=data_port, listen="127.0.0.1") as viewer:
+        data = quote(f"rerun+http://daq.site.org:{data_port}/proxy", safe="")
+        assert viewer.url == f"http://daq.site.org:{port}?url={data}"
+        assert viewer.address == ViewerAddress("127.0.0.1", data_port)
+        with urlopen(f"http://127.0.0.1:{port}", timeout=10) as page:
+            assert b"Rerun" in page.read()
+        # What a browser asks before it lets the page have anything from another port.
+        origin = f"http://daq.site.org:{port}"
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        with urlopen(Request(f"http://127.0.0.1:{data_port}/", headers=asked, method="OPTIONS"), timeout=10) as answer:
+            assert answer.headers["access-control-allow-origin"] == origin
+        with pytest.raises(PortError, match=f"browsers cannot get what is drawn at 127.0.0.1:{data_port}"):
+            BrowserViewer(port=free_tcp_port(), data_port=data_port)
+    with pytest.raises(PortError, match=r"the page of the viewer cannot be served at nowhere\.invalid"):
+        BrowserViewer("nowhere.invalid", free_tcp_port())
