@@ -24,7 +24,8 @@ BUILD=docker/.build
 
 say() { printf '%s\n' "$*" >&2; }
 usage() { sed -n '2,/^set -/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" >&2; exit 2; }
-targets() { echo tools; "$BUILD/tools/bin/python" docker/service-targets --names "$BUILD/wheels/packages"; }
+service_targets() { "$BUILD/tools/bin/python" docker/service-targets "$@" "$BUILD/wheels/packages"; }
+targets() { echo tools; service_targets --names; service_targets --names --view3d; }
 
 mode='' cpu='' gpu_base=$BASE wanted=()
 while [ $# -gt 0 ]; do
@@ -119,14 +120,31 @@ build_rabbitmq() { # the registry is asked once: a broker that runs is not to be
     build_image rabbitmq "$BASE" "$(digest_of docker/rabbitmq)" --network host --build-arg http_proxy docker/rabbitmq
 }
 
+build_with_view3d() { # TARGET : with Rerun in a layer of its own, above those that all services share
+    local wheels=$BUILD/wheels-view3d sources
+    mkdir -p "$wheels"
+    download "$wheels/view3d" docker/requirements-view3d.txt
+    link_wheels "$wheels" pip dependencies packages
+    sources=$(cat "$BUILD/Dockerfile" "$wheels"/*/.made-from | sha256sum)
+    build_image "$1" "$BASE" "$sources" --target "$1" --build-arg CPU="$cpu" --file "$BUILD/Dockerfile" "$wheels"
+}
+
+link_wheels() { # FOLDER NAME... : another context with the same wheels
+    local folder=$1 name
+    shift
+    for name in "$@"; do
+        rm -rf "${folder:?}/$name"
+        cp -rl "$BUILD/wheels/$name" "$folder"
+    done
+}
+
 build_gpu_worker() { # on another base, with the libraries of CUDA among the dependencies
     local wheels=$BUILD/wheels-gpu sources
     docker image inspect "$gpu_base" >/dev/null 2>&1 || docker pull --quiet "$gpu_base" >/dev/null ||
         { say "$gpu_base cannot be had."; exit 1; }
     mkdir -p "$wheels"
     download "$wheels/dependencies" docker/requirements-gpu.txt
-    rm -rf "$wheels/pip" "$wheels/packages"
-    cp -rl "$BUILD/wheels/pip" "$BUILD/wheels/packages" "$wheels"
+    link_wheels "$wheels" pip packages
     sources=$(cat "$BUILD/Dockerfile" "$wheels"/*/.made-from | sha256sum)
     build_image sim-worker-gpu "$gpu_base" "$sources" --target sim-worker --build-arg CPU="$cpu" \
         --file "$BUILD/Dockerfile" "$wheels"
@@ -142,14 +160,21 @@ docker/build_std-daq-service-base.sh ${mode:+"--$mode"}
 make_tools
 download "$BUILD/wheels/dependencies" docker/requirements.txt
 build_wheels "$BUILD/wheels/packages"
-{ cat docker/Dockerfile; "$BUILD/tools/bin/python" docker/service-targets "$BUILD/wheels/packages"; } >"$BUILD/Dockerfile"
+{ cat docker/Dockerfile; service_targets; cat docker/Dockerfile.view3d; service_targets --view3d; } >"$BUILD/Dockerfile"
+mapfile -t with_view3d < <(service_targets --names --view3d)
 [ ${#wanted[@]} -gt 0 ] || mapfile -t wanted < <(targets; echo rabbitmq)
 sources=$(cat "$BUILD/Dockerfile" "$BUILD"/wheels/*/.made-from | sha256sum)
 for target in "${wanted[@]}"; do
     case $target in
         rabbitmq) build_rabbitmq ;;
         sim-worker-gpu) build_gpu_worker ;;
-        *) build_image "$target" "$BASE" "$sources" --target "$target" --build-arg CPU="$cpu" --file "$BUILD/Dockerfile" "$BUILD/wheels" ;;
+        *)
+            if [[ " ${with_view3d[*]} " == *" $target "* ]]; then
+                build_with_view3d "$target"
+            else
+                build_image "$target" "$BASE" "$sources" --target "$target" --build-arg CPU="$cpu" --file "$BUILD/Dockerfile" "$BUILD/wheels"
+            fi
+            ;;
     esac
 done
 say "std-daq's images with the tag $TAG are there: ${wanted[*]}"

@@ -112,11 +112,11 @@ def simulate_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:
         zero_size=arguments.zero_sizes,
     )
     stream = FrameStream(faults, arguments.seed, is_mixed=not arguments.in_order)
-    truth = TruthWriter(arguments.seed)
+    truth = None if arguments.truth is None else TruthWriter(arguments.seed)
     bursts = _bursts(readout, arguments, boards, truth)
     reconnect = {cobo: event for (cobo, _), event in arguments.reconnect}
     report, exit_code = send("simulate", arguments, config, bursts, boards, stream, reconnect=reconnect)
-    if arguments.truth is not None:
+    if truth is not None:
         truth.write(arguments.truth)
     ledger = stream.ledger
     more = {
@@ -130,7 +130,7 @@ def simulate_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:
 
 
 def _bursts(
-    readout: "Readout", arguments: argparse.Namespace, boards: tuple[tuple[int, int], ...], truth: "TruthWriter"
+    readout: "Readout", arguments: argparse.Namespace, boards: tuple[tuple[int, int], ...], truth: "TruthWriter | None"
 ) -> "Iterator[FrameBurst]":
     from std_daq.tpc.frames.encode import encode_topology
     from std_daq.tpc.simulation.sending import FrameBurst
@@ -142,5 +142,6 @@ def _bursts(
     for index in range(arguments.n_events):
         event = readout.event(index)
         epoch = int(arguments.restart_at is not None and 0 < arguments.restart_at <= index)
-        truth.add(event.event_id, epoch, event.event_time, event.tracks)
+        if truth is not None:
+            truth.add(event.event_id, epoch, event.event_time, event.tracks)
         yield FrameBurst(event.frames)

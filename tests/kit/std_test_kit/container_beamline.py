@@ -20,7 +20,7 @@ from std_test_kit.engine import PROJECT, Container, docker, run_command
 from std_test_kit.free_ports import free_tcp_port
 
 COMMAND = PROJECT / "docker" / "beamline"
-CONFIGURATION = "/etc/std-daq/detector.json"
+CONFIGURATIONS = Path("/etc/std-daq")  # in the containers
 UP_TIMEOUT_S = 180
 CONNECT_TIMEOUT_S = 10.0
 DOWN_TIMEOUT_S = 90.0
@@ -40,6 +40,8 @@ class ContainerBeamline:
         Whom the files are to belong to, as user and as group.
     settings
         Variables of the ``.env`` to change.
+    configuration
+        Name of the configuration in the folder.
 
     Attributes
     ----------
@@ -51,7 +53,15 @@ class ContainerBeamline:
         The folder that is ``/data`` in the containers.
     """
 
-    def __init__(self, name: str, folder: Path, *, user_id: int, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        user_id: int,
+        settings: Mapping[str, str] | None = None,
+        configuration: str = "detector.json",
+    ) -> None:
         beamlines = folder / "beamlines"
         shutil.copytree(
             PROJECT / "docker" / "beamlines", beamlines, ignore=shutil.ignore_patterns(".env", "secrets", "data")
@@ -59,6 +69,7 @@ class ContainerBeamline:
         self.folder = beamlines / name
         self.data = folder / "data"
         self.user_id = user_id
+        self._configuration = configuration
         self.project = f"std-daq-test-{os.getpid()}-{folder.name.lower()}"
         self._amqp_port = free_tcp_port()
         self._settings = {
@@ -115,7 +126,8 @@ class ContainerBeamline:
 
     def std_daq(self, name: str, *arguments: str, timeout_s: float = 60.0) -> str:
         """Run a ``std-daq`` command for this detector; returns its standard output, raises EngineError."""
-        return self.command("exec", "std-daq", name, "--config", CONFIGURATION, *arguments, timeout_s=timeout_s)
+        configuration = str(CONFIGURATIONS / self._configuration)
+        return self.command("exec", "std-daq", name, "--config", configuration, *arguments, timeout_s=timeout_s)
 
     def containers(self) -> dict[str, Container]:
         """Return the containers by service."""
@@ -138,7 +150,7 @@ class ContainerBeamline:
     @property
     def config(self) -> DetectorConfig:
         """The configuration of its detector."""
-        return load_config(self.folder / "detector.json")
+        return load_config(self.folder / self._configuration)
 
     def broker_url_file(self, user: str) -> Path:
         """Return the file with the URL of the broker for one of its users on this machine."""
@@ -148,20 +160,20 @@ class ContainerBeamline:
         self,
         name: str,
         write: Sequence[str],
-        send: Sequence[str],
+        send: Sequence[str] | None,
         fault: Callable[[], None] = lambda: None,
         *,
         tools: str = "tools",
         timeout_s: float = 90.0,
     ) -> tuple[int, dict[str, Any]]:
-        """Have a run written to a file in `data` while packets are sent; returns exit code and report of ``write``.
+        """Have a run written to a file in `data` while data are sent; returns exit code and report of ``write``.
 
         Parameters
         ----------
         name
             Of the file.
         write, send
-            More arguments of ``write`` and of ``simulate``.
+            More arguments of ``write`` and of ``simulate``; without the latter, somebody else sends.
         fault
             Called when the run has started.
         tools
@@ -175,12 +187,13 @@ class ContainerBeamline:
             listener.connection.wait_connected(CONNECT_TIMEOUT_S)
             writing = self._start(started, tools, "write", "--json", "--output-file", str(file), *write)
             request_id = wait_accepted(listener, file)
-            sending = self._start(started, "tools", "simulate", *send)
+            sending = None if send is None else self._start(started, "tools", "simulate", *send)
             wait_for_action(listener, request_id, Action.START)
             fault()
-            _, err = sending.communicate(timeout=timeout_s)
-            if sending.returncode != 0:
-                raise RuntimeError(f"simulate ended with {sending.returncode}:\n{err}")
+            if sending is not None:
+                _, err = sending.communicate(timeout=timeout_s)
+                if sending.returncode != 0:
+                    raise RuntimeError(f"simulate ended with {sending.returncode}:\n{err}")
             out, err = writing.communicate(timeout=timeout_s)
         if not out:
             raise RuntimeError(f"write ended with {writing.returncode} and no report:\n{err}")
@@ -188,7 +201,7 @@ class ContainerBeamline:
 
     def _start(self, stack: ExitStack, service: str, name: str, *arguments: str) -> "subprocess.Popen[str]":
         """Start a ``std-daq`` command; it is killed when the stack closes, if it runs then."""
-        command = ("std-daq", name, "--config", CONFIGURATION, *arguments)
+        command = ("std-daq", name, "--config", str(CONFIGURATIONS / self._configuration), *arguments)
         process = stack.enter_context(self.start(*command, service=service))
         stack.callback(process.kill)
         return process

@@ -1,5 +1,6 @@
 """What the compose files of all beamlines have in common, read as compose reads them."""
 
+import argparse
 import json
 import re
 from importlib.metadata import entry_points
@@ -9,16 +10,28 @@ from typing import Any
 import pytest
 import yaml
 
-from std_daq.imaging.config.load import load_config
+from std_daq.cli import simulate
+from std_daq.config.system import load_any_config
+from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.registry import open_detector
+from std_daq.recording.config import RecordingConfig
+from std_daq.service.registry import wanted_instances
 from std_daq.telescope.config import LiveViewConfig
 from std_daq.telescope.ublox_config import UbloxControlConfig
+from std_daq.tpc.config import TpcConfig, split_address
+from std_daq.tpc.pads.channel_map import write_channel_map
+from std_daq.tpc.pads.load import load_pads
+from std_daq.tpc.simulation.invented_map import invented_map
+from std_event_view.options import browser_of
+from std_event_view.service import SERVICE as VIEW
 from std_test_kit.engine import image_tag
 
 ROOT = Path(__file__).parents[3]
 BEAMLINES = ROOT / "docker" / "beamlines"
 FOLDERS = sorted(path.parent for path in BEAMLINES.glob("*/compose.yaml"))
 VARIABLE = re.compile(r"\$\{(\w+)(?::[-?]([^}]*))?\}")
+CHAMBER = BEAMLINES / "chamber"
+N_PADS_OF_THE_ATTPC = 10240
 GIGABYTE = {"m": 2**20 / 1e9, "g": 2**30 / 1e9}
 
 Service = dict[str, Any]
@@ -82,13 +95,20 @@ EVERY_SERVICE = [
 EVERY_BEAMLINE = [pytest.param(folder, id=folder.name) for folder in FOLDERS]
 
 
-def configurations(folder: Path) -> list[Path]:
-    """Return the configurations of detectors of a beamline."""
-    return sorted(path for path in folder.glob("*.json") if "detector_type" in json.loads(path.read_text()))
+def configurations(folder: Path) -> list[RecordingConfig]:
+    """Return the configurations of the detectors of a beamline, which are recorded."""
+    found = [load_any_config(path) for path in sorted(folder.glob("*.json"))]
+    return [config for config in found if isinstance(config, RecordingConfig)]
+
+
+def detectors(folder: Path) -> list[DetectorConfig]:
+    """Return those of detectors that take images."""
+    return [config for config in configurations(folder) if isinstance(config, DetectorConfig)]
 
 
 def test_there_are_the_beamlines_that_the_documentation_names() -> None:
-    assert {"simulated_jungfrau", "eiger_9m", "two_servers", "observatory"} <= {folder.name for folder in FOLDERS}
+    named = {"simulated_jungfrau", "eiger_9m", "two_servers", "observatory", "chamber"}
+    assert named <= {folder.name for folder in FOLDERS}
 
 
 @pytest.mark.parametrize(("folder", "name", "service"), EVERY_SERVICE)
@@ -141,8 +161,7 @@ def test_configurations_and_secrets_are_mounted_read_only(folder: Path, name: st
 
 @pytest.mark.parametrize("folder", EVERY_BEAMLINE)
 def test_the_rings_of_the_configuration_fit_into_the_volume(folder: Path) -> None:
-    for file in configurations(folder):
-        config = load_config(file)
+    for config in detectors(folder):
         is_far = config.replication.receive is not None
         size = environment(folder)["FAR_RINGS_SIZE" if is_far else "RINGS_SIZE"]
         frame_buffer_gb = 0 if is_far else config.shared_memory.frame_buffer_gb
@@ -151,9 +170,10 @@ def test_the_rings_of_the_configuration_fit_into_the_volume(folder: Path) -> Non
 
 @pytest.mark.parametrize("folder", EVERY_BEAMLINE)
 def test_configurations_are_right_and_keep_state_where_it_lasts(folder: Path) -> None:
-    for file in configurations(folder):
-        config = load_config(file)
-        open_detector(config)
+    for config in configurations(folder):
+        wanted_instances(config)  # with the checks of their services
+        if isinstance(config, DetectorConfig):
+            open_detector(config)
         assert config.writer.journal is not None
         assert config.writer.journal.is_relative_to("/var/lib/std-daq")
         assert [str(root) for root in config.writer.output_roots] == ["/data"]
@@ -180,8 +200,7 @@ def test_shared_memory_keeps_its_owner_whatever_the_image_has_there(folder: Path
 
 @pytest.mark.parametrize("folder", EVERY_BEAMLINE)
 def test_each_receiver_and_each_writer_of_the_configuration_has_a_service(folder: Path) -> None:
-    for file in configurations(folder):
-        config = load_config(file)
+    for config in detectors(folder):
         commands = [service.get("command", []) for service in services(folder).values()]
         for part in config.receivers if len(config.receivers) > 1 else []:
             assert ["--config", "/etc/std-daq/detector.json", "--modules", str(part)] in commands
@@ -207,6 +226,56 @@ def test_control_of_the_receiver_listens_where_its_port_is_published() -> None:
     service = services(folder)["ublox-control"]
     assert service["ports"][0].endswith(f":{config.port}")
     assert service["environment"]["STD_DAQ_CONFIG"] in {volume["target"] for volume in service["volumes"]}
+
+
+def test_the_ring_of_events_fits_into_the_volume_of_the_chamber() -> None:
+    (config,) = configurations(CHAMBER)
+    assert isinstance(config, TpcConfig)
+    size = environment(CHAMBER)["RINGS_SIZE"]
+    assert 1.01 * config.builder.ram_buffer_gb <= float(size[:-1]) * GIGABYTE[size[-1]]
+
+
+def test_the_chamber_has_a_container_for_each_service_and_the_exporters_are_one() -> None:
+    (config,) = configurations(CHAMBER)
+    assert isinstance(config, TpcConfig)
+    found = services(CHAMBER)
+    wanted = {one.service.name for one in wanted_instances(config)}
+    assert wanted == {"event-builder", "event-analysis", "event-view", "writer-agent", "h5-writer"}
+    assert set(found) == wanted | {"broker", "exporters", "tools"}
+    for name in wanted:
+        assert found[name]["environment"]["STD_DAQ_CONFIG"] in {volume["target"] for volume in found[name]["volumes"]}
+    assert {split_address(address)[0] for address in config.exporters} == {"exporters"}
+
+
+def test_the_channel_map_of_the_chamber_is_the_invented_one_of_its_boards(tmp_path: Path) -> None:
+    (config,) = configurations(CHAMBER)
+    assert isinstance(config, TpcConfig)
+    plane = load_pads(config.pads)
+    boards = [(cobo, asad) for cobo in range(len(config.exporters)) for asad in range(2)]
+    assert sorted(plane.boards) == boards
+    write_channel_map(tmp_path / "map.csv", invented_map(boards, N_PADS_OF_THE_ATTPC))
+    assert (CHAMBER / "channel_map.csv").read_text() == (tmp_path / "map.csv").read_text()
+
+
+def test_browsers_reach_the_view_of_the_chamber_by_the_ports_that_it_tells_them() -> None:
+    (config,) = configurations(CHAMBER)
+    assert isinstance(config, TpcConfig)
+    view = services(CHAMBER)["event-view"]
+    parser = argparse.ArgumentParser()
+    VIEW.add_arguments(parser)
+    browser = browser_of(parser.parse_args(view["command"]), config.viewer.browser)
+    assert browser is not None
+    ports = [port.split(":") for port in view["ports"]]
+    assert ports == [[browser.host, str(port), str(port)] for port in (browser.port, browser.data_port)]
+    assert browser.listen == "0.0.0.0"
+
+
+def test_simulated_exporters_are_told_what_the_command_knows() -> None:
+    name, *options = services(CHAMBER)["exporters"]["command"]
+    assert name == "simulate"
+    parser = argparse.ArgumentParser()
+    simulate.add_arguments(parser)
+    assert parser.parse_args(options).n_events == 100_000
 
 
 def test_the_eiger_is_the_one_that_users_have() -> None:

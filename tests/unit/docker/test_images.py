@@ -5,18 +5,20 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, requires
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from std_daq.service.healthcheck import TIMEOUT_S
 
 PROJECT = Path(__file__).parents[3]
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 SERVICES = sorted(page.parent.name for page in (PROJECT / "services").glob("*/README.md"))
-DOCKERFILE = (PROJECT / "docker" / "Dockerfile").read_text()
+DOCKERFILE = "".join((PROJECT / "docker" / name).read_text() for name in ("Dockerfile", "Dockerfile.view3d"))
 STAGES = dict(re.findall(r"^FROM (?:\S+) AS (\S+)\n((?:.+\n?)*)", DOCKERFILE, re.MULTILINE))
 
 _IMAGES = ("images", "live", "photons", "root", "tpc")
@@ -48,16 +50,27 @@ def test_every_service_that_is_installed_has_its_folder() -> None:
 
 
 def test_every_service_in_the_wheels_becomes_a_target(tmp_path: Path) -> None:
-    for package, name in (("std_daq", "udp-recv"), ("std_daq_site", "site-monitor"), ("std_daq_tile", "")):
+    for package, names in (
+        ("std_daq", ("udp-recv", "event-view")),
+        ("std_daq_site", ("site-monitor",)),
+        ("std_tile", ()),
+    ):
         with zipfile.ZipFile(tmp_path / f"{package}-1-py3-none-any.whl", "w") as wheel:
-            entries = f"[std_daq.services]\n{name} = {package}.service:SERVICE\n" if name else "[std_daq.detectors]\n"
+            lines = [f"{name} = {package}.service:SERVICE" for name in names]
+            entries = "\n".join(["[std_daq.services]" if names else "[std_daq.detectors]", *lines, ""])
             wheel.writestr(f"{package}-1.dist-info/entry_points.txt", entries)
-    command = [sys.executable, str(PROJECT / "docker" / "service-targets"), str(tmp_path)]
-    names = subprocess.run([*command, "--names"], capture_output=True, text=True, check=True).stdout
-    assert names.split() == ["site-monitor", "udp-recv"]
-    targets = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert service_targets(tmp_path, "--names").split() == ["site-monitor", "udp-recv"]
+    assert service_targets(tmp_path, "--names", "--view3d").split() == ["event-view"]
+    targets, with_view3d = service_targets(tmp_path), service_targets(tmp_path, "--view3d")
     assert 'FROM service AS site-monitor\nENTRYPOINT ["std-site-monitor"]\n' in targets
-    assert "service" in STAGES
+    assert with_view3d == '\nFROM service-with-view3d AS event-view\nENTRYPOINT ["std-event-view"]\n'
+    assert {"service", "service-with-view3d"} <= set(STAGES)
+
+
+def service_targets(folder: Path, *options: str) -> str:
+    """Return what docker/service-targets prints."""
+    command = [sys.executable, str(PROJECT / "docker" / "service-targets"), str(folder), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_no_command_runs_as_root_and_no_stage_after_that_becomes_root_again() -> None:
@@ -65,7 +78,7 @@ def test_no_command_runs_as_root_and_no_stage_after_that_becomes_root_again() ->
     assert "USER 1000:1000" in STAGES["runtime"]
 
 
-@pytest.mark.parametrize("file", [*EXTRAS_OF_LOCKS, "docker/requirements-build.txt"])
+@pytest.mark.parametrize("file", [*EXTRAS_OF_LOCKS, "docker/requirements-view3d.txt", "docker/requirements-build.txt"])
 def test_images_and_demo_have_the_versions_that_are_tested(file: str) -> None:
     tested = lines_of_lock("constraints.txt")
     for distribution, hashes in lines_of_lock(file).items():
@@ -75,7 +88,7 @@ def test_images_and_demo_have_the_versions_that_are_tested(file: str) -> None:
 
 @pytest.mark.parametrize("file", EXTRAS_OF_LOCKS)
 def test_images_and_demo_have_every_dependency(file: str) -> None:
-    locked = {line.partition("==")[0] for line in lines_of_lock(file)}
+    locked = names_of_lock(file)
     project = PYPROJECT["project"]
     lines = project["dependencies"] + [
         line for extra in EXTRAS_OF_LOCKS[file] for line in project["optional-dependencies"][extra]
@@ -102,6 +115,25 @@ def test_workers_on_gpus_are_those_of_the_farm_with_another_image_and_a_gpu() ->
     assert worker["image"] == farm["services"]["worker"]["image"].replace("sim-worker", "sim-worker-gpu")
     (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
     assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_the_image_with_rerun_has_what_it_needs_besides_and_nothing_twice() -> None:
+    others, besides = (names_of_lock(f"docker/requirements{one}.txt") for one in ("", "-view3d"))
+    assert not others & besides
+    wanted, known = ["rerun-sdk"], set[str]()
+    while wanted:
+        name = wanted.pop()
+        if name in known:
+            continue
+        known.add(name)
+        needed = [Requirement(line) for line in requires(name) or ()]
+        wanted += [one.name for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    assert {canonicalize_name(name) for name in known} <= others | besides
+
+
+def names_of_lock(file: str) -> set[str]:
+    """Return the names of the pinned distributions."""
+    return {line.partition("==")[0] for line in lines_of_lock(file)}
 
 
 def test_images_for_gpus_have_what_the_others_have_and_the_libraries_of_cuda() -> None:
