@@ -18,10 +18,10 @@ from std_benchmarks.runner import run_suite
 from std_benchmarks.suite import BENCHMARKS, select
 from std_benchmarks.tables import print_comparison, print_result, to_markdown
 from std_daq.cli.argument_types import positive_integer
-from std_daq.cli.console import table_console
 from std_daq.cli.path_checks import check_output_file
 from std_daq.errors import StdDaqError, exit_code_of
 from std_daq.telemetry.logs import configure_logs
+from std_daq.telemetry.terminal_console import TerminalConsole
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,7 +87,7 @@ def _write(result: Result, earlier: Result | None, output: Path, arguments: argp
     if arguments.json:
         print(document, end="")
         return
-    console = table_console()
+    console = TerminalConsole()
     print_result(result, console)
     if earlier is not None:
         print_comparison(result, earlier, console)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import natural_number, positive_integer
-from std_daq.cli.console import write_over
+from std_daq.cli.console import progress_line
 from std_daq.errors import EXIT_FAILED, ArgumentError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def send(
     from std_daq.tpc.simulation.exporters import ExporterSet
     from std_daq.tpc.simulation.sending import CoboRouting, Sending
 
-    stop = StopSignals()
+    stop, line = StopSignals(), progress_line()
     routing = CoboRouting(boards, len(config.exporters))
     with ExporterSet(config.exporters) as exporters:
         sending = Sending(
@@ -113,11 +113,10 @@ def send(
         next_s = 0.0
         while not stop.event.is_set() and sending.step(stop.event):
             if time.monotonic() >= next_s:
-                _show(sending.report)
+                line.show(f"{sending.report.n_events} events, {sending.report.n_bytes / 1e9:.2f} GB")
                 next_s = time.monotonic() + _REPORT_PERIOD_S
         sending.finish(_FINISH_S, stop.event)
-    if sys.stderr.isatty():
-        sys.stderr.write("\n")
+    line.end()
     return sending.report, stop.exit_code or (EXIT_FAILED if sending.report.is_unfinished else 0)
 
 
@@ -125,7 +124,7 @@ def print_report(command: str, report: "SendingReport", more: Mapping[str, int],
     """Print what was sent."""
     counts = {"n_events": report.n_events, "n_frames": report.n_frames, "n_bytes": report.n_bytes, **more}
     if as_json:
-        print(json.dumps(counts))
+        print(json.dumps({**counts, "behind_s": round(report.behind_s, 3)}))
     else:
         print(", ".join(f"{value} {name.removeprefix('n_').replace('_', ' ')}" for name, value in counts.items()))
     if report.behind_s > _BEHIND_S:
@@ -138,8 +137,3 @@ def print_report(command: str, report: "SendingReport", more: Mapping[str, int],
 
 def _remark(command: str, text: str) -> None:
     print(f"std-daq {command}: {text}", file=sys.stderr)
-
-
-def _show(report: "SendingReport") -> None:
-    if sys.stderr.isatty():
-        write_over(f"{report.n_events} events, {report.n_bytes / 1e9:.2f} GB")

@@ -5,20 +5,18 @@ Packets go into one capture file per port, frames of a chamber into one GRAW fil
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_integer, positive_number
 from std_daq.cli.chamber_options import refuse_options
-from std_daq.cli.console import write_over
+from std_daq.cli.console import progress_line
 from std_daq.cli.dump_chamber import add_chamber_options, dump_chamber
 from std_daq.cli.interrupt import StopSignals
 from std_daq.cli.shared_options import IMAGES_OR_CHAMBER, add_json_option, add_sending_config_option
 
 if TYPE_CHECKING:
     from std_daq.imaging.config.model import DetectorConfig
-    from std_daq.packets.dump import Dump
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,16 +57,17 @@ def _dump_packets(arguments: argparse.Namespace, config: "DetectorConfig") -> in
     if output.exists():
         for port in ports:
             check_new_file(capture_path(output, port), "--output", "give another folder")
-    stop = StopSignals()
+    stop, line = StopSignals(), progress_line()
     with Dump(
         output,
         host=config.udp.address,
         ports=ports,
         max_packets=arguments.n_packets,
         duration_s=arguments.duration_s,
-        progress=_show if sys.stderr.isatty() else None,
+        progress=lambda dump: line.show(f"{dump.n_packets} packets"),
     ) as dump:
         dump.run(stop.event.is_set)
+        line.end()
         n_packets, n_dropped = dump.n_packets, dump.n_dropped
         lengths = {port.port: dict(sorted(port.lengths.items())) for port in dump.ports}
         drops = {port.port: port.n_dropped for port in dump.ports}
@@ -80,7 +79,3 @@ def _dump_packets(arguments: argparse.Namespace, config: "DetectorConfig") -> in
         for remark in remarks:
             print(remark)
     return 1 if n_dropped else 0
-
-
-def _show(dump: "Dump") -> None:
-    write_over(f"{dump.n_packets} packets")

@@ -2,13 +2,12 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_integer
 from std_daq.cli.chamber_options import refuse_options
-from std_daq.cli.console import write_over
+from std_daq.cli.console import progress_line
 from std_daq.cli.interrupt import StopSignals
 
 if TYPE_CHECKING:
@@ -42,7 +41,9 @@ def dump_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:
         max_frames=arguments.n_frames,
         duration_s=arguments.duration_s,
     )
-    dump.run(stop.event.is_set, _show if sys.stderr.isatty() else None)
+    line = progress_line()
+    dump.run(stop.event.is_set, lambda dump: line.show(f"{dump.n_frames} frames, {dump.n_bytes / 1e9:.2f} GB"))
+    line.end()
     remarks = list(_remarks(dump))
     if arguments.json:
         files = [str(file) for file in dump.files]
@@ -61,7 +62,3 @@ def _remarks(dump: "FrameDump") -> list[str]:
     if dump.n_cut_off:
         remarks.append(f"{dump.n_cut_off} connections ended within a frame, which is lost")
     return remarks
-
-
-def _show(dump: "FrameDump") -> None:
-    write_over(f"{dump.n_frames} frames, {dump.n_bytes / 1e9:.2f} GB")

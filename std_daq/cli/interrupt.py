@@ -1,8 +1,10 @@
 """Handlers for the signals that end a command."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 from std_daq.errors import EXIT_DONE, exit_code_of_signal
 from std_daq.service.stop_event import StopEvent
@@ -28,6 +30,20 @@ class StopSignals:
     def _stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of signal handlers
         self.exit_code = exit_code_of_signal(number)
         self.event.set()
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM raise SystemExit, so that a command that draws on a terminal gives it back as it was."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - the signature of signal handlers
+        raise SystemExit(exit_code_of_signal(number))
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class FirstInterrupt:

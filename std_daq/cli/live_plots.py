@@ -7,8 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from std_daq.cli.interrupt import sigterm_raises
 from std_daq.errors import ArgumentError, ResourceError
 from std_daq.telescope.display import has_display
+from std_daq.terminal import obeys_sequences
 
 if TYPE_CHECKING:
     from std_daq.telescope.client import DaqDataClient, ImageStream
@@ -17,7 +19,6 @@ _DURATIONS_S = (10.0, 60.0, 600.0)
 # Every image is wanted: no server offers less. 0 would do, but not for every client's own check.
 _EVERY_IMAGE_S = 0.001
 _LOOK_S = 0.05
-_LINES_BELOW = 3
 
 
 class LivePlot(Protocol):
@@ -46,10 +47,12 @@ def show(client: "DaqDataClient", arguments: argparse.Namespace, document: dict[
     ) as images:
         plots = _plots(arguments, images)
         n_images = 0
-        with suppress(KeyboardInterrupt):
-            n_images = _run(images, plots, arguments.frames)
-        for plot in plots:
-            plot.finish()
+        try:
+            with suppress(KeyboardInterrupt), sigterm_raises():
+                n_images = _run(images, plots, arguments.frames)
+        finally:
+            for plot in plots:
+                plot.finish()
     document["progress"] = {name: progress.as_document() for name, progress in images.progress.items()}
     if not n_images and (arguments.frames or arguments.seconds):
         why = "; ".join(one.problem or one.message for one in images.progress.values() if one.problem or one.message)
@@ -91,8 +94,12 @@ def _drawn_plots(arguments: argparse.Namespace) -> list[LivePlot]:
     png: Path | None = arguments.png
     is_in_window = png is None and has_display()
     if png is None and not is_in_window:
-        if arguments.plot_phdist or arguments.json or not sys.stdout.isatty():
-            raise ArgumentError("--plot-view", "there is no display", remedy="draw into a file with --png FILE")
+        if arguments.plot_phdist or arguments.json or not obeys_sequences(sys.stdout):
+            raise ArgumentError(
+                "--plot-phdist" if arguments.plot_phdist else "--plot-view",
+                "there is no display, and no terminal for a picture of characters",
+                remedy="draw into a file with --png FILE",
+            )
         return [TerminalView()]
     from std_daq.telescope.plots import PanoImagePreviewer, PulseHeightDistribution
 
@@ -212,14 +219,12 @@ class TerminalView:
 
     def update(self, image: dict[str, Any]) -> None:
         """Take an image."""
-        from rich.console import Group
-
-        from std_daq.cli.terminal_picture import terminal_picture
+        from std_daq.cli.terminal_picture import TerminalPicture
         from std_daq.telescope.captions import image_caption
 
-        picture = terminal_picture(image["image_array"], self._console.width, self._console.height - _LINES_BELOW)
         caption = image_caption(image, self._console.width).replace("\n", "  ")
-        self._live.update(Group(picture, f"module {image['module_id']}  {caption}"), refresh=True)
+        picture = TerminalPicture(image["image_array"], f"module {image['module_id']}  {caption}")
+        self._live.update(picture, refresh=True)
 
     def look(self) -> bool:
         """Go on."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from std_daq.cli.console import table_console
+from std_daq.telemetry.terminal_console import TerminalConsole
 
 if TYPE_CHECKING:
     from std_daq.telescope.daqdata import daq_data_pb2 as messages
@@ -22,7 +22,7 @@ def status_document(status: "messages.StatusResponse") -> dict[str, Any]:
 
 def print_status(host: str, status: "messages.StatusResponse") -> None:
     """Print a status: a line for the host, its sources and clients, and a table of modules and boards."""
-    console = table_console()
+    console = TerminalConsole()
     console.print(Text.assemble((host, "bold"), f": {status.message}"))
     for source in status.sources:
         state = source.problem or "runs"

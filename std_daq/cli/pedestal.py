@@ -166,23 +166,14 @@ class _StageProgress:
     """Shows the progress on standard error: bars on a terminal, otherwise a log line every few seconds."""
 
     def __init__(self, stages: tuple[str, ...], n_wanted: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
         from std_daq.telemetry.logs import get_logger
-        from std_daq.telemetry.terminal_console import TerminalConsole
+        from std_daq.telemetry.progress_bars import progress_bars
 
         self._n_wanted = n_wanted
         self._n_taken = dict.fromkeys(stages, 0)
-        self._is_terminal = sys.stderr.isatty()
         self._next_log_s = 0.0
         self._log = get_logger()
-        self._bars = Progress(
-            TextColumn("{task.description:<12}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            console=TerminalConsole(is_error=True),
-            disable=not self._is_terminal,
-        )
+        self._bars = progress_bars("none")
         self._tasks = {stage: self._bars.add_task(stage, total=n_wanted) for stage in stages}
 
     @property
@@ -201,7 +192,7 @@ class _StageProgress:
         for stage, task in self._tasks.items():
             self._n_taken[stage] = min(taken[stage], self._n_wanted)
             self._bars.update(task, completed=self._n_taken[stage])
-        if not self._is_terminal and (self.is_done or time.monotonic() > self._next_log_s):
+        if self._bars.disable and (self.is_done or time.monotonic() > self._next_log_s):
             self._next_log_s = time.monotonic() + _LOG_PERIOD_S
             self._log.info("dark_images", wanted_of_each=self._n_wanted, **self._n_taken)
 

@@ -1,18 +1,17 @@
 """The progress of a run on standard error: a bar on a terminal, otherwise a log line every few seconds."""
 
 import math
-import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from std_daq.client import RequestedRun, RunReport, StatusMessage
 from std_daq.errors import BrokerBlockedError
+from std_daq.recording.requests import Action
 from std_daq.telemetry.logs import get_logger
-from std_daq.telemetry.terminal_console import TerminalConsole
+from std_daq.telemetry.progress_bars import progress_bars
 
 FIRST_ANSWER_S = 3.0
 LOG_PERIOD_S = 5.0
@@ -26,28 +25,24 @@ class RunProgress:
     ----------
     run
         The run.
+    output_file
+        The file that was asked for.
     n_images
         Number of images requested; None if the run continues until it is killed.
     """
 
-    def __init__(self, run: RequestedRun, n_images: int | None) -> None:
+    def __init__(self, run: RequestedRun, output_file: Path, n_images: int | None) -> None:
         self._run = run
-        self._is_terminal = sys.stderr.isatty()
+        self._file = output_file
+        self._begun_s = time.monotonic()
+        self._what = "waiting for a writer agent"
+        self._is_waiting = True
         self._log = get_logger()
-        self._next_log = 0.0
+        self._next_log_s = self._begun_s + LOG_PERIOD_S
         self._is_kill_late = False
         self._why_silent: str | None = None
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=TerminalConsole(is_error=True),
-            transient=True,
-            disable=not self._is_terminal,
-        )
-        self._task = self._progress.add_task("sent", total=n_images)
+        self._bars = progress_bars()
+        self._task = self._bars.add_task(self._what, total=n_images)
 
     def follow(self, is_kill_asked: Callable[[], bool]) -> RunReport:
         """Show each status until the run ends; returns the report.
@@ -66,10 +61,11 @@ class RunProgress:
                 is_killed = self._try_to_kill()
             status = run.poll(_POLL_S)
             if status is not None:
-                self._show(status)
+                self._take(status)
             elif run.last_status is None and time.monotonic() > answer_due:
                 answer_due = math.inf
                 self._print_or_log("no writer agent has taken the request yet; the request waits in the queue")
+            self._tell()
         return run.report
 
     def _try_to_kill(self) -> bool:
@@ -95,27 +91,49 @@ class RunProgress:
         )
 
     def _print_or_log(self, message: str) -> None:
-        if self._is_terminal:
-            self._progress.console.print(message)
-        else:
+        if self._bars.disable:
             self._log.info("run", request_id=self._run.request_id, message=message)
+        else:
+            self._bars.console.print(message)
 
-    def _show(self, status: StatusMessage) -> None:
+    def _take(self, status: StatusMessage) -> None:
+        """Note what a status says; a new state is logged at once, and counts every few seconds."""
         n_written = status.details.get("n_written")
+        self._is_waiting = n_written is None
+        self._what = status.message or str(status.action)
         if isinstance(n_written, int):
-            self._progress.update(self._task, completed=n_written)
-        self._progress.update(self._task, description=status.message or str(status.action))
-        is_log_due = not self._is_terminal and time.monotonic() >= self._next_log
-        if status.report is None and (is_log_due or n_written is None):
-            self._next_log = time.monotonic() + LOG_PERIOD_S
-            if not self._is_terminal:
-                self._log.info(str(status.action), request_id=self._run.request_id, message=status.message)
+            self._bars.update(self._task, completed=n_written)
+        elif status.report is None and self._bars.disable:
+            self._next_log_s = time.monotonic() + LOG_PERIOD_S
+            self._log.info(str(status.action), request_id=self._run.request_id, message=status.message)
+
+    def _tell(self) -> None:
+        """Show how far the run is, or how long it has waited."""
+        now_s = time.monotonic()
+        waited_s = int(now_s - self._begun_s)
+        self._bars.update(self._task, description=f"{self._what}, {waited_s} s" if self._is_waiting else self._what)
+        if self._bars.disable and now_s >= self._next_log_s and self._run.report is None:
+            self._next_log_s = now_s + LOG_PERIOD_S
+            more = {"output_file": str(self._file), "waited_s": waited_s} if self._is_waiting else {}
+            self._log.info(
+                "waiting" if self._is_waiting else str(Action.PROGRESS),
+                request_id=self._run.request_id,
+                message=self._what,
+                **more,
+            )
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        """Tell which request it is, and for which file: whoever leaves needs the id."""
+        if self._bars.disable:
+            self._log.info("requested", request_id=self._run.request_id, output_file=str(self._file))
+        else:
+            for text in (f"request {self._run.request_id}", f"file    {self._file}"):
+                self._bars.console.print(text, soft_wrap=True)
+        self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._bars.live.transient = error is None  # the report follows; whoever leaves early keeps the last state
+        self._bars.stop()

@@ -3,11 +3,11 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from std_daq.cli.console import write_over
+from std_daq.cli.console import progress_line
 from std_daq.cli.interrupt import StopSignals
 from std_daq.errors import EXIT_DONE, EXIT_FAILED
 from std_daq.packets.bursts import BurstSource
@@ -15,6 +15,7 @@ from std_daq.packets.sending import PacketSender
 from std_daq.packets.transmission import Transmission, patient_pacer
 
 _REPORT_PERIOD_S = 0.5
+_BEHIND_S = 0.1
 
 
 @contextmanager
@@ -37,15 +38,19 @@ def transmit(
     stop = StopSignals()
     make_pacer = partial(patient_pacer, sleep=stop.event.wait)
     transmission = Transmission(source, sinks, rate_hz=rate_hz, make_pacer=make_pacer)
-    show = _progress(n_frames)
+    line = progress_line()
+    of = "" if n_frames is None else f" of {n_frames}"
+
+    def show() -> None:
+        line.show(f"{transmission.n_frames}{of} images, {transmission.n_bytes / 1e9:.2f} GB")
+
     next_s = 0.0
     while not stop.event.is_set() and transmission.step():
         if time.monotonic() >= next_s:
-            show(transmission)
+            show()
             next_s = time.monotonic() + _REPORT_PERIOD_S
-    show(transmission)
-    if sys.stderr.isatty():
-        sys.stderr.write("\n")
+    show()
+    line.end()
     used = [port for port, sink in sinks.items() if sink.n_sent]
     refused = [port for port in used if sinks[port].is_refused()]
     if refused:
@@ -64,12 +69,13 @@ def report(
         **more,
     }
     if as_json:
-        print(json.dumps(counts if remarks is None else {**counts, "remarks": remarks}))
-        return
-    print(", ".join(f"{value} {name.removeprefix('n_')}" for name, value in counts.items()))
-    for remark in remarks or ():
-        print(remark)
-    if transmission.forgotten_s > 0.1:
+        document = {**counts, "behind_s": round(transmission.forgotten_s, 3)}
+        print(json.dumps(document if remarks is None else {**document, "remarks": remarks}))
+    else:
+        print(", ".join(f"{value} {name.removeprefix('n_')}" for name, value in counts.items()))
+        for remark in remarks or ():
+            print(remark)
+    if transmission.forgotten_s > _BEHIND_S:
         print(f"the rate was not reached: {transmission.forgotten_s:.1f} s behind", file=sys.stderr)
 
 
@@ -77,15 +83,3 @@ def _nobody_listens(ports: Sequence[int]) -> str:
     if len(ports) == 1:
         return f"nobody listened on UDP port {ports[0]} when the last packets came"
     return f"nobody listened on {len(ports)} UDP ports from {ports[0]} when the last packets came"
-
-
-def _progress(n_frames: int | None) -> Callable[[Transmission], None]:
-    if not sys.stderr.isatty():
-        return lambda _: None
-    of = "" if n_frames is None else f" of {n_frames}"
-
-    def show(transmission: Transmission) -> None:
-        text = f"{transmission.n_frames}{of} images, {transmission.n_bytes / 1e9:.2f} GB"
-        write_over(text)
-
-    return show

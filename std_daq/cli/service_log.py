@@ -9,6 +9,7 @@ from structlog.dev import ConsoleRenderer
 
 from std_daq.telemetry.logs import printable_event
 from std_daq.telemetry.printable import printable, raw_stream
+from std_daq.terminal import has_colours
 
 
 class ServiceLog:
@@ -28,7 +29,7 @@ class ServiceLog:
     def __init__(self, output: TextIO, instances: Sequence[str]) -> None:
         self._output = raw_stream(output)
         self._width = max(map(len, instances))
-        self._renderer = ConsoleRenderer() if output.isatty() else None
+        self._renderer = ConsoleRenderer(colors=has_colours(output)) if output.isatty() else None
         self._lock = Lock()
 
     def write(self, instance: str, line: str) -> None:

@@ -123,7 +123,7 @@ def _as_document(ring: "RingUse") -> dict[str, Any]:
 def _print_table(directories: list[Path], rings: "list[RingUse]") -> None:
     from rich.table import Table
 
-    from std_daq.cli.console import table_console
+    from std_daq.telemetry.terminal_console import TerminalConsole
 
     if not rings:
         print(f"no rings in {', '.join(map(str, directories))}")
@@ -142,7 +142,7 @@ def _print_table(directories: list[Path], rings: "list[RingUse]") -> None:
             str(ring.info.creator_pid),
             _users(ring) or "nobody",
         )
-    table_console().print(table)
+    TerminalConsole().print(table)
 
 
 def _geometry_text(geometry: dict[str, Any]) -> str:

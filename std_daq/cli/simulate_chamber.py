@@ -1,7 +1,6 @@
 """Sends the frames of a simulated chamber through its exporters."""
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from std_daq.cli.chamber_options import (
     refuse_options,
     send,
 )
-from std_daq.cli.console import write_over
+from std_daq.cli.console import progress_line
 from std_daq.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -101,9 +100,10 @@ def simulate_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:
         restart_at=arguments.restart_at,
         seed=arguments.seed,
     )
+    line = progress_line()
     for n in readout.make():
-        if sys.stderr.isatty():
-            write_over(f"making events: {n} of {n_made}")
+        line.show(f"making events: {n} of {n_made}")
+    line.clear()
     faults = StreamFaults(
         lags=dict(arguments.lag),
         dead=frozenset(arguments.dead),

@@ -1,7 +1,7 @@
 """Show the newest image of a live stream, again and again.
 
-On a terminal it is a picture made of characters, elsewhere a line of text. --picture also writes a PNG. The command
-ends with Ctrl-C or after --n-images.
+On a terminal it is a picture made of characters, elsewhere, and on a terminal that obeys no escape sequences
+(TERM=dumb), a line of text. --picture also writes a PNG. The command ends with Ctrl-C or after --n-images.
 """
 
 import argparse
@@ -17,12 +17,11 @@ from std_daq.cli.argument_types import positive_integer, positive_number, stream
 from std_daq.cli.shared_options import add_json_option, add_period_option
 from std_daq.errors import ConfigError, ResourceError
 from std_daq.folders.new_file import NewFile
+from std_daq.terminal import obeys_sequences
 
 if TYPE_CHECKING:
     from std_daq.client.live_view import LiveView
     from std_daq.imaging.protocols.array_stream import ArrayImage
-
-_LINES_BELOW = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     with closing(LiveView(address)) as view:
         images = _images(view, address, arguments)
         try:
-            if arguments.json or not sys.stdout.isatty():
+            if arguments.json or not obeys_sequences(sys.stdout):
                 _print(images, view, _as_json if arguments.json else _as_line)
             else:
                 _paint(images, view)
@@ -111,17 +110,16 @@ def _print(images: "Iterator[ArrayImage]", view: "LiveView", in_words: "Callable
 
 
 def _paint(images: "Iterator[ArrayImage]", view: "LiveView") -> None:
-    from rich.console import Group
     from rich.live import Live
 
-    from std_daq.cli.terminal_picture import terminal_picture
+    from std_daq.cli.interrupt import sigterm_raises
+    from std_daq.cli.terminal_picture import TerminalPicture
     from std_daq.telemetry.terminal_console import TerminalConsole
 
     console = TerminalConsole()
-    with Live(console=console, auto_refresh=False) as live:
+    with sigterm_raises(), Live(console=console, auto_refresh=False) as live:
         for image in images:
-            picture = terminal_picture(image.pixels, console.width, console.height - _LINES_BELOW)
-            live.update(Group(picture, _as_line(image, view)), refresh=True)
+            live.update(TerminalPicture(image.pixels, _as_line(image, view)), refresh=True)
 
 
 def _as_line(image: "ArrayImage", view: "LiveView") -> str:

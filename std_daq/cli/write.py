@@ -87,7 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Send the request and wait; returns the exit code."""
-    from std_daq.cli.interrupt import FirstInterrupt
+    from std_daq.cli.interrupt import FirstInterrupt, sigterm_raises
     from std_daq.cli.progress import RunProgress
     from std_daq.cli.run_report import print_run_report
     from std_daq.client import DaqClient, RunReport, Verdict
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.detach:
                 print(json.dumps({"request_id": request_id}) if arguments.json else request_id)
                 return 0
-            with RunProgress(run, arguments.n_images) as progress:
+            with sigterm_raises(), RunProgress(run, arguments.output_file.absolute(), arguments.n_images) as progress:
                 report = progress.follow(lambda: interrupt.has_come)
     except StdDaqError as error:
         if not arguments.json:

@@ -27,10 +27,10 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TextIO
 
 from std_daq.native.compiling import compiling, is_compiled
 from std_daq.native.jit import Kernel
+from std_daq.terminal import ProgressLine
 
 ENTRY_POINT_GROUP = "std_daq.compiled"
 _LOOK_S = 0.2
@@ -110,32 +110,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _compile(config_file: Path | None) -> int:
     wanted = units(config_file)
-    line = _ProgressLine(sys.stderr, len(wanted))
-    compile_units(wanted, config_file, line.show)
+    line = ProgressLine(sys.stderr)
+    began_at = time.monotonic()
+
+    def show(n_done: int, names: list[str]) -> None:
+        seconds = time.monotonic() - began_at
+        line.show(f"compiling, once: {n_done} of {len(wanted)}, {seconds:.0f} s, now {', '.join(names)}")
+
+    compile_units(wanted, config_file, show)
     line.clear()
     return len(wanted)
-
-
-class _ProgressLine:
-    """A progress line that is rewritten in place; shows nothing if the output is not a terminal."""
-
-    def __init__(self, output: TextIO, n_units: int) -> None:
-        self._output = output
-        self._n_units = n_units
-        self._began_at = time.monotonic()
-
-    def show(self, n_done: int, names: list[str]) -> None:
-        if self._output.isatty():
-            seconds = time.monotonic() - self._began_at
-            text = f"compiling, once: {n_done} of {self._n_units}, {seconds:.0f} s, now {', '.join(names)}"
-            columns = os.get_terminal_size(self._output.fileno()).columns
-            self._output.write(f"\r\x1b[K{text[: columns - 1]}")
-            self._output.flush()
-
-    def clear(self) -> None:
-        if self._output.isatty():
-            self._output.write("\r\x1b[K")
-            self._output.flush()
 
 
 def _entries() -> list[EntryPoint]:

@@ -1,7 +1,12 @@
-"""A progress bar of events on standard error."""
+"""The progress of a simulation on standard error: a bar on a terminal, otherwise a log line every few seconds."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from std_daq.telemetry.logs import get_logger
+
+_LOG_PERIOD_S = 5.0
 
 
 @contextmanager
@@ -18,11 +23,25 @@ def progress_of(n_events: int | None, *, is_shown: bool) -> Iterator[Callable[[]
     if not is_shown:
         yield lambda: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+    from std_daq.telemetry.progress_bars import progress_bars
 
-    from std_daq.telemetry.terminal_console import TerminalConsole
+    with progress_bars() as bars:
+        if bars.disable:
+            yield _lines(n_events)
+        else:
+            task = bars.add_task("events", total=n_events)
+            yield lambda: bars.advance(task)
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=TerminalConsole(is_error=True)) as bar:
-        task = bar.add_task("events", total=n_events)
-        yield lambda: bar.advance(task)
+
+def _lines(n_events: int | None) -> Callable[[], None]:
+    """Return what counts events and logs their number every few seconds."""
+    n_done, next_s = 0, time.monotonic() + _LOG_PERIOD_S
+
+    def advance() -> None:
+        nonlocal n_done, next_s
+        n_done += 1
+        if time.monotonic() >= next_s:
+            next_s = time.monotonic() + _LOG_PERIOD_S
+            get_logger().info("events_simulated", n_done=n_done, n_events=n_events)
+
+    return advance

@@ -29,6 +29,7 @@ from std_daq.service.end_with_supervisor import end_with_supervisor
 from std_daq.service.hold import SIGNALS, Hold
 from std_daq.service.presence import Presence
 from std_daq.service.readiness import HasReadiness, Readiness
+from std_daq.service.readiness_log import ReadinessLog
 from std_daq.service.stop_event import StopEvent
 from std_daq.streams.descriptors import MIN_SAFE, raise_limit
 from std_daq.telemetry.logs import configure_logs, get_logger
@@ -165,9 +166,11 @@ def _live(service: Service, presence: Presence, stop: threading.Event) -> None:
     log = get_logger()
     presence.readiness.service = service
     log.info("started", endpoint=presence.url)
+    readiness_log = ReadinessLog(presence.readiness)
     try:
         while not stop.is_set():
             service.step()
+            readiness_log.step()
     finally:
         presence.readiness.end()
         service.close()

@@ -10,6 +10,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from std_daq.telemetry.printable import printable, printable_lines, printable_value, raw_stream
+from std_daq.terminal import has_colours
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _OF_SEVERAL_LINES = {"exception", "stack"}
@@ -38,7 +39,9 @@ def configure_logs(
         if as_json
         else [
             lambda _, __, event: printable_event(event),
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+            structlog.dev.ConsoleRenderer(
+                colors=has_colours(raw_stream(sys.stderr)), exception_formatter=structlog.dev.plain_traceback
+            ),
         ]
     )
     structlog.configure(

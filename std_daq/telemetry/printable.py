@@ -46,6 +46,8 @@ def printable_value(value: object) -> object:
 class PrintableStream:
     """A text stream that makes everything printable before it writes it.
 
+    A character that its encoding lacks is shown as Python writes it, too.
+
     Parameters
     ----------
     stream
@@ -62,7 +64,9 @@ class PrintableStream:
 
     def write(self, text: str) -> int:
         """Write a text; returns its length."""
-        self.raw.write(printable_lines(text))
+        shown = printable_lines(text)
+        encoding = getattr(self.raw, "encoding", None) or "utf-8"
+        self.raw.write(shown.encode(encoding, "backslashreplace").decode(encoding))
         return len(text)
 
     def __getattr__(self, name: str) -> Any:

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from std_daq.recording.request_channel import ReceivedKill, ReceivedRequest, Req
 from std_daq.recording.requests import Action, RunReport, StatusMessage, Verdict
 from std_daq.recording.status_channel import StatusPublisher
 from std_daq.telemetry.logs import configure_logs
+from std_test_kit.terminal import Terminal
 
 WAIT_S = 20.0
 
@@ -248,6 +250,32 @@ def test_request_that_nobody_takes_is_told(
     assert write(config) == 0
     server.join()
     assert said == ["no writer agent has taken the request yet; the request waits in the queue"]
+
+
+@pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
+def test_write_that_waits_shows_id_file_and_how_long(
+    config: str, tag: str, broker_url: str, tmp_path: Path, term: str
+) -> None:
+    with BrokerConnection(broker_url, WriterQueues(tag)) as queues:
+        queues.wait_connected(WAIT_S)
+    file = tmp_path / "of-a-very-long-name-as-users-like-them" / "run.h5"
+    command = [sys.executable, "-m", "std_daq.cli", "write", "--config", config, "--output-file", str(file)]
+    with Terminal(command, 60, 20, TERM=term) as terminal:
+        if term == "dumb":
+            terminal.wait_for("requested", "waited_s=5", "waiting for a writer agent")
+        else:
+            terminal.wait_for("request ", "waiting for a writer agent, 1 s")
+            terminal.wait_for("waiting for a writer agent, 2 s")
+        with FakeAgent(broker_url, tag, accept) as agent:
+            while not agent.requests:
+                terminal.read(time.monotonic() + 0.1)
+            terminal.press_ctrl_c()
+            assert terminal.end() == 4
+        shown = "".join(terminal.lines)
+        assert agent.requests[0].request_id in shown
+        assert str(file) in shown
+        assert (b"\x1b" in terminal.output) == (term != "dumb")
+        assert terminal.is_given_back
 
 
 def test_client_reports_progress_and_times_out(config: str, tag: str, broker_url: str) -> None:

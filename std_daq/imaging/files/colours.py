@@ -15,21 +15,31 @@ _DARKEST, _BRIGHTEST = 1.0, (99.0, 99.9, 100.0)
 _LARGEST = 1e100
 
 
-def colour(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return pixels as colours, (height, width, 3).
+def brightness(pixels: NDArray[Any]) -> NDArray[np.float64]:
+    """Return how bright each pixel is shown, from 0 to 1; NaN for a pixel without a value.
 
-    The colours range from the 1st to the 99th percentile of the pixels that have a value. If these two are equal, the
-    range ends at the 99.9th percentile, or at the largest value.
+    0 is the 1st percentile of the pixels that have a value, and 1 the 99th. If these two are equal, 1 is the 99.9th
+    percentile, or the largest value.
     """
     has_value = np.isfinite(pixels)
-    shown = np.full((*pixels.shape, 3), _NO_VALUE, np.uint8)
+    bright = np.full(pixels.shape, np.nan)
     if has_value.any():
         values = pixels[has_value]
         if values.dtype == np.float64:
             values = np.clip(values, -_LARGEST, _LARGEST)
         low, *highs = np.percentile(values, (_DARKEST, *_BRIGHTEST))
         high = next((high for high in highs if high > low), low)
-        share = np.clip((values - low) / max(high - low, np.finfo(np.float32).tiny), 0.0, 1.0)
+        bright[has_value] = np.clip((values - low) / max(high - low, np.finfo(np.float32).tiny), 0.0, 1.0)
+    return bright
+
+
+def colour(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return pixels as colours, (height, width, 3), by their `brightness`."""
+    bright = brightness(pixels)
+    has_value = np.isfinite(bright)
+    shown = np.full((*pixels.shape, 3), _NO_VALUE, np.uint8)
+    if has_value.any():
+        share = bright[has_value]
         places, *channels = zip(*_COLOURS, strict=True)
         shown[has_value] = np.stack([np.interp(share, places, channel) for channel in channels], axis=-1).round()
     return shown

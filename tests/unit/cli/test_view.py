@@ -1,12 +1,13 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from std_daq.cli.__main__ import main
-from std_daq.cli.terminal_picture import terminal_picture
+from std_daq.cli.terminal_picture import TerminalPicture
 from std_daq.cli.view import describe
 from std_daq.imaging.protocols.array_stream import ArrayImage
 
@@ -21,11 +22,20 @@ CONFIG = {
 }
 
 
-def lines_of(pixels: np.ndarray, columns: int, rows: int) -> list[str]:
-    console = Console(width=columns, force_terminal=True, color_system="truecolor")
+def lines_of(pixels: np.ndarray, columns: int, rows: int, **settings: Any) -> list[str]:
+    """Return the lines of the picture in a window that has room for so many rows of it."""
+    below = ["c", "line of the cursor"]
+    console = Console(
+        width=columns,
+        height=rows + len(below),
+        force_terminal=True,
+        **{"color_system": "truecolor", "no_color": False} | settings,
+    )
     with console.capture() as captured:
-        console.print(terminal_picture(pixels, columns, rows))
-    return captured.get().splitlines()
+        console.print(TerminalPicture(pixels, "c"), end="")
+    *lines, caption = captured.get().splitlines()
+    assert caption == "c"
+    return lines
 
 
 @pytest.mark.parametrize(
@@ -45,6 +55,27 @@ def test_picture_shows_what_is_bright_in_its_place() -> None:
     assert first.count(yellow) == 1
     assert first.rindex(yellow) > first.rindex(blue)
     assert yellow not in second
+
+
+@pytest.mark.parametrize("settings", [{"no_color": True}, {"color_system": None}])
+def test_picture_without_colours_is_the_fuller_the_brighter(settings: dict[str, Any]) -> None:
+    pixels = np.arange(20.0).repeat(20).reshape(20, 20).T
+    lines = lines_of(pixels, 20, 10, **settings)
+    assert len(lines) == 10
+    assert list(dict.fromkeys(lines[0])) == list(" .:-=+*#%@")
+    assert lines[0][0] == " "
+    assert lines[0][-1] == "@"
+    pixels[:4] = np.nan
+    assert lines_of(pixels, 20, 10, **settings)[:2] == ["?" * 20] * 2
+
+
+def test_long_caption_gets_room_in_a_small_window() -> None:
+    console = Console(width=20, height=8, force_terminal=True, color_system=None)
+    with console.capture() as captured:
+        console.print(TerminalPicture(np.eye(40), "words " * 9), end="")
+    lines = captured.get().splitlines()
+    assert 4 <= len(lines) <= 7
+    assert [line.strip() for line in lines[-3:]] == ["words words words"] * 3
 
 
 def test_image_without_any_value_is_shown_and_described() -> None:
