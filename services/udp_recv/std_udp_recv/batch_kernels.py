@@ -43,7 +43,7 @@ from std_udp_recv.frame_kernels import (
 from std_udp_recv.libc_kernels import compilable, memcpy
 from std_udp_recv.packet_kernels import field, parse, reason_of_checks
 from std_udp_recv.placement_kernels import advance_to, describe_frame
-from std_udp_recv.quarantine_kernels import decide_on_quarantined, place_or_quarantine
+from std_udp_recv.quarantine_kernels import decide_in_pause, decide_on_quarantined, place_or_quarantine
 from std_udp_recv.records import ABSENT, FITS, FOREIGN_SENDER, NO_KEY
 from std_udp_recv.refusal_kernels import refuse
 from std_udp_recv.sender_kernels import BELIEVED, has_believed, is_believed, standing_of
@@ -199,12 +199,19 @@ def _is_as_aimed(port: "Port", index: int, pulse_id: int) -> bool:
 
 @compilable
 def end_acquisition(port: "Port") -> None:
-    """End all frames, because no packet has come for a while or the service ends.
+    """End all frames, because the service ends.
 
     Packets in quarantine may be all that has come of a restart or behind lost frames. They are placed if they are
     credible, otherwise refused.
     """
     decide_on_quarantined(port)
+    end_open_frames(port)
+
+
+@compilable
+def end_in_pause(port: "Port") -> None:
+    """End all frames, because no packet has come for a while; as `end_acquisition`, but a first frame may wait."""
+    decide_in_pause(port)
     end_open_frames(port)
 
 

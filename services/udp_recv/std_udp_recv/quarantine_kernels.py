@@ -8,8 +8,8 @@ Example: a series of 21 frames is followed by another one, which also counts fro
 duplicates, as frame 1 is known. When all its packets are in the quarantine, the frame has come a second time: the
 detector has restarted, and a new epoch begins with this frame. The packets in quarantine are trusted
 
-- when they contain a whole frame, that is, all its units; if a frame is one packet and its number is ahead, when they
-  contain two frames;
+- when they contain a whole frame, that is, all its units; if a frame is one packet, when they contain two frames whose
+  numbers are close (one is enough if who is believed begins a series, or counts again from a lower number);
 - when the next frame begins after more than half of the packets of one frame have come, and the others are lost;
 - when a unit comes a second time, there is no more room, or a pause begins, if they are *credible*: see
   `_is_quarantine_credible`.
@@ -126,6 +126,17 @@ def _decides(port: "Port", index: int, fits: bool) -> bool:
 
 
 @compilable
+def decide_in_pause(port: "Port") -> None:
+    """Trust or refuse the packets in quarantine, because no packet has come for a while.
+
+    Where a frame is one packet, a first frame waits for the second however long that takes.
+    """
+    if port.state.on_trial == NOBODY and packets_in_frame(port) == 1 and not _is_quarantine_credible(port):
+        return
+    decide_on_quarantined(port)
+
+
+@compilable
 def decide_on_quarantined(port: "Port") -> None:
     """Trust or refuse the packets in quarantine."""
     if port.state.on_trial != NOBODY:
@@ -194,6 +205,8 @@ def _is_confirmed(port: "Port") -> bool:
     key, n_in_frame = port.rows[last].key, packets_in_frame(port)
     if _n_suggesting(port, key) == 0:
         return False
+    if n_in_frame == 1:
+        return _is_single_confirmed(port, last)
     n_packets, n_units = n_quarantined_of(port, key)
     if not port.state.has_newest and 2 * n_units > port.layout.n_units:
         return True
@@ -202,6 +215,19 @@ def _is_confirmed(port: "Port") -> bool:
     for index in range(BATCH_ROWS, last):
         other = port.rows[index].key
         if other < key and _is_near(port, other, key) and 2 * _n_suggesting(port, other) > n_in_frame:
+            return True
+    return False
+
+
+@compilable
+def _is_single_confirmed(port: "Port", index: int) -> bool:
+    """Return whether a frame of one packet is to be trusted: by who sends it, or by another frame near to it."""
+    state, row = port.state, port.rows[index]
+    if is_believed(port, row.sender) and (not state.has_newest or row.key <= state.newest):
+        return True
+    for other in range(BATCH_ROWS, BATCH_ROWS + state.n_quarantined):
+        key = port.rows[other].key
+        if key != row.key and _is_near(port, key, row.key) and _n_suggesting(port, key) > 0:
             return True
     return False
 
@@ -218,8 +244,11 @@ def _n_suggesting(port: "Port", key: int) -> int:
 @compilable
 def _is_frame_repeated(port: "Port") -> bool:
     """Return whether the quarantine has more than half of the packets of a frame that is not ahead."""
+    is_single = packets_in_frame(port) == 1
     for index in range(BATCH_ROWS, BATCH_ROWS + port.state.n_quarantined):
         key = port.rows[index].key
+        if is_single and not _is_single_confirmed(port, index):
+            continue
         if key <= port.state.newest and 2 * _n_suggesting(port, key) > packets_in_frame(port):
             return True
     return False
@@ -237,7 +266,8 @@ def _is_quarantine_credible(port: "Port") -> bool:
     """Return whether the packets in quarantine tell of lost frames or of a restart.
 
     They do if there are half of the packets of a frame, or if there are some packets of two frames whose numbers are
-    close or follow the newest frame. Before the first frame, some packets of one frame are enough, if no more come.
+    close or follow the newest frame. Before the first frame, some packets of one frame are enough, if no more come. For
+    frames of one packet see `_is_single_confirmed`.
     """
     state, n_in_frame = port.state, packets_in_frame(port)
     n_some = _n_some(port)
@@ -246,6 +276,10 @@ def _is_quarantine_credible(port: "Port") -> bool:
         key = port.rows[index].key
         n = _n_suggesting(port, key)
         if n < n_some:
+            continue
+        if n_in_frame == 1:
+            if _is_single_confirmed(port, index):
+                return True
             continue
         if not state.has_newest or (2 * n >= n_in_frame and (n > 1 or key <= state.newest)):
             return True
@@ -299,6 +333,7 @@ def _trust_quarantined(port: "Port") -> None:
 def _believe_senders(port: "Port", key: int) -> None:
     """Believe those who have brought a share of a frame in quarantine, unless it came from those who are believed."""
     rows, end = port.rows, BATCH_ROWS + port.state.n_quarantined
+    is_single = packets_in_frame(port) == 1
     n_all = n_own = 0
     for index in range(BATCH_ROWS, end):
         if rows[index].key == key:
@@ -310,7 +345,11 @@ def _believe_senders(port: "Port", key: int) -> None:
         return
     dismiss_believed(port)
     for index in range(BATCH_ROWS, end):
-        if rows[index].key != key or is_believed(port, rows[index].sender):
+        if is_believed(port, rows[index].sender):
+            continue
+        if is_single and _is_near(port, key, rows[index].key):  # two interfaces may send the frames in turn
+            believe(port, rows[index].sender)
+        if rows[index].key != key or is_single:
             continue
         n = 0
         for other in range(index, end):
@@ -354,12 +393,13 @@ def _n_some(port: "Port") -> int:
 
 @compilable
 def _key_of_most(port: "Port") -> Any:
-    """Return the number of the frame with most packets in quarantine."""
+    """Return the number of the frame with most packets in quarantine; if a frame is one packet, of one to trust."""
     rows = port.rows
+    is_single = packets_in_frame(port) == 1
     best, n_best = BATCH_ROWS, 0
     for index in range(BATCH_ROWS, BATCH_ROWS + port.state.n_quarantined):
         n = _n_suggesting(port, rows[index].key)
-        if n > n_best:
+        if n > n_best and (not is_single or _is_single_confirmed(port, index)):
             best, n_best = index, n
     return rows[best].key
 

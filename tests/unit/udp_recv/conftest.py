@@ -28,9 +28,12 @@ class Kernels(NamedTuple):
     aim_batch: Callable[..., int]
     place_batch: Callable[..., None]
     end_acquisition: Callable[..., None]
+    end_in_pause: Callable[..., None]
 
 
-AS_PYTHON = Kernels(batch_kernels.aim_batch, batch_kernels.place_batch, batch_kernels.end_acquisition)
+AS_PYTHON = Kernels(
+    batch_kernels.aim_batch, batch_kernels.place_batch, batch_kernels.end_acquisition, batch_kernels.end_in_pause
+)
 COMPILED = Kernels(*(compiled(function) for function in AS_PYTHON))
 LIBC = ctypes.CDLL(None)
 
@@ -177,6 +180,10 @@ class Rig:
 
     def end(self) -> None:
         self._kernels.end_acquisition(self.port)
+
+    def pause(self) -> None:
+        """Let no packet come for a while."""
+        self._kernels.end_in_pause(self.port)
 
     def ended(self) -> list[list[int]]:
         """The queue of ended frames so far."""

@@ -65,6 +65,82 @@ def test_packets_that_tell_of_no_frame_begin_nothing(make_rig, n_packets):
     assert rig.refusals() == {"implausible": n_packets}
 
 
+def singles(rig, *keys: int, sender: int = OWN, at_ns: int = S) -> None:
+    """Deliver frames of one packet, with a pause after each."""
+    for key in keys:
+        rig.deliver([rig.packet(key, 0, fill=key)], now_ns=at_ns, sender=sender)
+        rig.pause()
+
+
+@pytest.mark.parametrize("stray", [OWN, OTHER])
+def test_frame_of_one_packet_from_far_ahead_is_not_the_first(make_rig, stray):
+    rig = make_rig(n_units=1)
+    singles(rig, 5000, 5000, sender=stray)
+    singles(rig, 100, 101, 102)
+    assert keys(rig) == [100, 101, 102]
+    assert believed(rig) == {"10.0.0.1"}
+    singles(rig, 9000)
+    singles(rig, 103, 104)
+    rig.end()
+    assert keys(rig) == [100, 101, 102, 103, 104]
+    assert set(rig.refusals()) <= {"implausible", "foreign_sender"}
+    assert sum(rig.refusals().values()) == 3
+    assert rig.count("restarts") == 0
+
+
+def test_first_frame_of_one_packet_waits_for_the_second_and_is_kept(make_rig):
+    rig = make_rig(n_units=1)
+    singles(rig, 7)
+    assert keys(rig) == []
+    singles(rig, 8, 9)
+    assert keys(rig) == [7, 8, 9]
+    assert pixels(rig, 7) == payload([rig.packet(7, 0, fill=7)])
+    assert rig.refusals() == {}
+
+
+def test_first_frame_of_one_packet_that_stays_alone_is_counted_at_the_end(make_rig):
+    rig = make_rig(n_units=1)
+    singles(rig, 7)
+    rig.end()
+    assert keys(rig) == []
+    assert rig.refusals() == {"implausible": 1}
+
+
+def test_frame_of_one_packet_from_a_configured_sender_is_the_first_at_once(make_rig):
+    rig = make_rig(n_units=1, senders=["10.0.0.0/30"])
+    singles(rig, 5000, sender=THIRD)
+    singles(rig, 7)
+    assert keys(rig) == [7]
+    assert rig.refusals() == {"foreign_sender": 1}
+
+
+def test_interfaces_that_send_frames_of_one_packet_in_turn_are_both_believed(make_rig):
+    rig = make_rig(n_units=1)
+    for key in range(1, 9):
+        singles(rig, key, sender=(OWN, OTHER)[key % 2], at_ns=S + key * 10 * MS)
+    assert keys(rig) == list(range(1, 9))
+    assert believed(rig) == {"10.0.0.1", "10.0.0.2"}
+
+
+def test_series_of_frames_of_one_packet_that_begins_again_is_believed_at_once(make_rig):
+    rig = make_rig(n_units=1)
+    singles(rig, 1, 2, 3)
+    singles(rig, 1)
+    assert keys(rig) == [1, 2, 3, 1]
+    assert rig.count("restarts") == 1
+
+
+def test_silent_detector_of_one_packet_a_frame_is_not_restarted_by_one_packet_of_another(make_rig):
+    rig = make_rig(n_units=1)
+    singles(rig, 1, 2, 3)
+    later = S + 2 * SILENCE_NS
+    singles(rig, 1, sender=OTHER, at_ns=later)
+    assert keys(rig) == [1, 2, 3]
+    singles(rig, 4, 5, at_ns=later + S)
+    assert keys(rig) == [1, 2, 3, 4, 5]
+    assert rig.count("restarts") == 0
+
+
 @pytest.mark.parametrize("senders", [(OWN,), (OTHER,), (OWN, OTHER)])
 def test_single_packets_from_far_ahead_move_no_numbers(make_rig, senders):
     rig = make_rig()
