@@ -198,20 +198,16 @@ def _is_as_aimed(port: "Port", index: int, pulse_id: int) -> bool:
 
 
 @compilable
-def end_acquisition(port: "Port") -> None:
-    """End all frames, because the service ends.
+def end_acquisition(port: "Port", is_last: bool) -> None:
+    """End all frames, because no packet has come for a while, or because the service ends: `is_last`.
 
     Packets in quarantine may be all that has come of a restart or behind lost frames. They are placed if they are
-    credible, otherwise refused.
+    credible, otherwise refused. In a pause, a first frame of one packet may wait.
     """
-    decide_on_quarantined(port)
-    end_open_frames(port)
-
-
-@compilable
-def end_in_pause(port: "Port") -> None:
-    """End all frames, because no packet has come for a while; as `end_acquisition`, but a first frame may wait."""
-    decide_in_pause(port)
+    if is_last:
+        decide_on_quarantined(port)
+    else:
+        decide_in_pause(port)
     end_open_frames(port)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.native.atomics import load_acquire
-from std_udp_recv.batch_kernels import end_acquisition, end_in_pause, end_open_frames
+from std_udp_recv.batch_kernels import end_acquisition, end_open_frames
 from std_udp_recv.libc_kernels import (
     CLOCK_MONOTONIC,
     CLOCK_REALTIME,
@@ -117,10 +117,8 @@ def receive(port: "Port", loop: LoopState) -> int:
             doubtful_ns = steady_ns
         is_quiet = steady_ns - last_ns >= settings.idle_ns
         is_judged = state.n_quarantined > 0 and steady_ns - max(last_ns, doubtful_ns) >= settings.idle_ns
-        if is_stopped:
-            end_acquisition(port)
-        elif is_judged:
-            end_in_pause(port)
+        if is_stopped or is_judged:
+            end_acquisition(port, is_stopped)
         elif is_quiet and not state.is_idle:
             end_open_frames(port)
         if is_stopped or state.has_ended:

@@ -28,12 +28,9 @@ class Kernels(NamedTuple):
     aim_batch: Callable[..., int]
     place_batch: Callable[..., None]
     end_acquisition: Callable[..., None]
-    end_in_pause: Callable[..., None]
 
 
-AS_PYTHON = Kernels(
-    batch_kernels.aim_batch, batch_kernels.place_batch, batch_kernels.end_acquisition, batch_kernels.end_in_pause
-)
+AS_PYTHON = Kernels(batch_kernels.aim_batch, batch_kernels.place_batch, batch_kernels.end_acquisition)
 COMPILED = Kernels(*(compiled(function) for function in AS_PYTHON))
 LIBC = ctypes.CDLL(None)
 
@@ -179,11 +176,11 @@ class Rig:
         return {reason: n for reason, n in self.rejected().items() if n}
 
     def end(self) -> None:
-        self._kernels.end_acquisition(self.port)
+        self._kernels.end_acquisition(self.port, True)
 
     def pause(self) -> None:
         """Let no packet come for a while."""
-        self._kernels.end_in_pause(self.port)
+        self._kernels.end_acquisition(self.port, False)
 
     def ended(self) -> list[list[int]]:
         """The queue of ended frames so far."""
