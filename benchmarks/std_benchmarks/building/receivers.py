@@ -16,7 +16,8 @@ from prometheus_client import CollectorRegistry
 from std_benchmarks.building.sender import BOARDS
 from std_daq.config.paths import make_runtime_dir
 from std_daq.service import ServiceContext
-from std_daq.tpc.building.event_builder import BoardFrame, EventBuilder
+from std_daq.tpc.building.board_frame import BoardFrame
+from std_daq.tpc.building.event_builder import EventBuilder
 from std_daq.tpc.config import TpcConfig
 from std_daq.tpc.events.event_buffer import EventBuffer
 from std_daq.tpc.events.paths import event_buffer_path

@@ -4,7 +4,8 @@ import threading
 import time
 from contextlib import ExitStack
 
-from std_daq.tpc.building.event_builder import BoardFrame, EventBuilder, FrameOutcome
+from std_daq.tpc.building.board_frame import BoardFrame, FrameOutcome
+from std_daq.tpc.building.event_builder import EventBuilder
 from std_daq.tpc.building.run_events import BuiltEvent
 from std_daq.tpc.frames.frame import Frame
 from std_daq.tpc.frames.records import TOPOLOGY

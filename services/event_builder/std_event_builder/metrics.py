@@ -7,7 +7,8 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from std_daq.tpc.building.event_builder import EventBuilder, FrameOutcome
+from std_daq.tpc.building.board_frame import FrameOutcome
+from std_daq.tpc.building.event_builder import EventBuilder
 from std_daq.tpc.frames.frame import Frame
 
 if TYPE_CHECKING:

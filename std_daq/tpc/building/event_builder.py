@@ -18,9 +18,9 @@ one. Boards without a common clock are told apart by numbers alone.
 """
 
 from collections.abc import Callable, Iterable
-from enum import StrEnum
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
+from std_daq.tpc.building.board_frame import BoardFrame, FrameOutcome
 from std_daq.tpc.building.board_run import BoardRun, Sequel
 from std_daq.tpc.building.run_events import BuiltEvent, OpenEvent, RunEvents
 from std_daq.tpc.electronics import Board
@@ -32,29 +32,6 @@ KEEP_AFTER_NS = 100_000_000
 _MAX_RUNS = 16
 
 T = TypeVar("T")
-
-
-class FrameOutcome(StrEnum):
-    """What became of a frame; each frame has one."""
-
-    USED = "used"
-    DUPLICATE = "duplicate"
-    LATE = "late"
-    UNEXPECTED = "unexpected"
-    DAMAGED = "damaged"
-    TOPOLOGY = "topology"
-
-
-class BoardFrame(NamedTuple, Generic[T]):
-    """A frame for the builder: where it comes from, what it says of itself, its content and the size of that."""
-
-    source: int
-    board: Board
-    event_id: int
-    event_time: int
-    payload: T
-    n_bytes: int
-    arrived_ns: int
 
 
 class EventBuilder(Generic[T]):

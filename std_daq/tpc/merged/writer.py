@@ -1,7 +1,6 @@
 """MergedFileWriter: writes a merged file of layout 1.0 or 2.0, whose events survive a crash of the writer."""
 
 import errno
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -17,11 +16,12 @@ from std_daq.checksums import ChunkChecksums
 from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.folders.new_file import NewFile, check_is_free
 from std_daq.folders.open_folder import OpenFolder
-from std_daq.hdf5 import FORMAT_VERSION, close_regardless, explained_error, open_hdf5
-from std_daq.recording.disk_file import REMOVED, DiskFile, sync_file, try_write
+from std_daq.hdf5 import close_regardless, explained_error
+from std_daq.recording.disk_file import REMOVED, DiskFile, sync_file
 from std_daq.recording.file_access import AS_MADE, FileAccess
 from std_daq.recording.requests import RunReport
 from std_daq.tpc.merged import layout
+from std_daq.tpc.merged.beginning import END_BYTES, begin, creating, discard, open_on_disk
 from std_daq.tpc.merged.checksums import checksum_of_texts
 from std_daq.tpc.merged.description import MergedFileDescription
 from std_daq.tpc.merged.event_log import EventLog, LoggedEvent, log_path
@@ -29,8 +29,6 @@ from std_daq.tpc.merged.layout import Layout
 
 # What HDF5 needs for the groups, datasets and attributes of an event, with a margin.
 _EVENT_BYTES = 16 * 1024
-_BEGINNING_BYTES = 1024 * 1024
-_END_BYTES = 1024 * 1024
 _MAX_ID = 2**32 - 1
 _TRACE_TYPE = np.dtype("<i2")
 
@@ -103,18 +101,18 @@ class MergedFileWriter:
         """
         check_is_free(path, folder)
         log = log_path(path)
-        with _creating(path), NewFile(path, folder) as new:
+        with creating(path), NewFile(path, folder) as new:
             if new.folder.has(log.name):
                 what = f"this is the log of a file whose writer was killed: std-daq recover {path}, or remove the log"
                 raise FileExistsError(errno.EEXIST, what, str(log))
-            file = _begin(new, description)
+            file = begin(new, description)
             made = None
             try:
                 made = EventLog(log, new.folder, description.to_json())
                 access.apply(made.fd)
-                writer = cls(path, file, _disk_file(new.opened), made, description)
+                writer = cls(path, file, open_on_disk(new.opened), made, description)
             except BaseException:
-                _discard(file, new, made)
+                discard(file, new, made)
                 raise
             try:
                 access.apply(new.fd)
@@ -128,12 +126,12 @@ class MergedFileWriter:
     @classmethod
     def create_without_log(cls, new: NewFile, description: MergedFileDescription) -> Self:
         """Write a file that is made from another one, and that nobody needs if it is not made to its end."""
-        with _creating(new.path):
-            file = _begin(new, description)
+        with creating(new.path):
+            file = begin(new, description)
             try:
-                return cls(new.path.with_name(new.name), file, _disk_file(new.opened), None, description)
+                return cls(new.path.with_name(new.name), file, open_on_disk(new.opened), None, description)
             except BaseException:
-                _discard(file, new, None)
+                discard(file, new, None)
                 raise
 
     @property
@@ -248,7 +246,7 @@ class MergedFileWriter:
         try:
             self._settle()
             n_ids = len(self._incomplete) + len(report.lost_image_ids)
-            if not self._disk.hold(8 * n_ids + _END_BYTES):
+            if not self._disk.hold(8 * n_ids + END_BYTES):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             with self._writing("the end of the run"):
                 self._write_end(report)
@@ -367,68 +365,6 @@ def _write_attribute(item: h5py.h5g.GroupID | h5py.h5d.DatasetID, name: str, val
     attribute = h5py.h5a.create(item, name.encode(), h5py.h5t.py_create(value.dtype), space)
     if value.size:
         attribute.write(value)
-
-
-def _begin(new: NewFile, description: MergedFileDescription) -> h5py.File:
-    """Write everything but events into a new file; leave nothing of it behind if that fails."""
-    file = None
-    try:
-        try_write(new.fd)
-        file = open_hdf5(new.opened, "w", libver=FORMAT_VERSION)
-        _write_beginning(file, description)
-        file.flush()
-    except BaseException:
-        new.close()
-        if file is not None:
-            close_regardless(file)
-        raise
-    return file
-
-
-def _write_beginning(file: h5py.File, description: MergedFileDescription) -> None:
-    version = layout.VERSIONS_OF_WRITING[description.layout]
-    events = file.create_group(layout.EVENTS)
-    for name in ("min_event", "max_event", "min_get_ts", "max_get_ts"):
-        events.attrs.create(name, 0, dtype="u8")
-    for name in ("frib_run", "frib_start", "frib_stop", "frib_time"):
-        events.attrs.create(name, 0, dtype="u4")
-    events.attrs["version"] = version
-    scalers = file.create_group(layout.SCALERS)
-    for name in ("min_event", "max_event"):
-        scalers.attrs.create(name, 0, dtype="u4")
-    scalers.attrs["version"] = version
-    file.attrs[layout.REQUEST_ID] = description.request_id
-    file.attrs[layout.REQUEST] = description.request_json
-    file.attrs[layout.CONFIGURATION] = description.configuration_json
-    file.attrs[layout.VERSIONS] = json.dumps(description.versions)
-    file.attrs[layout.REPORT] = ""
-
-
-def _disk_file(path: Path) -> DiskFile:
-    disk = DiskFile(path, _END_BYTES)
-    try:
-        disk.reserve(_BEGINNING_BYTES)
-    except BaseException:
-        disk.close()
-        raise
-    return disk
-
-
-def _discard(file: h5py.File, new: NewFile, log: EventLog | None) -> None:
-    new.close()
-    close_regardless(file)
-    if log is not None:
-        log.close(is_needed=False)
-
-
-@contextmanager
-def _creating(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileExistsError:
-        raise
-    except HDF5_ERRORS as error:
-        raise explained_error(error, path, "cannot create the file") from error
 
 
 def _write_all(fd: int, data: memoryview, offset: int) -> None:

@@ -9,7 +9,8 @@ from typing import TypeVar
 from std_daq.errors import ArgumentError
 from std_daq.telemetry.logs import get_logger
 from std_daq.tpc.boards import expected_boards
-from std_daq.tpc.building.event_builder import BoardFrame, EventBuilder
+from std_daq.tpc.building.board_frame import BoardFrame
+from std_daq.tpc.building.event_builder import EventBuilder
 from std_daq.tpc.building.run_events import BuiltEvent
 from std_daq.tpc.config import TpcConfig
 from std_daq.tpc.frames.frame import Frame

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from std_daq.tpc.building.event_builder import BoardFrame, EventBuilder, FrameOutcome
+from std_daq.tpc.building.board_frame import BoardFrame, FrameOutcome
+from std_daq.tpc.building.event_builder import EventBuilder
 from std_daq.tpc.building.run_events import BuiltEvent
 from std_daq.tpc.electronics import Board
 

@@ -16,7 +16,8 @@ from std_daq.sync.synchroniser import SynchroniserCounters
 from std_daq.telemetry.metrics import make_registry
 from std_daq.telescope.boards.packets import board_layout
 from std_daq.telescope.pff import PRODUCTS
-from std_daq.tpc.building.event_builder import BoardFrame, EventBuilder
+from std_daq.tpc.building.board_frame import BoardFrame
+from std_daq.tpc.building.event_builder import EventBuilder
 from std_daq.tpc.frames.encode import encode_topology
 from std_daq.tpc.frames.frame import Frame, parse_frame
 from std_daq.tpc.frames.records import Fault

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from std_daq.tpc.building.event_builder import BoardFrame, EventBuilder, FrameOutcome
+from std_daq.tpc.building.board_frame import BoardFrame, FrameOutcome
+from std_daq.tpc.building.event_builder import EventBuilder
 from std_test_kit.tpc_streams import (
     MS,
     TIME_LIMIT_NS,
