@@ -66,7 +66,7 @@ def test_write_request_gives_a_whole_file_of_the_user_and_its_analysis(chamber: 
     assert (file.stat().st_uid, file.stat().st_gid) == (chamber.user_id, chamber.user_id)
     (epoch, first), *_ = ids = ids_of(file)
     assert ids == [(epoch, first + n) for n in range(20)]
-    assert "20 events" in chamber.command("exec", "std-daq", "validate", "/data/run.h5")
+    assert "events    20 of 20" in chamber.command("exec", "std-daq", "validate", "/data/run.h5")
     chamber.std_daq("analyse", "/data/run.h5", "--output", "/data/result.h5", "--workers", "1", timeout_s=120)
     wait_until(lambda: figures(chamber, "event-analysis")["estimates"] > 0, WAIT_S, lambda: chamber.logs())
 
@@ -86,7 +86,7 @@ def test_browsers_of_this_machine_reach_the_view_which_shows_events(chamber: Con
 
 
 def test_killed_services_come_back_and_the_run_ends_with_an_honest_verdict(chamber: ContainerBeamline) -> None:
-    names = ("event-builder", "event-analysis", "event-view", "exporters")
+    names = ("event-builder", "event-view", "exporters")
     killed = [chamber.container(name) for name in names]
     n_restarts = [container.n_restarts for container in killed]
     file = chamber.data / "killed.h5"
@@ -96,15 +96,15 @@ def test_killed_services_come_back_and_the_run_ends_with_an_honest_verdict(chamb
         for container in killed:
             os.kill(container.pid, signal.SIGKILL)
 
-    exit_code, report = record(chamber, file.name, "--n-events", "40", fault=kill)
+    exit_code, report = record(chamber, file.name, "--n-events", "30", "--image-timeout-s", "60", fault=kill)
     ids = ids_of(file)
     assert len(ids) == report["n_written"]
     assert len(set(ids)) == len(ids)
     assert len({epoch for epoch, _ in ids}) == 2, "the numbers began again"
-    is_whole = report["n_written"] == 40 and report["n_incomplete"] == report["n_lost"] == 0
+    is_whole = report["n_written"] == 30 and report["n_incomplete"] == report["n_lost"] == 0
     assert (exit_code, report["verdict"]) == ((0, "complete") if is_whole else (3, "incomplete")), report
     assert [container.n_restarts for container in killed] == [n + 1 for n in n_restarts]
-    for name in names[:3]:
+    for name in ("event-builder", "event-view"):
         chamber.container(name).wait_for_health(lambda health: health.status == "healthy", WAIT_S)
 
     exit_code, report = record(chamber, "after.h5", "--n-events", "10")
