@@ -5,15 +5,24 @@ import json
 import math
 import re
 import uuid
+from pathlib import Path
 
 from std_daq.errors import ConfigError
+from std_daq.service.number_arguments import integer, number
 
 _MAX_PORT = 65535
 
 
+def output_path(text: str) -> Path:
+    """Convert a text to the path of a file that is to be made."""
+    if not text.strip() or text.endswith(("/", "/.", "/..")) or text in {".", ".."}:
+        raise argparse.ArgumentTypeError(f"'{text}' names no file")
+    return Path(text)
+
+
 def positive_integer(text: str) -> int:
     """Convert a text to an integer of at least 1."""
-    value = int(text)
+    value = integer(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is not at least 1")
     return value
@@ -21,7 +30,7 @@ def positive_integer(text: str) -> int:
 
 def natural_number(text: str) -> int:
     """Convert a text to an integer of at least 0."""
-    value = int(text)
+    value = integer(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is less than 0")
     return value
@@ -40,7 +49,7 @@ def request_id(text: str) -> str:
 
 def port_number(text: str) -> int:
     """Convert a text to a port number, from 1 to 65535."""
-    value = int(text)
+    value = integer(text)
     if not 1 <= value <= _MAX_PORT:
         raise argparse.ArgumentTypeError(f"{value} is not a port number from 1 to {_MAX_PORT}")
     return value
@@ -48,7 +57,7 @@ def port_number(text: str) -> int:
 
 def positive_number(text: str) -> float:
     """Convert a text to a finite number greater than 0."""
-    value = float(text)
+    value = number(text)
     if not (value > 0 and math.isfinite(value)):
         raise argparse.ArgumentTypeError(f"{text} is not a finite number greater than 0")
     return value
@@ -56,7 +65,7 @@ def positive_number(text: str) -> float:
 
 def probability(text: str) -> float:
     """Convert a text to a number from 0 to 1."""
-    value = float(text)
+    value = number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not a probability from 0 to 1")
     return value
@@ -81,7 +90,8 @@ def broker_tag(text: str) -> str:
 
 def stream_address(text: str) -> str:
     """Check the address of a stream: tcp://HOST:PORT or ipc://PATH."""
-    if not re.fullmatch(r"tcp://[^/]+:\d{1,5}|ipc://.+", text):
+    form = re.fullmatch(r"tcp://[^/]+:(\d{1,5})|ipc://.+", text)
+    if form is None or int(form[1] or 1) not in range(1, _MAX_PORT + 1):
         raise argparse.ArgumentTypeError(f"'{text}' is not an address such as tcp://127.0.0.1:20000")
     return text
 

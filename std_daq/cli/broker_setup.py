@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--listen-on",
         default="0.0.0.0",  # noqa: S104 -- a server in a container must listen on all of its addresses
         metavar="ADDRESS",
-        help="address on which RabbitMQ listens; by default all addresses of its container",
+        help="address on which RabbitMQ listens; by default %(default)s, all addresses of its container",
     )
     parser.add_argument("--vhost", default="std-daq", metavar="NAME", help="virtual host; by default std-daq")
     parser.add_argument(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from std_daq.cli.argument_types import natural_number, positive_integer
 from std_daq.cli.console import progress_line
 from std_daq.errors import EXIT_FAILED, ArgumentError
+from std_daq.service.number_arguments import number
 
 if TYPE_CHECKING:
     from std_daq.tpc.config import TpcConfig
@@ -38,7 +39,7 @@ def add_wait_options(parser: argparse._ArgumentGroup) -> None:
     )
     parser.add_argument(
         "--wait-s",
-        type=float,
+        type=number,
         default=10.0,
         metavar="SECONDS",
         help="how long to wait until each exporter has its clients; by default %(default)s",

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from std_daq.errors import EXIT_WRONG_CALL
+from std_daq.service.help_formatter import HelpFormatter
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -18,7 +19,7 @@ class CommandParser(argparse.ArgumentParser):
     """
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(allow_abbrev=False, **settings)
+        super().__init__(allow_abbrev=False, formatter_class=HelpFormatter, **settings)
         self._is_json = False
 
     def parse_known_args(  # type: ignore[override]  # the two overloads of argparse differ in the namespace only

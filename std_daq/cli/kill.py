@@ -37,7 +37,7 @@ _STOP_THE_AGENT = "to end the run now, stop the writer agent: it keeps the image
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_config_option(parser)
-    add_broker_url_option(parser, "that of std-daq up or of the configuration")
+    add_broker_url_option(parser, "STD_DAQ_BROKER_URL, that of std-daq up, or that of the configuration")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "request_id",
@@ -48,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument("--current", action="store_true", help="the request that runs now")
     parser.add_argument(
-        "--wait-s", type=positive_number, metavar="SECONDS", help="wait for the verdict, at most this long"
+        "--wait-s",
+        type=positive_number,
+        metavar="SECONDS",
+        help="wait for the verdict, at most this long; by default it does not wait",
     )
     add_json_option(parser)
 

@@ -10,8 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from std_daq.cli.argument_types import port_number
 from std_daq.cli.chamber_services import run_chamber
 from std_daq.errors import StdDaqError, exit_code_of
+from std_daq.service.number_arguments import integer
 
 # The chamber that is run without --config: what a tpc.json may hold, with absolute paths. Edit it.
 CHAMBER = {
@@ -33,9 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Receive, analyse and show the events of a chamber.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a tpc.json; by default the AT-TPC")
     parser.add_argument("--viewer-ip", default="localhost", metavar="HOST", help="default %(default)s")
-    parser.add_argument("--viewer-port", type=int, default=9876, metavar="PORT", help="default %(default)s")
-    parser.add_argument("--event-cache-size", type=int, metavar="N", help="taken, and means nothing")
-    parser.add_argument("--n-threads", type=int, metavar="N", help="taken, and means nothing")
+    parser.add_argument("--viewer-port", type=port_number, default=9876, metavar="PORT", help="default %(default)s")
+    parser.add_argument("--event-cache-size", type=integer, metavar="N", help="taken, and means nothing")
+    parser.add_argument("--n-threads", type=integer, metavar="N", help="taken, and means nothing")
     arguments = parser.parse_args(argv)
     try:
         return run_chamber(arguments.config or CHAMBER, viewer=f"{arguments.viewer_ip}:{arguments.viewer_port}")

@@ -5,9 +5,10 @@ import json
 import sys
 import time
 
+from std_daq.cli.argument_types import positive_integer
 from std_daq.cli.shared_options import add_json_option
 from std_daq.cli.sim_options import add_address_option, add_in_flight_option
-from std_daq.photons.service_options import positive_int
+from std_daq.service.number_arguments import number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,13 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_address_option(parser)
     add_in_flight_option(parser)
     add_json_option(parser)
-    parser.add_argument("--events", type=positive_int, default=100, metavar="N", help="by default %(default)s")
+    parser.add_argument("--events", type=positive_integer, default=100, metavar="N", help="by default %(default)s")
     parser.add_argument(
-        "--photons", type=positive_int, default=10_000, metavar="N", help="of each event; by default %(default)s"
+        "--photons", type=positive_integer, default=10_000, metavar="N", help="of each event; by default %(default)s"
     )
-    parser.add_argument("--wavelength", type=float, default=420.0, metavar="NM", help="by default %(default)g")
+    parser.add_argument("--wavelength", type=number, default=420.0, metavar="NM", help="by default %(default)g")
     parser.add_argument(
-        "--position", type=float, nargs=3, default=(0.0, 0.0, 0.0), metavar=("X", "Y", "Z"), help="in mm; by default 0"
+        "--position", type=number, nargs=3, default=(0.0, 0.0, 0.0), metavar=("X", "Y", "Z"), help="in mm; by default 0"
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from std_daq.errors import EXIT_DONE, EXIT_WRONG_CALL, ArgumentError
 from std_daq.folders.new_file import NewFile
 from std_daq.photons.importing.report import ImportReport
+from std_daq.service.number_arguments import integer, number
 
 SEGMENTS = (6, 1024)
 
@@ -91,14 +92,14 @@ def _write(path: Path, text: str) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    value = number(text)
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"'{text}' is not above 0")
     return value
 
 
 def _segments(text: str) -> int:
-    value = int(text)
+    value = integer(text)
     if not SEGMENTS[0] <= value <= SEGMENTS[1]:
         raise argparse.ArgumentTypeError(f"{value} is not from {SEGMENTS[0]} to {SEGMENTS[1]}")
     return value

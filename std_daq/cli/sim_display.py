@@ -32,11 +32,12 @@ _LOOK_S = 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     from std_daq.cli.argument_types import natural_number, port_number
+    from std_daq.service.number_arguments import integer, number
     from std_daq.view3d.viewer_address import DEFAULT_BROWSER_PORT
 
     parser.add_argument("geometry", type=Path, metavar="GEOMETRY", help="the geometry file")
     parser.add_argument("--hits", type=Path, metavar="HITS.npz", help="hits, as std-sim run writes them")
-    parser.add_argument("--event", type=int, metavar="ID", help="only this event")
+    parser.add_argument("--event", type=integer, metavar="ID", help="only this event")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--output", type=Path, metavar="FILE",
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="serve Rerun's viewer for browsers on this machine until Ctrl-C; by default on port %(const)s",
     )  # fmt: skip
     parser.add_argument(
-        "--centre", type=float, nargs=3, default=[0.0, 0.0, 0.0], metavar=("X", "Y", "Z"),
+        "--centre", type=number, nargs=3, default=[0.0, 0.0, 0.0], metavar=("X", "Y", "Z"),
         help="of a .png: where the cuts go through, in mm; by default the origin",
     )  # fmt: skip
     parser.add_argument(

@@ -18,6 +18,7 @@ from std_daq.cli.sim_options import add_in_flight_option, add_keys_option, seed_
 from std_daq.errors import EXIT_DONE
 from std_daq.photons.engine import NAMES
 from std_daq.photons.service_options import number_from_zero, positive_int
+from std_daq.service.number_arguments import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--photons", type=_photons, default=100_000, metavar="N", help="of each voxel; by default %(default)s"
     )
     parser.add_argument(
-        "--region", type=float, nargs=6, metavar=("X0", "Y0", "Z0", "X1", "Y1", "Z1"),
+        "--region", type=number, nargs=6, metavar=("X0", "Y0", "Z0", "X1", "Y1", "Z1"),
         help="lower and upper corner in mm; by default the box around the detector",
     )  # fmt: skip
     light = parser.add_mutually_exclusive_group()

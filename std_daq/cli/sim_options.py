@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from std_daq.photons.config import DEFAULT_FRONTEND, MAX_SEED
+from std_daq.service.number_arguments import integer
 
 
 def add_address_option(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +36,7 @@ def add_in_flight_option(parser: argparse.ArgumentParser) -> None:
 
 def seed_number(text: str) -> int:
     """Convert a text to a seed of the engine."""
-    value = int(text)
+    value = integer(text)
     if not 0 <= value <= MAX_SEED:
         raise argparse.ArgumentTypeError(f"{value} is not from 0 to {MAX_SEED}")
     return value

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_config_option(parser)
-    add_broker_url_option(parser, "that of the environment or of the configuration, else a throwaway RabbitMQ")
+    add_broker_url_option(parser, "STD_DAQ_BROKER_URL or that of the configuration, else a throwaway RabbitMQ")
     parser.add_argument(
         "--ready-timeout-s",
         "--ready-timeout",

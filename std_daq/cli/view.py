@@ -6,6 +6,7 @@ On a terminal it is a picture made of characters, elsewhere, and on a terminal t
 
 import argparse
 import json
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from std_daq.cli.shared_options import add_json_option, add_period_option
 from std_daq.errors import ConfigError, ResourceError
 from std_daq.folders.new_file import NewFile
 from std_daq.terminal import obeys_sequences
+
+_PROBE_S = 1.0
 
 if TYPE_CHECKING:
     from std_daq.client.live_view import LiveView
@@ -91,7 +94,7 @@ def _images(view: "LiveView", address: str, arguments: argparse.Namespace) -> "I
     while arguments.n_images is None or n_shown < arguments.n_images:
         image = view.newest(arguments.timeout_s)
         if image is None:
-            refused = describe_refused(view)
+            refused = describe_refused(view) or _why_nothing(address)
             raise ResourceError(
                 f"no image arrived from {address} within {arguments.timeout_s:g} s"
                 + (f"; {refused}" if refused else "")
@@ -102,6 +105,23 @@ def _images(view: "LiveView", address: str, arguments: argparse.Namespace) -> "I
         n_shown += 1
         if n_shown != arguments.n_images:
             time.sleep(arguments.period_s)
+
+
+def _why_nothing(address: str) -> str:
+    """Return why nothing can come from an address; empty if somebody listens there."""
+    from std_daq.address_words import address_in_words
+
+    kind, _, place = address.partition("://")
+    try:
+        if kind == "tcp":
+            host, _, port = place.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), _PROBE_S).close()
+        else:
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(place)
+    except OSError as error:
+        return address_in_words(error)
+    return ""
 
 
 def _print(images: "Iterator[ArrayImage]", view: "LiveView", in_words: "Callable[[ArrayImage, LiveView], str]") -> None:

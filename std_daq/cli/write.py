@@ -8,10 +8,9 @@ leaves at once.
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from std_daq.cli.argument_types import metadata_item, natural_number, positive_integer, positive_number
+from std_daq.cli.argument_types import metadata_item, natural_number, output_path, positive_integer, positive_number
 from std_daq.cli.experiment_options import add_experiment_options, experiment_of
 from std_daq.cli.shared_options import add_broker_url_option, add_config_option, add_json_option
 from std_daq.cli.starting import wait_for_services
@@ -24,12 +23,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_config_option(parser)
-    add_broker_url_option(parser, "that of std-daq up or of the configuration")
+    add_broker_url_option(parser, "STD_DAQ_BROKER_URL, that of std-daq up, or that of the configuration")
     parser.add_argument(
         "--output-file",
         "--output",
         required=True,
-        type=Path,
+        type=output_path,
         metavar="PATH",
         help="the image file, master file or merged file",
     )

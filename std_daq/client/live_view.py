@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import zmq
 
+from std_daq.address_words import address_in_words
 from std_daq.errors import PortError
 from std_daq.imaging.protocols.array_stream import ArrayImage, decode
 
@@ -49,7 +50,7 @@ class LiveView:
             self._socket.connect(address)
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
-            raise PortError(f"cannot connect to {address}: {error.strerror}") from None
+            raise PortError(f"cannot connect to {address}: {address_in_words(error)}") from None
 
     def newest(self, timeout_s: float) -> ArrayImage | None:
         """Return the newest image; waits at most ``timeout_s`` for one, and returns None if none arrives.

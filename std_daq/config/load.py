@@ -89,7 +89,9 @@ def read_document(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", file=path) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"is not a text in UTF-8: its byte {error.start} is none", file=path) from None
+        raise ConfigError(
+            f"is not a text in UTF-8: its byte {error.start} is none; save it as UTF-8", file=path
+        ) from None
     try:
         document = json.loads(text, object_pairs_hook=_refuse_repeated_keys)
     except json.JSONDecodeError as error:

@@ -1,6 +1,7 @@
 """What is wrong with an input, in words of JSON and of the keys, instead of those of the libraries that read it."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,18 @@ _FORMS = {
     r"^(tcp://[^\s/]+:\d+|ipc://\S+)$": "an address is tcp://HOST:PORT or ipc://PATH",
     r"^[^\x00]*$": "a text may not have a NUL character",
 }
+# What a value must be, by the type of pydantic's error.
+_KINDS = {
+    **dict.fromkeys(
+        ("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "a whole number, without quotation marks"
+    ),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number, without quotation marks"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false, without quotation marks"),
+    **dict.fromkeys(("string_type", "path_type"), "a text, in quotation marks"),
+    **dict.fromkeys(("list_type", "tuple_type"), "a list, [...]"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "an object, {...}"),
+}
+_SHOULD = re.compile(r"^(Input|String|List|Tuple|Dictionary|Value) should ")
 _COMMENTS = ("//", "/*", "#")
 
 
@@ -31,7 +44,11 @@ def problem_in_words(problem: Mapping[str, Any]) -> str:
     if problem["type"] == "string_pattern_mismatch":
         pattern = problem["ctx"]["pattern"]
         return _FORMS.get(pattern, f"it does not have the form {pattern} (a regular expression)")
-    return str(problem["msg"]).removeprefix("Value error, ")
+    words = _KINDS.get(problem["type"])
+    if words is not None:
+        return f"must be {words}"
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    return _SHOULD.sub("must ", text)
 
 
 def _fault_at(rest: str, message: str) -> str:

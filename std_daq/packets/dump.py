@@ -15,6 +15,7 @@ from typing import Self
 
 import numpy as np
 
+from std_daq.address_words import address_in_words
 from std_daq.errors import CaptureError, PortError
 from std_daq.packets.captures import MAX_DATAGRAM_BYTES, CaptureWriter, capture_path
 from std_daq.packets.lengths import count_lengths
@@ -262,5 +263,5 @@ def _bind(host: str, port: int, before_bind: Callable[[socket.socket], object]) 
     except OSError as error:
         if sock is not None:
             sock.close()
-        raise PortError(f"cannot receive on {host} port {port}: {error.strerror}") from error
+        raise PortError(f"cannot receive on {host} port {port}: {address_in_words(error)}") from error
     return sock

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.address_words import address_in_words, number_in_words
 from std_daq.errors import PortError
 from std_daq.telemetry.logs import get_logger
 
@@ -177,7 +178,7 @@ class PacketSender:
             get_logger().info("udp_segment_off", port=self.port, reason=os.strerror(error))
         else:
             host = self._socket.getpeername()[0]
-            raise PortError(f"cannot send to {host} port {self.port}: {os.strerror(error)}")
+            raise PortError(f"cannot send to {host} port {self.port}: {number_in_words(error)}")
 
     def _warm_up(self) -> None:
         """Compile the loop now, not when the first frame is due."""
@@ -207,7 +208,7 @@ def _connect(host: str, port: int) -> socket.socket:
     except OSError as error:
         if sock is not None:
             sock.close()
-        raise PortError(f"cannot send to {host} port {port}: {error.strerror}") from error
+        raise PortError(f"cannot send to {host} port {port}: {address_in_words(error)}") from error
     return sock
 
 

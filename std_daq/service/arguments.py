@@ -8,6 +8,7 @@ from typing import Any
 
 from std_daq.service.description import ServiceDescription
 from std_daq.service.healthcheck import PORT_VARIABLE
+from std_daq.service.help_formatter import HelpFormatter
 from std_daq.telemetry.logs import LEVELS
 
 _LAST_PORT = 65535
@@ -18,7 +19,12 @@ CONFIG_VARIABLE = "STD_DAQ_CONFIG"
 
 def service_parser(description: ServiceDescription[Any]) -> argparse.ArgumentParser:
     """Return the parser for the command line of a service, with the common options and its own."""
-    parser = argparse.ArgumentParser(prog=description.command, description=description.summary, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog=description.command,
+        description=description.summary,
+        allow_abbrev=False,
+        formatter_class=HelpFormatter,
+    )
     if description.config_of is None:
         _add_config_option(parser)
     else:

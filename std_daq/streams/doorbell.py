@@ -13,6 +13,7 @@ from typing import Any
 import zmq
 from numpy.typing import NDArray
 
+from std_daq.address_words import address_in_words
 from std_daq.errors import PortError
 from std_daq.streams.wake_line import WakeLine, WakeLines
 from std_daq.streams.zmq_places import WatchedPlaces
@@ -42,7 +43,7 @@ class DoorbellPublisher:
             self._lines = WakeLines(_wake_path(address))
         except zmq.ZMQError as error:
             self._end_zmq()
-            raise PortError(f"{address} cannot be bound: {error.strerror}") from None
+            raise PortError(f"{address} cannot be bound: {address_in_words(error)}") from None
         except PortError:
             self._end_zmq()
             raise

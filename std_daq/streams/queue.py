@@ -2,6 +2,7 @@
 
 import zmq
 
+from std_daq.address_words import address_in_words
 from std_daq.errors import PortError
 from std_daq.streams.zmq_places import WatchedPlaces
 
@@ -86,7 +87,7 @@ class _QueueEnd:
             self.socket.bind(address) if bind else self.socket.connect(address)
         except zmq.ZMQError as error:
             self.close()
-            raise PortError(f"{address} cannot be opened: {error.strerror}") from None
+            raise PortError(f"{address} cannot be opened: {address_in_words(error)}") from None
 
     def close(self, linger_s: float = 0.0) -> None:
         if self._places is not None:

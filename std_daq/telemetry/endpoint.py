@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, ge
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from std_daq.address_words import address_in_words
 from std_daq.errors import PortError
 from std_daq.telemetry.bounded_server import TcpServer
 from std_daq.telemetry.unix_http import UnixServer
@@ -55,7 +56,7 @@ class TelemetryEndpoint:
             server = TcpServer(address, port, handler)
         except OSError as error:
             raise PortError(
-                f"metrics cannot be served at {address}:{port}: {error.strerror}; "
+                f"metrics cannot be served at {address}:{port}: {address_in_words(error)}; "
                 "choose another --metrics-port or metrics.address"
             ) from None
         self._readiness = ReadinessCollector(registry, why_not_ready)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
+from std_daq.address_words import address_in_words
 from std_daq.errors import MissingExtraError, PortError, ResourceError
 from std_daq.extras import extra_of
 from std_daq.view3d.viewer_address import DEFAULT_BROWSER_PORT, ViewerAddress
@@ -128,7 +129,7 @@ def _listen_at(host: str, port: int, data_port: int | None) -> tuple[str, int]:
         number, _ = _bind(host, port)
     except OSError as error:
         page = ViewerAddress(host, port)
-        raise PortError(f"the page of the viewer cannot be served at {page}: {error.strerror}") from error
+        raise PortError(f"the page of the viewer cannot be served at {page}: {address_in_words(error)}") from error
     try:
         return _bind(number, data_port or 0)
     except OSError as error:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import zmq
 
+from std_daq.address_words import address_in_words
 from std_daq.errors import PortError
 from std_daq.streams.zmq_places import WatchedPlaces
 from std_daq.tpc.view.commands import ViewCommand
@@ -36,7 +37,7 @@ class CommandSocket:
             self._socket.bind(address)
         except zmq.ZMQError as error:
             self.close()
-            raise PortError(f"{address} cannot be bound: {error.strerror}") from None
+            raise PortError(f"{address} cannot be bound: {address_in_words(error)}") from None
 
     def serve(self, carry_out: Callable[[ViewCommand], None]) -> None:
         """Carry out what has come."""

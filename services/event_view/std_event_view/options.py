@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from std_daq.errors import ArgumentError, ConfigError
+from std_daq.service.number_arguments import integer, number
 from std_daq.tpc.config import BrowserConfig
 from std_daq.view3d.viewer_address import DEFAULT_BROWSER_PORT, ViewerAddress
 
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, metavar="FILE.rrd", help="also record all results that are taken; the file must be new"
     )
     parser.add_argument(
-        "--pad", type=int, nargs="+", default=[], metavar="N",
+        "--pad", type=integer, nargs="+", default=[], metavar="N",
         help="show the waveforms of these pads; by default of the pad with the largest amplitude",
     )  # fmt: skip
     parser.add_argument(
@@ -86,14 +87,14 @@ def _host(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    value = int(text)
+    value = integer(text)
     if not 1 <= value <= _MAX_PORT:
         raise argparse.ArgumentTypeError(f"{value} is not a port number from 1 to {_MAX_PORT}")
     return value
 
 
 def _minutes(text: str) -> float:
-    value = float(text)
+    value = number(text)
     if not 0 < value <= 1440:
         raise argparse.ArgumentTypeError(f"{text} is not a number of minutes up to 1440, a day")
     return value

@@ -5,11 +5,16 @@ import argparse
 from std_daq.errors import ConfigError
 from std_daq.recording.config import RecordingConfig
 from std_daq.service.description import Instance, ServiceDescription
+from std_daq.service.number_arguments import integer
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--writer", type=int, default=0, metavar="INDEX", help="index of this writer, from 0 to number_of_writers - 1"
+        "--writer",
+        type=integer,
+        default=0,
+        metavar="INDEX",
+        help="index of this writer, from 0 to number_of_writers - 1",
     )
 
 

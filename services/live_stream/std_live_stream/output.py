@@ -6,6 +6,7 @@ from typing import overload
 
 import zmq
 
+from std_daq.address_words import address_in_words
 from std_daq.errors import PortError
 from std_daq.imaging.config.model import LiveStreamConfig
 from std_daq.streams.zmq_places import ZmqPlaces
@@ -71,7 +72,7 @@ class Output:
             self._socket.bind(address)
         except zmq.ZMQError as error:
             raise PortError(
-                f"live stream {address} cannot be bound: {error.strerror}; see live_stream_configs"
+                f"live stream {address} cannot be bound: {address_in_words(error)}; see live_stream_configs"
             ) from None
 
     @property

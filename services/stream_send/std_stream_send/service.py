@@ -5,11 +5,12 @@ import argparse
 from std_daq.errors import ConfigError
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.service.description import Instance, ServiceDescription
+from std_daq.service.number_arguments import integer
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--sender", type=int, default=0, metavar="INDEX", help="index of this sender in replication.send, from 0"
+        "--sender", type=integer, default=0, metavar="INDEX", help="index of this sender in replication.send, from 0"
     )
 
 

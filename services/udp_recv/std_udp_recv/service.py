@@ -34,7 +34,10 @@ def module_range(arguments: argparse.Namespace, config: DetectorConfig) -> Modul
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--modules", metavar="FIRST-LAST", help="one of udp.receivers, e.g. 0-3; not needed if there is only one"
+        "--modules",
+        metavar="FIRST-LAST",
+        help="modules of this process, as udp.receivers has them, for example 0-3; needed if it has several; by "
+        "default those of the only one",
     )
 
 

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from std_daq.address_words import address_in_words
 from std_daq.errors import PortError
 from std_daq.streams.descriptors import most_peers
 from std_daq.streams.places import first_to_go
@@ -189,6 +190,6 @@ def _listen(address: str) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=MAX_PEERS)
     except OSError as error:
-        raise PortError(f"{address} cannot be bound: {error.strerror}") from None
+        raise PortError(f"{address} cannot be bound: {address_in_words(error)}") from None
     listener.setblocking(False)
     return listener

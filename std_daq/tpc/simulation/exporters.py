@@ -8,6 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from std_daq.address_words import address_in_words
 from std_daq.errors import PortError
 from std_daq.tpc.config import split_address
 
@@ -72,7 +73,7 @@ class SimulatedExporter:
             self._listener.listen(_BACKLOG)
         except OSError as error:
             self._listener.close()
-            raise PortError(f"an exporter cannot listen at {address}: {error.strerror or error}") from None
+            raise PortError(f"an exporter cannot listen at {address}: {address_in_words(error)}") from None
         self._listener.setblocking(False)
         self.address = f"{address.rpartition(':')[0]}:{self._listener.getsockname()[1]}"
         self._clients: dict[socket.socket, _Client] = {}
