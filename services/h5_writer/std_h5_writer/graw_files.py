@@ -2,7 +2,7 @@
 
 import json
 from array import array
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -20,6 +20,7 @@ from std_daq.recording.requests import RunReport
 from std_daq.recording.store_stream import StartRun
 from std_daq.tpc.electronics import Board
 from std_daq.tpc.events.event import Event
+from std_daq.tpc.frames.block_checksums import BlockChecksums
 from std_daq.tpc.frames.frame import Frame, parse_frame
 from std_daq.tpc.frames.graw_writer import MAX_FILE_BYTES, GrawWriter
 from std_daq.tpc.frames.recorded_graw import graw_folder, index_path
@@ -32,7 +33,8 @@ class GrawFiles:
     """The GRAW files of a run, one or more a board, and their index; the same interface as `RunFiles`.
 
     The index, in JSON, has the verdict and tells of each board how many frames were written, and how many were missing
-    in the events. The files lie beside it in a folder, and are opened when the first frame of their board comes.
+    in the events. It has the checksums of the files. The files lie beside it in a folder, and are opened when the first
+    frame of their board comes.
 
     Parameters
     ----------
@@ -72,6 +74,7 @@ class GrawFiles:
         self._max_file_bytes = max_file_bytes
         self._began_at = clock()
         self._writers: dict[Board, GrawWriter] = {}
+        self._checksums: defaultdict[Path, BlockChecksums] = defaultdict(BlockChecksums)
         self._n_frames: Counter[Board] = Counter()
         self._n_missing: Counter[Board] = Counter()
         self._pending: deque[Frame] = deque()  # of the last event, which may still be dropped
@@ -180,6 +183,7 @@ class GrawFiles:
                 self._writers[frame.board] = writer
             with self._owner.identity():
                 writer.write(frame.data)
+            self._checksums[writer.files[-1]].add(frame.data, frame.event_id)
             self._n_frames[frame.board] += 1
             self._pending.popleft()
 
@@ -216,6 +220,9 @@ class GrawFiles:
                 new.replace()
             sync_file(self._index, after_each, folder)
 
+    def _files_of(self, board: Board) -> list[Path]:
+        return self._writers[board].files if board in self._writers else []
+
     def _write_index(self, report: RunReport | None, new: NewFile) -> None:
         """Write the index into a new file; a reader finds either the old or the new one."""
         boards = sorted({*self._writers, *(board for board, n in self._n_missing.items() if n > 0)})
@@ -228,15 +235,15 @@ class GrawFiles:
                     "board": board,
                     "n_frames": self._n_frames[board],
                     "n_missing": self._n_missing[board],
-                    "files": [
-                        str(path.relative_to(self._index.parent))
-                        for path in (self._writers[board].files if board in self._writers else ())
+                    "files": [str(path.relative_to(self._index.parent)) for path in self._files_of(board)],
+                    "checksums": [
+                        [block.to_json() for block in self._checksums[path].blocks] for path in self._files_of(board)
                     ],
                 }
                 for board in boards
             ],
         }
-        new.write(f"{json.dumps(document, indent=2)}\n".encode())
+        new.write(f"{json.dumps(document, indent=1)}\n".encode())
         self._owner.access.apply(new.fd)
 
 

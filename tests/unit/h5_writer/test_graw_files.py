@@ -16,6 +16,7 @@ from std_daq.tpc.electronics import Board
 from std_daq.tpc.events.board_bits import boards_to_bits
 from std_daq.tpc.events.event_buffer import EventBuffer
 from std_daq.tpc.file_kind import FileKind, kind_of
+from std_daq.tpc.frames.block_checksums import Block, BlockChecksums, changed_blocks
 from std_daq.tpc.frames.graw import read_graw
 from std_daq.tpc.frames.graw_index import validate_graw_index
 from std_daq.tpc.frames.graw_writer import GrawWriter
@@ -121,6 +122,44 @@ def test_validate_tells_what_became_of_the_files(
     del document["boards"]
     index.write_text(json.dumps(document))
     assert "cannot be read as an index of GRAW files" in str(validate_graw_index(index).problems[0])
+
+
+def test_each_flipped_bit_is_found_and_its_event_is_named(files: GrawFiles, ring: EventBuffer) -> None:
+    append(files, *(publish(ring, i) for i in range(7, 11)))
+    finish(files)
+    index, *graws = files.paths
+    random = np.random.default_rng(1)
+    for path in graws:
+        whole = path.read_bytes()
+        for bit in random.integers(0, 8 * len(whole), 20).tolist():
+            flipped = bytearray(whole)
+            flipped[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(flipped)
+            report = validate_graw_index(index)
+            assert not report.is_valid
+            assert any(f"{path}: frames of the events" in str(problem) for problem in report.problems), bit
+        path.write_bytes(whole)
+    assert validate_graw_index(index).is_valid
+
+
+def test_blocks_end_with_a_frame_and_name_their_events(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    frames = [np.full(100, i, np.uint8) for i in range(5)]
+    monkeypatch.setattr("std_daq.tpc.frames.block_checksums.BLOCK_BYTES", 150)
+    checksums = BlockChecksums()
+    for event_id, frame in enumerate(frames):
+        checksums.add(frame, event_id)
+    blocks = checksums.blocks
+    assert [(block.first_id, block.last_id, block.n_bytes) for block in blocks] == [
+        (0, 1, 200),
+        (2, 3, 200),
+        (4, 4, 100),
+    ]
+    assert [Block.from_json(block.to_json()) for block in blocks] == blocks
+    path = tmp_path / "file.graw"
+    path.write_bytes(b"".join(frame.tobytes() for frame in frames))
+    assert list(changed_blocks(path, blocks)) == []
+    path.write_bytes(path.read_bytes()[:-1])
+    assert list(changed_blocks(path, blocks)) == [(400, blocks[2])]
 
 
 class FullDisk(FileIO):
