@@ -139,8 +139,9 @@ class RequestJournal:
                 self._database.execute(_SCHEMA)
                 self._database.execute(_KILLS_SCHEMA)
                 self._database.execute(_IN_HAND_SCHEMA)
+                self._check()
                 self._forget_old()
-            except sqlite3.Error:
+            except (sqlite3.Error, ConfigError):
                 self._database.close()
                 raise
         except sqlite3.Error as error:
@@ -150,6 +151,28 @@ class RequestJournal:
             raise ConfigError(
                 f"the journal cannot be opened: {error}", key="writer.journal", value=str(path), remedy=remedy
             ) from None
+
+    def _check(self) -> None:
+        """Raise ConfigError if the file is damaged or of another version: it would end the agent later, time and again.
+
+        What a flipped bit makes of a text, this does not see; such a request ends as failed.
+        """
+        self._database.text_factory = lambda text: text.decode(errors="replace")
+        (found,) = self._database.execute("PRAGMA integrity_check(1)").fetchone()
+        columns = {row[1] for row in self._database.execute("PRAGMA table_info(requests)")}
+        states = {row[0] for row in self._database.execute("SELECT DISTINCT state FROM requests")} if columns else set()
+        if found != "ok":
+            problem = f"it is damaged: {' '.join(found.split())}"
+        elif not {*_COLUMNS.split(", "), "is_published"} <= columns or not states <= set(RequestState):
+            problem = "it is of another version, or damaged"
+        else:
+            return
+        raise ConfigError(
+            f"the journal cannot be used: {problem}",
+            key="writer.journal",
+            value=str(self._path),
+            remedy="take it from a copy, or move it away: requests that were accepted and have not ended are lost then",
+        )
 
     @property
     def path(self) -> Path:

@@ -1,3 +1,5 @@
+import contextlib
+import random
 import sqlite3
 import subprocess
 import sys
@@ -84,6 +86,75 @@ for name in sys.argv[2:]:
     print(name, flush=True)
 sys.stdin.read()
 """
+
+
+def filled_journal(path: Path) -> bytes:
+    """Make a journal of several pages, and return its bytes."""
+    journal = RequestJournal(path)
+    for index in range(200):
+        journal.add(f"{index:04d}", b"{}" * 100, f"/{index}.h5")
+        journal.end(f"{index:04d}", make_report(f"{index:04d}"))
+    journal.close()
+    return path.read_bytes()
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda whole: whole[: len(whole) // 2],
+    "cut within a page": lambda whole: whole[: len(whole) // 2 + 100],
+    "zeros in the middle": lambda whole: whole[:8192] + bytes(8192) + whole[16384:],
+    "zeros from the start": lambda whole: bytes(len(whole)),
+    "text": lambda whole: b"no journal " * (len(whole) // 11),
+    "pages exchanged": lambda whole: whole[:4096] + whole[-8192:] + whole[12288:-8192] + whole[4096:12288],
+    "noise": lambda whole: whole[:5000] + random.Random(1).randbytes(6000) + whole[11000:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_journal_is_told_at_the_start_with_what_to_do(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "journal.sqlite"
+    damaged = DAMAGES[damage](filled_journal(path))
+    path.write_bytes(damaged)
+    with pytest.raises(ConfigError, match=r"writer\.journal.*move.* away") as error:
+        RequestJournal(path)
+    assert "\n" not in str(error.value)
+    assert path.read_bytes() == damaged
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE requests DROP COLUMN is_published",
+        "ALTER TABLE requests RENAME COLUMN body TO message",
+        "INSERT INTO requests VALUES ('a', 1, 'paused', x'', '', 0.0, NULL, 0)",
+    ],
+)
+def test_journal_of_another_version_is_told_at_the_start(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "journal.sqlite"
+    RequestJournal(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute(change)
+    with pytest.raises(ConfigError, match="it is of another version, or damaged"):
+        RequestJournal(path)
+
+
+def test_flipped_bits_end_no_process_that_reads_the_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    whole = filled_journal(path)
+    generator = random.Random(2)
+    n_refused = 0
+    for _ in range(100):
+        flipped = bytearray(whole)
+        flipped[generator.randrange(len(whole))] ^= 1 << generator.randrange(8)
+        path.write_bytes(flipped)
+        try:
+            journal = RequestJournal(path)
+        except ConfigError:
+            n_refused += 1
+            continue
+        found = [*journal.unfinished(), *journal.unpublished()]
+        assert all(entry.request_id for entry in found)
+        journal.close()
+    assert n_refused
 
 
 def test_what_was_added_survives_a_kill(tmp_path: Path) -> None:
