@@ -88,10 +88,8 @@ def build_headers(readout: str, n_events: int) -> float:
             for exporter in exporters.ready(0.1):
                 for frames in exporters.read(exporter, time.monotonic(), builder.connect, builder.disconnect):
                     for frame in frames:
-                        header = frame.header
-                        board = int(header["cobo"]), int(header["asad"])
-                        event_id, event_time = int(header["event_id"]), int(header["event_time"])
-                        builder.feed(BoardFrame(0, board, event_id, event_time, frame, len(frame.data), 0))
+                        size = len(frame.data)
+                        builder.feed(BoardFrame(0, frame.board, frame.event_id, frame.event_time, frame, size, 0))
             return builder.n_complete
 
         rate = _measure(sender, step)

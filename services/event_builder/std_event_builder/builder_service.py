@@ -92,10 +92,8 @@ class BuilderService:
 
     def _take(self, source: int, frame: Frame, now_ns: int) -> list[BuiltEvent[Frame]]:
         if frame.has_samples:
-            header = frame.header
-            board = int(header["cobo"]), int(header["asad"])
-            event_id, event_time = int(header["event_id"]), int(header["event_time"])
-            return self._builder.feed(BoardFrame(source, board, event_id, event_time, frame, len(frame.data), now_ns))
+            piece = BoardFrame(source, frame.board, frame.event_id, frame.event_time, frame, len(frame.data), now_ns)
+            return self._builder.feed(piece)
         if frame.frame_type == TOPOLOGY:
             return self._builder.announce(source, int(frame.header["cobo"]), frame.announced_boards)
         self._builder.count(source, FrameOutcome.UNEXPECTED)

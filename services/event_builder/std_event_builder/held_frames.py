@@ -5,4 +5,4 @@ from std_daq.tpc.frames.frame import Frame
 
 def keep_frame(frame: Frame) -> Frame:
     """Return a frame in memory of its own, so that it does not hold a whole chunk of a stream in memory."""
-    return Frame(frame.header, frame.data.copy())
+    return frame._replace(data=frame.data.copy())

@@ -18,6 +18,9 @@ class Sequel(Enum):
     OPEN = auto()  # the next frame of the board decides
 
 
+_SAME_RUN = Sequel.SAME_RUN  # what almost every frame is; a name of the module is found faster than a member
+
+
 @dataclass(slots=True)
 class BoardRun:
     """The run of one board.
@@ -59,7 +62,7 @@ class BoardRun:
         """
         if event_id > self.high:
             is_absurd = self.high >= 0 and event_id - self.high > MAX_STEP
-            return Sequel.OPEN if is_absurd else Sequel.SAME_RUN
+            return Sequel.OPEN if is_absurd else _SAME_RUN
         seen = self.times.get(event_id)
         if seen == event_time:
             return Sequel.DUPLICATE if event_id >= self.high - 1 else Sequel.OPEN

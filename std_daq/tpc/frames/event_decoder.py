@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,7 @@ class _BoardTables:
     firsts: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class _PlannedFrame:
+class _PlannedFrame(NamedTuple):
     items: NDArray[Any]
     is_swapped: bool
     is_partial: bool
@@ -58,7 +57,7 @@ class EventDecoder:
         self._flags = np.zeros(plane.n_ranks + 1, np.uint8)
         self._rows = np.zeros(plane.n_ranks + 1, np.int64)
         self._counts = new_item_counts()
-        self._scratch = np.zeros(N_SCRATCH, np.int16)
+        self._scratch = np.zeros(N_SCRATCH, np.uint64)
         self._planned: list[_PlannedFrame] = []
         self._n_rows = 0
 

@@ -1,8 +1,7 @@
 """Frame: the bytes of one frame with its header."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +23,7 @@ MERGED_TYPES = (MERGED_BY_ID, MERGED_BY_TIME)
 EVENT_TYPES = (PARTIAL, FULL)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One whole frame whose header has no fault.
 
     Attributes
@@ -34,15 +32,30 @@ class Frame:
         Record of the type `HEADER`.
     data
         All bytes of the frame, uint8.
+    frame_type
+        `PARTIAL`, `FULL`, `TOPOLOGY`, `MUTANT`, `MERGED_BY_ID` or `MERGED_BY_TIME`.
+    event_id
+        Number of the event.
+    event_time
+        Time of the event, in ticks of 10 ns.
+    board
+        The board that sent the frame.
+    meta_type
+        Byte order and size of the blocks.
+    n_items, items_at
+        Number of items, and the place of the first one in ``data``.
     """
 
+    # What is asked of each frame is taken from the headers of many frames at once: a field of one record takes longer.
     header: Any
     data: NDArray[np.uint8]
-
-    @property
-    def frame_type(self) -> int:
-        """Type of the frame: `PARTIAL`, `FULL`, `TOPOLOGY`, `MUTANT`, `MERGED_BY_ID` or `MERGED_BY_TIME`."""
-        return int(self.header["frame_type"])
+    frame_type: int
+    event_id: int
+    event_time: int
+    board: Board
+    meta_type: int
+    n_items: int
+    items_at: int
 
     @property
     def has_samples(self) -> bool:
@@ -50,31 +63,15 @@ class Frame:
         return self.frame_type in EVENT_TYPES
 
     @property
-    def event_id(self) -> int:
-        """Number of the event."""
-        return int(self.header["event_id"])
-
-    @property
-    def event_time(self) -> int:
-        """Time of the event, in ticks of 10 ns."""
-        return int(self.header["event_time"])
-
-    @property
-    def board(self) -> Board:
-        """The board that sent the frame."""
-        return int(self.header["cobo"]), int(self.header["asad"])
-
-    @property
     def is_little_endian(self) -> bool:
         """Byte order of header and items."""
-        return bool(self.header["meta_type"] & LITTLE_ENDIAN)
+        return self.meta_type & LITTLE_ENDIAN != 0
 
     @property
     def items(self) -> NDArray[Any]:
         """The items in the byte order of the frame, as numbers of the machine; aligned, copied only if need be."""
-        begin, size = int(self.header["header_bytes"]), int(self.header["item_bytes"])
-        end = begin + size * int(self.header["n_items"])
-        items = self.data[begin:end].view(np.uint32 if size == 4 else np.uint16)
+        of_type = np.uint16 if self.frame_type == FULL else np.uint32
+        items = np.frombuffer(self.data, of_type, self.n_items, self.items_at)
         return items if items.flags.aligned else items.copy()
 
     def hit_channels(self, aget: int) -> list[int]:
@@ -96,10 +93,18 @@ def parse_frame(data: NDArray[np.uint8] | bytes) -> Frame | Fault:
     memory = np.frombuffer(data, np.uint8)
     headers = np.zeros(1, HEADER)
     fault = Fault(parse_header(memory, 0, len(memory), headers, 0))
-    return fault or Frame(headers[0], memory[: headers[0]["n_bytes"]])
+    places = np.array([[0, int(headers[0]["n_bytes"])]])
+    return fault or next(frames_at(headers, places, memory))
 
 
 def frames_at(headers: NDArray[Any], places: NDArray[np.int64], memory: NDArray[np.uint8]) -> Iterator[Frame]:
     """Yield the frames that a kernel found; their data are views of ``memory``."""
-    for header, (begin, end) in zip(headers.copy(), places.tolist(), strict=True):
-        yield Frame(header, memory[begin:end])
+    if not len(headers):
+        return  # much of what comes ends within a frame
+    boards = zip(headers["cobo"].tolist(), headers["asad"].tolist(), strict=True)
+    names = ("frame_type", "event_id", "event_time", "meta_type", "n_items", "header_bytes")
+    numbers = zip(*(headers[name].tolist() for name in names), strict=True)
+    found = zip(headers.copy(), places.tolist(), boards, numbers, strict=True)
+    for header, (begin, end), board, (frame_type, event_id, event_time, meta_type, n_items, items_at) in found:
+        data = memory[begin:end]
+        yield Frame(header, data, frame_type, event_id, event_time, board, meta_type, n_items, items_at)

@@ -20,6 +20,7 @@ _WORDS = types.Array(types.uint32, 1, "C", readonly=True)
 _TABLE = types.Array(types.int64, 1, "C", readonly=True)
 _HEADS = types.Array(types.int16, 2, "C", readonly=True)
 _SAMPLES = types.Array(types.int16, 1, "C")
+_SCRATCH = types.Array(types.uint64, 1, "C")
 _COUNTS = types.Array(types.int64, 1, "C")
 _FLAGS = types.Array(types.uint8, 1, "C")
 
@@ -30,16 +31,20 @@ _CHANNEL_MASK = np.uint32((1 << CHANNEL_BITS) - 1)
 _BUCKET_MASK, _SAMPLE_MASK = np.uint32(0x1FF), np.uint32(0xFFF)
 _BYTE = np.uint32(8)
 _HIGH_BYTES = np.uint32(24)
+_HALF, _WORD = np.uint32(16), np.uint64(32)
 _HIGH_OF_SAMPLE = np.uint32(0xF00)
-# Time buckets that are looked at, or turned, at once: their items lie in the first level of the cache.
+# Time buckets that are looked at, or turned, at once: their items lie in the first level of the cache. A power of two.
 _AT_ONCE = 32
-# Scratch: a row for each channel, and the samples of the time buckets that are turned at once. A row is a line of the
-# cache longer than its samples: with a power of two, all rows would have the same few places in the cache.
-_STRIDE = N_TIME_BUCKETS + 32
+# Samples that are packed into one word before they are turned.
+_PACKED = 4
+# Scratch: a row of words for each channel, and the words of the time buckets that are turned at once. A row is a line
+# of the cache longer than its samples: with a power of two, all rows would have the same few places in the cache.
+_STRIDE = N_TIME_BUCKETS // _PACKED + 8
 _BLOCK_AT = CHANNELS_PER_BOARD * _STRIDE
-N_SCRATCH = _BLOCK_AT + CHANNELS_PER_BOARD * _AT_ONCE
+N_SCRATCH = _BLOCK_AT + CHANNELS_PER_BOARD * _AT_ONCE // _PACKED
 
 Words = NDArray[np.uint32]
+Scratch = NDArray[np.uint64]
 
 
 @njit(inline="always")
@@ -96,26 +101,34 @@ def _channels_of_first_bucket(items: Words, is_swapped: bool) -> int:
 def _is_in_order(items: Words, is_swapped: bool, n_channels: int) -> bool:
     """Return whether all time buckets have the channels of the first one, and no unused bit is set."""
     fixed = _as_number(~_SAMPLE_MASK, is_swapped)
-    expected = np.empty(n_channels, np.uint32)
     unused = np.uint32(0)
     for i in range(n_channels):
-        expected[i] = items[i]
         unused |= _as_number(items[i], is_swapped)
     if unused & ~_SAMPLE_MASK & ((np.uint32(1) << _BUCKET_SHIFT) - np.uint32(1)):
         return False
-    for begin in range(0, len(items) // n_channels, _AT_ONCE):
+    n_at_once = min(_AT_ONCE * n_channels, len(items))
+    expected = np.empty(n_at_once, np.uint32)
+    for bucket in range(n_at_once // n_channels):
+        bits = _bucket_bits(bucket, is_swapped)
+        for i in range(n_channels):
+            expected[bucket * n_channels + i] = items[i] ^ bits
+    for begin in range(0, len(items), n_at_once):
         differing = np.uint32(0)
-        for bucket in range(begin, min(begin + _AT_ONCE, len(items) // n_channels)):
-            row = items[bucket * n_channels : (bucket + 1) * n_channels]
-            bits = _as_number(np.uint32(bucket) << _BUCKET_SHIFT, is_swapped)
-            for i in range(n_channels):
-                differing |= row[i] ^ expected[i] ^ bits
+        bits = _bucket_bits(begin // n_channels, is_swapped)
+        looked_at = items[begin : begin + n_at_once]
+        for i in range(len(looked_at)):
+            differing |= looked_at[i] ^ expected[i] ^ bits
         if differing & fixed:
             return False
     return True
 
 
-@kernel(types.void(_WORDS, types.boolean, types.int64, _TABLE, _TABLE, _HEADS, _SAMPLES, _COUNTS, _SAMPLES))
+@njit(inline="always")
+def _bucket_bits(bucket: int, is_swapped: bool) -> Any:
+    return _as_number(np.uint32(bucket) << _BUCKET_SHIFT, is_swapped)
+
+
+@kernel(types.void(_WORDS, types.boolean, types.int64, _TABLE, _TABLE, _HEADS, _SAMPLES, _COUNTS, _SCRATCH))
 def fill_ordered(
     items: Words,
     is_swapped: bool,
@@ -125,7 +138,7 @@ def fill_ordered(
     heads: NDArray[np.int16],
     samples: Samples,
     counts: Counts,
-    scratch: Samples,
+    scratch: Scratch,
 ) -> None:
     """Fill the rows of a board with the items of a frame in order; a time bucket that was not sent is 0.
 
@@ -144,17 +157,19 @@ def fill_ordered(
     counts
         Counts with the places of `ItemCount`, which are added to.
     scratch
-        int16 (`N_SCRATCH`,)
+        uint64 (`N_SCRATCH`,)
     """
     n_buckets, n_mapped = len(items) // n_channels, 0
     block = scratch[_BLOCK_AT:]
     for bucket in range(0, n_buckets, _AT_ONCE):
         n = min(_AT_ONCE, n_buckets - bucket)
-        _take_samples(items[bucket * n_channels : (bucket + n) * n_channels], is_swapped, block)
+        n_words = _pack(items[bucket * n_channels : (bucket + n) * n_channels], is_swapped, n_channels, block)
         for i in range(n_channels):
-            turned = scratch[i * _STRIDE + bucket : i * _STRIDE + bucket + n]
-            for k in range(n):
+            begin = i * _STRIDE + bucket // _PACKED
+            turned = scratch[begin : begin + n_words]
+            for k in range(n_words):
                 turned[k] = block[k * n_channels + i]
+    unpacked = scratch.view(np.int16)
     for i in range(n_channels):
         key = _as_number(items[i], is_swapped) >> _KEY_SHIFT
         row = rows[ranks[key]]
@@ -166,20 +181,43 @@ def fill_ordered(
             samples[begin + column] = heads[key, column]
         begin += N_HEAD_COLUMNS
         # A row goes to its place as a whole: the ring is not in the cache, and small stores to many rows wait for it.
-        there, turned = samples[begin : begin + n_buckets], scratch[i * _STRIDE : i * _STRIDE + n_buckets]
+        there, row_of_samples = samples[begin : begin + n_buckets], unpacked[_PACKED * i * _STRIDE :]
         for k in range(n_buckets):
-            there[k] = turned[k]
+            there[k] = row_of_samples[k]
         samples[begin + n_buckets : begin + N_TIME_BUCKETS] = 0
     counts[_SAMPLE] += n_mapped * n_buckets
     counts[_UNMAPPED] += (n_channels - n_mapped) * n_buckets
 
 
 @njit
-def _take_samples(items: Words, is_swapped: bool, block: Samples) -> None:
-    """Put the sample of each item into ``block``."""
+def _pack(items: Words, is_swapped: bool, n_channels: int, block: Scratch) -> int:
+    """Pack the samples of time buckets, four of each channel to a word; returns how many words each channel has."""
+    n_buckets = len(items) // n_channels
+    n_whole = n_buckets // _PACKED
+    for k in range(n_whole):
+        begin = _PACKED * k * n_channels
+        first = items[begin : begin + n_channels]
+        second = items[begin + n_channels : begin + 2 * n_channels]
+        third = items[begin + 2 * n_channels : begin + 3 * n_channels]
+        fourth = items[begin + 3 * n_channels : begin + 4 * n_channels]
+        packed = block[k * n_channels : (k + 1) * n_channels]
+        for i in range(n_channels):
+            low = _sample(first[i], is_swapped) | _sample(second[i], is_swapped) << _HALF
+            high = _sample(third[i], is_swapped) | _sample(fourth[i], is_swapped) << _HALF
+            packed[i] = np.uint64(low) | np.uint64(high) << _WORD
+    if n_whole * _PACKED == n_buckets:
+        return n_whole
+    packed = block[n_whole * n_channels : (n_whole + 1) * n_channels]
+    packed[:] = 0
+    for bucket in range(n_whole * _PACKED, n_buckets):
+        shift = np.uint64(16 * (bucket % _PACKED))
+        for i in range(n_channels):
+            packed[i] |= np.uint64(_sample(items[bucket * n_channels + i], is_swapped)) << shift
+    return n_whole + 1
+
+
+@njit(inline="always")
+def _sample(item: Any, is_swapped: bool) -> Any:
     if is_swapped:
-        for i in range(len(items)):
-            block[i] = np.int16(items[i] >> _HIGH_BYTES | items[i] >> _BYTE & _HIGH_OF_SAMPLE)
-    else:
-        for i in range(len(items)):
-            block[i] = np.int16(items[i] & _SAMPLE_MASK)
+        return item >> _HIGH_BYTES | item >> _BYTE & _HIGH_OF_SAMPLE
+    return item & _SAMPLE_MASK

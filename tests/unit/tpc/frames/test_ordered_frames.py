@@ -149,6 +149,6 @@ def run_kernels(items: NDArray[np.uint32], is_swapped: bool) -> list[Any]:
     rows[chosen] = np.arange(len(chosen))
     matrix = np.full(len(chosen) * 517, -7, np.int16)
     heads = np.arange(512 * 5, dtype=np.int16).reshape(512, 5)
-    scratch = np.zeros(ordered_kernels.N_SCRATCH, np.int16)
+    scratch = np.zeros(ordered_kernels.N_SCRATCH, np.uint64)
     ordered_kernels.fill_ordered(given_items, is_swapped, n_channels, RANKS, rows, heads, matrix, counts, scratch)
     return [n_channels, flags, matrix, counts]

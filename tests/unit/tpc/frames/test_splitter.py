@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from std_daq.tpc.frames.encode import (
@@ -160,6 +160,7 @@ def test_damage_within_a_merged_frame_is_counted() -> None:
     ),
     st.integers(1, 2000),
 )
+@settings(deadline=None)
 def test_any_stream_of_good_frames_is_split_into_them(
     kinds: list[tuple[int, int, bool, int | None]], step: int
 ) -> None:
