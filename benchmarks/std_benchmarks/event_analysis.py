@@ -7,15 +7,20 @@ ours. Rates are for processor time. The events are simulated on the plane of the
 
 The growth is measured with a merged file: events a second with all cores, beside as many times that of one process with
 the same file. While it runs: from when each process has finished its first events to the end of the last ones. Whole:
-from the call to the written result; the details tell when the first events were there.
+from the call to the written result; the details tell when the first events were there. Where other programs take a core
+away, all processes wait for the last one; the details give the ratio without the time that processes waited for a core.
+
+A single process collects what all others have done, and writes the result. How many events it takes in a second of
+processor time, compared with what one core analyses, says with how many cores it would be the limit.
 """
 
 import itertools
+import multiprocessing
 import resource
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -27,7 +32,10 @@ from std_benchmarks.setting import Setting
 from std_daq.tpc.config import TpcConfig
 from std_daq.tpc.offline.analysis import FileAnalysis
 from std_daq.tpc.offline.execution import InProcesses
+from std_daq.tpc.offline.result_file import write_result
+from std_daq.tpc.offline.result_part import PartFolder
 from std_daq.tpc.offline.sources import open_source
+from std_daq.tpc.offline.unit import EVENTS_OF_UNIT, MergedUnit, analyse_unit
 from std_daq.tpc.pads.plane import PadPlane
 from std_daq.tpc.reconstruction.parameters import AnalysisParameters
 from std_daq.tpc.reconstruction.pipeline import Pipeline
@@ -35,9 +43,9 @@ from std_test_kit.chamber_events import BEAM_RADIUS_MM, attpc_with_invented_map,
 from std_test_kit.field_analysis import PYTHON, run_field_analysis
 
 N_TRACKS = (1, 3)
-EVENTS_OF_TURN, N_WARM_UP = 3, 2
-FILE_TURNS, UNITS_PER_CORE, EVENTS_OF_UNIT = 2, 5, 16
-FASTER, GROWTH = Target.at_least(3.0), Target.at_least(0.9)
+EVENTS_OF_TURN, N_WARM_UP = 2, 2
+FILE_TURNS, UNITS_PER_CORE, N_WRITTEN_UNITS = 2, 6, 40
+FASTER, GROWTH, CORES = Target.at_least(3.0), Target.at_least(0.9), Target.at_least(32)
 _FIELD = "attpc_spyral 0.18.0"
 Events = Mapping[int, NDArray[np.int16]]
 
@@ -49,7 +57,17 @@ class _FileRun:
     first_s: float
     processor_s: float
     rate_running: float
+    rate_without_waiting: float
     rate_whole: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """When some events were done, and how long each worker has waited for a core until then, on average."""
+
+    at_s: float
+    n_events: int
+    waited_s: float
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
@@ -58,8 +76,13 @@ def measure(setting: Setting) -> Iterator[Figure]:
     setting.progress("simulating events")
     # The first turn only warms up: theirs compiles in it.
     turns = {n_tracks: _turns(plane, n_tracks, setting.repeats) for n_tracks in N_TRACKS}
-    yield from _one_core(setting, plane, turns)
-    yield from _all_cores(setting, [matrix for turn in turns[1] for matrix in turn.values()])
+    of_one_core = list(_one_core(setting, plane, turns))
+    yield from of_one_core
+    matrices = [matrix for turn in turns[1] for matrix in turn.values()]
+    n_events = UNITS_PER_CORE * EVENTS_OF_UNIT * len(setting.cores)
+    file, config = _merged_file(setting.folder, matrices, n_events)
+    yield from _all_cores(setting, file, config)
+    yield _writing(setting, file, config, of_one_core[0].ours)
 
 
 def _turns(plane: PadPlane, n_tracks: int, repeats: int) -> list[Events]:
@@ -122,13 +145,12 @@ def _rates_of_field(setting: Setting, turns: Mapping[int, Sequence[Events]]) -> 
     }
 
 
-def _all_cores(setting: Setting, matrices: Sequence[NDArray[np.int16]]) -> Iterator[Figure]:
+def _all_cores(setting: Setting, file: Path, config: TpcConfig) -> Iterator[Figure]:
     n_cores = len(setting.cores)
-    setting.progress(f"{n_cores} cores")
-    file, config = _merged_file(setting.folder, matrices, UNITS_PER_CORE * EVENTS_OF_UNIT * n_cores)
     runs: dict[int, list[_FileRun]] = {n_cores: [], 1: []}
     for turn in range(FILE_TURNS):
         for n_workers in sorted(runs, reverse=bool(turn % 2)):
+            setting.progress(f"a file, processes: {n_workers}")
             runs[n_workers].append(_run_of_file(config, file, n_workers))
     many, one = runs[n_cores], runs[1]
     details: dict[str, Detail] = {
@@ -136,6 +158,10 @@ def _all_cores(setting: Setting, matrices: Sequence[NDArray[np.int16]]) -> Itera
         "with one process, s": statistics.median(run.first_s for run in one),
         "processor time to that of one": statistics.median(
             run.processor_s / other.processor_s for run, other in zip(many, one, strict=True)
+        ),
+        "ratio without waiting for cores": statistics.median(
+            run.rate_without_waiting / (n_cores * other.rate_without_waiting)
+            for run, other in zip(many, one, strict=True)
         ),
     }
     reference = f"one process, times {n_cores}"
@@ -149,22 +175,50 @@ def _all_cores(setting: Setting, matrices: Sequence[NDArray[np.int16]]) -> Itera
     )  # fmt: skip
 
 
+def _writing(setting: Setting, file: Path, config: TpcConfig, of_one_core: Sequence[float]) -> Figure:
+    setting.progress("the result")
+    part = analyse_unit(MergedUnit(0, file, tuple(range(EVENTS_OF_UNIT)), 0), config)
+    parts = PartFolder(setting.folder)
+    for index in range(N_WRITTEN_UNITS):
+        parts.save(index, replace(part, numbers=part.numbers + EVENTS_OF_UNIT * index))
+    rates = []
+    for _ in range(setting.repeats):
+        begun = time.process_time()
+        write_result(setting.folder / "written.h5", (parts.load(index) for index in range(N_WRITTEN_UNITS)), {})
+        rates.append(N_WRITTEN_UNITS * EVENTS_OF_UNIT / (time.process_time() - begun))
+    return Figure(
+        "results collected and written, one process", "1/s", rates, reference="events that one core analyses",
+        references=of_one_core, target=CORES,
+    )  # fmt: skip
+
+
 def _run_of_file(config: TpcConfig, file: Path, n_workers: int) -> _FileRun:
     output = file.with_name(f"result-{n_workers}.h5")
-    done: list[tuple[float, int]] = []
+    done: list[_Moment] = []
     processor_s, begun = _processor_s(), time.perf_counter()
-    report = FileAnalysis(open_source([file], config), [file], config, output).run(
-        InProcesses(n_workers), lambda n_events: done.append((time.perf_counter() - begun, n_events))
-    )
+
+    def take(n_events: int) -> None:
+        done.append(_Moment(time.perf_counter() - begun, n_events, _waited_s() / n_workers))
+
+    report = FileAnalysis(open_source([file], config), [file], config, output).run(InProcesses(n_workers), take)
     whole_s = time.perf_counter() - begun
     output.unlink()
-    rest = sum(n_events for _, n_events in done[n_workers:])
+    first, last = done[n_workers - 1], done[-1]
+    rest = sum(moment.n_events for moment in done[n_workers:])
+    running_s = last.at_s - first.at_s
     return _FileRun(
-        first_s=done[0][0],
+        first_s=done[0].at_s,
         processor_s=_processor_s() - processor_s,
-        rate_running=rest / (done[-1][0] - done[n_workers - 1][0]),
+        rate_running=rest / running_s,
+        rate_without_waiting=rest / (running_s - (last.waited_s - first.waited_s)),
         rate_whole=report.n_events / whole_s,
     )
+
+
+def _waited_s() -> float:
+    """Return how long the workers of this process have been ready to run, but others had the cores."""
+    schedules = (Path(f"/proc/{child.pid}/schedstat") for child in multiprocessing.active_children())
+    return sum(int(schedule.read_text().split()[1]) for schedule in schedules if schedule.exists()) / 1e9
 
 
 def _processor_s() -> float:

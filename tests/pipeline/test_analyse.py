@@ -114,7 +114,7 @@ def test_a_dask_cluster_of_which_a_worker_is_killed_gives_the_same_to_the_bit(fi
             _command(files, "dask.h5", "--dask", address), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
         )
         parts: Path = files / ".dask.h5.parts"
-        wait_until(lambda: any(parts.glob("0*.npz")), timeout_s=60)
+        wait_until(lambda: any(parts.glob("*/0*.npz")), timeout_s=60)
         workers[0].kill()
         _, errors = analysis.communicate(timeout=100)
         assert analysis.returncode == 0, errors

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from std_daq.errors import ResourceError, StdDaqError
 from std_daq.tpc.config import TpcConfig
-from std_daq.tpc.offline.result_part import ResultPart
+from std_daq.tpc.offline.result_part import PartFolder
 from std_daq.tpc.offline.unit import Unit, analyse_unit
 
 _UNITS_PER_WORKER = 3
@@ -22,21 +22,22 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 class Execution(Protocol):
     """Analyses units."""
 
-    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, ResultPart]]:
-        """Yield each unit with its part, in any order."""
+    def run(self, units: Iterator[Unit], config: TpcConfig, parts: PartFolder) -> Iterator[Unit]:
+        """Yield each unit when its part is kept, in any order."""
 
 
 class InThisProcess:
     """Analyses one unit after another."""
 
-    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, ResultPart]]:
-        """Yield each unit with its part."""
+    def run(self, units: Iterator[Unit], config: TpcConfig, parts: PartFolder) -> Iterator[Unit]:
+        """Yield each unit when its part is kept."""
         for unit in units:
-            yield unit, analyse_unit(unit, config)
+            _analyse_and_keep(unit, config, parts)
+            yield unit
 
 
 class InProcesses:
-    """Analyses units in processes of this machine.
+    """Analyses units in processes of this machine, which keep the parts themselves.
 
     Parameters
     ----------
@@ -47,19 +48,21 @@ class InProcesses:
     def __init__(self, n_workers: int) -> None:
         self._n_workers = n_workers
 
-    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, ResultPart]]:
-        """Yield each unit with its part, as they come; at most a few units a worker are on their way."""
+    def run(self, units: Iterator[Unit], config: TpcConfig, parts: PartFolder) -> Iterator[Unit]:
+        """Yield each unit when its part is kept, as they come; at most a few units a worker are on their way."""
         os.environ.update({name: value for name, value in _ONE_THREAD.items() if name not in os.environ})
         pool = ProcessPoolExecutor(self._n_workers, mp_context=multiprocessing.get_context("spawn"))
-        pending: dict[Future[ResultPart], Unit] = {}
+        pending: dict[Future[None], Unit] = {}
         try:
             while True:
                 for unit in itertools.islice(units, self._n_workers * _UNITS_PER_WORKER - len(pending)):
-                    pending[pool.submit(analyse_unit, unit, config)] = unit
+                    pending[pool.submit(_analyse_and_keep, unit, config, parts)] = unit
                 if not pending:
                     return
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    yield pending.pop(future), future.result()
+                    unit = pending.pop(future)
+                    future.result()
+                    yield unit
         except BrokenProcessPool:
             raise StdDaqError(
                 "a worker process was killed, perhaps for want of memory; the same command goes on where this one ended"
@@ -68,8 +71,14 @@ class InProcesses:
             pool.shutdown(cancel_futures=True)
 
 
+def _analyse_and_keep(unit: Unit, config: TpcConfig, parts: PartFolder) -> None:
+    parts.save(unit.index, analyse_unit(unit, config))
+
+
 class OnDask:
     """Analyses units on a Dask cluster; a unit whose worker dies is analysed by another one.
+
+    Its workers need not see the folder of the result: this process keeps the parts.
 
     Parameters
     ----------
@@ -91,8 +100,8 @@ class OnDask:
         except (OSError, ValueError) as error:
             raise ResourceError(f"no Dask scheduler answers at {address}: {error}") from None
 
-    def run(self, units: Iterator[Unit], config: TpcConfig) -> Iterator[tuple[Unit, ResultPart]]:
-        """Yield each unit with its part, as they come."""
+    def run(self, units: Iterator[Unit], config: TpcConfig, parts: PartFolder) -> Iterator[Unit]:
+        """Yield each unit when its part is kept, as they come."""
         from distributed import as_completed
         from distributed.scheduler import KilledWorker
 
@@ -108,7 +117,9 @@ class OnDask:
                 if not pending:
                     return
                 done = next(running)
-                yield pending.pop(done.key), done.result()
+                unit, part = pending.pop(done.key), done.result()
+                parts.save(unit.index, part)
+                yield unit
         except KilledWorker as error:
             raise StdDaqError(f"the workers of the cluster die: {error}") from None
         finally:

@@ -1,10 +1,10 @@
-"""ResultPart: the results of a few events, and its file."""
+"""ResultPart: the results of a few events; PartFolder: where the parts of an analysis are kept."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,15 +51,48 @@ class ResultPart:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the file of a part."""
-        with np.load(path) as file:
-            return cls(**{field.name: file[field.name] for field in fields(cls)})
+        """Read the file of a part; its checksums are compared."""
+        with path.open("rb") as file, np.load(file) as columns:
+            return cls(**{field.name: columns[field.name] for field in fields(cls)})
 
     def save(self, path: Path) -> None:
-        """Write the file; it is there as a whole or not at all."""
+        """Write the file; it is there as a whole or not at all, unless the machine loses its power."""
         with NewFile(path) as new:
             with new.opened.open("wb") as file:
                 np.savez(file, allow_pickle=False, **{field.name: getattr(self, field.name) for field in fields(self)})
-                file.flush()
-                os.fsync(file.fileno())
             new.replace()
+
+
+@dataclass(frozen=True, slots=True)
+class PartFolder:
+    """Where the parts of an analysis are kept, a file for each unit; several processes may write there.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    """
+
+    path: Path
+
+    def has(self, index: int) -> bool:
+        """Return whether the part of a unit is there, and whole.
+
+        Nobody waits until a part is on the disk, which may take long. So after a loss of power some may be damaged.
+        """
+        try:
+            self.load(index)
+        except (OSError, ValueError, EOFError, KeyError, BadZipFile):
+            return False
+        return True
+
+    def save(self, index: int, part: ResultPart) -> None:
+        """Keep the part of a unit."""
+        part.save(self._file(index))
+
+    def load(self, index: int) -> ResultPart:
+        """Return the part of a unit."""
+        return ResultPart.load(self._file(index))
+
+    def _file(self, index: int) -> Path:
+        return self.path / f"{index:08d}.npz"

@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 
 import h5py
 import numpy as np
@@ -158,6 +159,65 @@ def test_two_processes_do_not_make_the_same_result(merged, chamber, tmp_path):
 
     with pytest.raises(ResourceError, match="another process"):
         one.run(InThisProcess(), meanwhile)
+
+
+class _LastUnitFirst(InThisProcess):
+    def run(self, units, config, parts):
+        return super().run(reversed(list(units)), config, parts)
+
+
+def test_the_result_is_the_same_in_whichever_order_units_are_done(chamber, tmp_path, matrices):
+    merged = _write_merged(tmp_path / "run_0001.h5", matrices, numbers=range(40))
+    for name, execution in (("one.h5", InThisProcess()), ("other.h5", _LastUnitFirst())):
+        _analysis([merged], chamber, tmp_path / name).run(execution, lambda n: None)
+    assert _content(tmp_path / "one.h5") == _content(tmp_path / "other.h5")
+    with h5py.File(tmp_path / "other.h5") as file:
+        assert (np.diff(file["estimates/event"]) >= 0).all()
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-100], lambda data: data.replace(b"?", b"!")])
+def test_a_part_that_a_loss_of_power_has_damaged_is_made_again(merged, chamber, tmp_path, damage):
+    output = tmp_path / "result.h5"
+
+    def interrupt(n_events):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _analysis([merged], chamber, output).run(InThisProcess(), interrupt)
+    (part,) = tmp_path.glob(".result.h5.parts/*/*.npz")
+    before = part.read_bytes()
+    part.write_bytes(damage(before))
+    assert part.read_bytes() != before
+    assert _analysis([merged], chamber, output).run(InThisProcess(), lambda n: None).n_kept == 0
+    _analysis([merged], chamber, tmp_path / "whole.h5").run(InThisProcess(), lambda n: None)
+    assert _content(output) == _content(tmp_path / "whole.h5")
+
+
+class _KilledWithAWorkerLeft(InThisProcess):
+    """The analysis ends without a word; one of its workers still writes its part later."""
+
+    def run(self, units, config, parts):
+        self.left = parts
+        (parts.path / ".result.h5.abcdefg.partial").touch()
+        next(super().run(units, config, parts))
+        self.part = parts.load(0)
+        raise KeyboardInterrupt
+
+
+def test_what_a_killed_analysis_leaves_is_not_part_of_another_one(merged, chamber, tmp_path):
+    output, killed = tmp_path / "result.h5", _KilledWithAWorkerLeft()
+    with pytest.raises(KeyboardInterrupt):
+        _analysis([merged], chamber, output).run(killed, lambda n: None)
+    chamber.write_text(chamber.read_text().replace('"seed": 5', '"seed": 6'))
+
+    def write_late(n_events):
+        with suppress(OSError):  # its folder may be gone
+            killed.left.save(1, killed.part)
+
+    assert _analysis([merged], chamber, output).run(InThisProcess(), write_late).n_kept == 0
+    _analysis([merged], chamber, tmp_path / "alone.h5").run(InThisProcess(), lambda n: None)
+    assert _content(output) == _content(tmp_path / "alone.h5")
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_numbers_go_on_in_the_next_file(chamber, tmp_path, matrices):
