@@ -4,6 +4,8 @@ import errno
 import os
 import socket
 
+from std_daq.errors import AddressInUseError, PortError
+
 _WORDS = {
     errno.EADDRNOTAVAIL: "no interface of this machine has this address: take one that `ip address` shows",
     errno.EADDRINUSE: "Address already in use: `ss -lnptu` shows by which program; end it, or take another port",
@@ -35,6 +37,22 @@ def address_in_words(error: Exception) -> str:
         return known if error.errno in _UNKNOWN_NAMES else f"its name cannot be looked up: {error.strerror}"
     number = getattr(error, "errno", None)
     return number_in_words(number) if isinstance(number, int) else str(error)
+
+
+def address_error(what: str, error: Exception, key: str) -> PortError:
+    """Return the error for an address that cannot be opened; `AddressInUseError` if another socket has it.
+
+    Parameters
+    ----------
+    what
+        What failed, with its address: ``live stream tcp://eth9:20000 cannot be bound``.
+    error
+        As of `address_in_words`.
+    key
+        Key or option that gives the address.
+    """
+    kind = AddressInUseError if getattr(error, "errno", None) == errno.EADDRINUSE else PortError
+    return kind(f"{what}: {address_in_words(error)} (set by {key})")
 
 
 def number_in_words(number: int) -> str:

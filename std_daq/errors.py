@@ -11,6 +11,7 @@
     │   ├── SharedMemoryError  a ring cannot be created, found or attached
     │   │   └── MissingRingError  the owner of a ring has not created it yet
     │   ├── PortError          an address or port is in use or not allowed
+    │   │   └── AddressInUseError  another socket has it; it may be that of a service of the same system
     │   └── DeviceError        a GPU fails
     ├── BrokerError            RabbitMQ is unreachable, or refuses the connection or the message
     │   ├── MissingExchangeError  the owner of an exchange has not declared it yet
@@ -172,6 +173,10 @@ class MissingRingError(SharedMemoryError):
 
 class PortError(ResourceError):
     """An address or port is in use or not allowed."""
+
+
+class AddressInUseError(PortError):
+    """Another socket has this address; whether that is right depends on whose it is."""
 
 
 class DeviceError(ResourceError):

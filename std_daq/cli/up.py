@@ -62,12 +62,16 @@ def _wanted(config: "PlatformConfig", file: Path) -> "list[WantedInstance]":
 
     An error that every service would report is raised here once, before any service starts.
     """
-    from std_daq.service.registry import wanted_instances
+    from std_daq.service.registry import check_wanted, wanted_instances
 
     try:
-        return wanted_instances(config)
+        wanted = wanted_instances(config)
+        for result in check_wanted(config, wanted):
+            if result.error is not None:
+                raise result.error
     except ConfigError as error:
         raise error if error.file else error.in_file(file) from None
+    return wanted
 
 
 def _run_with_broker(

@@ -16,6 +16,7 @@ from std_daq.errors import ConfigError
 from std_daq.telemetry.logs import get_logger
 
 Config = TypeVar("Config", bound=PlatformConfig)
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 def read_config(path: Path | str, model: type[Config]) -> Config:
@@ -46,9 +47,22 @@ def check_config(document: dict[str, Any], model: type[Config], file: Path | str
     document = model.prepare({key: value for key, value in document.items() if key not in superseded})
     context = {} if file is None else {FOLDER: Path(file).absolute().parent}
     try:
-        return model.model_validate(document, context=context)
+        return validate_strictly(document, model, context)
     except ValidationError as error:
         raise config_error(error, model, file) from None
+
+
+def validate_strictly(
+    document: dict[str, Any], model: type[AnyModel], context: dict[str, Any] | None = None
+) -> AnyModel:
+    """Return a document as a model, as the published JSON schema says: ``"16"`` is no number.
+
+    Raises
+    ------
+    ValidationError
+        The document is not what the model describes.
+    """
+    return model.model_validate_json(json.dumps(document, default=str), strict=True, context=context)
 
 
 def config_error(

@@ -1,5 +1,6 @@
 """The runtime directory of a system, which holds its sockets and service records."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -35,6 +36,32 @@ def runtime_dir(config: PlatformConfig) -> Path:
 def make_runtime_dir(config: PlatformConfig) -> Path:
     """Create the runtime directory with mode 0770; raises ConfigError if it is unsafe or if its path is too long."""
     path = runtime_dir(config)
+    _check_length(path)
+    try:
+        path.parent.mkdir(mode=0o770, parents=True, exist_ok=True)
+        path.mkdir(mode=0o770, exist_ok=True)
+    except OSError as error:
+        raise _uncreatable(path, error.errno) from None
+    _check_mode(path)
+    check_runtime_dir(config)
+    return path
+
+
+def check_runtime_place(config: PlatformConfig) -> None:
+    """Check, without creating anything, that `make_runtime_dir` would work; raises the same ConfigError."""
+    path = runtime_dir(config)
+    _check_length(path)
+    found = next(folder for folder in (path, *path.parents) if os.path.exists(folder))  # noqa: PTH110 -- no errors
+    if not found.is_dir():
+        raise _uncreatable(path, errno.EEXIST if found in {path, path.parent} else errno.ENOTDIR)
+    if found != path and not os.access(found, os.W_OK | os.X_OK):
+        raise _uncreatable(path, errno.EACCES)
+    if found == path:
+        _check_mode(path)
+    check_runtime_dir(config)
+
+
+def _check_length(path: Path) -> None:
     longest = len(os.fsencode(path / "services" / "udp-recv-1023-1023.sock"))
     if longest > MAX_SOCKET_PATH_BYTES:
         raise ConfigError(
@@ -43,11 +70,18 @@ def make_runtime_dir(config: PlatformConfig) -> Path:
             value=str(path),
             remedy="set runtime_dir or STD_DAQ_RUNTIME_DIR to a shorter path",
         )
-    try:
-        path.parent.mkdir(mode=0o770, parents=True, exist_ok=True)
-        path.mkdir(mode=0o770, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot be created: {error.strerror}", key="runtime_dir", value=str(path)) from None
+
+
+def _uncreatable(path: Path, reason: int | None) -> ConfigError:
+    return ConfigError(
+        f"cannot be created: {os.strerror(reason or 0)}",
+        key="runtime_dir",
+        value=str(path),
+        remedy="set runtime_dir or STD_DAQ_RUNTIME_DIR to a folder that this user may write",
+    )
+
+
+def _check_mode(path: Path) -> None:
     if path.is_symlink() or stat.S_IMODE(path.stat().st_mode) & stat.S_IWOTH:
         raise ConfigError(
             "other users may write here, or replace it with a link",
@@ -55,8 +89,6 @@ def make_runtime_dir(config: PlatformConfig) -> Path:
             value=str(path),
             remedy=_REMEDY,
         )
-    check_runtime_dir(config)
-    return path
 
 
 def check_runtime_dir(config: PlatformConfig) -> None:

@@ -5,7 +5,7 @@ from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.topology import NothingOwned
 from std_daq.config.platform import PlatformConfig
 from std_daq.diagnosis.finding import Finding, Level
-from std_daq.errors import BrokerError
+from std_daq.errors import BrokerError, ConfigError
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -18,6 +18,8 @@ def broker(config: PlatformConfig) -> Finding:
         return Finding(
             "broker", Level.WARNING, str(error), "if no broker is configured, std-daq up starts a throwaway one"
         )
+    except ConfigError as error:
+        return Finding("broker", Level.PROBLEM, str(error))
     try:
         with BrokerConnection(address, NothingOwned(), name="std-daq-doctor") as connection:
             connection.wait_connected(CONNECT_TIMEOUT_S)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from std_daq.diagnosis.finding import Finding, Level, judge
 from std_daq.diagnosis.machine import Machine, read_number, read_word
-from std_daq.diagnosis.memory import GB, ring_bytes
+from std_daq.diagnosis.memory import GB
 from std_daq.diagnosis.processor import wanted_cpus
 from std_daq.imaging.detectors.interface import Detector
+from std_daq.imaging.start_checks import planned_bytes
 
 _MARKS = {".dockerenv": "Docker", "run/.containerenv": "Podman"}
 # Version 1 of control groups has no value for "no limit"; it shows a number that no machine reaches.
@@ -52,7 +53,7 @@ def _memory(limit_bytes: int, detector: Detector | None) -> Finding:
     text = f"this container may use {limit_bytes / GB:.2f} GB"
     if detector is None:
         return Finding("memory limit", Level.OK, text)
-    wanted = ring_bytes(detector)
+    wanted = planned_bytes(detector.config, detector)
     return judge(
         "memory limit",
         Level.OK if wanted <= limit_bytes else Level.WARNING,

@@ -9,8 +9,10 @@ from std_daq.diagnosis.broker import broker
 from std_daq.diagnosis.container import container
 from std_daq.diagnosis.finding import Finding
 from std_daq.diagnosis.machine import Machine
+from std_daq.diagnosis.start import start
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.registry import open_detector
+from std_daq.recording.config import RecordingConfig
 
 DEFAULT_SHM = Path("/dev/shm")  # noqa: S108
 
@@ -27,11 +29,11 @@ def diagnose(config: PlatformConfig | None, machine: Machine | None = None) -> I
     """
     machine = machine or Machine()
     images = config if isinstance(config, DetectorConfig) else None
+    if config is not None:
+        yield from start(config)
     detector = None if images is None else open_detector(images)
     yield from container(machine, detector)
     yield from network.cards(machine, None if detector is None else detector.packet_layout(0).max_packet_bytes)
-    if images is not None:
-        yield network.address(images.udp.address)
     wanted = kernel.DEFAULT_SOCKET_BYTES if images is None else images.udp.socket_buffer_bytes
     yield from kernel.socket_buffer(machine, wanted)
     yield from kernel.packet_queue(machine)
@@ -42,7 +44,7 @@ def diagnose(config: PlatformConfig | None, machine: Machine | None = None) -> I
     for directory in sorted({path.parent for path in ring_paths} or {DEFAULT_SHM}):
         yield from memory.shared_memory(machine, detector, directory)
     yield from memory.huge_pages(machine)
-    if images is not None:
-        yield from memory.disks(images)
+    if isinstance(config, RecordingConfig):
+        yield from memory.disks(config)
     if config is not None:
         yield broker(config)

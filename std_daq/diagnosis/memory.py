@@ -1,6 +1,5 @@
 """Checks of shared memory and disks: whether the rings fit into memory, and whether there is space for files."""
 
-import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,57 +7,41 @@ from pathlib import Path
 
 from std_daq.diagnosis.finding import Finding, Level, judge
 from std_daq.diagnosis.machine import Machine
-from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import frame_buffer_path, image_buffer_path
 from std_daq.imaging.detectors.interface import Detector
+from std_daq.imaging.start_checks import planned_bytes
+from std_daq.recording.config import RecordingConfig
 from std_daq.recording.locks import has_locks
 
 GB = 1e9
 _MIN_SHARE_FREE = 0.1
 
 
-def ring_bytes(detector: Detector) -> float:
-    """Return the memory for the pixels of both rings, in bytes; headers and journals are small in comparison."""
-    config = detector.config
-    memory = config.shared_memory
-    frames, images = memory.frame_buffer_gb * GB, config.ram_buffer_gb * GB
-    if memory.frame_slots is not None:
-        frames = float(memory.frame_slots * config.n_submodules * detector.packet_layout(0).frame_bytes)
-    if memory.image_slots is not None:
-        images = float(memory.image_slots * math.prod(config.image_shape) * detector.image_dtype.itemsize)
-    return frames + images
-
-
 def shared_memory(machine: Machine, detector: Detector | None, directory: Path) -> Iterator[Finding]:
     """Check whether the rings fit into the directory and into memory."""
     try:
         space = shutil.disk_usage(directory)
-    except OSError as error:
-        yield Finding(
-            "shared memory", Level.PROBLEM, f"{directory}: {error.strerror}", "set shared_memory.directory to a tmpfs"
-        )
-        return
+    except OSError:
+        return  # a problem of the start, which its own check tells
     if detector is None:
         yield Finding("shared memory", Level.OK, f"{directory}: {_of(space.free, space.total)} free")
         return
     paths = (frame_buffer_path(detector.config), image_buffer_path(detector.config))
     # Existing rings are reused or replaced, so their space counts as free.
     there = sum(path.stat().st_size for path in paths if path.is_file())
-    wanted = ring_bytes(detector)
-    room = space.free + there
-    yield judge(
-        "shared memory",
-        Level.OK if wanted <= room else Level.PROBLEM,
-        f"{directory}: the rings need {wanted / GB:.2f} GB; {_of(room, space.total)} are free for them",
-        f"sudo mount -o remount,size={int(wanted * 1.2)} {directory} (in containers: RINGS_SIZE in .env), "
-        "or make ram_buffer_gb and shared_memory.frame_buffer_gb smaller",
-    )
+    wanted = planned_bytes(detector.config, detector)
+    room = min(space.free + there, space.total)
+    if wanted <= room:
+        text = f"{directory}: the rings need {wanted / GB:.2f} GB; {_of(room, space.total)} are free for them"
+        yield Finding("shared memory", Level.OK, text)
     available = machine.memory_bytes("MemAvailable")
     if available is not None:
+        more = max(0, wanted - there)
+        need = f"the rings need {more / GB:.2f} GB more" if more else "the rings are there already"
         yield judge(
             "memory",
-            Level.OK if wanted <= available + there else Level.PROBLEM,
-            f"{available / GB:.2f} GB are available; the rings need {(wanted - there) / GB:.2f} GB more",
+            Level.OK if more <= available else Level.PROBLEM,
+            f"{available / GB:.2f} GB are available; {need}",
             "make ram_buffer_gb and shared_memory.frame_buffer_gb smaller, or end other programs",
         )
 
@@ -72,18 +55,12 @@ def huge_pages(machine: Machine) -> Iterator[Finding]:
         yield Finding("huge pages", Level.OK, "none are reserved; rings use ordinary pages")
 
 
-def disks(config: DetectorConfig) -> Iterator[Finding]:
+def disks(config: RecordingConfig) -> Iterator[Finding]:
     """Check free space and rights in the output directories."""
     for root in config.writer.output_roots:
         if not root.is_dir():
-            yield Finding(
-                "disk", Level.PROBLEM, f"{root} is not a directory", f"mkdir -p {root}, or change output_roots"
-            )
-            continue
-        if not os.access(root, os.W_OK | os.X_OK):
-            remedy = "change owner or mode, unless the writer runs as another user (writer_user_id)"
-            yield Finding("disk", Level.WARNING, f"{root} is not writable for this user", remedy)
-        elif not has_locks(root):
+            continue  # a problem of the start, which its own check tells
+        if os.access(root, os.W_OK | os.X_OK) and not has_locks(root):
             text = f"{root}: its file system has no locks; files are written without them"
             remedy = "start the lock service of NFS, or set HDF5_USE_FILE_LOCKING=FALSE for the programs that read"
             yield Finding("disk", Level.WARNING, text, remedy)

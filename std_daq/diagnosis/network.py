@@ -1,6 +1,5 @@
 """Checks of network cards: MTU, speed, and packets that the card or its driver dropped."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,14 +56,3 @@ def _drops(card: Path) -> Iterator[Finding]:
         f"if the number grows, enlarge the card's ring: sudo ethtool -G {card.name} rx 4096 (ethtool -g shows the "
         "maximum)",
     )
-
-
-def address(text: str) -> Finding:
-    """Check whether the configured address for receiving belongs to this machine."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((text, 0))
-        except OSError as error:
-            problem = f"udp.address {text} cannot be used: {error.strerror}"
-            return Finding("address", Level.PROBLEM, problem, "give the address of a card of this machine (ip addr)")
-    return Finding("address", Level.OK, f"packets are received on {text}")

@@ -18,9 +18,6 @@ def cpus(config: DetectorConfig | None) -> Iterator[Finding]:
     level = Level.OK if len(usable) >= wanted else Level.WARNING
     text = f"{len(usable)} may be used; {config.n_modules} modules at full rate need {wanted} or more"
     yield judge("CPUs", level, text, "lower the rate, or spread the receivers over several machines (udp.receivers)")
-    missing = sorted(set(config.udp.cpus or ()) - usable)
-    if missing:
-        yield Finding("CPUs", Level.PROBLEM, f"udp.cpus names {missing}, which may not be used", "change udp.cpus")
 
 
 def wanted_cpus(config: DetectorConfig) -> int:

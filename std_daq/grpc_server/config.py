@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from std_daq.config.platform import PlatformConfig
-from std_daq.config.section import Section
+from std_daq.config.section import PathBesideFile, Section
 
 LAST_PORT = 65535
 
@@ -15,9 +15,9 @@ LAST_PORT = 65535
 class PortTlsConfig(Section):
     """Certificates with which the TCP port is encrypted; the Unix socket is not."""
 
-    cert_file: Path = Field(description="Certificate of the server (PEM).")
-    key_file: Path = Field(description="Private key of cert_file (PEM, without a passphrase).")
-    client_ca_file: Path | None = Field(
+    cert_file: PathBesideFile = Field(description="Certificate of the server (PEM).")
+    key_file: PathBesideFile = Field(description="Private key of cert_file (PEM, without a passphrase).")
+    client_ca_file: PathBesideFile | None = Field(
         None, description="Certificates of the authorities that sign those of clients; null: clients need none."
     )
 
@@ -29,9 +29,9 @@ class GrpcServerConfig(PlatformConfig):
     port: int | None = Field(
         50051, ge=0, le=LAST_PORT, description="TCP port; 0: any free one, told in the log; null: none."
     )
-    unix_socket: Path | None = Field(None, description="Unix socket with the same services.")
+    unix_socket: PathBesideFile | None = Field(None, description="Unix socket with the same services.")
     tls: PortTlsConfig | None = Field(None, description="TLS of the TCP port; null: it is not encrypted.")
-    token_file: Path | None = Field(
+    token_file: PathBesideFile | None = Field(
         None, description="File with a token that every call has to bring; null: calls need none."
     )
 

@@ -1,5 +1,6 @@
 """The gRPC server: its options, its addresses, reflection and health."""
 
+import socket
 from pathlib import Path
 
 import grpc
@@ -8,10 +9,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from std_daq.address_words import address_error
 from std_daq.errors import PortError
 from std_daq.grpc_server.access import TokenCheck, read_token, server_credentials, token_metadata
 from std_daq.grpc_server.config import GrpcServerConfig
-from std_daq.grpc_server.socket_path import SocketFile, clear_socket_path
+from std_daq.grpc_server.socket_path import SocketFile, clear_socket_path, is_stale_socket
 from std_daq.streams.descriptors import most_peers
 from std_daq.telemetry.logs import get_logger
 
@@ -36,6 +38,39 @@ _OPTIONS = [
 ]
 MAX_CONNECTIONS = 256
 _GROUP_TOO = 0o660
+
+
+def check_server(config: GrpcServerConfig) -> None:
+    """Check, without starting it, that a server can listen, and that its files are there and fit.
+
+    Raises
+    ------
+    ConfigError
+        A file of the token or of TLS is missing or does not fit.
+    PortError
+        An address cannot be used.
+    """
+    if config.token_file is not None:
+        read_token(config.token_file)
+    if config.tls is not None:
+        server_credentials(config.tls, Path())
+    if config.port is not None:
+        check_port(config.host, config.port)
+    if config.unix_socket is not None:
+        is_stale_socket(config.unix_socket)
+
+
+def check_port(host: str, port: int) -> None:
+    """Listen at a port for a moment: gRPC itself does not tell why it cannot; raises PortError."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        raise address_error(f"{_endpoint(host, port)} cannot be bound", error, "host or port") from None
+
+
+def _endpoint(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class GrpcServer:
@@ -115,8 +150,8 @@ class GrpcServer:
         )
         config = self._config
         if config.port is not None:
-            host = f"[{config.host}]" if ":" in config.host else config.host
-            self.port = self._bind(f"{host}:{config.port}", "another program may use it", self._credentials)
+            check_port(config.host, config.port)
+            self.port = self._bind(_endpoint(config.host, config.port), "another program may use it", self._credentials)
         if self._socket is not None:
             clear_socket_path(self._socket)
             self._bind(f"unix://{self._socket.absolute()}", "may this user make files there?")

@@ -7,8 +7,8 @@ from typing import Any
 
 import zmq
 
-from std_daq.address_words import address_in_words
-from std_daq.errors import ArgumentError, PortError
+from std_daq.address_words import address_error
+from std_daq.errors import ArgumentError
 from std_daq.photons.gate import Gate
 from std_daq.photons.keys import ClientKeys
 from std_daq.streams.zmq_places import ZmqPlaces
@@ -107,7 +107,7 @@ def bind_router(
     except zmq.ZMQError as error:
         places.close()
         router.close(linger=0)
-        raise PortError(f"{option} {address} cannot be opened: {address_in_words(error)}") from None
+        raise address_error(f"{option} {address} cannot be opened", error, option) from None
     return router, places
 
 

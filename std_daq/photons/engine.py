@@ -38,8 +38,7 @@ def open_backend(geometry: Path, *, seed: int, name: str, n_threads: int | None,
     DeviceError
         The GPU fails.
     """
-    if name not in NAMES:
-        raise ArgumentError("--backend", "there is no such engine", value=name, remedy=f"one of: {', '.join(NAMES)}")
+    _check_name(name)
     from std_daq.photons.detector import PhotonDetector
 
     detector = PhotonDetector.load(geometry)
@@ -52,6 +51,20 @@ def open_backend(geometry: Path, *, seed: int, name: str, n_threads: int | None,
                 raise
             get_logger().warning("engine_chosen", engine="cpu", why=str(error))
     return _on_cores(detector, seed, n_threads)
+
+
+def check_engine(name: str, device: int) -> None:
+    """Check, without opening it, that this machine has an engine; raises what `open_backend` raises."""
+    _check_name(name)
+    if name == "cuda":
+        from std_daq.photons.cuda.device import check_device
+
+        check_device(device)
+
+
+def _check_name(name: str) -> None:
+    if name not in NAMES:
+        raise ArgumentError("--backend", "there is no such engine", value=name, remedy=f"one of: {', '.join(NAMES)}")
 
 
 def _is_usable(device: int) -> bool:

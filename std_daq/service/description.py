@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel
 
 from std_daq.config.platform import PlatformConfig
+from std_daq.service.checks import Check
 
 Config = TypeVar("Config", bound=PlatformConfig)
 
@@ -84,9 +85,8 @@ class ServiceDescription(Generic[Config]):
         and gives only what the configuration of every system gives. None for a service that needs one.
     options
         Model of the section below ``services``, for a service that another package adds to a system.
-    check
-        Raises ConfigError if the configuration cannot work for this service. It is called once before any service
-        starts, and must return quickly.
+    checks
+        All for which the start of the service is refused, apart from what the configuration's model checks.
     needs_broker
         Whether the service needs a message broker, which ``std-daq up`` then provides.
     figures
@@ -102,7 +102,7 @@ class ServiceDescription(Generic[Config]):
     instance_of: Callable[[argparse.Namespace, Config], str] | None = None
     config_of: Callable[[argparse.Namespace], Config] | None = None
     options: type[BaseModel] | None = None
-    check: Callable[[Config], object] | None = None
+    checks: tuple[Check[Config], ...] = ()
     needs_broker: bool = False
     figures: tuple[Figure, ...] = ()
 

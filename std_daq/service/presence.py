@@ -54,7 +54,7 @@ class Presence:
             The record cannot be written.
         """
         port = config.metrics.ports.get(instance, 0) if self._port is None else self._port
-        address = _address(config.metrics)
+        address = metrics_address(config.metrics)
         at = endpoint_socket(config, instance)
         if is_only:
             self._lock = InstanceLock(at.parent, instance)
@@ -70,7 +70,7 @@ class Presence:
             The address of the endpoint is in use or not allowed.
         """
         if self._endpoint is None and self._port is not None:
-            address = _address(MetricsConfig())
+            address = metrics_address(MetricsConfig())
             self._endpoint = TelemetryEndpoint(address, self._port, CollectorRegistry(), self.readiness.why_not)
 
     def __enter__(self) -> Self:
@@ -85,5 +85,6 @@ class Presence:
             self._lock.release()
 
 
-def _address(metrics: MetricsConfig) -> str:
+def metrics_address(metrics: MetricsConfig) -> str:
+    """Return the address of the endpoints: that of the environment, which a container sets, or of the configuration."""
     return os.environ.get(ADDRESS_VARIABLE) or metrics.address

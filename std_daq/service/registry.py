@@ -6,7 +6,7 @@
     udp-recv = "std_udp_recv.service:SERVICE"
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from std_daq.config.load import config_error
+from std_daq.config.load import config_error, validate_strictly
 from std_daq.config.platform import PlatformConfig
 from std_daq.errors import ConfigError
+from std_daq.service.checks import PLATFORM_CHECKS, CheckResult, run_checks
 from std_daq.service.description import Instance, ServiceDescription
 from std_daq.service.supervisor import ServiceCommand
 
@@ -47,15 +48,17 @@ def wanted_instances(config: PlatformConfig) -> list[WantedInstance]:
     Raises
     ------
     ConfigError
-        The configuration has a section for a service that is not installed, or a section with wrong options, or it
-        does not pass the check of a service that it needs.
+        The configuration has a section for a service that is not installed, or a section with wrong options.
     """
     services = [service for service in service_descriptions() if isinstance(config, service.config)]
     _check_sections(config, services)
-    wanted = [WantedInstance(service, instance) for service in services for instance in service.instances(config)]
-    for check in dict.fromkeys(one.service.check for one in wanted if one.service.check is not None):
-        check(config)
-    return wanted
+    return [WantedInstance(service, instance) for service in services for instance in service.instances(config)]
+
+
+def check_wanted(config: PlatformConfig, wanted: Sequence[WantedInstance]) -> Iterator[CheckResult]:
+    """Run the checks of all services that a configuration needs; those of any machine come first."""
+    checks = [check for one in wanted for check in one.service.checks]
+    return run_checks(config, [*PLATFORM_CHECKS, *checks])
 
 
 Options = TypeVar("Options", bound=BaseModel)
@@ -64,7 +67,7 @@ Options = TypeVar("Options", bound=BaseModel)
 def parse_service_options(config: PlatformConfig, name: str, model: type[Options]) -> Options:
     """Return the section of a service below ``services``, validated by its model; raises ConfigError."""
     try:
-        return model.model_validate(config.services.get(name, {}))
+        return validate_strictly(config.services.get(name, {}), model)
     except ValidationError as error:
         raise config_error(error, model, prefix=f"services.{name}") from None
 

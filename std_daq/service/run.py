@@ -117,6 +117,7 @@ def run_service(
                 has_system = arguments.config is not None
                 presence.appear(context.config, context.instance, context.registry, is_only=has_system)
                 with extras_explained():
+                    _check(description, context.config)
                     service = start(context)
             except StdDaqError as error:
                 if not hold.is_wanted:
@@ -154,6 +155,12 @@ def _prepare(
     configure_logs(arguments.log_level or config.log_level, service=instance, file=log_file)
     make_runtime_dir(config)
     return ServiceContext(config, arguments, instance, make_registry(description.name), stop)
+
+
+def _check(description: ServiceDescription[Config], config: Config) -> None:
+    for check in description.checks:
+        if not check.is_part_of_start:
+            check.run(config)
 
 
 def _config(description: ServiceDescription[Config], arguments: argparse.Namespace) -> Config:

@@ -8,6 +8,7 @@ In ``/dev/shm`` every user can make a file under the name of a segment. So whose
 mapped; see `std_daq.folders.owners`.
 """
 
+import errno
 import json
 import mmap
 import os
@@ -15,6 +16,8 @@ import re
 import secrets
 import stat
 import time
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -184,10 +187,7 @@ class Segment:
         try:
             fd = folder.make(making, 0o660)
         except OSError as error:
-            raise SharedMemoryError(
-                f"{path}: cannot be created: {error.strerror}; set shared_memory.directory, or change who may write "
-                "there"
-            ) from None
+            raise _uncreatable(path, error.strerror) from None
         try:
             os.fchmod(fd, 0o660)
             _allocate(path, fd, total_bytes)
@@ -373,9 +373,43 @@ def damaged_segments(directory: Path) -> list[str]:
     return found
 
 
-def _check_space(path: Path, total_bytes: int, size_key: str) -> None:
+@dataclass(frozen=True, slots=True)
+class PlannedSegment:
+    """A segment that a service will create: its path and size, and the configuration key that sets the size."""
+
+    path: Path
+    total_bytes: int
+    size_key: str
+
+
+def check_room(planned: Iterable[PlannedSegment]) -> None:
+    """Check, without creating anything, that there is room for all of these; one that is there makes room for its heir.
+
+    Raises
+    ------
+    SharedMemoryError
+        The directory is missing, not writable or too small; the error is that of `Segment.create_or_attach`.
+    """
+    n_more: Counter[Path] = Counter()
+    for one in planned:
+        directory = one.path.parent
+        _opened_folder(directory).close()
+        there = one.path.stat().st_size if one.path.is_file() else 0
+        if not there and not os.access(directory, os.W_OK | os.X_OK):
+            raise _uncreatable(one.path, os.strerror(errno.EACCES))
+        _check_space(one.path, one.total_bytes, one.size_key, there - n_more[directory])
+        n_more[directory] += one.total_bytes - there
+
+
+def _uncreatable(path: Path, reason: str | None) -> SharedMemoryError:
+    return SharedMemoryError(
+        f"{path}: cannot be created: {reason}; set shared_memory.directory, or change who may write there"
+    )
+
+
+def _check_space(path: Path, total_bytes: int, size_key: str, more_bytes: int = 0) -> None:
     space = os.statvfs(path.parent)
-    free = space.f_bavail * space.f_frsize
+    free = max(0, space.f_bavail * space.f_frsize + more_bytes)
     if total_bytes > free:
         size = space.f_blocks * space.f_frsize
         raise SharedMemoryError(

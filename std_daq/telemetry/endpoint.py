@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, ge
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from std_daq.address_words import address_in_words
+from std_daq.address_words import address_error
 from std_daq.errors import PortError
 from std_daq.telemetry.bounded_server import TcpServer
 from std_daq.telemetry.unix_http import UnixServer
@@ -55,10 +55,7 @@ class TelemetryEndpoint:
         try:
             server = TcpServer(address, port, handler)
         except OSError as error:
-            raise PortError(
-                f"metrics cannot be served at {address}:{port}: {address_in_words(error)}; "
-                "choose another --metrics-port or metrics.address"
-            ) from None
+            raise _unusable(address, port, error) from None
         self._readiness = ReadinessCollector(registry, why_not_ready)
         self._servers: list[BaseServer] = [server]
         self._address, self._port = str(server.server_address[0]), server.server_address[1]
@@ -99,6 +96,21 @@ class TelemetryEndpoint:
         for thread in self._threads:
             thread.join()
         self._readiness.close()
+
+
+def check_endpoint(address: str, ports: Iterable[int]) -> None:
+    """Listen at each port of an address for a moment; raises PortError as `TelemetryEndpoint` does."""
+    for port in ports:
+        try:
+            TcpServer(address, port, _handler(CollectorRegistry(), lambda: None)).server_close()
+        except OSError as error:
+            raise _unusable(address, port, error) from None
+
+
+def _unusable(address: str, port: int, error: OSError) -> PortError:
+    return address_error(
+        f"metrics cannot be served at {address}:{port}", error, "--metrics-port, metrics.ports or metrics.address"
+    )
 
 
 class ReadinessCollector(Collector):

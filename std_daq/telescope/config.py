@@ -1,13 +1,12 @@
 """LiveViewConfig: the configuration of a live view, a ``live.json``."""
 
-from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from std_daq.config.bounds import MAX_SECONDS
 from std_daq.config.platform import Name
-from std_daq.config.section import Section
+from std_daq.config.section import PathBesideFile, Section
 from std_daq.grpc_server.config import GrpcServerConfig
 
 MAX_MODULE_ID = 65535
@@ -18,7 +17,9 @@ ProductName = Literal["img8", "img16", "ph256", "ph1024"]
 class StartConfig(Section):
     """What InitHpIo would be told, done at the start."""
 
-    data_dir: Path | None = Field(None, description="Folder of the run directories; not needed with simulate.")
+    data_dir: PathBesideFile | None = Field(
+        None, description="Folder of the run directories; not needed with simulate."
+    )
     update_interval_s: float = Field(0.1, gt=0, le=MAX_SECONDS, description="Shortest time between two images.")
     simulate: bool = Field(False, description="Start the simulation instead of the sources.")
     module_ids: list[ModuleId] = Field(
@@ -73,7 +74,7 @@ class ImageBufferConfig(Section):
     Images of a telescope are shown as its frames, those of other detectors as movie images of one module.
     """
 
-    config: Path = Field(description="The detector.json, or the path of the ring.")
+    config: PathBesideFile = Field(description="The detector.json, or the path of the ring.")
     module_id: int | None = Field(
         None,
         ge=0,
@@ -105,12 +106,12 @@ class SimulationConfig(Section):
         "uds", description="Way of the frames: through the Unix sockets, by UploadImages, or through files."
     )
     module_ids: list[ModuleId] = Field([224], min_length=1, description="Modules; each sends every frame.")
-    movie_file: Path | None = Field(
+    movie_file: PathBesideFile | None = Field(
         None, description="PFF file that is played round and round; null: generated frames."
     )
-    pulse_height_file: Path | None = Field(None, description="The same for pulse heights.")
+    pulse_height_file: PathBesideFile | None = Field(None, description="The same for pulse heights.")
     rate_hz: float = Field(10.0, gt=0, le=10_000, description="Frames of each product and module per second.")
-    data_dir: Path | None = Field(None, description="Where the file modes write; null: a temporary folder.")
+    data_dir: PathBesideFile | None = Field(None, description="Where the file modes write; null: a temporary folder.")
     frames_per_file: int = Field(100, ge=1, le=1_000_000_000, description="File modes: frames before the next seqno.")
     frame_limit: int = Field(
         1000, ge=1, le=1_000_000_000, description="File modes: frames of each product and module until it ends."
@@ -132,21 +133,25 @@ class GatewayConfig(Section):
         max_length=1000,
         description="Addresses: a name, host:port, unix:/path. They may be servers of other makers, too.",
     )
-    daq_config: Path | None = Field(None, description="A daq_config.json, whose daq_nodes are edges as well.")
-    network_config: Path | None = Field(None, description="The network_config.json with forwarded ports of those.")
+    daq_config: PathBesideFile | None = Field(None, description="A daq_config.json, whose daq_nodes are edges as well.")
+    network_config: PathBesideFile | None = Field(
+        None, description="The network_config.json with forwarded ports of those."
+    )
     edge_port: int | None = Field(
         None,
         ge=1,
         le=65535,
         description="Port of edges for which none is given; null: EDGENODE_GRPC_PORT of the environment, else 50051.",
     )
-    ca_file: Path | None = Field(
+    ca_file: PathBesideFile | None = Field(
         None, description="Certificates of the authorities that sign those of the edges (PEM); null: no TLS."
     )
-    cert_file: Path | None = Field(None, description="Certificate of this gateway, for edges that ask for one (PEM).")
-    key_file: Path | None = Field(None, description="Private key of cert_file.")
+    cert_file: PathBesideFile | None = Field(
+        None, description="Certificate of this gateway, for edges that ask for one (PEM)."
+    )
+    key_file: PathBesideFile | None = Field(None, description="Private key of cert_file.")
     server_name: str | None = Field(None, description="Name in the certificates of the edges, if not their address.")
-    token_file: Path | None = Field(None, description="File with the token of the edges.")
+    token_file: PathBesideFile | None = Field(None, description="File with the token of the edges.")
 
 
 class LiveViewConfig(GrpcServerConfig):

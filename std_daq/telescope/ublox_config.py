@@ -1,21 +1,19 @@
 """UbloxControlConfig: the configuration of the control of a timing receiver, a ``ublox.json``."""
 
-from pathlib import Path
-
 from pydantic import Field
 
 from std_daq.config.bounds import MAX_SECONDS
 from std_daq.config.platform import Name
-from std_daq.config.section import Section
+from std_daq.config.section import PathBesideFile, Section
 from std_daq.grpc_server.config import LAST_PORT, GrpcServerConfig
 
 
 class UbloxStartConfig(Section):
     """What InitF9t would be told, done at the start."""
 
-    f9t_config: Path = Field(description="The file with the keys and the chips (JSON5).")
+    f9t_config: PathBesideFile = Field(description="The file with the keys and the chips (JSON5).")
     f9t_uid: str | None = Field(None, description="The chip in the file; needed if the file has several.")
-    device: Path | None = Field(None, description="Serial device, if it is another one than in the file.")
+    device: PathBesideFile | None = Field(None, description="Serial device, if it is another one than in the file.")
 
 
 class UbloxControlConfig(GrpcServerConfig):

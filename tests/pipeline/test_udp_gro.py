@@ -11,6 +11,7 @@ import pytest
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
 from std_daq.packets.sending import PacketSender
+from std_daq.packets.udp_place import UdpPlace
 from std_test_kit.wait import wait_until
 from std_udp_recv.port import make_port
 from std_udp_recv.port_receiver import EndedFrame, PortReceiver, compile_receiver
@@ -47,7 +48,7 @@ class Rig:
         port = make_port(LAYOUT, self.ring, 0, window_frames=4, key_step=1, epoch=1)
         compile_receiver(port)
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK)
-        self.socket = UdpSocket("127.0.0.1", 0, 4 * 2**20, gro=gro)
+        self.socket = UdpSocket(UdpPlace.of("127.0.0.1"), 0, 4 * 2**20, gro=gro)
         self.receiver = PortReceiver(
             port, 0, 0, self.socket, wake_fd=self._wake_fd, idle_flush_s=0.1, latency_budget_us=200, cpu=None
         )
@@ -140,7 +141,10 @@ def test_sender_that_dies_within_a_frame_leaves_what_it_has_sent(open_rig):
 
 
 def test_small_buffer_takes_packets_one_by_one():
-    small, large = UdpSocket("127.0.0.1", 0, 65536), UdpSocket("127.0.0.1", 0, 4 * 2**20, gro=False)
+    small, large = (
+        UdpSocket(UdpPlace.of("127.0.0.1"), 0, 65536),
+        UdpSocket(UdpPlace.of("127.0.0.1"), 0, 4 * 2**20, gro=False),
+    )
     assert not small.is_gro
     assert not large.is_gro
     small.close()

@@ -10,6 +10,7 @@ from std_benchmarks.receiving.camera import ADDRESS, Frames, Sent
 from std_benchmarks.receiving.cpu_time import started_by, thread_s
 from std_daq.errors import ResourceError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
+from std_daq.packets.udp_place import UdpPlace
 from std_udp_recv.port import make_port
 from std_udp_recv.port_receiver import PortReceiver, compile_receiver
 from std_udp_recv.udp_socket import UdpSocket
@@ -63,7 +64,7 @@ class PortDrain:
             port,
             0,
             0,
-            UdpSocket(ADDRESS, 0, self._buffer_bytes),
+            UdpSocket(UdpPlace.of(ADDRESS), 0, self._buffer_bytes),
             wake_fd=self._wake_fd,
             idle_flush_s=self._udp.idle_flush_s,
             latency_budget_us=self._udp.latency_budget_us,

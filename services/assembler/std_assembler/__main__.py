@@ -52,17 +52,10 @@ def start(context: ServiceContext[DetectorConfig]) -> "Assembler":
 def _open_images(config: DetectorConfig, detector: "Detector") -> "ImageBuffer":
     from std_daq.imaging.buffers.image_buffer import ImageBuffer
     from std_daq.imaging.config.paths import image_buffer_path
+    from std_daq.imaging.start_checks import plan_image_buffer
     from std_daq.telemetry.logs import get_logger
 
-    images, is_new = ImageBuffer.create(
-        image_buffer_path(config),
-        shape=config.image_shape,
-        dtype=detector.image_dtype,
-        n_modules=config.n_modules,
-        buffer_bytes=int(config.ram_buffer_gb * 1e9),
-        n_slots=config.shared_memory.image_slots,
-        frame_index_step=config.udp.numdst,
-    )
+    images, is_new = ImageBuffer.create_planned(image_buffer_path(config), plan_image_buffer(config, detector))
     images.segment.lock(0, "the assembler of this detector")
     images.invalidate_unfinished()
     get_logger().info("ring_opened", path=str(images.segment.path), slots=images.n_slots, is_new=is_new)

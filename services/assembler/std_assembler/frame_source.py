@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from std_daq.errors import ConfigError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import frame_buffer_path, frames_address
 from std_daq.imaging.protocols.raw_metadata import RawMetadata
-from std_daq.shm.journal import MAX_SOURCES, Journal
+from std_daq.shm.journal import Journal
 from std_daq.streams.doorbell import Doorbell
 from std_daq.streams.follower import RingFollower
 from std_daq.sync.synchroniser import Synchronised, Synchroniser
@@ -65,8 +64,6 @@ class FrameSource:
 
     def __init__(self, config: DetectorConfig, resume_points: list[tuple[int, int]]) -> None:
         parts = config.receivers
-        if len(parts) > MAX_SOURCES:
-            raise ConfigError(f"{len(parts)} receivers are configured; the limit is {MAX_SOURCES}", key="udp.receivers")
         path = frame_buffer_path(config)
         self._followers = [
             RingFollower(lambda: FrameBuffer.attach(path), journal=part[0], start=_StartPoint(point))

@@ -1,7 +1,7 @@
 """The command ``std-event-builder``."""
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,6 @@ from std_daq.tpc.config import TpcConfig
 from std_event_builder.service import SERVICE
 
 if TYPE_CHECKING:
-    from std_daq.tpc.electronics import Board
     from std_daq.tpc.events.event_buffer import EventBuffer
     from std_daq.tpc.pads.plane import PadPlane
     from std_event_builder.builder_service import BuilderService
@@ -44,7 +43,7 @@ def start(context: ServiceContext[TpcConfig]) -> "BuilderService":
     compile_kernels()
     memory_bytes = int(options.ram_buffer_gb * 1e9)
     with ExitStack() as opened:
-        events, first_epoch = _open_events(config, plane, boards)
+        events, first_epoch = _open_events(config, plane)
         opened.callback(events.close)
         doorbell = DoorbellPublisher(events_address(config))
         opened.callback(doorbell.close)
@@ -76,21 +75,14 @@ def start(context: ServiceContext[TpcConfig]) -> "BuilderService":
         )
 
 
-def _open_events(config: TpcConfig, plane: "PadPlane", boards: "Collection[Board] | None") -> "tuple[EventBuffer, int]":
+def _open_events(config: TpcConfig, plane: "PadPlane") -> "tuple[EventBuffer, int]":
     """Return the ring of events, and the number of its next run: after a restart, ids may come again."""
     from std_daq.telemetry.logs import get_logger
     from std_daq.tpc.events.event_buffer import EventBuffer
     from std_daq.tpc.events.paths import event_buffer_path
-    from std_daq.tpc.frames.records import FULL_FRAME_BYTES
+    from std_event_builder.ring import plan_ring
 
-    channels = None if boards is None else [plane.board_channels(board).ranks >= 0 for board in boards]
-    max_traces = plane.n_ranks if channels is None else sum(int(ranked.sum()) for ranked in channels)
-    events, is_new = EventBuffer.create(
-        event_buffer_path(config),
-        buffer_bytes=int(config.builder.ram_buffer_gb * 1e9),
-        max_traces=max_traces,
-        frame_bytes=FULL_FRAME_BYTES * len(boards or ()) if config.builder.keep_frames else 0,
-    )
+    events, is_new = EventBuffer.create_planned(event_buffer_path(config), plan_ring(config, plane))
     try:
         events.segment.lock(0, "the event builder of this chamber")
     except BaseException:

@@ -1,6 +1,8 @@
 """Description of event_builder for the platform: its processes and its figures."""
 
+from std_daq.service.checks import Check
 from std_daq.service.description import Figure, Instance, ServiceDescription
+from std_daq.shm.segment import PlannedSegment, check_room
 from std_daq.tpc.config import TpcConfig
 
 _NAME = "event-builder"
@@ -10,10 +12,28 @@ def _instances(config: TpcConfig) -> list[Instance]:  # noqa: ARG001 - every cha
     return [Instance(_NAME)]
 
 
-def _check(config: TpcConfig) -> None:
+def _check_pads(config: TpcConfig) -> None:
     from std_daq.tpc.pads.load import load_pads
 
     load_pads(config.pads)
+
+
+def planned_ring(config: TpcConfig) -> PlannedSegment:
+    """Return the ring of events that will be created; raises ConfigError if it is too small, or a pad file is wrong."""
+    from std_daq.tpc.events.event_buffer import SIZE_KEY
+    from std_daq.tpc.events.paths import event_buffer_path
+    from std_event_builder.ring import plan_ring
+
+    return PlannedSegment(event_buffer_path(config), plan_ring(config).offsets()["total"], SIZE_KEY)
+
+
+def _check_room(config: TpcConfig) -> None:
+    check_room([planned_ring(config)])
+
+
+PADS = Check(subject="pads", run=_check_pads, is_part_of_start=True)
+RING = Check(subject="ring of events", run=planned_ring)
+ROOM = Check(subject="shared memory", run=_check_room, is_of_machine=True, is_part_of_start=True)
 
 
 SERVICE = ServiceDescription(
@@ -22,7 +42,7 @@ SERVICE = ServiceDescription(
     summary="Makes events of the frames that the exporters of a chamber send.",
     config=TpcConfig,
     instances=_instances,
-    check=_check,
+    checks=(PADS, RING, ROOM),
     figures=(
         Figure("connected", "daq_builder_connected"),
         Figure("frames", "daq_builder_frames_total"),

@@ -2,6 +2,7 @@
 
 import argparse
 
+from std_daq.service.checks import Check
 from std_daq.service.description import Figure, Instance, ServiceDescription
 from std_daq.tpc.config import TpcConfig, ViewerConfig
 
@@ -18,12 +19,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser)
 
 
+def _check_pads(config: TpcConfig) -> None:
+    from std_daq.tpc.pads.load import load_pads
+
+    load_pads(config.pads)
+
+
+PADS = Check(subject="pads", run=_check_pads, is_part_of_start=True)
+
 SERVICE = ServiceDescription(
     name=_NAME,
     package="std_event_view",
     summary="Shows the events of a chamber, and histograms of them, in Rerun.",
     config=TpcConfig,
     instances=_instances,
+    checks=(PADS,),
     add_arguments=_add_arguments,
     figures=(
         Figure("results", "daq_event_view_results_total"),

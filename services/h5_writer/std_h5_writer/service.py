@@ -1,9 +1,13 @@
 """Description of h5_writer for the platform: its processes and its options."""
 
 import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
 
 from std_daq.errors import ConfigError
 from std_daq.recording.config import RecordingConfig
+from std_daq.service.checks import Check
 from std_daq.service.description import Instance, ServiceDescription
 from std_daq.service.number_arguments import integer
 
@@ -33,12 +37,31 @@ def _instance_of(arguments: argparse.Namespace, config: RecordingConfig) -> str:
     return f"h5-writer-{arguments.writer}"
 
 
+def _check_files(config: RecordingConfig) -> None:
+    from std_daq.recording.file_access import FileAccess
+    from std_daq.recording.output_roots import check_output_roots
+    from std_daq.recording.own_process import run_apart
+    from std_h5_writer.file_owner import FileOwner
+
+    def check(_: Callable[[], None]) -> None:
+        owner = FileOwner(config.writer_user_id, FileAccess.of_config(config.writer), config.writer.output_roots)
+        check_output_roots(config, owner.access, owner.identity())
+
+    if config.writer_user_id in {None, os.geteuid()}:
+        check(lambda: None)
+    else:  # as another user, with the groups of that user, which this process must not keep
+        run_apart(check, Path("writer.output_roots"))
+
+
+FILES = Check(subject="output folders", run=_check_files, is_of_machine=True, is_part_of_start=True)
+
 SERVICE = ServiceDescription(
     name="h5-writer",
     package="std_h5_writer",
     summary="Writes the images, or the events, of a run from their ring into files.",
     config=RecordingConfig,
     instances=_instances,
+    checks=(FILES,),
     add_arguments=_add_arguments,
     instance_of=_instance_of,
 )

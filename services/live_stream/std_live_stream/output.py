@@ -6,9 +6,8 @@ from typing import overload
 
 import zmq
 
-from std_daq.address_words import address_in_words
-from std_daq.errors import PortError
-from std_daq.imaging.config.model import LiveStreamConfig
+from std_daq.address_words import address_error
+from std_daq.imaging.config.model import DetectorConfig, LiveStreamConfig
 from std_daq.streams.zmq_places import ZmqPlaces
 from std_live_stream.selection import make_selection
 
@@ -68,12 +67,7 @@ class Output:
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 10)
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
         self._places = ZmqPlaces(self._socket)
-        try:
-            self._socket.bind(address)
-        except zmq.ZMQError as error:
-            raise PortError(
-                f"live stream {address} cannot be bound: {address_in_words(error)}; see live_stream_configs"
-            ) from None
+        bind(self._socket, address)
 
     @property
     def n_ended(self) -> int:
@@ -116,6 +110,23 @@ class Output:
     def close(self) -> None:
         """Look no more at who comes and goes; the context closes the socket."""
         self._places.close()
+
+
+def bind(socket: "zmq.Socket[bytes]", address: str) -> None:
+    """Listen for viewers at the address of a live stream; raises PortError."""
+    try:
+        socket.bind(address)
+    except zmq.ZMQError as error:
+        raise address_error(f"live stream {address} cannot be bound", error, "live_stream_configs") from None
+
+
+def check_addresses(config: DetectorConfig) -> None:
+    """Bind the addresses of the live streams for a moment; raises PortError."""
+    with zmq.Context() as context:
+        for address in config.live_stream_configs:
+            with context.socket(zmq.XPUB) as socket:
+                socket.setsockopt(zmq.LINGER, 0)
+                bind(socket, address)
 
 
 class Outputs(Sequence[Output]):

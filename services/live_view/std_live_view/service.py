@@ -3,6 +3,7 @@
 import argparse
 
 from std_daq.grpc_server.config import instance_name
+from std_daq.service.checks import Check
 from std_daq.service.description import Figure, Instance, ServiceDescription
 from std_daq.telescope.config import LiveViewConfig
 
@@ -23,12 +24,31 @@ def _instance_of(arguments: argparse.Namespace, config: LiveViewConfig) -> str:
     return arguments.instance or instance_name(_NAME, arguments.config, config)
 
 
+def _check_gateway(config: LiveViewConfig) -> None:
+    from pathlib import Path
+
+    from std_live_view.edges import edges_of
+
+    if config.gateway is not None:
+        edges_of(config.gateway, Path())
+
+
+def _check_server(config: LiveViewConfig) -> None:
+    from std_daq.grpc_server.server import check_server
+
+    check_server(config)
+
+
+GATEWAY = Check(subject="gateway", run=_check_gateway, is_of_machine=True, is_part_of_start=True)
+SERVER = Check(subject="gRPC server", run=_check_server, is_of_machine=True)
+
 SERVICE = ServiceDescription(
     name=_NAME,
     package="std_live_view",
     summary="Sends images to clients over gRPC, to each at its own pace.",
     config=LiveViewConfig,
     instances=_instances,
+    checks=(GATEWAY, SERVER),
     add_arguments=_add_arguments,
     instance_of=_instance_of,
     figures=(

@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from std_daq.errors import ArgumentError
@@ -48,8 +49,8 @@ class RouterOptions:
         ArgumentError
             The file of keys is none, or two options exclude each other.
         """
-        if arguments.plain_frontend and arguments.keys is None:
-            raise ArgumentError("--plain-frontend", "nothing is encrypted", remedy="give --keys, or leave it out")
+        if arguments.plain_frontend:
+            check_plain_frontend(arguments.keys)
         return cls(
             frontend=arguments.frontend,
             backend=arguments.backend,
@@ -60,3 +61,9 @@ class RouterOptions:
             keys=None if arguments.keys is None else ServerKeys.load("--keys", arguments.keys),
             has_plain_frontend=arguments.plain_frontend,
         )
+
+
+def check_plain_frontend(keys: Path | None) -> None:
+    """Check that something is encrypted if clients are not to be; raises ArgumentError."""
+    if keys is None:
+        raise ArgumentError("--plain-frontend", "nothing is encrypted", remedy="give --keys, or leave it out")

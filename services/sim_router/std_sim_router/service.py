@@ -5,6 +5,7 @@ from pathlib import Path
 
 from std_daq.photons.config import DEFAULT_BACKEND, DEFAULT_FRONTEND, FarmConfig, config_of_command_line
 from std_daq.photons.service_options import add_ping_reply_option, add_system_options, positive_int, positive_seconds
+from std_daq.service.checks import Check
 from std_daq.service.description import Figure, Instance, ServiceDescription
 
 _NAME = "sim-router"
@@ -54,6 +55,31 @@ def _instance_of(arguments: argparse.Namespace, config: FarmConfig) -> str:  # n
     return arguments.instance or _NAME
 
 
+def _check_keys(config: FarmConfig) -> None:
+    from std_daq.photons.keys import ServerKeys
+    from std_sim_router.options import check_plain_frontend
+
+    if config.plain_frontend:
+        check_plain_frontend(config.keys)
+    if config.keys is not None:
+        ServerKeys.load("--keys", config.keys)
+
+
+def _check_addresses(config: FarmConfig) -> None:
+    import zmq
+
+    from std_daq.photons.endpoints import bind_router
+
+    with zmq.Context() as context:
+        for option, address in (("--frontend", config.frontend), ("--backend", config.backend)):
+            router, places = bind_router(context, option, address)
+            places.close()
+            router.close(linger=0)
+
+
+KEYS = Check(subject="keys", run=_check_keys, is_of_machine=True, is_part_of_start=True)
+ADDRESSES = Check(subject="addresses", run=_check_addresses, is_of_machine=True, is_part_of_start=True)
+
 SERVICE = ServiceDescription(
     name=_NAME,
     package="std_sim_router",
@@ -61,6 +87,7 @@ SERVICE = ServiceDescription(
     config=FarmConfig,
     config_of=config_of_command_line,
     instances=_instances,
+    checks=(KEYS, ADDRESSES),
     add_arguments=_add_arguments,
     instance_of=_instance_of,
     figures=(

@@ -13,6 +13,7 @@ from std_daq.photons.config import (
     config_of_command_line,
 )
 from std_daq.photons.service_options import add_ping_reply_option, add_system_options, number_from_zero, positive_int
+from std_daq.service.checks import Check
 from std_daq.service.description import Figure, Instance, ServiceDescription
 
 _NAME = "sim-worker"
@@ -94,6 +95,30 @@ def _instance_of(arguments: argparse.Namespace, config: FarmConfig) -> str:  # n
     return arguments.instance or f"{_NAME}-{own}"
 
 
+def _check_geometry(config: FarmConfig) -> None:
+    from std_daq.photons.detector import PhotonDetector
+
+    PhotonDetector.load(config.geometry)
+
+
+def _check_keys(config: FarmConfig) -> None:
+    from std_daq.photons.keys import ClientKeys
+
+    if config.worker_keys is not None:
+        ClientKeys.load("--keys", config.worker_keys)
+
+
+def _check_engine(config: FarmConfig) -> None:
+    from std_daq.photons.engine import check_engine
+
+    for device in range(min(config.n_gpus, config.n_workers)):
+        check_engine(config.engine, device)
+
+
+GEOMETRY = Check(subject="geometry", run=_check_geometry, is_part_of_start=True)
+KEYS = Check(subject="keys", run=_check_keys, is_of_machine=True, is_part_of_start=True)
+ENGINE = Check(subject="engine", run=_check_engine, is_of_machine=True, is_part_of_start=True)
+
 SERVICE = ServiceDescription(
     name=_NAME,
     package="std_sim_worker",
@@ -101,6 +126,7 @@ SERVICE = ServiceDescription(
     config=FarmConfig,
     config_of=config_of_command_line,
     instances=_instances,
+    checks=(GEOMETRY, KEYS, ENGINE),
     add_arguments=_add_arguments,
     instance_of=_instance_of,
     figures=(

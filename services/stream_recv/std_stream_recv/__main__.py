@@ -10,7 +10,6 @@ from std_stream_recv.service import SERVICE
 
 if TYPE_CHECKING:
     from std_daq.imaging.buffers.image_buffer import ImageBuffer
-    from std_daq.imaging.config.model import ReceiverConfig
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,12 +27,13 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     from std_daq.imaging.protocols.replication import MAX_MESSAGE_BYTES
     from std_daq.streams.doorbell import DoorbellPublisher
     from std_daq.streams.tcp.dealer import TcpDealer
-    from std_daq.streams.tcp.identity import TlsFiles, TlsIdentity
+    from std_daq.streams.tcp.identity import TlsIdentity
     from std_stream_recv.link import Link
     from std_stream_recv.metrics import ReceiverMetrics
     from std_stream_recv.plan import make_plans
     from std_stream_recv.publisher import ImagePublisher
     from std_stream_recv.receiver import StreamReceiver
+    from std_stream_recv.service import tls_files
 
     config = context.config
     wanted = config.replication.receive
@@ -42,11 +42,10 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     connect = partial(TcpDealer, max_message_bytes=MAX_MESSAGE_BYTES)
     tls = wanted.tls
     if tls is not None:
-        files = TlsFiles(tls.ca_file, tls.cert_file, tls.key_file, key="replication.receive.tls")
-        identity = TlsIdentity(files, is_server=False)
+        identity = TlsIdentity(tls_files(tls), is_server=False)
         connect = partial(connect, identity=identity, server_name=tls.server_name)
     metrics = ReceiverMetrics(context.registry)
-    ring = _open_images(config, wanted)
+    ring = _open_images(config)
     metrics.slots.set(ring.n_slots)
     bell = DoorbellPublisher(images_address(config))
     publisher = ImagePublisher(ring, bell, metrics)
@@ -60,21 +59,15 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     )
 
 
-def _open_images(config: "DetectorConfig", wanted: "ReceiverConfig") -> "ImageBuffer":
+def _open_images(config: "DetectorConfig") -> "ImageBuffer":
     from std_daq.imaging.buffers.image_buffer import ImageBuffer
     from std_daq.imaging.config.paths import image_buffer_path
     from std_daq.imaging.detectors.registry import open_detector
+    from std_daq.imaging.start_checks import plan_image_buffer
     from std_daq.telemetry.logs import get_logger
 
-    images, is_new = ImageBuffer.create(
-        image_buffer_path(config),
-        shape=config.image_shape,
-        dtype=open_detector(config).image_dtype,
-        n_modules=config.n_modules,
-        buffer_bytes=int(config.ram_buffer_gb * 1e9),
-        n_slots=config.shared_memory.image_slots,
-        frame_index_step=wanted.share_of * config.udp.numdst,
-    )
+    geometry = plan_image_buffer(config, open_detector(config))
+    images, is_new = ImageBuffer.create_planned(image_buffer_path(config), geometry)
     images.segment.lock(0, "the source of this detector's images")
     images.invalidate_unfinished()
     get_logger().info("ring_opened", path=str(images.segment.path), slots=images.n_slots, is_new=is_new)

@@ -42,8 +42,8 @@ class LinkPlan:
     timeout_s: float
 
 
-def make_plans(config: DetectorConfig, wanted: ReceiverConfig, ring: ImageBuffer) -> list[LinkPlan]:
-    """Return the plan of each link: each source gets an equal part of this receiver's share and credit.
+def credit_of(config: DetectorConfig, wanted: ReceiverConfig, n_slots: int) -> int:
+    """Return how many images of each source may be in flight.
 
     Raises
     ------
@@ -53,14 +53,27 @@ def make_plans(config: DetectorConfig, wanted: ReceiverConfig, ring: ImageBuffer
     n_sources = len(wanted.sources)
     # Images on their way already occupy their slots. At most half of the ring is for them; the other half is for
     # readers.
-    credit = min(wanted.credit_images or MAX_CREDIT, ring.n_slots // 2) // n_sources
+    credit = min(wanted.credit_images or MAX_CREDIT, n_slots // 2) // n_sources
     if credit < 1:
         raise ConfigError(
             f"{n_sources} sources need credit for as many images, and a ring with twice as many slots",
             key="replication.receive.credit_images" if wanted.credit_images else "ram_buffer_gb",
             value=wanted.credit_images or config.ram_buffer_gb,
-            remedy=f"the ring has {ring.n_slots} slots",
+            remedy=f"the ring has {n_slots} slots",
         )
+    return credit
+
+
+def make_plans(config: DetectorConfig, wanted: ReceiverConfig, ring: ImageBuffer) -> list[LinkPlan]:
+    """Return the plan of each link: each source gets an equal part of this receiver's share and credit.
+
+    Raises
+    ------
+    ConfigError
+        The ring, or the credit, is too small for this number of sources.
+    """
+    n_sources = len(wanted.sources)
+    credit = credit_of(config, wanted, ring.n_slots)
     share = Share(wanted.share_index, wanted.share_of)
     return [
         LinkPlan(

@@ -20,10 +20,11 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     from std_daq.imaging.buffers.image_buffer import ImageBuffer
     from std_daq.imaging.config.paths import image_buffer_path, images_address
     from std_daq.streams.doorbell import Doorbell
-    from std_daq.streams.tcp.identity import TlsFiles, TlsIdentity
+    from std_daq.streams.tcp.identity import TlsIdentity
     from std_daq.streams.tcp.router import TcpRouter
     from std_stream_send.metrics import SenderMetrics
     from std_stream_send.sender import StreamSender
+    from std_stream_send.service import tls_files
 
     config = context.config
     replication = config.replication
@@ -31,10 +32,7 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     sender = replication.send[index]
     identity = None
     if sender.tls is not None:
-        files = TlsFiles(
-            sender.tls.ca_file, sender.tls.cert_file, sender.tls.key_file, key=f"replication.send.{index}.tls"
-        )
-        identity = TlsIdentity(files, is_server=True)
+        identity = TlsIdentity(tls_files(sender.tls, index), is_server=True)
     return StreamSender(
         detector_name=config.name,
         router=TcpRouter(sender.address, timeout_s=replication.timeout_s, identity=identity),

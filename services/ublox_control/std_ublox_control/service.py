@@ -3,6 +3,7 @@
 import argparse
 
 from std_daq.grpc_server.config import instance_name
+from std_daq.service.checks import Check
 from std_daq.service.description import Figure, Instance, ServiceDescription
 from std_daq.telescope.ublox_config import UbloxControlConfig
 
@@ -23,12 +24,31 @@ def _instance_of(arguments: argparse.Namespace, config: UbloxControlConfig) -> s
     return arguments.instance or instance_name(_NAME, arguments.config, config)
 
 
+def _check_start(config: UbloxControlConfig) -> None:
+    from pathlib import Path
+
+    from std_ublox_control.ublox_control import document_of
+
+    if config.start is not None:
+        document_of(config.start, Path())
+
+
+def _check_server(config: UbloxControlConfig) -> None:
+    from std_daq.grpc_server.server import check_server
+
+    check_server(config)
+
+
+START = Check(subject="timing receiver", run=_check_start, is_part_of_start=True)
+SERVER = Check(subject="gRPC server", run=_check_server, is_of_machine=True)
+
 SERVICE = ServiceDescription(
     name=_NAME,
     package="std_ublox_control",
     summary="Configures a GNSS timing receiver, and sends its messages to clients over gRPC.",
     config=UbloxControlConfig,
     instances=_instances,
+    checks=(START, SERVER),
     add_arguments=_add_arguments,
     instance_of=_instance_of,
     figures=(

@@ -38,7 +38,7 @@ class UbloxControl(EventLoopService):
     """
 
     def __init__(self, config: UbloxControlConfig, folder: Path, metrics: UbloxControlMetrics) -> None:
-        self._at_start = None if config.start is None else _document(config.start, folder)
+        self._at_start = None if config.start is None else document_of(config.start, folder)
         self._config = config
         self._folder = folder
         self._metrics = metrics
@@ -83,7 +83,7 @@ class UbloxControl(EventLoopService):
         return ""
 
 
-def _document(start: UbloxStartConfig, folder: Path) -> dict[str, Any]:
+def document_of(start: UbloxStartConfig, folder: Path) -> dict[str, Any]:
     """Return what InitF9t would be told; raises ConfigError if that is wrong."""
     path = folder / start.f9t_config
     document = read_f9t_file(path, start.f9t_uid)

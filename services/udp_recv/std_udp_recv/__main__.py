@@ -27,7 +27,7 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     from std_udp_recv.ended_signal import EndedSignal
     from std_udp_recv.frame_ring import claim_submodules, last_exposure, max_waiting_exposures, open_ring
     from std_udp_recv.metrics import ReceiverCollector
-    from std_udp_recv.opening import check_cpus, open_ports, ports_of_receiver
+    from std_udp_recv.opening import open_ports, ports_of_receiver
     from std_udp_recv.receiver import Receiver
     from std_udp_recv.reception import ReceptionFile
     from std_udp_recv.same_packets import same_packets_of
@@ -38,7 +38,6 @@ def start(context: ServiceContext[DetectorConfig]) -> Service:
     if is_board_detector(detector):
         return open_board_receiver(context, detector)
     submodule_of_port = ports_of_receiver(config, detector, part)
-    check_cpus(config)
     with ExitStack() as opened:
         ring = opened.enter_context(closing(open_ring(config, detector)))
         epoch = claim_submodules(ring, config.submodules(part.modules))

@@ -46,7 +46,7 @@ def open_board_receiver(context: ServiceContext[DetectorConfig], detector: Board
         grouper = BoardGrouper(
             layout, boards, window=config.udp.window_frames, idle_ns=int(config.udp.idle_flush_s * 1e9)
         )
-        udp_socket = UdpSocket(config.udp.address, config.start_udp_port, config.udp.socket_buffer_bytes, gro=False)
+        udp_socket = UdpSocket(config.udp.place, config.start_udp_port, config.udp.socket_buffer_bytes, gro=False)
         port = opened.enter_context(closing(BoardPort(udp_socket, detector.others_to)))
         get_logger().info(
             "receiving",

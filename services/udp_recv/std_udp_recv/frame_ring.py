@@ -2,18 +2,13 @@
 
 from collections.abc import Sequence
 
-from std_daq.errors import ConfigError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import frame_buffer_path
-from std_daq.imaging.detectors.interface import Detector, is_board_detector
+from std_daq.imaging.detectors.interface import Detector
+from std_daq.imaging.start_checks import plan_frame_buffer
 from std_daq.shm.journal import Journal
 from std_daq.telemetry.logs import get_logger
-
-
-def ports_per_submodule(detector: Detector) -> int:
-    """Return the number of ports of each submodule, which bring alternate frames; 1 if all share a port."""
-    return 1 if is_board_detector(detector) else detector.n_ports // detector.config.n_submodules
 
 
 def open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
@@ -26,29 +21,9 @@ def open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
     SharedMemoryError
         The memory cannot be allocated.
     """
-    layout = detector.packet_layout(0)
-    memory = config.shared_memory
-    n_ports = ports_per_submodule(detector)
-    ring, is_new = FrameBuffer.create(
-        frame_buffer_path(config),
-        n_modules=config.n_submodules,
-        frame_bytes=layout.frame_bytes,
-        n_units=layout.n_units,
-        buffer_bytes=int(memory.frame_buffer_gb * 1e9),
-        n_slots=memory.frame_slots,
-        slots_multiple=n_ports,
-        frame_step=config.udp.numdst,
-    )
+    geometry = plan_frame_buffer(config, detector)
+    ring, is_new = FrameBuffer.create_planned(frame_buffer_path(config), geometry)
     get_logger().info("ring_opened", path=str(ring.segment.path), slots=ring.n_slots, is_new=is_new)
-    needed = 2 * (config.udp.window_frames + 1) * n_ports
-    if ring.n_slots < needed:
-        ring.close()
-        raise ConfigError(
-            f"the FrameBuffer has {ring.n_slots} slots, this window needs {needed}",
-            key="udp.window_frames",
-            value=config.udp.window_frames,
-            remedy="make the window smaller or shared_memory.frame_buffer_gb larger",
-        )
     return ring
 
 

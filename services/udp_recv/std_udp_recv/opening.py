@@ -1,42 +1,25 @@
 """Opening the ports of a receiver, according to the configuration."""
 
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.errors import ConfigError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.config.model import DetectorConfig, ModuleRange
 from std_daq.imaging.detectors.interface import Detector
+from std_daq.imaging.start_checks import ports_per_submodule
 from std_daq.telemetry.logs import get_logger
-from std_udp_recv.frame_ring import ports_per_submodule
 from std_udp_recv.port import make_port
 from std_udp_recv.port_receiver import PortReceiver, compile_receiver
+from std_udp_recv.service import active_modules
 from std_udp_recv.udp_socket import UdpSocket
-
-
-def check_cpus(config: DetectorConfig) -> None:
-    """Raise ConfigError if this process is not allowed to run on a CPU that is configured for its threads."""
-    allowed = os.sched_getaffinity(0)
-    refused = sorted(set(config.udp.cpus or ()) - allowed)
-    if refused:
-        raise ConfigError(
-            f"this process is not allowed to run on CPU {', '.join(map(str, refused))}",
-            key="udp.cpus",
-            value=config.udp.cpus,
-            remedy=f"choose among {', '.join(map(str, sorted(allowed)))}",
-        )
 
 
 def ports_of_receiver(config: DetectorConfig, detector: Detector, part: ModuleRange) -> dict[int, int]:
     """Return the submodule of each port of a receiver; raises ConfigError if all its modules are deactivated."""
-    modules = [module for module in part.modules if module not in config.deactivate]
-    if not modules:
-        raise ConfigError(f"all modules of the receiver {part} are deactivated", key="deactivate")
-    submodules = frozenset(config.submodules(modules))
+    submodules = frozenset(config.submodules(active_modules(config, part)))
     submodule_of_port = {port: detector.submodule_of_port(port) for port in range(detector.n_ports)}
     return {port: submodule for port, submodule in submodule_of_port.items() if submodule in submodules}
 
@@ -90,7 +73,7 @@ def open_ports(
             )
             if not receivers:
                 compile_receiver(state)
-            udp_socket = UdpSocket(udp.address, config.start_udp_port + port, udp.socket_buffer_bytes, gro=udp.gro)
+            udp_socket = UdpSocket(udp.place, config.start_udp_port + port, udp.socket_buffer_bytes, gro=udp.gro)
             receiver = PortReceiver(
                 state,
                 port,

@@ -1,10 +1,12 @@
 """Description of udp_recv for the platform: its processes and its options."""
 
 import argparse
+import os
 
 from std_daq.errors import ConfigError
 from std_daq.imaging.config.model import DetectorConfig, ModuleRange
-from std_daq.imaging.detectors.registry import open_detector
+from std_daq.imaging.start_checks import DETECTOR, FRAME_BUFFER, RINGS, UDP_PORTS
+from std_daq.service.checks import Check
 from std_daq.service.description import Instance, ServiceDescription
 
 
@@ -55,13 +57,45 @@ def instance_of(arguments: argparse.Namespace, config: DetectorConfig) -> str:
     return "udp-recv" if len(config.receivers) == 1 else f"udp-recv-{part}"
 
 
+def active_modules(config: DetectorConfig, part: ModuleRange) -> list[int]:
+    """Return the modules of a receiver that are on; raises ConfigError if none is."""
+    modules = [module for module in part.modules if module not in config.deactivate]
+    if not modules:
+        raise ConfigError(
+            f"all modules of the receiver {part} are deactivated",
+            key="deactivate",
+            remedy="leave one of them on, or take the range out of udp.receivers",
+        )
+    return modules
+
+
+def _check_modules(config: DetectorConfig) -> None:
+    for part in config.receivers:
+        active_modules(config, part)
+
+
+def _check_cpus(config: DetectorConfig) -> None:
+    allowed = os.sched_getaffinity(0)
+    refused = sorted(set(config.udp.cpus or ()) - allowed)
+    if refused:
+        raise ConfigError(
+            f"this process is not allowed to run on CPU {', '.join(map(str, refused))}",
+            key="udp.cpus",
+            value=config.udp.cpus,
+            remedy=f"choose among {', '.join(map(str, sorted(allowed)))}",
+        )
+
+
+MODULES = Check(subject="modules", run=_check_modules, is_part_of_start=True)
+CPUS = Check(subject="CPUs", run=_check_cpus, is_of_machine=True)
+
 SERVICE = ServiceDescription(
     name="udp-recv",
     package="std_udp_recv",
     summary="Receives UDP packets into the FrameBuffer.",
     config=DetectorConfig,
     instances=_instances,
-    check=open_detector,
+    checks=(DETECTOR, MODULES, FRAME_BUFFER, CPUS, RINGS, UDP_PORTS),
     add_arguments=_add_arguments,
     instance_of=instance_of,
 )

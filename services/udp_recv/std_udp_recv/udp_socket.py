@@ -5,6 +5,7 @@ import struct
 
 from std_daq.errors import PortError
 from std_daq.packets.receive_buffer import ask_for_receive_buffer
+from std_daq.packets.udp_place import UdpPlace
 from std_daq.telemetry.logs import get_logger
 
 # Numbers of Linux that the socket module does not have.
@@ -25,8 +26,8 @@ class UdpSocket:
 
     Parameters
     ----------
-    address, port
-        Address and UDP port on which to receive.
+    place, port
+        Address or group, and UDP port, on which to receive.
     buffer_bytes
         Size of the receive buffer to request from the kernel.
     gro
@@ -45,23 +46,20 @@ class UdpSocket:
     Raises
     ------
     PortError
-        The port is in use or not allowed.
+        The port is in use or not allowed, or the group cannot be joined.
     """
 
-    def __init__(self, address: str, port: int, buffer_bytes: int, *, gro: bool = True) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    def __init__(self, place: UdpPlace, port: int, buffer_bytes: int, *, gro: bool = True) -> None:
+        self._socket = place.open_socket()
         self._ask_for_buffer(buffer_bytes)
         self.is_gro = gro and self._ask_for_gro()
         seconds, fraction = divmod(_RECEIVE_TIMEOUT_S, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(int(seconds), int(fraction * 1e6)))
         try:
-            self._socket.bind((address, port))
-        except OSError as error:
+            place.bind(self._socket, port)
+        except PortError:
             self._socket.close()
-            raise PortError(
-                f"UDP {address}:{port} cannot be opened: {error.strerror}; stop the program that uses this port "
-                f"(ss -ulpn 'sport = :{port}'), or change start_udp_port or udp.address"
-            ) from None
+            raise
         self.port: int = self._socket.getsockname()[1]
 
     @property
@@ -85,7 +83,7 @@ class UdpSocket:
         For ports without ``UDP_GRO``.
         """
         try:
-            packet, (address, _) = self._socket.recvfrom(_MAX_MESSAGE_BYTES, socket.MSG_DONTWAIT)
+            packet, (address, *_) = self._socket.recvfrom(_MAX_MESSAGE_BYTES, socket.MSG_DONTWAIT)
             return packet, address
         except BlockingIOError:
             return None

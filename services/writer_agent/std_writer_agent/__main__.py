@@ -19,15 +19,11 @@ BROKER_STARTS_S = 15.0
 
 def start(context: ServiceContext[RecordingConfig]) -> Service:
     """Build the parts of the service and put them together."""
-    import os
-
     from std_daq.amqp.broker_lookup import broker_address_of
     from std_daq.amqp.connection import BrokerConnection
     from std_daq.amqp.topology import WriterQueues
-    from std_daq.config.paths import runtime_dir
     from std_daq.recording.addresses import fence_path, store_address, store_reports_address
     from std_daq.recording.fence import Fence
-    from std_daq.recording.output_roots import check_output_roots
     from std_daq.recording.request_channel import RequestConsumer
     from std_daq.recording.status_channel import StatusPublisher
     from std_daq.streams.queue import PullQueue, PushQueue
@@ -37,18 +33,15 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
     from std_writer_agent.desk import RequestDesk
     from std_writer_agent.disk_watch import DiskWatch
     from std_writer_agent.image_source import ImageSource
-    from std_writer_agent.journal import RequestJournal
+    from std_writer_agent.journal import RequestJournal, journal_path
     from std_writer_agent.metrics import AgentMetrics
     from std_writer_agent.outbox import Outbox
     from std_writer_agent.status_sender import StatusSender
 
     config = context.config
-    if config.writer_user_id in {None, os.geteuid()}:
-        # If files belong to another user, only the writers, which act as that user, can check the folders.
-        check_output_roots(config)
     content = content_of(config)
     admission = Admission(config, content.rules)
-    journal = RequestJournal(config.writer.journal or runtime_dir(config) / "writer-journal.sqlite")
+    journal = RequestJournal(journal_path(config))
     address = broker_address_of(config, context.arguments.broker_url)
     topology = WriterQueues(config.tag, config.broker.queue_type)
     connection = BrokerConnection(

@@ -15,16 +15,19 @@ Where its disk is full, the journal uses up a reserve, which is enough for the r
 `has_room` is false, and the agent accepts nothing.
 """
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from std_daq.config.paths import runtime_dir
 from std_daq.errors import ConfigError, ResourceError
+from std_daq.recording.config import RecordingConfig
 from std_daq.recording.requests import RunReport
 from std_daq.telemetry.logs import get_logger
 from std_writer_agent.journal_reserve import JournalReserve
@@ -99,6 +102,40 @@ class JournalFullError(ResourceError):
         super().__init__(f"{path}: the disk of the journal is full; make room there, or move writer.journal elsewhere")
 
 
+def journal_path(config: RecordingConfig) -> Path:
+    """Return the path of the journal."""
+    return config.writer.journal or runtime_dir(config) / "writer-journal.sqlite"
+
+
+def check_journal(config: RecordingConfig) -> None:
+    """Check, without changing or creating it, that the journal can be opened; raises ConfigError.
+
+    A journal that is open already is right: its agent runs.
+    """
+    path = journal_path(config)
+    if not path.exists():
+        # The runtime directory is made by the first service.
+        if config.writer.journal is not None and not os.access(path.parent, os.W_OK | os.X_OK):
+            raise _unusable(path, "unable to open database file")
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0.0)) as database:
+            database.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+            raise _unusable(path, str(error)) from None
+
+
+def _unusable(path: Path, reason: str) -> ConfigError:
+    return ConfigError(
+        f"the journal cannot be opened: {reason}",
+        key="writer.journal",
+        value=str(path),
+        remedy="stop any other writer agent, and check the folder; if both are right, move the file away (its requests "
+        "are lost)",
+    )
+
+
 class RequestJournal:
     """The journal in a SQLite file; when a method returns, its change is on disk.
 
@@ -147,10 +184,7 @@ class RequestJournal:
         except sqlite3.Error as error:
             if _is_full(error):
                 raise JournalFullError(path) from None
-            remedy = "stop any other writer agent; if there is none, move the file away (its requests are lost)"
-            raise ConfigError(
-                f"the journal cannot be opened: {error}", key="writer.journal", value=str(path), remedy=remedy
-            ) from None
+            raise _unusable(path, str(error)) from None
 
     def _check(self) -> None:
         """Raise ConfigError if the file is damaged or of another version: it would end the agent later, time and again.

@@ -70,6 +70,43 @@ class FrameBuffer(RingBuffer):
     ) -> tuple[Self, bool]:
         """Create the ring, or take it over after a restart; returns the ring and whether it is new.
 
+        The parameters and the ConfigError are those of `plan`.
+
+        Raises
+        ------
+        SharedMemoryError
+            The memory cannot be allocated.
+        """
+        geometry = cls.plan(
+            n_modules=n_modules,
+            frame_bytes=frame_bytes,
+            n_units=n_units,
+            buffer_bytes=buffer_bytes,
+            n_slots=n_slots,
+            slots_multiple=slots_multiple,
+            frame_step=frame_step,
+        )
+        return cls.create_planned(path, geometry)
+
+    @classmethod
+    def create_planned(cls, path: Path, geometry: RingGeometry) -> tuple[Self, bool]:
+        """Do the same with a geometry of `plan`."""
+        header = module_frame_dtype(geometry.attributes["n_units"])
+        return cls.create_or_attach(path, geometry, header, RAW_METADATA, size_key=SIZE_KEY)
+
+    @staticmethod
+    def plan(
+        *,
+        n_modules: int,
+        frame_bytes: int,
+        n_units: int,
+        buffer_bytes: int,
+        n_slots: int | None = None,
+        slots_multiple: int = 1,
+        frame_step: int = 1,
+    ) -> RingGeometry:
+        """Return the geometry of the ring.
+
         Parameters
         ----------
         n_modules, frame_bytes, n_units
@@ -86,8 +123,6 @@ class FrameBuffer(RingBuffer):
         ------
         ConfigError
             The memory is too small for the smallest number of slots.
-        SharedMemoryError
-            The memory cannot be allocated.
         """
         header = module_frame_dtype(n_units)
         slot_bytes = n_modules * (-(-frame_bytes // PAGE) * PAGE)
@@ -102,7 +137,7 @@ class FrameBuffer(RingBuffer):
                 value=buffer_bytes / 1e9,
                 remedy=f"set it to {MIN_SLOTS * slot_bytes / 1e9:.3f} or more",
             )
-        geometry = RingGeometry(
+        return RingGeometry(
             kind="frames",
             n_slots=n_slots,
             n_parts=n_modules,
@@ -113,7 +148,6 @@ class FrameBuffer(RingBuffer):
             entry_bytes=RAW_METADATA.itemsize,
             attributes={"n_units": n_units},
         )
-        return cls.create_or_attach(path, geometry, header, RAW_METADATA, size_key=SIZE_KEY)
 
     @classmethod
     def attach(cls, path: Path) -> Self:

@@ -83,6 +83,43 @@ class ImageBuffer(EntryRing[Image]):
     ) -> tuple[Self, bool]:
         """Create the ring, or take it over after a restart; returns the ring and whether it is new.
 
+        The parameters and the ConfigError are those of `plan`.
+
+        Raises
+        ------
+        SharedMemoryError
+            The memory cannot be allocated.
+        """
+        geometry = cls.plan(
+            shape=shape,
+            dtype=dtype,
+            n_modules=n_modules,
+            buffer_bytes=buffer_bytes,
+            n_slots=n_slots,
+            frame_index_step=frame_index_step,
+        )
+        return cls.create_planned(path, geometry)
+
+    @classmethod
+    def create_planned(cls, path: Path, geometry: RingGeometry) -> tuple[Self, bool]:
+        """Do the same with a geometry of `plan`."""
+        segment, is_new = Segment.create_or_attach(
+            path, geometry.offsets()["total"], asdict(geometry), size_key=SIZE_KEY
+        )
+        return cls(segment, geometry), is_new
+
+    @staticmethod
+    def plan(
+        *,
+        shape: tuple[int, int],
+        dtype: np.dtype[Any],
+        n_modules: int,
+        buffer_bytes: int,
+        n_slots: int | None = None,
+        frame_index_step: int = 1,
+    ) -> RingGeometry:
+        """Return the geometry of the ring.
+
         Parameters
         ----------
         shape, dtype
@@ -98,8 +135,6 @@ class ImageBuffer(EntryRing[Image]):
         ------
         ConfigError
             The memory is too small for the smallest number of slots.
-        SharedMemoryError
-            The memory cannot be allocated.
         """
         image_bytes = shape[0] * shape[1] * np.dtype(dtype).itemsize
         slot_bytes = -(-image_bytes // PAGE) * PAGE
@@ -111,7 +146,7 @@ class ImageBuffer(EntryRing[Image]):
                 value=buffer_bytes / 1e9,
                 remedy=f"set it to {MIN_SLOTS * slot_bytes / 1e9:.3f} or more",
             )
-        geometry = RingGeometry(
+        return RingGeometry(
             kind="images",
             n_slots=n_slots,
             n_parts=1,
@@ -127,10 +162,6 @@ class ImageBuffer(EntryRing[Image]):
                 "frame_index_step": frame_index_step,
             },
         )
-        segment, is_new = Segment.create_or_attach(
-            path, geometry.offsets()["total"], asdict(geometry), size_key=SIZE_KEY
-        )
-        return cls(segment, geometry), is_new
 
     @classmethod
     def attach(cls, path: Path) -> Self:

@@ -12,6 +12,7 @@ from std_daq.config.bounds import MAX_CPU, MAX_GB, MAX_RING_SLOTS, MAX_SECONDS
 from std_daq.config.platform import Name, SharedMemoryConfig
 from std_daq.config.section import Section
 from std_daq.imaging.config.experiment import Experiment
+from std_daq.packets.udp_place import UdpPlace, parse_address
 from std_daq.recording.config import RecordingConfig
 
 MAX_SIDE = 65_536
@@ -87,7 +88,16 @@ class ImageMemoryConfig(SharedMemoryConfig):
 class UdpConfig(Section):
     """Settings of the receivers of UDP packets."""
 
-    address: str = Field("0.0.0.0", description="Local IPv4 address on which packets are received.")  # noqa: S104
+    address: str = Field(
+        "0.0.0.0",  # noqa: S104
+        description="IPv4 or IPv6 address of this server on which packets are received, or a multicast group, e.g. "
+        "239.1.2.3 or ff15::1234, which is joined. 0.0.0.0 and :: are all addresses.",
+    )
+    interface: str | None = Field(
+        None,
+        description="Network interface at which a multicast group is joined, by name or address, e.g. eth1; "
+        "by default the one to which the route to the group leads.",
+    )
     numinterfaces: Literal[1, 2] = Field(
         1,
         description="UDP interfaces of each module over which the detector sends its frames (numinterfaces of "
@@ -148,6 +158,22 @@ class UdpConfig(Section):
         description="Module ranges, one for each receiver process, e.g. ['0-3', '4-7']; by default one receiver for "
         "all modules.",
     )
+
+    @field_validator("address")
+    @classmethod
+    def _address_is_one(cls, value: str) -> str:
+        parse_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _place_is_readable(self) -> Self:
+        _ = self.place
+        return self
+
+    @property
+    def place(self) -> UdpPlace:
+        """Where packets are received."""
+        return UdpPlace.of(self.address, self.interface)
 
     @field_validator("senders")
     @classmethod

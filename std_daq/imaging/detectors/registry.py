@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from std_daq.config.load import config_error
+from std_daq.config.load import config_error, validate_strictly
 from std_daq.errors import ConfigError
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.interface import Detector, is_board_detector
@@ -54,6 +54,6 @@ Options = TypeVar("Options", bound=BaseModel)
 def parse_options(config: DetectorConfig, model: type[Options]) -> Options:
     """Validate the ``detector`` section of a configuration with a detector's own model; raises ConfigError."""
     try:
-        return model.model_validate(config.detector)
+        return validate_strictly(config.detector, model)
     except ValidationError as error:
         raise config_error(error, model, prefix="detector") from None

@@ -8,8 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from std_daq.address_words import address_in_words
-from std_daq.errors import PortError
+from std_daq.address_words import address_error
 from std_daq.streams.descriptors import most_peers
 from std_daq.streams.places import first_to_go
 from std_daq.streams.tcp.framing import join_address, split_address
@@ -184,12 +183,17 @@ def _warn_if_open(address: str) -> None:
         )
 
 
+def check_listener(address: str) -> None:
+    """Listen at an address for a moment; raises PortError."""
+    _listen(address).close()
+
+
 def _listen(address: str) -> socket.socket:
     host, port = split_address(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=MAX_PEERS)
     except OSError as error:
-        raise PortError(f"{address} cannot be bound: {address_in_words(error)}") from None
+        raise address_error(f"{address} cannot be bound", error, "replication.send") from None
     listener.setblocking(False)
     return listener

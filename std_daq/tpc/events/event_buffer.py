@@ -59,6 +59,28 @@ class EventBuffer(SharedAreaRing[Event]):
     def create(cls, path: Path, *, buffer_bytes: int, max_traces: int, frame_bytes: int = 0) -> tuple[Self, bool]:
         """Create the ring, or take it over after a restart; returns the ring and whether it is new.
 
+        The parameters and the ConfigError are those of `plan`.
+
+        Raises
+        ------
+        SharedMemoryError
+            The memory cannot be allocated.
+        """
+        geometry = cls.plan(buffer_bytes=buffer_bytes, max_traces=max_traces, frame_bytes=frame_bytes)
+        return cls.create_planned(path, geometry)
+
+    @classmethod
+    def create_planned(cls, path: Path, geometry: RingGeometry) -> tuple[Self, bool]:
+        """Do the same with a geometry of `plan`."""
+        segment, is_new = Segment.create_or_attach(
+            path, geometry.offsets()["total"], asdict(geometry), size_key=SIZE_KEY
+        )
+        return cls(segment, geometry), is_new
+
+    @staticmethod
+    def plan(*, buffer_bytes: int, max_traces: int, frame_bytes: int = 0) -> RingGeometry:
+        """Return the geometry of the ring.
+
         Parameters
         ----------
         buffer_bytes
@@ -72,8 +94,6 @@ class EventBuffer(SharedAreaRing[Event]):
         ------
         ConfigError
             The memory is too small for four of the largest events.
-        SharedMemoryError
-            The memory cannot be allocated.
         """
         least = MIN_EVENTS * (max_traces * ROW_BYTES + frame_bytes + 64)
         if buffer_bytes < least:
@@ -85,7 +105,7 @@ class EventBuffer(SharedAreaRing[Event]):
                 remedy=f"set it to {least / 1e9:.3f} or more",
             )
         n_slots = max(MIN_EVENTS, buffer_bytes // BYTES_PER_SLOT)
-        geometry = RingGeometry(
+        return RingGeometry(
             kind="events",
             n_slots=n_slots,
             n_parts=1,
@@ -97,10 +117,6 @@ class EventBuffer(SharedAreaRing[Event]):
             attributes={"n_columns": N_COLUMNS},
             shared_bytes=buffer_bytes,
         )
-        segment, is_new = Segment.create_or_attach(
-            path, geometry.offsets()["total"], asdict(geometry), size_key=SIZE_KEY
-        )
-        return cls(segment, geometry), is_new
 
     @classmethod
     def attach(cls, path: Path) -> Self:

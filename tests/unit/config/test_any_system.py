@@ -106,7 +106,14 @@ def test_schema_and_reference_of_any_system_are_printed(capsys: pytest.CaptureFi
 def test_check_tells_the_system_and_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "check", "--json", str(write(tmp_path, CHAMBER))]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found == {"is_valid": True, "system": "chamber", "boards": "3", "services": ""}
+    assert found == {
+        "is_valid": True,
+        "system": "chamber",
+        "boards": "3",
+        "services": "",
+        "runs_here": True,
+        "on_this_machine": [],
+    }
 
 
 @pytest.mark.parametrize(("file", "model"), [("live.json", "LiveViewConfig"), ("ublox.json", "UbloxControlConfig")])

@@ -13,6 +13,7 @@ from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.detectors.packet_layout import HeaderField, PacketLayout
 from std_daq.imaging.protocols.image_metadata import ImageStatus
 from std_daq.imaging.reception import PortReception, Reception
+from std_daq.packets.udp_place import UdpPlace
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.telemetry.logs import configure_logs
 from std_test_kit.wait import wait_until
@@ -57,7 +58,7 @@ class Parts:
             make_port(LAYOUT, ring, 0, window_frames=2, key_step=1, epoch=1),
             0,
             0,
-            UdpSocket("127.0.0.1", 0, 65536),
+            UdpSocket(UdpPlace.of("127.0.0.1"), 0, 65536),
             wake_fd=signal.fileno,
             idle_flush_s=30.0,
             latency_budget_us=0,
