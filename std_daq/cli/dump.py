@@ -60,7 +60,7 @@ def _dump_packets(arguments: argparse.Namespace, config: "DetectorConfig") -> in
     stop, line = StopSignals(), progress_line()
     with Dump(
         output,
-        host=config.udp.address,
+        place=config.udp.place,
         ports=ports,
         max_packets=arguments.n_packets,
         duration_s=arguments.duration_s,

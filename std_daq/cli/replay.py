@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from std_daq.cli.argument_types import positive_number
 from std_daq.cli.chamber_options import OF_WAITING, refuse_options
 from std_daq.cli.replay_chamber import add_chamber_options, replay_chamber
-from std_daq.cli.shared_options import IMAGES_OR_CHAMBER, add_json_option, add_sending_config_option
+from std_daq.cli.shared_options import (
+    IMAGES_OR_CHAMBER,
+    add_destination_options,
+    add_json_option,
+    add_sending_config_option,
+)
 from std_daq.cli.starting import wait_for_services
 from std_daq.errors import EXIT_DONE, EXIT_FAILED
 
@@ -27,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="frames or events per second; by default as many frames as 100 MB/s allow, as many events as are read",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="host to which the packets go; by default %(default)s")
+    add_destination_options(parser)
     add_json_option(parser)
     parser.add_argument(
         "captures",
@@ -67,7 +72,7 @@ def _replay_images(arguments: argparse.Namespace, config: "DetectorConfig") -> i
     ports = range(config.start_udp_port, config.start_udp_port + detector.n_ports)
     captures = open_source(arguments.captures, ports, detector.packet_layout(0).key)
     source = CountedSource(captures)
-    with senders(arguments.host, ports) as sinks:
+    with senders(arguments, config.udp.place, ports) as sinks:
         sent, exit_code = transmit(source, sinks, arguments.rate_hz, None)
     remarks = describe_reception(port_receptions(detector, source.lengths, {}))
     damages = captures.damages

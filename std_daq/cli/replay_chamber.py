@@ -26,7 +26,12 @@ def replay_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:
     from std_daq.tpc.simulation.faults import FrameStream, StreamFaults
     from std_daq.tpc.simulation.replay import ReplayLedger, graw_bursts, is_merged_file, merged_bursts
 
-    refuse_options(arguments, {"host": "127.0.0.1"}, "a chamber", "its exporters are at the addresses of tpc.json")
+    refuse_options(
+        arguments,
+        {"host": None, "interface": None, "hops": None},
+        "a chamber",
+        "its exporters are at the addresses of tpc.json",
+    )
     for file in arguments.captures:
         check_input_file(file, "FILE")
     _, boards = chamber_of(config)

@@ -1,5 +1,6 @@
 """The common part of the commands that send packets: a sender per port, progress, and an end on a signal."""
 
+import argparse
 import json
 import sys
 import time
@@ -13,16 +14,28 @@ from std_daq.errors import EXIT_DONE, EXIT_FAILED
 from std_daq.packets.bursts import BurstSource
 from std_daq.packets.sending import PacketSender
 from std_daq.packets.transmission import Transmission, patient_pacer
+from std_daq.packets.udp_place import UdpPlace
 
 _REPORT_PERIOD_S = 0.5
 _BEHIND_S = 0.1
 
 
 @contextmanager
-def senders(host: str, ports: range) -> Iterator[dict[int, PacketSender]]:
-    """Open one sender per port; closes them at the end of the context."""
+def senders(arguments: argparse.Namespace, place: UdpPlace, ports: range) -> Iterator[dict[int, PacketSender]]:
+    """Open one sender per port; closes them at the end of the context.
+
+    Parameters
+    ----------
+    arguments
+        Those of `std_daq.cli.shared_options.add_destination_options`.
+    place
+        Where the receivers of the configuration are.
+    """
+    host = arguments.host or (str(place.address) if place.is_group else place.loopback)
+    hops = (0 if arguments.host is None else 1) if arguments.hops is None else arguments.hops
+    interface = arguments.interface or place.interface
     with ExitStack() as stack:
-        yield {port: stack.enter_context(PacketSender(host, port)) for port in ports}
+        yield {port: stack.enter_context(PacketSender(host, port, interface=interface, hops=hops)) for port in ports}
 
 
 def transmit(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from std_daq.cli.argument_types import broker_url, positive_number
+from std_daq.cli.argument_types import broker_url, natural_number, positive_number
 
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:
@@ -64,4 +64,22 @@ def add_period_option(parser: argparse.ArgumentParser, default_s: float, *older_
         default=default_s,
         metavar="SECONDS",
         help="time between two readings; by default %(default)s",
+    )
+
+
+def add_destination_options(parser: argparse.ArgumentParser) -> None:
+    """Declare where packets go."""
+    parser.add_argument(
+        "--host",
+        help="host or multicast group to which the packets go; by default this machine, or the group in udp.address, "
+        "which then stays on this machine",
+    )
+    parser.add_argument(
+        "--interface", metavar="NAME", help="interface through which packets to a group leave; by default udp.interface"
+    )
+    parser.add_argument(
+        "--hops",
+        type=natural_number,
+        metavar="N",
+        help="networks over which packets to a group go: 0 is this machine only; by default 1 with --host, else 0",
     )

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import natural_number, positive_integer, positive_number, probability
 from std_daq.cli.chamber_options import refuse_options
-from std_daq.cli.shared_options import IMAGES_OR_CHAMBER, add_json_option, add_sending_config_option
+from std_daq.cli.shared_options import (
+    IMAGES_OR_CHAMBER,
+    add_destination_options,
+    add_json_option,
+    add_sending_config_option,
+)
 from std_daq.cli.simulate_chamber import OF_CHAMBERS, add_chamber_options, simulate_chamber
 from std_daq.cli.starting import wait_for_services
 from std_daq.errors import ArgumentError
@@ -29,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="R",
         help="images or events per second; by default as many images as 100 MB/s allow, as many events as are read",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="host to which the packets go; by default %(default)s")
+    add_destination_options(parser)
     parser.add_argument(
         "--pattern", metavar="NAME", help="what the images show; by default the first pattern of the detector"
     )
@@ -110,7 +115,7 @@ def _simulate_images(arguments: argparse.Namespace, config: "DetectorConfig") ->
         restart_at=arguments.restart_at,
     )
     first_port = config.start_udp_port
-    with senders(arguments.host, range(first_port, first_port + detector.n_ports)) as sinks:
+    with senders(arguments, config.udp.place, range(first_port, first_port + detector.n_ports)) as sinks:
         sent, exit_code = transmit(source, sinks, arguments.rate_hz, arguments.n_images)
     if arguments.ledger is not None:
         _write_ledger(arguments.ledger, injector)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 # Options of images, with their defaults.
 _OF_IMAGES: dict[str, object] = {
-    "n_images": None, "host": "127.0.0.1", "pattern": None, "loss": 0.0, "reorder": 0.0, "window": 32,
-    "first_frame": 1, "first_pulse_id": 1, "ledger": None,
+    "n_images": None, "host": None, "interface": None, "hops": None,
+    "pattern": None, "loss": 0.0, "reorder": 0.0, "window": 32, "first_frame": 1, "first_pulse_id": 1, "ledger": None,
 }  # fmt: skip
 # Options of a chamber, with their defaults.
 OF_CHAMBERS: dict[str, object] = {

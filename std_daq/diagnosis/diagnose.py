@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from std_daq.config.platform import PlatformConfig
-from std_daq.diagnosis import kernel, memory, network, processor
+from std_daq.diagnosis import kernel, memory, multicast, network, processor
 from std_daq.diagnosis.broker import broker
 from std_daq.diagnosis.container import container
 from std_daq.diagnosis.finding import Finding
@@ -34,6 +34,8 @@ def diagnose(config: PlatformConfig | None, machine: Machine | None = None) -> I
     detector = None if images is None else open_detector(images)
     yield from container(machine, detector)
     yield from network.cards(machine, None if detector is None else detector.packet_layout(0).max_packet_bytes)
+    if images is not None:
+        yield from multicast.group(machine, images.udp.place)
     wanted = kernel.DEFAULT_SOCKET_BYTES if images is None else images.udp.socket_buffer_bytes
     yield from kernel.socket_buffer(machine, wanted)
     yield from kernel.packet_queue(machine)

@@ -42,9 +42,14 @@ def read_number(path: Path) -> int | None:
         return None
 
 
-def read_word(path: Path) -> str:
-    """Return the text of a file without white space around it; empty if the file does not exist."""
+def read_text(path: Path) -> str:
+    """Return the text of a file; empty if the file does not exist."""
     try:
-        return path.read_text().strip()
+        return path.read_text()
     except OSError:
         return ""
+
+
+def read_word(path: Path) -> str:
+    """Return the text of a file without white space around it; empty if the file does not exist."""
+    return read_text(path).strip()

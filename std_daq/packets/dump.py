@@ -15,11 +15,11 @@ from typing import Self
 
 import numpy as np
 
-from std_daq.address_words import address_in_words
 from std_daq.errors import CaptureError, PortError
 from std_daq.packets.captures import MAX_DATAGRAM_BYTES, CaptureWriter, capture_path
 from std_daq.packets.lengths import count_lengths
 from std_daq.packets.receive_buffer import ask_for_receive_buffer
+from std_daq.packets.udp_place import UdpPlace
 
 _BATCH = 64
 _BATCHES_AT_ONCE = 32
@@ -51,7 +51,7 @@ class DumpedPort:
         Packets written by their length in bytes.
     """
 
-    def __init__(self, host: str, port: int, directory: Path) -> None:
+    def __init__(self, place: UdpPlace, port: int, directory: Path) -> None:
         from std_daq.packets import kernels
 
         self._receive_records = kernels.receive_records
@@ -61,7 +61,7 @@ class DumpedPort:
         self._messages = np.zeros((_BATCH, kernels.MESSAGE_WORDS), np.uint64)
         self._iovecs = np.zeros((_BATCH, kernels.IOVEC_WORDS), np.uint64)
         # The first call compiles the loop, or loads it, while packets would fill the buffer.
-        self.socket = _bind(host, port, before_bind=lambda sock: self._receive(sock, _BATCH))
+        self.socket = _bind(place, port, before_bind=lambda sock: self._receive(sock, _BATCH))
         self.port = int(self.socket.getsockname()[1])
         self.path = capture_path(directory, self.port)
         self.n_packets = 0
@@ -119,8 +119,8 @@ class Dump:
     ----------
     directory
         Folder of the files; created if it does not exist.
-    host
-        Address to listen on.
+    place
+        Address or multicast group on which to listen.
     ports
         UDP ports; for port 0 the system chooses a free port.
     max_packets
@@ -149,7 +149,7 @@ class Dump:
         self,
         directory: Path,
         *,
-        host: str,
+        place: UdpPlace,
         ports: Iterable[int],
         max_packets: int | None = None,
         duration_s: float | None = None,
@@ -165,7 +165,7 @@ class Dump:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             for port in ports:
-                self._open(host, port, directory)
+                self._open(place, port, directory)
         except OSError as error:
             self.close()
             raise CaptureError(f"{directory}: cannot be created: {error.strerror}") from error
@@ -173,8 +173,8 @@ class Dump:
             self.close()
             raise
 
-    def _open(self, host: str, port: int, directory: Path) -> None:
-        dumped = DumpedPort(host, port, directory)
+    def _open(self, place: UdpPlace, port: int, directory: Path) -> None:
+        dumped = DumpedPort(place, port, directory)
         self.ports.append(dumped)
         if dumped.path.exists():
             raise CaptureError(f"{dumped.path}: exists already")
@@ -251,17 +251,14 @@ def _drain_batches(port: DumpedPort, left: int) -> int:
     return n_taken
 
 
-def _bind(host: str, port: int, before_bind: Callable[[socket.socket], object]) -> socket.socket:
-    """Return a UDP socket bound to `host` and `port`; `before_bind` is called with it when nothing can come yet."""
-    sock = None
+def _bind(place: UdpPlace, port: int, before_bind: Callable[[socket.socket], object]) -> socket.socket:
+    """Return a UDP socket bound to a port; `before_bind` is called with it when nothing can come yet."""
+    sock = place.open_socket()
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        sock = socket.socket(family, kind, protocol)
         ask_for_receive_buffer(sock, _RECEIVE_BUFFER_BYTES)
         before_bind(sock)
-        sock.bind(address)
-    except OSError as error:
-        if sock is not None:
-            sock.close()
-        raise PortError(f"cannot receive on {host} port {port}: {address_in_words(error)}") from error
+        place.bind(sock, port)
+    except BaseException:
+        sock.close()
+        raise
     return sock

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import time
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from std_daq.address_words import address_in_words, number_in_words
 from std_daq.errors import PortError
+from std_daq.packets.udp_place import UdpPlace
 from std_daq.telemetry.logs import get_logger
 
 # <linux/udp.h>, <linux/in.h>, <linux/in6.h>; the socket module lacks some of these constants
@@ -43,9 +45,12 @@ class PacketSender:
     Parameters
     ----------
     host, port
-        Destination.
+        Destination: a host, or a multicast group.
     segments
         Whether to use ``UDP_SEGMENT`` where possible.
+    interface, hops
+        For a group: the interface, by name or address, through which packets leave, by default that of the route; and
+        over how many networks they go: 0 for this machine only, 1 for its own network.
 
     Attributes
     ----------
@@ -62,7 +67,9 @@ class PacketSender:
         The address is unknown, unreachable or not allowed.
     """
 
-    def __init__(self, host: str, port: int, *, segments: bool = True) -> None:
+    def __init__(
+        self, host: str, port: int, *, segments: bool = True, interface: str | None = None, hops: int = 1
+    ) -> None:
         from std_daq.packets import kernels
 
         self._kernels = kernels
@@ -70,7 +77,7 @@ class PacketSender:
         self.n_sent = 0
         self.n_bytes = 0
         self.n_retries = 0
-        self._socket = _connect(host, port)
+        self._socket = _connect(host, port, interface, hops)
         self._max_segment_bytes = _max_segment_bytes(self._socket) if segments else 0
         self._messages = np.zeros((_MESSAGES_A_CALL, kernels.MESSAGE_WORDS), np.uint64)
         self._iovecs = np.zeros((_PACKETS_A_CALL, kernels.IOVEC_WORDS), np.uint64)
@@ -197,13 +204,16 @@ class PacketSender:
         self.close()
 
 
-def _connect(host: str, port: int) -> socket.socket:
+def _connect(host: str, port: int, interface: str | None, hops: int) -> socket.socket:
     """Return a UDP socket connected to `host` and `port`."""
     sock = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         sock = socket.socket(family, kind, protocol)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        found = ip_address(address[0])
+        if found.is_multicast:
+            UdpPlace(found, interface).prepare_to_send(sock, hops)
         sock.connect(address)
     except OSError as error:
         if sock is not None:

@@ -58,6 +58,8 @@ class UdpPlace:
             raise ValueError(f"interface is for multicast groups; {address} is an address, which has its interface")
         if interface is not None and not interface_text(interface):
             raise ValueError(f"'{interface}' is neither an address nor the name of an interface, for example eth1")
+        if interface is not None and _is_of_other_version(interface, parsed):
+            raise ValueError(f"the group {address} and the interface {interface} are of different versions of IP")
         if isinstance(parsed, IPv6Address) and parsed.is_link_local and parsed.scope_id is None:
             raise ValueError(f"a link-local address needs its interface: {address}%eth1")
         return cls(parsed, interface)
@@ -71,6 +73,11 @@ class UdpPlace:
     def is_group(self) -> bool:
         """Whether this is a multicast group, which has to be joined."""
         return self.address.is_multicast
+
+    @property
+    def loopback(self) -> str:
+        """The loopback address of the same family."""
+        return "127.0.0.1" if self.family == socket.AF_INET else "::1"
 
     def endpoint(self, port: int) -> str:
         """Return address and port as text."""
@@ -114,16 +121,17 @@ class UdpPlace:
             except OSError as error:
                 raise PortError(f"{what}: {self._why_not_joined(error)}") from None
 
-    def send_options(self, made: socket.socket, hops: int) -> None:
-        """Prepare a sending socket for a group: its interface, its hops, and that this machine hears it as well.
+    def prepare_to_send(self, made: socket.socket, hops: int) -> None:
+        """Prepare a socket that sends to this group: its interface, its hops, and that this machine hears it as well.
+
+        With 0 hops, packets stay on this machine. Linux ensures that only while the group has a member here: then the
+        socket is one.
 
         Raises
         ------
         OSError
             There is no such interface.
         """
-        if not self.is_group:
-            return
         index = self._index()
         if isinstance(self.address, IPv4Address):
             if index or self._interface_address():
@@ -131,11 +139,15 @@ class UdpPlace:
                 made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, choice)
             made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, hops)
             made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
+            if hops == 0:
+                self._join(made, index)
             return
         if index:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, hops)
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP, 1)
+        if hops == 0:
+            self._join(made, index)
 
     def interface_name(self) -> str | None:
         """Return the name of the interface that is configured; None if the route decides, or there is none such."""
@@ -208,6 +220,12 @@ def interface_text(text: str) -> bool:
     except ValueError:
         return 0 < len(text) < 16 and not any(char.isspace() or char == "/" for char in text)
     return True
+
+
+def _is_of_other_version(interface: str, group: IPv4Address | IPv6Address) -> bool:
+    with suppress(ValueError):
+        return ip_address(interface).version != group.version
+    return False
 
 
 def _name_of(address: IPv4Address | IPv6Address) -> str:

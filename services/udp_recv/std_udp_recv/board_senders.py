@@ -8,7 +8,7 @@ numbers are close, and the one before has been silent, or had brought only one p
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from std_udp_recv.board_packets import BoardPacket
 from std_udp_recv.records import SILENCE_NS, SILENT_PERIODS, STRANGER_SILENCE_NS
@@ -55,7 +55,7 @@ class BoardSenders:
         Packets that were refused, of all addresses.
     """
 
-    def __init__(self, senders_of: Callable[[int], tuple[IPv4Network, ...]], modulus: int) -> None:
+    def __init__(self, senders_of: Callable[[int], tuple[IPv4Network | IPv6Network, ...]], modulus: int) -> None:
         self._senders_of = senders_of
         self._modulus = modulus
         self._owners: dict[tuple[int, int], _Owner] = {}
@@ -70,7 +70,7 @@ class BoardSenders:
         """
         networks = self._senders_of(packet.board)
         if networks:
-            if any(IPv4Address(address) in network for network in networks):
+            if any(ip_address(address.partition("%")[0]) in network for network in networks):
                 return [packet], False
             self._refuse(address)
             return [], False

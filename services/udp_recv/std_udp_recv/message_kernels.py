@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from std_udp_recv.address_kernels import number_of_ipv6
 from std_udp_recv.batch_kernels import aim_batch, place_batch
 from std_udp_recv.libc_kernels import compilable, memcpy
 from std_udp_recv.records import BATCH_ROWS, Record, Records, integers, make_record, make_records, struct
@@ -46,7 +47,8 @@ MAX_SINGLES = 1024
 MAX_FIRST_SINGLES = 8
 """The same number, before the first message of several packets has come."""
 
-_NAME_WORDS = 4
+_NAME_WORDS = 8
+_AF_INET6 = 10
 
 # The structs of recvmmsg on 64-bit Linux.
 MMSGHDR = struct(
@@ -84,7 +86,8 @@ class Inbox(NamedTuple):
     overflow
         For each message, the bytes that do not fit into its rows.
     names
-        ``struct sockaddr_in`` of each message, as 32-bit words: the second one is the sender's address.
+        ``struct sockaddr_in`` or ``sockaddr_in6`` of each message, as 32-bit words. The sender's address is the second
+        word, or the third to the sixth.
     """
 
     flow: Record
@@ -207,6 +210,17 @@ def _write_iovecs(port: "Port", inbox: Inbox, n_messages: int, n_rows: int) -> N
 
 
 @compilable
+def _sender_of(port: "Port", inbox: Inbox, index: int) -> int:
+    """Return the number of the sender of a received message."""
+    names: Any = inbox.names
+    if names[index, 0] & 0xFFFF != _AF_INET6:
+        sender: Any = np.int64(names[index, 1])
+        return sender
+    word_0, word_1 = np.int64(names[index, 2]), np.int64(names[index, 3])
+    return number_of_ipv6(port, word_0, word_1, np.int64(names[index, 4]), np.int64(names[index, 5]))
+
+
+@compilable
 def _packet_bytes(inbox: Inbox, index: int) -> int:
     """Return the length of the packets of a received message; only the last one may be shorter."""
     message, control = inbox.messages[index], inbox.controls[index]
@@ -249,7 +263,7 @@ def _accept_segments(port: "Port", inbox: Inbox, n_rows: int) -> int:
         return 0
     n_left = length
     n = 0
-    sender = np.int64(inbox.names[0, 1])
+    sender = _sender_of(port, inbox, 0)
     while True:
         port.rows[n].length = min(n_left, row_bytes)
         port.rows[n].sender = sender
@@ -270,7 +284,7 @@ def _accept_singles(port: "Port", inbox: Inbox, n_messages: int) -> int:
     n = 0
     while n < n_messages and inbox.messages[n].length <= _packet_bytes(inbox, n):
         port.rows[n].length = inbox.messages[n].length
-        port.rows[n].sender = np.int64(inbox.names[n, 1])
+        port.rows[n].sender = _sender_of(port, inbox, n)
         n += 1
     flow.next_message, flow.next_byte = n, 0
     for index in range(n, n_messages):
@@ -297,7 +311,7 @@ def _fill_rows(port: "Port", inbox: Inbox, n_messages: int) -> int:
         memcpy(port.headers.ctypes.data + n * port.headers.strides[0], packet, min(length, header_bytes))
         memcpy(port.scratch.ctypes.data + n * port.scratch.strides[0], packet + header_bytes, payload_bytes)
         port.rows[n].length = length
-        port.rows[n].sender = np.int64(inbox.names[index, 1])
+        port.rows[n].sender = _sender_of(port, inbox, index)
         port.rows[n].target = -1
         n += 1
         flow.next_byte += length

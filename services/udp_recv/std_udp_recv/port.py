@@ -1,8 +1,9 @@
 """Port: all data that the compiled loop of a port works on, and their construction from a PacketLayout."""
 
 import math
+import struct
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +49,12 @@ class Port(NamedTuple):
     lengths
         Lengths of packets that were refused for their length, an array of `LENGTH`.
     allowed
-        Configured senders, an array of `NETWORK`; empty if senders are learned.
+        Configured senders, an array of `NETWORK`; empty if senders are learned. An IPv6 network has a place here that
+        fits no sender.
+    allowed_ipv6
+        Configured IPv6 networks, (networks, 2, 4): address and mask as 32-bit words in the order of memory.
+    addresses
+        The last IPv6 addresses that have sent, an array of `ADDRESS`.
     believed, formers
         Addresses of the senders that are believed, and of those that had been believed for most frames before.
     strangers
@@ -80,6 +86,8 @@ class Port(NamedTuple):
     claims: Records
     lengths: Records
     allowed: Records
+    allowed_ipv6: NDArray[np.int64]
+    addresses: Records
     believed: NDArray[np.int64]
     formers: NDArray[np.int64]
     strangers: Records
@@ -101,7 +109,7 @@ def make_port(
     key_step: int,
     epoch: int,
     published: NDArray[np.int64] | None = None,
-    senders: Sequence[IPv4Network] = (),
+    senders: Sequence[IPv4Network | IPv6Network] = (),
 ) -> Port:
     """Make the state of a port.
 
@@ -133,6 +141,8 @@ def make_port(
     state.units_in_packet = layout.units_per_packet or layout.max_units_per_packet
     rows = make_records(records.ROW, n_rows)
     rows.target = -1
+    addresses = make_records(records.ADDRESS, records.ADDRESSES)
+    addresses.sender = records.NOBODY
     claims = make_records(records.CLAIM, records.CLAIM_SLOTS)
     claims.key = records.NO_KEY
     cursors = np.zeros(2 * _WORDS_IN_LINE, np.uint64)
@@ -149,6 +159,8 @@ def make_port(
         claims=claims,
         lengths=make_records(records.LENGTH, records.LENGTHS),
         allowed=_networks(senders),
+        allowed_ipv6=_networks_ipv6(senders),
+        addresses=addresses,
         believed=np.full(records.MAX_SENDERS, records.NOBODY),
         formers=np.full(records.MAX_SENDERS, records.NOBODY),
         strangers=make_records(records.STRANGER, records.MAX_STRANGERS),
@@ -224,9 +236,28 @@ def _checks(layout: PacketLayout) -> Records:
     return np.array(checks, records.CHECK).view(np.recarray)
 
 
-def _networks(senders: Sequence[IPv4Network]) -> Records:
-    networks = [(sender_of(network.network_address), sender_of(network.netmask)) for network in senders]
+def _networks(senders: Sequence[IPv4Network | IPv6Network]) -> Records:
+    networks = [
+        (sender_of(network.network_address), sender_of(network.netmask))
+        if isinstance(network, IPv4Network)
+        else (records.NOBODY, 0)
+        for network in senders
+    ]
     return np.array(networks, records.NETWORK).view(np.recarray)
+
+
+def _networks_ipv6(senders: Sequence[IPv4Network | IPv6Network]) -> NDArray[np.int64]:
+    networks = [
+        (words_of(network.network_address), words_of(network.netmask))
+        for network in senders
+        if isinstance(network, IPv6Network)
+    ]
+    return np.array(networks, np.int64).reshape(-1, 2, 4)
+
+
+def words_of(address: IPv6Address) -> tuple[int, ...]:
+    """Return an IPv6 address as four words of 32 bits, in the order of memory."""
+    return struct.unpack("<4I", address.packed)
 
 
 def sender_of(address: IPv4Address) -> int:
@@ -234,9 +265,14 @@ def sender_of(address: IPv4Address) -> int:
     return int.from_bytes(address.packed, "little")
 
 
-def address_of(sender: int) -> IPv4Address:
-    """Return the address of a sender in a `ROW`."""
-    return IPv4Address(int(sender).to_bytes(4, "little"))
+def address_of(port: Port, sender: int) -> str:
+    """Return the address of a sender in a `ROW`, as text."""
+    if sender < records.FIRST_IPV6:
+        return str(IPv4Address(int(sender).to_bytes(4, "little")))
+    for known, *words in port.addresses.tolist():
+        if known == sender:
+            return str(IPv6Address(struct.pack("<4I", *words)))
+    return "an IPv6 address that many others have followed"
 
 
 def _slots(ring: FrameBuffer) -> Records:

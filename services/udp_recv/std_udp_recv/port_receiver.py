@@ -137,11 +137,11 @@ class PortReceiver:
 
     def strangers(self) -> dict[str, int]:
         """Return the addresses of the first few strangers, and how many of their packets were refused."""
-        return {str(address_of(sender)): n for sender, n, _ in self.port.strangers.tolist() if n}
+        return {address_of(self.port, sender): n for sender, n, _ in self.port.strangers.tolist() if n}
 
     def believed(self) -> list[str]:
         """Return the addresses from which frames are taken, as far as they were learned."""
-        return [str(address_of(sender)) for sender in self.port.believed[: int(self.port.state.n_believed)]]
+        return [address_of(self.port, sender) for sender in self.port.believed[: int(self.port.state.n_believed)]]
 
     def kernel_drops(self) -> int:
         """Return how many packets the kernel has dropped on this port."""

@@ -212,8 +212,8 @@ ROW = integers(
     "arrival_ns",
     "is_claimed",
 )
-"""One datagram: its length in bytes; its sender's IPv4 address; the offset in the ring at which its payload was
-received, or -1 if that is in `Port.scratch`; the first unit and the number of units that were
+"""One datagram: its length in bytes; its sender's number, see `ADDRESS`; the offset in the ring at which its payload
+was received, or -1 if that is in `Port.scratch`; the first unit and the number of units that were
 expected there; its key, its first unit and its number of units; FITS or a reason for refusal; in quarantine, when it
 arrived, and whether it has marked its frame already."""
 
@@ -224,6 +224,13 @@ them, and their number."""
 NETWORK = integers("address", "mask")
 """IPv4 addresses of configured senders: those that are equal to this one where the mask has ones. Addresses are numbers
 as the processor reads them, with the first byte as the lowest."""
+
+ADDRESS = integers("sender", "word_0", "word_1", "word_2", "word_3")
+"""An IPv6 address, as four words of 32 bits, and the number that stands for it. The number of an IPv4 address is the
+address itself; that of an IPv6 address is made of it, is `FIRST_IPV6` or more, and odd if the sender is configured."""
+FIRST_IPV6 = 1 << 62
+ADDRESSES = 61
+"""Number of IPv6 addresses whose texts are known; a prime, because neighbouring addresses have similar numbers."""
 
 STRANGER = integers("sender", "n", "tried_ns")
 """A stranger: its address, how many of its packets were refused, and when it was tried last, or heard first."""

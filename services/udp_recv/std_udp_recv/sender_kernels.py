@@ -23,7 +23,7 @@ pauses, a second detector is taken for it, and then the first one goes on.
 from typing import TYPE_CHECKING
 
 from std_udp_recv.libc_kernels import compilable
-from std_udp_recv.records import NOBODY, SILENCE_NS, SILENT_PERIODS, STRANGER_SILENCE_NS
+from std_udp_recv.records import FIRST_IPV6, NOBODY, SILENCE_NS, SILENT_PERIODS, STRANGER_SILENCE_NS
 
 if TYPE_CHECKING:
     from std_udp_recv.port import Port
@@ -143,6 +143,8 @@ def note_frame(port: "Port") -> None:
 
 @compilable
 def _is_allowed(port: "Port", sender: int) -> bool:
+    if sender >= FIRST_IPV6:
+        return sender & 1 == 1
     for i in range(port.allowed.shape[0]):  # noqa: SIM110 - a generator would not compile
         if sender & port.allowed[i].mask == port.allowed[i].address:
             return True

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -55,13 +55,18 @@ class ModuleRange(tuple[int, int]):
 
 
 def _readable_networks(texts: Iterable[str]) -> list[str]:
-    """Return IPv4 addresses and networks in their usual form; raises ValueError, which names the one that is none."""
+    """Return addresses and networks in their usual form; raises ValueError, which names the one that is none."""
     networks = []
     for text in texts:
         try:
-            networks.append(str(IPv4Network(text.strip(), strict=False)).removesuffix("/32"))
+            network = ip_network(text.strip(), strict=False)
         except ValueError:
-            raise ValueError(f"'{text}' is no IPv4 address or network, for example 10.0.5.20 or 10.0.5.0/24") from None
+            raise ValueError(
+                f"'{text}' is no IPv4 or IPv6 address or network, for example 10.0.5.20, 10.0.5.0/24 or fd00::/64"
+            ) from None
+        if network.is_multicast:
+            raise ValueError(f"'{text}' is a multicast group, to which packets are sent, and from which none comes")
+        networks.append(str(network.network_address) if network.num_addresses == 1 else str(network))
     if not networks:
         raise ValueError("no address is named; leave the key out, then the addresses are learned")
     return networks
@@ -113,9 +118,9 @@ class UdpConfig(Section):
     )
     senders: list[str] | dict[str, list[str]] | None = Field(
         None,
-        description="IPv4 addresses, or networks, from which the detector sends, e.g. ['10.0.5.0/24'], or for each "
-        "module, e.g. {'0': ['10.0.5.20'], '1-3': ['10.0.5.21', '10.0.5.22']}. Packets from elsewhere are refused. By "
-        "default, and for modules that are not named, each port learns from where its frames come.",
+        description="IPv4 or IPv6 addresses, or networks, from which the detector sends, e.g. ['10.0.5.0/24'], or for "
+        "each module, e.g. {'0': ['10.0.5.20'], '1-3': ['10.0.5.21', '10.0.5.22']}. Packets from elsewhere are "
+        "refused. By default, and for modules that are not named, each port learns from where its frames come.",
     )
     socket_buffer_bytes: int = Field(
         64 * 2**20,
@@ -184,7 +189,7 @@ class UdpConfig(Section):
             return {str(ModuleRange.parse(part)): _readable_networks(texts) for part, texts in value.items()}
         return None if value is None else _readable_networks(value)
 
-    def senders_of(self, module: int) -> tuple[IPv4Network, ...]:
+    def senders_of(self, module: int) -> tuple[IPv4Network | IPv6Network, ...]:
         """Return the addresses from which a module sends; none if they are learned."""
         named = self.senders
         if named is None:
@@ -193,7 +198,7 @@ class UdpConfig(Section):
             texts = [text for part, of_part in named.items() if module in ModuleRange.parse(part) for text in of_part]
         else:
             texts = named
-        return tuple(map(IPv4Network, texts))
+        return tuple(map(ip_network, texts))
 
     @field_validator("receivers")
     @classmethod

@@ -30,7 +30,7 @@ def payload(packets: list[bytes]) -> bytes:
 
 
 def believed(rig) -> set[str]:
-    return {str(address_of(sender)) for sender in rig.port.believed[: int(rig.port.state.n_believed)]}
+    return {address_of(rig.port, sender) for sender in rig.port.believed[: int(rig.port.state.n_believed)]}
 
 
 def run(rig, first: int, n: int, *, at_ns: int, period_ns: int = 10 * MS, sender: int = OWN) -> int:
