@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Self
 
-from std_daq.address_words import address_error
+from std_daq.address_words import address_error, address_in_words
 from std_daq.errors import PortError
 
 KEYS = "start_udp_port, udp.address or udp.interface"
@@ -198,9 +198,7 @@ class UdpPlace:
             if self.interface is None
             else f"interface {self.interface} is not up, or is none"
         )
-        return (
-            f"the group cannot be joined: {error.strerror}; {where}: set udp.interface ('ip addr' shows the interfaces)"
-        )
+        return f"the group cannot be joined: {address_in_words(error)}; {where}: set udp.interface"
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address:

@@ -134,10 +134,10 @@ HERE: dict[str, tuple[str, dict[str, Any], str, str]] = {
     ),
     "a CPU that is not there": ("detector.json", {"udp": {"cpus": [4095]}}, "udp-recv", "to run on CPU 4095"),
     "an address of another machine": (
-        "detector.json", {"udp": {"address": "192.0.2.1"}}, "udp-recv", "Cannot assign requested address",
+        "detector.json", {"udp": {"address": "192.0.2.1"}}, "udp-recv", "no interface of this machine has this address",
     ),
     "a group at no interface": (
-        "detector.json", {"udp": {"address": "239.1.2.3", "interface": "eth9"}}, "udp-recv", "No such device",
+        "detector.json", {"udp": {"address": "239.1.2.3", "interface": "eth9"}}, "udp-recv", "no interface has this",
     ),
     "a ring of 9000 GB": ("detector.json", {"ram_buffer_gb": 9000}, "assembler", "GB are needed"),
     "frames of 9000 GB": ("detector.json", {"shared_memory": {"frame_buffer_gb": 9000}}, "udp-recv", "GB are needed"),

@@ -11,6 +11,8 @@ PAGE = ROOT / "docs" / "how-to" / "troubleshooting.md"
 OTHERS = {
     "unhealthy",
     "UDP … cannot be opened: Address already in use",
+    "--frontend … cannot be opened: …",
+    "--backend … cannot be opened: …",
     "file is already open for write",
     "can't open directory",
     "required filter … is not registered",
