@@ -18,10 +18,10 @@ Dtypes define the other fields of headers and journal entries. The ring itself u
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from std_daq.shm.journal import CONTROL_WORDS, Journal
 from std_daq.shm.segment import PAGE, Segment
 
 NOTES_BYTES = 4 * PAGE
+_MAX_NUMBER = 2**48
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ class RingBuffer:
         at = geometry.offsets()
         n = geometry.n_slots * geometry.n_parts
         raw = segment.bytes
+        if (geometry.header_bytes, geometry.entry_bytes) != (header.itemsize, entry.itemsize):
+            raise ValueError("the geometry is for headers and entries of other sizes")
         self.headers = raw[at["headers"] : at["headers"] + n * header.itemsize].view(header)
         self.generations: NDArray[np.uint64] = self.headers["generation"]
         self._empty_header = np.zeros(1, header)
@@ -227,14 +230,48 @@ class RingBuffer:
         self.segment.close()
 
 
-def attach_segment(path: Path, kind: str) -> tuple[Segment, RingGeometry]:
-    """Attach read-only to a ring of the given kind; raises SharedMemoryError."""
+Ring = TypeVar("Ring")
+
+
+def attach_ring(path: Path, kind: str, make: Callable[[Segment, RingGeometry], Ring]) -> Ring:
+    """Attach read-only to a ring of the given kind.
+
+    Parameters
+    ----------
+    make
+        Makes the ring from its segment and its geometry.
+
+    Raises
+    ------
+    SharedMemoryError
+        There is no such ring, it contains something else, or its header is damaged.
+    """
     segment = Segment.attach(path)
-    geometry = RingGeometry(**segment.info.geometry)
-    if geometry.kind != kind:
+    try:
+        geometry = _geometry_of(segment)
+        if geometry.kind != kind:
+            raise SharedMemoryError(f"{path}: contains {geometry.kind}, not {kind}")
+        return make(segment, geometry)
+    except SharedMemoryError:
         segment.close()
-        raise SharedMemoryError(f"{path}: contains {geometry.kind}, not {kind}")
-    return segment, geometry
+        raise
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError):
+        segment.close()
+        raise SharedMemoryError(
+            f"{path}: the header is damaged: it describes no ring of {kind} of this size; std-daq shm clean removes it "
+            "if no process uses it"
+        ) from None
+
+
+def _geometry_of(segment: Segment) -> RingGeometry:
+    """Return the geometry in a header; raises ValueError or TypeError if it is not that of this segment."""
+    geometry = RingGeometry(**segment.info.geometry)
+    numbers = [value for value in asdict(geometry).values() if isinstance(value, int)]
+    if not all(0 <= number < _MAX_NUMBER for number in numbers):
+        raise ValueError("a number is negative, or too large")
+    if geometry.offsets()["total"] != segment.info.total_bytes:
+        raise ValueError("the size is another one")
+    return geometry
 
 
 def _pages(n_bytes: int) -> int:

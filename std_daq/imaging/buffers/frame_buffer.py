@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from std_daq.errors import ConfigError
 from std_daq.imaging.protocols.module_frame import module_frame_dtype
 from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
-from std_daq.shm.ring import RingBuffer, RingGeometry, attach_segment
+from std_daq.shm.ring import RingBuffer, RingGeometry, attach_ring
 from std_daq.shm.segment import PAGE, Segment
 
 MIN_SLOTS = 8
@@ -152,8 +152,13 @@ class FrameBuffer(RingBuffer):
     @classmethod
     def attach(cls, path: Path) -> Self:
         """Attach as a reader; raises SharedMemoryError."""
-        segment, geometry = attach_segment(path, "frames")
-        return cls(segment, geometry, module_frame_dtype(geometry.attributes["n_units"]), RAW_METADATA)
+        return attach_ring(
+            path,
+            "frames",
+            lambda segment, geometry: cls(
+                segment, geometry, module_frame_dtype(geometry.attributes["n_units"]), RAW_METADATA
+            ),
+        )
 
     @property
     def n_modules(self) -> int:

@@ -13,7 +13,7 @@ from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code, dtype_of_code
 from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 from std_daq.shm.entry_ring import EntryRing
-from std_daq.shm.ring import RingGeometry, attach_segment
+from std_daq.shm.ring import RingGeometry, attach_ring
 from std_daq.shm.segment import PAGE, Segment
 
 MIN_SLOTS = 4
@@ -166,8 +166,7 @@ class ImageBuffer(EntryRing[Image]):
     @classmethod
     def attach(cls, path: Path) -> Self:
         """Attach as a reader; raises SharedMemoryError."""
-        segment, geometry = attach_segment(path, "images")
-        return cls(segment, geometry)
+        return attach_ring(path, "images", cls)
 
     def begin(self, index: int) -> int:
         """Begin to write a slot; the slot has no image until its metadata are written, even if the writer dies."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import ConfigError
-from std_daq.shm.ring import RingGeometry, attach_segment
+from std_daq.shm.ring import RingGeometry, attach_ring
 from std_daq.shm.segment import Segment
 from std_daq.shm.shared_area_ring import SharedAreaRing
 from std_daq.tpc.events.board_bits import BITS_BYTES
@@ -121,8 +121,7 @@ class EventBuffer(SharedAreaRing[Event]):
     @classmethod
     def attach(cls, path: Path) -> Self:
         """Attach as a reader; raises SharedMemoryError."""
-        segment, geometry = attach_segment(path, "events")
-        return cls(segment, geometry)
+        return attach_ring(path, "events", cls)
 
     @property
     def max_traces(self) -> int:

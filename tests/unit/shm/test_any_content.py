@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from std_daq.errors import SharedMemoryError
-from std_daq.shm.ring import RingBuffer, RingGeometry, attach_segment
+from std_daq.shm.ring import RingBuffer, RingGeometry, attach_ring
 
 HEADER = np.dtype([("generation", "<u8"), ("event_id", "<u8"), ("n_bytes", "<u4"), ("n_boards", "<u4")])
 ENTRY = np.dtype([("sequence", "<u8"), ("event_id", "<u8")])
@@ -43,8 +43,7 @@ def test_events_of_different_sizes_are_read_as_they_were_written(shm_dir: Path) 
     contents = [bytes([event]) * size for event, size in enumerate((0, 1, 9_999, 10_000, 17, 4_096))]
     for event, content in enumerate(contents):
         publish(owner, event, content)
-    segment, geometry = attach_segment(path, "events")
-    reader = RingBuffer(segment, geometry, HEADER, ENTRY)
+    reader = attach_ring(path, "events", lambda segment, geometry: RingBuffer(segment, geometry, HEADER, ENTRY))
     entries = reader.journals[0].read(0, 16).entries
     assert entries["event_id"].tolist() == list(range(len(contents)))
     for entry in entries[-reader.n_slots :]:
