@@ -23,18 +23,24 @@ WAIT_S = 60.0
 CONNECT_S = 10.0
 BOARDS = [(cobo, asad) for cobo in range(4) for asad in range(2)]
 CONFIGURATION = "/etc/std-daq/tpc.json"
-VIEW_PORT, VIEW_DATA_PORT = free_tcp_port(), free_tcp_port()
-SETTINGS = {"VIEW_PORT": str(VIEW_PORT), "VIEW_DATA_PORT": str(VIEW_DATA_PORT), "RATE_HZ": "10"}
 
 pytestmark = pytest.mark.timeout(240)
 
 
 @pytest.fixture(scope="module")
+def view_ports() -> tuple[int, int]:
+    """Return the port of the page, and that of what is drawn."""
+    return free_tcp_port(), free_tcp_port()
+
+
+@pytest.fixture(scope="module")
 def chamber(
-    images: dict[str, str], user_id: int, tmp_path_factory: pytest.TempPathFactory
+    images: dict[str, str], user_id: int, view_ports: tuple[int, int], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ContainerBeamline]:
+    page, data = map(str, view_ports)
+    settings = {"VIEW_PORT": page, "VIEW_DATA_PORT": data, "RATE_HZ": "10"}
     folder = tmp_path_factory.mktemp("chamber")
-    with ContainerBeamline("chamber", folder, user_id=user_id, settings=SETTINGS, configuration="tpc.json") as beamline:
+    with ContainerBeamline("chamber", folder, user_id=user_id, settings=settings, configuration="tpc.json") as beamline:
         beamline.up()
         yield beamline
 
@@ -71,18 +77,22 @@ def test_write_request_gives_a_whole_file_of_the_user_and_its_analysis(chamber: 
     wait_until(lambda: figures(chamber, "event-analysis")["estimates"] > 0, WAIT_S, lambda: chamber.logs())
 
 
-def test_browsers_of_this_machine_reach_the_view_which_shows_events(chamber: ContainerBeamline) -> None:
-    origin = f"http://127.0.0.1:{VIEW_PORT}"
+def test_browsers_of_this_machine_reach_the_view_which_shows_events(
+    chamber: ContainerBeamline, view_ports: tuple[int, int]
+) -> None:
+    page_port, data_port = view_ports
+    origin = f"http://127.0.0.1:{page_port}"
     with urlopen(origin, timeout=10) as page:
         assert b"Rerun" in page.read()
     # What a browser asks before it lets the page have anything from another port.
     asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    with urlopen(Request(f"http://127.0.0.1:{VIEW_DATA_PORT}/", headers=asked, method="OPTIONS"), timeout=10) as answer:
+    with urlopen(Request(f"http://127.0.0.1:{data_port}/", headers=asked, method="OPTIONS"), timeout=10) as answer:
         assert answer.headers["access-control-allow-origin"] == origin
     (line,) = (line for line in chamber.container("event-view").logs.splitlines() if "open_in_a_browser" in line)
-    assert json.loads(line)["url"].startswith(f"{origin}?url=rerun%2Bhttp%3A%2F%2F127.0.0.1%3A{VIEW_DATA_PORT}%2F")
+    assert json.loads(line)["url"].startswith(f"{origin}?url=rerun%2Bhttp%3A%2F%2F127.0.0.1%3A{data_port}%2F")
     wait_until(lambda: figures(chamber, "event-view")["shown"] > 0, WAIT_S, lambda: chamber.logs())
     assert figures(chamber, "event-view")["viewers"] == 1
+    chamber.std_daq("event-view", "--reset")
 
 
 def test_killed_services_come_back_and_the_run_ends_with_an_honest_verdict(chamber: ContainerBeamline) -> None:
@@ -118,20 +128,13 @@ def test_recorded_frames_are_sent_again_in_the_place_of_the_simulation(chamber: 
     frames = sorted(f"/data/raw_graw/{file.name}" for file in (chamber.data / "raw_graw").glob("*.graw"))
     assert len(frames) == len(BOARDS)
     chamber.command("compose", "stop", "exporters")
-    write = (
-        "std-daq",
-        "write",
-        "--config",
-        CONFIGURATION,
-        "--json",
-        "--output-file",
-        "/data/again.h5",
-        "--n-events",
-        "10",
-    )
+    what = ("--output-file", "/data/again.h5", "--n-events", "10", "--image-timeout-s", str(WAIT_S))
     replay = ("replay", "--config", CONFIGURATION, "--rate-hz", "20", "--json", *frames)
     url = chamber.broker_url_file("listener").read_text().strip()
-    with StatusListener(url) as listener, chamber.start(*write) as writing:
+    with (
+        StatusListener(url) as listener,
+        chamber.start("std-daq", "write", "--config", CONFIGURATION, "--json", *what) as writing,
+    ):
         listener.connection.wait_connected(CONNECT_S)
         wait_accepted(listener, Path("/data/again.h5"))
         sent = json.loads(chamber.command("compose", "run", "--rm", "--use-aliases", "-T", "exporters", *replay))
