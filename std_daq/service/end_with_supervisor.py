@@ -1,4 +1,4 @@
-"""Makes a supervised process end when its supervisor ends, even if the supervisor was killed."""
+"""Makes a process end when the one that has started it ends, even if that was killed."""
 
 import ctypes
 import os
@@ -13,7 +13,12 @@ def end_with_supervisor() -> None:
     supervisor = os.environ.get(SUPERVISOR_VARIABLE)
     if supervisor is None:
         return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != int(supervisor):
-        # The supervisor ended before prctl was called, so the kernel will send no signal.
-        os.kill(os.getpid(), signal.SIGTERM)
+    end_with_parent(int(supervisor), signal.SIGTERM)
+
+
+def end_with_parent(parent: int, sent: int = signal.SIGKILL) -> None:
+    """Ask the kernel to send a signal to this process when its parent ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, sent, 0, 0, 0)
+    if os.getppid() != parent:
+        # The parent ended before prctl was called, so the kernel will send no signal.
+        os.kill(os.getpid(), sent)

@@ -67,10 +67,22 @@ def _content(path):
     return content
 
 
-def test_two_processes_give_the_same_as_one_to_the_bit(files):
+def test_two_processes_give_the_same_as_one_to_the_bit_though_they_were_killed_on_the_way(files):
     _analyse(files, "one.h5", "--workers", "1")
-    assert "80 events" in _analyse(files, "two.h5", "--workers", "2")
+    analysis = subprocess.Popen(_command(files, "two.h5", "--workers", "2"), stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+    try:
+        wait_until(lambda: any(files.glob(".two.h5.parts/*/0*.npz")), timeout_s=60)
+        children = Path(f"/proc/{analysis.pid}/task/{analysis.pid}/children").read_text().split()
+        assert len(children) >= 2
+    finally:
+        analysis.kill()
+        analysis.wait()
+    wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), timeout_s=20)
+    said = _analyse(files, "two.h5", "--workers", "2")
+    assert "80 events" in said
+    assert "of them done before" in said
     assert _content(files / "two.h5") == _content(files / "one.h5")
+    assert not list(files.glob(".two.h5*"))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol
 
 from std_daq.errors import ResourceError, StdDaqError
+from std_daq.service.end_with_supervisor import end_with_parent
 from std_daq.tpc.config import TpcConfig
 from std_daq.tpc.offline.result_part import PartFolder
 from std_daq.tpc.offline.unit import Unit, analyse_unit
@@ -51,7 +52,13 @@ class InProcesses:
     def run(self, units: Iterator[Unit], config: TpcConfig, parts: PartFolder) -> Iterator[Unit]:
         """Yield each unit when its part is kept, as they come; at most a few units a worker are on their way."""
         os.environ.update({name: value for name, value in _ONE_THREAD.items() if name not in os.environ})
-        pool = ProcessPoolExecutor(self._n_workers, mp_context=multiprocessing.get_context("spawn"))
+        # Without the process that gives it work, a worker would wait for ever.
+        pool = ProcessPoolExecutor(
+            self._n_workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=end_with_parent,
+            initargs=(os.getpid(),),
+        )
         pending: dict[Future[None], Unit] = {}
         try:
             while True:
