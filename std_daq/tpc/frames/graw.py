@@ -84,7 +84,13 @@ class GrawReader:
         self._memory: NDArray[np.uint8] = (
             np.memmap(file, np.uint8, mode="r").view(np.ndarray) if self.n_bytes else np.empty(0, np.uint8)
         )
+        self._address = self._memory.ctypes.data
         self.position = 0
+
+    def place(self, frame: Frame) -> tuple[int, int]:
+        """Return the first byte of one of its frames in the file, and the first byte behind it."""
+        begin = frame.data.ctypes.data - self._address
+        return begin, begin + len(frame.data)
 
     def __iter__(self) -> Iterator[Frame]:
         headers = np.zeros(_FRAMES_AT_ONCE, HEADER)

@@ -16,7 +16,7 @@ from std_daq.tpc.config import TpcConfig
 from std_daq.tpc.frames.frame import Frame
 from std_daq.tpc.frames.graw import GrawReader
 from std_daq.tpc.frames.records import TOPOLOGY
-from std_daq.tpc.offline.unit import EVENTS_OF_UNIT, FileEvent, MergedUnit, ReadUnit, Unit
+from std_daq.tpc.offline.unit import EVENTS_OF_UNIT, FramePlace, GrawEvent, GrawUnit, MergedUnit, Unit
 from std_daq.tpc.pads.load import load_pads
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -72,28 +72,21 @@ class GrawSource:
 
     def __init__(self, files: Sequence[Path], config: TpcConfig) -> None:
         self._files = files
-        self._plane = load_pads(config.pads)
-        self._boards = expected_boards(config.boards, self._plane)
+        self._boards = expected_boards(config.boards, load_pads(config.pads))
         self.n_events: int | None = None
 
     def units(self) -> Iterator[Unit]:
         """Yield the units, always the same ones."""
-        from std_daq.tpc.frames.event_decoder import EventDecoder
-
-        decoder = EventDecoder(self._plane)
-        numbered = enumerate(self._events())
-        for index, events in enumerate(_batches(numbered)):
-            yield ReadUnit(
-                index,
-                tuple(
-                    FileEvent(number, event.id, event.epoch, decoder.decode(list(event.payloads.values())))
-                    for number, event in events
-                ),
+        files = tuple(file.absolute() for file in self._files)
+        for index, events in enumerate(_batches(enumerate(self._events()))):
+            built = (
+                GrawEvent(number, event.id, event.epoch, tuple(event.payloads.values())) for number, event in events
             )
+            yield GrawUnit(index, files, tuple(built))
 
-    def _events(self) -> Iterator[BuiltEvent[Frame]]:
+    def _events(self) -> Iterator[BuiltEvent[FramePlace]]:
         readers = [GrawReader(file) for file in self._files]
-        builder: EventBuilder[Frame] = EventBuilder(
+        builder: EventBuilder[FramePlace] = EventBuilder(
             len(readers), self._boards, time_limit_ns=_PATIENCE_EVENTS, max_held_bytes=2**62
         )
         last_key, now = None, 0
@@ -102,8 +95,9 @@ class GrawSource:
                 last_key, now = key, now + 1
                 yield from builder.poll(now)
             if frame.has_samples:
+                place = FramePlace(source, *readers[source].place(frame))
                 yield from builder.feed(
-                    BoardFrame(source, frame.board, frame.event_id, frame.event_time, frame, len(frame.data), now)
+                    BoardFrame(source, frame.board, frame.event_id, frame.event_time, place, len(frame.data), now)
                 )
             elif frame.frame_type == TOPOLOGY:
                 yield from builder.announce(source, int(frame.header["cobo"]), frame.announced_boards)

@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.errors import FileFormatError
 from std_daq.tpc.config import TpcConfig
+from std_daq.tpc.frames.frame import Frame, parse_frame
 from std_daq.tpc.offline.result_part import ResultPart
 from std_daq.tpc.pads.load import load_pads
+from std_daq.tpc.pads.plane import PadPlane
 from std_daq.tpc.reconstruction.pipeline import Pipeline
 
 EVENTS_OF_UNIT = 16
@@ -36,21 +40,77 @@ class FileEvent:
     orig_event: int | None = None
 
 
+class FramePlace(NamedTuple):
+    """Where a frame is: the number of its file, its first byte, and the first byte behind it."""
+
+    file: int
+    begin: int
+    end: int
+
+
 @dataclass(frozen=True, slots=True)
-class ReadUnit:
-    """Events that were read already."""
+class GrawEvent:
+    """An event that was built of frames in files.
+
+    Attributes
+    ----------
+    number
+        Its number in the result.
+    frames
+        Where its frames are.
+    """
+
+    number: int
+    id: int
+    epoch: int
+    frames: tuple[FramePlace, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GrawUnit:
+    """Events of GRAW files, whose frames the process reads and decodes that analyses them.
+
+    Attributes
+    ----------
+    index
+        Place of the unit among all units.
+    files
+        The files, as the places of the frames number them.
+    events
+        The events.
+    """
 
     index: int
-    events: tuple[FileEvent, ...]
+    files: tuple[Path, ...]
+    events: tuple[GrawEvent, ...]
 
     @property
     def n_events(self) -> int:
         """Number of events."""
         return len(self.events)
 
-    def read(self) -> Iterator[FileEvent]:
-        """Yield the events."""
-        return iter(self.events)
+    def read(self, plane: PadPlane) -> Iterator[FileEvent]:
+        """Yield the events; raises FileFormatError if a frame is not there any more."""
+        from std_daq.tpc.frames.event_decoder import EventDecoder
+
+        memories = {
+            place.file: np.memmap(self.files[place.file], np.uint8, mode="r").view(np.ndarray)
+            for event in self.events
+            for place in {place.file: place for place in event.frames}.values()
+        }
+        decoder = EventDecoder(plane)
+        for event in self.events:
+            frames = [self._frame(memories[place.file], place) for place in event.frames]
+            yield FileEvent(event.number, event.id, event.epoch, decoder.decode(frames))
+
+    def _frame(self, memory: NDArray[np.uint8], place: FramePlace) -> Frame:
+        frame = parse_frame(memory[place.begin : place.end])
+        if not isinstance(frame, Frame):
+            raise FileFormatError(
+                f"{self.files[place.file]}: the frame at byte {place.begin} is not there any more; "
+                "leave the file as it is, and give the same command again"
+            )
+        return frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +139,7 @@ class MergedUnit:
         """Number of events."""
         return len(self.numbers)
 
-    def read(self) -> Iterator[FileEvent]:
+    def read(self, _plane: PadPlane) -> Iterator[FileEvent]:
         """Yield the events; one without data of the chamber is left out."""
         from std_daq.tpc.merged.reader import MergedFile
 
@@ -92,7 +152,7 @@ class MergedUnit:
                     )
 
 
-Unit = ReadUnit | MergedUnit
+Unit = GrawUnit | MergedUnit
 
 
 def analyse_unit(unit: Unit, config: TpcConfig) -> ResultPart:
@@ -103,9 +163,9 @@ def analyse_unit(unit: Unit, config: TpcConfig) -> ResultPart:
     ConfigError, FileFormatError, PhaseError
         The pads cannot be read, the file is damaged, or a phase failed.
     """
-    pipeline = _pipeline(config.model_dump_json(include={"pads", "analysis"}), _Same(config))
+    plane, pipeline = _plane_and_pipeline(config.model_dump_json(include={"pads", "analysis"}), _Same(config))
     results = []
-    for event in unit.read():
+    for event in unit.read(plane):
         result = pipeline.run(event.id, event.epoch, event.matrix)
         result.estimates["event"] = event.number
         for name, value in (("orig_run", event.orig_run), ("orig_event", event.orig_event)):
@@ -129,6 +189,7 @@ class _Same:
 
 
 @lru_cache(maxsize=1)
-def _pipeline(_document: str, same: _Same) -> Pipeline:
-    """Return the pipeline of a configuration; a process makes it once."""
-    return Pipeline(load_pads(same.config.pads), same.config.analysis)
+def _plane_and_pipeline(_document: str, same: _Same) -> tuple[PadPlane, Pipeline]:
+    """Return what a configuration makes; a process makes it once."""
+    plane = load_pads(same.config.pads)
+    return plane, Pipeline(plane, same.config.analysis)

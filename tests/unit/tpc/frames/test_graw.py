@@ -53,6 +53,15 @@ def test_boards_may_be_mixed_in_a_file(tmp_path: Path) -> None:
     assert [(frame.event_id, frame.board) for frame in frames] == [(n, (3, b)) for n in range(3) for b in (1, 0)]
 
 
+def test_place_of_a_frame_is_where_its_bytes_are(tmp_path: Path) -> None:
+    frames = [event_frame(1), event_frame(2, (3, 0)), event_frame(3)]
+    file = tmp_path / "mixed.graw"
+    file.write_bytes(frames[0] + encode_merged(frames[1:], event_id=2))
+    reader = GrawReader(file)
+    places = [reader.place(frame) for frame in reader]
+    assert [file.read_bytes()[begin:end] for begin, end in places] == frames
+
+
 def test_empty_file_has_no_frames(tmp_path: Path) -> None:
     with GrawWriter(tmp_path, BEGAN, (1, 2)) as writer:
         pass

@@ -6,12 +6,14 @@ import h5py
 import numpy as np
 import pytest
 
+from std_daq.errors import FileFormatError
 from std_daq.tpc.config import load_tpc_config
 from std_daq.tpc.frames.event_decoder import EventDecoder
 from std_daq.tpc.frames.frame import parse_frame
 from std_daq.tpc.offline.analysis import FileAnalysis
 from std_daq.tpc.offline.execution import InThisProcess
 from std_daq.tpc.offline.sources import open_source
+from std_daq.tpc.offline.unit import analyse_unit
 from std_daq.tpc.pads.load import load_pads
 from std_daq.tpc.reconstruction.parameters import DetectorParameters
 from std_daq.tpc.reconstruction.pipeline import Pipeline
@@ -63,3 +65,14 @@ def test_events_are_built_of_the_files_of_the_boards(config, tmp_path):
             assert (cloud.attrs["id"], cloud.attrs["epoch"]) == (event.event_id, epoch)
             assert len(wanted.cloud) > 0
             np.testing.assert_array_equal(cloud, wanted.cloud)
+
+
+def test_a_file_that_changes_meanwhile_is_told(config, tmp_path):
+    event = _events(load_pads(config.pads))[0]
+    files = [tmp_path / f"CoBo{cobo}_AsAd{asad}.graw" for cobo, asad in BOARDS]
+    for frame, file in zip(event.frames, files, strict=True):
+        file.write_bytes(frame.data)
+    (unit,) = open_source(files, config).units()
+    files[1].write_bytes(bytes(files[1].stat().st_size))
+    with pytest.raises(FileFormatError, match=r"CoBo0_AsAd1\.graw: the frame at byte 0 is not there any more"):
+        analyse_unit(unit, config)
