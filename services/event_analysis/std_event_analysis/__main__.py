@@ -45,7 +45,13 @@ def start(context: ServiceContext[TpcConfig]) -> "EventAnalysis":
         opened.callback(backlog.close)
         publisher = ResultsPublisher(results_address(config))
         opened.callback(publisher.close)
-        workers = Workers(n_workers, event_buffer_path(config), plane, config.analysis)
+        workers = Workers(
+            n_workers,
+            event_buffer_path(config),
+            plane,
+            config.analysis,
+            event_timeout_s=options.event_timeout_s,
+        )
         opened.callback(workers.close)
         return EventAnalysis(
             backlog=backlog,

@@ -4,7 +4,8 @@ from collections import deque
 from functools import partial
 from pathlib import Path
 
-from std_daq.streams.follower import RingFollower
+from std_daq.shm.journal import Journal
+from std_daq.streams.follower import RingFollower, start_now, start_oldest
 from std_daq.tpc.events.event_buffer import EventBuffer
 
 
@@ -26,14 +27,21 @@ class Backlog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._follower: RingFollower[EventBuffer] = RingFollower(partial(EventBuffer.attach, path))
+        self._follower: RingFollower[EventBuffer] = RingFollower(partial(EventBuffer.attach, path), start=self._first)
         self._ring: EventBuffer | None = None
         self._waiting: deque[int] = deque()
+        self._is_starting = True
         self.n_left_out = 0
         self._follower.attach_if_due()
+        self._is_starting = False
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def next_sequence(self) -> int:
+        """Sequence number of the first event that was not looked at yet."""
+        return self._follower.cursor
 
     def look(self) -> None:
         """Add the events that have been published since the last look, and leave out those that were overwritten."""
@@ -58,3 +66,7 @@ class Backlog:
         """Release the ring."""
         self._ring = None
         self._follower.close()
+
+    def _first(self, ring: EventBuffer, journal: Journal) -> int:
+        """Return where to begin in the first ring: all events of a ring that appears later are new."""
+        return start_now(ring, journal) if self._is_starting else start_oldest(ring, journal)

@@ -52,6 +52,8 @@ class EventAnalysis:
         self._metrics = metrics
         self._resources = resources
         self._conditions = ConditionLog()
+        self._started_ns = time.time_ns()
+        self._n_in_work = 0
         self._n_published = 0
         self._n_left_out = 0
         self._n_overwritten = 0
@@ -75,6 +77,7 @@ class EventAnalysis:
         self._backlog.look()
         while self._workers.n_free and (sequence := self._backlog.take()) is not None:
             self._workers.give(sequence)
+            self._n_in_work += 1
         for answer in self._workers.answers(_WAIT_S):
             self._take(answer)
         self._measure()
@@ -85,6 +88,7 @@ class EventAnalysis:
 
     def _take(self, answer: tuple[Any, ...]) -> None:
         kind, *values = answer
+        self._n_in_work -= 1
         if kind == "result":
             self._publish(*values)
             return
@@ -94,7 +98,17 @@ class EventAnalysis:
 
     def _publish(self, result: EventResult, seconds: float) -> None:
         metrics = self._metrics
-        self._publisher.publish(result.numbered(number=self._n_published, n_left_out=self.n_left_out))
+        n_left_out = self.n_left_out
+        # All events up to the cursor are published, left out, in work or waiting. In a ring that has taken the place of
+        # another one, the account goes on as if the earlier events had been before its first one.
+        n_known = self._n_published + 1 + n_left_out + self._n_in_work + len(self._backlog)
+        numbered = result.numbered(
+            number=self._n_published,
+            n_left_out=n_left_out,
+            analysis=self._started_ns,
+            first_sequence=self._backlog.next_sequence - n_known,
+        )
+        self._publisher.publish(numbered)
         self._n_published += 1
         metrics.events.inc()
         metrics.points.inc(len(result.cloud))

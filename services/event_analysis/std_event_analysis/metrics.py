@@ -11,7 +11,7 @@ class AnalysisMetrics:
         self.left_out = Counter(
             "daq_analysis_left_out", "Events that were not analysed, by the reason.", ["reason"], registry=registry
         )
-        for reason in ("overwritten", "failed", "died"):
+        for reason in ("overwritten", "failed", "died", "timed_out"):
             self.left_out.labels(reason)
         self.points = Counter("daq_analysis_points", "Points of the clouds.", registry=registry)
         self.estimates = Counter("daq_analysis_estimates", "Estimates.", registry=registry)

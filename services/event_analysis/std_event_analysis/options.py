@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from std_daq.config.bounds import MAX_SECONDS
 from std_daq.config.section import Section
 
 
@@ -10,4 +11,11 @@ class AnalysisOptions(Section):
 
     workers: int | None = Field(
         None, ge=1, le=1024, description="Number of processes; null: one for each core but one."
+    )
+    event_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        le=MAX_SECONDS,
+        description="A process that takes longer for an event, or to start, is killed, and another one is started, in "
+        "seconds.",
     )

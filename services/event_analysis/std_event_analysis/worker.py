@@ -1,13 +1,18 @@
 """A worker: a process that analyses one event after another.
 
-Its messages are pickled tuples. It gets ``("parameters", revision, AnalysisParameters)`` and ``("event", sequence)``.
-It answers ``("ready",)`` once, and for each event ``("result", EventResult, seconds)``, ``("overwritten",)`` or
-``("failed", text)``.
+Its messages are tuples, as `WorkerLink` sends them. First it gets ``("begin", ring, PadPlane, AnalysisParameters)``,
+then ``("parameters", revision, AnalysisParameters)`` and ``("event", sequence)``. It answers ``("ready",)`` once, and
+for each event ``("result", EventResult, seconds)``, ``("overwritten",)`` or ``("failed", text)``.
+
+Arguments: DESCRIPTOR PARENT. The kernel kills it when the service is killed, whatever it does.
 """
 
+import ctypes
+import os
 import signal
+import socket
+import sys
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,28 +21,45 @@ from std_daq.tpc.events.event import Event
 from std_daq.tpc.events.event_buffer import EventBuffer
 from std_daq.tpc.pads.plane import PadPlane
 from std_daq.tpc.reconstruction.parameters import AnalysisParameters
+from std_event_analysis.worker_link import pack, read_message
 
 if TYPE_CHECKING:
     from std_daq.tpc.reconstruction.pipeline import Pipeline
 
+_PR_SET_PDEATHSIG = 1
 
-def run_worker(connection: Connection, ring: Path, plane: PadPlane, parameters: AnalysisParameters) -> None:
+
+def main() -> None:
     """Work until the service closes the connection, or is gone."""
+    descriptor, parent = map(int, sys.argv[1:])
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        return
     for number in (signal.SIGINT, signal.SIGTERM):  # the service ends its workers
         signal.signal(number, signal.SIG_IGN)
-    worker = Worker(ring, plane, parameters)
-    try:
-        connection.send(("ready",))
-        while True:
-            kind, *values = connection.recv()
-            if kind == "parameters":
-                worker.change(*values)
-            else:
-                connection.send(worker.analyse(*values))
-    except (EOFError, OSError):
-        return
-    finally:
-        worker.close()
+    with socket.socket(fileno=descriptor) as connection:
+        run_worker(connection)
+
+
+def run_worker(connection: socket.socket) -> None:
+    """Work until the other end of the connection is closed."""
+    with connection.makefile("rb") as stream:
+        begin = read_message(stream)
+        if begin is None:
+            return
+        worker = Worker(*begin[1:])
+        try:
+            connection.sendall(pack(("ready",)))
+            while (message := read_message(stream)) is not None:
+                kind, *values = message
+                if kind == "parameters":
+                    worker.change(*values)
+                else:
+                    connection.sendall(pack(worker.analyse(*values)))
+        except OSError:
+            return
+        finally:
+            worker.close()
 
 
 class Worker:
@@ -105,3 +127,7 @@ class Worker:
                 return None
         event = self._ring.view(sequence)
         return None if event is None else event.copy()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,36 +1,44 @@
 """Workers: the processes that analyse, each with one event at a time."""
 
-import multiprocessing
 import os
+import select
+import socket
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from std_daq.telemetry.logs import get_logger
 from std_daq.tpc.pads.plane import PadPlane
 from std_daq.tpc.reconstruction.parameters import AnalysisParameters
-from std_event_analysis.worker import run_worker
+from std_event_analysis.worker_link import WorkerLink
 
 _RESTART_S = 1.0
 _END_S = 0.2
 # A worker is one of many, so its libraries must not start a thread for each core.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_ENDED = select.POLLHUP | select.POLLERR
 
 
 @dataclass(slots=True)
 class _Running:
-    process: BaseProcess
-    connection: Connection
+    process: "subprocess.Popen[bytes]"
+    link: WorkerLink
+    busy_since_s: float
     is_ready: bool = False
+    has_timed_out: bool = False
     sequence: int | None = None
     revision: int = 0
 
 
 class Workers:
     """Starts processes, gives them events, and starts those again that end.
+
+    Nothing that a process does holds up the service: it may be killed or stopped at any time, also while it starts, or
+    in the middle of a result.
 
     Parameters
     ----------
@@ -40,19 +48,30 @@ class Workers:
         Path of the ring.
     plane, parameters
         As for `Pipeline`.
+    event_timeout_s
+        A process that takes longer for an event, or to start, is killed.
 
     Attributes
     ----------
     n_died
-        Processes that ended by themselves.
+        Processes that ended by themselves, or were killed.
     """
 
-    def __init__(self, n_workers: int, ring: Path, plane: PadPlane, parameters: AnalysisParameters) -> None:
-        os.environ.update({name: value for name, value in _ONE_THREAD.items() if name not in os.environ})
-        self._context = multiprocessing.get_context("spawn")
+    def __init__(
+        self,
+        n_workers: int,
+        ring: Path,
+        plane: PadPlane,
+        parameters: AnalysisParameters,
+        *,
+        event_timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._ring, self._plane = ring, plane
         self._parameters, self._revision = parameters, 0
         self._n_workers = n_workers
+        self._event_timeout_s = event_timeout_s
+        self._clock = clock
         self._next_start = 0.0
         self.n_died = 0
         self._running: list[_Running] = [self._start() for _ in range(n_workers)]
@@ -81,69 +100,92 @@ class Workers:
         """Give an event to a free process; call only if there is one."""
         one = next(one for one in self._running if one.is_ready and one.sequence is None)
         one.sequence = sequence
-        try:
-            if one.revision != self._revision:
-                one.connection.send(("parameters", self._revision, self._parameters))
-                one.revision = self._revision
-            one.connection.send(("event", sequence))
-        except OSError:
-            pass  # it has died: `answers` tells
+        one.busy_since_s = self._clock()
+        if one.revision != self._revision:
+            one.link.put(("parameters", self._revision, self._parameters))
+            one.revision = self._revision
+        one.link.put(("event", sequence))
 
     def answers(self, timeout_s: float) -> list[tuple[Any, ...]]:
-        """Return what the processes answer within a time; ``("died",)`` for an event whose process has ended."""
+        """Return what the processes answer within a time.
+
+        For an event whose process has ended that is ``("died",)``, or ``("timed_out",)`` if it took too long.
+        """
         self._start_missing()
+        by_descriptor = {one.link.fileno(): one for one in self._running}
+        poller = select.poll()
+        for descriptor, one in by_descriptor.items():
+            poller.register(descriptor, select.POLLIN | (select.POLLOUT if one.link.has_unsent else 0))
         answers: list[tuple[Any, ...]] = []
-        by_connection: dict[Any, _Running] = {one.connection: one for one in self._running}
-        if not by_connection:
-            time.sleep(timeout_s)
-        for connection in wait(list(by_connection), timeout_s) if by_connection else ():
-            one = by_connection[connection]
-            try:
-                answer = one.connection.recv()
-            except (EOFError, OSError):
-                if self._bury(one):
-                    answers.append(("died",))
-                continue
-            if answer == ("ready",):
-                one.is_ready = True
-            else:
-                one.sequence = None
-                answers.append(answer)
+        for descriptor, what in poller.poll(timeout_s * 1000):
+            one = by_descriptor[descriptor]
+            if what & select.POLLOUT:
+                one.link.send()
+            if what & (select.POLLIN | _ENDED):
+                answers += self._take(one)
+        self._kill_stuck()
         return answers
 
     def close(self) -> None:
         """End all processes."""
         for one in self._running:
-            one.connection.close()
+            one.link.close()
         deadline = time.monotonic() + _END_S
         for one in self._running:
-            one.process.join(max(0.0, deadline - time.monotonic()))
-            if one.process.is_alive():
+            try:
+                one.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
                 one.process.kill()
-                one.process.join()
-            one.process.close()
+                one.process.wait()
         self._running = []
 
     def _start(self) -> _Running:
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(
-            target=run_worker, args=(theirs, self._ring, self._plane, self._parameters), daemon=True
-        )
-        process.start()
-        theirs.close()
-        return _Running(process, ours)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", "std_event_analysis.worker", str(theirs.fileno()), str(os.getpid())]
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=_ONE_THREAD | os.environ
+            )
+        one = _Running(process, WorkerLink(ours), self._clock())
+        one.link.put(("begin", self._ring, self._plane, self._parameters))
+        return one
 
     def _start_missing(self) -> None:
-        if len(self._running) < self._n_workers and time.monotonic() >= self._next_start:
+        if len(self._running) < self._n_workers and self._clock() >= self._next_start:
             self._running.append(self._start())
 
-    def _bury(self, one: _Running) -> bool:
-        """Forget a process that has ended; returns whether it had an event."""
-        one.process.join()
-        get_logger().error("worker_died", exit_code=one.process.exitcode, sequence=one.sequence)
-        one.connection.close()
-        one.process.close()
+    def _take(self, one: _Running) -> list[tuple[Any, ...]]:
+        """Return the answers of a process."""
+        try:
+            messages = one.link.received()
+        except EOFError:
+            return self._bury(one)
+        answers = []
+        for message in messages:
+            if message == ("ready",):
+                one.is_ready = True
+            else:
+                one.sequence = None
+                answers.append(message)
+        return answers
+
+    def _kill_stuck(self) -> None:
+        """Kill the processes that take too long; their connections end, and `answers` tells it."""
+        now_s = self._clock()
+        for one in self._running:
+            is_busy = one.sequence is not None or not one.is_ready
+            if is_busy and not one.has_timed_out and now_s - one.busy_since_s > self._event_timeout_s:
+                one.has_timed_out = True
+                one.process.kill()
+
+    def _bury(self, one: _Running) -> list[tuple[Any, ...]]:
+        """Forget a process that has ended; returns what to say of its event."""
+        one.process.kill()  # it may have closed the connection only
+        exit_code = one.process.wait()
+        what = "timed_out" if one.has_timed_out else "died"
+        get_logger().error(f"worker_{what}", exit_code=exit_code, sequence=one.sequence)
+        one.link.close()
         self._running.remove(one)
         self.n_died += 1
-        self._next_start = time.monotonic() + _RESTART_S
-        return one.sequence is not None
+        self._next_start = self._clock() + _RESTART_S
+        return [] if one.sequence is None else [(what,)]

@@ -21,7 +21,7 @@ class TakenResult:
     n_missed
         Results that were published and did not come here.
     n_left_out
-        Events that the analysis left out.
+        Events that the analysis left out, also those that came while there was none.
     """
 
     result: EventResult
@@ -51,6 +51,7 @@ class ResultsSource:
         self._socket.setsockopt(zmq.SUBSCRIBE, b"")
         self._socket.connect(address)
         self._last: EventResult | None = None
+        self._ended: set[int] = set()
         self.n_damaged = 0
 
     def wait(self, timeout_s: float) -> bool:
@@ -69,6 +70,8 @@ class ResultsSource:
             except ValueError:
                 self.n_damaged += 1
                 continue
+            if result.analysis in self._ended:  # its events were counted as left out when the next one began
+                continue
             yield self._taken(result)
 
     def close(self) -> None:
@@ -79,6 +82,10 @@ class ResultsSource:
         last, self._last = self._last, result
         if last is None:  # what was before is not ours
             return TakenResult(result, 0, 0)
-        if result.number <= last.number:  # the analysis was started again
-            return TakenResult(result, result.number, result.n_left_out)
+        if result.analysis != last.analysis:  # it was started again
+            self._ended.add(last.analysis)
+            n_between = result.first_sequence - last.next_sequence
+            if n_between < 0:  # the ring is another one, too
+                n_between = max(0, result.first_sequence)
+            return TakenResult(result, result.number, result.n_left_out + n_between)
         return TakenResult(result, result.number - last.number - 1, max(0, result.n_left_out - last.n_left_out))

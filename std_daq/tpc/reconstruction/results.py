@@ -67,7 +67,10 @@ RESULT_HEADER: Final = np.dtype(
         ("n_points", "<u4"),
         ("n_estimates", "<u4"),
         ("n_missing_boards", "<u4"),
-        ("padding", "V52"),
+        ("padding", "V4"),
+        ("analysis", "<u8"),  # when the service was started, in ns since 1970; another number: another analysis
+        ("first_sequence", "<i8"),  # of the first event that the service accounts for
+        ("reserved", "V32"),
     ]
 )
 assert RESULT_HEADER.itemsize == 128  # noqa: S101
@@ -89,7 +92,7 @@ class EventResult:
         A record of `ESTIMATE` for each cluster that could be estimated, in the order of ``cluster_index``.
     sequence, timestamp, built_ns, n_traces, n_missing_boards
         Of the event, as the ring of events has them; 0 for an event of a file that does not have them.
-    number, n_left_out, revision
+    number, n_left_out, revision, analysis, first_sequence
         Numbers of the analysis service, as in `RESULT_HEADER`.
     """
 
@@ -106,6 +109,16 @@ class EventResult:
     number: int = 0
     n_left_out: int = 0
     revision: int = 0
+    analysis: int = 0
+    first_sequence: int = 0
+
+    @property
+    def next_sequence(self) -> int:
+        """How far the analysis has come: before it are its results until this one, and the events that it left out.
+
+        They need not be those before this event, because the newest event is analysed first.
+        """
+        return self.first_sequence + self.number + 1 + self.n_left_out
 
     def of_ring(
         self, *, sequence: int, timestamp: int, built_ns: int, n_missing_boards: int, revision: int
@@ -120,9 +133,9 @@ class EventResult:
             revision=revision,
         )
 
-    def numbered(self, *, number: int, n_left_out: int) -> "EventResult":
+    def numbered(self, *, number: int, n_left_out: int, analysis: int, first_sequence: int) -> "EventResult":
         """Return the result with the numbers that the service gives it."""
-        return replace(self, number=number, n_left_out=n_left_out)
+        return replace(self, number=number, n_left_out=n_left_out, analysis=analysis, first_sequence=first_sequence)
 
 
 def results_address(config: PlatformConfig) -> str:
@@ -179,5 +192,5 @@ def decode_result(parts: Sequence[bytes]) -> EventResult:
 
 _PLAIN_FIELDS = (
     *("id", "epoch", "sequence", "timestamp", "built_ns", "n_traces", "n_missing_boards"),
-    *("number", "n_left_out", "revision"),
+    *("number", "n_left_out", "revision", "analysis", "first_sequence"),
 )

@@ -12,9 +12,9 @@ from std_daq.tpc.reconstruction.results import ESTIMATE, EventResult, encode_res
 
 
 def made_up_result(
-    event_id: int, *, epoch: int = 0, number: int = 0, n_left_out: int = 0, n_points: int = 20, n_estimates: int = 1
+    event_id: int, *, epoch: int = 0, n_points: int = 20, n_estimates: int = 1, **numbers: int
 ) -> EventResult:
-    """Return a result whose points and estimates follow from its id."""
+    """Return a result whose points and estimates follow from its id; ``numbers`` are those of the analysis."""
     generator = np.random.default_rng(event_id)
     estimates = np.zeros(n_estimates, ESTIMATE)
     estimates["event"], estimates["cluster_label"] = event_id, np.arange(n_estimates)
@@ -26,8 +26,7 @@ def made_up_result(
         labels=generator.integers(-1, 3, n_points).astype(np.int32),
         estimates=estimates,
         built_ns=time.time_ns(),
-        number=number,
-        n_left_out=n_left_out,
+        **numbers,
     )
 
 

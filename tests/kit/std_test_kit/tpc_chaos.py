@@ -8,56 +8,19 @@ import random
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections import defaultdict
 from contextlib import ExitStack
-from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
-from std_daq.tpc.electronics import Board
 from std_daq.tpc.events.event import Event
 from std_daq.tpc.events.event_reader import EventReader
+from std_test_kit.live_exporters import ALL_BOARDS, LiveExporters
 from std_test_kit.tpc_builder_process import BuilderProcess, tpc_document
-from std_test_kit.tpc_exporters import ScriptedExporter, message_of, rows_of
 from std_test_kit.wait import wait_until
 
 PERIOD_S = 0.02
 TIME_LIMIT_S = 0.3
-BOARDS: list[list[Board]] = [[(0, 0), (0, 1)], [(1, 0)], [(10, 0)]]
-ALL_BOARDS = sorted(board for boards in BOARDS for board in boards)
-
-_rows = lru_cache(1000)(rows_of)
-
-
-class _LiveExporter:
-    """An exporter of some boards that can be killed, and counts what it has sent to the present builder."""
-
-    def __init__(self, boards: list[Board]) -> None:
-        self.boards = boards
-        self.server: ScriptedExporter | None = ScriptedExporter()
-        self.port = self.server.port
-        self.address = self.server.address
-        self.n_sent = 0
-
-    def send(self, event_id: int, run: int) -> None:
-        if self.server is not None and self.server.accept():
-            self.server.send(b"".join(message_of(event_id, board, run) for board in self.boards))
-            self.n_sent += len(self.boards)
-
-    def kill(self, choice: random.Random) -> None:
-        """End in the middle of a frame, or between two."""
-        if self.server is not None:
-            if choice.random() < 0.5:
-                self.server.send(message_of(2**32 - 1, self.boards[0])[: choice.randrange(1, 5000)])
-            self.server.close()
-            self.server = None
-
-    def revive(self) -> None:
-        if self.server is None:
-            self.server = ScriptedExporter(self.port)
 
 
 class ChaoticChamber:
@@ -80,19 +43,15 @@ class ChaoticChamber:
 
     def __init__(self, folder: Path, shm_dir: Path, seed: int) -> None:
         self._choice = random.Random(seed)
-        self._exporters = [_LiveExporter(boards) for boards in BOARDS]
+        self._exporters = LiveExporters(PERIOD_S)
         document = tpc_document(
             shm_dir,
             folder,
-            [exporter.address for exporter in self._exporters],
+            self._exporters.addresses,
             boards=[list(board) for board in ALL_BOARDS],
             builder={"ram_buffer_gb": 0.15, "time_limit_s": TIME_LIMIT_S, "reconnect_s": 0.05},
         )
         self.builder = BuilderProcess(folder, document)
-        self._lock = threading.Lock()
-        self._is_ending = threading.Event()
-        self._run, self._event_id = 0, 0
-        self._thread = threading.Thread(target=self._send)
         self._used: dict[int, int] = defaultdict(int)
         self._last: dict[int, int] = {}
         self._sent_run: dict[int, int] = {}
@@ -106,20 +65,17 @@ class ChaoticChamber:
             self._close()
             raise
         self._reader = EventReader(self.builder.config, start="oldest")
-        self._thread.start()
+        self._exporters.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._is_ending.set()
-        self._thread.join()
+        self._exporters.stop()
         self._reader.close()
         self._close()
 
     def _close(self) -> None:
         self.builder.close()
-        for exporter in self._exporters:
-            if exporter.server is not None:
-                exporter.server.close()
+        self._exporters.__exit__()
 
     def live(self, seconds: float) -> None:
         """Let things happen, and read all events."""
@@ -131,9 +87,8 @@ class ChaoticChamber:
 
     def check_account(self) -> None:
         """Wait until all is quiet, and check the account of the present builder."""
-        self._is_ending.set()
-        self._thread.join()
-        expected = {exporter.address: exporter.n_sent for exporter in self._exporters}
+        self._exporters.stop()
+        expected = {exporter.address: exporter.n_sent for exporter in self._exporters.all}
 
         def received() -> dict[str, int]:
             return {address: sum(outcomes.values()) for address, outcomes in self.builder.outcomes().items()}
@@ -146,38 +101,26 @@ class ChaoticChamber:
         assert sum(of_exporter["damaged"] for of_exporter in outcomes.values()) == 0, outcomes
         assert self._reader.lost.n == 0
 
-    def _send(self) -> None:
-        while not self._is_ending.wait(PERIOD_S):
-            with self._lock:
-                for exporter in self._exporters:
-                    exporter.send(self._event_id, self._run)
-                self._event_id += 1
-
     def _happen(self) -> None:
-        exporter = self._choice.choice(self._exporters)
         match self._choice.randrange(12):
             case 0:
                 self._restart_builder()
             case 1 | 2:
-                with self._lock:
-                    self._run, self._event_id = self._run + 1, 0
+                self._exporters.begin_run()
             case 3 | 4 | 5:
-                with self._lock:
-                    exporter.kill(self._choice)
+                self._exporters.kill(self._choice)
             case _:
-                with self._lock:
-                    for one in self._exporters:
-                        one.revive()
+                self._exporters.revive()
 
     def _restart_builder(self) -> None:
-        with self._lock:
+        with self._exporters.lock:
             number = self._choice.choice((signal.SIGKILL, signal.SIGTERM))
             code, took_s = self.builder.end(number)
             assert code == (0 if number == signal.SIGTERM else -signal.SIGKILL), self.builder.log
             assert took_s < 5.0
             self._read(until_s=time.monotonic())
             self._first_epoch = max(self._last, default=-1) + 1
-            for exporter in self._exporters:
+            for exporter in self._exporters.all:
                 if exporter.server is not None:
                     exporter.server.accept()
                     exporter.server.disconnect()
@@ -192,22 +135,14 @@ class ChaoticChamber:
                 return
             self._check(event)
 
-    def _run_of(self, event: Event, present: tuple[Board, ...]) -> int:
-        """Return the run whose samples an event holds. Most often it is that of the event before in its epoch."""
-        likely: int = self._sent_run.get(event.epoch, self._run)
-        for run in (likely, *range(self._run, -1, -1)):
-            if np.array_equal(event.traces, _rows(event.id, present, run)):
-                return int(run)
-        raise AssertionError(f"{event!r} holds other samples than those that were sent")
-
     def _check(self, event: Event) -> None:
         """Check that an event holds the frames of its boards in one run, and that it comes once, in its order."""
-        missing = {(int(cobo), int(asad)) for cobo, asad in event.missing_boards}
-        present = tuple(board for board in ALL_BOARDS if board not in missing)
-        self._sent_run[event.epoch] = self._run_of(event, present)
+        self._sent_run[event.epoch] = self._exporters.run_of(
+            event, self._sent_run.get(event.epoch, self._exporters.run)
+        )
         assert event.id > self._last.get(event.epoch, -1), f"{event!r} comes after {self._last}"
         self._last[event.epoch] = event.id
-        self._used[event.epoch] += len(present)
+        self._used[event.epoch] += len(ALL_BOARDS) - len(event.missing_boards)
         self.n_events += 1
         self.n_complete += event.is_complete
 

@@ -115,15 +115,18 @@ def test_results_that_are_missing_are_told(config: TpcConfig, publisher: Results
         publisher.publish(made_up_result(11, number=11, n_left_out=102))
         publisher.publish(made_up_result(15, number=15, n_left_out=102))
         publisher.publish_parts([b"no result"])
-        publisher.publish(made_up_result(0, number=1, n_left_out=4, epoch=1))  # the analysis was started again
+        # The analysis was started again; in between 30 events had come that nobody analysed.
+        again = {"analysis": 2, "first_sequence": 16 + 102 + 30}
+        publisher.publish(made_up_result(0, number=1, n_left_out=4, epoch=1, **again))
+        publisher.publish(made_up_result(16, number=16, n_left_out=102))  # was under way for long, and is counted
         view.step_until_taken(4)
         assert view.figure("damaged_total") == 1
         assert view.figure("missed_total") == 3 + 1
-        assert view.figure("left_out_total") == 2 + 4
+        assert view.figure("left_out_total") == 2 + 4 + 30
     texts = [
         row.components["TextDocument:text"][0] for row in read_recording(tmp_path / "run.rrd").rows["/histograms/tally"]
     ]
-    assert texts[-1] == "**run 1**: 1 events with 1 estimates; 5 events left out"
+    assert texts[-1] == "**run 1**: 1 events with 1 estimates; 35 events left out"
 
 
 def _row_texts(recording: Recording, entity: str) -> list[str]:

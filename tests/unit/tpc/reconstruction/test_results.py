@@ -31,6 +31,8 @@ def _result():
         number=9,
         n_left_out=2,
         revision=7,
+        analysis=2**60 + 1,
+        first_sequence=-5,
     )
 
 
