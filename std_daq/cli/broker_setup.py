@@ -17,9 +17,7 @@ from std_daq.errors import ConfigError
 
 if TYPE_CHECKING:
     from std_daq.amqp.topology import QueueType
-
-TLS_PORT = 5671
-PLAIN_PORT = 5672
+    from std_daq.rabbitmq.kept_setup import KeptSetup
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,58 +41,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host",
         nargs="+",
-        default=["rabbitmq"],
         metavar="HOST",
-        help="host names of the RabbitMQ nodes; by default rabbitmq",
+        help="host names of the RabbitMQ nodes; by default those of the folder, or rabbitmq",
     )
     parser.add_argument(
-        "--port", type=port_number, help=f"port of RabbitMQ; by default {PLAIN_PORT}, with --tls {TLS_PORT}"
+        "--port",
+        type=port_number,
+        help="port of RabbitMQ; by default that of the folder, or 5672, with TLS 5671",
     )
     parser.add_argument(
         "--listen-on",
-        default="0.0.0.0",  # noqa: S104 -- a server in a container must listen on all of its addresses
         metavar="ADDRESS",
-        help="address on which RabbitMQ listens; by default %(default)s, all addresses of its container",
+        help="address on which RabbitMQ listens; by default that of the folder, or 0.0.0.0, all of its container",
     )
-    parser.add_argument("--vhost", default="std-daq", metavar="NAME", help="virtual host; by default std-daq")
+    parser.add_argument("--vhost", metavar="NAME", help="virtual host; by default that of the folder, or std-daq")
     parser.add_argument(
         "--tls",
-        action="store_true",
-        help="accept only TLS, with ca.pem, broker-cert.pem and broker-key.pem from the folder",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="accept only TLS, with ca.pem, broker-cert.pem and broker-key.pem from the folder; --no-tls: no TLS; by "
+        "default as the folder has it, which is without TLS if it is new",
     )
     parser.add_argument(
         "--queue-type",
         choices=["default", "classic", "quorum"],
-        help="type of the queues; with --tag, give the broker.queue_type of the systems",
+        help="type of the queues; with --tag, give the broker.queue_type of the systems, which the folder keeps",
     )
     parser.add_argument(
         "--mounted-at",
         type=Path,
-        default=Path("/etc/rabbitmq"),
         metavar="FOLDER",
-        help="path at which RabbitMQ sees the folder; by default /etc/rabbitmq",
+        help="path at which RabbitMQ sees the folder; by default that of an earlier call, or /etc/rabbitmq",
     )
     add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the files to the folder; returns the exit code."""
+    from std_daq.rabbitmq.kept_setup import KeptSetup
     from std_daq.rabbitmq.setup_folder import CONFIGURATION, DEFINITIONS, BrokerSetup, write_setup
 
     check_output_folder(arguments.output, "--output")
+    folder: Path = arguments.output
     tags, queue_type = _tags_and_queue_type(arguments)
-    setup = BrokerSetup(
+    given = KeptSetup(
         tags=tags,
         hosts=arguments.host,
-        port=arguments.port or (TLS_PORT if arguments.tls else PLAIN_PORT),
+        port=arguments.port,
         listen_on=arguments.listen_on,
         vhost=arguments.vhost,
         has_tls=arguments.tls,
         queue_type=queue_type,
-        mounted_at=arguments.mounted_at,
+        mounted_at=None if arguments.mounted_at is None else str(arguments.mounted_at),
     )
-    folder: Path = arguments.output
-    url_files = {file: role.purpose for role, file in write_setup(setup, folder)}
+    before = KeptSetup.read(folder)
+    wanted = (before or KeptSetup.new()).changed_by(given)
+    url_files = {file: role.purpose for role, file in write_setup(BrokerSetup.of(wanted), folder)}
+    wanted.write(folder)
     purposes = url_files | {
         folder / DEFINITIONS: "RabbitMQ's load_definitions",
         folder / CONFIGURATION: "RabbitMQ's configuration",
@@ -104,6 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for file, purpose in purposes.items():
             print(f"{file}  {purpose}")
+    if before is not None:
+        _tell_what_changed(before, wanted, given)
     for file in sorted({*folder.glob("*.url")} - url_files.keys()):
         print(
             f"{file} belongs to no system that this call names: add its tag, or remove the file and the user in "
@@ -113,12 +118,24 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _tags_and_queue_type(arguments: argparse.Namespace) -> "tuple[list[str], QueueType]":
-    """Return the tags of the systems, and the type of queues, which must be the same for all systems."""
+def _tell_what_changed(before: "KeptSetup", wanted: "KeptSetup", given: "KeptSetup") -> None:
+    for line in before.differences(wanted):
+        print(f"changed: {line}", file=sys.stderr)
+    kept = [tag for tag in before.tags if tag not in given.tags]
+    if kept:
+        print(
+            f"kept, although this call does not name them: {', '.join(kept)}; to drop one, remove its .url files, call "
+            "this again, and remove its users in RabbitMQ (rabbitmqctl delete_user)",
+            file=sys.stderr,
+        )
+
+
+def _tags_and_queue_type(arguments: argparse.Namespace) -> "tuple[list[str], QueueType | None]":
+    """Return the tags of the systems, and the type of queues, which must be the same for all; None if not given."""
     from std_daq.config.system import load_any_config
 
     if arguments.tag is not None:
-        return list(dict.fromkeys(arguments.tag)), arguments.queue_type or "default"
+        return list(dict.fromkeys(arguments.tag)), arguments.queue_type
     configs = {file: load_any_config(file) for file in arguments.config}
     queue_type: QueueType = arguments.queue_type or next(iter(configs.values())).broker.queue_type
     for file, config in configs.items():

@@ -8,8 +8,9 @@ after a change of the configuration: Prometheus reads new targets by itself.
 
 import argparse
 import json
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from std_daq.cli.shared_options import add_json_option
 from std_daq.errors import ArgumentError, ConfigError
@@ -64,10 +65,18 @@ def run(arguments: argparse.Namespace) -> int:
         except ConfigError as error:
             raise error if error.file else error.in_file(file) from None
     arguments.output.mkdir(parents=True, exist_ok=True)
+    others = _targets_of_others(arguments.output / TARGETS, {target["labels"]["detector"] for target in targets})
+    targets = [*others, *targets]
     texts = {
         ALERTS: (files("std_daq.telemetry") / "alerts.yml").read_text(),
         TARGETS: json.dumps(targets, indent=2) + "\n",
     }
+    kept = sorted({str(target["labels"]["detector"]) for target in others})
+    if kept:
+        print(
+            f"{arguments.output / TARGETS} keeps the targets of {', '.join(kept)}, which this call does not name",
+            file=sys.stderr,
+        )
     if not (arguments.output / MAIN).exists():
         texts[MAIN] = _MAIN_TEXT
     for name, text in texts.items():
@@ -84,7 +93,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def targets_of(config: "PlatformConfig", target: str | None) -> list[dict[str, object]]:
+def _targets_of_others(file: Path, named: set[str]) -> list[dict[str, Any]]:
+    """Return the targets in a file of an earlier call that belong to systems which this one does not name."""
+    try:
+        found = json.loads(file.read_text())
+        return [target for target in found if target["labels"]["detector"] not in named]
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError, KeyError):
+        raise ConfigError("was not written by 'std-daq prometheus'", file=file, remedy="move the file away") from None
+
+
+def targets_of(config: "PlatformConfig", target: str | None) -> list[dict[str, Any]]:
     """Return the targets of a system, in the form of Prometheus' file_sd_configs.
 
     Parameters

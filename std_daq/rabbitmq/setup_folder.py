@@ -5,6 +5,7 @@
     jungfrau-agent.url   jungfrau-client.url   listener.url   monitor.url   admin.url    secrets, mode 0600
     definitions.json     users with hashes of their passwords, rights, exchanges, queues
     rabbitmq.conf        the address, TLS and definitions file of RabbitMQ
+    broker-setup.json    the settings, for the next call
     ca.pem  broker-cert.pem  broker-key.pem    with TLS only; the administrator puts them there
 """
 
@@ -13,6 +14,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote, unquote, urlsplit
 
 from std_daq.amqp.address import BrokerAddress
@@ -20,6 +22,7 @@ from std_daq.amqp.topology import QueueType
 from std_daq.amqp.url_file import read_url_file, save_url_file
 from std_daq.errors import BrokerError, ConfigError
 from std_daq.rabbitmq.definitions import hash_password, is_hash_of, make_definitions
+from std_daq.rabbitmq.kept_setup import KeptSetup
 from std_daq.rabbitmq.roles import Role, all_roles
 
 DEFINITIONS = "definitions.json"
@@ -64,6 +67,12 @@ class BrokerSetup:
     has_tls: bool
     queue_type: QueueType
     mounted_at: Path
+
+    @classmethod
+    def of(cls, kept: KeptSetup) -> Self:
+        """Return settings that are complete."""
+        fields = kept.as_document()
+        return cls(**fields | {"mounted_at": Path(fields["mounted_at"])})
 
 
 def write_setup(setup: BrokerSetup, directory: Path) -> list[tuple[Role, Path]]:

@@ -79,3 +79,19 @@ def test_targets_in_containers_are_the_services_of_the_compose_file(
     assert {name for name in hosts if not (on_host and name.startswith(on_host))} <= services
     others = {name.removeprefix(prefix) for name in services - hosts}
     assert not {name for name in others if re.match("udp-recv|assembler|writer|h5|stream|live", name)} or on_host
+
+
+def test_targets_of_systems_that_are_not_named_stay(
+    jungfrau_with_ports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "prometheus"
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(json.loads(jungfrau_with_ports.read_text()) | {"detector_name": "other"}))
+    for file in (jungfrau_with_ports, other, other):
+        assert main(["prometheus", "--config", str(file), "--output", str(output)]) == 0
+    named = [target["labels"]["detector"] for target in json.loads((output / TARGETS).read_text())]
+    assert (named.count("simulated-jungfrau"), named.count("other")) == (5, 5)
+    assert "keeps the targets of simulated-jungfrau" in capsys.readouterr().err
+    (output / TARGETS).write_text("{}[")
+    assert main(["prometheus", "--config", str(other), "--output", str(output)]) == 2
+    assert "was not written by 'std-daq prometheus'" in capsys.readouterr().err
