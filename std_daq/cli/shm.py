@@ -116,7 +116,7 @@ def _print_damaged(directories: list[Path]) -> None:
 
 def _as_document(ring: "RingUse") -> dict[str, Any]:
     info = asdict(ring.info)
-    info |= {"path": str(ring.info.path), "state": ring.info.state.name.lower()}
+    info |= {"path": str(ring.info.path), "state": ring.state}
     return info | {"writers": ring.writers, "users": ring.users, "is_used": ring.is_used}
 
 
@@ -138,7 +138,7 @@ def _print_table(directories: list[Path], rings: "list[RingUse]") -> None:
             f"{geometry.get('kind', 'unknown')} {_geometry_text(geometry)}",
             str(geometry.get("n_slots", "")),
             f"{ring.info.total_bytes / 1e9:.3f}",
-            ring.info.state.name.lower(),
+            ring.state,
             str(ring.info.creator_pid),
             _users(ring) or "nobody",
         )

@@ -8,7 +8,7 @@ from std_daq.errors import ResourceError
 
 if TYPE_CHECKING:
     from std_daq.config.platform import PlatformConfig
-    from std_daq.config.up_lock import UpProcess
+    from std_daq.folders.held_lock import Holder
 
 # A script that starts `std-daq up &` and then a command: Python itself takes a part of a second to start.
 GRACE_S = 3.0
@@ -50,7 +50,7 @@ def wait_for_services(config: "PlatformConfig", *, broker_url: str | None = None
             )
 
 
-def _begin(config: "PlatformConfig", broker_url: str | None) -> "UpProcess | None":
+def _begin(config: "PlatformConfig", broker_url: str | None) -> "Holder | None":
     from std_daq.amqp.broker_lookup import given_broker_address
     from std_daq.config.up_lock import running_up
 

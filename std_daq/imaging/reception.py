@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from std_daq.config.paths import runtime_dir
 from std_daq.config.platform import PlatformConfig
+from std_daq.folders.held_lock import HeldLock, holder_of
 from std_daq.folders.new_file import NewFile
 
 _PATTERN = "*.reception.json"
+_WAIT_S = 0.2
 _MAX_PORTS_NAMED = 3
 
 REFUSAL_WORDS = {
@@ -96,17 +98,50 @@ def reception_path(config: PlatformConfig, instance: str) -> Path:
     return runtime_dir(config) / f"{instance}.reception.json"
 
 
-def write_reception(path: Path, reception: Reception) -> None:
-    """Write what a receiver sees; a reader finds either the old or the new record. Raises OSError."""
-    with NewFile(path) as new:
-        new.write(reception.model_dump_json().encode())
-        new.replace()
+class OwnReception:
+    """What this receiver sees, in a file that counts as long as this process lives.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock: HeldLock | None = None
+
+    def write(self, reception: Reception) -> None:
+        """Write it; a reader finds either the old or the new record. Raises OSError."""
+        if self._lock is None:
+            lock = HeldLock(_lock_of(self._path))
+            lock.take(_WAIT_S)
+            self._lock = lock
+        with NewFile(self._path) as new:
+            new.write(reception.model_dump_json().encode())
+            new.replace()
+
+    def remove(self) -> None:
+        """Remove the file, because the receiver ends."""
+        self._path.unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_suffix(".lock")
 
 
 def read_receptions(config: PlatformConfig) -> list[PortReception]:
-    """Return what the receivers of this server see, port by port; nothing for a receiver whose file is not readable."""
+    """Return what the receivers of this server see, port by port.
+
+    A receiver that has ended sees nothing, whatever it has left; nor does one whose file is not readable.
+    """
     ports: list[PortReception] = []
     for path in sorted(runtime_dir(config).glob(_PATTERN)):
+        if holder_of(_lock_of(path)) is None:
+            continue
         with suppress(OSError, ValidationError):
             ports += Reception.model_validate_json(path.read_text()).ports
     return sorted(ports, key=lambda port: port.udp_port)

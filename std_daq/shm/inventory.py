@@ -8,7 +8,7 @@ from pathlib import Path
 from std_daq.errors import SharedMemoryError
 from std_daq.folders.open_folder import OpenFolder
 from std_daq.shm.ring_lock import LOCK_NAME, ring_lock
-from std_daq.shm.segment import UNFINISHED_NAME, Segment, SegmentInfo, list_segments, remove_unfinished
+from std_daq.shm.segment import UNFINISHED_NAME, Segment, SegmentInfo, SegmentState, list_segments, remove_unfinished
 from std_daq.shm.writer_lock import writer_processes
 
 
@@ -29,6 +29,13 @@ class RingUse:
     info: SegmentInfo
     writers: tuple[int, ...]
     users: tuple[int, ...]
+
+    @property
+    def state(self) -> str:
+        """``live`` while a service writes it; ``left`` by a service that has ended; ``retired`` if it was replaced."""
+        if self.info.state is SegmentState.LIVE:
+            return "live" if self.writers else "left"
+        return self.info.state.name.lower()
 
     @property
     def is_used(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from std_daq.imaging.detectors.packet_layout import PacketLayout
-from std_daq.imaging.reception import PortReception, Reception, RefusedLength, write_reception
+from std_daq.imaging.reception import OwnReception, PortReception, Reception, RefusedLength
 from std_daq.telemetry.logs import ConditionLog
 from std_udp_recv.port_receiver import PortReceiver
 from std_udp_recv.records import REASONS
@@ -29,6 +29,7 @@ class ReceptionWriter:
 
     def __init__(self, path: Path, n_ports: int) -> None:
         self._path = path
+        self._file = OwnReception(path)
         self._conditions = ConditionLog()
         self._n_faults = 0
         self._received = [0] * n_ports
@@ -59,13 +60,13 @@ class ReceptionWriter:
         self._quiet = [index for index, n in enumerate(self._received) if n == before[index]]
         self._next_s = now_s + PERIOD_S
         try:
-            write_reception(self._path, Reception(ports=tuple(describe())))
+            self._file.write(Reception(ports=tuple(describe())))
         except OSError as error:
             self._conditions.warning("reception_not_written", file=str(self._path), error=str(error))
 
     def remove(self) -> None:
         """Remove the file, because the receiver ends."""
-        self._path.unlink(missing_ok=True)
+        self._file.remove()
 
 
 class ReceptionFile:

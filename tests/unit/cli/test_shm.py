@@ -60,6 +60,7 @@ def test_ring_is_listed_with_its_writer(tmp_path: Path, capsys: pytest.CaptureFi
         assert f"{pid} (writes)" in capsys.readouterr().out
     [ring] = listed(tmp_path, capsys)
     assert not ring["is_used"]
+    assert ring["state"] == "left"  # its service has ended
 
 
 def test_clean_removes_what_nobody_uses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from std_daq.config.paths import make_runtime_dir
 from std_daq.config.platform import PlatformConfig
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.config.model import DetectorConfig
-from std_daq.imaging.reception import PortReception, Reception, reception_path, write_reception
+from std_daq.imaging.reception import OwnReception, PortReception, Reception, reception_path
 from std_daq.service.description import Figure, ServiceDescription
 from std_daq.service.presence import Presence
 from std_daq.service.readiness import Readiness
@@ -173,8 +173,11 @@ def test_run_is_shown_with_its_progress(config: DetectorConfig, services: FakeSe
 def test_what_is_wrong_with_the_packets_is_told_in_words(config: DetectorConfig, services: FakeServices) -> None:
     make_runtime_dir(config)
     port = PortReception(udp_port=50000, module=0, received=9, rejected={"foreign_version": 9})
-    write_reception(reception_path(config, "udp-recv"), Reception(ports=(port,)))
+    own = OwnReception(reception_path(config, "udp-recv"))
+    own.write(Reception(ports=(port,)))
     status = reader(config, services).read()
+    own.remove()
+    assert reader(config, services).read().packets.remarks == ()
     assert status.packets.remarks == ("9 packets came on UDP port 50000 (module 0) of another header version",)
     console = Console(record=True, width=150)
     console.print(StatusView(status))

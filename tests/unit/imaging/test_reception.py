@@ -1,5 +1,8 @@
 """What the receivers see, in words, and the files in which they tell it."""
 
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from std_daq.config.paths import make_runtime_dir
 from std_daq.config.platform import PlatformConfig
 from std_daq.imaging.reception import (
     REFUSAL_WORDS,
+    OwnReception,
     PortReception,
     Reception,
     RefusedLength,
@@ -15,7 +19,6 @@ from std_daq.imaging.reception import (
     read_receptions,
     reception_path,
     since,
-    write_reception,
 )
 from std_udp_recv.records import REASONS
 
@@ -118,7 +121,37 @@ def test_counts_of_a_receiver_that_was_restarted_meanwhile_count_from_its_start(
 def test_files_of_all_receivers_are_read_and_damaged_ones_are_left_out(runtime: Path):
     config = PlatformConfig(name="camera", runtime_dir=runtime)
     folder = make_runtime_dir(config)
-    for n, instance in enumerate(("udp-recv-1-1", "udp-recv-0-0")):
-        write_reception(reception_path(config, instance), Reception(ports=(port(1 - n),)))
-    (folder / "udp-recv-2-2.reception.json").write_text('{"ports": [{"udp_port"')
-    assert [seen.module for seen in read_receptions(config)] == [0, 1]
+    with ExitStack() as stack:
+        for n, instance in enumerate(("udp-recv-1-1", "udp-recv-0-0", "udp-recv-2-2")):
+            own = OwnReception(reception_path(config, instance))
+            stack.callback(own.remove)
+            own.write(Reception(ports=(port(1 - n),)))
+        (folder / "udp-recv-2-2.reception.json").write_text('{"ports": [{"udp_port"')
+        assert [seen.module for seen in read_receptions(config)] == [0, 1]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from std_daq.imaging.reception import OwnReception, Reception
+own = OwnReception(Path(sys.argv[1]))
+own.write(Reception.model_validate_json(sys.argv[2]))
+print("written", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_killed_receiver_has_left_is_not_read(runtime: Path):
+    config = PlatformConfig(name="camera", runtime_dir=runtime)
+    make_runtime_dir(config)
+    path = reception_path(config, "udp-recv")
+    seen = Reception(ports=(port(0),)).model_dump_json()
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), seen], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "written\n"
+        assert len(read_receptions(config)) == 1
+        process.kill()
+    assert path.exists()
+    assert read_receptions(config) == []

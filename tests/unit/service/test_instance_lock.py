@@ -35,7 +35,7 @@ def holder(directory: Path) -> "subprocess.Popen[str]":
 def test_second_one_says_who_is_there_and_leaves_the_lock_as_it_is(tmp_path: Path) -> None:
     with holder(tmp_path) as process:
         before = (tmp_path / "h5-writer-0.lock").read_bytes()
-        with pytest.raises(ResourceError, match=f"already runs as process {process.pid} on '{socket.gethostname()}'"):
+        with pytest.raises(ResourceError, match=f"already runs as process {process.pid} on {socket.gethostname()}"):
             InstanceLock(tmp_path, "h5-writer-0", wait_s=0)
         assert (tmp_path / "h5-writer-0.lock").read_bytes() == before
         InstanceLock(tmp_path, "h5-writer-1", wait_s=0).release()  # another instance is free
