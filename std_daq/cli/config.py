@@ -140,6 +140,7 @@ def _summarise(file: Path) -> "tuple[dict[str, Any], list[CheckResult]]":
 
 def _import(arguments: argparse.Namespace) -> int:
     from std_daq.cli.path_checks import check_input_file
+    from std_daq.config.wrong_input import fault_in_words
     from std_daq.imaging.config.sls_import import import_sls_config
 
     file: Path = arguments.file
@@ -147,7 +148,7 @@ def _import(arguments: argparse.Namespace) -> int:
     try:
         text = file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"is not text: {error}", file=file) from None
+        raise ConfigError(fault_in_words(error), file=file) from None
     from std_daq.telescope.config_import import import_server_config, is_server_config
 
     try:

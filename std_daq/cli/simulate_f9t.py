@@ -10,6 +10,7 @@ import json
 import re
 from pathlib import Path
 
+from std_daq.config.wrong_input import fault_in_words
 from std_daq.errors import EXIT_DONE, ArgumentError, ConfigError
 
 _UID = re.compile(r"[0-9A-Fa-f]{10}")
@@ -47,12 +48,12 @@ def _read(path: Path) -> list[bytes]:
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", file=path) from None
+        raise ConfigError(fault_in_words(error), file=path) from None
     recorded = []
     for number, line in enumerate(lines, 1):
         try:
             recorded.append(base64.b64decode(json.loads(line)["payload_b64"], validate=True))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise ConfigError(f"line {number} has no payload_b64", file=path) from None
     if not recorded:
         raise ConfigError("has no messages", file=path)

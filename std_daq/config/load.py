@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from std_daq.config.bounds import MAX_DOCUMENT_BYTES, check_bounds
 from std_daq.config.platform import PlatformConfig
 from std_daq.config.section import FOLDER, SECRET, is_union_tag
-from std_daq.config.wrong_input import json_in_words, problem_in_words
+from std_daq.config.wrong_input import fault_in_words, problem_in_words
 from std_daq.errors import ConfigError
 from std_daq.telemetry.logs import get_logger
 
@@ -100,18 +100,12 @@ def read_document(path: Path) -> dict[str, Any]:
         text = content.decode()
     except FileNotFoundError:
         raise ConfigError("there is no such file", file=path, remedy="give the path of a configuration") from None
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror or error}", file=path) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"is not a text in UTF-8: its byte {error.start} is none; save it as UTF-8", file=path
-        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(fault_in_words(error), file=path) from None
     try:
         document = json.loads(text, object_pairs_hook=_refuse_repeated_keys)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"is not JSON: {json_in_words(text, error)}", file=path) from None
-    except RecursionError:
-        raise ConfigError("is nested too deeply", file=path) from None
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ConfigError(fault_in_words(error), file=path) from None
     except _RepeatedKeyError as error:
         raise ConfigError("this key is given twice", file=path, key=str(error)) from None
     except ValueError:  # what Python says of a number with more than 4300 digits

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 _FORMS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$": (
         "a name has letters, digits, '.', '_' and '-', begins with a letter or digit, and is at most 63 long"
@@ -37,6 +39,30 @@ def json_in_words(text: str, error: json.JSONDecodeError) -> str:
     if not rest:
         return "it ends too early: a bracket or a quotation mark is not closed"
     return f"{_fault_at(rest, error.msg)} in {place}"
+
+
+def fault_in_words(error: Exception) -> str:
+    """Return what is wrong with a file that was read as JSON, in words that follow the name of the file.
+
+    Parameters
+    ----------
+    error
+        What reading, parsing or checking it has raised.
+    """
+    if isinstance(error, json.JSONDecodeError):
+        return f"is not JSON: {json_in_words(error.doc, error)}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"is not a text in UTF-8: its byte {error.start} is none; save it as UTF-8"
+    if isinstance(error, RecursionError):
+        return "is nested too deeply"
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"key '{'.'.join(map(str, first['loc']))}': {problem_in_words(first)}"
+    if isinstance(error, KeyError):
+        return f"has no key {error}"
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror or error}"
+    return f"is not as it should be: {' '.join(str(error).split())}"
 
 
 def problem_in_words(problem: Mapping[str, Any]) -> str:

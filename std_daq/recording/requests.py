@@ -277,7 +277,8 @@ def check_request_id(text: str | None) -> str:
     except ValueError:
         shown = shorten(repr(text), 80)
         raise RequestRefusedError(
-            f"request id {shown} is not a UUID; set the message's correlation_id to the text of a UUID (uuid4)"
+            f"request id {shown} is not a UUID, such as {uuid.UUID(int=0)}; std-daq and DaqClient make one themselves, "
+            "and a program of your own sets the correlation_id of its message to the text of a uuid4"
         ) from None
     return text
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from std_daq.config.load import check_config
+from std_daq.config.wrong_input import fault_in_words
 from std_daq.errors import ConfigError
 from std_daq.telescope.config import LiveViewConfig
 
@@ -62,8 +63,10 @@ def import_server_config(text: str, suffix: str) -> ImportedLiveView:
     """Return the ``live.json`` of a ``daq_data_server_config.json`` or ``server.toml``; raises ConfigError."""
     try:
         document = tomllib.loads(text) if suffix == ".toml" else json.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"is no TOML: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"is no {suffix.removeprefix('.').upper()}: {error}") from None
+        raise ConfigError(fault_in_words(error)) from None
     if suffix == ".toml":
         server = {key: value for key, value in document.get("server", {}).items() if key != "services"}
         document = server | document.get("daq_data", {})

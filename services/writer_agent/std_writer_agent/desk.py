@@ -299,7 +299,9 @@ class RequestDesk:
 
     def _describe_work(self) -> str:
         running = "none runs" if self.active is None else f"request {self.active.entry.request_id} runs"
-        return f"{running}, {self.n_queued} of at most {self._max_queued} wait"
+        if not self._max_queued:
+            return f"{running}, and no request may wait; send this one again when it has ended"
+        return f"{running}, and {self.n_queued} wait, which is all that may; send this one again when one has ended"
 
     def _refuse_request(self, received: ReceivedRequest, reason: str) -> None:
         body = _short_body(received)

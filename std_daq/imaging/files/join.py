@@ -14,7 +14,7 @@ import numpy.typing as npt
 from std_daq.errors import FileFormatError
 from std_daq.hdf5 import open_hdf5
 from std_daq.imaging.files import layout
-from std_daq.imaging.files.contents import UNREADABLE, check_layout, read_text
+from std_daq.imaging.files.contents import UNREADABLE, check_layout, read_superblock, read_text
 from std_daq.imaging.files.master_file import write_master
 from std_daq.recording.requests import RunReport, Verdict
 
@@ -73,6 +73,7 @@ def join(master: Path, parts: Sequence[Path]) -> RunReport:
 
 def _read_part(path: Path) -> _Part:
     try:
+        read_superblock(path)
         with open_hdf5(path, "r") as file:
             check_layout(file)
             names = file[layout.DATA_FILES][:] if layout.DATA_FILES in file else []

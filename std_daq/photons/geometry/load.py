@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from std_daq.config.load import read_document
+from std_daq.config.wrong_input import fault_in_words
 from std_daq.errors import ConfigError
 from std_daq.photons.geometry.file import GeometryFile
 from std_daq.photons.geometry.optics_sections import AnySurface
@@ -122,7 +123,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError("there is no such file", file=path, remedy="give the path of a geometry") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", file=path) from None
+        raise ConfigError(fault_in_words(error), file=path) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"is not YAML: {' '.join(str(error).split())}", file=path) from None
     if not isinstance(document, dict):

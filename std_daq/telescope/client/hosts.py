@@ -10,6 +10,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
+from std_daq.config.wrong_input import fault_in_words
 from std_daq.telescope.client.errors import HostsConfigError
 
 DEFAULT_PORT = 50051
@@ -129,7 +130,7 @@ def _read(source: Document, what: str) -> tuple[Mapping[str, Any], str]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise HostsConfigError(f"is no JSON: {error}", file=path) from None
+        raise HostsConfigError(fault_in_words(error), file=path) from None
     if not isinstance(document, dict):
         raise HostsConfigError("is JSON, but no object", file=path)
     return document, str(path)

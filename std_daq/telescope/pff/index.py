@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from std_daq.config.wrong_input import fault_in_words
 from std_daq.recording.problem import HasProblems, Problem
 from std_daq.recording.requests import RunReport, Verdict
 
@@ -69,7 +70,9 @@ def validate_index(path: Path, *, after_each: Callable[[], None] = lambda: None)
         checksums = index["checksums"]
         run = None if index["report"] is None else RunReport.model_validate(index["report"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        report.error(f"cannot be read as an index of PFF files: {error}", "give the index, or an HDF5 file")
+        report.error(
+            f"cannot be read as an index of PFF files: it {fault_in_words(error)}", "give the index, or an HDF5 file"
+        )
         return report
     if run is None:
         report.error(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from std_daq.config.wrong_input import fault_in_words
 from std_daq.errors import ConfigError
 from std_daq.telescope.ubx.keys import KeyValueError, key_of_name
 from std_daq.telescope.ubx.position import position_settings
@@ -96,8 +97,10 @@ def read_f9t_file(path: Path, uid: str | None = None) -> dict[str, Any]:
 
     try:
         document = json5.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", file=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(fault_in_words(error), file=path) from None
+    except RecursionError as error:
+        raise ConfigError(fault_in_words(error), file=path) from None
     except ValueError as error:
         raise ConfigError(f"is no JSON5: {error}", file=path) from None
     if not isinstance(document, dict):

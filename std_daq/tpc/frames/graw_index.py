@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from std_daq.config.wrong_input import fault_in_words
 from std_daq.errors import FileFormatError
 from std_daq.recording.problem import HasProblems, Problem
 from std_daq.recording.requests import RunReport, Verdict
@@ -74,7 +75,9 @@ def validate_graw_index(path: Path, *, after_each: Callable[[], None] = lambda: 
         boards = [_BoardFiles.from_json(one) for one in index["boards"]]
         run = None if index["report"] is None else RunReport.model_validate(index["report"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        report.error(f"cannot be read as an index of GRAW files: {error}", "give the index, or a GRAW file")
+        report.error(
+            f"cannot be read as an index of GRAW files: it {fault_in_words(error)}", "give the index, or a GRAW file"
+        )
         return report
     if run is None:
         report.error(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from std_daq.config.wrong_input import fault_in_words
 from std_daq.errors import ConfigError
 
 
@@ -26,7 +27,7 @@ def read_table(file: Path, key: str) -> Iterator[tuple[int, list[str]]]:
     except FileNotFoundError:
         raise ConfigError("there is no such file", key=key, value=str(file), remedy="correct the path") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", key=key, value=str(file)) from None
+        raise ConfigError(fault_in_words(error), key=key, value=str(file)) from None
     if len(lines) < 2:
         raise ConfigError("has no line after the header", file=file, key=key)
     if _is_numeric(lines[0]):

@@ -102,7 +102,7 @@ def test_file_that_is_missing_or_no_json_is_named(tmp_path: Path) -> None:
         read_document(tmp_path / "none.json", "daq_config")
     assert exit_code_of(missing.value) == EXIT_WRONG_CALL
     (tmp_path / "text.json").write_text("no JSON")
-    with pytest.raises(ValueError, match=r"text\.json: is no JSON"):
+    with pytest.raises(ValueError, match=r"text\.json: is not JSON"):
         read_document(str(tmp_path / "text.json"), "daq_config")
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(ValueError, match=r"list\.json: is JSON, but no object"):
