@@ -22,6 +22,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
     from std_daq.amqp.broker_lookup import broker_address_of
     from std_daq.amqp.connection import BrokerConnection
     from std_daq.amqp.topology import WriterQueues
+    from std_daq.config.paths import runtime_dir
     from std_daq.recording.addresses import fence_path, store_address, store_reports_address
     from std_daq.recording.fence import Fence
     from std_daq.recording.request_channel import RequestConsumer
@@ -32,6 +33,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
     from std_writer_agent.content import content_of
     from std_writer_agent.desk import RequestDesk
     from std_writer_agent.disk_watch import DiskWatch
+    from std_writer_agent.file_claims import FOLDER, FileClaims
     from std_writer_agent.image_source import ImageSource
     from std_writer_agent.journal import RequestJournal, journal_path
     from std_writer_agent.metrics import AgentMetrics
@@ -40,7 +42,8 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
 
     config = context.config
     content = content_of(config)
-    admission = Admission(config, content.rules)
+    claims = FileClaims(runtime_dir(config).parent / FOLDER, config.name)
+    admission = Admission(config, content.rules, claims.find_claimant)
     journal = RequestJournal(journal_path(config))
     address = broker_address_of(config, context.arguments.broker_url)
     topology = WriterQueues(config.tag, config.broker.queue_type)
@@ -55,6 +58,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
         journal=journal,
         statuses=statuses,
         admission=admission,
+        claims=claims,
         images=images,
         max_queued=config.writer.max_queued_requests,
         on_end=metrics.count_end,

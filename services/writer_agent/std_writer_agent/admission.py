@@ -9,6 +9,7 @@ from std_daq.errors import RequestRefusedError
 from std_daq.imaging.files.names import RunNames
 from std_daq.recording.config import RecordingConfig
 from std_daq.recording.requests import WriteRequest
+from std_writer_agent.file_claims import claimed
 from std_writer_agent.plan import images_per_file
 from std_writer_agent.request_rules import RequestRules
 
@@ -25,6 +26,8 @@ class Admission:
         Configuration; it names the allowed folders and the user who owns the files.
     rules
         What may be asked of this system.
+    find_claimant
+        Returns the name of another system that has claimed a file; empty if there is none.
     free_bytes
         Returns the free space of the disk that holds a folder, in bytes.
     """
@@ -33,6 +36,7 @@ class Admission:
         self,
         config: RecordingConfig,
         rules: RequestRules,
+        find_claimant: Callable[[Path], str] = lambda _: "",
         free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
         self._roots = [Path(os.path.realpath(root)) for root in config.writer.output_roots]
@@ -42,6 +46,7 @@ class Admission:
         self._is_own_user = config.writer_user_id in {None, os.geteuid()}
         self._rules = rules
         self._max_data_files = config.writer.max_data_files
+        self._find_claimant = find_claimant
         self._free_bytes = free_bytes
 
     def admit(self, request: WriteRequest, taken: Collection[RunNames]) -> str:
@@ -147,7 +152,8 @@ class Admission:
             return f"{existing} exists, and is never overwritten"
         other = next((run for run in taken if names.collides_with(run)), None)
         if other is None:
-            return ""
+            claimant = self._find_claimant(names.output_file)
+            return claimed(names.output_file, claimant) if claimant else ""
         if other.output_file == names.output_file:
             return f"{names.output_file} belongs to a request that has not ended"
         return f"{names.output_file} collides with the files of {other.output_file}, whose request has not ended"

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from std_daq.errors import RequestRefusedError
@@ -26,6 +27,7 @@ from std_daq.telemetry.logs import get_logger
 from std_writer_agent.accepted_request import AcceptedRequest
 from std_writer_agent.effects import Announce
 from std_writer_agent.examiner import Examiner
+from std_writer_agent.file_claims import FileClaims
 from std_writer_agent.image_source import JournalPoint
 from std_writer_agent.journal import JournalFullError, JournalledRequest, RequestJournal, RequestState
 from std_writer_agent.status_sender import StatusSender
@@ -81,6 +83,8 @@ class RequestDesk:
         Publishes the statuses of requests.
     admission
         Checks requests, and chooses their paths.
+    claims
+        Keeps other systems from the files of requests that have not ended.
     images
         Finds images in the ring.
     max_queued
@@ -101,6 +105,7 @@ class RequestDesk:
         journal: RequestJournal,
         statuses: StatusSender,
         admission: Admits,
+        claims: FileClaims,
         images: ImageLookup,
         max_queued: int,
         on_end: Callable[[RunReport], None],
@@ -109,6 +114,7 @@ class RequestDesk:
         self._journal = journal
         self._statuses = statuses
         self._admission = admission
+        self._claims = claims
         self._images = images
         self._max_queued = max_queued
         self._on_end = on_end
@@ -147,6 +153,8 @@ class RequestDesk:
             except RequestRefusedError as error:  # another version of the platform has accepted it
                 self._end_request(entry, _make_report(entry.request_id, Verdict.FAILED, str(error), None))
             else:
+                with suppress(RequestRefusedError):  # its turn tells whether the file is still free
+                    self._claims.take(Path(entry.output_file))
                 self._enqueue_unless_killed(AcceptedRequest(entry, request, self._images.position(), has_waited=True))
 
     def handle_messages(self) -> bool:
@@ -211,7 +219,8 @@ class RequestDesk:
             self.end(_make_report(self.active.entry.request_id, Verdict.FAILED, reason, self.active.request))
 
     def close(self) -> None:
-        """Close the journal."""
+        """Close the journal, and give up the claims of files."""
+        self._claims.close()
         self._journal.close()
 
     def _handle_request(self, received: ReceivedRequest) -> None:
@@ -249,9 +258,14 @@ class RequestDesk:
         """Accept a request, or raise RequestRefusedError before anybody hears of it."""
         request_id, body = received.request_id, received.delivery.body
         request, output_file = self._examine(received)
+        self._claims.take(Path(output_file))
         position = self._images.position()
         has_waited = bool(self.n_queued or self.active)
-        entry = self._journal.add(request_id, body, output_file)
+        try:
+            entry = self._journal.add(request_id, body, output_file)
+        except BaseException:
+            self._claims.release(Path(output_file))
+            raise
         accepted = AcceptedRequest(entry, request, position, has_waited)
         self._consumer.accept(received)
         waits = f"; {self.n_queued} before it" if has_waited else ""
@@ -289,6 +303,7 @@ class RequestDesk:
         taken = [accepted.names for accepted in self._queue]
         try:
             self._examiner.examine(lambda: self._admission.admit(request, taken), PATIENCE_S)
+            self._claims.take(Path(active.entry.output_file))
         except RequestRefusedError as error:
             self.note_begun()
             self.fail(f"the request was accepted, but cannot be carried out now that its turn has come: {error}")
@@ -376,6 +391,7 @@ class RequestDesk:
 
     def _end_request(self, entry: JournalledRequest, report: RunReport) -> None:
         self._journal.end(entry.request_id, report)
+        self._claims.release(Path(entry.output_file))
         self._statuses.announce_end(report, entry.body)
         self._log.info(
             "request_ended",

@@ -147,6 +147,15 @@ def test_file_of_another_request_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_file_that_another_system_has_claimed_is_refused_or_renamed(tmp_path: Path) -> None:
+    admission = make_admission()
+    admission._find_claimant = lambda file: "camera-2" if file == tmp_path / "run.h5" else ""
+    assert refusal(tmp_path / "run.h5", admission) == (
+        f"{tmp_path}/run.h5 belongs to a request of camera-2 that has not ended; give another name"
+    )
+    assert admit(tmp_path / "run.h5", admission, conflict="rename") == str(tmp_path / "run_0001.h5")
+
+
 def test_renamed_file_has_the_first_free_number(tmp_path: Path) -> None:
     (tmp_path / "run.h5").touch()
     (tmp_path / "run_0001.h5").touch()

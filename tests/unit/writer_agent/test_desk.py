@@ -20,6 +20,7 @@ from std_daq.recording.requests import (
 from std_test_kit.small_disk import SmallDisk
 from std_test_kit.wait import wait_until
 from std_writer_agent.desk import RequestDesk
+from std_writer_agent.file_claims import FileClaims
 from std_writer_agent.image_source import JournalPoint
 from std_writer_agent.journal import RequestJournal, RequestState
 from std_writer_agent.status_sender import StatusSender
@@ -92,6 +93,7 @@ class Stage:
             journal=journal,
             statuses=StatusSender(self.broker, journal, "det"),
             admission=self.admission,
+            claims=FileClaims(journal.path.parent / new_request_id(), "det"),
             images=FakeImages(),
             max_queued=max_queued,
             on_end=self.ended.append,
@@ -399,3 +401,21 @@ def test_requests_are_refused_while_the_disk_of_the_journal_is_full_and_what_run
     wait_until(lambda: stage.desk.why_full is None, 10.0)
     assert journal.find(stage.request('{"output_file": "/c"}')) is not None
     journal.close()
+
+
+def test_file_that_another_system_was_asked_to_write_first_is_refused_at_the_request(
+    journal: RequestJournal, tmp_path: Path
+) -> None:
+    stage = Stage(journal)
+    others = FileClaims(tmp_path / "claims", "camera-2")
+    stage.desk._claims = FileClaims(tmp_path / "claims", "camera-1")
+    others.take(Path("/data/a.h5"))
+    stage.request('{"output_file": "/data/a.h5"}')
+    assert stage.verdicts() == [Verdict.REFUSED]
+    assert "/data/a.h5 belongs to a request of camera-2 that has not ended" in stage.ended[0].reason
+    others.release(Path("/data/a.h5"))
+    running = stage.request('{"output_file": "/data/a.h5"}')
+    assert others.find_claimant(Path("/data/a.h5")) == "camera-1"
+    stage.kill(running)
+    assert others.find_claimant(Path("/data/a.h5")) == ""
+    others.close()
