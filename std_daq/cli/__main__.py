@@ -18,6 +18,7 @@ COMMANDS = {
     "validate": "check an image file, a merged file, a GRAW file or an index of PFF files",
     "analyse": "analyse the files of a chamber",
     "recover": "repair the file of a writer that was killed",
+    "journal": "save or restore the journal of a writer agent",
     "join": "make one master file of the files of several servers",
     "doctor": "check this machine: kernel limits, memory, disk, broker, network",
     "config": "check, describe or import a configuration",

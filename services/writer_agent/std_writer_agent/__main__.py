@@ -25,6 +25,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
     from std_daq.config.paths import runtime_dir
     from std_daq.recording.addresses import fence_path, store_address, store_reports_address
     from std_daq.recording.fence import Fence
+    from std_daq.recording.journal_copy import journal_path
     from std_daq.recording.request_channel import RequestConsumer
     from std_daq.recording.status_channel import StatusPublisher
     from std_daq.streams.queue import PullQueue, PushQueue
@@ -35,7 +36,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
     from std_writer_agent.disk_watch import DiskWatch
     from std_writer_agent.file_claims import FOLDER, FileClaims
     from std_writer_agent.image_source import ImageSource
-    from std_writer_agent.journal import RequestJournal, journal_path
+    from std_writer_agent.journal import RequestJournal
     from std_writer_agent.metrics import AgentMetrics
     from std_writer_agent.outbox import Outbox
     from std_writer_agent.status_sender import StatusSender

@@ -25,9 +25,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from std_daq.config.paths import runtime_dir
 from std_daq.errors import ConfigError, ResourceError
 from std_daq.recording.config import RecordingConfig
+from std_daq.recording.journal_copy import journal_path
 from std_daq.recording.requests import RunReport
 from std_daq.telemetry.logs import get_logger
 from std_writer_agent.journal_reserve import JournalReserve
@@ -100,11 +100,6 @@ class JournalFullError(ResourceError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path}: the disk of the journal is full; make room there, or move writer.journal elsewhere")
-
-
-def journal_path(config: RecordingConfig) -> Path:
-    """Return the path of the journal."""
-    return config.writer.journal or runtime_dir(config) / "writer-journal.sqlite"
 
 
 def check_journal(config: RecordingConfig) -> None:

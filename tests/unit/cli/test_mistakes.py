@@ -36,8 +36,9 @@ WITH_CONFIG = {
     "pedestal": ["pedestal", "--output", "FOLDER/pedestal.h5", "--timeout-s", "0.05"],
     "analyse": ["analyse", "FOLDER/run.h5", "--output", "FOLDER/result.h5"],
     "event-view": ["event-view", "--reset"],
+    "journal": ["journal", "backup", "--output", "FOLDER/copy"],
 }
-NOT_FOR_OTHERS = ["view", "simulate", "dump", "replay", "pedestal", "analyse", "event-view"]
+NOT_FOR_OTHERS = ["journal", "view", "simulate", "dump", "replay", "pedestal", "analyse", "event-view"]
 WITHOUT_JSON = {"up", "event-view"}
 WITH_INPUT = {
     "validate": ["validate"],
@@ -51,6 +52,7 @@ WITH_INPUT = {
     "ublox init": ["ublox", "--host", "unix:/nonexistent", "init"],
     "simulate-f9t": ["simulate-f9t", "FOLDER/f9t", "--replay"],
     "config import": ["config", "import"],
+    "journal restore": ["journal", "restore", "--config", "CONFIG"],
     "config check": ["config", "check"],
 }
 WITH_OUTPUT = {
@@ -62,6 +64,7 @@ WITH_OUTPUT = {
     "dump": ["dump", "--config", "CONFIG", "--n-packets", "1", "--output"],
     "certificates": ["certificates", "--client", "far", "--output"],
     "broker-setup": ["broker-setup", "--tag", "det", "--output"],
+    "journal": ["journal", "backup", "--config", "CONFIG", "--output"],
 }
 # Without these a process of root is held by the modes of files like everybody else.
 PLAIN_USER = """
