@@ -137,7 +137,9 @@ def read_config_of(path: Path | str, model: type[Config]) -> Config:
         return check_config(document, model, path)
     system = system_of(document, path)
     if not issubclass(system.model, model):
-        raise ConfigError(f"this is a configuration of {system.name}, which this command or service does not serve", file=path)
+        raise ConfigError(
+            f"this is a configuration of {system.name}, which this command or service does not serve", file=path
+        )
     return check_config(document, system.model, path)
 
 

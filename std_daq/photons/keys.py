@@ -86,7 +86,7 @@ class KeyFolder:
                 )
         if len(set(names)) < len(names):
             raise ArgumentError("NAME", "each name is given once")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         server = self._server()
         made = [self._make(server.public) for _ in names]
         clients = server.clients | {name: keys.public for name, keys in zip(names, made, strict=True)}

@@ -32,6 +32,13 @@ def test_each_has_a_file_that_nobody_else_reads_and_the_server_knows_all(folder:
     assert len({file.read_text() for file in folder.iterdir()}) == 3
 
 
+def test_folder_that_is_not_there_is_made_for_its_user_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = tmp_path / "farm" / "keys"
+    assert std_sim(["keys", "--output", str(made), "laptop"]) == 0
+    assert str(made / "laptop.json") in capsys.readouterr().out
+    assert made.stat().st_mode & 0o777 == 0o700
+
+
 def test_more_are_added_and_none_is_replaced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = ServerKeys.load("--keys", folder / SERVER_FILE)
     laptop = (folder / "laptop.json").read_text()
