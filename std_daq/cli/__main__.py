@@ -24,6 +24,7 @@ COMMANDS = {
     "config": "check, describe or import a configuration",
     "shm": "list or remove shared-memory rings",
     "prometheus": "write alerts and targets for Prometheus",
+    "systemd": "write units of systemd for the services of this server",
     "broker-setup": "make users and rights for your own RabbitMQ",
     "certificates": "make certificates for TLS between servers",
     "pedestal": "make a pedestal file from dark images",

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from std_daq.config.platform import PlatformConfig
 from std_daq.service.checks import Check
+from std_daq.service.host_access import HostAccess
 
 Config = TypeVar("Config", bound=PlatformConfig)
 
@@ -55,6 +56,11 @@ class Figure:
         return self.metric.endswith("_total")
 
 
+def no_host_access(config: object) -> HostAccess:  # noqa: ARG001 - the signature of every `host_access`
+    """Return that a service needs nothing of the machine but its rings, its runtime directory and the network."""
+    return HostAccess()
+
+
 def no_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare no arguments, for a service that has only the common ones."""
 
@@ -89,6 +95,8 @@ class ServiceDescription(Generic[Config]):
         All for which the start of the service is refused, apart from what the configuration's model checks.
     needs_broker
         Whether the service needs a message broker, which ``std-daq up`` then provides.
+    host_access
+        Returns what the service needs of the machine, for the units that ``std-daq systemd`` writes.
     figures
         The figures that ``std-daq status`` shows for this service.
     """
@@ -104,6 +112,7 @@ class ServiceDescription(Generic[Config]):
     options: type[BaseModel] | None = None
     checks: tuple[Check[Config], ...] = ()
     needs_broker: bool = False
+    host_access: Callable[[Config], HostAccess] = no_host_access
     figures: tuple[Figure, ...] = ()
 
     @property

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Generic, Protocol, TextIO, TypeVar
@@ -27,6 +28,7 @@ from std_daq.service.arguments import service_parser
 from std_daq.service.description import ServiceDescription
 from std_daq.service.end_with_supervisor import end_with_supervisor
 from std_daq.service.hold import SIGNALS, Hold
+from std_daq.service.notify import ManagerNotifier
 from std_daq.service.presence import Presence
 from std_daq.service.readiness import HasReadiness, Readiness
 from std_daq.service.readiness_log import ReadinessLog
@@ -107,9 +109,11 @@ def run_service(
     # At the end, Python looks for garbage among all objects, which takes a second for those of numba and scipy.
     atexit.register(gc.freeze)
     try:
+        readiness = Readiness(hold.last_reason or "it is starting")
+        notifier = ManagerNotifier(readiness.why_not)
         with (
-            observed_by(_log_compiling),
-            Presence(arguments.metrics_port, Readiness(hold.last_reason or "it is starting")) as presence,
+            observed_by(partial(_tell_compiling, notifier)),
+            Presence(arguments.metrics_port, readiness) as presence,
         ):
             try:
                 context = _prepare(description, arguments, hold.log_file, stop)
@@ -125,7 +129,7 @@ def run_service(
                 refusal = _in_words(error, arguments.config)
             else:
                 hold.release_logs()
-                _live(service, presence, stop)
+                _live(service, presence, stop, notifier)
                 return EXIT_DONE
             # Outside the except clause: the error holds references to everything that the failed start had opened.
             hold.wait(refusal, presence, stop)
@@ -169,24 +173,28 @@ def _config(description: ServiceDescription[Config], arguments: argparse.Namespa
     return read_config_of(arguments.config, description.config)
 
 
-def _live(service: Service, presence: Presence, stop: threading.Event) -> None:
+def _live(service: Service, presence: Presence, stop: threading.Event, notifier: ManagerNotifier) -> None:
     log = get_logger()
     presence.readiness.service = service
     log.info("started", endpoint=presence.url)
     readiness_log = ReadinessLog(presence.readiness)
+    notifier.tell_started()
     try:
         while not stop.is_set():
             service.step()
             readiness_log.step()
+            notifier.beat()
     finally:
         presence.readiness.end()
+        notifier.tell_ending()
         service.close()
     log.info("ended")
 
 
-def _log_compiling(function: str, seconds: float | None) -> None:
+def _tell_compiling(notifier: ManagerNotifier, function: str, seconds: float | None) -> None:
     """Log each compilation, which makes the first start of a service slow."""
     if seconds is None:
+        notifier.tell_status(f"compiling {function}, once for this version")
         get_logger().info("compiling", function=function)
     else:
         get_logger().info("compiled", function=function, seconds=round(seconds, 2))

@@ -9,6 +9,7 @@ from std_daq.errors import ConfigError
 from std_daq.recording.config import RecordingConfig
 from std_daq.service.checks import Check
 from std_daq.service.description import Instance, ServiceDescription
+from std_daq.service.host_access import HostAccess
 from std_daq.service.number_arguments import integer
 
 
@@ -55,6 +56,20 @@ def _check_files(config: RecordingConfig) -> None:
 
 FILES = Check(subject="output folders", run=_check_files, is_of_machine=True, is_part_of_start=True)
 
+_GROUP_BIT = 0o2000
+
+
+def _host_access(config: RecordingConfig) -> HostAccess:
+    writer = config.writer
+    return HostAccess(
+        writes=tuple(writer.output_roots),
+        is_bound_to=bool(writer.output_roots),
+        user_id=config.writer_user_id,
+        groups=() if writer.group is None else (writer.group,),
+        sets_group_bit=writer.folder_mode is not None and bool(int(writer.folder_mode, 8) & _GROUP_BIT),
+    )
+
+
 SERVICE = ServiceDescription(
     name="h5-writer",
     package="std_h5_writer",
@@ -64,4 +79,5 @@ SERVICE = ServiceDescription(
     checks=(FILES,),
     add_arguments=_add_arguments,
     instance_of=_instance_of,
+    host_access=_host_access,
 )

@@ -3,6 +3,7 @@
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.service.checks import Check
 from std_daq.service.description import Instance, ServiceDescription
+from std_daq.service.host_access import HostAccess, ipc_folders
 
 
 def _instances(config: DetectorConfig) -> list[Instance]:
@@ -17,6 +18,11 @@ def _check_addresses(config: DetectorConfig) -> None:
 
 ADDRESSES = Check(subject="live streams", run=_check_addresses, is_of_machine=True, is_part_of_start=True)
 
+
+def _host_access(config: DetectorConfig) -> HostAccess:
+    return HostAccess(writes=ipc_folders(*config.live_stream_configs))
+
+
 SERVICE = ServiceDescription(
     name="live-stream",
     package="std_live_stream",
@@ -24,4 +30,5 @@ SERVICE = ServiceDescription(
     config=DetectorConfig,
     instances=_instances,
     checks=(ADDRESSES,),
+    host_access=_host_access,
 )

@@ -1,10 +1,12 @@
 """Description of live_view for the platform: its processes and its options."""
 
 import argparse
+from pathlib import Path
 
 from std_daq.grpc_server.config import instance_name
 from std_daq.service.checks import Check
 from std_daq.service.description import Figure, Instance, ServiceDescription
+from std_daq.service.host_access import HostAccess
 from std_daq.telescope.config import LiveViewConfig
 
 _NAME = "live-view"
@@ -42,6 +44,24 @@ def _check_server(config: LiveViewConfig) -> None:
 GATEWAY = Check(subject="gateway", run=_check_gateway, is_of_machine=True, is_part_of_start=True)
 SERVER = Check(subject="gRPC server", run=_check_server, is_of_machine=True)
 
+
+def _host_access(config: LiveViewConfig) -> HostAccess:
+    sockets = config.sources.unix_sockets
+    folders = [path.parent for path in (config.unix_socket,) if path is not None]
+    if sockets is not None:
+        folders.append(Path(sockets.path_template).parent)
+    if config.simulation.data_dir is not None:
+        folders.append(config.simulation.data_dir)
+    return HostAccess(
+        writes=tuple(folders),
+        reads_homes=True,  # a client may name any run directory
+        ports=() if config.port is None else (config.port,),
+        sees_processes=config.required_process is not None,
+        # The acquisition writes to sockets there.
+        shares_tmp=any(folder.is_relative_to("/tmp") for folder in folders),  # noqa: S108
+    )
+
+
 SERVICE = ServiceDescription(
     name=_NAME,
     package="std_live_view",
@@ -51,6 +71,7 @@ SERVICE = ServiceDescription(
     checks=(GATEWAY, SERVER),
     add_arguments=_add_arguments,
     instance_of=_instance_of,
+    host_access=_host_access,
     figures=(
         Figure("images", "daq_live_view_frames_total"),
         Figure("sent", "daq_live_view_sent_total"),

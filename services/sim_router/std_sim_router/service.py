@@ -7,6 +7,7 @@ from std_daq.photons.config import DEFAULT_BACKEND, DEFAULT_FRONTEND, FarmConfig
 from std_daq.photons.service_options import add_ping_reply_option, add_system_options, positive_int, positive_seconds
 from std_daq.service.checks import Check
 from std_daq.service.description import Figure, Instance, ServiceDescription
+from std_daq.service.host_access import HostAccess, ipc_folders
 
 _NAME = "sim-router"
 
@@ -80,6 +81,11 @@ def _check_addresses(config: FarmConfig) -> None:
 KEYS = Check(subject="keys", run=_check_keys, is_of_machine=True, is_part_of_start=True)
 ADDRESSES = Check(subject="addresses", run=_check_addresses, is_of_machine=True, is_part_of_start=True)
 
+
+def _host_access(config: FarmConfig) -> HostAccess:
+    return HostAccess(writes=ipc_folders(config.frontend, config.backend))
+
+
 SERVICE = ServiceDescription(
     name=_NAME,
     package="std_sim_router",
@@ -90,6 +96,7 @@ SERVICE = ServiceDescription(
     checks=(KEYS, ADDRESSES),
     add_arguments=_add_arguments,
     instance_of=_instance_of,
+    host_access=_host_access,
     figures=(
         Figure("events", "daq_sim_router_completed_total"),
         Figure("waiting", "daq_sim_router_waiting"),

@@ -15,6 +15,7 @@ from std_daq.photons.config import (
 from std_daq.photons.service_options import add_ping_reply_option, add_system_options, number_from_zero, positive_int
 from std_daq.service.checks import Check
 from std_daq.service.description import Figure, Instance, ServiceDescription
+from std_daq.service.host_access import HostAccess
 
 _NAME = "sim-worker"
 _ENGINES = ("auto", "cpu", "cuda", "chroma")
@@ -119,6 +120,11 @@ GEOMETRY = Check(subject="geometry", run=_check_geometry, is_part_of_start=True)
 KEYS = Check(subject="keys", run=_check_keys, is_of_machine=True, is_part_of_start=True)
 ENGINE = Check(subject="engine", run=_check_engine, is_of_machine=True, is_part_of_start=True)
 
+
+def _host_access(config: FarmConfig) -> HostAccess:
+    return HostAccess(uses_any_device=config.engine != "cpu")
+
+
 SERVICE = ServiceDescription(
     name=_NAME,
     package="std_sim_worker",
@@ -129,6 +135,7 @@ SERVICE = ServiceDescription(
     checks=(GEOMETRY, KEYS, ENGINE),
     add_arguments=_add_arguments,
     instance_of=_instance_of,
+    host_access=_host_access,
     figures=(
         Figure("events", "daq_sim_worker_events_total"),
         Figure("photons", "daq_sim_worker_photons_total"),

@@ -5,6 +5,7 @@ import argparse
 from std_daq.grpc_server.config import instance_name
 from std_daq.service.checks import Check
 from std_daq.service.description import Figure, Instance, ServiceDescription
+from std_daq.service.host_access import HostAccess
 from std_daq.telescope.ublox_config import UbloxControlConfig
 
 _NAME = "ublox-control"
@@ -42,6 +43,17 @@ def _check_server(config: UbloxControlConfig) -> None:
 START = Check(subject="timing receiver", run=_check_start, is_part_of_start=True)
 SERVER = Check(subject="gRPC server", run=_check_server, is_of_machine=True)
 
+
+def _host_access(config: UbloxControlConfig) -> HostAccess:
+    return HostAccess(
+        writes=() if config.unix_socket is None else (config.unix_socket.parent,),
+        ports=() if config.port is None else (config.port,),
+        # A client may name the serial device. Debian's group for these is dialout.
+        devices=("char-ttyACM", "char-ttyUSB", "char-ttyS"),
+        groups=("dialout",),
+    )
+
+
 SERVICE = ServiceDescription(
     name=_NAME,
     package="std_ublox_control",
@@ -51,6 +63,7 @@ SERVICE = ServiceDescription(
     checks=(START, SERVER),
     add_arguments=_add_arguments,
     instance_of=_instance_of,
+    host_access=_host_access,
     figures=(
         Figure("messages", "daq_ublox_control_messages_total"),
         Figure("sent", "daq_ublox_control_sent_total"),

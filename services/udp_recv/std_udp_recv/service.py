@@ -8,6 +8,7 @@ from std_daq.imaging.config.model import DetectorConfig, ModuleRange
 from std_daq.imaging.start_checks import DETECTOR, FRAME_BUFFER, RINGS, UDP_PORTS
 from std_daq.service.checks import Check
 from std_daq.service.description import Instance, ServiceDescription
+from std_daq.service.host_access import HostAccess
 
 
 def module_range(arguments: argparse.Namespace, config: DetectorConfig) -> ModuleRange:
@@ -89,6 +90,11 @@ def _check_cpus(config: DetectorConfig) -> None:
 MODULES = Check(subject="modules", run=_check_modules, is_part_of_start=True)
 CPUS = Check(subject="CPUs", run=_check_cpus, is_of_machine=True)
 
+
+def _host_access(config: DetectorConfig) -> HostAccess:
+    return HostAccess(ports=(config.start_udp_port,))
+
+
 SERVICE = ServiceDescription(
     name="udp-recv",
     package="std_udp_recv",
@@ -98,4 +104,5 @@ SERVICE = ServiceDescription(
     checks=(DETECTOR, MODULES, FRAME_BUFFER, CPUS, RINGS, UDP_PORTS),
     add_arguments=_add_arguments,
     instance_of=instance_of,
+    host_access=_host_access,
 )

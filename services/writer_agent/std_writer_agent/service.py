@@ -6,6 +6,7 @@ import os
 from std_daq.recording.config import RecordingConfig
 from std_daq.service.checks import Check
 from std_daq.service.description import Instance, ServiceDescription
+from std_daq.service.host_access import HostAccess
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +59,17 @@ FOLDERS = Check(subject="output folders", run=check_folders, is_of_machine=True)
 JOURNAL = Check(subject="journal", run=_check_journal, is_of_machine=True, is_part_of_start=True)
 BROKER = Check(subject="broker files", run=_check_broker, is_of_machine=True, is_part_of_start=True)
 
+
+def _host_access(config: RecordingConfig) -> HostAccess:
+    # Where files belong to this user, the agent checks at the start that it could write to the roots.
+    is_own_user = config.writer_user_id is None
+    return HostAccess(
+        writes=tuple(config.writer.output_roots) if is_own_user else (),
+        is_bound_to=bool(config.writer.output_roots) or not is_own_user,
+        state=() if config.writer.journal is None else (config.writer.journal,),
+    )
+
+
 SERVICE = ServiceDescription(
     name="writer-agent",
     package="std_writer_agent",
@@ -66,5 +78,6 @@ SERVICE = ServiceDescription(
     instances=_instances,
     needs_broker=True,
     checks=(TAG, FOLDERS, JOURNAL, BROKER),
+    host_access=_host_access,
     add_arguments=_add_arguments,
 )

@@ -1,0 +1,1 @@
+"""Units of systemd: the services of a system on a server without containers."""
