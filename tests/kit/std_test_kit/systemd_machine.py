@@ -1,8 +1,8 @@
 """SystemdMachine: systemd as the first process of namespaces of its own, on a copy of this machine's files.
 
 Nothing that happens inside is seen outside: files are an overlay in memory, /dev/shm, /run and /tmp are empty, the
-network is loopback, and the kernel's settings cannot be changed. What has been installed here is there, and of the units
-only those that a test writes.
+network is loopback, and the kernel's settings cannot be changed. What has been installed here is there; of the units
+only those are that a test writes.
 """
 
 import os
@@ -37,7 +37,10 @@ else
     mount -t cgroup2 cgroup2 "$r/sys/fs/cgroup"
 fi
 mount -t tmpfs -o mode=755 tmpfs "$r/dev"
-for device in null zero full random urandom tty; do touch "$r/dev/$device"; mount --bind "/dev/$device" "$r/dev/$device"; done
+for device in null zero full random urandom tty; do
+    touch "$r/dev/$device"
+    mount --bind "/dev/$device" "$r/dev/$device"
+done
 mkdir "$r/dev/shm" "$r/dev/pts"
 mount -t tmpfs -o mode=1777 tmpfs "$r/dev/shm"
 mount -t devpts -o newinstance devpts "$r/dev/pts"
@@ -54,6 +57,8 @@ ip link set lo up
 cd "$r"; mkdir -p run/old
 pivot_root . run/old
 umount -l run/old
+# As systemd does it where it takes itself for no container: credentials come by this way.
+mount --make-rshared /
 exec env -i container=std-daq PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --unit=machine.target --log-target=null --show-status=no
 """
@@ -101,8 +106,9 @@ class SystemdMachine:
         )
         try:
             children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-            self._pid = int(wait_until(lambda: children.read_text().split(), 10, "its first process is there")[0])
-            wait_until(lambda: self._systemctl("is-active", "machine.target") == "active", 30, "systemd is up")
+            wait_until(lambda: bool(children.read_text()), 10, lambda: "no process of the machine")
+            self._pid = int(children.read_text().split()[0])
+            wait_until(lambda: self._systemctl("is-active", "machine.target") == "active", 30, lambda: "no systemd")
         except BaseException:
             self.__exit__()
             raise
@@ -138,10 +144,11 @@ class SystemdMachine:
 
     def wait_for(self, unit: str, key: str, value: str, timeout_s: float = 30) -> None:
         """Wait until a property of a unit contains a text."""
-        try:
-            wait_until(lambda: value in self.state(unit, key), timeout_s, f"{key} of {unit} has {value!r}")
-        except AssertionError as error:
-            raise AssertionError(f"{error}: {self.state(unit, key)}\n{self._journal()}") from None
+        wait_until(
+            lambda: value in self.state(unit, key),
+            timeout_s,
+            lambda: f"{key} of {unit} is {self.state(unit, key)!r} and not {value!r}\n{self._journal()}",
+        )
 
     def __exit__(self, *exception: object) -> None:
         assert self._process is not None
