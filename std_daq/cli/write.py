@@ -55,7 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layout", choices=("1.0", "2.0"), help="layout of the merged file of a chamber; by default 1.0"
     )
-    parser.add_argument("--compression", choices=("none", "bslz4"), default="none", help="by default %(default)s")
+    parser.add_argument(
+        "--compression", choices=("none", "bslz4", "bszstd"), default="none", help="by default %(default)s"
+    )
+    parser.add_argument(
+        "--compression-level", type=positive_integer, metavar="N", help="level of bszstd, 1 to 19; by default 1"
+    )
     files = parser.add_mutually_exclusive_group()
     files.add_argument(
         "--images-per-file", type=positive_integer, metavar="N", help="start a new data file after each N images"
@@ -121,6 +126,7 @@ def _submit(client: "DaqClient", arguments: argparse.Namespace) -> "RequestedRun
         format=arguments.format,
         layout=arguments.layout,
         compression=arguments.compression,
+        compression_level=arguments.compression_level,
         images_per_file=arguments.images_per_file,
         n_files=arguments.n_files,
         conflict=arguments.conflict,

@@ -52,7 +52,8 @@ class DaqClient:
         start_image_id: int | None = None,
         format: FileFormat = "hdf5",  # noqa: A002 - as in the request
         layout: Literal["1.0", "2.0"] | None = None,
-        compression: Literal["none", "bslz4"] = "none",
+        compression: Literal["none", "bslz4", "bszstd"] = "none",
+        compression_level: int | None = None,
         images_per_file: int | None = None,
         n_files: int | None = None,
         conflict: Literal["refuse", "rename"] = "refuse",
@@ -86,6 +87,7 @@ class DaqClient:
             "format": format,
             "layout": layout,
             "compression": compression,
+            "compression_level": compression_level,
             "images_per_file": images_per_file,
             "n_files": n_files,
             "conflict": conflict,

@@ -27,6 +27,7 @@ from std_daq.recording.id_ranges import format_id_ranges, parse_id_ranges
 MAX_REQUEST_BYTES = 1 << 20
 MAX_IMAGE_ID = 2**64 - 1
 MAX_IMAGES = 2**32 - 1
+MAX_ZSTD_LEVEL = 19
 # All headers of a message must fit into one AMQP frame, of 128 KiB by default. Texts and lists without a natural limit
 # are therefore cut to these lengths, and to shorter ones at a broker with smaller frames.
 MAX_HEADER_BYTES = 130_000
@@ -138,8 +139,14 @@ class WriteRequest(BaseModel):
     layout: Literal["1.0", "2.0"] | None = Field(
         default=None, description="Layout of the merged file of a chamber; absent: 1.0. Images have no layouts."
     )
-    compression: Literal["none", "bslz4"] = Field(
-        default="none", description="Compression of the pixels: none, or bitshuffle with LZ4."
+    compression: Literal["none", "bslz4", "bszstd"] = Field(
+        default="none", description="Compression of the pixels: none, or bitshuffle with LZ4 or with Zstandard."
+    )
+    compression_level: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_ZSTD_LEVEL,
+        description="Level of bszstd: higher ones give smaller files and take longer; by default 1.",
     )
     images_per_file: int | None = Field(
         default=None, ge=1, le=MAX_IMAGES, description="Number of images in each data file; excludes n_files."
@@ -185,6 +192,17 @@ class WriteRequest(BaseModel):
     def _files_are_given_in_one_way(self) -> Self:
         if self.images_per_file is not None and self.n_files is not None:
             raise ValueError("images_per_file and n_files exclude each other: give one of them")
+        return self
+
+    @property
+    def zstd_level(self) -> int | None:
+        """Level of Zstandard; None if the pixels are not compressed with it."""
+        return (self.compression_level or 1) if self.compression == "bszstd" else None
+
+    @model_validator(mode="after")
+    def _level_is_of_a_compression_that_has_levels(self) -> Self:
+        if self.compression_level is not None and self.compression != "bszstd":
+            raise ValueError(f"compression_level is for bszstd: {self.compression} has no levels")
         return self
 
     @model_validator(mode="after")

@@ -132,7 +132,7 @@ def verdict_of(path: Path) -> str:
         return str(file[layout.VERDICT].asstr()[()])
 
 
-@pytest.mark.parametrize("compression", ["none", "bslz4"])
+@pytest.mark.parametrize("compression", ["none", "bslz4", "bszstd"])
 def test_runs_are_written_one_after_the_other(platform: Platform, tmp_path: Path, compression: str) -> None:
     platform.make_ring(n_slots=32)
     process = platform.start_writer()

@@ -21,8 +21,8 @@ class Compressor(Protocol):
         """Whether an image must be taken before the next one is submitted."""
         ...
 
-    def submit(self, run_image: RunImage[Any, Any]) -> None:
-        """Start to compress an image."""
+    def submit(self, run_image: RunImage[Any, Any], zstd_level: int | None) -> None:
+        """Start to compress an image, with Zstandard of this level, or, if it is None, with LZ4."""
 
     def take(self) -> tuple[RunImage[Any, Any], NDArray[Any] | None]:
         """Return the oldest image with its chunk; with None if it was overwritten meanwhile."""
@@ -38,7 +38,7 @@ class NoCompressor:
     n_in_flight = 0
     is_full = False
 
-    def submit(self, run_image: RunImage[Any, Any]) -> None:
+    def submit(self, run_image: RunImage[Any, Any], zstd_level: int | None) -> None:  # noqa: ARG002 - the signature of every compressor
         """Refuse an image."""
         raise FileFormatError(f"event {run_image.image.id}: merged files are not compressed")
 

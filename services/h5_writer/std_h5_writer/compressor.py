@@ -15,7 +15,7 @@ _PLACES_PER_THREAD = 2
 
 
 class OrderedCompressor:
-    """Compresses images with bitshuffle/LZ4 into buffers that are allocated once.
+    """Compresses images with bitshuffle and LZ4 or Zstandard into buffers that are allocated once.
 
     All methods must be called from the same thread. The number of images in flight is bounded: when the compressor
     `is_full`, the caller must `take` the oldest image before it submits another.
@@ -44,16 +44,17 @@ class OrderedCompressor:
         """Whether an image must be taken before the next one is submitted."""
         return len(self._in_flight) == self._n_places
 
-    def submit(self, run_image: RunImage[Image, ImageBuffer]) -> None:
+    def submit(self, run_image: RunImage[Image, ImageBuffer], zstd_level: int | None) -> None:
         """Start to compress an image; the chunk that `take` returned last must not be used any more."""
         pixels = run_image.image.pixels
-        n_bytes = compression.bound(pixels.nbytes, pixels.itemsize)
+        n_bytes = compression.bound(pixels.nbytes, pixels.itemsize, zstd_level)
         place = self._n_submitted % self._n_places
         if self._buffers[place].nbytes != n_bytes:
             self._buffers[place] = np.empty(n_bytes, np.uint8)
         buffer = self._buffers[place]
         self._n_submitted += 1
-        self._in_flight.append((run_image, buffer, self._threads.submit(_compress, run_image.image, buffer)))
+        future = self._threads.submit(_compress, run_image.image, buffer, zstd_level)
+        self._in_flight.append((run_image, buffer, future))
 
     def take(self) -> tuple[RunImage[Image, ImageBuffer], NDArray[np.uint8] | None]:
         """Wait for the oldest image, and return it with its chunk; with None if it was overwritten meanwhile."""
@@ -67,7 +68,7 @@ class OrderedCompressor:
         self._in_flight.clear()
 
 
-def _compress(image: Image, buffer: NDArray[np.uint8]) -> int:
+def _compress(image: Image, buffer: NDArray[np.uint8], zstd_level: int | None) -> int:
     """Compress an image, and return the length of the chunk; 0 if the image did not stay intact."""
-    n_bytes = compression.compress_into(image.pixels, buffer)
+    n_bytes = compression.compress_into(image.pixels, buffer, zstd_level)
     return n_bytes if image.is_intact() else 0

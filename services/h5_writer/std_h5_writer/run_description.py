@@ -67,6 +67,7 @@ class RunDescriber:
             dtype=run_image.ring.dtype,
             n_modules=run_image.ring.n_modules,
             compression=run.request.compression,
+            zstd_level=run.request.zstd_level,
             has_root_links=self._nexus.root_links,
             nexus=nexus_metadata(
                 self._nexus.with_experiment(parse_experiment(run.request.experiment, Experiment)),

@@ -209,7 +209,7 @@ class H5Writer:
         elif run.is_compressed:
             if self._compressor.is_full:
                 self._write_oldest()
-            self._compressor.submit(run_image)
+            self._compressor.submit(run_image, run.start.request.zstd_level)
         else:
             self._write_image(run, run_image, self._ring.pixels_of(run_image.image))
 

@@ -12,7 +12,7 @@ from std_daq.errors import FileFormatError
 from std_daq.imaging.files.axes import SampleAxis
 from std_daq.imaging.protocols.own_columns import OwnColumns
 
-Compression = Literal["none", "bslz4"]
+Compression = Literal["none", "bslz4", "bszstd"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +95,8 @@ class ImageFileDescription:
         Number of modules of the detector, including deactivated ones.
     compression
         Compression of the chunks that will be appended.
+    zstd_level
+        Level of bszstd; None for other compressions.
     nexus
         Further fields of the NXmx definition.
     bit_depth_readout
@@ -121,6 +123,7 @@ class ImageFileDescription:
     n_modules: int
     has_root_links: bool = False
     compression: Compression = "none"
+    zstd_level: int | None = None
     nexus: NexusMetadata = field(default_factory=NexusMetadata)
     bit_depth_readout: int | None = None
     pixel_mask: npt.NDArray[np.uint32] | None = None

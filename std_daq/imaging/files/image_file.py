@@ -414,10 +414,18 @@ class ImageFile:
         return explained_error(error, self.path, f"cannot write {what}")
 
 
+def _filters(description: ImageFileDescription) -> dict[str, object]:
+    """Return what h5py is told about the compression of the chunks."""
+    if description.compression == "none":
+        return {}
+    if description.zstd_level is None:
+        return dict(hdf5plugin.Bitshuffle(cname="lz4"))
+    return dict(hdf5plugin.Bitshuffle(cname="zstd", clevel=description.zstd_level))
+
+
 def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None:
     """Create the pixels and the arrays with one row per image, all without rows."""
-    filters = dict(hdf5plugin.Bitshuffle(cname="lz4")) if description.compression == "bslz4" else {}
-    pixels = create_pixels(file, layout.PIXELS, description.shape, description.dtype, filters)
+    pixels = create_pixels(file, layout.PIXELS, description.shape, description.dtype, _filters(description))
     write_text_attribute(pixels, "interpretation", "image")
     create_checksums(file)
     create_columns(file, description)

@@ -1,8 +1,8 @@
-"""The bit shuffle of bitshuffle/LZ4, compiled; it gives the same bytes as the library in less time (decision 27).
+"""The bit shuffle of bitshuffle, compiled; it gives the same bytes as the library in less time (decision 27).
 
 A block has n elements of b bits each, where n is a multiple of 8. The shuffle gathers bit 0 of all elements, then bit 1
 of all elements, and so on. The result is b planes of n / 8 bytes; in each byte, the first element has the lowest bit.
-LZ4 compresses each shuffled block separately.
+LZ4 or Zstandard compresses each shuffled block separately.
 
 The library moves bytes in a first pass over the block and bits in a second pass, in memory that it allocates for each
 block. The code here shuffles a vector of elements in registers. It takes one byte of each element; the sign bits of
@@ -25,6 +25,8 @@ ITEM_SIZES = (1, 2, 4, 8)
 _LANES = np.uint64(64)  # number of elements that are shuffled at once
 _FEWEST = np.uint64(8)  # the same for the rest of a block
 _LENGTH_BYTES = np.uint64(4)
+_ZSTD_SHARE, _ZSTD_MARGIN_SHARE = np.uint64(8), np.uint64(11)
+_ZSTD_LARGE = np.uint64(128 << 10)  # bytes; smaller blocks need a margin
 _BYTE, _INT, _WORD = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 
 # numba's stubs describe how the compiler calls an intrinsic, not how compiled code calls it.
@@ -86,6 +88,31 @@ def _call_lz4(typing_context: Any, function: Any, source: Any, target: Any, n_by
 
 
 @intrinsic
+def _call_zstd(
+    typing_context: Any, function: Any, context: Any, target: Any, room: Any, source: Any, n_bytes: Any, level: Any
+) -> Any:
+    """Call ``ZSTD_compressCCtx``, whose address is known at run time only; an error is a negative number."""
+
+    def generate(builder_context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _BYTE.as_pointer()
+        compress = ir.FunctionType(_WORD, [pointer, pointer, _WORD, pointer, _WORD, _INT])
+        function, context, target, room, source, n_bytes, level = arguments
+        return builder.call(
+            builder.inttoptr(function, compress.as_pointer()),
+            [
+                builder.inttoptr(context, pointer),
+                builder.inttoptr(target, pointer),
+                room,
+                builder.inttoptr(source, pointer),
+                n_bytes,
+                builder.trunc(level, _INT),
+            ],
+        )
+
+    return types.int64(*[types.uint64] * 7), generate
+
+
+@intrinsic
 def _write_length(typing_context: Any, target: Any, n_bytes: Any) -> Any:
     """Write a length as 32 bits, highest byte first."""
 
@@ -111,6 +138,11 @@ def _shuffle_at(image: NDArray[Any], source: Any, n: Any, target: Any) -> None:
         at += _FEWEST
 
 
+@njit(inline="always")
+def _zstd_margin(n_bytes: Any) -> Any:
+    return (_ZSTD_LARGE - n_bytes) >> _ZSTD_MARGIN_SHARE if n_bytes < _ZSTD_LARGE else np.uint64(0)
+
+
 def _images(*others: Any) -> dict[str, Any]:
     """Return a signature for each size of elements, by the name of the type."""
     kinds = (types.uint8, types.uint16, types.uint32, types.uint64)
@@ -124,9 +156,15 @@ def shuffle(image: NDArray[Any], out: NDArray[np.uint8]) -> int:
     return image.size * image.itemsize
 
 
-@kernel(_images(types.int64, types.uint64, types.uint8[::1], types.uint8[::1]))
+@kernel(_images(types.int64, types.uint64, types.uint64, types.uint64, types.uint8[::1], types.uint8[::1]))
 def compress_blocks(
-    image: NDArray[Any], block_size: int, compress: int, block: NDArray[np.uint8], out: NDArray[np.uint8]
+    image: NDArray[Any],
+    block_size: int,
+    compress: int,
+    context: int,
+    level: int,
+    block: NDArray[np.uint8],
+    out: NDArray[np.uint8],
 ) -> int:
     """Shuffle and compress the blocks of an image; in ``out``, each block follows its length.
 
@@ -139,15 +177,19 @@ def compress_blocks(
     block_size
         Number of elements in a block, a multiple of 8; the last block may have fewer.
     compress
-        Address of ``LZ4_compress_default``.
+        Address of ``LZ4_compress_default``, or of ``ZSTD_compressCCtx``.
+    context
+        Address of the context of Zstandard, which only this thread uses; 0: compress with LZ4.
+    level
+        Level of Zstandard.
     block
         Scratch memory for a shuffled block.
     out
-        Filled with the result; at least as many bytes as ``bshuf_compress_lz4_bound`` returns.
+        Filled with the result; at least as many bytes as the bound of the library for this compression.
 
     Returns
     -------
-    Number of bytes written; negative if LZ4 failed.
+    Number of bytes written; negative if LZ4 or Zstandard failed.
     """
     source, target = np.uint64(image.ctypes.data), np.uint64(out.ctypes.data)
     shuffled = np.uint64(block.ctypes.data)
@@ -158,7 +200,19 @@ def compress_blocks(
         n_bytes = n * item_size
         _shuffle_at(image, source, n, shuffled)
         most = n_bytes + n_bytes // np.uint64(255) + np.uint64(16)  # LZ4_COMPRESSBOUND
-        n_compressed = _call_lz4(np.uint64(compress), shuffled, target + _LENGTH_BYTES, n_bytes, most)
+        if context == 0:
+            n_compressed = _call_lz4(np.uint64(compress), shuffled, target + _LENGTH_BYTES, n_bytes, most)
+        else:
+            most = n_bytes + (n_bytes >> _ZSTD_SHARE) + _zstd_margin(n_bytes)  # ZSTD_COMPRESSBOUND
+            n_compressed = _call_zstd(
+                np.uint64(compress),
+                np.uint64(context),
+                target + _LENGTH_BYTES,
+                most,
+                shuffled,
+                n_bytes,
+                np.uint64(level),
+            )
         if n_compressed <= 0:
             return -1
         _write_length(target, np.uint64(n_compressed))

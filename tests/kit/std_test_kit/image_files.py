@@ -106,9 +106,10 @@ def append_images(
         file.add_calibration(0, {"pedestal.h5": "00"})
     for image_id in image_ids:
         chunk = image_of(image_id, description.dtype)
-        if description.compression == "bslz4":
-            out = np.empty(compression.bound(chunk.nbytes, chunk.itemsize), np.uint8)
-            chunk = out[: compression.compress_into(chunk, out)]
+        if description.compression != "none":
+            level = description.zstd_level
+            out = np.empty(compression.bound(chunk.nbytes, chunk.itemsize, level), np.uint8)
+            chunk = out[: compression.compress_into(chunk, out, level)]
         file.append(chunk, metadata_of(image_id), modules_of(image_id), i_exposure=image_id - first_id)
 
 

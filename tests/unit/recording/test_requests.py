@@ -81,6 +81,8 @@ def test_unknown_key_like_no_other_is_refused_with_the_known_ones() -> None:
         ({"output_file": "/a", "image_timeout_s": 0}, ["'image_timeout_s'", "got 0"]),
         ({"output_file": "/a", "n_files": 2, "images_per_file": 3}, ["exclude each other"]),
         ({"output_file": "/a", "format": "tiff"}, ["format", "pff"]),
+        ({"output_file": "/a", "compression": "bslz4", "compression_level": 3}, ["compression_level is for bszstd"]),
+        ({"output_file": "/a", "compression": "bszstd", "compression_level": 20}, ["'compression_level'", "got 20"]),
         ({"output_file": "/a", "format": "pff", "compression": "bslz4"}, ["PFF files are not compressed"]),
         ({"output_file": "/a", "format": "pff", "n_files": 2}, ["images_per_file instead of n_files"]),
         ({"output_file": "/a", "user_metadata": {"a": [1]}}, ["user_metadata.a"]),

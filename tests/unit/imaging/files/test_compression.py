@@ -19,14 +19,23 @@ from std_daq.imaging.files import compression
 DTYPES = ["<u1", "<u2", "<u4", "<i4", "<f4", "<f8"]
 
 
-def compressed(image: np.ndarray) -> bytes:
-    out = np.full(compression.bound(image.nbytes, image.itemsize), 0xAA, np.uint8)
-    return out[: compression.compress_into(image, out)].tobytes()
+LEVELS = [None, 1, 3, 19]
 
 
-def read_back(chunk: bytes, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def filters(level: int | None) -> dict[str, object]:
+    return dict(
+        hdf5plugin.Bitshuffle(cname="lz4") if level is None else hdf5plugin.Bitshuffle(cname="zstd", clevel=level)
+    )
+
+
+def compressed(image: np.ndarray, level: int | None = None) -> bytes:
+    out = np.full(compression.bound(image.nbytes, image.itemsize, level), 0xAA, np.uint8)
+    return out[: compression.compress_into(image, out, level)].tobytes()
+
+
+def read_back(chunk: bytes, shape: tuple[int, ...], dtype: np.dtype, level: int | None = None) -> np.ndarray:
     with h5py.File("memory", "w", driver="core", backing_store=False) as file:
-        dataset = file.create_dataset("d", (1, *shape), dtype, chunks=(1, *shape), **hdf5plugin.Bitshuffle(cname="lz4"))
+        dataset = file.create_dataset("d", (1, *shape), dtype, chunks=(1, *shape), **filters(level))
         dataset.id.write_direct_chunk((0, 0, 0), chunk)
         return dataset[0]
 
@@ -34,17 +43,19 @@ def read_back(chunk: bytes, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarr
 @given(
     image=st.sampled_from(DTYPES).flatmap(
         lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=2, max_dims=2, max_side=90))
-    )
+    ),
+    level=st.sampled_from(LEVELS),
 )
 @settings(max_examples=60, deadline=None)
-def test_every_image_is_read_back_bit_by_bit(image: np.ndarray) -> None:
-    result = read_back(compressed(image), image.shape, image.dtype)
+def test_every_image_is_read_back_bit_by_bit(image: np.ndarray, level: int | None) -> None:
+    result = read_back(compressed(image, level), image.shape, image.dtype, level)
     assert result.tobytes() == image.tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", ["zeros", "noise", "photons"])
-def test_large_images_are_read_back_and_stay_within_the_bound(dtype: str, kind: str) -> None:
+@pytest.mark.parametrize("level", [None, 1])
+def test_large_images_are_read_back_and_stay_within_the_bound(dtype: str, kind: str, level: int | None) -> None:
     generator = np.random.default_rng(1)
     shape = (257, 511)
     image = {
@@ -52,9 +63,42 @@ def test_large_images_are_read_back_and_stay_within_the_bound(dtype: str, kind: 
         "noise": lambda: np.frombuffer(generator.bytes(257 * 511 * np.dtype(dtype).itemsize), dtype).reshape(shape),
         "photons": lambda: generator.poisson(0.1, shape).astype(dtype),
     }[kind]()
-    chunk = compressed(image)
-    assert len(chunk) <= compression.bound(image.nbytes, image.itemsize)
-    assert read_back(chunk, image.shape, image.dtype).tobytes() == image.tobytes()
+    chunk = compressed(image, level)
+    assert len(chunk) <= compression.bound(image.nbytes, image.itemsize, level)
+    assert read_back(chunk, image.shape, image.dtype, level).tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize("level", LEVELS[1:])
+@pytest.mark.parametrize("dtype", ["<u2", "<u4", "<c16"])
+def test_zstd_chunk_is_laid_out_as_by_the_filter_of_hdf5(dtype: str, level: int) -> None:
+    image = np.random.default_rng(2).poisson(3, (201, 301)).astype(dtype)
+    with h5py.File("memory", "w", driver="core", backing_store=False) as file:
+        dataset = file.create_dataset("d", data=image[np.newaxis], chunks=(1, 201, 301), **filters(level))
+        _, expected = dataset.id.read_direct_chunk((0, 0, 0))
+    assert len(compressed(image, level)) == pytest.approx(len(expected), rel=0.02), (
+        "another version may differ a little"
+    )
+    assert compressed(image, level)[:12] == bytes(expected)[:12]
+
+
+def test_zstd_makes_smaller_chunks_than_lz4_of_photons() -> None:
+    image = np.random.default_rng(3).poisson(0.5, (512, 512)).astype("<u2")
+    assert len(compressed(image, 1)) < 0.95 * len(compressed(image))
+
+
+def test_contexts_of_threads_that_have_ended_are_freed() -> None:
+    zstd = compression._codec().zstd
+    freed: list[int] = []
+    counting = compression._Zstd(
+        zstd.compress, zstd.bound, zstd.make_context, lambda at: freed.append(zstd.free_context(at)), zstd.address
+    )
+    contexts = compression._Contexts()
+    threads = [threading.Thread(target=contexts.get, args=(counting,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert freed == [0, 0, 0]
 
 
 def test_the_chunk_is_the_one_that_the_filter_of_hdf5_makes() -> None:

@@ -77,10 +77,20 @@ def test_elements_of_other_sizes_are_left_to_the_library() -> None:
     assert compressed_by_us(image) == compressed_by_the_library(image)
 
 
+def test_a_failure_of_zstd_is_told() -> None:
+    kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    failing = ctypes.CFUNCTYPE(ctypes.c_ssize_t, *kinds)(lambda *_: -70)
+    from std_daq.imaging.files.kernels import compress_blocks
+
+    address = ctypes.cast(failing, ctypes.c_void_p).value
+    block, out = np.zeros(64, np.uint8), np.zeros(256, np.uint8)
+    assert compress_blocks(np.zeros(64, np.uint8), 64, address, 1, 1, block, out) < 0
+
+
 def test_a_failure_of_lz4_is_told() -> None:
     failing = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_int)(lambda *_: 0)
     from std_daq.imaging.files.kernels import compress_blocks
 
     address = ctypes.cast(failing, ctypes.c_void_p).value
     block, out = np.zeros(64, np.uint8), np.zeros(256, np.uint8)
-    assert compress_blocks(np.zeros(64, np.uint8), 64, address, block, out) < 0
+    assert compress_blocks(np.zeros(64, np.uint8), 64, address, 0, 0, block, out) < 0
