@@ -49,7 +49,9 @@ def _measure(setting: Setting, zstd_level: int | None) -> Iterator[Figure]:
     stored: list[float] = []
     cpu_s: list[float] = []
     with (
-        Recorder(setting.shm, setting.folder / "run", SHAPE, ring_bytes=RING_BYTES, n_threads=n_threads) as recorder,
+        Recorder(
+            setting.shm, setting.folder / compression_name, SHAPE, ring_bytes=RING_BYTES, n_threads=n_threads
+        ) as recorder,
         ThreadPoolExecutor(n_threads) as threads,
     ):
         n_bytes = n_images * recorder.image_bytes

@@ -114,7 +114,8 @@ class WriteRequest(BaseModel):
     output_file: Text = Field(
         min_length=1,
         max_length=4096,
-        description="Path of the file (of the master file, if a run has several).",
+        description="Path of the file (of the master file, if a run has several). {number} or {number:04} in its name "
+        "stands for the next number, after those of the files that are there; the status tells the name.",
     )
     n_images: int | None = Field(
         default=None,

@@ -10,6 +10,7 @@ from std_daq.imaging.files.names import RunNames
 from std_daq.recording.config import RecordingConfig
 from std_daq.recording.requests import WriteRequest
 from std_writer_agent.file_claims import claimed
+from std_writer_agent.numbered_path import LAST_NUMBER, NumberedPath
 from std_writer_agent.plan import images_per_file
 from std_writer_agent.request_rules import RequestRules
 
@@ -128,6 +129,8 @@ class Admission:
         return real
 
     def _free_path(self, path: Path, request: WriteRequest, taken: Collection[RunNames]) -> Path:
+        if (numbered := NumberedPath.of(path)) is not None:
+            return self._next_path(numbered, request, taken)
         names = RunNames(path, images_per_file(request) is not None)
         obstacle = self._find_obstacle(names, taken)
         if not obstacle:
@@ -139,6 +142,15 @@ class Admission:
             if not self._find_obstacle(RunNames(other, names.has_data_files), taken):
                 return other
         raise RequestRefusedError(f"{path} exists, and so do all {MAX_NAMES} names with a number appended")
+
+    def _next_path(self, numbered: NumberedPath, request: WriteRequest, taken: Collection[RunNames]) -> Path:
+        """Return the path with the next number that is free, also in letters of another case."""
+        first = numbered.next_number(run.output_file for run in taken)
+        for number in range(first, min(first + MAX_NAMES, LAST_NUMBER + 1)):
+            path = numbered.path(number)
+            if not self._find_obstacle(RunNames(path, images_per_file(request) is not None), taken):
+                return path
+        raise RequestRefusedError(f"{numbered.path(first)} and the names with the numbers after it are taken")
 
     def _find_obstacle(self, names: RunNames, taken: Collection[RunNames]) -> str:
         """Return why the run cannot have these names; empty if it can."""

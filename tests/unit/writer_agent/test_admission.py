@@ -307,3 +307,43 @@ def test_experiment_has_to_fit_to_the_configuration(tmp_path: Path) -> None:
     assert admit(tmp_path / "a.h5", admission, experiment={"count_time_s": 0.01})
     text = refusal(tmp_path / "a.h5", admission, experiment={"count_time_s": 0.02})
     assert "section nexus of the configuration: count_time_s 0.02 is longer than frame_time_s 0.01" in text
+
+
+def test_number_in_a_name_counts_up_from_the_files_that_are_there(tmp_path: Path) -> None:
+    pattern = tmp_path / "run_{number:04}.h5"
+    assert admit(pattern) == str(tmp_path / "run_0001.h5")
+    for name in ("run_0003.h5", "run_7.h5x", "run_12.txt", "other_0100.h5", "run_0005_data_000001.h5", "run_x.h5"):
+        (tmp_path / name).touch()
+    assert admit(pattern) == str(tmp_path / "run_0006.h5"), "after the data file of a run whose master is missing"
+    (tmp_path / "run_10000.h5").touch()
+    assert admit(pattern) == str(tmp_path / "run_10001.h5"), "more digits than asked for"
+
+
+def test_numbers_of_requests_that_have_not_ended_are_taken(tmp_path: Path) -> None:
+    pattern = tmp_path / "run_{number}.h5"
+    taken: list[RunNames] = []
+    for number in range(1, 5):
+        path = Path(admit(pattern, taken=taken))
+        assert path == tmp_path / f"run_{number}.h5"
+        taken.append(RunNames(path, has_data_files=False))
+
+
+def test_number_of_a_folder_that_is_not_there_begins_at_one(tmp_path: Path) -> None:
+    assert admit(tmp_path / "today" / "run_{number:02}.h5") == str(tmp_path / "today" / "run_01.h5")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["{number}/run.h5", "run_{number}_{number}.h5", "run_{number:4}.h5", "run_{number:x}.h5", "run_{number:013}.h5"],
+)
+def test_number_that_cannot_be_counted_is_refused(tmp_path: Path, name: str) -> None:
+    assert "a path may have one number, in the name of the file" in refusal(tmp_path / name)
+
+
+def test_name_with_other_braces_is_a_name(tmp_path: Path) -> None:
+    assert admit(tmp_path / "run_{n}.h5") == str(tmp_path / "run_{n}.h5")
+
+
+def test_name_that_its_number_makes_too_long_is_refused(tmp_path: Path) -> None:
+    (tmp_path / f"{'x' * 235}9999.h5").touch()
+    assert "the limit is 238" in refusal(tmp_path / ("x" * 235 + "{number:04}.h5"))
