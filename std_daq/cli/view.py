@@ -180,5 +180,11 @@ def _first_stream(file: Path) -> str:
     streams = load_config(file).live_stream_configs
     if not streams:
         raise ConfigError("no live stream is configured", file=file, key="live_stream_configs")
-    address = next(iter(streams))
-    return address.replace("tcp://*:", "tcp://127.0.0.1:").replace("tcp://0.0.0.0:", "tcp://127.0.0.1:")
+    return local_address(next(iter(streams)))
+
+
+def local_address(address: str) -> str:
+    """Return the address at which this machine reaches a stream, also of one that listens on all addresses."""
+    for everywhere, here in {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.items():  # noqa: S104
+        address = address.replace(f"tcp://{everywhere}:", f"tcp://{here}:")
+    return address

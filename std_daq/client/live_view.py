@@ -44,6 +44,7 @@ class LiveView:
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.SUB)
         self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.IPV6, int("[" in address))
         self._socket.setsockopt(zmq.RCVHWM, _QUEUE)
         self._socket.subscribe(b"")
         try:

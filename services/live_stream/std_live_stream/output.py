@@ -61,6 +61,7 @@ class Output:
         self._socket.setsockopt(zmq.MAXMSGSIZE, _MAX_SUBSCRIPTION_BYTES)
         self._socket.setsockopt(zmq.SNDHWM, min(n_in_queue, _MAX_IN_QUEUE))
         self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.IPV6, int("[" in address))
         # With keep-alives, a viewer whose machine was switched off is noticed within a minute; its queue is freed then.
         self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 30)
