@@ -48,7 +48,7 @@ class WriterConfig(Section):
     )
     n_compression_threads: int = Field(2, ge=1, le=256, description="Compression threads of each writer.")
     max_queued_requests: int = Field(
-        0,
+        100,
         ge=0,
         le=10_000,
         description="Largest number of requests that wait while another one is written; with 0 they are refused.",
