@@ -3,7 +3,8 @@
 A file is claimed from the acceptance of its request to the end of its run. The claim is a lock in the folder that holds
 the runtime directories of all systems. So it counts for all systems of a machine, and the kernel releases it when the
 agent ends, however it ends. Systems with other runtime directories, or on other machines, know nothing of it: the
-writer that comes second finds the file.
+writer that comes second finds the file. A folder that a stranger may have made claims nothing: he could keep every
+request from its file.
 """
 
 import fcntl
@@ -14,10 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from std_daq.errors import RequestRefusedError
+from std_daq.folders.owners import distrust
 from std_daq.telemetry.logs import get_logger
 
 FOLDER = ".claimed-files"  # no system has this name
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_PATH_ONLY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _MODE = 0o660
 
 
@@ -44,6 +47,7 @@ class FileClaims:
         if lock in self._held:
             return ""
         try:
+            self._check_folder()
             fd = os.open(lock, _FLAGS & ~os.O_CREAT)
         except OSError:
             return ""
@@ -71,7 +75,7 @@ class FileClaims:
         except OSError as error:
             if not self._is_failure_told:
                 self._is_failure_told = True
-                get_logger().warning("file_not_claimed", folder=str(self._folder), error=error.strerror)
+                get_logger().warning("file_not_claimed", folder=str(self._folder), error=error.strerror or str(error))
             return
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps({"system": self._owner, "file": str(file)}).encode(), 0)
@@ -94,6 +98,7 @@ class FileClaims:
 
     def _open_locked(self, lock: Path) -> int:
         self._folder.mkdir(mode=0o770, exist_ok=True)
+        self._check_folder()
         while True:
             fd = os.open(lock, _FLAGS, _MODE)
             try:
@@ -104,6 +109,19 @@ class FileClaims:
                 os.close(fd)
                 raise
             os.close(fd)
+
+    def _check_folder(self) -> None:
+        """Raise OSError if the folder is not there, or may be a stranger's."""
+        around = os.open(self._folder.parent, _PATH_ONLY)
+        try:
+            folder = os.open(self._folder.name, _PATH_ONLY | os.O_NOFOLLOW, dir_fd=around)
+            try:
+                if reason := distrust(folder, around):
+                    raise PermissionError(f"{self._folder} {reason}")
+            finally:
+                os.close(folder)
+        finally:
+            os.close(around)
 
     def _lock_of(self, file: Path) -> Path:
         """Return the lock of a file, which is the same by whatever links its folder is reached."""

@@ -93,3 +93,21 @@ def test_name_of_any_bytes_can_be_claimed(two: tuple[FileClaims, FileClaims]) ->
     name = Path(os.fsdecode(b"/data/\xff.h5"))
     two[0].take(name)
     assert two[1].find_claimant(name) == "first"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder to another user")
+def test_folder_that_a_stranger_has_made_claims_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o1777)
+    folder, file = tmp_path / "claims", tmp_path / "run.h5"
+    stranger = FileClaims(folder, "stranger")
+    stranger.take(file)
+    os.chown(folder, 12345, 12345)
+    claims = FileClaims(folder, "own")
+    assert claims.find_claimant(file) == ""
+    with capture_logs() as logs:
+        claims.take(file)
+    assert "belongs to user 12345" in logs[0]["error"]
+    monkeypatch.setenv("STD_DAQ_TRUSTED_USERS", "12345")
+    assert claims.find_claimant(file) == "stranger"
+    claims.close()
+    stranger.close()
