@@ -39,6 +39,8 @@ class BoardRun:
         Whether the connection of its exporter has ended since the last frame.
     is_in_step
         Whether its event time was that of the others in the last event.
+    kept_up_in
+        The run in which a frame of it was used last; -1 if none was, or if one of that run came too late afterwards.
     n_used
         Number of its frames that were used.
     """
@@ -50,6 +52,7 @@ class BoardRun:
     times: dict[int, int] = field(default_factory=dict)
     is_away: bool = False
     is_in_step: bool = False
+    kept_up_in: int = -1
     n_used: int = 0
 
     def sequel(self, event_id: int, event_time: int) -> Sequel:

@@ -11,7 +11,8 @@ a whole run, and there is no run that a board could share with others before its
 
 *Event times* show more than numbers, if boards share a clock: boards with the same id and the same time belong
 together. They tell in which run a board is that has missed one, and that the run of a board that comes back is a new
-one. Boards without a common clock are told apart by numbers alone.
+one. Boards without a common clock are told apart by numbers, and by what is still open: one that had kept up belongs to
+the run in which its frame is of use.
 
 *Doubt.* Two kinds of frames are held until the next frame of their board decides, or for the time limit: see
 `BoardRun.sequel`.
@@ -162,7 +163,7 @@ class EventBuilder(Generic[T]):
             if sequel is _SAME_RUN:
                 run = self._runs.get(state.epoch)
                 if state.epoch < self._newest:
-                    run = self._caught_up(state, piece) or run
+                    run = self._caught_up(state, piece) or self._awaiting(state, piece) or run
             elif sequel is Sequel.NEW_RUN:
                 run = self._begin_run(state, piece)
             elif sequel is Sequel.DUPLICATE:
@@ -225,8 +226,13 @@ class EventBuilder(Generic[T]):
         return run
 
     def _begin_run(self, state: BoardRun, piece: BoardFrame[T]) -> "RunEvents[T] | None":
-        """Let a board begin its next run, which others may have begun before it."""
+        """Let a board begin its next run, which others may have begun before it.
+
+        If no time tells which one, it is the oldest. But a board that had kept up is not behind by more than the time
+        limit. If its event was given out already, the board was absent, and is in the oldest run that can still use it.
+        """
         fitting = None
+        is_of_use = state.kept_up_in < 0
         for epoch in range(state.epoch + 1, self._newest + 1):
             run = self._runs.get(epoch)
             if run is None or self._is_left_over(run, piece):
@@ -235,8 +241,9 @@ class EventBuilder(Generic[T]):
             if fits > 0:
                 fitting = epoch
                 break
-            if fits == 0 and fitting is None:
+            if fits == 0 and (fitting is None or not is_of_use):
                 fitting = epoch
+                is_of_use |= piece.event_id > run.given_out
         if fitting is None:
             fitting = self._next_run().epoch
         state.begin(fitting)
@@ -254,6 +261,30 @@ class EventBuilder(Generic[T]):
         for epoch in range(state.epoch + 1, self._newest + 1):
             run = self._runs.get(epoch)
             if run is not None and self._fits(run, state, piece) > 0:
+                state.begin(epoch)
+                return run
+        return None
+
+    def _awaiting(self, state: BoardRun, piece: BoardFrame[T]) -> "RunEvents[T] | None":
+        """Return the later run in which a board is that has missed one, if numbers and open events tell so.
+
+        All others have left the run in which it was taken to be, and no event of that one waits for it. In a later run
+        its event is open, or is the next one. A board that does not keep up is left where it is: it may be behind by a
+        whole run.
+        """
+        own = self._runs.get(state.epoch)
+        if state.kept_up_in < 0 or (own is not None and piece.event_id in own.open):
+            return None
+        others = [other for other in self._states.values() if other is not state]
+        if any(other.epoch <= state.epoch and not other.is_away for other in others):
+            return None
+        for epoch in range(state.epoch + 1, self._newest + 1):
+            run = self._runs.get(epoch)
+            highest = max((other.high for other in others if other.epoch == epoch), default=-1)
+            if run is None or not run.given_out < piece.event_id <= highest + 1:
+                continue
+            event = run.open.get(piece.event_id)
+            if (event is None or piece.board not in event.payloads) and self._fits(run, state, piece) >= 0:
                 state.begin(epoch)
                 return run
         return None
@@ -314,6 +345,8 @@ class EventBuilder(Generic[T]):
             run.boards.add(board)
         if run is None or event_id <= run.given_out:
             counts[FrameOutcome.LATE] += 1
+            if state.kept_up_in == state.epoch:
+                state.kept_up_in = -1
             return []
         event = run.event(event_id, piece.arrived_ns)
         if board in event.payloads:
@@ -325,7 +358,11 @@ class EventBuilder(Generic[T]):
             run.remember(event_id, clock, piece.event_time)
         else:
             state.is_in_step = known == piece.event_time
+            if len(event.payloads) == 1 and state.is_in_step:  # then the first one is in step as well
+                first = next(iter(event.payloads))
+                self._states[first].is_in_step |= _clock(first) == clock
         state.n_used += 1
+        state.kept_up_in = state.epoch
         event.payloads[board] = piece.payload
         event.times[board] = piece.event_time
         event.n_bytes += piece.n_bytes
