@@ -315,6 +315,7 @@ class ChamberInChaos:
         results = self._results
 
         def is_settled() -> bool:
+            results.check()
             return results.adds_up(self.n_events)
 
         wait_until(is_settled, HEALED_S, lambda: results.describe(self.n_events))
