@@ -304,9 +304,11 @@ def _declare_queue(channel: BlockingChannel, queue: Queue) -> None:
         channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
     except pika.exceptions.ChannelClosedByBroker as error:
         if error.reply_code == PRECONDITION_FAILED:
+            of_type = "set broker.queue_type to its type, or " if "x-queue-type" in error.reply_text else ""
             raise BrokerError(
-                f"{problem}: it exists with other properties ({error.reply_text}); set broker.queue_type to its type, "
-                f"or empty the queue and delete it (rabbitmqctl delete_queue {queue.name}), or use another tag"
+                f"{problem}: it exists with other properties ({error.reply_text}); {of_type}delete it once "
+                f"(rabbitmqctl delete_queue {queue.name}): it is made anew, and what waits in it is lost. Or use "
+                "another tag"
             ) from error
         if error.reply_code == ACCESS_REFUSED:
             raise BrokerError(

@@ -1,5 +1,6 @@
 """Requests, kills and statuses through a real RabbitMQ."""
 
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.messages import Message
 from std_daq.amqp.topology import (
     KILL,
+    MAX_REFUSED,
     REFUSED,
     REQUEST,
     NothingOwned,
@@ -290,6 +292,33 @@ def test_queue_of_other_properties_is_told_with_the_remedy(broker_url: str, tag:
         pytest.raises(BrokerError, match=f"rabbitmqctl delete_queue {tag}"),
     ):
         connection.wait_connected(LIMIT_S)
+
+
+def test_queue_of_an_earlier_version_is_named_and_once_it_is_deleted_the_agent_goes_on(
+    broker_url: str, tag: str
+) -> None:
+    with pika.BlockingConnection(pika.URLParameters(broker_url)) as admin:
+        admin.channel().queue_declare(refused_queue(tag), durable=True, arguments={"x-max-length": MAX_REFUSED})
+    with BrokerConnection(broker_url, WriterQueues(tag)) as connection:
+        with pytest.raises(BrokerError, match="x-max-length-bytes") as told:
+            connection.wait_connected(LIMIT_S)
+        assert f"delete it once (rabbitmqctl delete_queue {tag}.refused)" in str(told.value)
+        assert "broker.queue_type" not in str(told.value)
+        with pika.BlockingConnection(pika.URLParameters(broker_url)) as admin:
+            admin.channel().queue_delete(refused_queue(tag))
+        _wait_through_refusals(connection)
+        assert n_messages(broker_url, refused_queue(tag)) == 0
+
+
+def _wait_through_refusals(connection: BrokerConnection) -> None:
+    """Wait until a connection comes about whose earlier attempts were refused."""
+    end = time.monotonic() + LIMIT_S
+    while True:
+        try:
+            return connection.wait_connected(LIMIT_S)
+        except BrokerError:
+            if time.monotonic() > end:
+                raise
 
 
 @pytest.mark.long
