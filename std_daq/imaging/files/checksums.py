@@ -40,10 +40,9 @@ def metadata_checksums(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[n
     ]
     if not parts:
         return np.zeros(0, np.uint64)
-    rows = np.concatenate(parts, axis=1)
-    data, n_rows, row_bytes = memoryview(rows.tobytes()), *rows.shape
-    starts = range(0, n_rows * row_bytes, row_bytes)
-    return np.array([checksum_of(data[start : start + row_bytes]) for start in starts], np.uint64)
+    joined = np.concatenate(parts, axis=1)
+    rows: list[bytes] = joined.view(f"V{joined.shape[1]}").ravel().tolist()
+    return np.fromiter(map(checksum_of, rows), np.uint64, len(rows))
 
 
 def end_checksum(
