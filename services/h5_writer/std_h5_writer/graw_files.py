@@ -1,6 +1,5 @@
 """GrawFiles: the raw frames of one run of a chamber, in GRAW files as its own recorders write them."""
 
-import json
 from array import array
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import FileFormatError
-from std_daq.folders.new_file import NewFile
 from std_daq.recording.disk_file import sync_file
 from std_daq.recording.requests import RunReport
 from std_daq.recording.store_stream import StartRun
@@ -27,6 +25,7 @@ from std_daq.tpc.frames.recorded_graw import graw_folder, index_path
 from std_daq.tpc.merged.faults import EventFaultCounter
 from std_h5_writer.event_files import RunEvent
 from std_h5_writer.file_owner import FileOwner
+from std_h5_writer.index_file import IndexFile
 
 
 class GrawFiles:
@@ -67,7 +66,7 @@ class GrawFiles:
     ) -> None:
         self.n_written = self.n_bytes = 0
         self.faults = EventFaultCounter()
-        self._index = index_path(Path(start.output_file), start.request.format)
+        self._index = IndexFile(index_path(Path(start.output_file), start.request.format), owner)
         self._folder = graw_folder(Path(start.output_file))
         self._request = start.request
         self._owner = owner
@@ -79,13 +78,13 @@ class GrawFiles:
         self._n_missing: Counter[Board] = Counter()
         self._pending: deque[Frame] = deque()  # of the last event, which may still be dropped
         self._ids = array("Q")
-        self._has_index = self._has_vanished = self._is_closed = False
+        self._has_vanished = self._is_closed = False
 
     @property
     def paths(self) -> list[Path]:
         """Paths of the index and of the GRAW files, those of each board in their order."""
         files = [path for board in sorted(self._writers) for path in self._writers[board].files]
-        return [self._index, *files] if self._has_index else files
+        return [self._index.path, *files] if self._index.is_made else files
 
     @property
     def n_vanished(self) -> int:
@@ -105,14 +104,14 @@ class GrawFiles:
     def append(self, run_image: RunEvent, chunk: NDArray[Any], *, past_page_cache: bool) -> None:  # noqa: ARG002
         """Append the frames of an event; raises FileFormatError or OSError."""
         if self._is_closed:
-            raise FileFormatError(f"{self._index}: the files are closed")
-        if not self._has_index:
-            self._make_index()
+            raise FileFormatError(f"{self._index.path}: the files are closed")
+        if not self._index.is_made:
+            self._index.make(self._document(None))
         self._write_pending()
         event = run_image.image
         frames = event.frames.copy()
         if run_image.image.is_intact():  # otherwise the event is dropped next, and its bytes mean nothing
-            self._pending.extend(_split(frames, self._index))
+            self._pending.extend(_split(frames, self._index.path))
         self._count(event, 1)
         self._ids.append(event.id)
 
@@ -170,9 +169,9 @@ class GrawFiles:
         yield self.flush
         for writer in self._writers.values():
             yield writer.close
-        if self._has_index and not self._has_vanished:
+        if self._index.is_made and not self._has_vanished:
             yield lambda: self._sync(after_each)
-            yield lambda: self._end_index(report, after_each)
+            yield lambda: self._index.end(self._document(report), after_each)
 
     def _write_pending(self) -> None:
         while self._pending:
@@ -207,26 +206,13 @@ class GrawFiles:
             with self._owner.in_present_folder(path.parent) as folder:
                 sync_file(path, after_each, folder)
 
-    def _make_index(self) -> None:
-        with self._owner.in_folder(self._index.parent) as folder, NewFile(self._index, folder) as new:
-            self._write_index(None, new)
-            new.appear()
-            self._has_index = True
-
-    def _end_index(self, report: RunReport, after_each: Callable[[], None]) -> None:
-        with self._owner.in_present_folder(self._index.parent) as folder:
-            with NewFile(self._index, folder) as new:
-                self._write_index(report, new)
-                new.replace()
-            sync_file(self._index, after_each, folder)
-
     def _files_of(self, board: Board) -> list[Path]:
         return self._writers[board].files if board in self._writers else []
 
-    def _write_index(self, report: RunReport | None, new: NewFile) -> None:
-        """Write the index into a new file; a reader finds either the old or the new one."""
+    def _document(self, report: RunReport | None) -> dict[str, Any]:
+        """Return what the index says."""
         boards = sorted({*self._writers, *(board for board, n in self._n_missing.items() if n > 0)})
-        document = {
+        return {
             "format": "graw",
             "request": self._request.model_dump(mode="json", exclude_defaults=True),
             "report": None if report is None else report.model_dump(mode="json"),
@@ -235,7 +221,7 @@ class GrawFiles:
                     "board": board,
                     "n_frames": self._n_frames[board],
                     "n_missing": self._n_missing[board],
-                    "files": [str(path.relative_to(self._index.parent)) for path in self._files_of(board)],
+                    "files": [str(path.relative_to(self._index.path.parent)) for path in self._files_of(board)],
                     "checksums": [
                         [block.to_json() for block in self._checksums[path].blocks] for path in self._files_of(board)
                     ],
@@ -243,8 +229,6 @@ class GrawFiles:
                 for board in boards
             ],
         }
-        new.write(f"{json.dumps(document, indent=1)}\n".encode())
-        self._owner.access.apply(new.fd)
 
 
 def _split(frames: NDArray[np.uint8], index: Path) -> Iterator[Frame]:

@@ -1,6 +1,5 @@
 """PffFiles: the PFF files of one run of a telescope, in run directories as its own acquisition makes them."""
 
-import json
 from array import array
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,6 +25,7 @@ from std_daq.telescope.pff.header import PACKET_FIELDS, Header
 from std_daq.telescope.pff.product import Product
 from std_daq.telescope.pff.writer import PffWriter, encode_frame
 from std_h5_writer.file_owner import FileOwner
+from std_h5_writer.index_file import IndexFile
 from std_h5_writer.ring_reader import RunImage
 
 RUN_TYPE = "sci-data"
@@ -103,7 +103,7 @@ class PffFiles:
     ) -> None:
         self.n_written = self.n_bytes = self.n_flushed = 0
         self.faults = FaultCounter()
-        self._index = Path(start.output_file)
+        self._index = IndexFile(Path(start.output_file), owner)
         self._request = start.request
         self._product = form.product
         self._max_file_bytes = form.max_file_bytes
@@ -117,14 +117,13 @@ class PffFiles:
         self._pending: list[_Frame] = []  # the last one may still be dropped
         self._unflushed_ids: list[int] = []
         self._vanished: dict[int, _ModuleFiles] = {}
-        self._has_index = False
         self._is_closed = False
 
     @property
     def paths(self) -> list[Path]:
         """Paths of the index and of the files, those of each module in the order of their images."""
         pff = [path for module in self._modules.values() for path in module.writer.paths]
-        return [self._index, *pff] if self._has_index else pff
+        return [self._index.path, *pff] if self._index.is_made else pff
 
     @property
     def n_vanished(self) -> int:
@@ -140,11 +139,11 @@ class PffFiles:
         """Append an image to the files of its module; raises FileFormatError or OSError."""
         image = run_image.image
         if self._is_closed:
-            raise FileFormatError(f"{self._index}: the files are closed")
+            raise FileFormatError(f"{self._index.path}: the files are closed")
         if chunk.shape != self._product.shape or chunk.dtype != self._product.dtype:
-            raise FileFormatError(f"{self._index}: the images are none of the product {self._product.name}")
-        if not self._has_index:
-            self._make_index()
+            raise FileFormatError(f"{self._index.path}: the images are none of the product {self._product.name}")
+        if not self._index.is_made:
+            self._index.make(self._document(None))
         self._write_pending()
         module_id = image.metadata.source_id
         if module_id not in self._modules:
@@ -220,12 +219,8 @@ class PffFiles:
                     failure = failure or error
                 after_each()
             try:
-                if self._has_index:
-                    with self._owner.in_present_folder(self._index.parent) as folder:
-                        with NewFile(self._index, folder) as new:
-                            self._write_index(report, new)
-                            new.replace()
-                        sync_file(self._index, after_each, folder)
+                if self._index.is_made:
+                    self._index.end(self._document(report), after_each)
             except OSError as error:
                 failure = failure or error
         if failure is not None:
@@ -244,8 +239,8 @@ class PffFiles:
                     self._owner.access.apply(module.writer.fd)
 
     def _open_module(self, module_id: int) -> _ModuleFiles:
-        name = f"obs_{self._index.stem}.start_{self._start}.runtype_{RUN_TYPE}.pffd"
-        folder = self._index.parent / f"module_{module_id}" / name
+        name = f"obs_{self._index.path.stem}.start_{self._start}.runtype_{RUN_TYPE}.pffd"
+        folder = self._index.path.parent / f"module_{module_id}" / name
         with self._owner.in_folder(folder) as opened:
             writer = PffWriter(
                 opened,
@@ -267,26 +262,18 @@ class PffFiles:
         for path in module.writer.paths:
             sync_file(path, after_each, folder)
 
-    def _make_index(self) -> None:
-        with self._owner.in_folder(self._index.parent) as folder, NewFile(self._index, folder) as new:
-            self._write_index(None, new)
-            new.appear()
-            self._has_index = True
-
-    def _write_index(self, report: RunReport | None, new: NewFile) -> None:
-        """Write the index into a new file; a reader finds either the old or the new one."""
+    def _document(self, report: RunReport | None) -> dict[str, Any]:
+        """Return what the index says."""
         checksums = [checksum.hexdigest() for module in self._modules.values() for checksum in module.writer.checksums]
-        document = {
+        return {
             "format": "pff",
             "product": self._product.name,
             "start": self._start,
             "request": self._request.model_dump(mode="json", exclude_defaults=True),
             "report": None if report is None else report.model_dump(mode="json"),
-            "files": [str(path.relative_to(self._index.parent)) for path in self.paths[1:]],
+            "files": [str(path.relative_to(self._index.path.parent)) for path in self.paths[1:]],
             "checksums": [] if report is None else checksums,  # a file that still grows has none
         }
-        new.write(f"{json.dumps(document, indent=2)}\n".encode())
-        self._owner.access.apply(new.fd)
 
 
 def _frame_bytes(product: Product) -> int:

@@ -1,55 +1,31 @@
 """The index of a run in PFF files, and the check of the files that it names."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from std_daq.config.wrong_input import fault_in_words
-from std_daq.recording.problem import HasProblems, Problem
-from std_daq.recording.requests import RunReport, Verdict
+from std_daq.recording.run_index import UNREADABLE, RunIndexReport, read_index
 
 _PIECE_BYTES = 1 << 24
-_MAX_INDEX_BYTES = 1 << 26
 
 
 @dataclass(slots=True)
-class PffReport(HasProblems):
+class PffReport(RunIndexReport):
     """Result of `validate_index`.
 
     Attributes
     ----------
-    path
-        Path of the index.
-    files
-        Names of the files that it names.
-    verdict, reason
-        Verdict of the run and its reason; empty if there is none.
     n_images
         Images that were written, as the verdict says.
-    problems
-        Problems that were found.
     """
 
-    path: str
-    files: list[str] = field(default_factory=list)
-    verdict: str = ""
-    reason: str = ""
     n_images: int = 0
-    problems: list[Problem] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as an object that can be written as JSON."""
-        return {"is_valid": self.is_valid, **asdict(self)}
-
-    def lines(self) -> Iterable[str]:
-        """Yield the report as lines for a person."""
+    def counts(self) -> Iterable[str]:
+        """Yield what the run has, as lines for a person."""
         if self.verdict:
-            yield f"run       {self.verdict}{': ' if self.reason else ''}{self.reason}"
             yield f"images    {self.n_images}"
-        for name in self.files:
-            yield f"data      {name}"
 
 
 def validate_index(path: Path, *, after_each: Callable[[], None] = lambda: None) -> PffReport:
@@ -64,12 +40,10 @@ def validate_index(path: Path, *, after_each: Callable[[], None] = lambda: None)
     """
     report = PffReport(str(path))
     try:
-        with path.open("rb") as file:
-            index = json.loads(file.read(_MAX_INDEX_BYTES))
+        index, run = read_index(path)
         report.files = [str(name) for name in index["files"]]
         checksums = index["checksums"]
-        run = None if index["report"] is None else RunReport.model_validate(index["report"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except UNREADABLE as error:
         report.error(
             f"cannot be read as an index of PFF files: it {fault_in_words(error)}", "give the index, or an HDF5 file"
         )
@@ -79,9 +53,8 @@ def validate_index(path: Path, *, after_each: Callable[[], None] = lambda: None)
             "no verdict: the run has not ended, or its writer was killed; the files are whole to the last flush"
         )
         return report
-    report.verdict, report.reason, report.n_images = str(run.verdict), run.reason, run.n_written
-    if run.verdict is not Verdict.COMPLETE:
-        report.warn(f"the run ended as {run.verdict}: {run.reason}")
+    report.note_run(run)
+    report.n_images = run.n_written
     if len(checksums) != len(report.files):
         report.error(f"it has {len(checksums)} checksums of {len(report.files)} files")
         return report

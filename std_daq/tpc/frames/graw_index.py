@@ -1,61 +1,37 @@
 """The check of the GRAW files of a requested run, by their index."""
 
-import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from std_daq.config.wrong_input import fault_in_words
 from std_daq.errors import FileFormatError
-from std_daq.recording.problem import HasProblems, Problem
-from std_daq.recording.requests import RunReport, Verdict
+from std_daq.recording.run_index import UNREADABLE, RunIndexReport, read_index
 from std_daq.tpc.frames.block_checksums import Block, changed_blocks
 from std_daq.tpc.frames.graw import GrawReader
 
-_MAX_INDEX_BYTES = 1 << 26
-
 
 @dataclass(slots=True)
-class GrawIndexReport(HasProblems):
+class GrawIndexReport(RunIndexReport):
     """Result of `validate_graw_index`.
 
     Attributes
     ----------
-    path
-        Path of the index.
-    files
-        Names of the files that it names.
-    verdict, reason
-        Verdict of the run and its reason; empty if there is none.
     n_events, n_frames, n_missing
         Events written, frames in the files, and frames that the events written miss.
-    problems
-        Problems that were found.
     """
 
-    path: str
-    files: list[str] = field(default_factory=list)
-    verdict: str = ""
-    reason: str = ""
     n_events: int = 0
     n_frames: int = 0
     n_missing: int = 0
-    problems: list[Problem] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as an object that can be written as JSON."""
-        return {"is_valid": self.is_valid, **asdict(self)}
-
-    def lines(self) -> Iterable[str]:
-        """Yield the report as lines for a person."""
+    def counts(self) -> Iterable[str]:
+        """Yield what the run has, as lines for a person."""
         if self.verdict:
-            yield f"run       {self.verdict}{': ' if self.reason else ''}{self.reason}"
             yield f"events    {self.n_events}"
         yield f"frames    {self.n_frames}, {self.n_missing} missing"
-        for name in self.files:
-            yield f"data      {name}"
 
 
 def validate_graw_index(path: Path, *, after_each: Callable[[], None] = lambda: None) -> GrawIndexReport:
@@ -70,11 +46,9 @@ def validate_graw_index(path: Path, *, after_each: Callable[[], None] = lambda: 
     """
     report = GrawIndexReport(str(path))
     try:
-        with path.open("rb") as file:
-            index = json.loads(file.read(_MAX_INDEX_BYTES))
+        index, run = read_index(path)
         boards = [_BoardFiles.from_json(one) for one in index["boards"]]
-        run = None if index["report"] is None else RunReport.model_validate(index["report"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except UNREADABLE as error:
         report.error(
             f"cannot be read as an index of GRAW files: it {fault_in_words(error)}", "give the index, or a GRAW file"
         )
@@ -84,9 +58,8 @@ def validate_graw_index(path: Path, *, after_each: Callable[[], None] = lambda: 
             "no verdict: the run has not ended, or its writer was killed; all frames in the files beside it are whole"
         )
         return report
-    report.verdict, report.reason, report.n_events = str(run.verdict), run.reason, run.n_written
-    if run.verdict is not Verdict.COMPLETE:
-        report.warn(f"the run ended as {run.verdict}: {run.reason}")
+    report.note_run(run)
+    report.n_events = run.n_written
     for of_board in boards:
         report.files += of_board.files
         report.n_missing += of_board.n_missing
