@@ -124,6 +124,13 @@ def next_attempt(servers: list[socket.socket]) -> int:
     return servers.index(ready[0])
 
 
+@pytest.mark.parametrize("source", ["--broker-url", "broker.url", "std-daq up", "the variable STD_DAQ_BROKER_URL"])
+def test_who_gave_the_url_is_told_while_there_is_no_connection(away: str, source: str) -> None:
+    connection = BrokerConnection(BrokerAddress.parse(away, source=source), NothingOwned())
+    assert f"no connection to the broker at {redact_url(away)} (given by {source})" in (connection.why_away or "")
+    connection.close()
+
+
 def test_place_and_reason_are_told_while_there_is_no_connection(away: str) -> None:
     connection = BrokerConnection(away, NothingOwned())
     assert connection.connected_to is None
