@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from std_daq.amqp import parameters
-from std_daq.amqp.address import redact_url
+from std_daq.amqp.address import BrokerAddress, redact_url
 from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.messages import Delivery, Message
 from std_daq.amqp.topology import NothingOwned
