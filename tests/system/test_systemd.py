@@ -76,7 +76,7 @@ END
         timeout_s=90,
     )
     for unit in ("udp-recv", "assembler", "writer-agent", "h5-writer-0"):
-        machine.wait_for(f"std-daq-jungfrau-{unit}.service", "StatusText", "ready")
+        machine.wait_for(f"std-daq-jungfrau-{unit}.service", "StatusText", "ready", timeout_s=90)
 
 
 def test_request_gets_its_verdict_and_a_file_of_the_services_user(machine: SystemdMachine, services: None) -> None:
