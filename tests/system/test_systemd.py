@@ -11,6 +11,9 @@ from std_daq.native.compile_cache import use_own_cache
 from std_test_kit.free_ports import free_udp_ports
 from std_test_kit.systemd_machine import SystemdMachine, why_no_machine
 
+# A service that has to compile first takes its time.
+pytestmark = pytest.mark.timeout(300)
+
 PROJECT = Path(__file__).parents[2]
 N_IMAGES = 50
 COMMANDS = f"export PATH={Path(sys.executable).parent}:$PATH STD_DAQ_RUNTIME_DIR=/run/std-daq"
