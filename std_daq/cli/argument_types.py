@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 
 from std_daq.errors import ConfigError
-from std_daq.service.number_arguments import integer, number
+from std_daq.number_arguments import integer, number
 
 _MAX_PORT = 65535
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from std_daq.cli.argument_types import natural_number, positive_integer
 from std_daq.cli.console import progress_line
 from std_daq.errors import EXIT_FAILED, ArgumentError
-from std_daq.service.number_arguments import number
+from std_daq.number_arguments import number
 
 if TYPE_CHECKING:
     from std_daq.tpc.config import TpcConfig

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from std_daq.errors import EXIT_WRONG_CALL
-from std_daq.service.help_formatter import HelpFormatter
+from std_daq.help_formatter import HelpFormatter
 
 
 class CommandParser(argparse.ArgumentParser):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from std_daq.errors import ArgumentError, ConfigError
-from std_daq.service.number_arguments import number
+from std_daq.number_arguments import number
 
 _AXIS = "omega"
 

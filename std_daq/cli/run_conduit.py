@@ -13,7 +13,7 @@ from pathlib import Path
 from std_daq.cli.argument_types import port_number
 from std_daq.cli.chamber_services import run_chamber
 from std_daq.errors import StdDaqError, exit_code_of
-from std_daq.service.number_arguments import integer
+from std_daq.number_arguments import integer
 
 # The chamber that is run without --config: what a tpc.json may hold, with absolute paths. Edit it.
 CHAMBER = {

@@ -8,7 +8,7 @@ import time
 from std_daq.cli.argument_types import positive_integer
 from std_daq.cli.shared_options import add_json_option
 from std_daq.cli.sim_options import add_address_option, add_in_flight_option
-from std_daq.service.number_arguments import number
+from std_daq.number_arguments import number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

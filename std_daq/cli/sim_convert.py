@@ -6,8 +6,8 @@ from pathlib import Path
 
 from std_daq.errors import EXIT_DONE, EXIT_WRONG_CALL, ArgumentError
 from std_daq.folders.new_file import NewFile
+from std_daq.number_arguments import integer, number
 from std_daq.photons.importing.report import ImportReport
-from std_daq.service.number_arguments import integer, number
 
 SEGMENTS = (6, 1024)
 

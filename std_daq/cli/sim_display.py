@@ -32,7 +32,7 @@ _LOOK_S = 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     from std_daq.cli.argument_types import natural_number, port_number
-    from std_daq.service.number_arguments import integer, number
+    from std_daq.number_arguments import integer, number
     from std_daq.view3d.viewer_address import DEFAULT_BROWSER_PORT
 
     parser.add_argument("geometry", type=Path, metavar="GEOMETRY", help="the geometry file")

@@ -16,9 +16,9 @@ from std_daq.cli.argument_types import positive_number
 from std_daq.cli.path_checks import check_output_file
 from std_daq.cli.sim_options import add_in_flight_option, add_keys_option, seed_number
 from std_daq.errors import EXIT_DONE
+from std_daq.number_arguments import number
 from std_daq.photons.engine import NAMES
 from std_daq.photons.service_options import number_from_zero, positive_int
-from std_daq.service.number_arguments import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
+from std_daq.number_arguments import integer
 from std_daq.photons.config import DEFAULT_FRONTEND, MAX_SEED
-from std_daq.service.number_arguments import integer
 
 
 def add_address_option(parser: argparse.ArgumentParser) -> None:

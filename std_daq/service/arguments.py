@@ -6,9 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from std_daq.help_formatter import HelpFormatter
 from std_daq.service.description import ServiceDescription
 from std_daq.service.healthcheck import PORT_VARIABLE
-from std_daq.service.help_formatter import HelpFormatter
 from std_daq.telemetry.logs import LEVELS
 
 _LAST_PORT = 65535

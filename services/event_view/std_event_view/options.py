@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from std_daq.errors import ArgumentError, ConfigError
-from std_daq.service.number_arguments import integer, number
+from std_daq.number_arguments import integer, number
 from std_daq.tpc.config import BrowserConfig
 from std_daq.view3d.viewer_address import DEFAULT_BROWSER_PORT, ViewerAddress
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from std_daq.errors import ConfigError
+from std_daq.number_arguments import integer
 from std_daq.recording.config import RecordingConfig
 from std_daq.service.checks import Check
 from std_daq.service.description import Instance, ServiceDescription
 from std_daq.service.host_access import HostAccess
-from std_daq.service.number_arguments import integer
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,9 +4,9 @@ import argparse
 
 from std_daq.errors import ConfigError
 from std_daq.imaging.config.model import DetectorConfig, TlsConfig
+from std_daq.number_arguments import integer
 from std_daq.service.checks import Check
 from std_daq.service.description import Instance, ServiceDescription
-from std_daq.service.number_arguments import integer
 from std_daq.streams.tcp.identity import TlsFiles, TlsIdentity
 from std_daq.streams.tcp.router import check_listener
 
