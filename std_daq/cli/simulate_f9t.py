@@ -10,7 +10,6 @@ import json
 import re
 from pathlib import Path
 
-from std_daq.config.wrong_input import fault_in_words
 from std_daq.errors import EXIT_DONE, ArgumentError, ConfigError
 
 _UID = re.compile(r"[0-9A-Fa-f]{10}")
@@ -45,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _read(path: Path) -> list[bytes]:
+    from std_daq.config.wrong_input import fault_in_words
+
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
