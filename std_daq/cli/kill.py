@@ -22,7 +22,6 @@ from std_daq.cli.argument_types import positive_number, request_id
 from std_daq.cli.shared_options import add_broker_url_option, add_config_option, add_json_option
 from std_daq.cli.starting import wait_for_services
 from std_daq.errors import BrokerBlockedError, ResourceError
-from std_daq.recording.requests import Action, Verdict
 
 if TYPE_CHECKING:
     from std_daq.client import DaqClient
@@ -85,6 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _kill(run: "RequestedRun") -> None:
     """Send the kill, and hear from the agent that there was something to kill; raises ResourceError otherwise."""
+    from std_daq.recording.requests import Verdict
+
     try:
         run.kill()
     except BrokerBlockedError as error:
@@ -101,6 +102,8 @@ def _kill(run: "RequestedRun") -> None:
 
 def _check_known(status: "StatusMessage") -> None:
     """Raise ResourceError if the agent answers that it does not know the request."""
+    from std_daq.recording.requests import Action
+
     if status.action is Action.UNKNOWN:
         raise ResourceError(f"request {status.request_id} is not killed: {status.message}")
 
