@@ -7,6 +7,7 @@ command is interrupted, the same command goes on where it ended.
 import argparse
 import json
 import os
+import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_integer
 from std_daq.cli.shared_options import add_config_option, add_json_option
-from std_daq.errors import ArgumentError
+from std_daq.errors import EXIT_DONE, EXIT_FAILED, ArgumentError
 
 if TYPE_CHECKING:
     from std_daq.tpc.offline.execution import Execution
@@ -70,7 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.output}: {report.n_events} events{kept}, {report.n_points} points, "
             f"{report.n_estimates} estimates, {seconds:.1f} s"
         )
-    return 0
+    if not report.n_events:
+        print("std-daq analyse: no event is in the files: the result is empty", file=sys.stderr)
+    return EXIT_DONE if report.n_events else EXIT_FAILED
 
 
 def _execution(arguments: argparse.Namespace) -> "Execution":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from std_daq.cli.shared_options import add_json_option
-from std_daq.errors import EXIT_DONE
+from std_daq.errors import EXIT_DONE, ArgumentError, FileFormatError
 
 if TYPE_CHECKING:
     from std_daq.telescope.pff import PffFile
@@ -67,7 +67,12 @@ def _print_frames(path: Path, frames: slice, *, with_pixels: bool) -> None:
     from std_daq.telescope.pff import PffFile
 
     with PffFile(path) as file:
-        for number in range(*frames.indices(len(file))):
+        if not len(file):
+            raise FileFormatError(f"{path}: no whole frame is in the file")
+        numbers = range(*frames.indices(len(file)))
+        if not numbers:
+            raise ArgumentError("--frames", f"none of these is in the file, whose frames are 0 to {len(file) - 1}")
+        for number in numbers:
             frame = file[number]
             line: dict[str, Any] = {
                 "frame_number": number,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from std_daq.cli.chamber_options import add_wait_options, chamber_of, print_report, refuse_options, send
-from std_daq.errors import EXIT_FAILED, ArgumentError
+from std_daq.errors import EXIT_DONE, EXIT_FAILED, ArgumentError
 
 if TYPE_CHECKING:
     from std_daq.tpc.config import TpcConfig
@@ -51,4 +51,6 @@ def replay_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:
         print(f"std-daq replay: damaged, the rest was sent: {damage}", file=sys.stderr)
     if len(ledger.damages) > _MAX_NAMED:
         print(f"std-daq replay: {len(ledger.damages) - _MAX_NAMED} more places are damaged", file=sys.stderr)
-    return exit_code or (EXIT_FAILED if ledger.damages else 0)
+    if not (report.n_events or ledger.damages or exit_code):
+        print("std-daq replay: no event is in the files; nothing was sent", file=sys.stderr)
+    return exit_code or (EXIT_FAILED if ledger.damages or not report.n_events else EXIT_DONE)

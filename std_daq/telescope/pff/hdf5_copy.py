@@ -31,13 +31,15 @@ def copy_to_hdf5(sources: Sequence[Path], path: Path) -> int:
     Raises
     ------
     FileFormatError
-        A source is no PFF file, or its product or module is not that of the first.
+        A source is no PFF file, its product or module is not that of the first, or no source has a whole frame.
     FileExistsError
         The file exists.
     """
     with ExitStack() as opened:
         files = [opened.enter_context(PffFile(source)) for source in sources]
         _check_alike(files)
+        if not any(map(len, files)):
+            raise FileFormatError(f"{', '.join(map(str, sources))}: no whole frame to copy; {path} is not made")
         opened.enter_context(_only_whole(path))
         with h5py.File(path, "x") as out:
             _copy(files, out)

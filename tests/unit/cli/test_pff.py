@@ -68,3 +68,25 @@ def test_file_that_is_no_pff_file_is_an_error(action: str, tmp_path: Path, capsy
     path.write_bytes(b"nothing")
     assert main(["pff", action, str(path)]) == 1
     assert "is no PFF file of img8: a frame begins with '{', not with b'n'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", ["cat", "to-hdf5"])
+def test_file_without_a_whole_frame_ends_with_1_and_makes_nothing(
+    action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path,) = write_pff(tmp_path, PH256, 0)
+    out = tmp_path / "x.h5"
+    assert main(["pff", action, str(path), *([str(out)] if action == "to-hdf5" else [])]) == 1
+    told = capsys.readouterr()
+    assert f"{path}: no whole frame" in told.err
+    assert told.out == ""
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("frames", ["4:", "2:2", "10:20"])
+def test_frames_that_are_not_in_the_file_are_a_wrong_call(
+    frames: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path,) = write_pff(tmp_path, PH256, 4)
+    assert main(["pff", "cat", str(path), "--frames", frames]) == 2
+    assert "none of these is in the file, whose frames are 0 to 3" in capsys.readouterr().err

@@ -78,6 +78,15 @@ def test_capture_without_a_whole_packet_sends_nothing(
     assert "record 0 at byte 0" in capsys.readouterr().err
 
 
+def test_capture_without_any_packet_is_told_and_ends_with_1(
+    config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capture = tmp_path / "empty.pcap"
+    capture.write_bytes(bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000"))
+    assert main(["replay", "--config", str(config_file), str(capture)]) == 1
+    assert f"{capture}: no datagrams to the detector's ports" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", [["replay"], ["simulate", "--n-images", "3"]])
 def test_sending_to_nobody_is_told_and_ends_with_1(
     command: list[str], config_file: Path, capture: Path, receiver: socket.socket, capsys: pytest.CaptureFixture[str]
