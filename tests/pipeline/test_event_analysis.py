@@ -166,7 +166,11 @@ def test_results_online_are_those_of_the_pipeline_and_follow_the_file(chamber: C
     assert last.id >= 6000
 
     # A worker that is killed is started again.
-    (worker,) = [one for one in psutil.Process(chamber.process.pid).children() if "spawn_main" in str(one.cmdline())]
+    (worker,) = [
+        one
+        for one in psutil.Process(chamber.process.pid).children()
+        if "std_event_analysis.worker" in str(one.cmdline())
+    ]
     worker.kill()
     wait_until(lambda: "worker_died" in chamber._log.read_text(), 20)
     wait_until(lambda: chamber.values()["daq_analysis_workers"] == 1, READY_S)

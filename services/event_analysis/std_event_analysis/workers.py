@@ -182,8 +182,8 @@ class Workers:
         """Forget a process that has ended; returns what to say of its event."""
         one.process.kill()  # it may have closed the connection only
         exit_code = one.process.wait()
-        what = "timed_out" if one.has_timed_out else "died"
-        get_logger().error(f"worker_{what}", exit_code=exit_code, sequence=one.sequence)
+        what, event = ("timed_out", "worker_timed_out") if one.has_timed_out else ("died", "worker_died")
+        get_logger().error(event, exit_code=exit_code, sequence=one.sequence)
         one.link.close()
         self._running.remove(one)
         self.n_died += 1

@@ -16,7 +16,7 @@ BLOCK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class FrameBlock:
     """Frames that lie one behind the other in a file.
 
     Parameters
@@ -49,7 +49,7 @@ class BlockChecksums:
     """Computes the checksums of one file while its frames are written."""
 
     def __init__(self) -> None:
-        self._ended: list[Block] = []
+        self._ended: list[FrameBlock] = []
         self._state = xxhash.xxh3_64()
         self._ids: list[int] = []
         self._n_bytes = 0
@@ -64,17 +64,17 @@ class BlockChecksums:
             self._state, self._ids, self._n_bytes = xxhash.xxh3_64(), [], 0
 
     @property
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[FrameBlock]:
         """The blocks of all frames until now."""
         return [*self._ended, self._block()] if self._ids else list(self._ended)
 
-    def _block(self) -> Block:
-        return Block(self._ids[0], self._ids[-1], self._n_bytes, self._state.hexdigest())
+    def _block(self) -> FrameBlock:
+        return FrameBlock(self._ids[0], self._ids[-1], self._n_bytes, self._state.hexdigest())
 
 
 def changed_blocks(
-    path: Path, blocks: list[Block], after_each: Callable[[], None] = lambda: None
-) -> Iterator[tuple[int, Block]]:
+    path: Path, blocks: list[FrameBlock], after_each: Callable[[], None] = lambda: None
+) -> Iterator[tuple[int, FrameBlock]]:
     """Yield the blocks of a file that are not as they were written, each with its first byte; raises OSError."""
     begin = 0
     with path.open("rb") as file:

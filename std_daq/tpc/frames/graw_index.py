@@ -9,7 +9,7 @@ from typing import Any
 from std_daq.config.wrong_input import fault_in_words
 from std_daq.errors import FileFormatError
 from std_daq.recording.run_index import UNREADABLE, RunIndexReport, read_index
-from std_daq.tpc.frames.block_checksums import Block, changed_blocks
+from std_daq.tpc.frames.block_checksums import FrameBlock, changed_blocks
 from std_daq.tpc.frames.graw import GrawReader
 
 
@@ -81,18 +81,20 @@ class _BoardFiles:
     n_frames: int
     n_missing: int
     files: list[str]
-    checksums: list[list[Block]]
+    checksums: list[list[FrameBlock]]
 
     @classmethod
     def from_json(cls, one: dict[str, Any]) -> "_BoardFiles":
         files = list(map(str, one["files"]))
-        checksums = [[Block.from_json(row) for row in rows] for rows in one["checksums"]]
+        checksums = [[FrameBlock.from_json(row) for row in rows] for rows in one["checksums"]]
         if len(checksums) != len(files):
             raise ValueError(f"it has checksums of {len(checksums)} files, and {len(files)} files")
         return cls(tuple(map(int, one["board"])), int(one["n_frames"]), int(one["n_missing"]), files, checksums)
 
 
-def _check_blocks(path: Path, blocks: list[Block], report: GrawIndexReport, after_each: Callable[[], None]) -> None:
+def _check_blocks(
+    path: Path, blocks: list[FrameBlock], report: GrawIndexReport, after_each: Callable[[], None]
+) -> None:
     with suppress(FileNotFoundError):  # which is told already
         for begin, block in changed_blocks(path, blocks, after_each):
             report.error(

@@ -62,15 +62,14 @@ RESULT_HEADER: Final = np.dtype(
         ("built_ns", "<u8"),  # clock of the builder, since 1970
         ("number", "<u8"),  # results before this one since the service started; a gap: the subscriber missed some
         ("n_left_out", "<u8"),  # events that were never analysed, since the service started
+        ("analysis", "<u8"),  # when the service was started, in ns since 1970; another number: another analysis
+        ("first_sequence", "<i8"),  # of the first event that the service accounts for
         ("revision", "<u4"),  # changes of the parameters before this result, since the service started
         ("n_traces", "<u4"),
         ("n_points", "<u4"),
         ("n_estimates", "<u4"),
         ("n_missing_boards", "<u4"),
-        ("padding", "V4"),
-        ("analysis", "<u8"),  # when the service was started, in ns since 1970; another number: another analysis
-        ("first_sequence", "<i8"),  # of the first event that the service accounts for
-        ("reserved", "V32"),
+        ("padding", "V36"),
     ]
 )
 assert RESULT_HEADER.itemsize == 128  # noqa: S101

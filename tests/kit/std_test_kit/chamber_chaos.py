@@ -223,7 +223,7 @@ class ChamberInChaos:
         if what < 9:
             self._strike(self._choice.choice(SERVICES))
         elif what < 11:
-            self._strike("event-analysis", "spawn_main")
+            self._strike("event-analysis", "std_event_analysis.worker")
         elif what < 12:
             self._strike("event-view", "viewer_client")
         elif what < 14:

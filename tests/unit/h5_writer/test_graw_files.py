@@ -16,7 +16,7 @@ from std_daq.tpc.electronics import Board
 from std_daq.tpc.events.board_bits import boards_to_bits
 from std_daq.tpc.events.event_buffer import EventBuffer
 from std_daq.tpc.file_kind import FileKind, kind_of
-from std_daq.tpc.frames.block_checksums import Block, BlockChecksums, changed_blocks
+from std_daq.tpc.frames.block_checksums import BlockChecksums, FrameBlock, changed_blocks
 from std_daq.tpc.frames.graw import read_graw
 from std_daq.tpc.frames.graw_index import validate_graw_index
 from std_daq.tpc.frames.graw_writer import GrawWriter
@@ -154,7 +154,7 @@ def test_blocks_end_with_a_frame_and_name_their_events(monkeypatch: pytest.Monke
         (2, 3, 200),
         (4, 4, 100),
     ]
-    assert [Block.from_json(block.to_json()) for block in blocks] == blocks
+    assert [FrameBlock.from_json(block.to_json()) for block in blocks] == blocks
     path = tmp_path / "file.graw"
     path.write_bytes(b"".join(frame.tobytes() for frame in frames))
     assert list(changed_blocks(path, blocks)) == []
