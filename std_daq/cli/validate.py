@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, TypeVar
 from std_daq.cli.argument_types import natural_number, positive_integer
 from std_daq.cli.shared_options import add_json_option
 from std_daq.errors import EXIT_DONE, EXIT_FAILED, ArgumentError
-from std_daq.recording.requests import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _exit_code(report: "AnyReport") -> int:
     """Return the exit code: that of a failed run for a sound file of one."""
+    from std_daq.recording.requests import Verdict
+
     if not report.is_valid:
         return EXIT_FAILED
     return Verdict.FAILED.exit_code if _has_failed(report) else EXIT_DONE
@@ -89,6 +90,8 @@ def _heading(report: "AnyReport") -> str:
 
 
 def _has_failed(report: "AnyReport") -> bool:
+    from std_daq.recording.requests import Verdict
+
     return getattr(report, "verdict", "") == Verdict.FAILED  # a GRAW file by itself has no verdict
 
 
