@@ -32,6 +32,7 @@ WITH_CONFIG = {
     "shm list": ["shm", "list"],
     "shm clean": ["shm", "clean"],
     "prometheus": ["prometheus", "--output", "FOLDER/prometheus"],
+    "systemd": ["systemd", "--output", "FOLDER/units"],
     "broker-setup": ["broker-setup", "--output", "FOLDER/secrets"],
     "pedestal": ["pedestal", "--output", "FOLDER/pedestal.h5", "--timeout-s", "0.05"],
     "analyse": ["analyse", "FOLDER/run.h5", "--output", "FOLDER/result.h5"],
@@ -63,6 +64,7 @@ WITH_OUTPUT = {
     "live": ["live", "--host", "unix:/nonexistent", "--plot-view", "--png"],
     "dump": ["dump", "--config", "CONFIG", "--n-packets", "1", "--output"],
     "certificates": ["certificates", "--client", "far", "--output"],
+    "systemd": ["systemd", "--config", "CONFIG", "--output"],
     "broker-setup": ["broker-setup", "--tag", "det", "--output"],
     "journal": ["journal", "backup", "--config", "CONFIG", "--output"],
 }

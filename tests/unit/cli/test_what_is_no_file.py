@@ -86,8 +86,9 @@ def make_ring(path: Path) -> FrameBuffer:
 
 @pytest.mark.parametrize("action", ["list", "clean"])
 def test_rings_with_nonsense_are_told_in_a_line_each_and_the_rest_goes_on(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], action: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, action: str
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "500")  # long paths stay in one line
     broken_ring(tmp_path / "a-state", state=77)
     broken_ring(tmp_path / "b-text", geometry=b"{{{{", geometry_bytes=4)
     broken_ring(tmp_path / "c-deep", geometry=b"[" * 2000, geometry_bytes=2000)
