@@ -172,4 +172,4 @@ def test_address_in_use_ends_the_router_with_1(router: Router) -> None:
     with PhotonProcess("std_sim_router", "--frontend", router.clients, "--backend", router.workers) as other:
         assert other.process is not None
         assert other.process.wait(20) == 1
-        assert "choose another address" in other.log.read_text()
+        assert "cannot be opened: Address already in use: `ss -lnptu` shows by which program" in other.log.read_text()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from prometheus_client import generate_latest
 
-from std_daq.errors import ConfigError, PortError, SharedMemoryError
+from std_daq.errors import PortError, SharedMemoryError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.config import DetectorConfig, ModuleRange, parse_config
 from std_daq.imaging.config.paths import frame_buffer_path
@@ -274,11 +275,12 @@ def test_port_that_is_taken_is_named(shm_dir, runtime):
             start(service_context(config, modules=None))
 
 
-def test_cpu_that_there_is_not_is_told_at_the_start(shm_dir, runtime):
+def test_cpu_that_there_is_not_is_told_at_the_start(shm_dir, runtime, tmp_path, capfd):
     udp = {"address": "127.0.0.1", "cpus": [min(os.sched_getaffinity(0)), 4000]}
-    config = parse_config(document(shm_dir, "eiger", 2, udp=udp))
-    with pytest.raises(ConfigError, match=r"udp\.cpus.*not allowed to run on CPU 4000"):
-        start(service_context(config, modules=None))
+    path = tmp_path / "detector.json"
+    path.write_text(json.dumps(document(shm_dir, "eiger", 2, udp=udp)))
+    assert main(["--config", str(path)]) == 2
+    assert re.search(r"udp\.cpus.*not allowed to run on CPU 4000", capfd.readouterr().err)
 
 
 def test_receiver_whose_ring_was_removed_asks_to_be_started_again(open_rig, shm_dir, runtime):

@@ -352,8 +352,8 @@ class RequestDesk:
         if known.report is not None and known.state is RequestState.ENDED:
             self._statuses.announce_end(known.report, known.body)
         else:
-            words = f"to {known.output_file}; a request of this id is carried out already, this one changes nothing"
-            self._statuses.announce(known.request_id, known.body, Announce(Action.ACCEPTED, words))
+            words = f"to {known.output_file}: this request is carried out already, the repetition changes nothing"
+            self._statuses.announce(known.request_id, known.body, Announce(Action.PROGRESS, words))
 
     def _answer_late_kill(self, request_id: str) -> None:
         """Answer a kill of a request that neither runs nor waits."""

@@ -155,4 +155,7 @@ def test_second_server_on_the_same_port_is_refused() -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         second.__exit__()
         assert done.returncode == 1
-        assert f"127.0.0.1:{port} cannot be bound: another program may use it" in done.stderr
+        assert (
+            f"127.0.0.1:{port} cannot be bound: Address already in use: `ss -lnptu` shows by which program"
+            in done.stderr
+        )

@@ -217,8 +217,8 @@ def test_request_under_the_id_of_one_that_has_not_ended_is_answered_and_changes_
         stage.broker.statuses.clear()
         stage.request('{"output_file": "/c"}', request_id)
         (answer,) = stage.broker.statuses
-        assert answer.action is Action.ACCEPTED
-        assert "this one changes nothing" in answer.message
+        assert answer.action is Action.PROGRESS
+        assert "the repetition changes nothing" in answer.message
         stage.broker.statuses.clear()
         stage.request('{"output_file": "/c"}', request_id, is_redelivered=True)
         assert stage.broker.statuses == []

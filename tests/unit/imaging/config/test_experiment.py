@@ -37,7 +37,7 @@ def test_numbers_may_be_written_as_integers() -> None:
         ({"beam_center_px": [1.0]}, ["experiment.beam_center_px", "2 items"]),
         ({"beam_center_px": [1.0, float("inf")]}, ["experiment.beam_center_px.1", "finite"]),
         ({"transmission": 50.0}, ["experiment.transmission", "1"]),
-        ({"sample_name": 7}, ["experiment.sample_name", "string"]),
+        ({"sample_name": 7}, ["experiment.sample_name", "must be a text"]),
         ({"sample_name": "a\0b"}, ["experiment.sample_name"]),
         ({"sample_temperature_k": -3.0}, ["experiment.sample_temperature_k"]),
         ({"distance_mm": 150.0}, ["experiment.distance_mm", "unknown", "did you mean 'distance_m'", "user_metadata"]),

@@ -16,6 +16,7 @@ from std_daq.packets.pacing import Pacer
 from std_daq.packets.pcap import links
 from std_daq.packets.sending import PacketSender
 from std_daq.packets.transmission import Transmission
+from std_daq.packets.udp_place import UdpPlace
 from std_test_kit.ip_packets import over_ethernet, pcap_file, udp_over_ipv4
 from std_test_kit.shared_data import REAL_EIGER, needs_data
 
@@ -237,7 +238,7 @@ def test_a_real_module_is_replayed_frame_by_frame() -> None:
 
 
 def test_a_dump_of_a_replay_is_the_capture(tmp_path: Path) -> None:
-    with Dump(tmp_path / "dumped", host="127.0.0.1", ports=[0, 0]) as dump, ExitStack() as stack:
+    with Dump(tmp_path / "dumped", place=UdpPlace.of("127.0.0.1"), ports=[0, 0]) as dump, ExitStack() as stack:
         ports = [port.port for port in dump.ports]
         captured = {port: [packet(frame, i, 200 + i) for frame in range(20) for i in range(16)] for port in ports}
         paths = write_captures(tmp_path, captured)

@@ -43,5 +43,7 @@ def test_files_of_another_module_are_refused_and_nothing_is_made(tmp_path: Path)
     assert not (tmp_path / "x.h5").exists()
 
 
-def test_empty_file_gives_an_empty_copy(tmp_path: Path) -> None:
-    assert copy_to_hdf5(write_pff(tmp_path, PRODUCTS["img8"], 0), tmp_path / "x.h5") == 0
+def test_empty_file_gives_no_copy(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="no whole frame"):
+        copy_to_hdf5(write_pff(tmp_path, PRODUCTS["img8"], 0), tmp_path / "x.h5")
+    assert not (tmp_path / "x.h5").exists()
