@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +105,14 @@ def test_every_address_of_a_machine_is_looked_at_from_itself(
     ("address", "why"),
     [
         ("tcp://127.0.0.1:9", "nobody listens there"),
-        ("tcp://nobody.invalid:9", "no host of this name is known"),
+        ("tcp://nobody.invalid:9", "(no host of this name is known|its name cannot be looked up)"),  # without a network
         ("ipc:///nowhere/s", "there is no such folder, or no such file: the program that makes it does not run"),
     ],
 )
 def test_view_says_why_no_image_came(address: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["view", "--address", address, "--timeout-s", "0.05"]) == 1
-    assert f"no image arrived from {address} within 0.05 s; {why}" in capsys.readouterr().err
+    told = f"{re.escape(f'no image arrived from {address} within 0.05 s; ')}{why}"
+    assert re.search(told, capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://nowhere", "udp:/x", "tcp://127.0.0.1:99999", "tcp://a:0"])

@@ -20,10 +20,12 @@ from std_writer_agent.journal import RequestJournal
 # Each request is longer than a page, so the WAL begins anew several times in a second.
 AGENT = """
 import sys
+import time
 from pathlib import Path
 from std_writer_agent.journal import RequestJournal
 journal = RequestJournal(Path(sys.argv[1]))
 for number in range(int(sys.argv[2])):
+    time.sleep(0.002)  # on a file system in memory nothing else would slow it down, until that is full
     journal.add(f"request-{number:06}", b"x" * 30_000, "/data/a.h5")
     if not number % 50:
         print(number, flush=True)
@@ -91,6 +93,7 @@ def test_each_copy_beside_a_busy_agent_is_whole_and_no_older_than_the_one_before
             assert found == [f"request-{one:06}" for one in range(n_requests)]
             assert n_requests > written
             numbers.append(n_requests)
+            copy.unlink()
     assert numbers == sorted(set(numbers))
     assert numbers[-1] * 30_000 > 2 * (4 << 20), "the WAL, of 4 MiB, has begun anew"
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
