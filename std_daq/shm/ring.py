@@ -141,9 +141,9 @@ class RingBuffer:
 
         ``size_key`` is the configuration key that sets the size of the ring; the error for too little memory names it.
         """
-        total = geometry.offsets()["total"]
-        segment, is_new = Segment.create_or_attach(path, total, asdict(geometry), size_key=size_key)
-        return cls(segment, geometry, header, entry), is_new
+        return create_ring(
+            path, geometry, lambda segment, planned: cls(segment, planned, header, entry), size_key=size_key
+        )
 
     def content(self, index: int) -> NDArray[np.uint8]:
         """Return the content of part ``index``, without a copy.
@@ -231,6 +231,20 @@ class RingBuffer:
 
 
 Ring = TypeVar("Ring")
+
+
+def create_ring(
+    path: Path, geometry: RingGeometry, make: Callable[[Segment, RingGeometry], Ring], *, size_key: str
+) -> tuple[Ring, bool]:
+    """Create a ring of this geometry, or take it over after a restart; returns the ring and whether it is new.
+
+    Raises
+    ------
+    SharedMemoryError
+        The memory cannot be allocated; the message names ``size_key``, the key of the configuration for its size.
+    """
+    segment, is_new = Segment.create_or_attach(path, geometry.offsets()["total"], asdict(geometry), size_key=size_key)
+    return make(segment, geometry), is_new
 
 
 def attach_ring(path: Path, kind: str, make: Callable[[Segment, RingGeometry], Ring]) -> Ring:

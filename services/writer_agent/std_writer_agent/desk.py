@@ -377,14 +377,16 @@ class RequestDesk:
         except JournalFullError as error:  # it ends what runs or waits all the same; a request to come is refused
             self._log.warning("kill_not_journalled", request_id=request_id, error=str(error))
         self._consumer.accept(received)
+        told = Announce(Action.PROGRESS, "it was told to end; the images taken so far are still written")
         if self.active is not None and self.active.entry.request_id == request_id:
-            words = "it was told to end; the images taken so far are still written"
-            self.announce(Announce(Action.PROGRESS, words))
+            self.announce(told)
             return True
         waiting = next((one for one in self._queue if one.entry.request_id == request_id), None)
         if waiting is None:
             self._answer_late_kill(request_id)
-        elif not waiting.has_begun:
+        elif waiting.has_begun:  # an earlier process has begun its run, which ends when its turn comes
+            self._statuses.announce(request_id, waiting.entry.body, told)
+        else:
             self._queue.remove(waiting)
             self._end_request(waiting.entry, _report_killed(waiting))
         return False

@@ -1,7 +1,6 @@
 """ImageBuffer: the ring of assembled images with their metadata, which all services downstream read."""
 
 import struct
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,7 +12,7 @@ from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code, dtype_of_code
 from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 from std_daq.shm.entry_ring import EntryRing
-from std_daq.shm.ring import RingGeometry, attach_ring
+from std_daq.shm.ring import RingGeometry, attach_ring, create_ring
 from std_daq.shm.segment import PAGE, Segment
 
 MIN_SLOTS = 4
@@ -103,10 +102,7 @@ class ImageBuffer(EntryRing[Image]):
     @classmethod
     def create_planned(cls, path: Path, geometry: RingGeometry) -> tuple[Self, bool]:
         """Do the same with a geometry of `plan`."""
-        segment, is_new = Segment.create_or_attach(
-            path, geometry.offsets()["total"], asdict(geometry), size_key=SIZE_KEY
-        )
-        return cls(segment, geometry), is_new
+        return create_ring(path, geometry, cls, size_key=SIZE_KEY)
 
     @staticmethod
     def plan(

@@ -1,7 +1,6 @@
 """EventBuffer: the ring of built events with their metadata, which analysis, view and writers read."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import ConfigError
-from std_daq.shm.ring import RingGeometry, attach_ring
+from std_daq.shm.ring import RingGeometry, attach_ring, create_ring
 from std_daq.shm.segment import Segment
 from std_daq.shm.shared_area_ring import SharedAreaRing
 from std_daq.tpc.events.board_bits import BITS_BYTES
@@ -72,10 +71,7 @@ class EventBuffer(SharedAreaRing[Event]):
     @classmethod
     def create_planned(cls, path: Path, geometry: RingGeometry) -> tuple[Self, bool]:
         """Do the same with a geometry of `plan`."""
-        segment, is_new = Segment.create_or_attach(
-            path, geometry.offsets()["total"], asdict(geometry), size_key=SIZE_KEY
-        )
-        return cls(segment, geometry), is_new
+        return create_ring(path, geometry, cls, size_key=SIZE_KEY)
 
     @staticmethod
     def plan(*, buffer_bytes: int, max_traces: int, frame_bytes: int = 0) -> RingGeometry:

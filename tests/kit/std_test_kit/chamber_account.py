@@ -2,6 +2,7 @@
 
 import json
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ Key = tuple[int, int]
 """Epoch and id of an event."""
 
 
-class Follower(threading.Thread):
+class Follower(threading.Thread, ABC):
     """A thread that calls `step` until it is told to end, and tells at its end what went wrong."""
 
     def __init__(self, name: str) -> None:
@@ -41,9 +42,9 @@ class Follower(threading.Thread):
         except BaseException as error:  # noqa: BLE001 - told to the test
             self._error = error
 
+    @abstractmethod
     def step(self) -> None:
         """Take what there is, and wait a short time."""
-        raise NotImplementedError
 
     def check(self) -> None:
         """Raise what has ended the thread."""

@@ -34,6 +34,7 @@ from std_test_kit.wait import wait_until
 
 PERIOD_S = 0.03
 TIME_LIMIT_S = 0.3
+_PUBLISH_ATTEMPTS = 100
 HEALED_S = 60.0
 SERVICES = ("event-builder", "event-analysis", "event-view", "h5-writer-0", "writer-agent")
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP, signal.SIGSTOP)
@@ -101,11 +102,12 @@ class Requester(Follower):
         )
         request_id = new_request_id()
         self.requests[request_id] = request
-        while True:
+        for _ in range(_PUBLISH_ATTEMPTS):
             with suppress(BrokerError):
                 self._publisher.publish(request, request_id=request_id, timeout_s=10.0)
                 return request_id
             time.sleep(0.2)
+        raise TimeoutError(f"the broker took no request in {_PUBLISH_ATTEMPTS} attempts")
 
 
 class ChamberInChaos:

@@ -196,6 +196,18 @@ def test_each_kill_is_answered(journal: RequestJournal) -> None:
             assert (answer.request_id, answer.report.verdict) == (known, verdict)
 
 
+def test_kill_of_a_run_that_an_earlier_process_has_begun_is_answered(journal: RequestJournal) -> None:
+    before = Stage(journal)
+    request_id = before.request('{"output_file": "/a"}')
+    before.desk.begin_next()
+    before.desk.start()
+    after = Stage(journal)
+    after.desk.restore()
+    assert not after.kill(request_id)
+    assert [(status.request_id, status.action) for status in after.broker.statuses] == [(request_id, Action.PROGRESS)]
+    assert after.desk.n_queued == 1
+
+
 def test_kill_of_a_request_that_nobody_knows_is_answered_without_an_end(journal: RequestJournal) -> None:
     stage = Stage(journal)
     unknown = new_request_id()
