@@ -4,18 +4,13 @@ from std_daq.service.checks import Check
 from std_daq.service.description import Figure, Instance, ServiceDescription
 from std_daq.shm.segment import PlannedSegment, check_room
 from std_daq.tpc.config import TpcConfig
+from std_daq.tpc.start_checks import PADS
 
 _NAME = "event-builder"
 
 
 def _instances(config: TpcConfig) -> list[Instance]:  # noqa: ARG001 - every chamber has one
     return [Instance(_NAME)]
-
-
-def _check_pads(config: TpcConfig) -> None:
-    from std_daq.tpc.pads.load import load_pads
-
-    load_pads(config.pads)
 
 
 def planned_ring(config: TpcConfig) -> PlannedSegment:
@@ -31,7 +26,6 @@ def _check_room(config: TpcConfig) -> None:
     check_room([planned_ring(config)])
 
 
-PADS = Check(subject="pads", run=_check_pads, is_part_of_start=True)
 RING = Check(subject="ring of events", run=planned_ring)
 ROOM = Check(subject="shared memory", run=_check_room, is_of_machine=True, is_part_of_start=True)
 

@@ -2,9 +2,9 @@
 
 import argparse
 
-from std_daq.service.checks import Check
 from std_daq.service.description import Figure, Instance, ServiceDescription
 from std_daq.tpc.config import TpcConfig, ViewerConfig
+from std_daq.tpc.start_checks import PADS
 
 _NAME = "event-view"
 
@@ -18,14 +18,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add_arguments(parser)
 
-
-def _check_pads(config: TpcConfig) -> None:
-    from std_daq.tpc.pads.load import load_pads
-
-    load_pads(config.pads)
-
-
-PADS = Check(subject="pads", run=_check_pads, is_part_of_start=True)
 
 SERVICE = ServiceDescription(
     name=_NAME,
