@@ -1,14 +1,18 @@
 """Checksums of what is written into files: XXH3 with 64 bits, which ``xxhsum -H3`` computes as well."""
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeAlias
 
 import xxhash
 
 ALGORITHM = "XXH3-64"
-# To wake a thread and to wait for it takes 15 us, and longer if the processors are busy. XXH3 takes about as long for
-# 512 KiB, and the write that follows finds them in the cache.
+Begun: TypeAlias = Callable[[], int]
+"""Computes the checksum of a chunk, or waits for it."""
+
+# To wake a thread and to wait for it takes 15 us, and longer if the processors are busy. That is as long as XXH3 takes
+# for 512 KiB.
 _THREAD_FROM_BYTES = 1024 * 1024
 
 checksum_of = xxhash.xxh3_64_intdigest
@@ -24,29 +28,31 @@ def checksum_of_parts(parts: Iterable[Any]) -> int:
 
 
 class ChunkChecksums:
-    """Computes checksums of chunks while they are written; used from one thread only.
+    """Computes checksums of chunks beside their writing; used from one thread only.
 
-    The checksum of a large chunk is computed in a thread of its own, so that it takes no time from the writing.
+    The checksum of a large chunk is computed in a thread of its own while the chunk is written, so that it takes no
+    time from the writing. That of a small one is computed after the writing, when the chunk is in the processor's
+    cache: to bring it there from memory takes as long as the checksum itself, and saves the writing little.
     """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checksum")
 
-    def begin(self, chunk: Any, n_bytes: int) -> "int | Future[int]":
-        """Return the checksum of a small chunk, or what `end` takes for that of a large one."""
+    def begin(self, chunk: Any, n_bytes: int) -> Begun:
+        """Return what `end` takes for the checksum of a chunk; called before the chunk is written."""
         if n_bytes < _THREAD_FROM_BYTES:
-            return checksum_of(chunk)
-        return self._thread.submit(checksum_of, chunk)
+            return partial(checksum_of, chunk)
+        return self._thread.submit(checksum_of, chunk).result
 
-    def begin_parts(self, parts: Sequence[Any], n_bytes: int) -> "int | Future[int]":
+    def begin_parts(self, parts: Sequence[Any], n_bytes: int) -> Begun:
         """Do the same for a chunk of several pieces."""
         if n_bytes < _THREAD_FROM_BYTES:
-            return checksum_of_parts(parts)
-        return self._thread.submit(checksum_of_parts, parts)
+            return partial(checksum_of_parts, parts)
+        return self._thread.submit(checksum_of_parts, parts).result
 
-    def end(self, begun: "int | Future[int]") -> int:
+    def end(self, begun: Begun) -> int:
         """Return the checksum of a chunk; called in any case before the caller changes the chunk."""
-        return begun if isinstance(begun, int) else begun.result()
+        return begun()
 
     def close(self) -> None:
         """End the thread."""

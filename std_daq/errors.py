@@ -21,6 +21,7 @@
     ├── RequestRefusedError    a write request will not be carried out                     exit 2
     ├── FileFormatError        an image file is damaged, or is not an image file
     ├── CaptureError           a packet capture cannot be read or written
+    ├── ConsoleError           a console gives no answer, or refuses a request
     └── SimulationError        the photon simulation gives no answer, or one that cannot be used
 
 In the data plane nothing raises for a single packet or image: services count the fault and continue.
@@ -215,6 +216,10 @@ class FileFormatError(StdDaqError):
 
 class CaptureError(StdDaqError):
     """A packet capture cannot be read or written."""
+
+
+class ConsoleError(StdDaqError):
+    """A console, std-web, gives no answer, or refuses a request; the message says why, and what to do."""
 
 
 class SimulationError(StdDaqError):

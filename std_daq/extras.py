@@ -13,6 +13,7 @@ from std_daq.errors import MissingExtraError
 
 # Modules that are not called as the distribution that brings them.
 DISTRIBUTIONS = {
+    "IPython": "ipython",
     "PIL": "pillow",
     "google": "protobuf",
     "grpc": "grpcio",

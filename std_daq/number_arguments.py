@@ -1,6 +1,7 @@
 """Numbers on command lines: each function converts a text, or says in words what is wrong with it."""
 
 import argparse
+import math
 
 
 def integer(text: str) -> int:
@@ -17,3 +18,11 @@ def number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number, such as 0.5") from None
+
+
+def finite_number(text: str) -> float:
+    """Convert a text to a number that is neither infinite nor none."""
+    value = number(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a finite number, such as 0.5")
+    return value

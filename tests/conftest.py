@@ -12,18 +12,20 @@ from pathlib import Path
 import psutil
 import pytest
 import structlog
+from zmq.utils.garbage import GarbageCollectorThread
 
 from std_daq.amqp.address import FILE_VARIABLE, VARIABLE
 from std_daq.rabbitmq.throwaway import ThrowawayBroker
 from std_test_kit.broker_container import BrokerContainer, find_image
 from std_test_kit.exchanges import declare_exchanges
+from std_test_kit.shared_place import SharedPlace
 from std_test_kit.small_disk import SmallDisk, can_mount
 
 # Test sessions side by side on one machine keep apart.
 SHM_PREFIX = f"std-daq-test-{os.getpid()}-"
 
 
-PIPELINES = Path(__file__).parent / "pipeline"
+PIPELINES = {Path(__file__).parent / "pipeline", Path(__file__).parent / "browser"}
 LAST_PIPELINE = 0.75  # of the other files are begun before the last pipeline
 
 BROKER_IMAGE = pytest.StashKey[str | None]()
@@ -39,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption("--requests", type=int, default=100, help="write requests of the test with kills; 1000 in CI")
     parser.addoption("--seed", type=int, default=1, help="which kills and when")
+    parser.addoption("--every-effect", action="store_true", help="kill the agent around each of its effects, not some")
     parser.addoption(
         "--require-containers", action="store_true", help="fail tests that need containers where none can be started"
     )
@@ -69,8 +72,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not hasattr(config, "workerinput"):
         return
     files = list(dict.fromkeys(item.path for item in items))
-    pipelines = [file for file in files if PIPELINES in file.parents]
-    others = [file for file in files if PIPELINES not in file.parents]
+    pipelines = [file for file in files if PIPELINES & {*file.parents}]
+    others = [file for file in files if not PIPELINES & {*file.parents}]
     places = {file: index / len(pipelines) * LAST_PIPELINE for index, file in enumerate(pipelines)}
     places |= {file: index / len(others) for index, file in enumerate(others)}
     items.sort(key=lambda item: places[item.path])
@@ -122,6 +125,26 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.rmtree(path)
 
 
+@pytest.fixture(scope="module")
+def shared_place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedPlace]:
+    """The place of services that the tests of a module share; fails if they leave something behind.
+
+    Services find its runtime directory by the environment, unless a test has one of its own (``runtime``).
+    """
+    before = _resources()
+    shm_dir = Path(tempfile.mkdtemp(prefix=SHM_PREFIX, dir="/dev/shm"))
+    runtime_dir = Path(tempfile.mkdtemp(prefix="sdt-"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STD_DAQ_RUNTIME_DIR", str(runtime_dir))
+        for variable in (VARIABLE, FILE_VARIABLE):
+            environment.delenv(variable, raising=False)
+        yield SharedPlace(tmp_path_factory.mktemp("shared"), shm_dir, f"t{abs(hash(request.node.nodeid)) % 10**8}")
+    shutil.rmtree(shm_dir)
+    shutil.rmtree(runtime_dir)
+    left = _wait_for(lambda: _resources() - before, until_empty_s=3.0)
+    assert not left, f"the tests of the module left behind: {sorted(left)}"
+
+
 @pytest.fixture
 def mount_folder(tmp_path: Path) -> Iterator[Path]:
     """A folder that is not there yet and on which a test mounts a `SmallDisk`; skips the test if it may not mount."""
@@ -143,10 +166,15 @@ def _nothing_is_left_behind() -> Iterator[None]:
 
 
 def _resources() -> set[str]:
-    found = {f"thread {thread.name}" for thread in threading.enumerate() if not thread.name.startswith("pytest")}
+    found = {f"thread {thread.name}" for thread in threading.enumerate() if not _is_of_the_process(thread)}
     found |= {f"process {child.pid} {' '.join(child.cmdline()[:4])}" for child in _children()}
     found |= {f"shm {path.name}" for path in Path("/dev/shm").glob(f"{SHM_PREFIX}*")}
     return found | {f"fd {target}" for target in _open_sockets_and_rings()}
+
+
+def _is_of_the_process(thread: threading.Thread) -> bool:
+    """Return whether a thread is pytest's, or that of pyzmq, which a large message not copied starts."""
+    return thread.name.startswith("pytest") or isinstance(thread, GarbageCollectorThread)
 
 
 def _children() -> list[psutil.Process]:

@@ -27,9 +27,9 @@ from std_daq.client.scrape import parse_samples
 from std_daq.errors import ResourceError
 from std_daq.photons.protocol import photon_request
 from std_daq.photons.sim_client import SimClient
+from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.photon_farm import PhotonProcess, wait_for_answer
 from std_test_kit.photon_tank import event_photons, write_tank
-from std_test_kit.services import free_tcp_port
 
 N_PHOTONS = 1000
 N_EVENTS = 200

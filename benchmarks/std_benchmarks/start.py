@@ -30,7 +30,7 @@ from std_daq.imaging.config.load import load_config
 from std_daq.service.record import read_records
 from std_daq.service.registry import wanted_instances
 from std_daq.service.supervisor import ServiceCommand
-from std_test_kit.services import free_tcp_port
+from std_test_kit.free_ports import free_tcp_port
 
 MAX_STARTS = 2
 MAX_START_S = 180.0  # the first one may have to compile

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from steps import step
 
 from std_daq.client import DaqClient
 from std_daq.recording.requests import Action, RunReport
@@ -70,15 +71,20 @@ def run(output: Path) -> int:
     merged, truth = folder / "run_0001.h5", folder / "truth.json"
     with tempfile.TemporaryDirectory(prefix="std-daq-demo-") as runtime:  # the paths of sockets have to be short
         os.environ["STD_DAQ_RUNTIME_DIR"] = runtime
-        with services(config_file, folder / "services.log", console), console.status("simulating and recording"):
+        with (
+            services(config_file, folder / "services.log", console),
+            step(console, f"{N_EVENTS} events are simulated, built and recorded"),
+        ):
             report = record(config_file, merged, truth)
-    with console.status("comparing each event with what was sent, and analysing it"):
+    with step(console, "each event is compared with what was sent"):
         events = list(MergedFile(merged))
         problems = [*differences(config_file, report, events)]
+    with step(console, "each event is analysed"):
         results = analyse(config_file, events)
         matches = list(match(json.loads(truth.read_text()), results))
     problems += wrong_estimates(matches)
-    pictures = draw(folder, results, matches)
+    with step(console, "pictures are drawn"):
+        pictures = draw(folder, results, matches)
     summarise(report, matches, problems, pictures)
     return 1 if problems else 0
 

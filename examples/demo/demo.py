@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.status import Status
 from rich.table import Table
+from steps import step
 
 from std_daq.client import DaqClient
 from std_daq.imaging.config.load import load_config
@@ -43,13 +44,15 @@ from std_daq.recording.requests import Action, RunReport, Verdict
 N_MODULES = 4
 N_IMAGES = 40
 RATE_HZ = 20.0
+WEB_RATE_HZ = 10.0
+N_ENDLESS = 1_000_000_000
 LOSS = 0.0005
 ROWS_OF_A_PACKET = 4
 PACKETS_OF_A_FRAME = 128
 READY_TIMEOUT_S = 180.0
 RUN_TIMEOUT_S = 60.0
 LOOK_S = 0.2
-STARTING = "starting RabbitMQ and the services"
+STARTING = "RabbitMQ and the services start"
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,10 @@ def main() -> int:
     )
     parser.add_argument("--photons", action="store_true", help="simulate photons with a farm of workers instead")
     parser.add_argument("--events", action="store_true", help="show the events of a simulated chamber instead")
+    parser.add_argument(
+        "--web", action="store_true", help="show a simulated detector in the browser instead, until Ctrl-C"
+    )
+    parser.add_argument("--port", type=int, default=5000, help="with --web: port of the page")
     parser.add_argument("--seconds", type=float, default=10.0, help="with --live: how long the clients look")
     arguments = parser.parse_args()
     if arguments.live:
@@ -94,7 +101,11 @@ def main() -> int:
     runtime = Path(tempfile.mkdtemp(prefix="std-daq-demo-"))
     os.environ["STD_DAQ_RUNTIME_DIR"] = str(runtime)
     try:
-        config_file, calibration = prepare(folder)
+        with step(console, "a detector and its calibration are made up"):
+            config_file, calibration = prepare(folder)
+        if arguments.web:
+            keep_open(config_file, folder / "services.log", console, arguments.port)
+            return 0
         with services(config_file, folder / "services.log", console):
             client = DaqClient(config_file)
             outcomes = [
@@ -104,7 +115,8 @@ def main() -> int:
     finally:
         shutil.rmtree(runtime, ignore_errors=True)
     picture = folder / "image.png"
-    write_picture(folder / "run_1.h5", picture)
+    with step(console, "the picture is drawn"):
+        write_picture(folder / "run_1.h5", picture)
     left = left_behind(config_file)
     summarise(outcomes, left, folder, picture)
     return 1 if left or any(outcome.problems for outcome in outcomes) else 0
@@ -156,23 +168,48 @@ def free_ports(n: int) -> int:
     raise SystemExit(f"no {n} UDP ports in a row are free on 127.0.0.1")
 
 
-@contextlib.contextmanager
-def services(config_file: Path, log: Path, console: Console) -> Iterator[None]:
-    """Run all services with ``std-daq up``; their logs go to a file."""
-    command = [sys.executable, "-m", "std_daq.cli", "up", "--config", str(config_file)]
-    with log.open("wb") as lines, console.status(STARTING) as status:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=lines)
+def keep_open(config_file: Path, log: Path, console: Console, port: int) -> None:
+    """Run all services with the console, and the simulated detector, until Ctrl-C."""
+    simulate = [sys.executable, "-m", "std_daq.cli", "simulate", "--config", str(config_file), "--pattern", "photons"]
+    simulate += ["--n-images", str(N_ENDLESS), "--rate-hz", str(WEB_RATE_HZ), "--loss", str(LOSS)]
+    # Ctrl-C is for this process alone, which ends the others.
+    with services(config_file, log, console, "--web", str(port)):
+        with log.open("ab") as lines:
+            detector = subprocess.Popen(simulate, stdout=lines, stderr=lines, process_group=0)
         try:
-            wait_until_ready(process, log, status)
-            status.stop()
+            token = next(Path(os.environ["STD_DAQ_RUNTIME_DIR"]).rglob("web-token"), None)
+            console.print(f"open     http://127.0.0.1:{port}", soft_wrap=True, highlight=False)
+            console.print(f"token    {token and token.read_text().strip()}", soft_wrap=True, highlight=False)
+            console.print(f"folder   {log.parent}, for runs", soft_wrap=True, highlight=False)
+            console.print("It goes on until Ctrl-C.")
+            detector.wait()
+            raise SystemExit(f"the simulated detector ended; see {log}")
+        except KeyboardInterrupt:
+            # A second Ctrl-C must not stop the ending, which takes 60 s at most.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        finally:
+            detector.terminate()
+            detector.wait(30)
+
+
+@contextlib.contextmanager
+def services(config_file: Path, log: Path, console: Console, *options: str) -> Iterator[None]:
+    """Run all services with ``std-daq up``; their logs go to a file."""
+    command = [sys.executable, "-m", "std_daq.cli", "up", "--config", str(config_file), *options]
+    with log.open("wb") as lines:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=lines, process_group=0)
+        try:
+            with step(console, STARTING) as status:
+                wait_until_ready(process, log, status)
             yield
         finally:
             process.send_signal(signal.SIGINT)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise SystemExit(f"the services did not end; see {log}") from None
+            with step(console, "RabbitMQ and the services end"):
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise SystemExit(f"the services did not end; see {log}") from None
     if process.returncode != 0:
         raise SystemExit(f"the services ended with exit code {process.returncode}; see {log}")
 
@@ -217,14 +254,14 @@ def record(
     """Have a run written while the detector is simulated, and compare the file with the simulation."""
     start = time.monotonic()
     first_frame = 1 + (seed - 1) * N_IMAGES
-    with client.write(file, n_images=N_IMAGES, **request) as run, console.status(f"recording {file.name}"):
+    with client.write(file, n_images=N_IMAGES, **request) as run, step(console, f"{file.name} is recorded"):
         status = run.poll(RUN_TIMEOUT_S)
         if status is None or status.action is not Action.ACCEPTED:
             raise SystemExit(f"{file.name} was not accepted: {status.message if status else 'no answer'}")
         ledger = simulate(config_file, seed, first_frame)
         report = run.wait(RUN_TIMEOUT_S)
     seconds = time.monotonic() - start
-    with console.status(f"comparing {file.name} with what was simulated"):
+    with step(console, f"each pixel of {file.name} is compared with what was simulated"):
         problems = compare(file, report, ledger, config_file, calibration, seed, first_frame)
     n_bytes = sum(Path(path).stat().st_size for path in report.files)
     return Outcome(file.name, report, ledger, problems, seconds, n_bytes)
@@ -324,6 +361,7 @@ def summarise(outcomes: list[Outcome], left: list[str], folder: Path, picture: P
         console.print(f"[red]left behind: {path}")
     console.print(f"files    {folder}", soft_wrap=True, highlight=False)
     console.print(f"picture  {picture}", soft_wrap=True, highlight=False)
+    console.print("page     scripts/demo --web shows such a detector in the browser, until Ctrl-C", highlight=False)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from steps import step
 
 from std_daq.client import DaqDataClient
 from std_daq.telescope.plots import PanoImagePreviewer
@@ -80,16 +81,20 @@ def run(output: Path, seconds: float) -> int:
     previewer = PanoImagePreviewer(True, True, in_window=False)
     watchers = [Watcher("every image", EVERY_IMAGE_S), Watcher(f"each {SLOW_INTERVAL_S:g} s", SLOW_INTERVAL_S)]
     console = Console(stderr=True)
-    with server(folder) as target, console.status(f"two clients look at {len(MODULES)} telescopes for {seconds:g} s"):
-        looking = [
-            threading.Thread(target=watchers[0].watch, args=(target, seconds)),
-            threading.Thread(target=watchers[1].watch, args=(target, seconds, previewer)),
-        ]
-        for thread in looking:
-            thread.start()
-        for thread in looking:
-            thread.join()
-    previewer.save(picture)
+    with contextlib.ExitStack() as stack:
+        with step(console, "the server starts, and simulates telescopes"):
+            target = stack.enter_context(server(folder))
+        with step(console, f"two clients look at {len(MODULES)} telescopes for {seconds:g} s"):
+            looking = [
+                threading.Thread(target=watchers[0].watch, args=(target, seconds)),
+                threading.Thread(target=watchers[1].watch, args=(target, seconds, previewer)),
+            ]
+            for thread in looking:
+                thread.start()
+            for thread in looking:
+                thread.join()
+    with step(console, "the picture is drawn"):
+        previewer.save(picture)
     problems = [problem for watcher in watchers for problem in watcher.problems()]
     summarise(watchers, problems, picture)
     return 1 if problems else 0

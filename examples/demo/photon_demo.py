@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from steps import step
 
 from std_daq.photons.backend import Job
 from std_daq.photons.engine import open_backend
@@ -53,11 +54,13 @@ def run(output: Path) -> int:
     tank = folder / "tank.json"
     tank.write_text(json.dumps(small_tank()))
     console = Console(stderr=True)
-    with farm(folder, tank) as (address, workers), console.status("the workers compile the engine") as status:
-        wait_until_ready(folder)
-        status.update(f"{N_EVENTS} events of {N_PHOTONS:,} photons")
-        answers = simulate(address, workers)
-    problems = list(differences(tank, answers))
+    with farm(folder, tank) as (address, workers):
+        with step(console, "a router and workers start, and compile the engine"):
+            wait_until_ready(folder)
+        with step(console, f"{N_EVENTS} events of {N_PHOTONS:,} photons are simulated; a worker is killed meanwhile"):
+            answers = simulate(address, workers)
+    with step(console, "each answer is compared with that of the engine without a farm"):
+        problems = list(differences(tank, answers))
     summarise(answers, problems, folder)
     return 1 if problems else 0
 

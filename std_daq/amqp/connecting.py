@@ -24,11 +24,14 @@ class CuttingLoop(IOLoop):  # type: ignore[misc] # pika has no types
     def __init__(self) -> None:
         super().__init__()
         self._descriptors: set[int] = set()
+        self._is_cut = False
 
     def add_handler(self, fd: int, handler: Callable[[int, int], None], events: int) -> None:
         """Watch a socket."""
         self._descriptors.add(fd)
         super().add_handler(fd, handler, events)
+        if self._is_cut:
+            _shut_down(fd)
 
     def remove_handler(self, fd: int) -> None:
         """Watch a socket no longer."""
@@ -36,11 +39,16 @@ class CuttingLoop(IOLoop):  # type: ignore[misc] # pika has no types
         super().remove_handler(fd)
 
     def cut(self) -> None:
-        """Shut all sockets down; pika notices, and ends their connections."""
+        """Shut all sockets down, also those that are still to come; pika notices, and ends their connections."""
+        self._is_cut = True
         for descriptor in self._descriptors:
-            # One that is not connected yet cannot be shut down.
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
-                connection.shutdown(socket.SHUT_RDWR)
+            _shut_down(descriptor)
+
+
+def _shut_down(descriptor: int) -> None:
+    # The other side may have ended the connection before.
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def connect(

@@ -21,6 +21,9 @@ from std_daq.amqp.readable_properties import read_all_messages
 from std_daq.amqp.topology import NothingOwned, Topology
 from std_daq.errors import BrokerError
 
+PUBLISHER_SUFFIX = " publisher"
+"""What the name of a connection that publishes has at its end."""
+
 # pika logs many lines for each failed attempt; AwayLog writes one instead.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 read_all_messages()
@@ -65,7 +68,7 @@ class BrokerConnection:
             self._consumer = BrokerConsumer(address, name, away_log, self._changed, topology)
         self._publisher = BrokerPublisher(
             address,
-            f"{name} publisher",
+            f"{name}{PUBLISHER_SUFFIX}",
             away_log,
             self._changed,
             probe_exchange=topology.probe_exchange,

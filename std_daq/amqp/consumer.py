@@ -89,9 +89,9 @@ class BrokerConsumer(BrokerLink):
     def _open_channel(self, connection: pika.BlockingConnection) -> BlockingChannel:
         channel = connection.channel()
         queues = self._topology.declare(channel)
-        channel.basic_qos(prefetch_count=self._topology.prefetch)
         channel.add_on_cancel_callback(_stop_serving)
         for name in queues:
+            channel.basic_qos(prefetch_count=self._topology.prefetch_of(name))  # of the next consumer
             channel.basic_consume(name, self._consumer_callback(name))
         return channel
 
@@ -113,6 +113,7 @@ class BrokerConsumer(BrokerLink):
                     is_redelivered=method.redelivered,
                     tag=method.delivery_tag,
                     session=session,
+                    sender=_text(properties.app_id) or "",
                 )
             )
 

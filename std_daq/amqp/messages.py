@@ -79,6 +79,9 @@ class Delivery:
         Id of the message, if it has one; a repetition has the same id.
     is_redelivered
         Whether the broker has delivered the message before, to this or another consumer.
+    sender
+        What the publisher says of itself (``app_id``); of a std-daq program the name of its connection. Empty if it
+        says nothing.
     tag
         Delivery tag: the number of the delivery in its session.
     session
@@ -95,6 +98,7 @@ class Delivery:
     is_redelivered: bool
     tag: int
     session: int
+    sender: str = ""
 
 
 def encode_properties(message: Message, name: str) -> pika.BasicProperties:

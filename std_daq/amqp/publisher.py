@@ -29,7 +29,7 @@ from std_daq.amqp.failures import NOT_FOUND, blames_the_message
 from std_daq.amqp.link import BrokerLink
 from std_daq.amqp.messages import Message, encode_properties, fit_into_frame
 from std_daq.amqp.parameters import connection_parameters
-from std_daq.amqp.topology import PROBE_KEY, explain_missing_exchange
+from std_daq.amqp.topology import PROBE_KEY, VALUE, explain_missing_exchange
 from std_daq.errors import BrokerBlockedError, BrokerError, MessageRefusedError
 
 MAX_WAITING = 10_000
@@ -299,9 +299,10 @@ class BrokerPublisher(BrokerLink):
         self._look()
 
     def _describe_return(self, message: Message) -> str:
+        with_what = ", with names in its measured_values" if message.exchange == VALUE else ""
         return (
             f"no queue at the broker at {self.place} receives a {message.exchange} "
-            f"for '{message.routing_key}': start the writer with this tag, or check the tag"
+            f"for '{message.routing_key}': start the writer with this tag{with_what}, or check the tag"
         )
 
     def _retry(self, outgoing: _Outgoing) -> None:

@@ -7,9 +7,11 @@ exchange         type           carries
 ``kill``         topic          kills of requests; routing key = tag of the writer
 ``status``       fanout         statuses of all requests: accepted, started, progress, end
 ``refused``      topic          dead letters: requests that a writer refused; routing key = tag of the writer
+``value``        topic          what other programs measure; routing key = tag of the writer
 ================ ============== ==========================================================================
 
-Each writer has the durable queues ``<tag>.request``, ``<tag>.kill`` and ``<tag>.refused``. The owner of an exchange or
+Each writer has the durable queues ``<tag>.request``, ``<tag>.kill`` and ``<tag>.refused``, and ``<tag>.value`` if its
+configuration names measured values. The owner of an exchange or
 queue declares it: the writer declares the exchanges and its own queues, a listener declares its own queue, and a
 client that only publishes declares nothing.
 
@@ -38,7 +40,8 @@ KILL = "kill"
 STATUS = "status"
 REFUSED = "refused"
 OWNER = "owner"
-EXCHANGES = {REQUEST: "topic", KILL: "topic", STATUS: "fanout", REFUSED: "topic"}
+VALUE = "value"
+EXCHANGES = {REQUEST: "topic", KILL: "topic", STATUS: "fanout", REFUSED: "topic", VALUE: "topic"}
 
 QueueType = Literal["default", "classic", "quorum"]
 
@@ -49,6 +52,9 @@ LISTENER_PREFIX = "status.listener."
 # Who may send requests may send wrong ones, and long ones: the newest are kept that fit into both.
 MAX_REFUSED = 10_000
 MAX_REFUSED_BYTES = 64 * 2**20
+# Values are small and come often; of those that nobody takes, the newest are kept.
+MAX_VALUES = 10_000
+MAX_VALUES_BYTES = 16 * 2**20
 FEW = 4
 MANY = 16
 # A listener's queue survives a broken connection and a restart of the broker; unused for 5 minutes, it is deleted.
@@ -67,12 +73,12 @@ class Topology(Protocol):
     ----------
     probe_exchange
         Exchange to which the connection may send probes (see `std_daq.amqp.publisher`).
-    prefetch
-        Largest number of messages of a queue that wait in this process for their acknowledgement.
     """
 
     probe_exchange: str
-    prefetch: int
+
+    def prefetch_of(self, queue: str) -> int:
+        """Return how many messages of a queue may wait in this process for their acknowledgement."""
 
     def declare(self, channel: BlockingChannel) -> list[str]:
         """Declare them, and return the names of the queues to consume."""
@@ -138,6 +144,21 @@ def refused_queue(tag: str) -> str:
     return f"{tag}.{REFUSED}"
 
 
+def value_queue(tag: str) -> str:
+    """Return the name of the queue of measured values for a writer."""
+    return f"{tag}.{VALUE}"
+
+
+def values_queue(tag: str) -> Queue:
+    """Return the queue of measured values; a classic one, which is cheap, since a lost value is no lost image."""
+    few: dict[str, str | int] = {
+        "x-max-length": MAX_VALUES,
+        "x-max-length-bytes": MAX_VALUES_BYTES,
+        "x-overflow": "drop-head",
+    }
+    return Queue(value_queue(tag), VALUE, {**few, "x-queue-type": "classic"})
+
+
 def writer_queues(tag: str, queue_type: QueueType = "default") -> tuple[Queue, ...]:
     """Return the queues of a writer, in the order of their declaration."""
     of_type = _type_arguments(queue_type)
@@ -154,7 +175,10 @@ class NothingOwned:
     """Topology of a client that only publishes."""
 
     probe_exchange = REQUEST
-    prefetch = 1
+
+    def prefetch_of(self, queue: str) -> int:  # noqa: ARG002 -- the protocol has this parameter
+        """Return 1; there is no queue."""
+        return 1
 
     def declare(self, channel: BlockingChannel) -> list[str]:  # noqa: ARG002 -- the protocol has this parameter
         """Declare nothing: the writer owns the exchanges."""
@@ -173,17 +197,23 @@ class WriterQueues:
         The writer's tag, the routing key of its requests.
     queue_type
         Type of the queues; ``default`` is the default type of the virtual host.
+    takes_values
+        Whether the writer takes measured values.
     """
 
     probe_exchange = REFUSED
-    prefetch = FEW  # somebody may send messages that fill the memory
 
-    def __init__(self, tag: str, queue_type: QueueType = "default") -> None:
+    def __init__(self, tag: str, queue_type: QueueType = "default", *, takes_values: bool = False) -> None:
         self._tag = check_tag(tag)
         self._queue_type = queue_type
+        self._takes_values = takes_values
+
+    def prefetch_of(self, queue: str) -> int:
+        """Return a number that is small: somebody may send messages that fill the memory."""
+        return MANY if queue == value_queue(self._tag) else FEW
 
     def declare(self, channel: BlockingChannel) -> list[str]:
-        """Declare the exchanges and the writer's queues; return the queues of requests and kills.
+        """Declare the exchanges and the writer's queues; return the queues to consume.
 
         Raises
         ------
@@ -192,11 +222,13 @@ class WriterQueues:
         """
         _become_owner(channel, self._tag)
         for exchange, kind in EXCHANGES.items():
-            _declare_exchange(channel.connection, exchange, kind)
-        for queue in writer_queues(self._tag, self._queue_type):
+            if exchange != VALUE or self._takes_values:
+                _declare_exchange(channel.connection, exchange, kind)
+        values = (values_queue(self._tag),) if self._takes_values else ()
+        for queue in (*writer_queues(self._tag, self._queue_type), *values):
             _declare_queue(channel, queue)
             _bind(channel, queue, routing_key=self._tag)
-        return [request_queue(self._tag), kill_queue(self._tag)]
+        return [request_queue(self._tag), kill_queue(self._tag), *(queue.name for queue in values)]
 
     def remove(self, channel: BlockingChannel) -> None:
         """Delete nothing: requests wait in the queues for the next start of the writer."""
@@ -217,11 +249,14 @@ class ListenerQueue:
     """
 
     probe_exchange = REQUEST
-    prefetch = MANY
 
     def __init__(self, queue_type: QueueType = "default") -> None:
         self.queue = f"{LISTENER_PREFIX}{uuid.uuid4()}"
         self._arguments = {**_type_arguments(queue_type), "x-expires": LISTENER_EXPIRES_MS}
+
+    def prefetch_of(self, queue: str) -> int:  # noqa: ARG002 -- there is one queue
+        """Return how many statuses may wait in this process."""
+        return MANY
 
     def declare(self, channel: BlockingChannel) -> list[str]:
         """Declare the queue, which receives all statuses from now on; return its name."""

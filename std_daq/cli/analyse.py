@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from std_daq.cli.argument_types import positive_integer
+from std_daq.cli.argument_types import positive_integer, scheduler_address
 from std_daq.cli.shared_options import add_config_option, add_json_option
 from std_daq.errors import EXIT_DONE, EXIT_FAILED, ArgumentError
 
@@ -36,26 +36,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--workers", type=positive_integer, metavar="N", help="number of processes; by default one for each core"
     )
-    where.add_argument("--dask", metavar="ADDRESS", help="scheduler of a Dask cluster that does the work")
+    where.add_argument(
+        "--dask", type=scheduler_address, metavar="ADDRESS", help="scheduler of a Dask cluster that does the work"
+    )
     add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Analyse the files; returns the exit code."""
     from std_daq.cli.analysis_progress import AnalysisProgress
-    from std_daq.cli.path_checks import check_input_file, check_output_file
+    from std_daq.cli.path_checks import check_given_once, check_input_file, check_output_file
     from std_daq.tpc.config import load_tpc_config
     from std_daq.tpc.offline.analysis import FileAnalysis
-    from std_daq.tpc.offline.result_file import HDF5_SUFFIXES, PARQUET_SUFFIX
+    from std_daq.tpc.offline.result_file import HDF5_SUFFIXES, PARQUET_SUFFIX, is_result
     from std_daq.tpc.offline.sources import open_source
 
     config = load_tpc_config(arguments.config)
     for file in arguments.file:
         check_input_file(file, "FILE")
-    check_output_file(arguments.output, "--output")
+    check_given_once(arguments.file, "FILE")
+    check_output_file(arguments.output, "--output", [*arguments.file, arguments.config])
     if arguments.output.suffix not in (*HDF5_SUFFIXES, PARQUET_SUFFIX):
         raise ArgumentError(
             "--output", "the ending says what the file is", value=arguments.output, remedy="end it with .h5 or .parquet"
+        )
+    if arguments.output.exists() and not is_result(arguments.output):
+        raise ArgumentError(
+            "--output",
+            "the file exists, and is no result of an analysis",
+            value=arguments.output,
+            remedy="give another name, or remove it",
         )
     source = open_source(arguments.file, config)
     execution = _execution(arguments)

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 from std_daq.errors import ConfigError
@@ -63,12 +64,25 @@ def positive_number(text: str) -> float:
     return value
 
 
+def non_negative_number(text: str) -> float:
+    """Convert a text to a finite number of at least 0."""
+    value = number(text)
+    if not (value >= 0 and math.isfinite(value)):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number from 0")
+    return value
+
+
 def probability(text: str) -> float:
     """Convert a text to a number from 0 to 1."""
     value = number(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not a probability from 0 to 1")
     return value
+
+
+def user(text: str) -> str | int:
+    """Convert a text to the number of a user; what is no number is a name."""
+    return int(text) if text.isascii() and text.isdecimal() else text
 
 
 def broker_url(text: str) -> str:
@@ -94,6 +108,43 @@ def stream_address(text: str) -> str:
     if form is None or int(form[1] or 1) not in range(1, _MAX_PORT + 1):
         raise argparse.ArgumentTypeError(f"'{text}' is not an address such as tcp://127.0.0.1:20000")
     return text
+
+
+def scheduler_address(text: str) -> str:
+    """Check the address of a Dask scheduler: HOST:PORT, or tcp://HOST:PORT and the like."""
+    form = re.fullmatch(r"([a-z]+://)?[^/\s]+:(\d{1,5})", text)
+    if form is None or int(form[2]) not in range(1, _MAX_PORT + 1):
+        raise argparse.ArgumentTypeError(f"'{text}' is not an address such as tcp://10.0.0.1:8786")
+    return text
+
+
+def regular_expression(text: str) -> str:
+    """Check that a text is a regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no regular expression: {error}") from None
+    return text
+
+
+def measured_item(text: str) -> tuple[str, float]:
+    """Split NAME=VALUE, whose value is a finite number."""
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise argparse.ArgumentTypeError(f"'{text}' is not of the form NAME=VALUE")
+    measured = number(value)
+    if not math.isfinite(measured):
+        raise argparse.ArgumentTypeError(f"'{text}': the value is not a finite number")
+    return name, measured
+
+
+def moment(text: str) -> datetime:
+    """Convert a text of ISO 8601 to a moment; without a time zone it is UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a time such as 2026-01-31T12:00:00Z") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def metadata_item(text: str) -> tuple[str, str | int | float | bool]:

@@ -7,10 +7,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from std_daq.cli.argument_types import natural_number, positive_integer
+from std_daq.cli.argument_types import natural_number, non_negative_number, positive_integer
 from std_daq.cli.console import progress_line
-from std_daq.errors import EXIT_FAILED, ArgumentError
-from std_daq.number_arguments import number
+from std_daq.errors import EXIT_DONE, EXIT_FAILED, ArgumentError
 
 if TYPE_CHECKING:
     from std_daq.tpc.config import TpcConfig
@@ -39,7 +38,7 @@ def add_wait_options(parser: argparse._ArgumentGroup) -> None:
     )
     parser.add_argument(
         "--wait-s",
-        type=number,
+        type=non_negative_number,
         default=10.0,
         metavar="SECONDS",
         help="how long to wait until each exporter has its clients; by default %(default)s",
@@ -118,7 +117,8 @@ def send(
                 next_s = time.monotonic() + _REPORT_PERIOD_S
         sending.finish(_FINISH_S, stop.event)
     line.end()
-    return sending.report, stop.exit_code or (EXIT_FAILED if sending.report.is_unfinished else 0)
+    is_lost = sending.report.is_unfinished or sending.report.is_unheard
+    return sending.report, stop.exit_code or (EXIT_FAILED if is_lost else EXIT_DONE)
 
 
 def print_report(command: str, report: "SendingReport", more: Mapping[str, int], *, as_json: bool) -> None:
@@ -132,6 +132,8 @@ def print_report(command: str, report: "SendingReport", more: Mapping[str, int],
         _remark(command, f"the rate was not reached: {report.behind_s:.1f} s behind")
     if report.n_given_up:
         _remark(command, f"{report.n_given_up} clients read too slowly and were given up")
+    if report.is_unheard:
+        _remark(command, "no client took any of it: start the services before, or give more time with --wait-s")
     if report.is_unfinished:
         _remark(command, "a client has not taken all frames; the rest is lost")
 

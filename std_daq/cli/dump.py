@@ -5,6 +5,7 @@ Packets go into one capture file per port, frames of a chamber into one GRAW fil
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from std_daq.cli.console import progress_line
 from std_daq.cli.dump_chamber import add_chamber_options, dump_chamber
 from std_daq.cli.interrupt import StopSignals
 from std_daq.cli.shared_options import IMAGES_OR_CHAMBER, add_json_option, add_sending_config_option
+from std_daq.errors import EXIT_DONE, EXIT_FAILED
 
 if TYPE_CHECKING:
     from std_daq.imaging.config.model import DetectorConfig
@@ -78,4 +80,6 @@ def _dump_packets(arguments: argparse.Namespace, config: "DetectorConfig") -> in
         print(f"{n_packets} packets recorded, {n_dropped} dropped by the kernel")
         for remark in remarks:
             print(remark)
-    return 1 if n_dropped else 0
+    if not n_packets:
+        print("std-daq dump: nothing was recorded", file=sys.stderr)
+    return EXIT_DONE if n_packets and not n_dropped else EXIT_FAILED

@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from std_daq.errors import ArgumentError, ConfigError
-from std_daq.number_arguments import number
+from std_daq.number_arguments import finite_number
 
 _AXIS = "omega"
 
 # Key of the experiment, its type, number of values, how the help calls the values, and the help itself.
 _VALUES: tuple[tuple[str, Callable[[str], Any], int | None, Any, str], ...] = (
-    ("distance_m", number, None, "METRES", "sample to detector"),
-    ("beam_center_px", number, 2, ("X", "Y"), "beam centre in pixels"),
-    ("wavelength_angstrom", number, None, "ANGSTROM", "incident wavelength"),
-    ("photon_energy_ev", number, None, "EV", "photon energy, instead of the wavelength"),
-    ("count_time_s", number, None, "SECONDS", "exposure time of an image"),
-    ("frame_time_s", number, None, "SECONDS", "period of the images"),
-    ("transmission", number, None, "FRACTION", "transmission of the attenuator, from 0 to 1"),
+    ("distance_m", finite_number, None, "METRES", "sample to detector"),
+    ("beam_center_px", finite_number, 2, ("X", "Y"), "beam centre in pixels"),
+    ("wavelength_angstrom", finite_number, None, "ANGSTROM", "incident wavelength"),
+    ("photon_energy_ev", finite_number, None, "EV", "photon energy, instead of the wavelength"),
+    ("count_time_s", finite_number, None, "SECONDS", "exposure time of an image"),
+    ("frame_time_s", finite_number, None, "SECONDS", "period of the images"),
+    ("transmission", finite_number, None, "FRACTION", "transmission of the attenuator, from 0 to 1"),
     ("sample_name", str, None, "NAME", "name of the sample"),
     ("proposal", str, None, "NUMBER", "number of the proposal"),
     ("title", str, None, "TEXT", "title of the run; by default the name of the file"),
@@ -47,7 +47,7 @@ def add_experiment_options(parser: argparse.ArgumentParser) -> None:
         group.add_argument(*names, dest=key, type=kind, nargs=n_values, metavar=metavar, help=text)
     for key, n_values, metavar, text in _ROTATION:
         name = f"--{_AXIS}-{key.replace('_', '-')}"
-        group.add_argument(name, dest=f"{_AXIS}_{key}", type=number, nargs=n_values, metavar=metavar, help=text)
+        group.add_argument(name, dest=f"{_AXIS}_{key}", type=finite_number, nargs=n_values, metavar=metavar, help=text)
 
 
 def experiment_of(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -20,13 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the master file; returns the exit code."""
-    from std_daq.cli.path_checks import check_input_file, check_new_file
+    from std_daq.cli.path_checks import check_given_once, check_input_file, check_new_file
     from std_daq.cli.run_report import print_run_report
     from std_daq.imaging.files.join import join
 
     check_new_file(arguments.master, "MASTER", "give another name")
     for file in arguments.files:
         check_input_file(file, "FILE")
+    check_given_once(arguments.files, "FILE")
     report = join(arguments.master, arguments.files)
     print_run_report(
         report.model_copy(update={"files": (str(arguments.master), *report.files)}), as_json=arguments.json

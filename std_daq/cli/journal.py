@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from std_daq.cli.shared_options import add_config_option, add_json_option
+from std_daq.errors import ResourceError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     journal = journal_path(read_config_of(arguments.config, RecordingConfig))
     if arguments.action == "backup":
         check_new_file(arguments.output, "--output", "give another name")
+        if not journal.exists():
+            raise ResourceError(f"{journal}: there is no journal; no writer agent of this configuration has run here")
         check_input_file(journal, "--config")
         n_requests = back_up_journal(journal, arguments.output)
         made, text = arguments.output, f"{n_requests} requests of {journal}"

@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from std_daq.cli.path_checks import check_input_file, check_output_file
+    from std_daq.cli.path_checks import check_input_file, check_output_file, check_tls_files
 
     if arguments.daq_config is None and arguments.host is None and arguments.port is None:
         raise ArgumentError("DAQ_CONFIG", "no host is named", remedy="give DAQ_CONFIG, or --host")
@@ -102,12 +102,13 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ArgumentError("--ping", "needs --host", remedy="name one, or give --list-hosts")
     if not _is_any(arguments, _ACTIONS + _PLOTS):
         raise ArgumentError("--list-hosts", "nothing is to be done", remedy="give this option, or --plot-view")
-    for name in ("daq_config", "network_config", "init", "tls_ca", "tls_cert", "tls_key", "token_file"):
+    for name in ("daq_config", "network_config", "init", "token_file"):
         path = getattr(arguments, name)
         if path is not None:
             check_input_file(path, name.upper() if name.endswith("config") else f"--{name.replace('_', '-')}")
+    check_tls_files(arguments)
     if arguments.png is not None:
-        check_output_file(arguments.png, "--png")
+        check_output_file(arguments.png, "--png", [arguments.daq_config, arguments.network_config, arguments.init])
         if not (arguments.plot_view or arguments.plot_phdist):
             raise ArgumentError("--png", "there is nothing to draw", remedy="give --plot-view or --plot-phdist")
 

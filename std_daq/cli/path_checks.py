@@ -3,7 +3,9 @@
 A check that fails raises ArgumentError with the name of the argument.
 """
 
+import argparse
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from std_daq.errors import ArgumentError
@@ -24,6 +26,34 @@ def check_input_file(path: Path, argument: str, *, may_be_pipe: bool = False) ->
         _refuse(path, argument, f"user {os.geteuid()} may not read it")
 
 
+def check_given_once(paths: Sequence[Path], argument: str) -> None:
+    """Check that no two paths lead to one file, whose content would count twice."""
+    known: dict[tuple[int, int], Path] = {}
+    for path in paths:
+        status = path.stat()
+        first = known.setdefault((status.st_dev, status.st_ino), path)
+        if first is not path:
+            raise ArgumentError(argument, f"this file is given already, as {first}", value=path, remedy="give it once")
+
+
+def check_tls_files(arguments: argparse.Namespace) -> None:
+    """Check ``--tls-ca``, ``--tls-cert``, ``--tls-key`` and, where there is one, ``--tls-name``.
+
+    Without ``--tls-ca`` nothing is encrypted: whoever gives a certificate, and hopes for it, is told.
+    """
+    for name in ("tls_cert", "tls_key", "tls_name"):
+        if arguments.tls_ca is None and getattr(arguments, name, None) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise ArgumentError(option, "has no meaning without TLS", remedy="give --tls-ca as well")
+    for name, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+        if getattr(arguments, name) is not None and getattr(arguments, other) is None:
+            options = [f"--{one.replace('_', '-')}" for one in (name, other)]
+            raise ArgumentError(options[0], f"needs {options[1]}", remedy="certificate and key belong together")
+    for name in ("tls_ca", "tls_cert", "tls_key"):
+        if getattr(arguments, name) is not None:
+            check_input_file(getattr(arguments, name), f"--{name.replace('_', '-')}")
+
+
 def check_image_file(path: Path, argument: str) -> None:
     """Check that an image file can be read; a missing master file is accepted if its data files exist."""
     from std_daq.imaging.files.layout import find_data_files
@@ -33,8 +63,8 @@ def check_image_file(path: Path, argument: str) -> None:
     check_input_file(path, argument)
 
 
-def check_output_file(path: Path, argument: str) -> None:
-    """Check that a file can be created or replaced."""
+def check_output_file(path: Path, argument: str, inputs: Iterable[Path | None] = ()) -> None:
+    """Check that a file can be created or replaced, and that it is none of the ``inputs`` of the command."""
     if not path.parent.is_dir():
         _refuse(path, argument, f"there is no folder {path.parent}")
     kind = _other_kind(path)
@@ -42,6 +72,9 @@ def check_output_file(path: Path, argument: str) -> None:
         _refuse(path, argument, f"this is {kind}")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         _refuse(path, argument, f"user {os.geteuid()} may not write there")
+    for one in inputs:
+        if one is not None and path.exists() and one.exists() and path.samefile(one):
+            _refuse(path, argument, f"this is the input {one}, which the result would replace")
 
 
 def check_new_file(path: Path, argument: str, remedy: str) -> None:

@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.add_to is not None:
         check_input_file(arguments.add_to, "--add-to")
     elif arguments.overwrite:
-        check_output_file(arguments.output, "--output")
+        check_output_file(arguments.output, "--output", [arguments.config])
     else:
         check_new_file(arguments.output, "--output", "give another name, or add --overwrite")
     path = arguments.add_to or arguments.output

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the action; returns the exit code."""
-    from std_daq.cli.path_checks import check_input_file, check_new_file
+    from std_daq.cli.path_checks import check_given_once, check_input_file, check_new_file
 
     if arguments.action == "cat":
         check_input_file(arguments.file, "FILE")
@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "info":
         _print_info(arguments.files, as_json=arguments.json)
         return EXIT_DONE
+    check_given_once(arguments.files, "FILE")
     check_new_file(arguments.output, "HDF5", "give another name, or remove it")
     from std_daq.telescope.pff.hdf5_copy import copy_to_hdf5
 

@@ -32,7 +32,9 @@ CHAMBER = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the chamber, and return the exit code."""
-    parser = argparse.ArgumentParser(description="Receive, analyse and show the events of a chamber.")
+    parser = argparse.ArgumentParser(
+        description="Receive, analyse and show the events of a chamber.", allow_abbrev=False
+    )
     parser.add_argument("--config", type=Path, metavar="FILE", help="a tpc.json; by default the AT-TPC")
     parser.add_argument("--viewer-ip", default="localhost", metavar="HOST", help="default %(default)s")
     parser.add_argument("--viewer-port", type=port_number, default=9876, metavar="PORT", help="default %(default)s")

@@ -1,9 +1,14 @@
 """The report of a run, printed."""
 
 import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from std_daq.recording.id_ranges import format_id_ranges
 from std_daq.recording.requests import RunReport, Verdict
+
+if TYPE_CHECKING:
+    from std_daq.client.run_group import GroupReport
 
 _MAX_IDS_CHARS = 400
 
@@ -28,3 +33,28 @@ def print_run_report(report: RunReport, *, as_json: bool, nouns: str = "images")
         print(f"file     {file}")
     if report.files_truncated:
         print(f"         and {report.files_truncated} more files")
+
+
+def print_group_report(
+    report: "GroupReport", *, as_json: bool, nouns: Mapping[str, str], problems: Mapping[str, str] | None = None
+) -> None:
+    """Print the report of several detectors.
+
+    Parameters
+    ----------
+    report
+        Their reports, and the verdict of all.
+    as_json
+        Whether a program reads it.
+    nouns
+        For each detector what its report counts.
+    problems
+        For each detector without a report why there is none; a person has been told them.
+    """
+    if as_json:
+        print(json.dumps(report.to_json() | ({"problems": dict(problems)} if problems else {}), indent=2))
+        return
+    print(f"{report.verdict}: {report.reason}" if report.reason else str(report.verdict))
+    for name, of_detector in report.reports.items():
+        print(f"\n{name}")
+        print_run_report(of_detector, as_json=False, nouns=nouns[name])

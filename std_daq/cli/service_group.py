@@ -34,8 +34,11 @@ def run_services(
     environment: Mapping[str, str],
     companion: Companion | None = None,
     note_ready: Callable[[], None] = lambda: None,
+    renewed: "Callable[[], Sequence[ServiceCommand] | None]" = lambda: None,
 ) -> None:
     """Run services until ``stop`` is set; prints ``ready`` when all are ready, and starts again what dies later.
+
+    Once all have been ready, ``renewed`` is asked for other services; it returns None as long as they are to stay.
 
     Raises
     ------
@@ -58,6 +61,9 @@ def run_services(
             if companion is not None:
                 companion.revive()
             if is_ready:
+                commands_now = renewed()
+                if commands_now is not None:
+                    supervisor.take(commands_now)
                 continue
             not_ready = supervisor.not_ready()
             is_ready = not not_ready

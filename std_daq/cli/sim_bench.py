@@ -5,10 +5,10 @@ import json
 import sys
 import time
 
-from std_daq.cli.argument_types import positive_integer
+from std_daq.cli.argument_types import positive_integer, positive_number
 from std_daq.cli.shared_options import add_json_option
-from std_daq.cli.sim_options import add_address_option, add_in_flight_option
-from std_daq.number_arguments import number
+from std_daq.cli.sim_options import add_address_option, add_in_flight_option, open_client
+from std_daq.number_arguments import finite_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,23 +20,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--photons", type=positive_integer, default=10_000, metavar="N", help="of each event; by default %(default)s"
     )
-    parser.add_argument("--wavelength", type=number, default=420.0, metavar="NM", help="by default %(default)g")
     parser.add_argument(
-        "--position", type=number, nargs=3, default=(0.0, 0.0, 0.0), metavar=("X", "Y", "Z"), help="in mm; by default 0"
+        "--wavelength", type=positive_number, default=420.0, metavar="NM", help="by default %(default)g"
+    )
+    parser.add_argument(
+        "--position",
+        type=finite_number,
+        nargs=3,
+        default=(0.0, 0.0, 0.0),
+        metavar=("X", "Y", "Z"),
+        help="in mm; by default 0",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure; returns the exit code."""
     from std_daq.photons.replies import Hits
-    from std_daq.photons.sim_client import SimClient
     from std_daq.photons.sources import isotropic
 
     # A number that no run before had: the server knows its last replies.
     first = time.time_ns() // 1_000_000 % 2**31
     photons = isotropic(arguments.photons, wavelength=arguments.wavelength, position=arguments.position)
     events = [(first + number, photons) for number in range(arguments.events)]
-    with SimClient(arguments.address, n_in_flight=arguments.in_flight, keys=arguments.keys) as client:
+    with open_client(arguments) as client:
         client.simulate(photons[:1], first - 1)
         started_s = time.perf_counter()
         replies = list(client.simulate_many(events, progress=sys.stderr.isatty() and not arguments.json))

@@ -4,6 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
+from std_daq.cli.path_checks import check_input_file, check_output_file
 from std_daq.errors import EXIT_DONE, EXIT_WRONG_CALL, ArgumentError
 from std_daq.folders.new_file import NewFile
 from std_daq.number_arguments import integer, number
@@ -44,6 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Convert, or list channels; returns the exit code."""
     if arguments.output is not None and arguments.output.suffix in {".yaml", ".yml"}:
         raise ArgumentError("--output", "the file is JSON", value=arguments.output, remedy="end its name in .json")
+    check_input_file(arguments.detector, "DETECTOR.gdml")
+    for table in arguments.ratdb:
+        check_input_file(table, "--ratdb")
+    if arguments.output is not None:
+        check_output_file(arguments.output, "--output", [arguments.detector, *arguments.ratdb])
     report = ImportReport()
     return _list_channels(arguments, report) if arguments.list else _convert(arguments, report)
 

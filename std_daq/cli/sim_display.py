@@ -32,7 +32,7 @@ _LOOK_S = 1.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     from std_daq.cli.argument_types import natural_number, port_number
-    from std_daq.number_arguments import integer, number
+    from std_daq.number_arguments import finite_number, integer
     from std_daq.view3d.viewer_address import DEFAULT_BROWSER_PORT
 
     parser.add_argument("geometry", type=Path, metavar="GEOMETRY", help="the geometry file")
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="serve Rerun's viewer for browsers on this machine until Ctrl-C; by default on port %(const)s",
     )  # fmt: skip
     parser.add_argument(
-        "--centre", type=number, nargs=3, default=[0.0, 0.0, 0.0], metavar=("X", "Y", "Z"),
+        "--centre", type=finite_number, nargs=3, default=[0.0, 0.0, 0.0], metavar=("X", "Y", "Z"),
         help="of a .png: where the cuts go through, in mm; by default the origin",
     )  # fmt: skip
     parser.add_argument(
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output or arguments.geometry.with_suffix(".png")
     is_recording = output.suffix == ".rrd" or arguments.viewer is not None or arguments.browser is not None
     _check(arguments, output, is_recording)
-    check_output_file(output, "--output")
+    check_output_file(output, "--output", [arguments.geometry, arguments.hits, arguments.photons])
     geometry = read_geometry(arguments.geometry)
     positions = channels_of(geometry).positions.astype(float)
     hits = _hits(arguments, len(positions))

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from std_daq.cli.shared_options import add_json_option
-from std_daq.cli.sim_options import add_address_option
+from std_daq.cli.sim_options import add_address_option, open_client
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,9 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List them; returns the exit code."""
-    from std_daq.photons.sim_client import SimClient
-
-    with SimClient(arguments.address, keys=arguments.keys) as client:
+    with open_client(arguments) as client:
         channels = client.detector_info()
     if arguments.json:
         print(json.dumps({"positions": channels.positions.tolist(), "types": channels.types.tolist()}))

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from std_daq.cli.argument_types import positive_number
 from std_daq.cli.path_checks import check_output_file
 from std_daq.cli.sim_options import add_in_flight_option, add_keys_option, seed_number
-from std_daq.errors import EXIT_DONE
-from std_daq.number_arguments import number
+from std_daq.errors import EXIT_DONE, ArgumentError
+from std_daq.number_arguments import finite_number
 from std_daq.photons.engine import NAMES
 from std_daq.photons.service_options import number_from_zero, positive_int
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--photons", type=_photons, default=100_000, metavar="N", help="of each voxel; by default %(default)s"
     )
     parser.add_argument(
-        "--region", type=number, nargs=6, metavar=("X0", "Y0", "Z0", "X1", "Y1", "Z1"),
+        "--region", type=finite_number, nargs=6, metavar=("X0", "Y0", "Z0", "X1", "Y1", "Z1"),
         help="lower and upper corner in mm; by default the box around the detector",
     )  # fmt: skip
     light = parser.add_mutually_exclusive_group()
@@ -86,11 +86,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the map; returns the exit code."""
+    from h5py import is_hdf5
+
     from std_daq.photons.engine import open_backend
     from std_daq.photons.maps.make_map import make_map
     from std_daq.photons.maps.plan import plan_map
 
-    check_output_file(arguments.output, "--output")
+    check_output_file(arguments.output, "--output", [arguments.geometry])
+    if arguments.output.exists() and not is_hdf5(arguments.output):
+        raise ArgumentError(
+            "--output", "the file exists, and is no map", value=arguments.output, remedy="give another name"
+        )
     plan = plan_map(
         arguments.geometry,
         region=arguments.region,

@@ -2,9 +2,13 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from std_daq.number_arguments import integer
 from std_daq.photons.config import DEFAULT_FRONTEND, MAX_SEED
+
+if TYPE_CHECKING:
+    from std_daq.photons.sim_client import SimClient
 
 
 def add_address_option(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +25,24 @@ def add_keys_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keys", type=Path, metavar="FILE", help="the file of std-sim keys for this client, if the server encrypts"
     )
+
+
+def open_client(arguments: argparse.Namespace) -> "SimClient":
+    """Return a client of the server that ``--address``, ``--keys`` and, where there is one, ``--in-flight`` describe.
+
+    Raises
+    ------
+    ArgumentError
+        The address is none, or the file holds no keys of a client; the error names the option.
+    """
+    from std_daq.photons.endpoints import check_address
+    from std_daq.photons.keys import ClientKeys
+    from std_daq.photons.sim_client import N_IN_FLIGHT, SimClient
+
+    address = check_address("--address", arguments.address)
+    if arguments.keys is not None:
+        ClientKeys.load("--keys", arguments.keys)
+    return SimClient(address, n_in_flight=getattr(arguments, "in_flight", N_IN_FLIGHT), keys=arguments.keys)
 
 
 def add_in_flight_option(parser: argparse.ArgumentParser) -> None:

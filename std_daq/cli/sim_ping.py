@@ -5,7 +5,7 @@ import json
 
 from std_daq.cli.argument_types import positive_number
 from std_daq.cli.shared_options import add_json_option
-from std_daq.cli.sim_options import add_address_option
+from std_daq.cli.sim_options import add_address_option, open_client
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,9 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask; returns the exit code."""
-    from std_daq.photons.sim_client import SimClient
-
-    with SimClient(arguments.address, keys=arguments.keys) as client:
+    with open_client(arguments) as client:
         seconds = client.ping(arguments.timeout_s)
     if arguments.json:
         print(json.dumps({"address": arguments.address, "seconds": seconds}))

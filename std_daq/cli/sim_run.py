@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from std_daq.cli.sim_options import add_address_option, add_in_flight_option
-from std_daq.errors import ArgumentError
+from std_daq.cli.sim_options import add_address_option, add_in_flight_option, open_client
+from std_daq.errors import ArgumentError, ResourceError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,15 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate; returns the exit code."""
+    from std_daq.cli.path_checks import check_output_file
     from std_daq.photons.event_files import read_events, write_hits
     from std_daq.photons.replies import Hits
-    from std_daq.photons.sim_client import SimClient
 
     output = arguments.output or arguments.photons.with_name(f"{arguments.photons.stem}.hits.npz")
     if output.suffix != ".npz":
         raise ArgumentError("--output", "the hits are an npz file", value=output, remedy="end its name in .npz")
+    check_output_file(output, "--output", [arguments.photons])
     events = read_events(arguments.photons)
-    with SimClient(arguments.address, n_in_flight=arguments.in_flight, keys=arguments.keys) as client:
+    if not events:
+        raise ResourceError(f"{arguments.photons}: no event is in the file; nothing was simulated")
+    with open_client(arguments) as client:
         replies = list(client.simulate_many(events, progress=sys.stderr.isatty()))
     found = {reply.event_id: reply.hits for reply in replies if isinstance(reply, Hits)}
     if len(found) < len(replies):

@@ -90,7 +90,7 @@ def _simulate_images(arguments: argparse.Namespace, config: "DetectorConfig") ->
 
     refuse_options(arguments, OF_CHAMBERS, "images", "images have --n-images and the options of their own")
     if arguments.ledger is not None:
-        check_output_file(arguments.ledger, "--ledger")
+        check_output_file(arguments.ledger, "--ledger", [arguments.config])
     detector = open_detector(config)
     pattern = arguments.pattern or detector.patterns[0]
     if pattern not in detector.patterns:

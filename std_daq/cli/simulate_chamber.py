@@ -20,7 +20,10 @@ from std_daq.cli.console import progress_line
 from std_daq.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from std_daq.tpc.config import TpcConfig
+    from std_daq.tpc.electronics import Board
     from std_daq.tpc.simulation.readout import Readout
     from std_daq.tpc.simulation.sending import FrameBurst
     from std_daq.tpc.simulation.truth import TruthWriter
@@ -82,13 +85,14 @@ def simulate_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:
 
     refuse_options(arguments, _OF_IMAGES, "a chamber", "a chamber has --n-events and the options of its own")
     if arguments.truth is not None:
-        check_output_file(arguments.truth, "--truth")
+        check_output_file(arguments.truth, "--truth", [arguments.config])
     plane, boards = chamber_of(config)
     if not boards:
         raise ArgumentError(
             "--config", "names no boards, so nothing can be simulated", value=arguments.config,
             remedy="give pads.electronics, or list the boards",
         )  # fmt: skip
+    _check_targets(arguments, boards)
     chamber = SimulatedChamber(plane, boards, config.analysis.detector, is_full=arguments.full, seed=arguments.seed)
     n_made = min(arguments.n_made or (_N_MADE_FULL if arguments.full else _N_MADE), arguments.n_events)
     readout = Readout(
@@ -127,6 +131,21 @@ def simulate_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:
     }
     print_report("simulate", report, more, as_json=arguments.json)
     return exit_code
+
+
+def _check_targets(arguments: argparse.Namespace, boards: "Sequence[Board]") -> None:
+    """Raise ArgumentError if a fault is asked of a CoBo or board that the chamber does not have."""
+    asked = {
+        "--lag": [target for target, _ in arguments.lag],
+        "--dead": arguments.dead,
+        "--reconnect": [target for target, _ in arguments.reconnect],
+    }
+    for option, targets in asked.items():
+        for cobo, asad in targets:
+            if not any(cobo == board[0] and asad in {None, board[1]} for board in boards):
+                given = f"{cobo}" if asad is None else f"{cobo}.{asad}"
+                known = ", ".join(f"{cobo}.{asad}" for cobo, asad in boards[:4]) + (", ..." if len(boards) > 4 else "")
+                raise ArgumentError(option, "the chamber has no such board", value=given, remedy=f"it has {known}")
 
 
 def _bursts(

@@ -7,6 +7,7 @@ configured to; with --replay the messages of a recording, round and round.
 import argparse
 import base64
 import json
+import os
 import re
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if not _UID.fullmatch(arguments.uid):
         raise ArgumentError("--uid", f"{arguments.uid!r} is not 10 hexadecimal digits")
+    _check_link(arguments.link)
     recorded = [] if arguments.replay is None else _read(arguments.replay)
     stop = StopSignals()
     with SimulatedDevice(SimulatedF9t(arguments.uid, recorded=recorded), arguments.link) as device:
@@ -41,6 +43,16 @@ def run(arguments: argparse.Namespace) -> int:
         while not stop.event.is_set():
             device.step()
     return EXIT_DONE
+
+
+def _check_link(link: Path) -> None:
+    if not link.parent.is_dir():
+        raise ArgumentError("LINK", f"there is no folder {link.parent}", value=link, remedy="give another path")
+    if link.exists() and not link.is_symlink():
+        what = "folder" if link.is_dir() else "file"
+        raise ArgumentError("LINK", f"a {what} is there, and no link", value=link, remedy="give another path")
+    if not os.access(link.parent, os.W_OK | os.X_OK):
+        raise ArgumentError("LINK", f"user {os.geteuid()} may not write there", value=link, remedy="give another path")
 
 
 def _read(path: Path) -> list[bytes]:
@@ -57,5 +69,7 @@ def _read(path: Path) -> list[bytes]:
         except (ValueError, KeyError, TypeError, RecursionError):
             raise ConfigError(f"line {number} has no payload_b64", file=path) from None
     if not recorded:
-        raise ConfigError("has no messages", file=path)
+        raise ConfigError(
+            "has no messages", file=path, remedy='give a file with a line {"identity", "payload_b64"} for each'
+        )
     return recorded

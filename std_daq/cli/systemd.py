@@ -51,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="file with the URL of the broker, which root alone may read; by default broker.url_file",
     )
+    parser.add_argument(
+        "--client-url-file",
+        type=Path,
+        metavar="FILE",
+        help="file with the URL of a client of the broker, for the console; by default TAG-client.url beside the other",
+    )
     add_json_option(parser, "print a JSON list of files, each with what became of it")
 
 
@@ -67,10 +73,12 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.systemd.units import UnitOptions, check_names, units_of
 
     check_output_folder(arguments.output, "--output")
-    if arguments.broker_url_file is not None:
-        check_input_file(arguments.broker_url_file, "--broker-url-file")
-    url_file = None if arguments.broker_url_file is None else arguments.broker_url_file.absolute()
-    options = UnitOptions(arguments.user, arguments.group or arguments.user, url_file)
+    options = UnitOptions(
+        arguments.user,
+        arguments.group or arguments.user,
+        broker_url_file=_checked(arguments.broker_url_file, "--broker-url-file"),
+        client_url_file=_checked(arguments.client_url_file, "--client-url-file"),
+    )
     units: dict[str, str] = {}
     names, remarks = [], []
     for file in arguments.config:
@@ -91,6 +99,13 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print(changes, names, remarks)
     return 0
+
+
+def _checked(file: Path | None, option: str) -> Path | None:
+    if file is None:
+        return None
+    check_input_file(file, option)
+    return file.absolute()
 
 
 def _print(changes: "list[UnitChange]", systems: list[str], remarks: list[str]) -> None:

@@ -2,11 +2,12 @@
 
 import argparse
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from std_daq.cli.argument_types import port_number, positive_integer, positive_number
+from std_daq.cli.argument_types import port_number, positive_integer, positive_number, regular_expression
 from std_daq.cli.shared_options import add_json_option
 from std_daq.errors import EXIT_DONE, EXIT_FAILED
 
@@ -36,20 +37,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("--force", action="store_true", help="end the streams of clients")
     add_json_option(init)
     capture = actions.add_parser("capture", help="show the messages as they come")
-    capture.add_argument("patterns", nargs="*", metavar="PATTERN", help="regular expressions; by default all messages")
+    capture.add_argument(
+        "patterns",
+        nargs="*",
+        type=regular_expression,
+        metavar="PATTERN",
+        help="regular expressions; by default all messages",
+    )
     capture.add_argument("--seconds", type=positive_number, metavar="SECONDS", help="end after so long")
     capture.add_argument("--messages", type=positive_integer, metavar="N", help="end after N messages")
     add_json_option(capture, "print each message as a JSON object in a line")
     poll = actions.add_parser("poll", help="ask the chip for messages, or for keys of its configuration")
-    poll.add_argument("patterns", nargs="*", metavar="PATTERN", help="for example MON-VER, NAV-.*, CFG_TP_.*")
+    poll.add_argument(
+        "patterns", nargs="*", type=regular_expression, metavar="PATTERN", help="for example MON-VER, NAV-.*, CFG_TP_.*"
+    )
     add_json_option(poll, "print each message as a JSON object in a line")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what is asked for; returns the exit code."""
+    from std_daq.cli.path_checks import check_input_file, check_tls_files
     from std_daq.telescope.client import Access
     from std_daq.telescope.ubloxcontrol.client import UbloxControlClient
 
+    check_tls_files(arguments)
+    if arguments.token_file is not None:
+        check_input_file(arguments.token_file, "--token-file")
     access = Access(
         ca_file=arguments.tls_ca,
         cert_file=arguments.tls_cert,
@@ -78,6 +91,8 @@ def _capture(client: "UbloxControlClient", arguments: argparse.Namespace) -> int
         n_messages += 1
         if n_messages == arguments.messages:
             break
+    if not n_messages:
+        print("std-daq ublox: no message has come", file=sys.stderr)
     return EXIT_DONE if n_messages else EXIT_FAILED
 
 

@@ -55,9 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.cli.path_checks import check_output_file
     from std_daq.client.live_view import LiveView
 
-    address = arguments.address or _first_stream(arguments.config)
     if arguments.picture is not None:
-        check_output_file(arguments.picture, "--picture")
+        check_output_file(arguments.picture, "--picture", [arguments.config])
+    address = arguments.address or _first_stream(arguments.config)
     with closing(LiveView(address)) as view:
         images = _images(view, address, arguments)
         try:

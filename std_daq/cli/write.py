@@ -3,16 +3,27 @@
 The exit code tells the verdict: 0 complete, 3 incomplete, 4 killed, 5 failed, 6 refused. It is 1 if the request could
 not be sent, and 2 if the request is invalid. The first Ctrl-C kills the run and waits for its verdict. A second Ctrl-C
 leaves at once.
+
+With several --config, all these detectors write, each to a file of its own: {detector} in --output-file stands for its
+name. The one verdict is the worst, and names the detector. Ctrl-C kills all; if one refuses, the others are killed.
 """
 
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from std_daq.cli.argument_types import metadata_item, natural_number, output_path, positive_integer, positive_number
+from std_daq.cli.argument_types import (
+    metadata_item,
+    natural_number,
+    output_path,
+    positive_integer,
+    positive_number,
+    user,
+)
 from std_daq.cli.experiment_options import add_experiment_options, experiment_of
-from std_daq.cli.shared_options import add_broker_url_option, add_config_option, add_json_option
+from std_daq.cli.shared_options import add_broker_url_option, add_json_option
 from std_daq.cli.starting import wait_for_services
 from std_daq.errors import StdDaqError, exit_code_of
 
@@ -22,7 +33,14 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_config_option(parser)
+    parser.add_argument(
+        "--config",
+        required=True,
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="the configuration of any system, for example detector.json; several for one request to all of them",
+    )
     add_broker_url_option(parser, "STD_DAQ_BROKER_URL, that of std-daq up, or that of the configuration")
     parser.add_argument(
         "--output-file",
@@ -80,6 +98,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="a value of your own to store in the file; may be repeated",
     )
+    parser.add_argument(
+        "--user",
+        type=user,
+        metavar="USER",
+        help="user to whom the files belong, by name or number; by default as configured",
+    )
     add_experiment_options(parser)
     for option in ("--first-image-timeout", "--image-timeout"):
         parser.add_argument(
@@ -97,9 +121,11 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.client import DaqClient, RunReport, Verdict
     from std_daq.config.system import system_of_config
 
+    if len(arguments.config) > 1:
+        return _write_together(arguments)
     request_id = ""
     try:
-        client = DaqClient(arguments.config, arguments.broker_url)
+        client = DaqClient(arguments.config[0], arguments.broker_url)
         wait_for_services(client.config, broker_url=arguments.broker_url, needs_broker=True)
         with FirstInterrupt() as interrupt, _submit(client, arguments) as run:
             request_id = run.request_id
@@ -118,20 +144,59 @@ def run(arguments: argparse.Namespace) -> int:
     return report.verdict.exit_code
 
 
+def _write_together(arguments: argparse.Namespace) -> int:
+    """Send a request to each of several detectors, and wait for their one verdict."""
+    from std_daq.cli.group_progress import GroupProgress
+    from std_daq.cli.interrupt import FirstInterrupt, sigterm_raises
+    from std_daq.cli.run_report import print_group_report
+    from std_daq.client import DaqClient
+    from std_daq.client.run_group import write_together
+    from std_daq.config.system import system_of_config
+
+    try:
+        clients = [DaqClient(config, arguments.broker_url) for config in arguments.config]
+        for client in clients:
+            wait_for_services(client.config, broker_url=arguments.broker_url, needs_broker=True)
+        with (
+            FirstInterrupt() as interrupt,
+            write_together(clients, arguments.output_file, **_fields(arguments)) as group,
+        ):
+            ids = {name: run.request_id for name, run in group.runs.items()}
+            if arguments.detach:
+                print(json.dumps({"detectors": ids}) if arguments.json else "\n".join(map(" ".join, ids.items())))
+                return 0
+            with sigterm_raises(), GroupProgress(group, arguments.n_images) as progress:
+                report = progress.follow(lambda: interrupt.has_come)
+    except StdDaqError as error:
+        if not arguments.json:
+            raise
+        print(f"std-daq write: {error}", file=sys.stderr)
+        print(json.dumps({"verdict": "failed", "reason": str(error), "detectors": {}}, indent=2))
+        return exit_code_of(error)
+    nouns = {client.config.name: system_of_config(client.config).nouns for client in clients}
+    print_group_report(report, as_json=arguments.json, nouns=nouns)
+    return report.verdict.exit_code
+
+
 def _submit(client: "DaqClient", arguments: argparse.Namespace) -> "RequestedRun":
-    return client.write(
-        arguments.output_file,
-        n_images=arguments.n_images,
-        start_image_id=arguments.start_image_id,
-        format=arguments.format,
-        layout=arguments.layout,
-        compression=arguments.compression,
-        compression_level=arguments.compression_level,
-        images_per_file=arguments.images_per_file,
-        n_files=arguments.n_files,
-        conflict=arguments.conflict,
-        first_image_timeout_s=arguments.first_image_timeout_s,
-        image_timeout_s=arguments.image_timeout_s,
-        experiment=experiment_of(arguments),
-        user_metadata=dict(arguments.metadata),
-    )
+    return client.write(arguments.output_file, **_fields(arguments))
+
+
+def _fields(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of the request, but for the file."""
+    return {
+        "n_images": arguments.n_images,
+        "start_image_id": arguments.start_image_id,
+        "format": arguments.format,
+        "layout": arguments.layout,
+        "compression": arguments.compression,
+        "compression_level": arguments.compression_level,
+        "images_per_file": arguments.images_per_file,
+        "n_files": arguments.n_files,
+        "conflict": arguments.conflict,
+        "first_image_timeout_s": arguments.first_image_timeout_s,
+        "image_timeout_s": arguments.image_timeout_s,
+        "user": arguments.user,
+        "experiment": experiment_of(arguments),
+        "user_metadata": dict(arguments.metadata),
+    }

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from std_daq.client.daq_client import DaqClient
 from std_daq.client.run import RequestedRun
+from std_daq.client.run_group import GroupReport, RunGroup, write_together
 from std_daq.client.status import DetectorStatus
 from std_daq.extras import extras_explained
 from std_daq.recording.requests import RunReport, StatusMessage, Verdict
@@ -39,15 +40,18 @@ __all__ = [
     "DetectorStatus",
     "Event",
     "EventReader",
+    "GroupReport",
     "Image",
     "ImageReader",
     "MissingEvent",
     "MissingImage",
     "RequestedRun",
+    "RunGroup",
     "RunReport",
     "StatusMessage",
     "UbloxControlClient",
     "Verdict",
+    "write_together",
 ]
 
 # Imported on first use: commands import this package, and importing numpy and numba would slow down their start.

@@ -1,6 +1,7 @@
 """DaqClient: write, kill and status of one detector, for scripts and notebooks."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,10 +9,13 @@ from std_daq.amqp.address import BrokerAddress
 from std_daq.amqp.broker_lookup import broker_address_of
 from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.topology import NothingOwned
+from std_daq.client.caller import caller_name
 from std_daq.client.run import RequestedRun
 from std_daq.client.status import DetectorStatus, StatusReader
 from std_daq.config.platform import PlatformConfig
 from std_daq.config.system import load_any_config, system_of_config
+from std_daq.recording.config import RecordingConfig
+from std_daq.recording.measured_values import MeasuredValue, make_value
 from std_daq.recording.request_channel import RequestPublisher
 from std_daq.recording.requests import (
     FileFormat,
@@ -23,6 +27,7 @@ from std_daq.recording.requests import (
     parse_write_request,
 )
 from std_daq.recording.status_channel import StatusListener
+from std_daq.recording.value_channel import ValuePublisher
 
 CONNECT_TIMEOUT_S = 10.0
 
@@ -59,6 +64,7 @@ class DaqClient:
         conflict: Literal["refuse", "rename"] = "refuse",
         first_image_timeout_s: float | None = None,
         image_timeout_s: float | None = None,
+        user: str | int | None = None,
         experiment: Mapping[str, object] | None = None,
         user_metadata: Mapping[str, HeaderValue] | None = None,
     ) -> RequestedRun:
@@ -93,6 +99,7 @@ class DaqClient:
             "conflict": conflict,
             "first_image_timeout_s": first_image_timeout_s,
             "image_timeout_s": image_timeout_s,
+            "user": user,
             "experiment": dict(experiment or {}),
             "user_metadata": dict(user_metadata or {}),
         }
@@ -127,9 +134,42 @@ class DaqClient:
             The broker did not accept the message.
         """
         request_id = check_request_id(request_id)
-        with BrokerConnection(self._address(), NothingOwned(), name="std-daq-client") as connection:
+        with BrokerConnection(self._address(), NothingOwned(), name=caller_name("std-daq-client")) as connection:
             connection.wait_connected(CONNECT_TIMEOUT_S)
             RequestPublisher(connection, self.config.tag).kill(request_id)
+
+    def send_values(self, values: Mapping[str, float], *, time: datetime | None = None) -> None:
+        """Send what your program has measured; the files of the run that goes on get it.
+
+        Each call opens a connection, which takes some milliseconds. A program that measures many times a second holds
+        one open: see `std_daq.recording.value_channel.ValuePublisher`.
+
+        Parameters
+        ----------
+        values
+            Values by their names, which are keys of ``measured_values`` in the configuration, in the units that it
+            gives.
+        time
+            When they were measured, with its time zone; by default when the writer agent receives them.
+
+        Raises
+        ------
+        RequestRefusedError
+            A name is not in the configuration, or a value is no finite number.
+        BrokerError
+            The broker did not accept the message, for example because no writer agent takes values.
+        BrokerBlockedError
+            The broker takes no messages now, because its disk or memory is full. This is told at once.
+        """
+        measured = self.check_values(values, time)
+        with BrokerConnection(self._address(), NothingOwned(), name="std-daq-client") as connection:
+            connection.wait_connected(CONNECT_TIMEOUT_S)
+            ValuePublisher(connection, self.config.tag).publish(measured)
+
+    def check_values(self, values: Mapping[str, float], time: datetime | None = None) -> list[MeasuredValue]:
+        """Return measured values as they would be sent; raises RequestRefusedError as `send_values`."""
+        units = self.config.value_units if isinstance(self.config, RecordingConfig) else {}
+        return [make_value(name, value, time, units) for name, value in values.items()]
 
     def status(self) -> DetectorStatus:
         """Read the status of all running services; rates refer to the time since the last call."""
@@ -138,7 +178,10 @@ class DaqClient:
     def _listening_run(self, request_id: str, request: WriteRequest | None) -> RequestedRun:
         """Start listening before the request is sent, so that no status is missed."""
         listener = StatusListener(
-            self._address(), queue_type=self.config.broker.queue_type, name="std-daq-client", publishes=True
+            self._address(),
+            queue_type=self.config.broker.queue_type,
+            name=caller_name("std-daq-client"),
+            publishes=True,
         )
         listener.connection.start()
         try:

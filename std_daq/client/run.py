@@ -5,6 +5,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from std_daq.client.run_facts import RunFacts
 from std_daq.recording.request_channel import RequestPublisher
 from std_daq.recording.requests import Action, RunReport, StatusMessage, Verdict
 from std_daq.recording.status_channel import StatusListener
@@ -45,6 +46,11 @@ class RequestedRun:
         self._listener = listener
         self._publisher = publisher
         self._n_requested = n_requested
+
+    @property
+    def facts(self) -> RunFacts:
+        """What the statuses received so far tell of the run."""
+        return RunFacts.of_statuses(self.request_id, self._n_requested, self.last_status, self.report)
 
     @property
     def why_silent(self) -> str | None:
@@ -117,6 +123,13 @@ class RequestedRun:
     def close(self) -> None:
         """Stop listening; the run continues."""
         self._listener.connection.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.request_id}, {self.facts.in_words()}>"
+
+    def _repr_html_(self) -> str:
+        """Return the run as it is known, for notebooks."""
+        return self.facts.as_html()
 
     def __enter__(self) -> Self:
         return self

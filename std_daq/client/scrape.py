@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -72,6 +73,32 @@ def scrape(socket: Path, timeout_s: float = TIMEOUT_S) -> Scrape:
         return Scrape(is_answering=False)
     finally:
         connection.close()
+
+
+def read_warnings(socket: Path, timeout_s: float = TIMEOUT_S) -> list[dict[str, str]]:
+    """Return the last warnings that a service has logged, the oldest first; none if it does not answer."""
+    connection = UnixConnection(socket, timeout_s)
+    try:
+        status, text = _get(connection, "/warnings")
+        lines = json.loads(text) if status == HTTPStatus.OK else []
+        return [{str(key): str(value) for key, value in line.items()} for line in lines]
+    except (OSError, http.client.HTTPException, ValueError, AttributeError, TypeError, RecursionError):
+        return []
+    finally:
+        connection.close()
+
+
+def read_page(socket: Path, path: str, timeout_s: float = TIMEOUT_S) -> dict[str, Any] | None:
+    """Return a page that a service offers beside metrics and health; None if it does not answer, or has none such."""
+    connection = UnixConnection(socket, timeout_s)
+    try:
+        status, text = _get(connection, path)
+        page = json.loads(text) if status == HTTPStatus.OK else None
+    except (OSError, http.client.HTTPException, ValueError, RecursionError):
+        return None
+    finally:
+        connection.close()
+    return page if isinstance(page, dict) else None
 
 
 def parse_samples(text: str) -> Iterator[Sample]:

@@ -87,8 +87,10 @@ def config_error(
     return ConfigError(message, file=file, key=key, value=value, remedy=remedy)
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """Return the content of a configuration file; raises ConfigError if it is not a JSON object or repeats a key.
+def read_document(path: Path, what: str = "a configuration") -> dict[str, Any]:
+    """Return the content of a file in JSON; raises ConfigError if it is not a JSON object or repeats a key.
+
+    ``what`` says in errors what the file should be.
 
     A repeated key is an error because JSON parsers silently use the last value.
     """
@@ -96,10 +98,10 @@ def read_document(path: Path) -> dict[str, Any]:
         with path.open("rb") as stream:
             content = stream.read(MAX_DOCUMENT_BYTES + 1)
         if len(content) > MAX_DOCUMENT_BYTES:
-            raise ConfigError(f"has more than {MAX_DOCUMENT_BYTES} bytes, and is no configuration", file=path)
+            raise ConfigError(f"has more than {MAX_DOCUMENT_BYTES} bytes, too many for {what}", file=path)
         text = content.decode()
     except FileNotFoundError:
-        raise ConfigError("there is no such file", file=path, remedy="give the path of a configuration") from None
+        raise ConfigError("there is no such file", file=path, remedy=f"give the path of {what}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(fault_in_words(error), file=path) from None
     try:

@@ -100,7 +100,8 @@ class PlatformConfig(Section):
     )
     services: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="Options of the services that other packages add; one section per service, under its name.",
+        description="Options of services, such as web, and of those that other packages add; one section per service, "
+        "under its name.",
     )
 
     @classmethod

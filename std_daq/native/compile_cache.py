@@ -25,14 +25,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import llvmlite
 import numba
 
 from std_daq.folders.owners import distrust_folder
-
-numba_config: Any = numba.config  # numba sets its attributes at import, so type checkers do not know them
+from std_daq.native.numba_settings import keep
 
 VARIABLE = "NUMBA_CACHE_DIR"
 MAX_FOLDERS = 8
@@ -73,7 +71,7 @@ def use_own_cache() -> Path:
         _link(folder, copy)
         folder = copy
     # Not through the environment: a child process may run other sources.
-    numba_config.CACHE_DIR = str(folder)
+    keep(CACHE_DIR=str(folder))
     return folder
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 Observer = Callable[[str, float | None], None]
 """Called with a name and None when a compilation begins, and with the name and its duration in seconds at the end."""
@@ -98,7 +98,9 @@ def _file(name: str) -> Path:
     import llvmlite.binding
     import numba
 
-    numba_config: Any = numba.config
+    from std_daq.native.numba_settings import numba_config, restore
+
+    restore()
     processor = numba_config.CPU_NAME or llvmlite.binding.get_host_cpu_name()
     version = f"python{platform.python_version()}-numba{numba.__version__}"
     return Path(numba_config.CACHE_DIR) / _FOLDER / f"{name}-{processor}-{version}"

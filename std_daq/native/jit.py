@@ -27,6 +27,7 @@ from numba.core import sigutils
 
 from std_daq.native.compile_cache import use_own_cache
 from std_daq.native.compiling import compiling
+from std_daq.native.numba_settings import restore
 from std_daq.native.processor_level import use_processor_level
 
 use_processor_level()
@@ -44,6 +45,7 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
         As for `numba.njit`. A function with ``inline="always"`` becomes a part of its callers, so it has no machine
         code of its own.
     """
+    restore()
     chosen: dict[str, Any] = {"nogil": True, "cache": options.get("inline") != "always", **options}
     return numba.njit(**chosen) if function is None else numba.njit(function, **chosen)
 

@@ -8,11 +8,8 @@ which the environment variable STD_DAQ_CPU names. Example: code for ``x86-64-v3`
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
-import numba
-
-numba_config: Any = numba.config  # numba sets its attributes at import, so type checkers do not know them
+from std_daq.native.numba_settings import keep
 
 VARIABLE = "STD_DAQ_CPU"
 HOST = "host"
@@ -46,7 +43,7 @@ def use_processor_level(cpuinfo: Path = _CPUINFO) -> str:
         sys.stderr.write(f"compiling for this processor: it is no {level}, it lacks {' '.join(sorted(missing))}\n")
         return HOST
     # If no features are given, numba adds those of this processor.
-    numba_config.CPU_NAME, numba_config.CPU_FEATURES = level, ""
+    keep(CPU_NAME=level, CPU_FEATURES="")
     return level
 
 

@@ -19,6 +19,8 @@ HEARTBEAT_TIMEOUT_MS = 1500
 RECONNECT_MS = 100
 LINGER_MS = 500
 MAX_PEERS = 1024
+CONNECTION_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+"""A server may be spoken to, and is gone."""
 _GONE_MS = 2000
 _HANDSHAKE_MS = 2000
 _MAX_FRAME_BYTES = 2 << 30
@@ -131,17 +133,34 @@ def connect_dealer(
     keys
         Those of this side, if the other side encrypts; None: everything is plain.
     """
-    dealer = _socket(context, zmq.DEALER, address)
-    _add_pings(dealer)
-    if keys is not None:
-        dealer.setsockopt(zmq.CURVE_SERVERKEY, keys.server.encode())
-        dealer.setsockopt(zmq.CURVE_PUBLICKEY, keys.public.encode())
-        dealer.setsockopt(zmq.CURVE_SECRETKEY, keys.secret.encode())
-    if identity is not None:
-        dealer.setsockopt(zmq.ROUTING_ID, identity)
-    dealer.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    dealer = _dealer(context, address, identity, keys)
     dealer.connect(address)
     return dealer
+
+
+def connect_watched_dealer(
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    address: str,
+    identity: bytes | None = None,
+    *,
+    keys: ClientKeys | None = None,
+) -> "tuple[zmq.Socket[bytes], zmq.Socket[bytes]]":
+    """Return a socket as `connect_dealer` does, and the one that tells of `CONNECTION_EVENTS`, the first included.
+
+    The socket queues without a limit, because its users limit what is under way, and must not wait for a server that
+    is gone. Both are set before it connects: ZMQ takes them for new connections only, and on one machine a connection
+    may stand before the next line runs.
+
+    Parameters
+    ----------
+    context, address, identity, keys
+        As of `connect_dealer`.
+    """
+    dealer = _dealer(context, address, identity, keys)
+    dealer.setsockopt(zmq.SNDHWM, 0)
+    monitor = dealer.get_monitor_socket(CONNECTION_EVENTS)
+    dealer.connect(address)
+    return dealer, monitor
 
 
 def deliver(router: "zmq.Socket[bytes]", identity: bytes, frames: Sequence[Any]) -> Posted:
@@ -180,6 +199,21 @@ def _socket(context: "zmq.Context[zmq.Socket[bytes]]", kind: int, address: str) 
     socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
     socket.setsockopt(zmq.IPV6, int("[" in address))
     return socket
+
+
+def _dealer(
+    context: "zmq.Context[zmq.Socket[bytes]]", address: str, identity: bytes | None, keys: ClientKeys | None
+) -> "zmq.Socket[bytes]":
+    dealer = _socket(context, zmq.DEALER, address)
+    _add_pings(dealer)
+    if keys is not None:
+        dealer.setsockopt(zmq.CURVE_SERVERKEY, keys.server.encode())
+        dealer.setsockopt(zmq.CURVE_PUBLICKEY, keys.public.encode())
+        dealer.setsockopt(zmq.CURVE_SECRETKEY, keys.secret.encode())
+    if identity is not None:
+        dealer.setsockopt(zmq.ROUTING_ID, identity)
+    dealer.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    return dealer
 
 
 def _add_pings(socket: "zmq.Socket[bytes]") -> None:

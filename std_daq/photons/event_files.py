@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +38,17 @@ def write_hits(path: Path, events: list[Event]) -> None:
         np.savez(file, **arrays)
 
 
+def npz_problem(path: Path, error: Exception) -> str:
+    """Return why a file cannot be read as npz; numpy takes what it does not know for pickled objects."""
+    return str(error) if is_zipfile(path) else "it is no archive of arrays"
+
+
 def _read_npz(path: Path) -> list[Event]:
     try:
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError) as error:
-        raise ConfigError(f"is no npz file: {error}", file=path) from None
+        raise ConfigError(f"is no npz file: {npz_problem(path, error)}", file=path) from None
     photons = arrays["photons"].astype(PHOTON) if "photons" in arrays else _records(arrays, path)
     event_ids = arrays.get("event_id", np.zeros(len(photons), np.uint32))
     if len(event_ids) != len(photons):
@@ -54,7 +60,7 @@ def _read_npz(path: Path) -> list[Event]:
 def _records(arrays: dict[str, NDArray[Any]], path: Path) -> NDArray[np.void]:
     missing = [name for name in PHOTON.names or () if name not in arrays and name not in {"time", "flags"}]
     if missing:
-        raise ConfigError("these arrays are missing", file=path, value=", ".join(missing))
+        raise ConfigError(f"these arrays are missing: {', '.join(missing)}", file=path, remedy="see std-sim run --help")
     lengths = {name: len(arrays[name]) for name in PHOTON.names or () if name in arrays}
     if len(set(lengths.values())) != 1:
         raise ConfigError("the arrays have different lengths", file=path, value=lengths)

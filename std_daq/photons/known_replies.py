@@ -2,11 +2,42 @@
 
 from collections import OrderedDict
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 from std_daq.photons.protocol import Frames
 
 KEPT_S = 35.0
 KEPT_BYTES = 256 << 20
+# What a reply and each of its frames take beside their bytes: many short replies take more than their length.
+_REPLY_BYTES = 512
+_FRAME_BYTES = 40
+
+
+class KeptReply(NamedTuple):
+    """A reply, as one piece of bytes: ten short frames would take many times their length.
+
+    Parameters
+    ----------
+    came_s
+        When it came, in seconds of the clock of its owner.
+    body
+        Its frames, one behind the other.
+    ends
+        Where each frame ends.
+    """
+
+    came_s: float
+    body: bytes
+    ends: tuple[int, ...]
+
+    @property
+    def memory(self) -> int:
+        """About how much memory it takes, in bytes."""
+        return _REPLY_BYTES + len(self.body) + _FRAME_BYTES * len(self.ends)
+
+    def frames(self) -> list[bytes]:
+        """Return its frames."""
+        return [self.body[begin:end] for begin, end in pairwise((0, *self.ends))]
 
 
 class KnownReplies:
@@ -17,15 +48,20 @@ class KnownReplies:
     kept_s
         How long a reply is kept, in seconds.
     kept_bytes
-        How many bytes of replies are kept.
+        How many bytes of memory the replies that are kept take.
+
+    Attributes
+    ----------
+    newest
+        The reply that came last; None before the first. It is replaced as a whole, so any thread may look at it.
     """
 
     def __init__(self, kept_s: float = KEPT_S, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept_s = kept_s
         self._kept_bytes = kept_bytes
-        # As one piece of bytes and the ends of its frames: ten short frames would take many times their length.
-        self._replies: OrderedDict[bytes, tuple[float, bytes, tuple[int, ...]]] = OrderedDict()
+        self._replies: OrderedDict[bytes, KeptReply] = OrderedDict()
         self.n_bytes = 0
+        self.newest: KeptReply | None = None
 
     def __len__(self) -> int:
         return len(self._replies)
@@ -35,29 +71,27 @@ class KnownReplies:
         if digest in self._replies:
             return
         body = b"".join(reply)
-        self._replies[digest] = (now_s, body, tuple(accumulate(map(len, reply))))
-        self.n_bytes += len(body)
+        self.newest = self._replies[digest] = KeptReply(now_s, body, tuple(accumulate(map(len, reply))))
+        self.n_bytes += self.newest.memory
         while self.n_bytes > self._kept_bytes:
             self._drop_oldest()
 
     def get(self, digest: bytes) -> list[bytes] | None:
         """Return the reply to a request, or None if it is not known."""
         known = self._replies.get(digest)
-        if known is None:
-            return None
-        _, body, ends = known
-        return [body[begin:end] for begin, end in pairwise((0, *ends))]
+        return None if known is None else known.frames()
 
     def forget_old(self, now_s: float) -> None:
         """Drop replies that have been kept long enough."""
-        while self._replies and now_s - next(iter(self._replies.values()))[0] > self._kept_s:
+        while self._replies and now_s - next(iter(self._replies.values())).came_s > self._kept_s:
             self._drop_oldest()
 
     def clear(self) -> None:
         """Drop all replies."""
         self._replies.clear()
         self.n_bytes = 0
+        self.newest = None
 
     def _drop_oldest(self) -> None:
-        _, (_, body, _) = self._replies.popitem(last=False)
-        self.n_bytes -= len(body)
+        _, dropped = self._replies.popitem(last=False)
+        self.n_bytes -= dropped.memory

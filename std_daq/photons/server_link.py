@@ -18,7 +18,7 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from std_daq.errors import SimulationError
-from std_daq.photons.endpoints import connect_dealer, receive_all
+from std_daq.photons.endpoints import connect_watched_dealer, receive_all
 from std_daq.photons.keys import ClientKeys
 from std_daq.photons.replies import EventReply, Refused, read_event_reply
 
@@ -26,7 +26,6 @@ _POLL_MS = 100
 _SEND_AGAIN_S = 10.0
 _SEND_AGAIN_AT_MOST_S = 120.0
 _AFTER_REFUSAL_S = 0.5
-_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
 
 @dataclass(slots=True, eq=False)
@@ -67,9 +66,7 @@ class ServerLink:
         self.n_sent_again = 0
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._dealer = connect_dealer(self._context, address, keys=keys)
-        self._dealer.setsockopt(zmq.SNDHWM, 0)  # what may be in flight is limited here
-        self._monitor = self._dealer.get_monitor_socket(_EVENTS)
+        self._dealer, self._monitor = connect_watched_dealer(self._context, address, keys=keys)
         self._thread = threading.Thread(target=self._run, name="photon-client", daemon=True)
         self._thread.start()
 

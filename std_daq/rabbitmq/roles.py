@@ -20,11 +20,13 @@ from std_daq.amqp.topology import (
     REFUSED,
     REQUEST,
     STATUS,
+    VALUE,
     check_tag,
     kill_queue,
     owner_queue,
     refused_queue,
     request_queue,
+    value_queue,
 )
 
 NOTHING = "^$"
@@ -67,36 +69,38 @@ class Role:
 
 
 def agent_role(tag: str) -> Role:
-    """Return the role of a writer agent: it owns its queues, consumes requests and kills, publishes statuses."""
+    """Return the role of a writer agent: it owns and consumes its queues, and publishes statuses."""
     own_key = _any_of(check_tag(tag))
-    consumed = (request_queue(tag), kill_queue(tag))
+    consumed = (request_queue(tag), kill_queue(tag), value_queue(tag))
     own = (*consumed, refused_queue(tag))
     return Role(
         f"{tag}-agent",
         f"writer agent of {tag}",
         configure=_any_of(*own, owner_queue(tag)),
         write=_any_of(STATUS, REFUSED, *own),
-        read=_any_of(REQUEST, KILL, REFUSED, *consumed),
+        read=_any_of(REQUEST, KILL, REFUSED, VALUE, *consumed),
         topics={
             REQUEST: TopicRights(write=NOTHING, read=own_key),
             KILL: TopicRights(write=NOTHING, read=own_key),
             REFUSED: TopicRights(write=_any_of(PROBE_KEY), read=own_key),
+            VALUE: TopicRights(write=NOTHING, read=own_key),
         },
     )
 
 
 def client_role(tag: str) -> Role:
-    """Return the role of a client, which sends requests and kills to one writer and receives statuses."""
+    """Return the role of a client, which sends requests, kills and values to one writer and receives statuses."""
     own_key = _any_of(check_tag(tag))
     return Role(
         f"{tag}-client",
         f"client that has images of {tag} written",
         configure=_listeners(),
-        write=_listeners(REQUEST, KILL),
+        write=_listeners(REQUEST, KILL, VALUE),
         read=_listeners(STATUS),
         topics={
             REQUEST: TopicRights(write=_any_of(tag, PROBE_KEY), read=NOTHING),
             KILL: TopicRights(write=own_key, read=NOTHING),
+            VALUE: TopicRights(write=own_key, read=NOTHING),
         },
     )
 

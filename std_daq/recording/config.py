@@ -1,5 +1,6 @@
 """RecordingConfig: the configuration of a system that writes files by request."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,8 @@ from std_daq.config.platform import PlatformConfig
 from std_daq.config.section import Section
 
 MAX_WRITERS = 64
+USER_NAME = r"^[a-zA-Z_][a-zA-Z0-9_.@-]{0,63}$"
+MAX_USERS = 10_000
 _MODE = r"^[0-7]{3,4}$"
 
 
@@ -73,6 +76,12 @@ class WriterConfig(Section):
         description="Group of files and folders, by name or number; by default that of the user. The writer must be in "
         "the group or run as root.",
     )
+    users: list[Annotated[str, Field(pattern=USER_NAME)] | Annotated[int, Field(ge=1, le=LAST_USER_ID)]] = Field(
+        default_factory=list,
+        max_length=MAX_USERS,
+        description="Users, by name or number, to whom a request may give its files; root is none of them. The writer "
+        "must run as root or with the capabilities SETUID and SETGID.",
+    )
     min_free_gb: float = Field(
         1.0, ge=0, le=MAX_GB, description="Disk space that a run must leave free, in GB (10^9 bytes)."
     )
@@ -99,3 +108,8 @@ class RecordingConfig(PlatformConfig):
         description="User that files belong to; the writer must run as this user or as root.",
     )
     writer: WriterConfig = Field(default_factory=lambda: WriterConfig(), description="Writing.")
+
+    @property
+    def value_units(self) -> Mapping[str, str]:
+        """Unit of each value of other programs that is stored with a run, by its name."""
+        return {}

@@ -42,6 +42,24 @@ def format_id_ranges(ids: Iterable[int], max_chars: int) -> tuple[str, int]:
     return ",".join(parts), n_left_out
 
 
+def parse_ranges(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the first and last id of each range of a text that `format_id_ranges` returns; both belong to the range.
+
+    Raises
+    ------
+    ValueError
+        The text is not a list of ranges.
+    """
+    for part in text.split(",") if text else ():
+        match = _RANGE.fullmatch(part)
+        if match is None:
+            raise ValueError(f"{part[:50]!r} is not a range of ids")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ValueError(f"{part!r} is not a range of ids: its end is before its beginning")
+        yield first, last
+
+
 def parse_id_ranges(text: str, max_ids: int) -> tuple[tuple[int, ...], int]:
     """Parse the text that `format_id_ranges` returns.
 
@@ -64,15 +82,9 @@ def parse_id_ranges(text: str, max_ids: int) -> tuple[tuple[int, ...], int]:
     """
     ids: list[int] = []
     n_left_out = 0
-    for part in text.split(",") if text else ():
-        match = _RANGE.fullmatch(part)
-        if match is None:
-            raise ValueError(f"{part[:50]!r} is not a range of ids")
-        first = int(match[1])
-        end = int(match[2] or match[1]) + 1
-        if end <= first:
-            raise ValueError(f"{part!r} is not a range of ids: its end is before its beginning")
-        n_expanded = min(end - first, max_ids - len(ids))
+    for first, last in parse_ranges(text):
+        n_ids = last - first + 1
+        n_expanded = min(n_ids, max_ids - len(ids))
         ids.extend(range(first, first + n_expanded))
-        n_left_out += end - first - n_expanded
+        n_left_out += n_ids - n_expanded
     return tuple(ids), n_left_out

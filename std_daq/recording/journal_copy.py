@@ -19,6 +19,7 @@ from std_daq.config.paths import runtime_dir
 from std_daq.errors import FileFormatError, ResourceError
 from std_daq.folders.new_file import NewFile
 from std_daq.recording.config import RecordingConfig
+from std_daq.recording.requests import RunReport
 
 _N_ATTEMPTS = 100
 _PAUSE_S = 0.02
@@ -31,6 +32,31 @@ ASIDE = ".before-restore"
 def journal_path(config: RecordingConfig) -> Path:
     """Return the path of the journal of a system."""
     return config.writer.journal or runtime_dir(config) / "writer-journal.sqlite"
+
+
+def find_report(journal: Path, request_id: str) -> RunReport | None:
+    """Return the report that a journal has of a request, whether or not its agent runs; None if it has none.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no journal.
+    FileFormatError
+        The file is no journal, or is damaged.
+    ResourceError
+        The journal changes faster than it can be copied.
+    """
+    with tempfile.TemporaryDirectory(prefix="std-daq-journal-") as folder:
+        copy = Path(folder, "journal")
+        back_up_journal(journal, copy)
+        with closing(sqlite3.connect(copy)) as connection:
+            row = connection.execute("SELECT report FROM requests WHERE request_id = ?", (request_id,)).fetchone()
+    if row is None or row[0] is None:
+        return None
+    try:
+        return RunReport.from_wire(row[0])
+    except ValueError as error:
+        raise FileFormatError(f"{journal}: the report of request {request_id} is damaged: {error}") from None
 
 
 def back_up_journal(journal: Path, output: Path) -> int:

@@ -3,9 +3,9 @@
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from std_daq.amqp.connection import BrokerConnection
+from std_daq.amqp.connection import PUBLISHER_SUFFIX, BrokerConnection
 from std_daq.amqp.messages import Delivery, Message
-from std_daq.amqp.topology import KILL, REQUEST, check_tag, kill_queue
+from std_daq.amqp.topology import KILL, REQUEST, check_tag, kill_queue, value_queue
 from std_daq.errors import BrokerError
 from std_daq.recording.requests import (
     WriteRequest,
@@ -14,6 +14,7 @@ from std_daq.recording.requests import (
     new_request_id,
     parse_write_request,
 )
+from std_daq.recording.value_channel import ReceivedValues
 
 
 class RequestPublisher:
@@ -91,6 +92,11 @@ class ReceivedRequest:
     request_id: str
     delivery: Delivery
 
+    @property
+    def sender(self) -> str:
+        """What the sender says of itself: the name of its connection, such as ``std-daq-client alice@host``."""
+        return self.delivery.sender.removesuffix(PUBLISHER_SUFFIX)
+
     def parse(self) -> WriteRequest:
         """Return the write request.
 
@@ -121,7 +127,7 @@ class ReceivedKill:
 
 
 class RequestConsumer:
-    """The writer's side: receive the requests and kills for its tag.
+    """The writer's side: receive the requests and kills for its tag, and measured values.
 
     The writer must accept or refuse each of them; otherwise the broker delivers it again after the next connect. It
     is also delivered again if the connection broke before the acknowledgement reached the broker. The writer
@@ -138,19 +144,22 @@ class RequestConsumer:
     def __init__(self, connection: BrokerConnection, tag: str) -> None:
         self._connection = connection
         self._kill_queue = kill_queue(tag)
+        self._value_queue = value_queue(tag)
 
-    def poll(self, timeout_s: float = 0.0) -> ReceivedRequest | ReceivedKill | None:
-        """Return the next request or kill; None if none arrives before the timeout."""
+    def poll(self, timeout_s: float = 0.0) -> ReceivedRequest | ReceivedKill | ReceivedValues | None:
+        """Return the next request, kill or message with values; None if none arrives before the timeout."""
         delivery = self._connection.receive(timeout_s)
         if delivery is None:
             return None
+        if delivery.queue == self._value_queue:
+            return ReceivedValues(delivery)
         request_id = delivery.correlation_id or ""
         if delivery.queue == self._kill_queue:
             return ReceivedKill(request_id, delivery)
         return ReceivedRequest(request_id, delivery)
 
-    def accept(self, received: ReceivedRequest | ReceivedKill) -> None:
-        """Acknowledge a request or kill: the broker forgets it, and from now on only this service knows of it."""
+    def accept(self, received: ReceivedRequest | ReceivedKill | ReceivedValues) -> None:
+        """Acknowledge a message: the broker forgets it, and from now on only this service knows of it."""
         self._connection.acknowledge(received.delivery)
 
     def refuse(self, received: ReceivedRequest | ReceivedKill) -> None:

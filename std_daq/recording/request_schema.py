@@ -8,9 +8,7 @@ from std_daq.recording.requests import WriteRequest
 
 
 def request_schema(experiment: type[Section] | None) -> dict[str, Any]:
-    """Return the JSON schema of the body of a write request.
-
-    It does not contain checks that involve several keys.
+    """Return the JSON schema of the body of a write request, with what its members demand of each other.
 
     Parameters
     ----------

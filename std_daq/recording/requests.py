@@ -18,10 +18,11 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, from_json
 
-from std_daq.config.bounds import MAX_SECONDS
+from std_daq.config.bounds import LAST_USER_ID, MAX_SECONDS
 from std_daq.config.load import config_error
 from std_daq.config.section import Section
 from std_daq.errors import RequestRefusedError, shorten
+from std_daq.recording.config import USER_NAME
 from std_daq.recording.id_ranges import format_id_ranges, parse_id_ranges
 
 MAX_REQUEST_BYTES = 1 << 20
@@ -34,6 +35,7 @@ MAX_HEADER_BYTES = 130_000
 MAX_MESSAGE_CHARS = 4_000
 MAX_FILES_CHARS = 30_000
 MAX_LOST_IDS_CHARS = 60_000
+MAX_INCOMPLETE_IDS_CHARS = 25_000
 MAX_LOST_IDS_EXPANDED = 1_000_000
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
@@ -106,10 +108,31 @@ class Action(StrEnum):
 FileFormat = Literal["hdf5", "pff", "graw", "hdf5+graw"]
 
 
+_IS_ABSENT: JsonValue = {"type": "null"}
+_RULES: list[JsonValue] = [
+    {"anyOf": [{"properties": {"images_per_file": _IS_ABSENT}}, {"properties": {"n_files": _IS_ABSENT}}]},
+    {
+        "anyOf": [
+            {"properties": {"compression_level": _IS_ABSENT}},
+            {"properties": {"compression": {"const": "bszstd"}}, "required": ["compression"]},
+        ]
+    },
+    {
+        "anyOf": [
+            {"properties": {"format": {"enum": ["hdf5", "graw", "hdf5+graw"]}}},
+            {"properties": {"compression": {"const": "none"}, "n_files": _IS_ABSENT}},
+        ]
+    },
+]
+"""What the members of a write request demand of each other, in the words of JSON schema."""
+
+
 class WriteRequest(BaseModel):
     """What a user asks to be written; the body of a request message, as JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, json_schema_extra={"allOf": _RULES}
+    )
 
     output_file: Text = Field(
         min_length=1,
@@ -174,13 +197,20 @@ class WriteRequest(BaseModel):
         le=MAX_SECONDS,
         description="Longest wait for each further image, in seconds; absent: as in the writer's configuration.",
     )
+    user: Annotated[str, Field(pattern=USER_NAME)] | Annotated[int, Field(ge=1, le=LAST_USER_ID)] | None = Field(
+        default=None,
+        description="User to whom the files belong, by name or number, one of writer.users of the configuration; "
+        "absent: as in the writer's configuration.",
+    )
     experiment: dict[str, JsonValue] = Field(
         default_factory=dict,
         description="What only the user knows of the run, such as wavelength and motion of the sample; the model of "
         "the detector system says which keys there are.",
     )
     user_metadata: dict[Text, MetadataValue] = Field(
-        default_factory=dict, description="Names and values that are stored in the file unchanged."
+        default_factory=dict,
+        description="Names and values that are stored in the file unchanged.",
+        json_schema_extra={"additionalProperties": False},  # beside names that have the pattern
     )
 
     @field_validator("experiment")
@@ -337,6 +367,14 @@ class RunReport(BaseModel):
         default=0,
         description="Number of known ids that lost_image_ids leaves out, because the message is full.",
     )
+    incomplete_image_ids: tuple[ImageId, ...] = Field(
+        default=(), description="Ids of the images written that are not good, as far as known."
+    )
+    incomplete_image_ids_truncated: ImageCount = Field(
+        default=0, description="Number of known ids that incomplete_image_ids leaves out."
+    )
+    first_image_id: ImageId | None = Field(default=None, description="Id of the first image that came.")
+    last_image_id: ImageId | None = Field(default=None, description="Id of the last image that came.")
     files: tuple[str, ...] = Field(default=(), description="Files of the run, the master first.")
     files_truncated: ImageCount = Field(
         default=0, description="Number of files that the list leaves out, because the message is full."
@@ -345,7 +383,7 @@ class RunReport(BaseModel):
     ended_at: datetime | None = Field(default=None, description="When the run ended (UTC).")
 
     def to_wire(self, share: float = 1.0) -> str:
-        """Return the ``report`` header: JSON with the lost ids as ranges, and with lists cut to fit into a message.
+        """Return the ``report`` header: JSON with ids as ranges, and with lists cut to fit into a message.
 
         Parameters
         ----------
@@ -353,6 +391,7 @@ class RunReport(BaseModel):
             Share of the usual lengths to which the lists and the reason are cut, from 0 to 1.
         """
         lost, n_lost_left_out = format_id_ranges(self.lost_image_ids, int(MAX_LOST_IDS_CHARS * share))
+        incomplete, n_left_out = format_id_ranges(self.incomplete_image_ids, int(MAX_INCOMPLETE_IDS_CHARS * share))
         files: list[str] = []
         n_chars = 0
         for name in self.files:
@@ -364,6 +403,8 @@ class RunReport(BaseModel):
             "reason": shorten(self.reason, int(MAX_MESSAGE_CHARS * share)),
             "lost_image_ids": lost,
             "lost_image_ids_truncated": self.lost_image_ids_truncated + n_lost_left_out,
+            "incomplete_image_ids": incomplete,
+            "incomplete_image_ids_truncated": self.incomplete_image_ids_truncated + n_left_out,
             "files": files,
             "files_truncated": self.files_truncated + len(self.files) - len(files),
         }
@@ -379,11 +420,15 @@ class RunReport(BaseModel):
             The text is not a report.
         """
         fields = from_json(text)
-        if not isinstance(fields, dict) or not isinstance(fields.get("lost_image_ids", ""), str):
-            raise ValueError("a report must be a JSON object, and its lost_image_ids a text with ranges of ids")
-        ids, n_left_out = parse_id_ranges(fields.get("lost_image_ids", ""), MAX_LOST_IDS_EXPANDED)
-        report = cls.model_validate(fields | {"lost_image_ids": ids})
-        return report.model_copy(update={"lost_image_ids_truncated": report.lost_image_ids_truncated + n_left_out})
+        if not isinstance(fields, dict) or not all(isinstance(fields.get(name, ""), str) for name in _ID_LISTS):
+            raise ValueError("a report must be a JSON object, and its lists of ids texts with ranges of ids")
+        lists = {name: parse_id_ranges(fields.get(name, ""), MAX_LOST_IDS_EXPANDED) for name in _ID_LISTS}
+        report = cls.model_validate(fields | {name: ids for name, (ids, _) in lists.items()})
+        more = {f"{name}_truncated": n for name, (_, n) in lists.items() if n}
+        return report.model_copy(update={name: n + getattr(report, name) for name, n in more.items()})
+
+
+_ID_LISTS = ("lost_image_ids", "incomplete_image_ids")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

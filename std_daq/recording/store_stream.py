@@ -37,12 +37,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from std_daq.config.bounds import LAST_USER_ID
 from std_daq.recording.config import MAX_WRITERS
+from std_daq.recording.measured_values import ValueLog
 from std_daq.recording.requests import MAX_IMAGES, FaultCount, ImageCount, ImageId, RunReport, WriteRequest
 
 _IMAGE = b"I"
 _JSON = b"J"
 
+UserId = Annotated[int, Field(ge=0, le=LAST_USER_ID)]
 RunId = Annotated[int, Field(ge=0, le=2**64 - 1)]
 
 
@@ -58,6 +61,7 @@ class StartRun(_Message):
     request_id: str
     request: WriteRequest
     output_file: str = Field(description="Absolute path of the file, or of the master of several files.")
+    user_id: UserId | None = Field(default=None, description="User to whom the files belong; None: as configured.")
     images_per_file: int | None = Field(
         ge=1, le=MAX_IMAGES, description="Images of a data file; None for one file, without a master."
     )
@@ -79,6 +83,9 @@ class FinishRun(_Message):
     kind: Literal["finish_run"] = "finish_run"
     run_id: RunId
     report: RunReport
+    logs: dict[str, ValueLog] = Field(
+        default_factory=dict, description="What other programs have measured; of a run with a master, it gets them."
+    )
 
 
 class WriteMaster(_Message):
@@ -89,6 +96,8 @@ class WriteMaster(_Message):
     output_file: str = Field(description="Absolute path of the master; the writer need not have been in the run.")
     report: RunReport
     data_files: list[str]
+    user_id: UserId | None = Field(default=None, description="As in StartRun.")
+    logs: dict[str, ValueLog] = Field(default_factory=dict, description="What other programs have measured.")
 
 
 RunMessage = Annotated[StartRun | EndRun | FinishRun | WriteMaster, Field(discriminator="kind")]

@@ -25,7 +25,10 @@ def service_parser(description: ServiceDescription[Any]) -> argparse.ArgumentPar
         allow_abbrev=False,
         formatter_class=HelpFormatter,
     )
-    if description.config_of is None:
+    if description.has_further_configs:
+        _add_config_option(parser, action=_FirstAndFurther)
+        parser.set_defaults(further_configs=[])
+    elif description.config_of is None:
         _add_config_option(parser)
     else:
         parser.add_argument(
@@ -44,10 +47,28 @@ def service_parser(description: ServiceDescription[Any]) -> argparse.ArgumentPar
     return parser
 
 
-def _add_config_option(parser: argparse.ArgumentParser) -> None:
+class _FirstAndFurther(argparse.Action):
+    """Stores the first value of an option, and appends the others to ``further_configs``."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - the signature of every action
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        if not getattr(namespace, "has_config", False):
+            namespace.has_config = True
+            namespace.config = values
+        else:
+            namespace.further_configs = [*namespace.further_configs, values]
+
+
+def _add_config_option(parser: argparse.ArgumentParser, action: type[argparse.Action] | str = "store") -> None:
     configured = os.environ.get(CONFIG_VARIABLE)
     parser.add_argument(
         "--config",
+        action=action,
         required=not configured,
         type=Path,
         default=configured,

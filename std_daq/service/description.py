@@ -89,12 +89,19 @@ class ServiceDescription(Generic[Config]):
     config_of
         Makes the configuration from the command line, for a service that needs no file: ``--config`` is then optional,
         and gives only what the configuration of every system gives. None for a service that needs one.
+    has_further_configs
+        Whether ``--config`` may be given several times. The process belongs to the system of the first; the others are
+        ``further_configs`` of the command line.
+    follows_deployments
+        Whether the process starts again when its configuration is replaced; False if it takes the new one by itself.
     options
         Model of the section below ``services``, for a service that another package adds to a system.
     checks
         All for which the start of the service is refused, apart from what the configuration's model checks.
     needs_broker
         Whether the service needs a message broker, which ``std-daq up`` then provides.
+    is_broker_client
+        Whether the service is a client of the broker where another service of its system needs one.
     host_access
         Returns what the service needs of the machine, for the units that ``std-daq systemd`` writes.
     figures
@@ -109,9 +116,12 @@ class ServiceDescription(Generic[Config]):
     add_arguments: Callable[[argparse.ArgumentParser], None] = no_arguments
     instance_of: Callable[[argparse.Namespace, Config], str] | None = None
     config_of: Callable[[argparse.Namespace], Config] | None = None
+    has_further_configs: bool = False
+    follows_deployments: bool = True
     options: type[BaseModel] | None = None
     checks: tuple[Check[Config], ...] = ()
     needs_broker: bool = False
+    is_broker_client: bool = False
     host_access: Callable[[Config], HostAccess] = no_host_access
     figures: tuple[Figure, ...] = ()
 

@@ -15,7 +15,6 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from typing import NoReturn
 
 from std_daq.errors import PortError
 from std_daq.service.presence import Presence
@@ -75,10 +74,7 @@ class Hold:
         self.release_logs()
         if stop.wait(LOOK_AGAIN_S):
             return
-        # A signal that arrives from now on stays pending until the new program handles it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        if not stop.is_set():
-            _start_again(refusal)
+        start_again(stop, refusal)
 
 
 class _KeptLines(io.StringIO):
@@ -108,8 +104,22 @@ class _KeptLines(io.StringIO):
             sys.stderr.flush()
 
 
-def _start_again(reason: str) -> NoReturn:
+def start_again(stop: threading.Event, reason: str | None = None) -> None:
+    """Replace this program by itself, with the same command line; returns only if it has been told to stop.
+
+    Parameters
+    ----------
+    stop
+        Set when the service has been told to stop.
+    reason
+        Why the service could not start; None if it had started.
+    """
+    # A signal that arrives from now on stays pending until the new program handles it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    if stop.is_set():
+        return
     sys.stdout.flush()
     sys.stderr.flush()
-    os.environ[_REASON_VARIABLE] = reason
+    if reason is not None:
+        os.environ[_REASON_VARIABLE] = reason
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the command line of this process

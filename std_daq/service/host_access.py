@@ -38,6 +38,8 @@ class HostAccess:
         Whether it meets other programs in /tmp.
     sets_group_bit
         Whether it makes folders with the set-group-ID bit.
+    acts_as_others
+        Whether it makes files in the name of other users.
     """
 
     writes: tuple[Path, ...] = ()
@@ -52,6 +54,7 @@ class HostAccess:
     sees_processes: bool = False
     shares_tmp: bool = False
     sets_group_bit: bool = False
+    acts_as_others: bool = False
 
 
 def ipc_folders(*addresses: str) -> tuple[Path, ...]:

@@ -14,6 +14,7 @@ SOCKET_VARIABLE = "NOTIFY_SOCKET"
 WATCHDOG_VARIABLE, WATCHDOG_PID_VARIABLE = "WATCHDOG_USEC", "WATCHDOG_PID"
 PERIOD_S = 1.0
 _MAX_STATUS_CHARS = 500
+_RESTART_USEC = 1_800_000_000
 
 
 class ManagerNotifier:
@@ -41,6 +42,7 @@ class ManagerNotifier:
         # "@" stands for the zero byte of an abstract address.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._is_watched = WATCHDOG_VARIABLE in environ and _is_this_process(environ.get(WATCHDOG_PID_VARIABLE))
+        self._watchdog_usec = environ.get(WATCHDOG_VARIABLE, "")
         self._told = ""
         self._next_s = 0.0
 
@@ -52,7 +54,8 @@ class ManagerNotifier:
 
     def tell_started(self) -> None:
         """Tell that the service has started: what depends on it may start now."""
-        self._send("READY=1")
+        # Where this process starts again, it had asked for patience.
+        self._send(f"READY=1\nWATCHDOG_USEC={self._watchdog_usec}" if self._is_watched else "READY=1")
         self._next_s = 0.0
 
     def beat(self) -> None:
@@ -67,6 +70,11 @@ class ManagerNotifier:
         self.tell_status("ready" if reason is None else f"not ready: {reason}")
         if self._is_watched:
             self._send("WATCHDOG=1")
+
+    def tell_restarting(self) -> None:
+        """Tell that this process starts again with another configuration, which may take minutes."""
+        patience = f"\nWATCHDOG_USEC={_RESTART_USEC}" if self._is_watched else ""
+        self._send(f"RELOADING=1\nSTATUS=takes another configuration{patience}")
 
     def tell_ending(self) -> None:
         """Tell that the service is ending."""

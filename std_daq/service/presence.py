@@ -58,7 +58,7 @@ class Presence:
         at = endpoint_socket(config, instance)
         if is_only:
             self._lock = InstanceLock(at.parent, instance)
-        self._endpoint = TelemetryEndpoint(address, port, registry, self.readiness.why_not, at)
+        self._endpoint = TelemetryEndpoint(address, port, registry, self.readiness.why_not, at, self.readiness.document)
         self._record = OwnRecord(config, instance, self.url)
 
     def appear_unnamed(self) -> None:

@@ -1,6 +1,9 @@
 """Readiness: whether a service is ready, and why not; `run_service` updates it, and the endpoint reads it."""
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
+
+from std_daq.telemetry.documents import Document
 
 
 @runtime_checkable
@@ -10,6 +13,15 @@ class TellsWhyNot(Protocol):
     @property
     def why_not_ready(self) -> str | None:
         """The reason in a few words, or None if the service is ready; read from another thread."""
+
+
+@runtime_checkable
+class OffersDocuments(Protocol):
+    """A service that offers documents at its endpoint."""
+
+    @property
+    def documents(self) -> Mapping[str, Document]:
+        """The documents by their paths, such as ``/runs``; read from other threads."""
 
 
 class HasReadiness(Protocol):
@@ -53,3 +65,8 @@ class Readiness:
         if isinstance(service, TellsWhyNot):
             return service.why_not_ready
         return None if service.is_ready else "the service does not do its work now; read its log for the reason"
+
+    def document(self, path: str) -> Document | None:
+        """Return a document of the service; None if it offers none of this path, or does not run now."""
+        service = self.service
+        return service.documents.get(path) if isinstance(service, OffersDocuments) else None

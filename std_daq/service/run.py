@@ -1,7 +1,8 @@
 """The life of every service: start, report ready, call ``step`` until a signal arrives, close, end.
 
 Exit codes: 0 if the service was told to end, 1 if it failed and may be restarted, 2 if the configuration is wrong or a
-library is missing. A service that holds (`Hold`) does not end if it cannot start.
+library is missing. A service that holds (`Hold`) does not end if it cannot start. One whose configuration was replaced
+(`DeploymentWatch`) starts again.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import atexit
 import gc
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,9 +27,10 @@ from std_daq.errors import EXIT_DONE, EXIT_FAILED, ConfigError, StdDaqError
 from std_daq.extras import extras_explained
 from std_daq.native.compiling import observed_by
 from std_daq.service.arguments import service_parser
+from std_daq.service.deployment import DeploymentWatch
 from std_daq.service.description import ServiceDescription
 from std_daq.service.end_with_supervisor import end_with_supervisor
-from std_daq.service.hold import SIGNALS, Hold
+from std_daq.service.hold import SIGNALS, Hold, start_again
 from std_daq.service.notify import ManagerNotifier
 from std_daq.service.presence import Presence
 from std_daq.service.readiness import HasReadiness, Readiness
@@ -109,6 +112,7 @@ def run_service(
     # At the end, Python looks for garbage among all objects, which takes a second for those of numba and scipy.
     atexit.register(gc.freeze)
     try:
+        is_superseded = False
         readiness = Readiness(hold.last_reason or "it is starting")
         notifier = ManagerNotifier(readiness.why_not)
         with (
@@ -116,6 +120,7 @@ def run_service(
             Presence(arguments.metrics_port, readiness) as presence,
         ):
             try:
+                read_ns = time.time_ns()
                 context = _prepare(description, arguments, hold.log_file, stop)
                 # Started without a configuration, services may be of different systems; the port of each is its lock.
                 has_system = arguments.config is not None
@@ -129,7 +134,12 @@ def run_service(
                 refusal = _in_words(error, arguments.config)
             else:
                 hold.release_logs()
-                _live(service, presence, stop, notifier)
+                watch = DeploymentWatch(context.config, read_ns) if description.follows_deployments else None
+                is_superseded = _live(service, presence, stop, notifier, watch)
+                if not is_superseded:
+                    return EXIT_DONE
+            if is_superseded:
+                start_again(stop)
                 return EXIT_DONE
             # Outside the except clause: the error holds references to everything that the failed start had opened.
             hold.wait(refusal, presence, stop)
@@ -173,22 +183,35 @@ def _config(description: ServiceDescription[Config], arguments: argparse.Namespa
     return read_config_of(arguments.config, description.config)
 
 
-def _live(service: Service, presence: Presence, stop: threading.Event, notifier: ManagerNotifier) -> None:
+def _live(
+    service: Service,
+    presence: Presence,
+    stop: threading.Event,
+    notifier: ManagerNotifier,
+    watch: DeploymentWatch | None,
+) -> bool:
+    """Run the service until it is told to end, or has to take another configuration; returns whether the latter."""
     log = get_logger()
+    is_superseded = False
     presence.readiness.service = service
     log.info("started", endpoint=presence.url)
     readiness_log = ReadinessLog(presence.readiness)
     notifier.tell_started()
     try:
-        while not stop.is_set():
+        while not stop.is_set() and not is_superseded:
             service.step()
             readiness_log.step()
             notifier.beat()
+            is_superseded = watch is not None and watch.is_superseded()
     finally:
         presence.readiness.end()
-        notifier.tell_ending()
+        if is_superseded:
+            notifier.tell_restarting()
+        else:
+            notifier.tell_ending()
         service.close()
-    log.info("ended")
+    log.info("configuration_replaced" if is_superseded else "ended")
+    return is_superseded
 
 
 def _tell_compiling(notifier: ManagerNotifier, function: str, seconds: float | None) -> None:

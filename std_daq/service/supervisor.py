@@ -75,7 +75,9 @@ class Supervisor:
         environment: Mapping[str, str],
     ) -> None:
         self._config = config
-        self._children = [_Child(command, write_line, dict(environment)) for command in commands]
+        self._write_line = write_line
+        self._environment = dict(environment)
+        self._children = [self._child(command) for command in commands]
         self._has_been_ready = False
         self._log = get_logger()
 
@@ -110,12 +112,31 @@ class Supervisor:
         self._has_been_ready |= not not_ready
         return not_ready
 
+    def take(self, commands: Sequence[ServiceCommand]) -> None:
+        """Run other services: end those that are not among them, start those that are new, and leave the others."""
+        unwanted = [child for child in self._children if child.command not in commands]
+        self._children = [child for child in self._children if child not in unwanted]
+        self._end(unwanted)
+        known = {child.command for child in self._children}
+        for command in commands:
+            if command not in known:
+                self._log.info("service_added", instance=command.instance)
+                child = self._child(command)
+                self._children.append(child)
+                child.start()
+
     def stop(self) -> None:
         """End all services: send SIGTERM, wait until the deadline, then send SIGKILL."""
-        for child in self._children:
+        self._end(self._children)
+
+    def _child(self, command: ServiceCommand) -> "_Child":
+        return _Child(command, self._write_line, self._environment)
+
+    def _end(self, children: "Sequence[_Child]") -> None:
+        for child in children:
             child.signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_DEADLINE_S
-        for child in self._children:
+        for child in children:
             if not child.wait(max(0.0, deadline - time.monotonic())):
                 self._log.warning("service_killed", instance=child.command.instance, after_s=STOP_DEADLINE_S)
                 child.signal(signal.SIGKILL)

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from std_daq.native.ordered_words import fence, load_acquire, publish, store_release
 
-# Control words of a journal: next_sequence and oldest_held on a cache line, then a pair (ring, sequence) for each
-# source of the writer.
+# Control words of a journal: next_sequence, oldest_held, and what the writer has in hand on a cache line, then a pair
+# (ring, sequence) for each source of the writer.
 CONTROL_WORDS = 128
 MAX_SOURCES = 60
+MAX_EPOCH = 2**31
+"""More restarts than any detector makes: a larger epoch in a ring is damaged, and one above 32 bits has no place."""
 _NEXT = 0
 _OLDEST_HELD = 1
+_IN_HAND = 2
 _RESUME = 8
 
 
@@ -47,6 +50,19 @@ class Journal:
     def set_oldest_held(self, sequence: int) -> None:
         """Store the oldest sequence number whose content is in the ring."""
         store_release(self._control, _OLDEST_HELD, sequence)
+
+    def in_hand(self) -> tuple[int, int, int]:
+        """Return what the writer of this ring was working on: epoch, frame number, and number of attempts; or zeros."""
+        epoch_and_attempts = int(load_acquire(self._control, _IN_HAND + 1))
+        epoch, n_attempts = divmod(epoch_and_attempts, 2**32)
+        return epoch, int(self._control[_IN_HAND]), n_attempts
+
+    def set_in_hand(self, epoch: int, frame_number: int, n_attempts: int) -> None:
+        """Store what the writer is going to work on, for the process that takes its place if this one dies of it."""
+        # If this process dies between the stores, nothing must be in hand rather than a mixture.
+        store_release(self._control, _IN_HAND + 1, 0)
+        self._control[_IN_HAND] = frame_number
+        store_release(self._control, _IN_HAND + 1, epoch << 32 | n_attempts)
 
     def resume_point(self, source: int) -> tuple[int, int]:
         """Return where the writer of this ring resumes to read one of its sources after a restart.

@@ -195,14 +195,13 @@ class RingBuffer:
         end_write(words, 0)
 
     def read_notes(self) -> dict[str, Any]:
-        """Read what the owner has left; empty where it has left nothing or is just writing."""
+        """Read what the owner has left; empty where it has left nothing, is just writing, or the notes are damaged."""
         words = self._notes[:24].view(np.uint64)
         for _ in range(100):
             generation = int(load_acquire(words, 0))
             text = self._notes[24 : 24 + int(words[1])].tobytes()
             if generation % 2 == 0 and is_unchanged(words, 0, generation):
-                notes: dict[str, Any] = json.loads(text) if text else {}
-                return notes
+                return _notes_of(text)
         return {}
 
     def invalidate_unfinished(self, parts: Sequence[int] | None = None) -> int:
@@ -286,6 +285,15 @@ def _geometry_of(segment: Segment) -> RingGeometry:
     if geometry.offsets()["total"] != segment.info.total_bytes:
         raise ValueError("the size is another one")
     return geometry
+
+
+def _notes_of(text: bytes) -> dict[str, Any]:
+    """Return the document in a text; empty where there is none, because whoever starts again would read it again."""
+    try:
+        notes = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        return {}
+    return notes if isinstance(notes, dict) else {}
 
 
 def _pages(n_bytes: int) -> int:

@@ -102,7 +102,9 @@ class SharedAreaRing(EntryRing[Item]):
         while sequence >= self.journal.oldest_held and self.holds(sequence):
             header = self.headers[self.slot(sequence)]
             start, length = int(header["start"]), max(-(-int(header["n_bytes"]) // ALIGNMENT), 1) * ALIGNMENT
-            self._extents.appendleft(_Extent(sequence, start, start + length))
+            if start + length <= self.geometry.shared_bytes:
+                self._extents.appendleft(_Extent(sequence, start, start + length))
+            # A place beyond the area is damaged. It would never be in the way, and hide those behind it.
             sequence -= 1
         self.journal.set_oldest_held(sequence + 1)
         self._head = self._extents[-1].end if self._extents else 0

@@ -51,10 +51,12 @@ def hardening(
         yield "RestrictSUIDSGID", "yes"
     if not access.sees_processes:
         yield "ProtectProc", "invisible"
-    capability = "CAP_NET_BIND_SERVICE" if any(0 < port < FIRST_FREE_PORT for port in ports) else ""
-    yield "CapabilityBoundingSet", capability
-    if capability:
-        yield "AmbientCapabilities", capability
+    capabilities = ["CAP_NET_BIND_SERVICE"] if any(0 < port < FIRST_FREE_PORT for port in ports) else []
+    if access.acts_as_others:
+        capabilities += ["CAP_SETUID", "CAP_SETGID"]
+    yield "CapabilityBoundingSet", " ".join(capabilities)
+    if capabilities:
+        yield "AmbientCapabilities", " ".join(capabilities)
 
 
 def _files(access: HostAccess, writable: list[Path], *, uses_homes: bool) -> Iterator[tuple[str, str]]:

@@ -35,6 +35,9 @@ class UnitOptions:
         As whom the services run.
     broker_url_file
         File with the URL of the broker, which only root needs to be able to read; None: that of the configuration.
+    client_url_file
+        File with the URL for services that are clients of the broker, which only root needs to be able to read; None:
+        TAG-client.url beside the other one.
     python
         Python of the installation.
     """
@@ -42,6 +45,7 @@ class UnitOptions:
     user: str = "std-daq"
     group: str = "std-daq"
     broker_url_file: Path | None = None
+    client_url_file: Path | None = None
     python: Path = Path(sys.executable)
 
 
@@ -72,11 +76,11 @@ def units_of(config: PlatformConfig, file: Path, options: UnitOptions) -> dict[s
     ConfigError
         The configuration does not fit the installed services, or its names do not fit into the name of a unit.
     ArgumentError
-        A service needs a broker, and neither configuration nor options name one.
+        A service needs a broker, or is a client of it, and neither configuration nor options name its URL.
     """
     wanted = wanted_instances(config)
     names = [f"std-daq-{config.name}-{one.instance.name}.service" for one in wanted]
-    parts = _Parts(config, file.absolute(), options)
+    parts = _Parts(config, file.absolute(), options, has_broker=any(one.service.needs_broker for one in wanted))
     units = {name: parts.service(one) for name, one in zip(names, wanted, strict=True)}
     units[target_name(config.name)] = parts.target(names)
     return units
@@ -85,8 +89,9 @@ def units_of(config: PlatformConfig, file: Path, options: UnitOptions) -> dict[s
 class _Parts:
     """What the units of one system have in common."""
 
-    def __init__(self, config: PlatformConfig, file: Path, options: UnitOptions) -> None:
+    def __init__(self, config: PlatformConfig, file: Path, options: UnitOptions, *, has_broker: bool) -> None:
         self._config = config
+        self._has_broker = has_broker
         self._file = file
         self._options = options
         self._runtime = file.parent / (RUNTIME if config.runtime_dir is None else config.runtime_dir)
@@ -110,7 +115,7 @@ class _Parts:
         yield "Description", literal(f"std-daq {self._config.name}: {one.instance.name}. {one.service.summary}")
         yield "PartOf", target_name(self._config.name)
         yield "Wants", "network-online.target"
-        yield "After", "network-online.target" + (" rabbitmq-server.service" if one.service.needs_broker else "")
+        yield "After", "network-online.target" + (" rabbitmq-server.service" if self._uses_broker(one) else "")
         yield "RequiresMountsFor", words([self._file, *self._writes(access)])
         # Whatever ends a service, it is started again, without a limit; the other services go on.
         yield "StartLimitIntervalSec", "0"
@@ -137,7 +142,7 @@ class _Parts:
         yield from self._user(access)
         for name, value in self._environment(one, access).items():
             yield "Environment", word(f"{name}={value}") if name != FILE_VARIABLE else f"{name}={value}"
-        if one.service.needs_broker and (url_file := self._broker_url_file()) is not None:
+        if self._uses_broker(one) and (url_file := self._url_file(one)) is not None:
             yield "LoadCredential", f"{_CREDENTIAL}:{literal(str(url_file))}"
 
     def _user(self, access: HostAccess) -> Iterator[tuple[str, str]]:
@@ -163,7 +168,7 @@ class _Parts:
         environment = {"STD_DAQ_RUNTIME_DIR": str(RUNTIME), "NUMBA_CACHE_DIR": str(_CACHE)}
         if access.user_id is not None:
             environment[TRUSTED_VARIABLE] = self._options.user
-        if one.service.needs_broker and self._broker_url_file() is not None:
+        if self._uses_broker(one) and self._url_file(one) is not None:
             environment[FILE_VARIABLE] = f"%d/{_CREDENTIAL}"
         return environment
 
@@ -196,6 +201,13 @@ class _Parts:
     def _is_runtime_of_systemd(self) -> bool:
         return self._runtime.is_relative_to(_RUN) and self._runtime != _RUN
 
+    def _uses_broker(self, one: WantedInstance) -> bool:
+        return one.service.needs_broker or (one.service.is_broker_client and self._has_broker)
+
+    def _url_file(self, one: WantedInstance) -> Path | None:
+        """Return the file with the URL that a service gets as a credential; None: the configuration has the URL."""
+        return self._broker_url_file() if one.service.needs_broker else self._client_url_file()
+
     def _broker_url_file(self) -> Path | None:
         broker = self._config.broker
         file = self._options.broker_url_file or broker.url_file
@@ -206,6 +218,25 @@ class _Parts:
                 remedy="name the file with its URL, as std-daq broker-setup makes it, or set broker.url_file",
             )
         return None if file is None else self._file.parent / file
+
+    def _client_url_file(self) -> Path | None:
+        if self._options.client_url_file is not None:
+            return self._options.client_url_file
+        file = self._broker_url_file()
+        if file is None:
+            return None
+        of_client = file.with_name(f"{self._config.tag}-client.url")
+        try:
+            is_there = of_client.is_file()
+        except OSError:  # only root may look there
+            is_there = True
+        if not is_there:
+            raise ArgumentError(
+                "--client-url-file",
+                f"the console of {self._config.name} is a client of the broker, and there is no {of_client}",
+                remedy="name the file with the URL of a client, as std-daq broker-setup makes it",
+            )
+        return of_client
 
 
 def check_names(units: dict[str, str], more: dict[str, str], file: Path) -> None:

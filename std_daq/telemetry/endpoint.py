@@ -1,4 +1,4 @@
-"""The HTTP endpoint of a service: /metrics, /health/live, /health/ready."""
+"""The HTTP endpoint of a service: /metrics, /health; at its Unix socket also documents, which name runs and files."""
 
 import json
 import signal
@@ -17,6 +17,8 @@ from prometheus_client.registry import Collector
 from std_daq.address_words import address_error
 from std_daq.errors import PortError
 from std_daq.telemetry.bounded_server import TcpServer
+from std_daq.telemetry.documents import Document
+from std_daq.telemetry.recent_warnings import RECENT_WARNINGS
 from std_daq.telemetry.unix_http import UnixServer
 
 # The server ends a connection whose client takes longer than this to send its request or to read the answer.
@@ -36,6 +38,8 @@ class TelemetryEndpoint:
         Called for each ``/health/ready``; returns the reason, or None when the service is ready.
     socket
         Path of a Unix socket at which the endpoint answers as well.
+    find_document
+        Returns the document of a path; None if there is none.
 
     Raises
     ------
@@ -50,10 +54,10 @@ class TelemetryEndpoint:
         registry: CollectorRegistry,
         why_not_ready: Callable[[], str | None],
         socket: Path | None = None,
+        find_document: Callable[[str], Document | None] = lambda _: None,
     ) -> None:
-        handler = _handler(registry, why_not_ready)
         try:
-            server = TcpServer(address, port, handler)
+            server = TcpServer(address, port, _handler(registry, why_not_ready, _open_to_all(find_document)))
         except OSError as error:
             raise _unusable(address, port, error) from None
         self._readiness = ReadinessCollector(registry, why_not_ready)
@@ -61,7 +65,9 @@ class TelemetryEndpoint:
         self._address, self._port = str(server.server_address[0]), server.server_address[1]
         if socket is not None:
             try:
-                self._servers.append(UnixServer(socket, handler))
+                self._servers.append(
+                    UnixServer(socket, _handler(registry, why_not_ready, find_document, is_of_machine=True))
+                )
             except OSError as error:
                 server.server_close()
                 self._readiness.close()
@@ -102,7 +108,7 @@ def check_endpoint(address: str, ports: Iterable[int]) -> None:
     """Listen at each port of an address for a moment; raises PortError as `TelemetryEndpoint` does."""
     for port in ports:
         try:
-            TcpServer(address, port, _handler(CollectorRegistry(), lambda: None)).server_close()
+            TcpServer(address, port, _handler(CollectorRegistry(), lambda: None, lambda _: None)).server_close()
         except OSError as error:
             raise _unusable(address, port, error) from None
 
@@ -158,7 +164,31 @@ def _signals_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _handler(registry: CollectorRegistry, why_not_ready: Callable[[], str | None]) -> type[BaseHTTPRequestHandler]:
+def _open_to_all(find_document: Callable[[str], Document | None]) -> Callable[[str], Document | None]:
+    def find(path: str) -> Document | None:
+        document = find_document(path)
+        return None if document is None or document.is_of_machine else document
+
+    return find
+
+
+def _respond(find_document: Callable[[str], Document | None], path: str) -> tuple[HTTPStatus, str, bytes]:
+    """Return status, type and body of the answer to a request for a document."""
+    name, _, query = path.partition("?")
+    document = find_document(name)
+    if document is None:
+        return HTTPStatus.NOT_FOUND, "text/plain", b"known: /metrics /health/live /health/ready\n"
+    status, content = document.respond(query)
+    return status, "application/json", json.dumps(content).encode()
+
+
+def _handler(
+    registry: CollectorRegistry,
+    why_not_ready: Callable[[], str | None],
+    find_document: Callable[[str], Document | None],
+    *,
+    is_of_machine: bool = False,
+) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = ASKER_TIMEOUT_S
 
@@ -169,12 +199,14 @@ def _handler(registry: CollectorRegistry, why_not_ready: Callable[[], str | None
         def do_GET(self) -> None:
             if self.path == "/metrics":
                 self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry))
+            elif self.path == "/warnings" and is_of_machine:  # they name files and runs
+                self._answer(HTTPStatus.OK, "application/json", RECENT_WARNINGS.to_json())
             elif self.path == "/health/live":
                 self._answer_health(None)
             elif self.path == "/health/ready":
                 self._answer_health(why_not_ready())
             else:
-                self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"known: /metrics /health/live /health/ready\n")
+                self._answer(*_respond(find_document, self.path))
 
         def _answer_health(self, reason: str | None) -> None:
             if reason is None:

@@ -10,6 +10,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from std_daq.telemetry.printable import printable, printable_lines, printable_value, raw_stream
+from std_daq.telemetry.recent_warnings import RECENT_WARNINGS
 from std_daq.terminal import has_colours
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -50,6 +51,7 @@ def configure_logs(
             *([_name_service(service)] if service else []),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            RECENT_WARNINGS.add,
             structlog.processors.format_exc_info,
             *renderers,
         ],

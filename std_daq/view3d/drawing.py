@@ -13,3 +13,16 @@ class Drawing(Protocol):
 
     def draw(self, recording: RecordingStream) -> None:
         """Log entities, or a blueprint, into a recording."""
+
+
+def why_not_drawn(drawing: Drawing, recording: RecordingStream) -> str | None:
+    """Draw into a recording; return None, or why that is not possible.
+
+    Drawings may be of other packages, and raise whatever they like. One that is wrong must keep no other from being
+    drawn: it would be there again after a restart.
+    """
+    try:
+        drawing.draw(recording)
+    except Exception as error:  # noqa: BLE001 - the one guard of all drawings
+        return f"{type(error).__name__}: {error}"
+    return None

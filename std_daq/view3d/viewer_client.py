@@ -11,8 +11,8 @@ import sys
 import threading
 from typing import BinaryIO
 
-from std_daq.view3d.drawing import Drawing
-from std_daq.view3d.viewer_link import END_S, HAS_IT
+from std_daq.view3d.drawing import Drawing, why_not_drawn
+from std_daq.view3d.viewer_link import CANNOT_BE_DRAWN, END_S, HAS_IT, MAX_WHY_BYTES
 
 _PR_SET_PDEATHSIG = 1
 _FLUSH_S = 3600.0  # whoever started this process has less patience, and kills it
@@ -38,7 +38,9 @@ def _draw_all(url: str, application: str, recording_id: str) -> None:
     recording = rerun.RecordingStream(application, recording_id=recording_id)
     recording.connect_grpc(url)
     while (drawing := _next_drawing(sys.stdin.buffer)) is not None:
-        drawing.draw(recording)
+        if why := why_not_drawn(drawing, recording):
+            os.write(sys.stdout.fileno(), CANNOT_BE_DRAWN + why.encode(errors="replace")[:MAX_WHY_BYTES])
+            continue
         recording.flush(timeout_sec=_FLUSH_S)
         os.write(sys.stdout.fileno(), HAS_IT)
     # The viewer sees a connection that ends, not one that breaks; a viewer that hangs is not waited for.

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from std_daq.errors import ResourceError
-from std_daq.telemetry.logs import get_logger
+from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_daq.view3d.drawing import Drawing
 from std_daq.view3d.pending_drawings import PendingDrawings
 from std_daq.view3d.viewer_address import ViewerAddress
-from std_daq.view3d.viewer_link import ViewerLink
+from std_daq.view3d.viewer_link import ViewerLink, WrongDrawingError
 
 SHOW_S = 5.0
 """A viewer that does not take a drawing for so long is given up, and connected to again."""
@@ -89,6 +89,7 @@ class ViewerFeed:
         self._n_connections = 0
         self._problem: str | None = "it was not connected to yet"
         self._link: ViewerLink | None = None
+        self._conditions = ConditionLog()
         self._is_ending = False
         self._thread = threading.Thread(target=self._run, name="viewer-feed")
         self._thread.start()
@@ -173,7 +174,14 @@ class ViewerFeed:
             kind, drawing = taken
             if self._link is None:
                 return
-            self._link.show(drawing, SHOW_S)
+            try:
+                self._link.show(drawing, SHOW_S)
+            except WrongDrawingError as error:
+                self._conditions.warning("drawing_left_out", kind=kind, error=str(error))
+                with self._changed:
+                    if self._newest.get(kind) is drawing:  # it would fail again with the next connection
+                        del self._newest[kind]
+                continue
             with self._changed:
                 self._n_shown[kind] = self._n_shown.get(kind, 0) + 1
                 self._last_shown[kind] = drawing, time.time_ns()

@@ -24,8 +24,18 @@ from std_daq.view3d.viewer_address import CONNECT_S, ViewerAddress
 HAS_IT = b"\x06"
 """What the process says when the viewer has a drawing."""
 
+CANNOT_BE_DRAWN = b"\x15"
+"""What it says of a drawing that raises, followed by the reason."""
+
+MAX_WHY_BYTES = 1000
+"""The reason is shorter than what a pipe takes in one piece."""
+
 END_S = 0.4
 """How long the process may take to end the connection."""
+
+
+class WrongDrawingError(ResourceError):
+    """A drawing cannot be drawn; the link can be used for the next one."""
 
 
 class ViewerLink:
@@ -65,6 +75,8 @@ class ViewerLink:
         ------
         ResourceError
             The viewer went away, or does not take the drawing in time. The link is of no more use.
+        WrongDrawingError
+            The drawing cannot be drawn. The link is as before.
         """
         deadline = time.monotonic() + timeout_s
         message = pickle.dumps(drawing)
@@ -81,6 +93,8 @@ class ViewerLink:
         finally:
             guard.cancel()
             guard.join()
+        if answer.startswith(CANNOT_BE_DRAWN):
+            raise WrongDrawingError(f"it cannot be drawn: {answer[1:].decode(errors='replace')}")
         if answer != HAS_IT:
             is_late = time.monotonic() >= deadline
             why = f"it did not take a drawing within {timeout_s:g} s" if is_late else self._last_words()
@@ -114,7 +128,7 @@ class ViewerLink:
         answers = self._pipe(self._process.stdout).fileno()
         poller = select.poll()
         poller.register(answers, select.POLLIN)
-        return os.read(answers, 1) if poller.poll(max(0.0, deadline - time.monotonic()) * 1000) else b""
+        return os.read(answers, 1 + MAX_WHY_BYTES) if poller.poll(max(0.0, deadline - time.monotonic()) * 1000) else b""
 
     def _last_words(self) -> str:
         self._process.kill()

@@ -11,44 +11,11 @@ import pytest
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import image_buffer_path
 from std_test_kit.beamline import Beamline
-from std_test_kit.free_ports import free_udp_ports
+from std_test_kit.beamline_documents import beamline_document
 from std_test_kit.shared_data import REAL_EIGER
 from std_test_kit.store_driver import RingPublisher
 
 OpenBeamline = Callable[..., Beamline]
-
-JUNGFRAU = {
-    "detector_type": "jungfrau",
-    "n_modules": 2,
-    "bit_depth": 16,
-    "image_pixel_height": 1024,
-    "image_pixel_width": 1024,
-    "module_positions": {"0": [0, 0, 1023, 511], "1": [0, 512, 1023, 1023]},
-}
-EIGER = {
-    "detector_type": "eiger",
-    "n_modules": 4,
-    "bit_depth": 16,
-    "image_pixel_height": 514,
-    "image_pixel_width": 1030,
-    "module_positions": {
-        "0": [0, 258, 513, 513],
-        "1": [516, 258, 1029, 513],
-        "2": [0, 255, 513, 0],
-        "3": [516, 255, 1029, 0],
-    },
-}
-GIGAFROST = {
-    "detector_type": "gigafrost",
-    "n_modules": 8,
-    "bit_depth": 12,
-    "image_pixel_height": 128,
-    "image_pixel_width": 480,
-    "module_positions": {},
-}
-DETECTORS = {"jungfrau": JUNGFRAU, "eiger": EIGER, "gigafrost": GIGAFROST}
-SECTIONS = {"udp", "shared_memory", "writer"}
-PORTS = {"jungfrau": 2, "eiger": 4, "gigafrost": 16}
 
 
 @pytest.fixture
@@ -57,20 +24,7 @@ def beamline_config(tmp_path: Path, shm_dir: Path, runtime: Path, request: pytes
     name = f"t{abs(hash(request.node.nodeid)) % 10**8}"
 
     def make(kind: str, **changes: Any) -> dict[str, Any]:
-        document: dict[str, Any] = {
-            "detector_name": name,
-            **DETECTORS[kind],
-            "ram_buffer_gb": 0.4,
-            "udp": {"address": "127.0.0.1"},
-            "shared_memory": {"directory": str(shm_dir), "frame_buffer_gb": 0.3},
-            "writer": {"output_roots": [str(tmp_path)], "image_timeout_s": 3.0, "min_free_gb": 0.0},
-        }
-        for key, value in changes.items():
-            document[key] = {**document[key], **value} if key in SECTIONS and key in document else value
-        n_ports = PORTS[kind] if document["n_modules"] == DETECTORS[kind]["n_modules"] else document["n_modules"]
-        n_ports *= document["udp"].get("numinterfaces", 1)
-        document.setdefault("start_udp_port", free_udp_ports(n_ports))
-        return document
+        return beamline_document(kind, name, tmp_path, shm_dir, **changes)
 
     return make
 
@@ -96,11 +50,11 @@ def jungfrau_tables(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def open_beamline(tmp_path: Path, broker_url: str) -> Iterator[OpenBeamline]:
-    """Starts a beamline; it is ended with the test: ``open_beamline(config)``."""
+    """Starts a beamline; it is ended with the test: ``open_beamline(config, *options of std-daq up)``."""
     opened: list[Beamline] = []
 
-    def start(config: dict[str, Any]) -> Beamline:
-        beamline = Beamline(tmp_path, broker_url, config)
+    def start(config: dict[str, Any], *options: str) -> Beamline:
+        beamline = Beamline(tmp_path, broker_url, config, options=options)
         beamline.__enter__()
         opened.append(beamline)
         return beamline
@@ -122,8 +76,8 @@ def eiger_data() -> Path:
 def ring_of(runtime: Path, shm_dir: Path) -> Iterator[Callable[[DetectorConfig], RingPublisher]]:
     rings: list[RingPublisher] = []
 
-    def make(config: DetectorConfig, n_slots: int = 64) -> RingPublisher:
-        rings.append(RingPublisher(image_buffer_path(config), shape=(4, 8), n_slots=n_slots))
+    def make(config: DetectorConfig, n_slots: int = 64, **options: Any) -> RingPublisher:
+        rings.append(RingPublisher(image_buffer_path(config), **{"shape": (4, 8), "n_slots": n_slots, **options}))
         return rings[-1]
 
     yield make

@@ -14,9 +14,11 @@ from pika.adapters.blocking_connection import BlockingChannel
 from std_daq.amqp.connection import BrokerConnection
 from std_daq.amqp.topology import LISTENER_PREFIX, NothingOwned, WriterQueues
 from std_daq.errors import BrokerError
+from std_daq.recording.measured_values import MeasuredValue, decode_values
 from std_daq.recording.request_channel import ReceivedKill, ReceivedRequest, RequestConsumer, RequestPublisher
 from std_daq.recording.requests import Action, RunReport, StatusMessage, Verdict, WriteRequest, new_request_id
 from std_daq.recording.status_channel import StatusListener, StatusPublisher
+from std_daq.recording.value_channel import ReceivedValues, ValuePublisher
 from std_test_kit.broker_alarm import alarm
 from std_test_kit.set_up_broker import SetUpBroker, set_up_broker
 from std_test_kit.wait import wait_until
@@ -65,6 +67,23 @@ def test_request_goes_from_client_through_agent_to_listener_with_the_rights_of_e
         _, properties, _ = admin.channel().basic_get(f"{OWN}.refused", auto_ack=True)
         assert properties is not None
         assert properties.correlation_id == refused_id
+
+
+def test_values_reach_an_agent_that_takes_them_and_no_other_with_the_rights_of_each(broker: SetUpBroker) -> None:
+    values = [MeasuredValue(name="sample_x", value=1.25)]
+    with BrokerConnection(broker.url(f"{OTHER}-client"), NothingOwned()) as client:
+        publisher = ValuePublisher(client, OTHER)
+        client.wait_connected(LIMIT_S)
+        with pytest.raises(BrokerError, match="start the writer with this tag, with names in its measured_values"):
+            publisher.publish(values)
+        topology = WriterQueues(OTHER, takes_values=True)
+        with BrokerConnection(broker.url(f"{OTHER}-agent"), topology) as agent:
+            agent.wait_connected(LIMIT_S)
+            publisher.publish(values)
+            received = RequestConsumer(agent, OTHER).poll(LIMIT_S)
+            assert isinstance(received, ReceivedValues)
+            agent.acknowledge(received.delivery)
+            assert decode_values(received.delivery.body) == values
 
 
 def test_alarm_is_known_with_the_rights_of_each_role(broker: SetUpBroker) -> None:

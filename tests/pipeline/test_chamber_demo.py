@@ -1,5 +1,6 @@
 """The demo of a chamber: each sample is as it was sent, the estimates are near the truth, and pictures are left."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ def test_demo_of_a_chamber_compares_events_and_estimates_with_the_truth(tmp_path
     command = [sys.executable, DEMO, "--events", "--output", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert len(re.findall(r"^demo: .+: \d+\.\d s$", done.stderr, re.MULTILINE)) == 6, done.stderr
     assert "all events are complete, and each sample is as it was sent" in done.stdout
     for name in ("event.png", "estimates.png"):
         (picture,) = tmp_path.glob(f"*/{name}")

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import threading
 import time
 from collections import Counter
@@ -26,6 +25,7 @@ from std_daq.telescope.client import (
     make_pano_image,
 )
 from std_daq.telescope.pff import PRODUCTS
+from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.live_view_process import LiveViewProcess
 from std_test_kit.store_driver import RingPublisher
 from std_test_kit.telescope_frames import make_header, make_pixels
@@ -319,7 +319,7 @@ def test_port_with_tls_and_token_lets_in_who_has_both(tmp_path: Path) -> None:
         one.private_key_pem.write_to_path(str(tmp_path / f"{name}-key.pem"))
         one.cert_chain_pems[0].write_to_path(str(tmp_path / f"{name}-cert.pem"))
     (tmp_path / "token").write_text("open sesame\n")
-    port = free_port()
+    port = free_tcp_port("::1")
     tls = {"cert_file": "server-cert.pem", "key_file": "server-key.pem", "client_ca_file": "ca.pem"}
     with LiveViewProcess(
         host="::1",
@@ -349,13 +349,6 @@ def test_port_with_tls_and_token_lets_in_who_has_both(tmp_path: Path) -> None:
         with DaqDataClient({"daq_nodes": [{"ip_addr": "far"}]}, network, access=granted) as client:
             assert client.status("far").hp_io_initialized
             assert "StreamImages(StreamImagesRequest)" in client.reflect_services("far")
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET6) as taken:
-        taken.bind(("::1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 # -- with asyncio

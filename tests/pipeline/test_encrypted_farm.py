@@ -18,9 +18,9 @@ from std_daq.photons.detector import PhotonDetector
 from std_daq.photons.keys import SERVER_FILE, KeyFolder
 from std_daq.photons.protocol import digest_of, job_key, photon_request
 from std_daq.photons.sim_client import SimClient, hits_of
+from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.photon_farm import PhotonProcess, ask
 from std_test_kit.photon_tank import TANK, event_photons, write_tank
-from std_test_kit.services import free_tcp_port
 
 N_EVENTS = 12
 GIVEN = ("--geometry", "tank.json")

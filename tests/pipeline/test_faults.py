@@ -156,15 +156,7 @@ def test_killed_agent_comes_back_and_ends_its_run_with_a_verdict(
 
 
 def _kill(beamline: Beamline, instance: str) -> None:
-    old = beamline.kill(instance)
-
-    def is_back() -> bool:
-        try:
-            return beamline.record_of(instance).pid != old
-        except StopIteration:
-            return False
-
-    wait_until(is_back)
+    beamline.wait_restarted(instance, beamline.kill(instance))
 
 
 def test_run_until_killed_ends_as_killed_with_all_that_came(

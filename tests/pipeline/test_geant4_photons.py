@@ -14,9 +14,9 @@ import pytest
 from std_daq.cli.sim import main as std_sim
 from std_daq.photons.flags import Flag
 from std_test_kit.engine import PROJECT
+from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.geant4_navigation import is_installed
 from std_test_kit.photon_farm import PhotonProcess, wait_for_answer
-from std_test_kit.services import free_tcp_port
 
 EXAMPLE = PROJECT / "examples" / "geant4_photons"
 VELOCITY = 210.0

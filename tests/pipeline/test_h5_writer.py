@@ -355,6 +355,33 @@ def test_files_and_folders_belong_to_the_writer_user(make_platform: Callable[...
     assert "Permission denied" in platform.agent.wait_for(ReportKind.FAILED).message
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+def test_files_belong_to_the_user_of_each_request(make_platform: Callable[..., Platform], runtime: Path) -> None:
+    platform = make_platform(writer={"users": [12345, 12346]})
+    platform.make_ring()
+    platform.start_writer()
+    runtime.chmod(0o755)
+    for run_id, user in ((1, 12345), (2, 12346)):
+        theirs = runtime / f"of_{user}"
+        theirs.mkdir()
+        os.chown(theirs, user, -1)
+        path = theirs / "new" / "a.h5"
+        platform.agent.start(path, images_per_file=2, run_id=run_id, user_id=user)
+        for i in range(3):
+            platform.agent.send(platform.publisher.publish(i), i, run_id=run_id)
+        platform.agent.end(3, run_id=run_id)
+        platform.agent.wait_for(ReportKind.DRAINED)
+        platform.agent.finish(run_id=run_id)
+        files = platform.agent.wait_for(ReportKind.FINISHED).files
+        platform.agent.master(path, files, run_id=run_id, user_id=user)
+        platform.agent.wait_for(ReportKind.MASTER_WRITTEN)
+        made = [path.parent, path, *map(Path, files)]
+        assert [(item.stat().st_uid, item.stat().st_gid) for item in made] == [(user, user)] * 4
+    platform.agent.start(runtime / "of_12345" / "b.h5", run_id=3, user_id=12346)
+    platform.agent.send(platform.publisher.publish(1), 0, run_id=3)
+    assert "Permission denied" in platform.agent.wait_for(ReportKind.FAILED).message
+
+
 def test_memory_does_not_grow_with_the_number_of_images(platform: Platform, tmp_path: Path) -> None:
     publisher = platform.make_ring(n_slots=8)
     process = platform.start_writer()

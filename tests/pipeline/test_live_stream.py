@@ -23,7 +23,8 @@ from std_daq.imaging.config.paths import image_buffer_path
 from std_daq.imaging.protocols.array_stream import ArrayImage, decode
 from std_daq.streams.zmq_places import MAX_PEERS
 from std_live_stream.__main__ import start
-from std_test_kit.services import free_tcp_port, service_context
+from std_test_kit.free_ports import free_tcp_port
+from std_test_kit.services import service_context
 from std_test_kit.store_driver import RingPublisher, pixels_of
 from std_test_kit.zmtp import connect_zmtp
 

@@ -1,5 +1,6 @@
 """A receiver of a multicast group, and of IPv6 addresses: whole frames come, and only from the detector."""
 
+import itertools
 import json
 import os
 import socket
@@ -19,8 +20,10 @@ from std_daq.imaging.config.paths import frame_buffer_path
 from std_daq.imaging.detectors.registry import open_detector
 from std_daq.packets.sending import PacketSender
 from std_test_kit.cables import add_group_interface
+from std_test_kit.free_ports import free_udp_ports
 from std_test_kit.network_namespace import NetworkNamespace
 from std_test_kit.services import service_context
+from std_udp_recv import sender_filter
 from std_udp_recv.__main__ import start
 
 DEADLINE_S = 20.0
@@ -32,12 +35,6 @@ PLACES = [
 ]
 
 
-def free_port() -> int:
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-        probe.bind(("::", 0))
-        return int(probe.getsockname()[1])
-
-
 def document(shm_dir: Path, udp: dict[str, Any]) -> dict[str, Any]:
     return {
         "detector_name": "group-test",
@@ -46,7 +43,7 @@ def document(shm_dir: Path, udp: dict[str, Any]) -> dict[str, Any]:
         "bit_depth": 16,
         "image_pixel_height": 256,
         "image_pixel_width": 514,
-        "start_udp_port": free_port(),
+        "start_udp_port": free_udp_ports(1, "::"),
         "module_positions": {"0": [0, 0, 513, 255]},
         "ram_buffer_gb": 0.01,
         "shared_memory": {"directory": str(shm_dir), "frame_slots": 16},
@@ -90,7 +87,9 @@ class Rig:
         return self.ring.journals[0].next_sequence
 
     def metric(self, name: str, **labels: str) -> float:
-        return self.context.registry.get_sample_value(name, labels) or 0.0
+        value = self.context.registry.get_sample_value(name, labels)
+        assert value is not None, name
+        return value
 
     def close(self) -> None:
         self._stack.close()
@@ -120,7 +119,7 @@ def test_frames_to_a_group_or_an_ipv6_address_are_received_whole(
     for number in range(1, 4):
         send(number)
         rig.wait(lambda number=number: rig.n_frames == number)  # type: ignore[misc]
-    assert rig.metric("daq_udp_packets_rejected_total", reason="foreign_sender") == 0
+    assert rig.metric("daq_udp_packets_rejected_total", module="0", reason="foreign_sender") == 0
 
 
 @pytest.mark.parametrize(
@@ -158,6 +157,59 @@ def test_a_second_detector_that_sends_to_the_group_is_a_stranger(group: str, shm
                 rig.wait(lambda: other in rig.receiver._ports[0].strangers())
                 assert rig.receiver._ports[0].believed() == [own]
                 assert rig.n_frames == 5
+        finally:
+            rig.close()
+            network.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes network namespaces")
+@pytest.mark.parametrize("group", ["239.1.2.3", "ff15::1234"])
+@pytest.mark.parametrize("is_configured", [True, False])
+def test_a_second_detector_in_the_group_is_found_while_the_kernel_looks_at_senders(
+    group: str, is_configured: bool, shm_dir: Path, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_filter, "CALM_S", 0.2)
+    monkeypatch.setattr(sender_filter, "MIN_PACKETS", 8)
+    network = NetworkNamespace("filtered-group")
+    add_group_interface("groups0", network)
+    own, other = ("10.9.9.1", "10.9.9.2") if "." in group else ("fd00:9:9::1", "fd00:9:9::2")
+    udp = {"address": group, "interface": "groups0", "idle_flush_s": 3.0} | (
+        {"senders": [own]} if is_configured else {}
+    )
+    with network.inside():
+        rig = Rig(document(shm_dir, udp))
+        port = rig.receiver._ports[0]
+        try:
+            with sender_from(rig, own) as detector, sender_from(rig, other) as second:
+                numbers = itertools.count(1)
+
+                def send_until(is_done: Callable[[], bool]) -> int:
+                    for number in numbers:
+                        send_all(detector, rig, frame_of(rig, number))
+                        rig.wait(lambda number=number: rig.n_frames >= number - 1)  # type: ignore[misc]
+                        if is_done() or number > 3000:
+                            break
+                    assert is_done()
+                    return number
+
+                send_until(lambda: not port.is_asking)
+                for _ in range(20):
+                    send_until(lambda: True)
+                assert not port.is_asking
+                send_all(second, rig, frame_of(rig, 5000))
+                send_until(
+                    lambda: rig.metric("daq_udp_packets_rejected_total", module="0", reason="foreign_sender") > 0
+                )
+                send_until(lambda: port.is_asking)
+                send_all(second, rig, frame_of(rig, 5000))
+                send_until(lambda: other in port.strangers())
+                n_frames = send_until(lambda: not port.is_asking)
+                rig.wait(lambda: rig.n_frames >= n_frames - 1)
+                # The journal holds the newest. None before them was lost, either: each has the place of its number.
+                entries = rig.ring.journals[0].read(0, n_frames).entries
+                assert entries["id"].tolist() == (entries["sequence"] + 1).tolist()
+                assert entries["id"][-1] >= n_frames - 1
+                assert not entries["status"].any()
         finally:
             rig.close()
             network.close()

@@ -12,9 +12,9 @@ import pytest
 from std_daq.cli.__main__ import main as std_daq
 from std_daq.cli.sim import main as std_sim
 from std_daq.photons.records import PHOTON
+from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.photon_farm import ask, wait_for_answer
 from std_test_kit.photon_tank import event_photons, write_tank
-from std_test_kit.services import free_tcp_port
 from std_test_kit.wait import wait_until
 
 

@@ -8,9 +8,9 @@ from std_daq.photons.backend import Job
 from std_daq.photons.engine import open_backend
 from std_daq.photons.protocol import digest_of, job_key, photon_request
 from std_daq.photons.sim_client import SimClient
+from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.photon_farm import PhotonProcess, wait_for_answer
 from std_test_kit.photon_tank import event_photons, write_tank
-from std_test_kit.services import free_tcp_port
 
 N_PHOTONS = 300
 

@@ -16,9 +16,9 @@ from std_daq.photons.maps.make_map import make_map
 from std_daq.photons.maps.plan import plan_map
 from std_daq.photons.maps.simulation import Simulated, simulate_by_farm, simulate_here
 from std_daq.photons.sim_client import N_IN_FLIGHT, SimClient
+from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.photon_farm import PhotonProcess, wait_for_answer
 from std_test_kit.photon_tank import write_tank
-from std_test_kit.services import free_tcp_port
 
 
 def contents(path: Path) -> dict[str, bytes]:

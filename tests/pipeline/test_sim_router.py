@@ -13,9 +13,9 @@ import zmq
 from std_daq.photons.endpoints import MAX_PEERS
 from std_daq.photons.protocol import photon_request
 from std_daq.photons.sim_client import SimClient
+from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.photon_farm import PhotonProcess, ask, wait_for_answer
 from std_test_kit.photon_tank import event_photons
-from std_test_kit.services import free_tcp_port
 from std_test_kit.upstream_farm import UpstreamWorker, first_photon_is_hit
 from std_test_kit.wait import wait_until
 from std_test_kit.zmtp import connect_zmtp

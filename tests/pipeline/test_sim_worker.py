@@ -17,10 +17,10 @@ from std_daq.photons.engine import open_backend
 from std_daq.photons.protocol import digest_of, hits_reply, job_key, photon_request
 from std_daq.photons.replies import Hits
 from std_daq.photons.sim_client import SimClient
+from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.photon_farm import PhotonProcess, ask, wait_for_answer
 from std_test_kit.photon_tank import N_CHANNELS, event_photons, write_tank
 from std_test_kit.root_files import open_root
-from std_test_kit.services import free_tcp_port
 from std_test_kit.upstream_farm import UpstreamRouter
 from std_test_kit.wait import wait_until
 

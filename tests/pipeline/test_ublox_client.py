@@ -127,4 +127,4 @@ def test_mistakes_of_the_simulation_are_named(options: tuple[str, ...], told: st
     assert told in done.stderr
     (tmp_path / "file").touch()
     done = std_daq("simulate-f9t", str(tmp_path / "file"))
-    assert (done.returncode, "cannot be made: File exists" in done.stderr) == (1, True)
+    assert (done.returncode, "a file is there, and no link" in done.stderr) == (2, True)

@@ -25,28 +25,12 @@ from std_daq.imaging.detectors.reference_receiver import receive_frame
 from std_daq.imaging.detectors.registry import open_detector
 from std_daq.imaging.protocols.image_metadata import ImageStatus
 from std_daq.packets.sending import PacketSender
-from std_test_kit.services import free_tcp_port, service_context
+from std_test_kit.free_ports import free_tcp_port, free_udp_ports
+from std_test_kit.services import service_context
 from std_udp_recv.__main__ import main, start
 from std_udp_recv.records import REASONS
 
 DEADLINE_S = 20.0
-
-
-def free_port_range(n: int) -> int:
-    """Return the first of ``n`` consecutive UDP ports that nobody uses."""
-    for first in range(20000 + os.getpid() % 500 * 80, 64000, n):
-        sockets = []
-        try:
-            for port in range(first, first + n):
-                sockets.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-                sockets[-1].bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        finally:
-            for one in sockets:
-                one.close()
-        return first
-    raise AssertionError("no free ports")
 
 
 def document(shm_dir: Path, detector_type: str, n_modules: int, **changes: Any) -> dict[str, Any]:
@@ -55,7 +39,7 @@ def document(shm_dir: Path, detector_type: str, n_modules: int, **changes: Any) 
         "eiger": ((256 * n_modules, 514), 4, {i: [0, 256 * i, 513, 256 * i + 255] for i in range(n_modules)}, 1),
         "gigafrost": ((128, 480), 12, {}, 2),
     }[detector_type]
-    start = free_port_range(n_ports * n_modules)
+    start = free_udp_ports(n_ports * n_modules)
     return {
         "detector_name": "udp-test",
         "detector_type": detector_type,

@@ -56,6 +56,13 @@ def test_write_request_gives_a_validated_file_of_the_user_in_a_folder_of_the_hos
     check_counter_pixels(simulated_beamline.config, file, first)
 
 
+def test_console_tells_the_state_of_each_service(simulated_beamline: ContainerBeamline) -> None:
+    told = simulated_beamline.wait_for_console(
+        {*("udp-recv", "assembler", "writer-agent"), "h5-writer-0", "live-stream", "web"}
+    )
+    assert (told["fine"], told["absent"], told["broker"]["is_usable"]) == (True, [], True), told["findings"]
+
+
 def test_ten_lines_of_pika_from_the_docs_have_a_file_written(
     simulated_beamline: ContainerBeamline, series: Series
 ) -> None:
@@ -140,6 +147,7 @@ def test_secrets_are_in_no_log_and_in_nothing_that_the_engine_tells(simulated_be
     urls = [file.read_text() for file in (simulated_beamline.folder / "secrets").glob("*.url")]
     passwords = {password for url in urls for password in re.findall(r"//[^:]*:([^@]+)@", url)}
     assert len(passwords) > 1
+    passwords.add((simulated_beamline.folder / "secrets" / "web-token").read_text().strip())
     for service, container in simulated_beamline.containers().items():
         told = f"{container.inspect()}{container.logs}"
         assert not [password for password in passwords if password in told], service

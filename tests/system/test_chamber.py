@@ -77,6 +77,14 @@ def test_write_request_gives_a_whole_file_of_the_user_and_its_analysis(chamber: 
     wait_until(lambda: figures(chamber, "event-analysis")["estimates"] > 0, WAIT_S, lambda: chamber.logs())
 
 
+def test_console_tells_the_state_of_each_service_and_the_events_that_were_analysed(chamber: ContainerBeamline) -> None:
+    services = {"event-builder", "event-analysis", "event-view", "writer-agent", "h5-writer-0", "web"}
+    told = chamber.wait_for_console(services)
+    assert (told["absent"], told["broker"]["is_usable"]) == ([], True), told["findings"]
+    panel = "/panel/chamber"
+    wait_until(lambda: chamber.console(panel)["results"]["results"] > 0, WAIT_S, lambda: str(chamber.console(panel)))
+
+
 def test_browsers_of_this_machine_reach_the_view_which_shows_events(
     chamber: ContainerBeamline, view_ports: tuple[int, int]
 ) -> None:

@@ -275,6 +275,25 @@ def test_containers_of_a_server_are_those_that_its_configuration_describes(
             assert found == arguments, kind
 
 
+def test_each_server_has_a_console_with_the_account_of_its_client_for_who_may_forward_its_port(
+    documents: list[Document], tmp_path: Path
+) -> None:
+    for pod in data_planes(documents):
+        (web,) = (container for container in pod["containers"] if container["name"] == "web")
+        assert web["args"] == ["--host", "127.0.0.1", "--token-file", "/run/web-token/web-token"]
+        environment = {entry["name"]: entry.get("value") for entry in web["env"]}
+        assert environment["STD_DAQ_BROKER_URL_FILE"] == "/run/secrets/client-url"
+        mounts = {mount["mountPath"]: mount["name"] for mount in web["volumeMounts"]}
+        (data,) = (mount for mount in web["volumeMounts"] if mount["mountPath"] == "/data")
+        assert data["readOnly"] is True
+        names = {volume["name"]: volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+        suffix = "-far" if configuration(documents, pod, tmp_path).replication.receive is not None else ""
+        assert names[mounts["/run/secrets"]].startswith(f"broker-client{suffix}-")
+        token = names[mounts["/run/web-token"]]
+        assert token.startswith(f"web-token{suffix}-")
+        assert set(of_kind(documents, "Secret")[token]["data"]) == {"web-token"}
+
+
 def test_rings_of_the_configuration_fit_into_volume_and_memory_limits(
     documents: list[Document], tmp_path: Path
 ) -> None:
@@ -298,7 +317,7 @@ def test_data_plane_is_of_class_guaranteed_and_its_services_have_whole_cpus(docu
     for pod in data_planes(documents):
         for container in pod["containers"]:
             assert container["resources"]["requests"] == container["resources"]["limits"], container["name"]
-            if container["name"] not in ("writer-agent", "live-stream", "tools"):
+            if container["name"] not in ("writer-agent", "live-stream", "web", "tools"):
                 assert container["resources"]["limits"]["cpu"].isdigit(), container["name"]
 
 

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from std_daq.telescope.pff.writer import encode_frame
 from std_test_kit.container_beamline import ContainerBeamline
 from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.telescope_frames import make_header, make_pixels, make_run, write_pff
+from std_test_kit.wait import wait_until
 
+WITHIN_S = 60.0
 IMG16, PH256 = PRODUCTS["img16"], PRODUCTS["ph256"]
 
 pytestmark = pytest.mark.timeout(240)
@@ -57,6 +60,14 @@ def test_frames_of_the_host_reach_clients_of_the_host_bit_for_bit(observatory: C
             image = next(pulses)
         np.testing.assert_array_equal(image["image_array"], make_pixels(PH256, 7, 3))
         assert {(row.module_id, row.product) for row in client.status().products} == {(1, "img16"), (3, "ph256")}
+
+
+def test_console_tells_the_state_of_the_live_view_and_of_the_telescope(observatory: ContainerBeamline) -> None:
+    observatory.wait_for_console({"live-view", "web"})
+    panel = "/panel/telescope"
+    wait_until(lambda: observatory.console(panel)["answers"], WITHIN_S, lambda: str(observatory.console(panel)))
+    with pytest.raises(HTTPError, match="422"):  # it has the token, and names no folder
+        observatory.console(f"{panel}/init", token_file="web-token")
 
 
 def test_command_of_the_image_asks_the_live_view(observatory: ContainerBeamline) -> None:

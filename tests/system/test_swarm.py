@@ -99,6 +99,18 @@ def test_secrets_are_for_their_reader_alone(stack_file: Path) -> None:
         assert "@" not in json.dumps(service.get("environment", {})).replace("rabbit@", "")
 
 
+def test_each_server_has_a_console_with_the_account_of_a_client() -> None:
+    for name, servers in {"simulated": [""], "servers": ["", "far-"]}.items():
+        services = services_of(ROOT / f"docker/swarm/{name}.yml")
+        for server in servers:
+            web = services[f"{server}web"]
+            assert web["hostname"] == f"{server}web", "what it is called by whoever reaches it"
+            sources = {secret.get("target", secret["source"]): secret["source"] for secret in web["secrets"]}
+            assert sources == {"client-url": f"{server}client-url", "web-token": f"{server}web-token"}
+            assert web["environment"]["STD_DAQ_BROKER_URL_FILE"] == "/run/secrets/client-url"
+            assert {volume["target"] for volume in web["volumes"] if volume.get("read_only")} == {"/data"}
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """A stack that runs.

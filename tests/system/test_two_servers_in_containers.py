@@ -1,7 +1,7 @@
 """Two servers as containers, in networks of their own, from their compose file."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 
@@ -12,14 +12,20 @@ from std_test_kit.simulated_file import check_counter_pixels
 from std_test_kit.wait import wait_until
 
 N_IMAGES = 40
+SERVERS = {
+    "WEB_PORT": {"udp-recv", "assembler", "writer-agent", "h5-writer-0", "stream-send-0", "web"},
+    "FAR_WEB_PORT": {"stream-recv", "writer-agent", "h5-writer-0", "web"},
+}
 SEND = ("--host", "udp-recv", "--pattern", "counter", "--rate-hz", "5", "--n-images", str(N_IMAGES))
 
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture
-def beamline(images: dict[str, str], user_id: int, tmp_path: Path) -> Iterator[ContainerBeamline]:
-    with ContainerBeamline("two_servers", tmp_path, user_id=user_id) as two_servers:
+@pytest.fixture(scope="module")
+def beamline(
+    images: dict[str, str], user_id: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ContainerBeamline]:
+    with ContainerBeamline("two_servers", tmp_path_factory.mktemp("two_servers"), user_id=user_id) as two_servers:
         two_servers.up()
         yield two_servers
 
@@ -40,3 +46,15 @@ def test_file_on_the_far_server_is_whole_though_the_network_between_was_away(bea
     assert file.stat().st_uid == beamline.user_id
     assert validate(file).is_valid
     assert check_counter_pixels(beamline.config, file) == list(range(1, N_IMAGES + 1))
+
+
+@pytest.mark.parametrize("port", SERVERS)
+def test_console_of_each_server_tells_the_state_of_its_services(beamline: ContainerBeamline, port: str) -> None:
+    told = beamline.wait_for_console(SERVERS[port], port=port)
+    assert (told["fine"], told["absent"], told["broker"]["is_usable"]) == (True, [], True), told["findings"]
+    assert beamline.console("/runs", port=port)["problem"] == ""
+    own, other = ("web-token", "far-web-token") if port == "WEB_PORT" else ("far-web-token", "web-token")
+    with pytest.raises(HTTPError, match="401"):
+        beamline.console("/runs", port=port, token_file=other)
+    with pytest.raises(HTTPError, match="422"):  # an empty request, from who may send one
+        beamline.console("/runs", port=port, token_file=own)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from std_udp_recv.udp_socket import UdpSocket
 
 _DEADLINE_S = 30.0
 _POLL_S = 0.001
+_PAUSE_S = 0.02
 
 
 class PortDrain:
@@ -47,6 +49,7 @@ class PortDrain:
         self._buffer_bytes = buffer_bytes
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._epoch = 0
+        self._n_received = self._n_placed = 0
         layout = frames.layout
         self._ring, _ = FrameBuffer.create(
             ring, n_modules=1, frame_bytes=layout.frame_bytes, n_units=layout.n_units, buffer_bytes=0, n_slots=n_slots
@@ -70,13 +73,43 @@ class PortDrain:
             latency_budget_us=self._udp.latency_budget_us,
             cpu=None,
         )
+        self._n_received = self._n_placed = 0
         return self.receiver.socket.port
+
+    def become_calm(self, send_some: Callable[[], Sent]) -> None:
+        """Receive until the port is calm, so that from now on the kernel looks at the senders.
+
+        Parameters
+        ----------
+        send_some
+            Sends a few frames.
+        """
+        self.receiver.start()
+        deadline = time.monotonic() + _DEADLINE_S
+        n_packets = 0
+        while self.receiver.is_asking or self.receiver.counters.received < n_packets:
+            if time.monotonic() > deadline:
+                raise ResourceError("the kernel does not look at the senders of this socket")
+            if self.receiver.is_asking:
+                n_packets += send_some().n_frames * self._frames.packets_per_frame
+            time.sleep(_PAUSE_S)
+            self.receiver.check()
+            self.receiver.read_ended()
+        self.receiver.request_stop()
+        self.receiver.join()
+        self.receiver.read_ended()
+        self._n_received, self._n_placed = int(self.receiver.counters.received), int(self.receiver.counters.placed)
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the kernel still looks at the senders."""
+        return not self.receiver.is_asking
 
     def drain(self, n_packets: int) -> float:
         """Receive what waits in the socket; returns the CPU seconds of the thread."""
         thread = started_by(self.receiver.start)
         deadline = time.monotonic() + _DEADLINE_S
-        while self.receiver.counters.received < n_packets:
+        while self.receiver.counters.received - self._n_received < n_packets:
             self.receiver.check()
             if time.monotonic() > deadline:
                 raise ResourceError(f"{self.receiver.counters.received} of {n_packets} packets came")
@@ -90,7 +123,10 @@ class PortDrain:
     def is_right(self, sent: Sent) -> bool:
         """Tell whether all packets were placed, and the ring holds every byte of the frames, marked as whole."""
         n_packets = sent.n_frames * self._frames.packets_per_frame
-        if self.receiver.counters.placed != n_packets or len(self.receiver.read_ended()) != sent.n_frames:
+        if (
+            self.receiver.counters.placed - self._n_placed != n_packets
+            or len(self.receiver.read_ended()) != sent.n_frames
+        ):
             return False
         return all(self._holds(frame) for frame in range(sent.first, sent.first + sent.n_frames))
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.config.paths import frame_buffer_path, frames_address
 from std_daq.service.record import endpoint_socket
+from std_test_kit.free_ports import free_udp_ports
 
 _START_S = 60.0
 _STOP_S = 10.0
@@ -61,7 +61,7 @@ class ReceiverProcess:
     def __init__(self, frames: Frames, setting: Setting, *, n_slots: int, buffer_bytes: int, core: int) -> None:
         self._frames = frames
         folder = setting.folder
-        self.port = _free_port()
+        self.port = free_udp_ports(1)
         document: dict[str, Any] = frames.document | {
             "start_udp_port": self.port,
             "runtime_dir": str(folder),
@@ -169,10 +169,3 @@ class ReceiverProcess:
 
     def _last_words(self) -> str:
         return self._log.read_text().strip().rpartition("\n")[2]
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind((ADDRESS, 0))
-        port: int = one.getsockname()[1]
-        return port

@@ -27,6 +27,7 @@ class Camera:
         self._ring, _ = ImageBuffer.create(
             path, shape=SHAPE, dtype=np.dtype("u2"), n_modules=1, buffer_bytes=0, n_slots=_N_SLOTS
         )
+        self._ring.segment.lock(0, "the camera")
         pixels = np.random.default_rng(0).poisson(_MEAN_COUNTS, SHAPE).astype(np.uint16)
         self._ring.data[:] = np.frombuffer(pixels, np.uint8).reshape(self._ring.data.shape[1:])
         self._metadata = np.zeros(1, IMAGE_METADATA)
@@ -38,7 +39,7 @@ class Camera:
         sequence = self._ring.journal.next_sequence
         metadata = self._metadata
         metadata["id"] = metadata["frame_index"] = metadata["sequence"] = sequence
-        metadata["first_arrival_ns"] = time.time_ns()
+        metadata["first_arrival_ns"] = metadata["assembled_ns"] = time.time_ns()
         slot = self._ring.slot(sequence)
         self._ring.begin(slot)
         self._ring.data[slot].view(np.uint16).reshape(-1)[0] = first_pixel

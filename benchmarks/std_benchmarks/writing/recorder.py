@@ -66,6 +66,8 @@ class Recorder:
     is_direct
         Whether images go past the page cache. Only the newest quarter of the ring is written then, because a writer
         that is behind by half of it would use the page cache.
+    module
+        Python module that runs as the service.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Recorder:
         ring_bytes: int,
         n_threads: int = 1,
         is_direct: bool = False,
+        module: str = "std_h5_writer",
     ) -> None:
         self.shape = shape
         self.image_bytes = 2 * shape[0] * shape[1]
@@ -106,9 +109,7 @@ class Recorder:
         for slot, image in enumerate(self.images):
             image[0, :2] = divmod(slot, 1 << 16)  # each tells which it is
         self._agent = StoreDriver(config)
-        self._service = subprocess.Popen(
-            [sys.executable, "-m", "std_h5_writer", "--config", file, "--log-level", "error"]
-        )
+        self._service = subprocess.Popen([sys.executable, "-m", module, "--config", file, "--log-level", "error"])
         self._process = psutil.Process(self._service.pid)
         self._agent.wait_for(ReportKind.ALIVE, timeout_s=_TIMEOUT_S)
 

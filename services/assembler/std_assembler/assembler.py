@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from std_assembler.attempts import Attempts
 from std_assembler.calibration_watch import CalibrationWatch
 from std_assembler.frame_source import Exposure, FrameSource
 from std_assembler.image_builder import BuiltImage, ImageBuilder
@@ -14,6 +14,7 @@ from std_daq.errors import SharedMemoryError
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.detectors.interface import FrameConverter
 from std_daq.imaging.image_faults import describe_status
+from std_daq.imaging.protocols.calibration_notes import calibrations_of
 from std_daq.imaging.protocols.image_metadata import (
     IMAGE_METADATA,
     PROTOCOL_VERSION,
@@ -83,10 +84,10 @@ class Assembler:
         self._entry_bytes = self._entry.view(np.uint8).data
         last = images.journal.read(images.journal.next_sequence - 1, 1).entries
         self._last_published = (int(last["epoch"][0]), int(last["frame_index"][0])) if len(last) else None
-        self._calibration = 0
-        self._calibrations: list[dict[str, Any]] = images.read_notes().get("calibration", [])
-        if self._calibrations:
-            self._calibration = (self._calibrations[-1]["index"] + 1) % 2**16
+        self._attempts = Attempts(images.journal)
+        self._has_failed = False
+        self._calibrations = calibrations_of(images.read_notes())
+        self._calibration = (self._calibrations[-1]["index"] + 1) % 2**16 if self._calibrations else 0
         self._publish_calibration()
         self._watch = CalibrationWatch(converter)
 
@@ -112,28 +113,39 @@ class Assembler:
             raise SharedMemoryError(
                 f"{self._images.segment.path} was removed; the service creates a new one when it starts again"
             )
+        self._has_failed = True  # until the end of this step; see `close`
         self._source.wait(0.1)
-        n_lost = self._source.n_lost
+        n_lost, n_damaged = self._source.n_lost, self._source.n_damaged
         has_overrun = False
         for exposure in self._source.read():
             self._replace_converter()
             if self._is_published_already(exposure):
                 self._save_resume_points(exposure)
                 continue
+            if not self._attempts.begin(self._images.journal, exposure.epoch, exposure.frame_index):
+                self._leave_out(exposure)
+                continue
             if not self._publish(exposure):
                 self._count_lost(1, "overwritten in the FrameBuffer", image_id=exposure.arrived[0].id)
+                self._save_resume_points(exposure)  # or the next process would begin with it, see Attempts
                 has_overrun = True
         if has_overrun:
             self._count_lost(self._source.skip_to_safety(), "skipped to catch up")
         if self._source.n_lost > n_lost:
             self._count_lost(self._source.n_lost - n_lost, "overwritten in the journal")
+        self._count_lost(self._source.n_damaged - n_damaged, "damaged in the journal")
         self._metrics.ring.show(*self._source.lag_and_slots())
         self._metrics.calibration_refused.set(self._watch.n_refused)
+        self._has_failed = False
 
     def close(self) -> None:
-        """Publish the exposures that have already come, within 1 s, and release all resources."""
+        """Publish the exposures that have already come, within 1 s, and release all resources.
+
+        After a failure nothing more is published: the next process begins with the exposure that has failed, and must
+        not find later ones published before it.
+        """
         deadline = time.monotonic() + 1.0
-        while self._source.lag and time.monotonic() < deadline:
+        while self._source.lag and not self._has_failed and time.monotonic() < deadline:
             self.step()
         self._watch.close()
         self._builder.close()
@@ -145,6 +157,13 @@ class Assembler:
         """Return whether a predecessor was killed after it published this exposure and before it recorded that."""
         last, self._last_published = self._last_published, None
         return last == (exposure.epoch, exposure.frame_index)
+
+    def _leave_out(self, exposure: Exposure) -> None:
+        """Pass an exposure whose frames have ended two assemblers."""
+        image_id = exposure.arrived[0].id
+        self._log.error("exposure_left_out", image_id=image_id, why="building its image has ended the assembler twice")
+        self._count_lost(1, "it has ended the assembler twice", image_id=image_id)
+        self._save_resume_points(exposure)
 
     def _publish(self, exposure: Exposure) -> bool:
         """Publish an exposure; return False if all its frames are overwritten."""

@@ -60,6 +60,13 @@ class FrameSource:
         Configuration of the detector.
     resume_points
         For each receiver, how far a previous assembler has used its journal: see `Journal.resume_point`.
+
+    Attributes
+    ----------
+    n_lost
+        Entries of the journals that were overwritten before they were read.
+    n_damaged
+        Entries that are not those of their place in the journal.
     """
 
     def __init__(self, config: DetectorConfig, resume_points: list[tuple[int, int]]) -> None:
@@ -77,6 +84,7 @@ class FrameSource:
         self._last_epoch: list[int | None] = [None] * len(parts)
         self._last_key = [-1] * len(parts)
         self.n_lost = 0
+        self.n_damaged = 0
 
     @property
     def frames(self) -> list[FrameBuffer | None]:
@@ -110,8 +118,13 @@ class FrameSource:
             if part is None:
                 continue
             self.n_lost += part.n_lost
-            for fields in part.entries.tolist():
-                yield from self._synchronise(source, RawMetadata._make(fields))
+            first = follower.cursor - len(part.entries)
+            for sequence, fields in enumerate(part.entries.tolist(), first):
+                raw = RawMetadata._make(fields)
+                if raw.sequence != sequence:  # the resume point follows from it, so the next start would come to grief
+                    self.n_damaged += 1
+                    continue
+                yield from self._synchronise(source, raw)
         if self._synchroniser is not None:
             yield from map(self._exposure, self._synchroniser.poll(time.monotonic_ns()))
 

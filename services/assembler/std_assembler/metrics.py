@@ -21,7 +21,7 @@ class AssemblerMetrics(ImageMetrics):
         super().__init__(registry)
         self.lost = Counter(
             "daq_assembler_exposures_lost",
-            "Exposures that were overwritten before they became images.",
+            "Exposures that became no image: overwritten, damaged, or left out because they had ended the assembler.",
             registry=registry,
         )
         self.missing_packets = Counter(

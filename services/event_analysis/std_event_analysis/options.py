@@ -17,5 +17,5 @@ class AnalysisOptions(Section):
         gt=0,
         le=MAX_SECONDS,
         description="A process that takes longer for an event, or to start, is killed, and another one is started, in "
-        "seconds.",
+        "seconds; what it compiles when it first starts does not count.",
     )

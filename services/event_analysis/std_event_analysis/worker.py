@@ -1,8 +1,9 @@
 """A worker: a process that analyses one event after another.
 
 Its messages are tuples, as `WorkerLink` sends them. First it gets ``("begin", ring, PadPlane, AnalysisParameters)``,
-then ``("parameters", revision, AnalysisParameters)`` and ``("event", sequence)``. It answers ``("ready",)`` once, and
-for each event ``("result", EventResult, seconds)``, ``("overwritten",)`` or ``("failed", text)``.
+then ``("parameters", revision, AnalysisParameters)`` and ``("event", sequence)``. It answers ``("compiling", name)``
+before each function that it may have to compile, then ``("ready",)``, and for each event
+``("result", EventResult, seconds)``, ``("overwritten",)`` or ``("failed", text)``.
 
 Arguments: DESCRIPTOR PARENT. The kernel kills it when the service is killed, whatever it does.
 """
@@ -13,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +51,8 @@ def run_worker(connection: socket.socket) -> None:
             return
         worker = Worker(*begin[1:])
         try:
+            for name in worker.compile():
+                connection.sendall(pack(("compiling", name)))
             connection.sendall(pack(("ready",)))
             while (message := read_message(stream)) is not None:
                 kind, *values = message
@@ -84,6 +88,14 @@ class Worker:
         """Use other parameters from the next event on."""
         self._pipeline = self._new_pipeline(parameters)
         self._revision = revision
+
+    def compile(self) -> Iterator[str]:
+        """Compile what the phases need, or load it from the cache; yields the name of each function before."""
+        from std_daq.tpc.reconstruction.compilation import kernels_of_phases
+
+        for name, kernel in kernels_of_phases():
+            yield name
+            kernel.compile()
 
     def analyse(self, sequence: int) -> tuple[Any, ...]:
         """Analyse an event of the ring, and return the answer."""

@@ -18,6 +18,9 @@ from std_event_analysis.worker_link import WorkerLink
 
 _RESTART_S = 1.0
 _END_S = 0.2
+# A function may be compiled for this long, or waited for while another process compiles it; more only on a machine that
+# is far too busy.
+_COMPILING_S = 300.0
 # A worker is one of many, so its libraries must not start a thread for each core.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _ENDED = select.POLLHUP | select.POLLERR
@@ -29,6 +32,7 @@ class _Running:
     link: WorkerLink
     busy_since_s: float
     is_ready: bool = False
+    is_compiling: bool = False
     has_timed_out: bool = False
     sequence: int | None = None
     revision: int = 0
@@ -49,7 +53,7 @@ class Workers:
     plane, parameters
         As for `Pipeline`.
     event_timeout_s
-        A process that takes longer for an event, or to start, is killed.
+        A process that takes longer for an event, or to start, is killed. It may compile for longer: 300 s a function.
 
     Attributes
     ----------
@@ -162,8 +166,10 @@ class Workers:
             return self._bury(one)
         answers = []
         for message in messages:
-            if message == ("ready",):
-                one.is_ready = True
+            if message[0] == "compiling":
+                one.is_compiling, one.busy_since_s = True, self._clock()
+            elif message == ("ready",):
+                one.is_ready, one.is_compiling = True, False
             else:
                 one.sequence = None
                 answers.append(message)
@@ -174,7 +180,8 @@ class Workers:
         now_s = self._clock()
         for one in self._running:
             is_busy = one.sequence is not None or not one.is_ready
-            if is_busy and not one.has_timed_out and now_s - one.busy_since_s > self._event_timeout_s:
+            limit_s = max(_COMPILING_S, self._event_timeout_s) if one.is_compiling else self._event_timeout_s
+            if is_busy and not one.has_timed_out and now_s - one.busy_since_s > limit_s:
                 one.has_timed_out = True
                 one.process.kill()
 

@@ -77,6 +77,7 @@ def start(context: ServiceContext[TpcConfig]) -> "BuilderService":
 
 def _open_events(config: TpcConfig, plane: "PadPlane") -> "tuple[EventBuffer, int]":
     """Return the ring of events, and the number of its next run: after a restart, ids may come again."""
+    from std_daq.shm.journal import MAX_EPOCH
     from std_daq.telemetry.logs import get_logger
     from std_daq.tpc.events.event_buffer import EventBuffer
     from std_daq.tpc.events.paths import event_buffer_path
@@ -91,7 +92,8 @@ def _open_events(config: TpcConfig, plane: "PadPlane") -> "tuple[EventBuffer, in
     events.take_over()
     last = events.journal.read(max(0, events.journal.next_sequence - events.geometry.n_entries), 2**32).entries
     get_logger().info("ring_opened", path=str(events.segment.path), max_traces=events.max_traces, is_new=is_new)
-    return events, int(last["epoch"].max()) + 1 if len(last) else 0
+    epochs = last["epoch"][last["epoch"] < MAX_EPOCH]  # others are damaged
+    return events, int(epochs.max()) + 1 if len(epochs) else 0
 
 
 if __name__ == "__main__":

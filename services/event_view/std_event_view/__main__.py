@@ -28,11 +28,11 @@ def start(context: ServiceContext[TpcConfig]) -> "EventView":
     from std_daq.tpc.view.commands import commands_address
     from std_daq.tpc.view.event_drawing import ChamberDrawing
     from std_daq.tpc.view.layout import APPLICATION, ChamberLayout
+    from std_daq.tpc.view.results_source import ResultsSource
     from std_event_view.command_socket import CommandSocket
     from std_event_view.event_recording import EventRecording
     from std_event_view.event_view import EventView
     from std_event_view.metrics import EventViewMetrics
-    from std_event_view.results_source import ResultsSource
 
     config, arguments = context.config, context.arguments
     first: list[Drawing] = [ChamberLayout(is_live=True), ChamberDrawing()]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from std_daq.errors import ArgumentError
-from std_daq.view3d.drawing import Drawing
+from std_daq.telemetry.logs import ConditionLog
+from std_daq.view3d.drawing import Drawing, why_not_drawn
 
 _MAX_WAITING = 500
 
@@ -47,6 +48,7 @@ class EventRecording:
         except OSError as error:
             raise ArgumentError("--output", f"cannot be made: {error.strerror}", value=path) from None
         self._waiting: deque[Drawing] = deque()
+        self._conditions = ConditionLog()
         self.n_left_out = 0
         self._recording = rerun.RecordingStream(application)
         self._recording.save(Path(f"/proc/self/fd/{self._file.fileno()}"))  # this file, whatever its name leads to
@@ -67,7 +69,7 @@ class EventRecording:
         """Write what waits, for about a time at most."""
         end_s = time.monotonic() + seconds
         while self._waiting and time.monotonic() < end_s:
-            self._waiting.popleft().draw(self._recording)
+            self._draw(self._waiting.popleft())
 
     def complete(self, seconds: float, last: Sequence[Drawing]) -> None:
         """Write what waits, for about a time at most, and what comes after all events."""
@@ -75,7 +77,12 @@ class EventRecording:
         self.n_left_out += len(self._waiting)
         self._waiting.clear()
         for drawing in last:
-            drawing.draw(self._recording)
+            self._draw(drawing)
+
+    def _draw(self, drawing: Drawing) -> None:
+        if why := why_not_drawn(drawing, self._recording):
+            self.n_left_out += 1
+            self._conditions.warning("drawing_left_out", kind="recording", error=why)
 
     def close(self) -> None:
         """Complete the file."""

@@ -14,12 +14,12 @@ from std_daq.tpc.view.commands import ViewCommand
 from std_daq.tpc.view.event_drawing import EventDrawing
 from std_daq.tpc.view.histogram_drawing import HistogramDrawing
 from std_daq.tpc.view.reading_drawing import STATE, LogDrawing, TextDrawing
+from std_daq.tpc.view.results_source import ResultsSource, TakenResult
 from std_daq.view3d.viewer_feed import FeedState, ViewerFeed
 from std_event_view.board_source import BoardSource
 from std_event_view.command_socket import CommandSocket
 from std_event_view.event_recording import EventRecording
 from std_event_view.metrics import EventViewMetrics
-from std_event_view.results_source import ResultsSource, TakenResult
 
 _WAIT_S = 0.05
 _END_S = 0.5

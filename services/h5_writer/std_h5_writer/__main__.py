@@ -21,7 +21,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
     from std_daq.recording.output_roots import check_output_roots
     from std_daq.streams.queue import PullQueue
     from std_h5_writer.content import content_of
-    from std_h5_writer.file_owner import FileOwner
+    from std_h5_writer.file_owner import FileOwner, check_users
     from std_h5_writer.metrics import WriterMetrics
     from std_h5_writer.reporter import Reporter
     from std_h5_writer.way_to_disk import WayToDisk
@@ -29,6 +29,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
 
     config = context.config
     writer: int = context.arguments.writer
+    check_users(config.writer.users)
     owner = FileOwner(config.writer_user_id, FileAccess.of_config(config.writer), config.writer.output_roots)
     check_output_roots(config, owner.access, owner.identity())
     content = content_of(config, owner)

@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from std_daq.recording.measured_values import NO_LOGS, ValueLogs
 from std_daq.recording.requests import RunReport
 from std_h5_writer.event_files import EventFiles, RunEvent
 from std_h5_writer.files_of_run import Faults
@@ -89,12 +90,12 @@ class BothFiles:
         """Return what to tell about files that were removed."""
         return (self._merged if self._merged.n_vanished else self._graw).explain_vanished()
 
-    def finish(self, report: RunReport, after_each: Callable[[], None]) -> None:
+    def finish(self, report: RunReport, after_each: Callable[[], None], logs: ValueLogs = NO_LOGS) -> None:
         """Write the verdict, close all files, and wait until they are on the disk; raises the first failure."""
         try:
-            self._merged.finish(report, after_each)
+            self._merged.finish(report, after_each, logs)
         finally:
-            self._graw.finish(report, after_each)
+            self._graw.finish(report, after_each, logs)
 
     def _count(self) -> None:
         self.n_written = self._graw.n_written

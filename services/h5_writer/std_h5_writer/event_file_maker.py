@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 
 from std_daq.errors import FileFormatError
+from std_daq.recording.measured_values import ValueLogs
 from std_daq.recording.requests import RunReport
 from std_daq.recording.store_stream import StartRun
 from std_daq.tpc.config import TpcConfig
@@ -55,7 +56,7 @@ class EventFileMaker:
             case _:
                 return self._merged_file(start)
 
-    def write_master(self, path: Path, data_files: list[Path], report: RunReport) -> None:  # noqa: ARG002
+    def write_master(self, path: Path, data_files: list[Path], report: RunReport, logs: ValueLogs) -> None:  # noqa: ARG002
         """Refuse: a merged file has all events of its run."""
         raise FileFormatError(f"{path}: a run of events has no master file")
 

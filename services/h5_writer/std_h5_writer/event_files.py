@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from std_daq.errors import FileFormatError
+from std_daq.recording.measured_values import NO_LOGS, ValueLogs
 from std_daq.recording.requests import RunReport
 from std_daq.telemetry.logs import ConditionLog
 from std_daq.tpc.events.event import Event
@@ -134,7 +135,7 @@ class EventFiles:
         """Return what to tell about a file that was removed."""
         return f"{self._path}: the file was removed or moved during the run"
 
-    def finish(self, report: RunReport, after_each: Callable[[], None]) -> None:
+    def finish(self, report: RunReport, after_each: Callable[[], None], logs: ValueLogs = NO_LOGS) -> None:  # noqa: ARG002
         """Write the verdict, close the file, and wait until it is on the disk; raises what went wrong."""
         writer = self._writer
         if writer is None or self._is_closed:

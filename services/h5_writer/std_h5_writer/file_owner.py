@@ -1,6 +1,7 @@
 """FileOwner: creates files and folders as the user who is to own them."""
 
 import ctypes
+import errno
 import os
 import pwd
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,10 @@ from pathlib import Path
 from std_daq.errors import ConfigError
 from std_daq.folders.open_folder import OpenFolder, open_beneath
 from std_daq.recording.file_access import AS_MADE, FileAccess
+
+# CAP_SETGID and CAP_SETUID: see linux/capability.h.
+_CAPABILITIES = 1 << 6 | 1 << 7
+_NOBODY = -1
 
 
 class FileOwner:
@@ -43,25 +48,55 @@ class FileOwner:
     def __init__(self, user_id: int | None, access: FileAccess = AS_MADE, roots: Sequence[Path] = ()) -> None:
         self.access = access
         self._roots = tuple(roots)
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        for identity in (self._libc.setfsuid, self._libc.setfsgid):
+            identity.argtypes, identity.restype = [ctypes.c_uint], ctypes.c_uint  # signed, large ids would be negative
+        self._configured = user_id
+        self._own_groups = os.getgroups()
         own = os.geteuid()
         self._user_id = None if user_id in {None, own} else user_id
+        self._group_id = 0
         if self._user_id is None:
             _check_group(access.group_id, own)
             return
-        if own != 0:
+        if not may_act_as_others():
             raise ConfigError(
                 f"this service runs as user {own}, and cannot create files for another user",
                 key="writer_user_id",
                 value=user_id,
                 remedy=f"run it as root or as user {user_id}, or remove the key",
             )
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._group_id, groups = _groups_of(self._user_id)
-        if access.group_id is not None:
-            groups = [*groups, access.group_id]  # without the rights of root, only members give a file to a group
-        if groups:
-            # The groups take effect only under the user's identity, because root needs none for access.
-            os.setgroups(groups)
+        self._take_groups(self._user_id)
+
+    def act_for(self, user_id: int | None) -> None:
+        """Make the files of the next run for a user; for the one who is configured if this is None.
+
+        Raises
+        ------
+        PermissionError
+            The service runs neither as root nor with the capabilities SETUID and SETGID.
+        """
+        wanted = self._configured if user_id is None else user_id
+        wanted = None if wanted == os.geteuid() else wanted
+        if wanted == self._user_id:
+            return
+        if not may_act_as_others():
+            raise PermissionError(
+                f"this writer runs as user {os.geteuid()} without the capabilities SETUID and SETGID, and cannot make "
+                f"files for user {user_id}; leave user out of the request, or start the writer as root"
+            )
+        if wanted is None:
+            os.setgroups(self._own_groups)
+        else:
+            self._take_groups(wanted)
+        self._user_id = wanted
+
+    def _take_groups(self, user_id: int) -> None:
+        self._group_id, groups = _groups_of(user_id)
+        if self.access.group_id is not None:
+            groups = [*groups, self.access.group_id]  # without the rights of root, only members give a file to a group
+        # The groups take effect only under the user's identity, because root needs none for access.
+        os.setgroups(groups)
 
     @contextmanager
     def identity(self) -> Iterator[None]:
@@ -72,6 +107,9 @@ class FileOwner:
         group = self._libc.setfsgid(self._group_id)
         user = self._libc.setfsuid(self._user_id)
         try:
+            # The call returns no error, only the identity from before: an impossible one changes nothing.
+            if self._libc.setfsuid(_NOBODY) != self._user_id:
+                raise PermissionError(errno.EPERM, f"this process may not make files for user {self._user_id}")
             yield
         finally:  # as it was before, because contexts are used within each other
             self._libc.setfsuid(user)
@@ -94,6 +132,28 @@ class FileOwner:
         """Do the same in a folder in which there are files of the run already; nothing is made."""
         with self.identity(), open_beneath(self._roots, path) as folder:
             yield folder
+
+
+def may_act_as_others() -> bool:
+    """Return whether this process may take the identity of another user for access to the file system."""
+    if os.geteuid() == 0:
+        return True
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff":
+            return int(value, 16) & _CAPABILITIES == _CAPABILITIES
+    return False
+
+
+def check_users(users: Sequence[str | int]) -> None:
+    """Raise ConfigError if this process cannot make files for the users whom requests may name."""
+    if users and not may_act_as_others():
+        raise ConfigError(
+            f"this service runs as user {os.geteuid()}, and cannot make files for other users",
+            key="writer.users",
+            value=users[0],
+            remedy="run it as root or with the capabilities SETUID and SETGID, or remove the key",
+        )
 
 
 def _check_group(group_id: int | None, user_id: int) -> None:

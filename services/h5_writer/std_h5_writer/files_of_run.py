@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from std_daq.recording.measured_values import NO_LOGS, ValueLogs
 from std_daq.recording.requests import FaultCount, RunReport
 from std_daq.recording.store_stream import StartRun
 from std_h5_writer.ring_reader import RunImage
@@ -72,7 +73,7 @@ class FilesOfRun(Protocol):
     def explain_vanished(self) -> str:
         """Return what to tell about files that were removed or moved."""
 
-    def finish(self, report: RunReport, after_each: Callable[[], None]) -> None:
+    def finish(self, report: RunReport, after_each: Callable[[], None], logs: ValueLogs = NO_LOGS) -> None:
         """Write the verdict, close the files, and wait until they are on the disk; raises the first failure."""
 
 
@@ -83,5 +84,5 @@ class FileMaker(Protocol):
         """Return the files of a run that begins; they are opened when its first image comes."""
         ...
 
-    def write_master(self, path: Path, data_files: list[Path], report: RunReport) -> None:
-        """Write the master file over the data files of a run; raises what HDF5 raises."""
+    def write_master(self, path: Path, data_files: list[Path], report: RunReport, logs: ValueLogs) -> None:
+        """Write the master file over the data files of a run, with measured values; raises what HDF5 raises."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from std_daq.errors import FileFormatError
 from std_daq.recording.disk_file import sync_file
+from std_daq.recording.measured_values import NO_LOGS, ValueLogs
 from std_daq.recording.requests import RunReport
 from std_daq.recording.store_stream import StartRun
 from std_daq.tpc.electronics import Board
@@ -143,7 +144,7 @@ class GrawFiles:
         """Return what to tell about files that were removed."""
         return f"{self._folder}: GRAW files or their index were removed or moved during the run"
 
-    def finish(self, report: RunReport, after_each: Callable[[], None]) -> None:
+    def finish(self, report: RunReport, after_each: Callable[[], None], logs: ValueLogs = NO_LOGS) -> None:  # noqa: ARG002
         """Write the verdict into the index, close the files, and wait until they are on the disk.
 
         Raises

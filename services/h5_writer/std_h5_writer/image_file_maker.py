@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from std_daq.imaging.files.master_file import write_master
+from std_daq.recording.measured_values import ValueLogs
 from std_daq.recording.requests import RunReport
 from std_daq.recording.store_stream import StartRun
 from std_h5_writer.file_owner import FileOwner
@@ -38,7 +39,7 @@ class ImageFileMaker:
         describe = partial(self._describer.describe, start)
         return RunFiles(Path(start.output_file), start.images_per_file, describe, self._owner)
 
-    def write_master(self, path: Path, data_files: list[Path], report: RunReport) -> None:
+    def write_master(self, path: Path, data_files: list[Path], report: RunReport, logs: ValueLogs) -> None:
         """Write the master file over the data files of a run."""
         with self._owner.in_present_folder(path.parent) as folder:
-            write_master(path, data_files, report, access=self._owner.access, folder=folder)
+            write_master(path, data_files, report, access=self._owner.access, folder=folder, logs=logs)

@@ -18,6 +18,7 @@ from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.image_faults import FaultCounter
 from std_daq.recording.disk_file import sync_file
+from std_daq.recording.measured_values import NO_LOGS, ValueLogs
 from std_daq.recording.requests import RunReport
 from std_daq.recording.store_stream import StartRun
 from std_daq.telescope.boards.stamps import header_of_entries
@@ -195,7 +196,7 @@ class PffFiles:
         others = f" (and {len(folders) - 1} further folders)" if len(folders) > 1 else ""
         return f"{folders[0]}{others}: files were removed or moved during the run"
 
-    def finish(self, report: RunReport, after_each: Callable[[], None]) -> None:
+    def finish(self, report: RunReport, after_each: Callable[[], None], logs: ValueLogs = NO_LOGS) -> None:  # noqa: ARG002
         """Write the verdict into the index, mark the run directories as ended, and wait until all is on the disk.
 
         Raises

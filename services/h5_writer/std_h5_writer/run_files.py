@@ -14,16 +14,17 @@ from std_daq.errors import FileFormatError
 from std_daq.imaging.buffers.image import Image
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.files import layout
+from std_daq.imaging.files.described import calibration_checksums
 from std_daq.imaging.files.description import ImageFileDescription
 from std_daq.imaging.files.ending import finish_closed
 from std_daq.imaging.files.image_file import ImageFile
 from std_daq.imaging.image_faults import FaultCounter
 from std_daq.recording.disk_file import sync_file
+from std_daq.recording.measured_values import NO_LOGS, ValueLogs
 from std_daq.recording.requests import RunReport
 from std_daq.telemetry.logs import ConditionLog
 from std_h5_writer.file_owner import FileOwner
 from std_h5_writer.ring_reader import RunImage
-from std_h5_writer.run_description import calibration_checksums
 
 Describe = Callable[[RunImage[Image, ImageBuffer]], ImageFileDescription]
 
@@ -178,7 +179,7 @@ class RunFiles:
         others = f" (and {len(names) - 1} further files)" if len(names) > 1 else ""
         return f"{names[0]}{others}: the file was removed or moved during the run"
 
-    def finish(self, report: RunReport, after_each: Callable[[], None]) -> None:
+    def finish(self, report: RunReport, after_each: Callable[[], None], logs: ValueLogs = NO_LOGS) -> None:
         """Write the verdict into all files, close them, and wait until they are on the disk.
 
         A failure leaves a file that was closed before as it was.
@@ -189,6 +190,8 @@ class RunFiles:
             Report of the run.
         after_each
             Called after each file, and from time to time while a file is written to the disk.
+        logs
+            What other programs have measured; empty if there is a master, which gets them.
 
         Raises
         ------
@@ -201,7 +204,7 @@ class RunFiles:
                 continue
             try:
                 if self._file is not None and path == self._file.path:
-                    self._file.finish(report)
+                    self._file.finish(report, logs)
                 else:
                     with self._owner.in_present_folder(path.parent) as folder:
                         finish_closed(path, report, folder=folder)

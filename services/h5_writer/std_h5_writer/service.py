@@ -42,9 +42,10 @@ def _check_files(config: RecordingConfig) -> None:
     from std_daq.recording.file_access import FileAccess
     from std_daq.recording.output_roots import check_output_roots
     from std_daq.recording.own_process import run_apart
-    from std_h5_writer.file_owner import FileOwner
+    from std_h5_writer.file_owner import FileOwner, check_users
 
     def check(_: Callable[[], None]) -> None:
+        check_users(config.writer.users)
         owner = FileOwner(config.writer_user_id, FileAccess.of_config(config.writer), config.writer.output_roots)
         check_output_roots(config, owner.access, owner.identity())
 
@@ -66,6 +67,7 @@ def _host_access(config: RecordingConfig) -> HostAccess:
         is_bound_to=bool(writer.output_roots),
         user_id=config.writer_user_id,
         groups=() if writer.group is None else (writer.group,),
+        acts_as_others=bool(writer.users),
         sets_group_bit=writer.folder_mode is not None and bool(int(writer.folder_mode, 8) & _GROUP_BIT),
     )
 

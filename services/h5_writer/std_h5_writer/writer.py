@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from std_daq.errors import EXIT_FAILED, StdDaqError
 from std_daq.recording.fence import Fence
+from std_daq.recording.measured_values import NO_LOGS, ValueLogs
 from std_daq.recording.recorded import Recorded
 from std_daq.recording.requests import RunReport
 from std_daq.recording.store_stream import EndRun, FinishRun, ReportKind, StartRun, WriteMaster, decode
@@ -279,6 +280,10 @@ class H5Writer:
         self._next_flush = self._clock() + self._flush_interval_s
         self._metrics.set_state(WriterState.WRITING)
         self._log.info("run_started", run_id=start.run_id, request_id=start.request_id, file=start.output_file)
+        try:
+            self._owner.act_for(start.user_id)
+        except OSError as error:
+            self._fail_run(self._run, str(error))
 
     def _end_run(self, end: EndRun) -> None:
         run = self._run
@@ -306,14 +311,15 @@ class H5Writer:
         if run is None or run.run_id != finish.run_id:
             self._count_ignored("finish_of_unknown_run", run_id=finish.run_id)
             return
-        self._finish_files(run, finish.report)
+        self._finish_files(run, finish.report, finish.logs)
 
     def _write_master(self, master: WriteMaster) -> None:
         path = Path(master.output_file)
         try:
+            self._owner.act_for(master.user_id)
             with self._owner.identity():
                 data_files = [Path(name) for name in master.data_files]
-                self._files.write_master(path, data_files, master.report)
+                self._files.write_master(path, data_files, master.report, master.logs)
         except Exception as error:  # noqa: BLE001 -- see above
             reason = self._explain(error)
             self._log.error("master_failed", run_id=master.run_id, file=str(path), error=reason)
@@ -385,7 +391,7 @@ class H5Writer:
         if vanished:
             self._fail_run(run, run.files.explain_vanished())
 
-    def _finish_files(self, run: WriterRun, report: RunReport) -> None:
+    def _finish_files(self, run: WriterRun, report: RunReport, logs: ValueLogs = NO_LOGS) -> None:
         """Write this report into the files, and end the run, whether or not that succeeds."""
         self._stop_if_given_up(run.run_id)
         self._write_all_in_flight()
@@ -396,7 +402,7 @@ class H5Writer:
             self._stop_if_given_up(run.run_id)
 
         try:
-            run.files.finish(report, after_each)
+            run.files.finish(report, after_each, logs)
         except Exception as error:  # noqa: BLE001 -- see above
             self._fail_run(run, self._explain(error))
             for image_id in run.files.unflushed_ids:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from std_daq.imaging.config.model import DetectorConfig
+from std_daq.imaging.protocols.calibration_notes import calibrations_of
 
 _CALIBRATION_KEYS = {"pedestal": "pedestal_file", "gain": "gain_file"}
 
@@ -35,7 +36,7 @@ class HeaderKeys:
 
     def learn(self, notes: dict[str, Any]) -> None:
         """Read the calibrations from the notes of the ring."""
-        for entry in notes.get("calibration", []):
+        for entry in calibrations_of(notes):
             self._by_calibration[entry["index"]] = {
                 key: file["path"] for file in entry["files"] if (key := _CALIBRATION_KEYS.get(file["role"])) is not None
             }

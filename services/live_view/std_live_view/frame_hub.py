@@ -11,7 +11,6 @@ MAX_HISTORY_BYTES = 64 * 2**20
 """Of one module and product; at least its newest frame is kept."""
 MAX_TOTAL_BYTES = 256 * 2**20
 """Of all modules and products together."""
-_FRAME_BYTES = 8192  # about what header and message of an image of a telescope take, beside its pixels
 _RATE_WINDOW_S = 5.0
 
 
@@ -131,15 +130,11 @@ class FrameHub:
         kept = self._history.setdefault(frame.key, deque())
         kept.append(frame)
         before = self._n_bytes.get(frame.key, 0)
-        n_bytes = before + _memory(frame)
+        n_bytes = before + frame.memory
         others = self._n_all_bytes - before
         while len(kept) > 1 and (
             len(kept) > self._n_history or n_bytes > MAX_HISTORY_BYTES or others + n_bytes > MAX_TOTAL_BYTES
         ):
-            n_bytes -= _memory(kept.popleft())
+            n_bytes -= kept.popleft().memory
         self._n_bytes[frame.key] = n_bytes
         self._n_all_bytes = others + n_bytes
-
-
-def _memory(frame: LiveFrame) -> int:
-    return frame.pixels.nbytes + _FRAME_BYTES

@@ -15,6 +15,8 @@ _PANO_IMAGE = messages.StreamImagesResponse.PANO_IMAGE_FIELD_NUMBER
 # What clients of the first generation look for.
 _NAME = "StreamImageResponse [Data]"
 _BOARDS = (0, 1, 2, 3)
+_FRAME_BYTES = 8192  # about what header and message of an image of a telescope take, beside its pixels
+_HEADER_FACTOR = 16  # a header of short or empty values takes so many times its size in messages
 _MAX_TIME_NS = 253_402_300_800 * 10**9  # a Timestamp ends with the year 9999
 
 
@@ -42,6 +44,8 @@ class LiveFrame:
         Where the image comes from.
     server_ns
         When it came, in nanoseconds since 1970.
+    header_bytes
+        Size of the header as it came, if somebody else has made it.
     """
 
     __slots__ = (
@@ -50,6 +54,7 @@ class LiveFrame:
         "frame_id",
         "frame_number",
         "header",
+        "header_bytes",
         "is_pulse_height",
         "key",
         "pixels",
@@ -66,10 +71,12 @@ class LiveFrame:
         file: str,
         frame_number: int,
         server_ns: int,
+        header_bytes: int = 0,
     ) -> None:
         self.key = key
         self.is_pulse_height = is_pulse_height
         self.header = header
+        self.header_bytes = header_bytes
         self.pixels = pixels
         self.file = file
         self.frame_number = frame_number
@@ -111,6 +118,16 @@ class LiveFrame:
         pano_image = image.SerializeToString() + encode_pixels(self.pixels)
         # A message may be composed of pieces in any order.
         return response.SerializeToString() + length_delimited(_PANO_IMAGE, pano_image)
+
+    @property
+    def content_bytes(self) -> int:
+        """About how much memory the pixels take, and a header that somebody else has made, in bytes."""
+        return self.pixels.nbytes + _HEADER_FACTOR * self.header_bytes
+
+    @property
+    def memory(self) -> int:
+        """About how much memory it takes at most, in bytes; whoever keeps frames counts it."""
+        return max(self.content_bytes, self.pixels.nbytes + _FRAME_BYTES)
 
     @property
     def n_bytes(self) -> int:

@@ -14,7 +14,7 @@ from std_live_view.live_frame import FrameKey, LiveFrame
 # What a client may be behind: a newer frame replaces those that have waited for so long, or that are more than these.
 MAX_WAITING = 64
 MAX_WAIT_S = 0.5
-# Of all modules together, and of the pixels of each; beyond that only the newest frame of each may wait.
+# Of all modules together, and of each; beyond that only the newest frame of each may wait.
 MAX_ALL_WAITING = 4096
 MAX_WAITING_BYTES = 64 * 2**20
 # Frames that come at a high rate come in bursts. For intervals up to the first, frames may be so much early.
@@ -136,7 +136,7 @@ class Selection:
             self._ready.append(key)
         track.chosen.append((at_s, frame))
         self._n_chosen += 1
-        room = max(1, min(MAX_WAITING, MAX_WAITING_BYTES // max(1, frame.pixels.nbytes)))
+        room = max(1, min(MAX_WAITING, MAX_WAITING_BYTES // max(1, frame.content_bytes)))
         while len(track.chosen) > room or (self._n_chosen > MAX_ALL_WAITING and len(track.chosen) > 1):
             track.chosen.popleft()
             self._n_chosen -= 1

@@ -22,8 +22,8 @@ def uploaded_frame(image: messages.PanoImage) -> LiveFrame:
     """Return the frame of an uploaded image; raises RefusedCallError if it is none of a product."""
     if image.module_id > MAX_MODULE_ID:
         _refuse(f"module_id is {image.module_id}; modules are numbered from 0 to {MAX_MODULE_ID}")
-    if image.header.ByteSize() > MAX_HEADER_BYTES or len(image.file) > MAX_HEADER_BYTES:
-        _refuse(f"header or file is larger than {MAX_HEADER_BYTES} bytes")
+    if reason := why_too_large(image):
+        _refuse(reason)
     is_pulse_height = image.type == messages.PanoImage.PULSE_HEIGHT
     if not is_pulse_height and image.type != messages.PanoImage.MOVIE:
         _refuse("type is neither PULSE_HEIGHT nor MOVIE")
@@ -43,7 +43,15 @@ def uploaded_frame(image: messages.PanoImage) -> LiveFrame:
         file=image.file,
         frame_number=image.frame_number,
         server_ns=time.time_ns(),
+        header_bytes=image.header.ByteSize(),
     )
+
+
+def why_too_large(image: messages.PanoImage) -> str:
+    """Return why header or file of an image of somebody else are too large; empty if they are not."""
+    if image.header.ByteSize() > MAX_HEADER_BYTES or len(image.file) > MAX_HEADER_BYTES:
+        return f"header or file is larger than {MAX_HEADER_BYTES} bytes"
+    return ""
 
 
 def header_of(image: messages.PanoImage) -> Mapping[str, Any]:

@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from typing import Any
 
+from std_daq.errors import SimulationError
 from std_daq.photons.endpoints import Posted
 from std_daq.photons.protocol import (
     DETECTOR_INFO,
+    DIGEST_BYTES,
     HEARTBEAT,
     READY,
     SIM_COMPLETE,
     Frames,
     failed_reply,
 )
+from std_daq.photons.replies import read_detector_info
 from std_daq.photons.request_table import OpenRequest, RequestTable
 from std_daq.photons.worker_identity import WorkerIdentity
 from std_daq.telemetry.logs import ConditionLog, get_logger
@@ -95,7 +98,7 @@ class Farm:
         worker.heard_s = now_s
         if is_short:
             worker.is_stuck = worker.is_stuck and worker.is_busy
-        elif len(frames) <= _N_ENVELOPE_FRAMES or len(frames[1]):
+        elif len(frames) <= _N_ENVELOPE_FRAMES or len(frames[1]) or len(frames[0]) > DIGEST_BYTES:
             self.n_strange += 1
         else:
             self._take_reply(worker, bytes(frames[0]), frames[_N_ENVELOPE_FRAMES:], now_s)
@@ -199,7 +202,7 @@ class Farm:
             return
         header = bytes(reply[0])
         if header == DETECTOR_INFO:
-            self.detector_info = [bytes(frame) for frame in reply]
+            self._learn_channels(reply)
         elif header == SIM_COMPLETE:
             # Also where nobody waits any more: a router that was started again gets replies to requests that it will
             # be sent once more.
@@ -209,3 +212,12 @@ class Farm:
             self.n_failed += 1
         self.n_late += not self._table.is_open(digest)
         self._answer(self._table.finish(digest), reply)
+
+    def _learn_channels(self, reply: Frames) -> None:
+        """Keep the channels that a worker tells for clients that ask later, if its reply tells any."""
+        try:
+            read_detector_info(reply)
+        except SimulationError:
+            self.n_strange += 1
+            return
+        self.detector_info = [bytes(frame) for frame in reply]

@@ -16,6 +16,7 @@ from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_sim_router.farm import Farm
 from std_sim_router.metrics import RouterMetrics
 from std_sim_router.options import RouterOptions
+from std_sim_router.router_pages import RouterPages
 
 _POLL_MS = 100
 _PROBE_S = 0.5
@@ -75,6 +76,8 @@ class SimRouter:
             max_attempts=options.max_attempts,
             request_timeout_s=options.request_timeout_s,
         )
+        self.pages = RouterPages(self.farm, self.table, clock)
+        self.documents = self.pages.documents()
         self._conditions = ConditionLog()
         self._next_probe_s = 0.0
         self.n_malformed = 0
@@ -126,6 +129,8 @@ class SimRouter:
             self._next_probe_s = now_s + _PROBE_S
             self.farm.probe(now_s)
             self.table.replies.forget_old(now_s)
+            if self.pages.wants_channels:
+                self._ask_for_channels()
             self._metrics.update(
                 self.farm,
                 self.table,
@@ -133,6 +138,15 @@ class SimRouter:
                 n_undelivered=self.n_undelivered,
                 n_ended=self._places_of_clients.n_ended + self._places_of_workers.n_ended,
             )
+
+    def _ask_for_channels(self) -> None:
+        """Ask a worker for its channels, as for a client, but nobody gets the reply: who watches looks it up."""
+        self.pages.wants_channels = False
+        asked = [protocol.DETECTOR_INFO]
+        request = OpenRequest(protocol.digest_of(asked), asked, 0, None)
+        if self.farm.detector_info is None and self.farm.workers and not self.table.is_open(request.digest):
+            self.table.take_in(b"", request)
+            request.clients.clear()
 
     def _received(self, socket: "zmq.Socket[bytes]", places: ZmqPlaces) -> list[list[zmq.Frame]]:
         messages = receive_all(socket)

@@ -5,10 +5,13 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from std_daq.photons import protocol
 from std_daq.photons.backend import Backend
 from std_daq.photons.protocol import Frames, PhotonData, RunBegin, RunEnd
-from std_daq.photons.records import NO_HITS
+from std_daq.photons.records import NO_HITS, PHOTON
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_sim_worker.answers import Answers
 from std_sim_worker.client_socket import ClientSocket
@@ -134,7 +137,14 @@ class AsyncWorker:
             self._clients.answer(self._asked_for_end.pop(run), [protocol.ACK])
 
     def _simulate(self, run: RunFolder, place: int) -> None:
-        digest, frames = run.request(place)
+        try:
+            digest, frames = run.request(place)
+        except ValueError as error:
+            get_logger().error("event_lost", run=run.name, place=place, error=str(error))
+            self._metrics.failed.inc()
+            # It waits for its turn like all others, because rows are stored in the order of events.
+            self._simulation.hand_in(SimulatedEvent((run, None), 0, 0, 0, _no_photons))
+            return
         match protocol.read_request([protocol.PHOTONDATA, *frames[1:]]):
             case PhotonData(event_id, n_photons):
                 load = partial(protocol.photons_of, frames)
@@ -158,7 +168,10 @@ class AsyncWorker:
             outcome = self._not_stored[0]
             run, digest = outcome.event.token
             try:
-                run.store(digest, outcome.event.event_id, NO_HITS if outcome.hits is None else outcome.hits)
+                if digest is None:
+                    run.store_lost()
+                else:
+                    run.store(digest, outcome.event.event_id, NO_HITS if outcome.hits is None else outcome.hits)
             except OSError as error:
                 self._conditions.warning("hits_not_stored", run=run.name, error=error.strerror, again_s=_STORE_AGAIN_S)
                 self._store_again_s = time.monotonic() + _STORE_AGAIN_S
@@ -169,7 +182,10 @@ class AsyncWorker:
         """Store no hits for an event with which a worker has died again and again."""
         if run.n_starts <= _MAX_STARTS or not run.waiting():
             return
-        digest, frames = run.request(run.n_done)
+        try:
+            digest, frames = run.request(run.n_done)
+        except ValueError:
+            return  # its turn comes, and it is lost
         match protocol.read_request([protocol.PHOTONDATA, *frames[1:]]):
             case PhotonData(event_id, n_photons):
                 get_logger().error(
@@ -177,6 +193,10 @@ class AsyncWorker:
                 )
                 self._metrics.failed.inc()
                 run.store(digest, event_id, NO_HITS)
+
+
+def _no_photons() -> NDArray[np.void]:
+    return np.zeros(0, PHOTON)
 
 
 def _file_kind(file_format: str) -> tuple[str, WriteFile]:

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from std_daq.photons.endpoints import connect_dealer, receive_all
+from std_daq.photons.endpoints import connect_watched_dealer, receive_all
 from std_daq.photons.keys import ClientKeys
 from std_daq.photons.protocol import HEARTBEAT, READY, Frame
 from std_daq.telemetry.logs import get_logger
 
 _HEARTBEAT_S = 1.0
-_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
 
 
 class RouterLink:
@@ -89,10 +88,9 @@ class RouterLink:
         self._dealer.send_multipart(frames, copy=False)
 
     def _open(self) -> None:
-        self._dealer = connect_dealer(self._context, self._address, self._make_identity(), keys=self._keys)
-        # A router that is gone for long must not make a worker wait that has a reply: the router's next run asks again.
-        self._dealer.setsockopt(zmq.SNDHWM, 0)
-        self._monitor = self._dealer.get_monitor_socket(_EVENTS)
+        self._dealer, self._monitor = connect_watched_dealer(
+            self._context, self._address, self._make_identity(), keys=self._keys
+        )
 
     def _watch(self, *, is_busy: bool) -> None:
         while self._monitor.poll(0):

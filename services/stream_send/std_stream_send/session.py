@@ -29,8 +29,9 @@ from std_daq.imaging.protocols.replication import (
     encode_notes,
     join_image,
 )
-from std_daq.shm.journal import Journal
+from std_daq.shm.journal import Journal, JournalPart
 from std_daq.streams.follower import RingFollower
+from std_daq.telemetry.logs import ConditionLog
 from std_stream_send.channel import Channel, Tracker
 
 MAX_READ_ENTRIES = 256
@@ -122,6 +123,7 @@ class Session:
         self.heard_at = clock()
         self.acknowledged = hello.point
         self._counters = SessionCounters()
+        self._conditions = ConditionLog(clock=clock)
         self._n_unnamed = 0
         self._channel = channel
         self._clock = clock
@@ -285,10 +287,18 @@ class Session:
         self._counters.n_unnamed += part.n_lost
         self._n_unnamed += part.n_lost
         step = 1 if self._ring is None else self._ring.frame_index_step
+        self._number(part, follower.cursor)
         self._entries = self.hello.share.select(part.entries, step)
         if not len(self._entries):
             self._passed = follower.cursor
         return True
+
+    def _number(self, part: JournalPart, end: int) -> None:
+        """Give entries the sequence of their places: a receiver ends the session at another one, and asks again."""
+        places = np.arange(end - len(part.entries), end, dtype=np.uint64)
+        if (part.entries["sequence"] != places).any():
+            self._conditions.warning("journal_damaged", first=int(places[0]), last=int(places[-1]))
+            part.entries["sequence"] = places
 
     def _welcome(self, ring: ImageBuffer, sequence: int) -> None:
         self._ring = ring
@@ -323,7 +333,7 @@ class Session:
         return n
 
     def _tell_image(self, ring: ImageBuffer) -> bool:
-        """Send the next image; return False if it is overwritten."""
+        """Send the next image; return False if it is overwritten, or damaged."""
         sequence = int(self._entries["sequence"][0])
         if sequence < self._floor:
             return False

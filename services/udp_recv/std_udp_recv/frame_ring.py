@@ -7,8 +7,10 @@ from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import frame_buffer_path
 from std_daq.imaging.detectors.interface import Detector
 from std_daq.imaging.start_checks import plan_frame_buffer
-from std_daq.shm.journal import Journal
+from std_daq.shm.journal import MAX_EPOCH, Journal
 from std_daq.telemetry.logs import get_logger
+
+_END_OF_NUMBERS = 2**63  # frame numbers of ports are signed
 
 
 def open_ring(config: DetectorConfig, detector: Detector) -> FrameBuffer:
@@ -32,7 +34,7 @@ def claim_submodules(ring: FrameBuffer, submodules: Sequence[int]) -> int:
 
     Returns
     -------
-    An epoch that is greater than those of all frames of these submodules in the ring.
+    An epoch that is greater than those of all frames of these submodules in the ring, damaged ones not counted.
 
     Raises
     ------
@@ -45,13 +47,14 @@ def claim_submodules(ring: FrameBuffer, submodules: Sequence[int]) -> int:
     if unfinished:
         get_logger().warning("unfinished_frames_invalidated", frames=unfinished)
     epochs = ring.headers["epoch"].reshape(ring.n_slots, -1)[:, submodules]
-    return int(epochs.max()) + 1
+    return int(epochs.max(where=epochs < MAX_EPOCH, initial=0)) + 1
 
 
 def last_exposure(journal: Journal) -> tuple[int, int] | None:
-    """Return the epoch and frame number of the last published exposure; None if there is none."""
-    entries = journal.read(journal.next_sequence - 1, 1).entries
-    return (int(entries["epoch"][0]), int(entries["frame_index"][0])) if len(entries) else None
+    """Return the epoch and frame number of the last published exposure that is not damaged; None if there is none."""
+    entries = journal.read(journal.oldest_sequence, journal.next_sequence).entries
+    sound = entries[(entries["epoch"] < MAX_EPOCH) & (entries["frame_index"] < _END_OF_NUMBERS)]
+    return (int(sound["epoch"][-1]), int(sound["frame_index"][-1])) if len(sound) else None
 
 
 def max_waiting_exposures(config: DetectorConfig, ring: FrameBuffer) -> int:

@@ -30,9 +30,9 @@ from std_udp_recv.libc_kernels import (
     recvmmsg,
     usleep,
 )
-from std_udp_recv.message_kernels import Inbox, aim_messages, make_inbox, place_messages
+from std_udp_recv.message_kernels import Inbox, aim_messages, choose_names, make_inbox, place_messages
 from std_udp_recv.pace_kernels import make_pace, sleep_us
-from std_udp_recv.records import Record, Records, integers, make_record, make_records
+from std_udp_recv.records import NOBODY, Record, Records, integers, make_record, make_records
 
 if TYPE_CHECKING:
     from std_udp_recv.port import Port
@@ -93,7 +93,8 @@ def receive(port: "Port", loop: LoopState) -> int:
     is_rested = True
     while True:
         is_stopped = failure != 0 or load_acquire(loop.stop, 0) != 0
-        is_empty = False
+        is_empty = has_been_empty = False
+        was_filtered = inbox.flow.filtered_for != NOBODY
         if not is_stopped:
             n_messages, n_rows = aim_messages(port, inbox)
             # As np.int64, because numba would otherwise compile all functions below a second time, for 32 bits.
@@ -103,8 +104,10 @@ def receive(port: "Port", loop: LoopState) -> int:
                 counters.messages += n
                 place_messages(port, inbox, n, n_rows, now_ns(CLOCK_REALTIME, timespec))
                 is_rested = False
+                has_been_empty = is_empty
             else:
                 errno = errno_location()[0]
+                has_been_empty = errno == EAGAIN
                 if errno not in (EAGAIN, EINTR):
                     failure = errno
         steady_ns = now_ns(CLOCK_MONOTONIC, timespec)
@@ -116,6 +119,7 @@ def receive(port: "Port", loop: LoopState) -> int:
             n_doubtful = state.n_doubtful
             doubtful_ns = steady_ns
         is_quiet = steady_ns - last_ns >= settings.idle_ns
+        choose_names(port, inbox, was_filtered, has_been_empty, is_quiet)
         is_judged = state.n_quarantined > 0 and steady_ns - max(last_ns, doubtful_ns) >= settings.idle_ns
         if is_stopped or is_judged:
             end_acquisition(port, is_stopped)

@@ -61,6 +61,7 @@ def open_ports(
     receivers: list[PortReceiver] = []
     with ExitStack() as opened:
         for port, submodule in submodule_of_port.items():
+            senders = udp.senders_of(submodule // udp.numinterfaces)
             state = make_port(
                 detector.packet_layout(submodule),
                 ring,
@@ -69,7 +70,7 @@ def open_ports(
                 key_step=ports_per_submodule(detector) * udp.numdst,
                 epoch=epoch,
                 published=published,
-                senders=udp.senders_of(submodule // udp.numinterfaces),
+                senders=senders,
             )
             if not receivers:
                 compile_receiver(state)
@@ -83,6 +84,7 @@ def open_ports(
                 idle_flush_s=udp.idle_flush_s,
                 latency_budget_us=udp.latency_budget_us,
                 cpu=udp.cpus[port % len(udp.cpus)] if udp.cpus else None,
+                senders=senders,
             )
             receivers.append(opened.enter_context(closing(receiver)))
         udp_ports = [receiver.socket.port for receiver in receivers]

@@ -2,6 +2,9 @@
 
 import os
 import threading
+import time
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +18,7 @@ from std_udp_recv.frame_kernels import is_near
 from std_udp_recv.loop_kernels import make_loop_state, receive
 from std_udp_recv.port import Port, address_of
 from std_udp_recv.records import QUEUE_LENGTH, Record
+from std_udp_recv.sender_filter import SenderFilter
 from std_udp_recv.udp_socket import UdpSocket
 
 # The kernel's buffer must not fill up while the loop sleeps. So a sleep is at most the time in which a quarter of the
@@ -56,6 +60,8 @@ class PortReceiver:
         As in the configuration.
     cpu
         CPU on which the thread runs; None for any.
+    senders
+        Configured senders, as those of the port; by default they are learned.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class PortReceiver:
         idle_flush_s: float,
         latency_budget_us: int,
         cpu: int | None,
+        senders: Sequence[IPv4Network | IPv6Network] = (),
     ) -> None:
         self.port = port
         self.index = index
@@ -89,10 +96,13 @@ class PortReceiver:
             idle_ns=int(idle_flush_s * 1e9),
             budget_us=min(latency_budget_us, udp_socket.granted_bytes // 4 // _MAX_BYTES_PER_US),
         )
-        self._thread = threading.Thread(target=self._run, name=f"udp-{udp_socket.port}", daemon=True)
+        self._filter = SenderFilter(port, self._loop.inbox.flow, udp_socket, senders)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start to receive."""
+        """Start to receive; after `join`, again."""
+        store_release(self._stop, 0, 0)
+        self._thread = threading.Thread(target=self._run, name=f"udp-{self.socket.port}", daemon=True)
         self._thread.start()
 
     @property
@@ -103,14 +113,26 @@ class PortReceiver:
     @property
     def is_running(self) -> bool:
         """Whether the thread is receiving."""
-        return self._thread.is_alive()
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the kernel is asked for the address of each message, because it does not filter by sender."""
+        return bool(self._loop.inbox.flow.asks_names)
 
     def check(self) -> None:
-        """Raise PortError if the socket has failed, or the thread has ended without a request to stop."""
+        """Let the kernel filter by sender or not, as `SenderFilter` decides.
+
+        Raises
+        ------
+        PortError
+            The socket has failed, or the thread has ended without a request to stop.
+        """
         if self.failure:
             raise PortError(f"UDP port {self.socket.port} has failed: {os.strerror(self.failure)}")
-        if not self._thread.is_alive():
+        if not self.is_running:
             raise PortError(f"UDP port {self.socket.port}: the receiving thread has ended")
+        self._filter.update(time.monotonic())
 
     def read_ended(self) -> list[EndedFrame]:
         """Return the frames that have ended since the last call, in the order of their ends."""
@@ -157,13 +179,13 @@ class PortReceiver:
 
     def join(self) -> None:
         """Wait for the thread to end."""
-        if self._thread.ident is not None:
+        if self._thread is not None:
             self._thread.join()
 
     def close(self) -> None:
         """Release the socket and the ring; the thread must have ended."""
         self.socket.close()
-        del self.port, self._queue
+        del self.port, self._queue, self._filter
 
     def _run(self) -> None:
         log = get_logger()

@@ -34,6 +34,8 @@ MAX_STRANGERS = 8
 """Number of strangers that are counted one by one; all others are only counted together."""
 NOBODY = -1
 """Value in place of a sender, if there is none."""
+UNNAMED = -2
+"""Value in place of a stranger whose packet the filter of the socket has cut, so that its address was not asked."""
 SILENCE_NS = 2_000_000_000
 """A newcomer may replace senders that have been silent for this time."""
 STRANGER_SILENCE_NS = 60_000_000_000

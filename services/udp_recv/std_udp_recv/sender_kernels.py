@@ -23,7 +23,7 @@ pauses, a second detector is taken for it, and then the first one goes on.
 from typing import TYPE_CHECKING
 
 from std_udp_recv.libc_kernels import compilable
-from std_udp_recv.records import FIRST_IPV6, NOBODY, SILENCE_NS, SILENT_PERIODS, STRANGER_SILENCE_NS
+from std_udp_recv.records import FIRST_IPV6, NOBODY, SILENCE_NS, SILENT_PERIODS, STRANGER_SILENCE_NS, UNNAMED
 
 if TYPE_CHECKING:
     from std_udp_recv.port import Port
@@ -43,6 +43,8 @@ MIN_SHARE = 8
 def standing_of(port: "Port", sender: int) -> int:
     """Return the standing of a sender at the time of the present batch."""
     state = port.state
+    if sender == UNNAMED:
+        return STRANGER
     if port.allowed.shape[0] > 0:
         return BELIEVED if _is_allowed(port, sender) else STRANGER
     if is_believed(port, sender):
@@ -114,7 +116,9 @@ def dismiss_believed(port: "Port") -> None:
 
 @compilable
 def note_stranger(port: "Port", sender: int) -> None:
-    """Count a refused packet of a stranger; the first few strangers are counted one by one."""
+    """Count a refused packet of a stranger; the first few strangers with a known address are counted one by one."""
+    if sender == UNNAMED:
+        return
     for i in range(port.strangers.shape[0]):
         stranger = port.strangers[i]
         if stranger.n == 0 or stranger.sender == sender:

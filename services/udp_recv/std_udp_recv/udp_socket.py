@@ -1,14 +1,19 @@
 """UdpSocket: a socket for one port of the detector, with as large a receive buffer as the kernel grants."""
 
+import ctypes
 import socket
 import struct
+from contextlib import suppress
 
 from std_daq.errors import PortError
 from std_daq.packets.receive_buffer import ask_for_receive_buffer
 from std_daq.packets.udp_place import UdpPlace
 from std_daq.telemetry.logs import get_logger
+from std_udp_recv.sender_program import BPF_INSTRUCTION
 
 # Numbers of Linux that the socket module does not have.
+_SO_ATTACH_FILTER = 26
+_SO_DETACH_FILTER = 27
 _SO_MEMINFO = 55
 _MEMINFO_DROPS = 8
 _UDP_GRO = 104
@@ -19,6 +24,7 @@ _MIN_MESSAGES = 16
 _RECEIVE_TIMEOUT_S = 0.05
 _TIMEVAL = struct.Struct("ll")
 _MEMINFO = struct.Struct("9I")
+_SOCK_FPROG = struct.Struct("HP")
 
 
 class UdpSocket:
@@ -87,6 +93,29 @@ class UdpSocket:
             return packet, address
         except BlockingIOError:
             return None
+
+    def attach_filter(self, program: bytes) -> bool:
+        """Have the kernel run a program of classic BPF on each message; returns whether it does.
+
+        Parameters
+        ----------
+        program
+            Its instructions, each a ``struct sock_filter``, for example from `sender_program`.
+        """
+        instructions = ctypes.create_string_buffer(program, len(program))
+        n = len(program) // BPF_INSTRUCTION.size
+        try:
+            self._socket.setsockopt(
+                socket.SOL_SOCKET, _SO_ATTACH_FILTER, _SOCK_FPROG.pack(n, ctypes.addressof(instructions))
+            )
+        except OSError:  # the kernel has no such filters, or too little memory for one
+            return False
+        return True
+
+    def detach_filter(self) -> None:
+        """Remove the filter, if there is one."""
+        with suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
     def close(self) -> None:
         """Release the port."""

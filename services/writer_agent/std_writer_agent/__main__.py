@@ -29,6 +29,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
     from std_daq.recording.request_channel import RequestConsumer
     from std_daq.recording.status_channel import StatusPublisher
     from std_daq.streams.queue import PullQueue, PushQueue
+    from std_writer_agent import request_preview, run_history
     from std_writer_agent.admission import Admission
     from std_writer_agent.agent import WriterAgent
     from std_writer_agent.content import content_of
@@ -39,6 +40,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
     from std_writer_agent.journal import RequestJournal
     from std_writer_agent.metrics import AgentMetrics
     from std_writer_agent.outbox import Outbox
+    from std_writer_agent.run_values import RunValues
     from std_writer_agent.status_sender import StatusSender
 
     config = context.config
@@ -47,12 +49,13 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
     admission = Admission(config, content.rules, claims.find_claimant)
     journal = RequestJournal(journal_path(config))
     address = broker_address_of(config, context.arguments.broker_url)
-    topology = WriterQueues(config.tag, config.broker.queue_type)
+    topology = WriterQueues(config.tag, config.broker.queue_type, takes_values=bool(config.value_units))
     connection = BrokerConnection(
         address, topology, name=f"{config.tag} writer-agent", publishes=True, patience_s=BROKER_STARTS_S
     )
     images = ImageSource(content.attach, content.recorded.noun)
     metrics = AgentMetrics(context.registry)
+    values = RunValues(config.value_units, metrics.count_values)
     statuses = StatusSender(StatusPublisher(connection), journal, source=config.tag)
     desk = RequestDesk(
         consumer=RequestConsumer(connection, config.tag),
@@ -63,6 +66,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
         images=images,
         max_queued=config.writer.max_queued_requests,
         on_end=metrics.count_end,
+        take_values=values.take,
     )
     agent = WriterAgent(
         config=config,
@@ -70,6 +74,7 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
         desk=desk,
         statuses=statuses,
         images=images,
+        values=values,
         reception=content.reception,
         reports=PullQueue(store_reports_address(config), bind=True),
         outboxes=[
@@ -78,6 +83,10 @@ def start(context: ServiceContext[RecordingConfig]) -> Service:
         fences=[Fence(fence_path(config, writer)) for writer in range(config.number_of_writers)],
         metrics=metrics,
         disks=DiskWatch(context.registry, [str(root) for root in config.writer.output_roots]),
+        documents={
+            run_history.PATH: run_history.RunHistory(journal).document,
+            request_preview.PATH: request_preview.RequestPreview(admission.admit, desk.taken_names).document,
+        },
         broker=connection,
     )
     connection.start()

@@ -1,5 +1,6 @@
 """Admission: checks whether a request can be carried out, and chooses the path of its file."""
 
+import copy
 import os
 import shutil
 from collections.abc import Callable, Collection
@@ -8,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from std_daq.errors import RequestRefusedError
 from std_daq.imaging.files.names import RunNames
 from std_daq.recording.config import RecordingConfig
+from std_daq.recording.file_users import allowed_user_id
 from std_daq.recording.requests import WriteRequest
 from std_writer_agent.file_claims import claimed
 from std_writer_agent.numbered_path import LAST_NUMBER, NumberedPath
@@ -45,6 +47,7 @@ class Admission:
         # The access rights of another user cannot be checked from here. The h5_writer, which acts as that user,
         # reports a failure.
         self._is_own_user = config.writer_user_id in {None, os.geteuid()}
+        self._users = config.writer.users
         self._rules = rules
         self._max_data_files = config.writer.max_data_files
         self._find_claimant = find_claimant
@@ -65,6 +68,9 @@ class Admission:
         RequestRefusedError
             The request cannot be carried out; the text is the reason.
         """
+        if request.user is not None:
+            user_id = allowed_user_id(request.user, self._users)
+            return self._for_user(user_id).admit(request.model_copy(update={"user": None}), taken)
         if request.n_files is not None and request.n_images is None:
             raise RequestRefusedError("n_files needs n_images: without it, give images_per_file instead")
         self._rules.check(request)
@@ -74,6 +80,12 @@ class Admission:
         except OSError as error:
             place = error.filename or request.output_file
             raise RequestRefusedError(f"output_file: {error.strerror or error}: {_shown(str(place))}") from None
+
+    def _for_user(self, user_id: int) -> "Admission":
+        """Return an admission for the files of another user."""
+        other = copy.copy(self)
+        other._is_own_user = user_id == os.geteuid()  # noqa: SLF001 -- an object of this class
+        return other
 
     def _choose_path(self, request: WriteRequest, n_data_files: int | None, taken: Collection[RunNames]) -> Path:
         path = _check_path(request.output_file, has_data_files=n_data_files != 0)

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from std_daq.recording.recorded import Recorded
 from std_daq.recording.requests import Action, RunReport, Verdict
 from std_daq.recording.store_stream import WriterReport, encode_entries, encode_run_message
 from std_daq.streams.queue import PullQueue
+from std_daq.telemetry.documents import Document
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_writer_agent.accepted_request import AcceptedRequest
 from std_writer_agent.desk import RequestDesk
@@ -28,6 +29,7 @@ from std_writer_agent.plan import RunPlan
 from std_writer_agent.reception_watch import ReceptionWatch
 from std_writer_agent.roster import WriterRoster
 from std_writer_agent.run import AgentRun
+from std_writer_agent.run_values import RunValues
 from std_writer_agent.status_sender import StatusSender
 
 WAIT_S = 0.05
@@ -73,6 +75,8 @@ class WriterAgent:
         Publishes the statuses of requests; the agent calls its `step`.
     images
         Follows the published images.
+    values
+        Keeps what other programs measure.
     reception
         Tells what the receivers see.
     reports
@@ -85,6 +89,8 @@ class WriterAgent:
         Metrics of the agent.
     disks
         Watches the room on the disks of the output roots.
+    documents
+        What the endpoint offers beside metrics and health.
     broker
         Connections to the broker. They are closed with the agent, after waiting statuses have been sent if possible.
     clock
@@ -99,12 +105,14 @@ class WriterAgent:
         desk: RequestDesk,
         statuses: StatusSender,
         images: ImageSource,
+        values: RunValues,
         reception: ReceptionWatch,
         reports: PullQueue,
         outboxes: Sequence[Outbox],
         fences: Sequence[Fence],
         metrics: AgentMetrics,
         disks: DiskWatch,
+        documents: Mapping[str, Document],
         broker: Broker,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -113,12 +121,14 @@ class WriterAgent:
         self._desk = desk
         self._statuses = statuses
         self._images = images
+        self._values = values
         self._reception = reception
         self._reports = reports
         self._outboxes = outboxes
         self._fences = fences
         self._metrics = metrics
         self._disks = disks
+        self.documents = documents
         self._broker = broker
         self._clock = clock
         self._log = get_logger()
@@ -257,7 +267,15 @@ class WriterAgent:
             nothing = RunReport(request_id=entry.request_id, verdict=Verdict.FAILED, started_at=began_at)
             found = entry.report or nothing
         self._reception.begin()
-        return AgentRun(plan, self._roster, self._clock(), datetime.now(UTC), found=found, see=self._reception.describe)
+        return AgentRun(
+            plan,
+            self._roster,
+            self._clock(),
+            datetime.now(UTC),
+            found=found,
+            see=self._reception.describe,
+            measured=self._values.hand_over,
+        )
 
     def _guard_run(self, work: Callable[[], None]) -> None:
         """Do a part of a step; an error that nobody foresaw ends the run, and not the agent.
@@ -316,11 +334,13 @@ class WriterAgent:
                 case Announce(action=action):
                     if action is Action.START:
                         self._desk.start()
+                        self._values.open()
                     self._desk.announce(self._with_reason(effect))
                 case KeepReport(report=report):
                     self._desk.keep_report(report)
                 case End(report=report):
                     self._run = None
+                    self._values.end()
                     self._desk.end(report)
 
     def _with_reason(self, what: Announce) -> Announce:

@@ -23,6 +23,7 @@ from std_daq.recording.requests import (
     check_request_id,
     parse_write_request,
 )
+from std_daq.recording.value_channel import ReceivedValues
 from std_daq.telemetry.logs import get_logger
 from std_writer_agent.accepted_request import AcceptedRequest
 from std_writer_agent.effects import Announce
@@ -43,10 +44,10 @@ PATIENCE_IN_RUN_S = 1.0
 class Consumer(Protocol):
     """Source of requests and kills, such as `std_daq.recording.request_channel.RequestConsumer`."""
 
-    def poll(self, timeout_s: float = ...) -> ReceivedRequest | ReceivedKill | None:
-        """Return the next request or kill; None if there is none."""
+    def poll(self, timeout_s: float = ...) -> ReceivedRequest | ReceivedKill | ReceivedValues | None:
+        """Return the next request, kill or message with values; None if there is none."""
 
-    def accept(self, received: ReceivedRequest | ReceivedKill) -> None:
+    def accept(self, received: ReceivedRequest | ReceivedKill | ReceivedValues) -> None:
         """Acknowledge it to the broker, which then deletes it."""
 
     def refuse(self, received: ReceivedRequest | ReceivedKill) -> None:
@@ -91,6 +92,8 @@ class RequestDesk:
         Largest number of requests that wait while another one is carried out.
     on_end
         Called with the report of each request that ends.
+    take_values
+        Called with each message of measured values, which comes by the same consumer.
 
     Attributes
     ----------
@@ -109,6 +112,7 @@ class RequestDesk:
         images: ImageLookup,
         max_queued: int,
         on_end: Callable[[RunReport], None],
+        take_values: Callable[[ReceivedValues], None],
     ) -> None:
         self._consumer = consumer
         self._journal = journal
@@ -118,6 +122,7 @@ class RequestDesk:
         self._images = images
         self._max_queued = max_queued
         self._on_end = on_end
+        self._take_values = take_values
         self._examiner = Examiner()
         self._queue: deque[AcceptedRequest] = deque()
         self._log = get_logger()
@@ -134,6 +139,11 @@ class RequestDesk:
         if self._journal.has_room:
             return None
         return f"the disk of the agent's journal is full ({self._journal.path}); make room there"
+
+    def taken_names(self) -> list[RunNames]:
+        """Return the names of the files of all requests that have not ended; another thread may ask."""
+        active = self.active
+        return [accepted.names for accepted in (*tuple(self._queue), *([active] if active else []))]
 
     @property
     def has_started(self) -> bool:
@@ -167,6 +177,9 @@ class RequestDesk:
                     break
                 case ReceivedRequest():
                     self._handle_request(received)
+                case ReceivedValues():
+                    self._consumer.accept(received)
+                    self._take_values(received)
                 case ReceivedKill():
                     is_killed = self._handle_kill(received) or is_killed
         return is_killed
@@ -262,14 +275,16 @@ class RequestDesk:
         position = self._images.position()
         has_waited = bool(self.n_queued or self.active)
         try:
-            entry = self._journal.add(request_id, body, output_file)
+            entry = self._journal.add(request_id, body, output_file, received.sender)
         except BaseException:
             self._claims.release(Path(output_file))
             raise
         accepted = AcceptedRequest(entry, request, position, has_waited)
         self._consumer.accept(received)
         waits = f"; {self.n_queued} before it" if has_waited else ""
-        self._statuses.announce(request_id, body, Announce(Action.ACCEPTED, f"to {output_file}{waits}"))
+        self._statuses.announce(
+            request_id, body, Announce(Action.ACCEPTED, f"to {output_file}{waits}", {"output_file": output_file})
+        )
         self._log.info("request_accepted", request_id=request_id, file=output_file)
         self._enqueue_unless_killed(accepted)
 
@@ -284,8 +299,7 @@ class RequestDesk:
             n_unfinished = self.n_queued + (self.active is not None)
             if n_unfinished > self._max_queued:
                 raise RequestRefusedError(f"the writer is busy: {self._describe_work()}")
-            unfinished = [*self._queue, *([self.active] if self.active else [])]
-            taken = [accepted.names for accepted in unfinished]
+            taken = self.taken_names()
             patience_s = PATIENCE_IN_RUN_S if self.active else PATIENCE_S
             output_file = self._examiner.examine(lambda: self._admission.admit(request, taken), patience_s)
             if request.start_image_id is not None:
@@ -322,7 +336,7 @@ class RequestDesk:
         body = _short_body(received)
         request = _request_of(received)
         report = _make_report(received.request_id, Verdict.REFUSED, reason, request)
-        self._journal.add_refused(received.request_id, body, report)
+        self._journal.add_refused(received.request_id, body, report, received.sender)
         if request is None:
             self._consumer.refuse(received)
         else:

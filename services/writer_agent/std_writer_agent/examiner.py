@@ -13,10 +13,12 @@ class Examiner:
     """Runs checks that may never return, such as those of a path on a server that is away.
 
     Linux does not end a call to a file system that does not answer. So the call gets a thread of its own, which is left
-    alone if it takes too long, and ends whenever the file system answers or the process ends.
+    alone if it takes too long, and ends whenever the file system answers or the process ends. Several threads may ask
+    at once.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
     def examine(self, check: Callable[[], str], patience_s: float) -> str:
@@ -27,16 +29,17 @@ class Examiner:
         RequestRefusedError
             The check took longer than ``patience_s``, or too many checks of earlier requests have not returned.
         """
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        if len(self._threads) >= MAX_THREADS:
-            raise RequestRefusedError(
-                f"{MAX_THREADS} earlier requests wait for disks that do not answer; mend these disks, or restart the "
-                "writer agent"
-            )
         result: Future[str] = Future()
         thread = threading.Thread(target=_settle, args=(check, result), name="examine", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        with self._lock:
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            if len(self._threads) >= MAX_THREADS:
+                raise RequestRefusedError(
+                    f"{MAX_THREADS} earlier requests wait for disks that do not answer; mend these disks, or restart "
+                    "the writer agent"
+                )
+            thread.start()
+            self._threads.append(thread)
         try:
             return result.result(patience_s)
         except TimeoutError:

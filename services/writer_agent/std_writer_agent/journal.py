@@ -9,6 +9,8 @@ learns of it:
 
 A refused request is committed as ``ended`` at once. A kill is committed before it is acknowledged to the broker.
 
+Another thread may read it, a few rows at a time, for the history of runs; a commit waits that long at most.
+
 The journal also records which work is in hand, so that work that ends the process is not begun for ever.
 
 Where its disk is full, the journal uses up a reserve, which is enough for the runs that were accepted to end. Meanwhile
@@ -17,6 +19,7 @@ Where its disk is full, the journal uses up a reserve, which is enough for the r
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
@@ -30,6 +33,7 @@ from std_daq.recording.config import RecordingConfig
 from std_daq.recording.journal_copy import journal_path
 from std_daq.recording.requests import RunReport
 from std_daq.telemetry.logs import get_logger
+from std_daq.telemetry.printable import printable
 from std_writer_agent.journal_reserve import JournalReserve
 
 KEEP_S = 90 * 86400.0
@@ -49,9 +53,11 @@ CREATE TABLE IF NOT EXISTS requests (
     output_file TEXT NOT NULL,
     accepted_at REAL NOT NULL,
     report TEXT,
-    is_published INTEGER NOT NULL DEFAULT 0
+    is_published INTEGER NOT NULL DEFAULT 0,
+    sender TEXT NOT NULL DEFAULT ''
 ) STRICT
 """
+_SENDER_COLUMN = "ALTER TABLE requests ADD COLUMN sender TEXT NOT NULL DEFAULT ''"
 _KILLS_SCHEMA = "CREATE TABLE IF NOT EXISTS kills (request_id TEXT NOT NULL) STRICT"
 _IN_HAND_SCHEMA = "CREATE TABLE IF NOT EXISTS in_hand (name TEXT PRIMARY KEY, n_times INTEGER NOT NULL) STRICT"
 _COLUMNS = "request_id, run_id, state, body, output_file, accepted_at, report"
@@ -152,6 +158,7 @@ class RequestJournal:
     def __init__(self, path: Path, time_ns: Callable[[], int] = time.time_ns) -> None:
         self._path = path
         self._time_ns = time_ns
+        self._lock = threading.Lock()
         self._reserve = JournalReserve(path.with_name(f"{path.name}.reserve"))
         try:
             self._open(path)
@@ -163,7 +170,8 @@ class RequestJournal:
     def _open(self, path: Path) -> None:
         try:
             # isolation_level=None is autocommit: each statement below is a transaction of its own.
-            self._database = sqlite3.connect(path, isolation_level=None, timeout=2.0)
+            # The lock keeps its threads apart.
+            self._database = sqlite3.connect(path, isolation_level=None, timeout=2.0, check_same_thread=False)
             try:
                 self._database.execute("PRAGMA locking_mode=EXCLUSIVE")  # one agent only
                 self._database.execute("PRAGMA journal_mode=WAL")
@@ -172,6 +180,7 @@ class RequestJournal:
                 self._database.execute(_KILLS_SCHEMA)
                 self._database.execute(_IN_HAND_SCHEMA)
                 self._check()
+                self._add_sender()
                 self._forget_old()
             except (sqlite3.Error, ConfigError):
                 self._database.close()
@@ -203,6 +212,11 @@ class RequestJournal:
             remedy="take it from a copy, or move it away: requests that were accepted and have not ended are lost then",
         )
 
+    def _add_sender(self) -> None:
+        """Add the column of the sender to a journal of a version that did not store it."""
+        if "sender" not in {row[1] for row in self._database.execute("PRAGMA table_info(requests)")}:
+            self._database.execute(_SENDER_COLUMN)
+
     @property
     def path(self) -> Path:
         """Path of the file."""
@@ -213,8 +227,8 @@ class RequestJournal:
         """Whether there is room for requests; false from the moment that the disk is full until there is room again."""
         return self._reserve.is_held()
 
-    def _execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Execute a statement that writes; where the disk is full, the reserve makes room for it.
+    def _execute(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Execute a statement that writes, and return its rows; where the disk is full, the reserve makes room for it.
 
         Raises
         ------
@@ -222,22 +236,27 @@ class RequestJournal:
             The reserve is used up as well.
         """
         try:
-            return self._database.execute(statement, values)
+            return self.read(statement, values)
         except sqlite3.Error as error:
             if not _is_full(error):
                 raise
         if self._reserve.give_up():
             get_logger().error("journal_disk_full", journal=str(self._path), remedy="make room; requests are refused")
         try:
-            return self._database.execute(statement, values)
+            return self.read(statement, values)
         except sqlite3.Error as error:
             raise (JournalFullError(self._path) if _is_full(error) else error) from None
 
-    def add(self, request_id: str, body: bytes, output_file: str) -> JournalledRequest:
-        """Store an accepted request."""
-        return self._insert(request_id, body, output_file, RequestState.QUEUED, None)
+    def read(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows that a query finds; another thread may call it, and the query should be a short one."""
+        with self._lock:
+            return self._database.execute(query, values).fetchall()
 
-    def add_refused(self, request_id: str, body: bytes, report: RunReport) -> JournalledRequest:
+    def add(self, request_id: str, body: bytes, output_file: str, sender: str = "") -> JournalledRequest:
+        """Store an accepted request; ``sender`` is what its sender says of itself."""
+        return self._insert(request_id, body, output_file, RequestState.QUEUED, None, sender)
+
+    def add_refused(self, request_id: str, body: bytes, report: RunReport, sender: str = "") -> JournalledRequest:
         """Store a refused request, with its final report; a long body is not kept, and only the newest are."""
         self._execute(
             "DELETE FROM requests WHERE output_file = '' AND is_published AND run_id <= "
@@ -245,7 +264,7 @@ class RequestJournal:
             (KEPT_REFUSALS - 1,),
         )
         body = body if len(body) <= KEPT_BODY_BYTES else b""
-        return self._insert(request_id, body, "", RequestState.ENDED, report)
+        return self._insert(request_id, body, "", RequestState.ENDED, report, sender)
 
     def find(self, request_id: str) -> JournalledRequest | None:
         """Return a request; None if the journal does not know it."""
@@ -275,16 +294,15 @@ class RequestJournal:
 
     def is_killed(self, request_id: str) -> bool:
         """Return whether a kill of the request is stored."""
-        found = self._database.execute("SELECT 1 FROM kills WHERE request_id = ?", (request_id,))
-        return found.fetchone() is not None
+        return bool(self.read("SELECT 1 FROM kills WHERE request_id = ?", (request_id,)))
 
     def take_in_hand(self, name: str) -> int:
         """Record that a piece of work begins; return how often it began before and the process ended during it."""
-        (n_times,) = self._execute(
+        ((n_times,),) = self._execute(
             "INSERT INTO in_hand (name, n_times) VALUES (?, 1) "
             "ON CONFLICT (name) DO UPDATE SET n_times = n_times + 1 RETURNING n_times",
             (name,),
-        ).fetchone()
+        )
         return int(n_times) - 1
 
     def put_down(self, name: str) -> None:
@@ -301,18 +319,25 @@ class RequestJournal:
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
+        with self._lock:
+            self._database.close()
 
     def _insert(
-        self, request_id: str, body: bytes, output_file: str, state: RequestState, report: RunReport | None
+        self,
+        request_id: str,
+        body: bytes,
+        output_file: str,
+        state: RequestState,
+        report: RunReport | None,
+        sender: str,
     ) -> JournalledRequest:
         now_ns = self._time_ns()
         # The time serves as run id: it is unique for the writers even if the journal is lost.
-        (last,) = self._database.execute("SELECT coalesce(max(run_id), 0) FROM requests").fetchone()
+        ((last,),) = self.read("SELECT coalesce(max(run_id), 0) FROM requests")
         run_id = max(now_ns, last + 1)
         text = None if report is None else report.to_wire()
-        values = (request_id, run_id, state, body, output_file, now_ns / 1e9, text)
-        self._execute(f"INSERT INTO requests ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608
+        values = (request_id, run_id, state, body, output_file, now_ns / 1e9, text, printable(sender))
+        self._execute(f"INSERT INTO requests ({_COLUMNS}, sender) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608
         return JournalledRequest(request_id, run_id, state, body, output_file, now_ns / 1e9, report)
 
     def _update(self, request_id: str, changes: str, *values: object) -> None:
@@ -320,7 +345,7 @@ class RequestJournal:
 
     def _select(self, condition: str, *values: object) -> list[JournalledRequest]:
         query = f"SELECT {_COLUMNS} FROM requests WHERE {condition} ORDER BY run_id"  # noqa: S608
-        return [_entry_of_row(*row) for row in self._database.execute(query, values)]
+        return [_entry_of_row(*row) for row in self.read(query, values)]
 
     def _forget_old(self) -> None:
         oldest = self._time_ns() / 1e9 - KEEP_S

@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from std_daq.recording.requests import RunReport, Verdict
 from std_daq.telemetry.reader_metrics import ReaderMetrics
 from std_writer_agent.run import AgentRun, RunState
+from std_writer_agent.run_values import ValueFate
 
 IDLE = "idle"
 
@@ -49,6 +50,11 @@ class AgentMetrics:
         )
         self._waiting = Gauge("daq_broker_messages_waiting", "Messages that wait to be published.", registry=registry)
         self._why_blocked: str | None = None
+        self._values = Counter(
+            "daq_measured_values", "Values of other programs, by what became of them.", ["fate"], registry=registry
+        )
+        for fate in ValueFate:
+            self._values.labels(fate)
         for verdict in Verdict:
             self._requests.labels(verdict)
         self.show(None)
@@ -85,6 +91,10 @@ class AgentMetrics:
         self._request.clear()
         if run is not None:
             self._request.labels(request_id, run.plan.output_file).set(1)
+
+    def count_values(self, fate: ValueFate, n: int) -> None:
+        """Count measured values with the same fate."""
+        self._values.labels(fate).inc(n)
 
     def count_end(self, report: RunReport) -> None:
         """Count a request that has ended."""

@@ -43,6 +43,8 @@ class WriterPart:
         Time of the writer's last report of any kind.
     moved_at
         Time when the writer last made progress, or was given its first image.
+    succeeded_at
+        Time of the first report of a process that has taken this one's place; None without one.
     """
 
     def __init__(self, writer: int, instance: str, now: float) -> None:
@@ -59,6 +61,7 @@ class WriterPart:
         self.lost_ids: list[int] = []
         self.seen_at = now
         self.moved_at = now
+        self.succeeded_at: float | None = None
         # Ids of images that were sent and not flushed, oldest first. Lost images stay in this queue until all images
         # before them are flushed; until then _lost_ahead counts them.
         self._unflushed: deque[int] = deque()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from std_daq.recording.config import RecordingConfig
+from std_daq.recording.file_users import allowed_user_id
 from std_daq.recording.recorded import Recorded
 from std_daq.recording.requests import WriteRequest
 
@@ -31,6 +32,8 @@ class RunPlan:
     writer_timeout_s
         A writer counts as lost if it reports nothing, or makes no progress with work that it has, for this time, in
         seconds.
+    user_id
+        User to whom the files belong; None: as the writer is configured.
     max_data_files
         More data files than this are told with the verdict.
     """
@@ -46,6 +49,7 @@ class RunPlan:
     image_timeout_s: float
     writer_timeout_s: float
     max_data_files: int
+    user_id: int | None = None
 
     @classmethod
     def of_request(
@@ -77,6 +81,7 @@ class RunPlan:
             image_timeout_s=request.image_timeout_s or config.writer.image_timeout_s,
             writer_timeout_s=config.writer.writer_timeout_s,
             max_data_files=config.writer.max_data_files,
+            user_id=None if request.user is None else allowed_user_id(request.user, config.writer.users),
         )
 
 

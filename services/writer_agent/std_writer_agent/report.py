@@ -9,6 +9,7 @@ from std_daq.recording.fault_words import sum_of_faults
 from std_daq.recording.recorded import Recorded
 from std_daq.recording.requests import FaultCount, RunReport, Verdict
 from std_writer_agent.counter import MAX_NAMED, ImageCounter
+from std_writer_agent.noted_ids import NotedIds
 from std_writer_agent.part import PartState, WriterPart
 from std_writer_agent.plan import RunPlan
 
@@ -46,6 +47,7 @@ def make_report(
     found: RunReport | None,
     began_at: datetime,
     ended_at: datetime,
+    noted: NotedIds | None = None,
 ) -> RunReport:
     """Return the report of a run.
 
@@ -59,6 +61,8 @@ def make_report(
         Its numbers are used unless the writers account for more images.
     began_at, ended_at
         Times of the run (UTC).
+    noted
+        Ids of its images; None: no image came.
     """
     n_written = sum(part.n_in_files for part in parts)
     n_incomplete = sum(part.n_incomplete for part in parts)
@@ -73,6 +77,9 @@ def make_report(
         n_written, n_incomplete, n_lost = found.n_written, found.n_incomplete, found.n_lost
         faults = found.faults
         lost_ids, files = list(found.lost_image_ids), files or found.files
+    noted = NotedIds.of_report(found) if noted is None or (found is not None and noted.first is None) else noted
+    lost = set(lost_ids)
+    incomplete_ids = [image_id for image_id in noted.incomplete if image_id not in lost]
     verdict = _verdict(plan, ending, n_written=n_written, n_bad=n_lost + n_incomplete)
     return RunReport(
         request_id=plan.request_id,
@@ -85,6 +92,10 @@ def make_report(
         n_lost=n_lost,
         lost_image_ids=tuple(lost_ids[:MAX_NAMED]),
         lost_image_ids_truncated=max(0, len(lost_ids) - MAX_NAMED),
+        incomplete_image_ids=tuple(incomplete_ids),
+        incomplete_image_ids_truncated=noted.n_more,
+        first_image_id=noted.first,
+        last_image_id=noted.last,
         files=files,
         started_at=began_at,
         ended_at=ended_at,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from std_daq.recording.measured_values import NO_LOGS, ValueLogs
 from std_daq.recording.requests import Action, RunReport, Verdict
 from std_daq.recording.store_stream import (
     EndRun,
@@ -20,6 +21,7 @@ from std_daq.recording.store_stream import (
 )
 from std_writer_agent.counter import ImageCounter
 from std_writer_agent.effects import Announce, DropUnsent, Effect, End, GiveUp, KeepReport, SendImages, SendMessage
+from std_writer_agent.noted_ids import NotedIds
 from std_writer_agent.part import PartState, WriterPart
 from std_writer_agent.plan import RunPlan
 from std_writer_agent.report import Ending, data_files, make_report
@@ -31,6 +33,10 @@ WAITING_PERIOD_S = 5.0
 # Closing many files takes long, so a writer may take this many times writer_timeout_s for all of them. A writer that
 # hangs in a single file is noticed earlier, because it stops reporting.
 CLOSING_TIMES = 10
+# Each process has a connection of its own, so the last reports of a writer that has ended may be read after the first
+# one of its successor, above all when the agent itself was stopped. They decide which of its images are in files.
+LAST_WORDS_S = 1.0
+_RESTARTED = "was restarted during the run"
 _ALL_IN_ONE = 2**32
 
 
@@ -67,6 +73,8 @@ class AgentRun:
         process takes no further images; it is only brought to its end.
     see
         Returns what the receivers see that explains why images do not come or are not good; empty if nothing is wrong.
+    measured
+        Called once, when the files can get it: returns what other programs have measured since the first image.
     """
 
     def __init__(
@@ -78,15 +86,18 @@ class AgentRun:
         *,
         found: RunReport | None = None,
         see: Callable[[], str] = lambda: "",
+        measured: Callable[[], ValueLogs] = lambda: NO_LOGS,
     ) -> None:
         self.plan = plan
         self.state = RunState.STARTING if found is None else RunState.RECOVERING
         self.counter = ImageCounter(plan.request.n_images, plan.request.start_image_id, plan.recorded.number_field)
         self.parts: dict[int, WriterPart] = {}
+        self._noted = NotedIds()
         self._noun = plan.recorded.noun
         self._entry = plan.recorded.entry
         self._roster = roster
         self._see = see
+        self._measured = measured
         self._told = ""
         self._found = found
         self._began_at = began_at if found is None or found.started_at is None else found.started_at
@@ -94,7 +105,7 @@ class AgentRun:
         self._entered = now
         self._last_image = now
         self._next_progress = now + PROGRESS_PERIOD_S
-        self._n_missed_kept = 0
+        self._kept = (0, 0)
         self._ending = Ending(failures=[] if found is None else ["writer agent was restarted during the run"])
         self._effects: list[Effect] = []
 
@@ -118,6 +129,7 @@ class AgentRun:
             self._found,
             self._began_at,
             self._clock_start + timedelta(seconds=now),
+            self._noted,
         )
 
     def feed_images(self, entries: NDArray[Any], n_unread: int, now: float, frame_index_step: int = 1) -> list[Effect]:
@@ -129,6 +141,7 @@ class AgentRun:
             if self.counter.has_begun and self.state is RunState.WAITING:
                 self._enter_state(RunState.RUNNING, now)
                 self._effects.append(Announce(Action.START, f"the first {self._noun} came"))
+            self._noted.feed(taken)
             self._distribute(taken, now)
             if self.counter.is_full:
                 self._end_images(now)
@@ -241,6 +254,7 @@ class AgentRun:
             request_id=self.plan.request_id,
             request=self.plan.request,
             output_file=self.plan.output_file,
+            user_id=self.plan.user_id,
             images_per_file=self.plan.images_per_file,
         )
         self._effects.append(SendMessage(writer, message))
@@ -292,12 +306,19 @@ class AgentRun:
                 self._open_part(part.writer, instance, now)
             else:
                 part.instance, part.state = instance, PartState.FINISHED
-        elif part in self._awaited_parts():
-            self._lose_part(part, "was restarted during the run", now)
+        elif part in self._awaited_parts() and part.succeeded_at is None:
+            part.succeeded_at = now
+            if self.is_taking_images:
+                self._effects.append(DropUnsent(part.writer))
+                self._fail_run(f"{part.name} {_RESTARTED}", now)
 
     def _check_writers(self, now: float) -> None:
         limit = self.plan.writer_timeout_s
         for part in self._awaited_parts():
+            if part.succeeded_at is not None:
+                if now - part.succeeded_at >= LAST_WORDS_S:
+                    self._lose_part(part, _RESTARTED, now)
+                continue
             # Writers without images are not watched while the run takes images. They may have been silent before the
             # end, so their time counts from the end.
             seen_at = part.seen_at if self.is_taking_images else max(part.seen_at, self._entered)
@@ -335,7 +356,9 @@ class AgentRun:
             what += " and has not written the master file"
         else:
             part.state = PartState.LOST
-        self._fail_run(f"{part.name} {what}", now)
+        failure = f"{part.name} {what}"
+        if failure not in self._ending.failures:
+            self._fail_run(failure, now)
 
     def _give_up_part(self, part: WriterPart) -> None:
         self._effects.append(GiveUp(part.writer, part.instance, self.plan.run_id))
@@ -368,7 +391,12 @@ class AgentRun:
                 files = list(report.files)
                 master = report.model_copy(update={"files": (self.plan.output_file, *files)})
                 message = WriteMaster(
-                    run_id=self.plan.run_id, output_file=self.plan.output_file, report=master, data_files=files
+                    run_id=self.plan.run_id,
+                    output_file=self.plan.output_file,
+                    report=master,
+                    data_files=files,
+                    user_id=self.plan.user_id,
+                    logs=dict(self._measured()),
                 )
                 self._effects.append(SendMessage(0, message))
             else:
@@ -381,9 +409,10 @@ class AgentRun:
             self._ending.seen = self._see()
             report = self.report(now)
         self._effects.append(KeepReport(report))
-        for part in self.parts.values():
-            if part.state is PartState.DRAINED:
-                self._effects.append(SendMessage(part.writer, FinishRun(run_id=self.plan.run_id, report=report)))
+        drained = [part for part in self.parts.values() if part.state is PartState.DRAINED]
+        has_logs = drained and not self.plan.images_per_file
+        message = FinishRun(run_id=self.plan.run_id, report=report, logs=dict(self._measured()) if has_logs else {})
+        self._effects += [SendMessage(part.writer, message) for part in drained]
 
     def _announce_waiting(self, now: float) -> None:
         """Tell why the first image may not come, when that has changed; after the first time less often."""
@@ -408,18 +437,23 @@ class AgentRun:
         self._effects.append(Announce(Action.PROGRESS, message, details))
 
     def _save_missed(self) -> None:
-        """Have the images that never came stored in the journal.
+        """Have the images that never came, and the ids of those that are not good, stored in the journal.
 
         After a restart of the agent the writers report all other images; those that never came only the agent knows.
         """
-        if self.counter.n_missed == self._n_missed_kept or self._found is not None:
+        known = (self.counter.n_missed, self._noted.n_incomplete)
+        if known == self._kept or self._found is not None:
             return
-        self._n_missed_kept = self.counter.n_missed
+        self._kept = known
         report = RunReport(
             request_id=self.plan.request_id,
             verdict=Verdict.FAILED,
             n_lost=self.counter.n_missed,
             lost_image_ids=tuple(self.counter.missed_ids()),
+            incomplete_image_ids=tuple(self._noted.incomplete),
+            incomplete_image_ids_truncated=self._noted.n_more,
+            first_image_id=self._noted.first,
+            last_image_id=self._noted.last,
             started_at=self._began_at,
         )
         self._effects.append(KeepReport(report))

@@ -20,7 +20,7 @@ MIN_ENTRIES = 65536
 ENTRIES_PER_SLOT = 4
 SIZE_KEY = "ram_buffer_gb"
 _METADATA_AT = 64  # not on the cache line of the generation
-_SEQUENCE = struct.Struct("<56xQ")  # of an ImageMetadata
+_FORM_AND_SEQUENCE = struct.Struct("<16x2QH22xQ")  # height, width, dtype and sequence of an ImageMetadata
 NO_IMAGE = 2**64 - 1
 """Sequence in the header of a slot without an image: its image is being written, or was given up."""
 
@@ -53,6 +53,7 @@ class ImageBuffer(EntryRing[Image]):
         height, width = geometry.attributes["shape"]
         self.shape: tuple[int, int] = (height, width)
         self.dtype = dtype_of_code(geometry.attributes["dtype"])
+        self._form = (height, width, geometry.attributes["dtype"])
         self.n_modules: int = geometry.attributes["n_modules"]
         self.frame_index_step: int = geometry.attributes.get("frame_index_step", 1)
         self._sequences: NDArray[np.uint64] = self.headers["metadata"]["sequence"]
@@ -184,13 +185,17 @@ class ImageBuffer(EntryRing[Image]):
         self._header_bytes[end : end + len(modules)] = modules
 
     def view(self, sequence: int) -> Image | None:
-        """Return an image in place, or None if it is not in its slot; call its `is_intact` after use."""
+        """Return an image in place, or None if it is not in its slot; call its `is_intact` after use.
+
+        An image whose metadata tell of pixels other than those of the ring is damaged, and counts as not there. So
+        every reader passes it, and tells that it is lost.
+        """
         slot = self.slot(sequence)
         generation = self.generation(slot)
         if generation == 0 or generation % 2:
             return None
         metadata, modules = self.read_header(slot)
-        if _SEQUENCE.unpack_from(metadata)[0] != sequence:
+        if _FORM_AND_SEQUENCE.unpack_from(metadata) != (*self._form, sequence):
             return None
         image = Image(self.images[slot], sequence, metadata, modules, self.generations, slot, generation)
         return image if image.is_intact() else None

@@ -14,6 +14,7 @@ from std_daq.config.section import Section
 from std_daq.imaging.config.experiment import Experiment
 from std_daq.packets.udp_place import UdpPlace, parse_address
 from std_daq.recording.config import RecordingConfig
+from std_daq.recording.measured_values import MAX_NAMES, ValueName, ValueUnit
 
 MAX_SIDE = 65_536
 _TCP_ADDRESS = r"^tcp://([^\s/:\[\]]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
@@ -452,6 +453,17 @@ class DetectorConfig(RecordingConfig):
         default_factory=lambda: ReplicationConfig(), description="Images to and from other servers."
     )
     nexus: NexusConfig = Field(default_factory=lambda: NexusConfig(), description="Metadata in the files.")
+    measured_values: dict[ValueName, ValueUnit] = Field(
+        default_factory=dict,
+        max_length=MAX_NAMES,
+        description="Values that other programs measure, such as positions and temperatures, and that are stored with "
+        "each run: the unit of each, by its name.",
+    )
+
+    @property
+    def value_units(self) -> Mapping[str, str]:
+        """Unit of each value of other programs that is stored with a run, by its name."""
+        return self.measured_values
 
     @classmethod
     def prepare(cls, document: dict[str, Any]) -> dict[str, Any]:

@@ -81,6 +81,8 @@ class PacketLayout:
     image_id, pulse_id, timestamp, exposure_length, daq_rec, storage_cell, module_id, row, column
         Copied from the first packet of a frame into the ModuleFrame. If a field is None, 0 is written; for
         ``image_id`` the key.
+    timestamp_units
+        Unit of ``timestamp``, such as "100 ns"; empty if it is not known. Files name it.
     checks
         Checks that a packet must pass before it is placed.
     identity
@@ -102,6 +104,7 @@ class PacketLayout:
     image_id: HeaderField | None = None
     pulse_id: HeaderField | None = None
     timestamp: HeaderField | None = None
+    timestamp_units: str = ""
     exposure_length: HeaderField | None = None
     daq_rec: HeaderField | None = None
     storage_cell: HeaderField | None = None

@@ -33,6 +33,7 @@ EXPOSURE_LENGTH = HeaderField(offset=8, width=4)
 PACKET_NUMBER = HeaderField(offset=12, width=4)
 BUNCH_ID_FLOAT = HeaderField(offset=16, width=8, kind="float64")
 TIMESTAMP = HeaderField(offset=24, width=8)
+TIMESTAMP_UNITS = "100 ns"  # the detectors' clock has 10 MHz
 MODULE_ID = HeaderField(offset=32, width=2)
 ROW = HeaderField(offset=34, width=2)
 COLUMN = HeaderField(offset=36, width=2)

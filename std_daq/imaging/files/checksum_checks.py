@@ -41,7 +41,11 @@ def check_checksums(file: h5py.File, columns: Columns, error: Report) -> None:
     # The checksum of the end comes with the verdict.
     if read_text(file, layout.VERDICT) and int(file[layout.END_CHECKSUM][()]) != end_checksum(file):
         names = ", ".join(path.rpartition("/")[2] for path in (*layout.END_VALUES, layout.LOST_IMAGE_IDS))
-        error(f"the end of the run changed after it was written, one of {names}, calibrations: wrong checksum", RESTORE)
+        error(
+            f"the end of the run changed after it was written, one of {names}, calibrations, measured values: wrong "
+            "checksum",
+            RESTORE,
+        )
     n_rows = min(len(column) for column in columns.values())
     rows = {path: column[:n_rows] for path, column in columns.items()}
     wrong = np.flatnonzero(metadata_checksums(rows) != rows[layout.METADATA_CHECKSUM])

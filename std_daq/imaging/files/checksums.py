@@ -22,6 +22,7 @@ import xxhash
 from std_daq.checksums import ALGORITHM, checksum_of
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.contents import columns_of
+from std_daq.imaging.files.measured import paths_of_logs
 from std_daq.imaging.files.texts import write_text, write_text_attribute
 
 
@@ -48,7 +49,7 @@ def metadata_checksums(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[n
 def end_checksum(
     file: h5py.File, values: Mapping[str, Any] | None = None, lost_ids: npt.NDArray[np.uint64] | None = None
 ) -> int:
-    """Return the checksum of the end of the run, and of the calibrations, which come during the run.
+    """Return the checksum of the end of the run, and of calibrations and measured values, which come during the run.
 
     Parameters
     ----------
@@ -63,6 +64,8 @@ def end_checksum(
         state.update(np.array(value, file[path].dtype).tobytes())
     state.update(np.ascontiguousarray(file[layout.LOST_IMAGE_IDS][:] if lost_ids is None else lost_ids).tobytes())
     state.update(file[layout.CALIBRATIONS][:].tobytes())
+    for path in paths_of_logs(file):
+        state.update(file[path][:].tobytes())
     return int(state.intdigest())
 
 
@@ -115,7 +118,7 @@ def _described(file: h5py.File) -> list[tuple[str, h5py.Dataset]]:
     """Return the datasets that no other checksum covers."""
     found: list[tuple[str, h5py.Dataset]] = []
     others = {layout.PIXELS, layout.CALIBRATIONS, layout.LOST_IMAGE_IDS, layout.DESCRIPTION_CHECKSUMS}
-    others |= {layout.END_CHECKSUM, *layout.END_VALUES, *columns_of(file)}
+    others |= {layout.END_CHECKSUM, *layout.END_VALUES, *columns_of(file), *paths_of_logs(file)}
 
     def visit(_: str, item: h5py.HLObject) -> None:
         if isinstance(item, h5py.Dataset) and item.name not in others:

@@ -115,6 +115,10 @@ class ImageFileDescription:
         Version of each program, by name.
     own_columns
         Arrays that the detector adds; None if there are none.
+    measured_units
+        Unit of each value that other programs measure, by its name.
+    timestamp_units
+        Unit of the detector's own time stamps, such as "100 ns"; empty if it is not known.
     """
 
     detector_name: str
@@ -135,6 +139,8 @@ class ImageFileDescription:
     request_json: str = "{}"
     versions: Mapping[str, str] = field(default_factory=dict)
     own_columns: OwnColumns | None = None
+    measured_units: Mapping[str, str] = field(default_factory=dict)
+    timestamp_units: str = ""
 
     def __post_init__(self) -> None:
         if self.detector_name in {"", ".", "..", "entry"} or "/" in self.detector_name:

@@ -17,7 +17,6 @@ from std_daq.imaging.files.texts import write_text_attribute
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, ImageMetadata, encode_image_metadata
 from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 
-_ROWS_PER_CHUNK = 1024
 _CHUNK_BYTES = 64 * 1024
 COLUMN_CACHE_BYTES = 4 * _CHUNK_BYTES  # for each array; only the last chunk of an array is needed again
 _MAX_WAITING = 1024
@@ -126,6 +125,10 @@ def create_columns(file: h5py.File, description: ImageFileDescription) -> None:
         _create_column(file, name, np.dtype("<u8"), ())
     describe_status(file[layout.STATUS])
     describe_status(file[layout.MODULE_STATUS])
+    write_text_attribute(file[layout.TIMESTAMP_NS], "units", "ns")
+    if description.timestamp_units:
+        for name in (layout.DETECTOR_TIMESTAMP, layout.MODULE_DETECTOR_TIMESTAMP):
+            write_text_attribute(file[name], "units", description.timestamp_units)
     if description.own_columns is None:
         return
     write_text_attribute(file.create_group(layout.OWN_COLUMNS), "NX_class", "NXcollection")
@@ -138,7 +141,7 @@ def create_columns(file: h5py.File, description: ImageFileDescription) -> None:
 
 def _create_column(file: h5py.File, path: str, dtype: np.dtype[Any], row: tuple[int, ...]) -> None:
     row_bytes = dtype.itemsize * math.prod(row)
-    n_rows = max(1, min(_ROWS_PER_CHUNK, _CHUNK_BYTES // row_bytes))
+    n_rows = max(1, min(layout.COLUMN_CHUNK_ROWS, _CHUNK_BYTES // row_bytes))
     file.create_dataset(path, shape=(0, *row), maxshape=(None, *row), chunks=(n_rows, *row), dtype=dtype)
 
 

@@ -31,6 +31,7 @@ from std_daq.imaging.files.checksums import create_checksums, write_description_
 from std_daq.imaging.files.description import ImageFileDescription
 from std_daq.imaging.files.ending import find_places, room_of, write_lost_ids
 from std_daq.imaging.files.image_columns import COLUMN_CACHE_BYTES, ImageColumns, create_columns, room_of_columns
+from std_daq.imaging.files.measured import create_logs, paths_of_logs, room_of_logs, write_logs
 from std_daq.imaging.files.nexus import room_of_structure, write_structure
 from std_daq.imaging.files.pixel_rows import ALIGN_FROM_BYTES, Chunk, PixelRows, create_pixels
 from std_daq.imaging.files.texts import write_text_attribute
@@ -38,6 +39,7 @@ from std_daq.imaging.protocols.image_metadata import ImageMetadata
 from std_daq.recording.direct_file import PAGE_BYTES
 from std_daq.recording.disk_file import REMOVED, DiskFile, room_behind, try_write
 from std_daq.recording.file_access import AS_MADE, FileAccess
+from std_daq.recording.measured_values import NO_LOGS, ValueLogs
 from std_daq.recording.requests import RunReport
 
 _END_BYTES = 1024 * 1024  # for the end of the run, when no image fits any more; beside the rows that wait
@@ -88,6 +90,7 @@ class ImageFile:
         # These stay open as long as the file, too: see ImageColumns.
         self._calibrations = file[layout.CALIBRATIONS]
         self._lost_ids = file[layout.LOST_IMAGE_IDS]
+        self._logs = {path: file[path] for path in paths_of_logs(file)}
         self._known_calibrations: set[int] = set()
         self._is_last_direct = False
         self._has_failed = False
@@ -327,8 +330,8 @@ class ImageFile:
         self._disk.begin_write_back()
         self.n_flushed = self.n_images
 
-    def finish(self, report: RunReport) -> None:
-        """Write the end of the run, and close the file.
+    def finish(self, report: RunReport, logs: ValueLogs = NO_LOGS) -> None:
+        """Write the end of the run, with what other programs have measured meanwhile, and close the file.
 
         After a failed write, this method still tries to save the images that were appended before. If that fails, too,
         the file stays as the last flush left it, and `std-daq recover` can repair it.
@@ -338,10 +341,11 @@ class ImageFile:
         FileNotFoundError
             Somebody has removed or moved the file.
         OSError
-            The end could not be written. If only the ids of lost images did not fit, everything else is written.
+            The end could not be written. If only the ids of lost images and the measured values did not fit, everything
+            else is written.
         """
         file = self._check_open(even_failed=True)
-        room = room_of(report)
+        room = room_of(report) + room_of_logs(logs)
         has_room = not room or self._disk.hold(room)
         try:
             with self._writing("the end of the run"):
@@ -349,6 +353,7 @@ class ImageFile:
                 self._pixels.cut(self.n_images)
                 if has_room:
                     write_lost_ids(self._lost_ids, report.lost_image_ids)
+                    write_logs(self._logs, logs)
                 file.flush()
                 lost_ids = report.lost_image_ids if has_room else ()
                 places = find_places(file, report, n_images=self.n_images, end=self._clock(), lost_ids=lost_ids)
@@ -360,7 +365,7 @@ class ImageFile:
             self.close()
         if not has_room:
             full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            raise explained_error(full, self.path, "cannot write the ids of the lost images")
+            raise explained_error(full, self.path, "cannot write the ids of the lost images, and measured values")
 
     def close(self) -> None:
         """Close the file without a verdict; do nothing if it is closed."""
@@ -429,5 +434,6 @@ def _create_datasets(file: h5py.File, description: ImageFileDescription) -> None
     write_text_attribute(pixels, "interpretation", "image")
     create_checksums(file)
     create_columns(file, description)
+    create_logs(file, description.measured_units)
     mask = description.pixel_mask
     write_description_checksums(file, {} if mask is None else {layout.PIXEL_MASK: mask})

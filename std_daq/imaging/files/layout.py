@@ -7,6 +7,7 @@
       instrument/detector/detectorSpecific         the arrays of PER_IMAGE, with one row per image; those of PER_MODULE
                                                    among them have one column per module
       frames                                       arrays that the detector adds, with one row per image
+      measured                                     logs of what other programs measured
       sample/transformations                       motion of the sample, with one row per image where it moves
       std_daq                                      request, configuration and end of the run
       std_daq/checksums                            checksums of images, of their metadata, and of all else
@@ -34,6 +35,7 @@ END_TIME = f"{ENTRY}/end_time"
 N_IMAGES = f"{DETECTOR_SPECIFIC}/nimages"
 
 OWN_COLUMNS = f"{ENTRY}/frames"
+MEASURED = f"{ENTRY}/measured"
 
 IMAGE_ID = f"{DETECTOR_SPECIFIC}/image_id"
 PULSE_ID = f"{DETECTOR_SPECIFIC}/pulse_id"
@@ -112,6 +114,9 @@ END_VALUES = (REASON, N_REQUESTED, N_INCOMPLETE, N_LOST, N_IMAGES, END_TIME, VER
 """Values of a fixed size that are written at the end of the run."""
 CHECKSUM_COLUMNS = (IMAGE_CHECKSUM, METADATA_CHECKSUM)
 """Arrays with the checksums of each image and of its metadata."""
+
+COLUMN_CHUNK_ROWS = 1024
+"""Rows in a chunk of an array with one value per image; arrays with a value per module may have fewer."""
 
 CURRENT_LAYOUT_VERSION = 3
 _CHECKSUMS_SINCE = 3

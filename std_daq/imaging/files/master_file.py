@@ -18,10 +18,19 @@ from std_daq.imaging.files import layout
 from std_daq.imaging.files.checksums import write_description_checksums
 from std_daq.imaging.files.contents import Columns, check_layout, columns_of, read_columns, read_text
 from std_daq.imaging.files.ending import write_report
+from std_daq.imaging.files.measured import (
+    create_logs,
+    joined_logs,
+    paths_of_logs,
+    read_logs,
+    room_of_logs,
+    write_logs,
+)
 from std_daq.imaging.files.nexus import write_root_attributes
 from std_daq.imaging.files.texts import text_type, write_text_attribute, write_texts
 from std_daq.recording.disk_file import room_behind, sync_file, sync_folder, try_write
 from std_daq.recording.file_access import FileAccess
+from std_daq.recording.measured_values import NO_LOGS, ValueLogs
 from std_daq.recording.requests import RunReport
 
 # HDF5 searches all parts of a virtual dataset each time a reader opens it, so their number is limited.
@@ -39,6 +48,7 @@ def write_master(
     access: FileAccess | None = None,
     is_n_lost_known: bool = True,
     folder: OpenFolder | None = None,
+    logs: ValueLogs = NO_LOGS,
 ) -> None:
     """Write the master file of finished data files, and check that it shows their pixels.
 
@@ -59,6 +69,8 @@ def write_master(
         Whether the report knows how many images are lost.
     folder
         The folder of the files, if the caller has opened it.
+    logs
+        What other programs have measured, besides the logs of the data files.
 
     Raises
     ------
@@ -76,9 +88,9 @@ def write_master(
         try_write(new.fd)
         with (
             open_hdf5(new.opened, "w", libver=FORMAT_VERSION) as master,
-            room_behind(new.opened, _room_of(data_files, report)),
+            room_behind(new.opened, _room_of(data_files, report) + room_of_logs(logs)),
         ):
-            n_images = _write_contents(master, path, data_files)
+            n_images = _write_contents(master, path, data_files, logs)
             end = report.ended_at or datetime.now(UTC)
             write_report(master, report, n_images=n_images, end=end, is_n_lost_known=is_n_lost_known)
         _check_pixels(new.partial, path, data_files)
@@ -116,17 +128,18 @@ def _room_of(data_files: Sequence[Path], report: RunReport) -> int:
             check_layout(source)
             columns = (source[path] for path in (*columns_of(source), layout.CALIBRATIONS))
             n_bytes += sum(column.size * column.dtype.itemsize for column in columns)
-            n_bytes += _PART_BYTES
+            n_bytes += _PART_BYTES + room_of_logs(read_logs(source))
             n_mask = source[layout.PIXELS].shape[1] * source[layout.PIXELS].shape[2] * 4
     return n_bytes + n_mask
 
 
-def _write_contents(master: h5py.File, path: Path, data_files: Sequence[Path]) -> int:
+def _write_contents(master: h5py.File, path: Path, data_files: Sequence[Path], logs: ValueLogs) -> int:
     """Write everything but the end of the run; return the number of images."""
     folder = path.parent
     shapes: list[tuple[int, ...]] = []
     tables: list[Columns] = []
     runs: list[str] = []
+    measured: list[ValueLogs] = [logs]
     calibrations: dict[bytes, None] = {}  # in the order of their first use
     for number, data_file in enumerate(data_files):
         if data_file.parent != folder:
@@ -152,6 +165,7 @@ def _write_contents(master: h5py.File, path: Path, data_files: Sequence[Path]) -
             calibrations |= dict.fromkeys(source[layout.CALIBRATIONS][:])
             tables.append(columns)
             runs.append(read_text(source, layout.REQUEST_ID))
+            measured.append(read_logs(source))
     places = _places_of_rows(tables, runs)
     n_images = sum(shape[0] for shape in shapes)
     virtual = h5py.VirtualLayout(shape=(n_images, *shapes[0][1:]), dtype=dtype)
@@ -168,10 +182,16 @@ def _write_contents(master: h5py.File, path: Path, data_files: Sequence[Path]) -
             _copy_attributes(source[column], master[column])
     room = text_type(layout.MAX_CALIBRATION_BYTES, is_ascii=True)
     master.create_dataset(layout.CALIBRATIONS, data=np.array([*calibrations], room.dtype), dtype=room)
+    _write_measured(master, joined_logs(measured))
     write_texts(master, layout.DATA_FILES, [os.fsencode(data_file.name) for data_file in data_files])
     if layout.END_CHECKSUM in master:
         write_description_checksums(master)
     return n_images
+
+
+def _write_measured(master: h5py.File, logs: ValueLogs) -> None:
+    create_logs(master, {name: log.unit for name, log in logs.items()})
+    write_logs({path: master[path] for path in paths_of_logs(master)}, logs)
 
 
 def _copy_metadata(source: h5py.Group, target: h5py.Group, columns: Columns) -> None:
@@ -181,6 +201,8 @@ def _copy_metadata(source: h5py.Group, target: h5py.Group, columns: Columns) -> 
         link = source.get(name, getlink=True)
         if isinstance(link, h5py.SoftLink):
             target[name] = h5py.SoftLink(link.path)
+        elif source[name].name == layout.MEASURED:
+            continue
         elif isinstance(source[name], h5py.Group):
             _copy_metadata(source[name], target.create_group(name), columns)
         elif source[name].name not in {layout.PIXELS, layout.CALIBRATIONS, layout.DESCRIPTION_CHECKSUMS, *columns}:

@@ -15,6 +15,7 @@ from std_daq.imaging.files.texts import reserve_text, text_type, write_text, wri
 from std_daq.imaging.files.transformations import create_group, write_quantity, write_transformation
 
 _STRUCTURE_BYTES = 512 * 1024
+_LOG_BYTES = 8 * 1024
 
 # Fields of the detector: name in the description, name in the file, unit.
 _FIELDS_OF_DETECTOR = (
@@ -61,7 +62,7 @@ def room_of_structure(description: ImageFileDescription) -> int:
     # What the request says of the experiment is stored twice: as it came, and as fields.
     n_texts = len(description.configuration_json.encode()) + 2 * len(description.request_json.encode())
     n_mask = 0 if description.pixel_mask is None else description.pixel_mask.nbytes
-    return _STRUCTURE_BYTES + n_texts + n_mask
+    return _STRUCTURE_BYTES + n_texts + n_mask + _LOG_BYTES * len(description.measured_units)
 
 
 def write_structure(file: h5py.File, description: ImageFileDescription, start: datetime, file_name: str) -> None:

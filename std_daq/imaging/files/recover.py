@@ -37,7 +37,9 @@ from std_daq.imaging.files.contents import (
     read_superblock,
     read_text,
 )
+from std_daq.imaging.files.lost_ids import FindReport, add_lost_ids
 from std_daq.imaging.files.master_file import write_master
+from std_daq.imaging.files.measured import cut_logs, paths_of_logs
 from std_daq.imaging.files.nexus import iso_time
 from std_daq.imaging.files.texts import encode_ascii
 from std_daq.recording.fault_words import sum_of_faults
@@ -45,7 +47,9 @@ from std_daq.recording.repair import RECOVERED, Recovery, lock_for_repair
 from std_daq.recording.requests import FaultCount, RunReport, Verdict
 
 
-def recover(path: Path, *, after_each: Callable[[], None] = lambda: None) -> list[Recovery]:
+def recover(
+    path: Path, *, find_report: FindReport | None = None, after_each: Callable[[], None] = lambda: None
+) -> list[Recovery]:
     """Repair a file. If it is the missing master of a run, repair the data files and write the master.
 
     A file that needs no repair is not changed.
@@ -54,6 +58,8 @@ def recover(path: Path, *, after_each: Callable[[], None] = lambda: None) -> lis
     ----------
     path
         Path of the file.
+    find_report
+        Returns the report of the run, which names lost images, given the request id; None if nobody has it.
     after_each
         Called after each file.
 
@@ -70,30 +76,30 @@ def recover(path: Path, *, after_each: Callable[[], None] = lambda: None) -> lis
         The file was not written by std-daq, cannot be repaired, or is open in another process.
     """
     try:
-        return _recover(path, after_each)
+        return _recover(path, find_report, after_each)
     except (FileFormatError, OSError):
         raise
     except HDF5_ERRORS as error:
         raise FileFormatError(f"{path}: cannot be repaired: {error!r}") from error
 
 
-def _recover(path: Path, after_each: Callable[[], None]) -> list[Recovery]:
+def _recover(path: Path, find_report: FindReport | None, after_each: Callable[[], None]) -> list[Recovery]:
     if path.exists():
-        return [_recover_file(path)]
+        return [_recover_file(path, find_report)]
     data_files = layout.find_data_files(path) if path.parent.is_dir() else []
     if not data_files:
         raise FileNotFoundError(errno.ENOENT, "no such file, and no data files of a run with this name", str(path))
     recoveries = []
     for data_file in data_files:
-        recoveries.append(_recover_file(data_file))
+        recoveries.append(_recover_file(data_file, find_report))
         after_each()
-    report, is_n_lost_known = _report_of_run(data_files)
-    write_master(path, data_files, report, is_n_lost_known=is_n_lost_known)
+    of_run, is_n_lost_known = _report_of_run(data_files)
+    write_master(path, data_files, of_run, is_n_lost_known=is_n_lost_known)
     n_images = sum(recovery.n_images for recovery in recoveries)
     return [*recoveries, Recovery(path, n_images, (f"master written over {len(data_files)} data files",))]
 
 
-def _recover_file(path: Path) -> Recovery:
+def _recover_file(path: Path, find_report: FindReport | None) -> Recovery:
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         has_lock = lock_for_repair(fd, path)
@@ -101,6 +107,8 @@ def _recover_file(path: Path) -> Recovery:
         state = _examine(path)
         if not state.is_whole:
             actions += _write_end(path, state.n_images)
+        if find_report is not None:
+            actions += add_lost_ids(path, find_report)
         if actions and not has_lock:
             actions += ("repaired without a lock, which this file system does not have",)
         return Recovery(path, state.n_images, actions)
@@ -181,7 +189,7 @@ def _write_end(path: Path, n_images: int) -> tuple[str, ...]:
         keep_metadata_in_memory(file)
         # All is read before: in SWMR mode HDF5 repeats a read with a wrong checksum for hours.
         columns = read_columns(file, n_images)
-        for name in (*layout.END_VALUES, layout.LOST_IMAGE_IDS):
+        for name in (*layout.END_VALUES, layout.LOST_IMAGE_IDS, *paths_of_logs(file)):
             file[name][()]
         calibrations = _open_calibrations(file)
         if calibrations is None:
@@ -190,6 +198,7 @@ def _write_end(path: Path, n_images: int) -> tuple[str, ...]:
         for name in (layout.PIXELS, *columns):
             dataset = file[name]
             dataset.id.set_extent((n_images, *dataset.shape[1:]))
+        cut_logs(file)
         file[layout.N_IMAGES][()] = n_images
         if read_text(file, layout.VERDICT) == "":
             actions.append(f"verdict written: {Verdict.FAILED}: {RECOVERED}")
@@ -224,6 +233,7 @@ def _report_of_run(data_files: list[Path]) -> tuple[RunReport, bool]:
     Also return whether its number of lost images is known: the writer may have been killed before it was.
     """
     lost: set[int] = set()
+    written: set[int] = set()
     verdicts, reasons = set(), set()
     faults: list[dict[str, FaultCount]] = []
     n_written = n_incomplete = 0
@@ -232,6 +242,7 @@ def _report_of_run(data_files: list[Path]) -> tuple[RunReport, bool]:
         with open_hdf5(path, "r") as file:
             columns = read_columns(file)
             n_written += len(columns[layout.IMAGE_ID])
+            written.update(columns[layout.IMAGE_ID].tolist())
             counter = count_faults(columns)
             n_incomplete += counter.n_images
             faults.append(counter.faults)
@@ -241,6 +252,10 @@ def _report_of_run(data_files: list[Path]) -> tuple[RunReport, bool]:
             reasons.add(read_text(file, layout.REASON))
             request_id = read_text(file, layout.REQUEST_ID)
             n_requested = int(file[layout.N_REQUESTED][()])
+    # A writer may have closed its file before the images of another, killed one were found in that one's file.
+    n_found = len(lost & written)
+    lost -= written
+    n_lost = n_lost if n_lost == layout.UNKNOWN_COUNT else max(n_lost - n_found, 0)
     is_agreed = len(verdicts) == 1 and len(reasons) == 1
     report = RunReport(
         request_id=request_id,

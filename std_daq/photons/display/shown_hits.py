@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from std_daq.errors import ConfigError
+from std_daq.photons.event_files import npz_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class ShownHits:
                     file["channel"].astype(np.int64), file["event_id"].astype(np.int64), file["time"].astype(np.float64)
                 )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"no file of hits: {error}", file=path) from error
+            raise ConfigError(f"no file of hits: {npz_problem(path, error)}", file=path) from error
         if len(hits.channels) and hits.channels.max() >= n_channels:
             raise ConfigError(
                 "they are of another detector", file=path, key="channel", value=int(hits.channels.max()),

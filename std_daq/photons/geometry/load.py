@@ -14,6 +14,7 @@ from std_daq.photons.geometry.file import GeometryFile
 from std_daq.photons.geometry.optics_sections import AnySurface
 from std_daq.photons.geometry.solid_sections import AnySolid, Mesh, Solid
 
+_WHAT = "a geometry file; std-sim convert makes one of a GDML"
 _YAML = {".yaml", ".yml"}
 _SHOWN = 60  # characters of a wrong value
 
@@ -27,7 +28,7 @@ def read_geometry(path: Path | str) -> GeometryFile:
         The file or a value in it is wrong; the error has file, key, value and remedy.
     """
     path = Path(path)
-    return check_geometry(_read_yaml(path) if path.suffix in _YAML else read_document(path), path)
+    return check_geometry(_read_yaml(path) if path.suffix in _YAML else read_document(path, _WHAT), path)
 
 
 def check_geometry(document: dict[str, Any], file: Path | str | None = None) -> GeometryFile:
@@ -121,7 +122,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), _yaml_loader())  # noqa: S506 -- a safe loader
     except FileNotFoundError:
-        raise ConfigError("there is no such file", file=path, remedy="give the path of a geometry") from None
+        raise ConfigError("there is no such file", file=path, remedy=f"give the path of {_WHAT}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(fault_in_words(error), file=path) from None
     except yaml.YAMLError as error:

@@ -99,6 +99,10 @@ def _region(bounds: NDArray[np.float64], region: Sequence[float] | None) -> tupl
         raise ArgumentError(
             "--region", "the upper corner is not above the lower one", value=shown, remedy="give X0 Y0 Z0 X1 Y1 Z1"
         )
+    lowest, highest = bounds.reshape(2, 3)
+    if any(np.less(region[3:], lowest)) or any(np.greater(region[:3], highest)):
+        corners = " ".join(f"{one:g}" for one in bounds.ravel())
+        raise ArgumentError("--region", "no part of the detector is in it", value=shown, remedy=f"it is in {corners}")
     return tuple(map(float, region))
 
 

@@ -32,7 +32,7 @@ class ExporterClient:
     n_connections
         Connections that were made.
     n_cut_off
-        Connections that ended within a frame.
+        Connections that ended within a frame, but for that which `stop` ends.
     error
         What `take` raised, which ended the client; None until then.
     """
@@ -80,7 +80,7 @@ class ExporterClient:
                 except Exception as error:  # noqa: BLE001 - the owner of the client raises it again
                     self.error = error
                     return
-            self.n_cut_off += not self._splitter.is_between_frames
+            self.n_cut_off += not (self._splitter.is_between_frames or self._stop.is_set())
             self._ended.append(self._splitter.counts)
             self._splitter = FrameSplitter(self._max_frame_bytes)
 

@@ -201,7 +201,10 @@ class EventBuffer(SharedAreaRing[Event]):
         return entry
 
     def view(self, sequence: int) -> Event | None:
-        """Return an event in place, or None if it is not in its slot; call its `is_intact` after use."""
+        """Return an event in place, or None if it is not in its slot; call its `is_intact` after use.
+
+        An event whose header tells of traces or frames other than its bytes is damaged, and counts as not there.
+        """
         slot = self.slot(sequence)
         generation = self.generation(slot)
         if generation == 0 or generation % 2:
@@ -211,8 +214,9 @@ class EventBuffer(SharedAreaRing[Event]):
         header = self.headers[slot]
         metadata, missing = header["metadata"].tobytes(), header["missing_boards"].tobytes()
         content = self.content(slot)
-        begin = len(content) - int(header["metadata"]["frame_bytes"])
-        if not self.is_unchanged(slot, generation):
+        begin = int(header["metadata"]["n_traces"]) * ROW_BYTES
+        is_whole = begin + int(header["metadata"]["frame_bytes"]) == len(content)
+        if not (is_whole and self.is_unchanged(slot, generation)):
             return None
         traces = content[:begin].view(np.int16).reshape(-1, N_COLUMNS)
         return Event(traces, metadata, missing, self.generations, slot, generation, frames=content[begin:])

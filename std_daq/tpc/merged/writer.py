@@ -3,7 +3,6 @@
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from std_daq.checksums import ChunkChecksums
+from std_daq.checksums import Begun, ChunkChecksums
 from std_daq.errors import HDF5_ERRORS, FileFormatError
 from std_daq.folders.new_file import NewFile, check_is_free
 from std_daq.folders.open_folder import OpenFolder
@@ -175,12 +174,11 @@ class MergedFileWriter:
             self._disk.reserve(self._file.id.get_filesize() + n_bytes + _EVENT_BYTES)
             begun = self._checksums.begin_parts(parts, n_bytes)
             try:
-                places = self._write_event(n, event, parts, begun)
+                places, checksum = self._write_event(n, event, parts, begun)
             except BaseException:
+                self._checksums.end(begun)  # until then the caller's traces are in use
                 self._remove_group(n)
                 raise
-            finally:
-                checksum = self._checksums.end(begun)
         self._last = LoggedEvent(
             id=event.id,
             epoch=event.epoch,
@@ -287,9 +285,9 @@ class MergedFileWriter:
         self.n_safe = self.n_events
 
     def _write_event(
-        self, n: int, event: LoggedEvent, parts: Sequence[NDArray[np.int16]], begun: "int | Future[int]"
-    ) -> list[tuple[int, int]]:
-        """Write an event, and return where its traces lie.
+        self, n: int, event: LoggedEvent, parts: Sequence[NDArray[np.int16]], begun: Begun
+    ) -> tuple[list[tuple[int, int]], int]:
+        """Write an event; return where its traces lie, and their checksum.
 
         This calls the lower level of h5py, which takes a third of the time.
         """
@@ -309,8 +307,9 @@ class MergedFileWriter:
         _write_attribute(item, "id", np.array(event.id, "<u4"))
         _write_attribute(item, "timestamp", np.array(event.timestamp, "<u8"))
         _write_attribute(item, "timestamp_other", np.array(event.timestamp_other, "<u8"))
-        _write_attribute(group, layout.CHECKSUM, np.array(self._checksums.end(begun), "<u8"))
-        return places
+        checksum = self._checksums.end(begun)
+        _write_attribute(group, layout.CHECKSUM, np.array(checksum, "<u8"))
+        return places, checksum
 
     def _write_traces(
         self, group: h5py.h5g.GroupID, name: str, traces: NDArray[np.int16]

@@ -10,12 +10,15 @@ import numpy as np
 from h5py import h5a, h5d, h5p, h5s, h5t
 from numpy.typing import NDArray
 
+from std_daq.errors import HDF5_ERRORS
 from std_daq.folders.new_file import NewFile
 from std_daq.tpc.offline.result_part import ResultPart
 from std_daq.tpc.reconstruction.results import ESTIMATE
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 PARQUET_SUFFIX = ".parquet"
+_MARK = "parameters"  # an attribute of each result
+_UNREADABLE: tuple[type[Exception], ...] = (ValueError, *HDF5_ERRORS)  # pyarrow raises a kind of ValueError
 
 
 def write_result(path: Path, parts: Iterable[ResultPart], attributes: Mapping[str, str]) -> None:
@@ -25,6 +28,21 @@ def write_result(path: Path, parts: Iterable[ResultPart], attributes: Mapping[st
         write(new.opened, parts, attributes)
         os.fsync(new.fd)
         new.replace()
+
+
+def is_result(path: Path) -> bool:
+    """Return whether a file is the result of an analysis, or empty; the attributes that each result has tell it."""
+    if not path.stat().st_size:
+        return True
+    try:
+        if path.suffix == PARQUET_SUFFIX:
+            from pyarrow import parquet
+
+            return _MARK.encode() in (parquet.read_schema(path).metadata or {})
+        with h5py.File(path, "r", locking=False) as file:
+            return _MARK in file.attrs and "estimates" in file
+    except _UNREADABLE:
+        return False
 
 
 def _write_hdf5(path: Path, parts: Iterable[ResultPart], attributes: Mapping[str, str]) -> None:

@@ -60,6 +60,8 @@ class SimulatedExporter:
         ``host:port`` at which it listens; with port 0 in the argument, any free one.
     n_dropped_clients
         Clients that were given up because their queue was full.
+    n_taken_bytes
+        Bytes that clients have taken.
     """
 
     def __init__(self, address: str, selector: selectors.BaseSelector) -> None:
@@ -78,6 +80,7 @@ class SimulatedExporter:
         self.address = f"{address.rpartition(':')[0]}:{self._listener.getsockname()[1]}"
         self._clients: dict[socket.socket, _Client] = {}
         self.n_dropped_clients = 0
+        self.n_taken_bytes = 0
         selector.register(self._listener, selectors.EVENT_READ, self)
 
     @property
@@ -106,6 +109,7 @@ class SimulatedExporter:
                 n_sent += client.flush()
             except OSError:
                 self._drop(client)
+        self.n_taken_bytes += n_sent
         return n_sent
 
     def handle(self, ready: socket.socket) -> None:

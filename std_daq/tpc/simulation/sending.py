@@ -77,6 +77,8 @@ class SendingReport:
         Clients that took too little.
     is_unfinished
         Whether something was still queued at the end.
+    is_unheard
+        Whether there was something to send, and no client took any of it.
     behind_s
         How far the sending was behind the rate at its end.
     """
@@ -86,6 +88,7 @@ class SendingReport:
     n_bytes: int = 0
     n_given_up: int = 0
     is_unfinished: bool = False
+    is_unheard: bool = False
     behind_s: float = 0.0
     reconnected: list[int] = field(default_factory=list)
 
@@ -157,6 +160,8 @@ class Sending:
             if self._exporters.step(_MAX_WAIT_S):
                 last_s = time.monotonic()
         self.report.is_unfinished = bool(self._exporters.n_queued)
+        n_taken = sum(exporter.n_taken_bytes for exporter in self._exporters.exporters)
+        self.report.is_unheard = bool(self.report.n_bytes) and not n_taken
         self.report.n_given_up = sum(exporter.n_dropped_clients for exporter in self._exporters.exporters)
 
     def _wait(self, burst: FrameBurst, stop: StopFlag) -> None:

@@ -99,11 +99,17 @@ class AgentProcess:
         self._config_path.write_text(config.model_dump_json(exclude_defaults=True))
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, module: str = "std_writer_agent", *arguments: object) -> None:
+        """Start the agent, or another module that runs it, which has arguments before those of the agent."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "std_writer_agent", "--config", str(self._config_path)],
+            [sys.executable, "-m", module, *map(str, arguments), *self.config_option],
             env={**os.environ, "STD_DAQ_BROKER_URL": self._url},
         )
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process that was started last runs."""
+        return self._process is not None and self._process.poll() is None
 
     @property
     def config_option(self) -> list[str]:

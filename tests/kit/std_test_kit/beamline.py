@@ -19,8 +19,9 @@ from std_daq.imaging.config.paths import image_buffer_path
 from std_daq.recording.requests import Action
 from std_daq.recording.status_channel import StatusListener
 from std_daq.service.record import ServiceRecord, read_records
+from std_test_kit.wait import wait_until
 
-READY_TIMEOUT_S = 90.0
+READY_TIMEOUT_S = 180.0  # the first of a configuration compiles the receive loop
 STOP_TIMEOUT_S = 30.0
 
 
@@ -90,9 +91,19 @@ class Beamline:
         The document of the configuration.
     file_name
         Name of the file of the configuration.
+    options
+        Further options of ``std-daq up``.
     """
 
-    def __init__(self, folder: Path, broker_url: str, config: dict[str, Any], file_name: str = "detector.json") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        broker_url: str,
+        config: dict[str, Any],
+        file_name: str = "detector.json",
+        options: Sequence[str] = (),
+    ) -> None:
+        self._options = tuple(options)
         self.folder = folder
         self.config_file = folder / file_name
         self.config_file.write_text(json.dumps(config))
@@ -110,7 +121,7 @@ class Beamline:
 
     def __enter__(self) -> Self:
         self._up = subprocess.Popen(
-            [sys.executable, "-m", "std_daq.cli", "up", "--config", str(self.config_file)],
+            [sys.executable, "-m", "std_daq.cli", "up", "--config", str(self.config_file), *self._options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -212,6 +223,14 @@ class Beamline:
         pid = self.record_of(instance).pid
         os.kill(pid, number)
         return pid
+
+    def wait_restarted(self, instance: str, old_pid: int, timeout_s: float = 60.0) -> None:
+        """Wait until another process than that of ``old_pid`` runs as this service."""
+        wait_until(
+            lambda: any(record.instance == instance and record.pid != old_pid for record in read_records(self.config)),
+            timeout_s,
+            lambda: f"{instance} was not started again\n{self.log}",
+        )
 
     def _read_log(self, process: "subprocess.Popen[str]") -> None:
         assert process.stderr is not None

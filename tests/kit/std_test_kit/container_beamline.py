@@ -5,11 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.request import Request, urlopen
 
 from std_daq.imaging.config.load import load_config
 from std_daq.imaging.config.model import DetectorConfig
@@ -18,12 +19,14 @@ from std_daq.recording.status_channel import StatusListener
 from std_test_kit.beamline import wait_accepted, wait_for_action
 from std_test_kit.engine import PROJECT, Container, docker, run_command
 from std_test_kit.free_ports import free_tcp_port
+from std_test_kit.wait import wait_until
 
 COMMAND = PROJECT / "docker" / "beamline"
 CONFIGURATIONS = Path("/etc/std-daq")  # in the containers
 UP_TIMEOUT_S = 180
 CONNECT_TIMEOUT_S = 10.0
 DOWN_TIMEOUT_S = 90.0
+ANSWER_TIMEOUT_S = 20.0
 LABEL = "com.docker.compose.project"
 
 
@@ -76,6 +79,8 @@ class ContainerBeamline:
             "COMPOSE_PROJECT_NAME": self.project,
             "AMQP_PORT": str(self._amqp_port),
             "LIVE_PORT": str(free_tcp_port()),
+            "WEB_PORT": str(free_tcp_port()),
+            "FAR_WEB_PORT": str(free_tcp_port()),
             "DAQ_UID": str(user_id),
             "DAQ_GID": str(user_id),
             "DATA_DIR": str(self.data),
@@ -155,6 +160,44 @@ class ContainerBeamline:
     def broker_url_file(self, user: str) -> Path:
         """Return the file with the URL of the broker for one of its users on this machine."""
         return self.folder / "secrets" / f"{user}.local.url"
+
+    def console(self, path: str = "", *, port: str = "WEB_PORT", token_file: str | None = None) -> Any:
+        """Ask a console for what is below its detector, from this machine; returns the document.
+
+        Parameters
+        ----------
+        path
+            Such as ``/status``.
+        port
+            Variable of the ``.env`` that has its port.
+        token_file
+            A file in `secrets`; with it the request is a POST, which needs a token.
+
+        Raises
+        ------
+        HTTPError
+            The console refuses.
+        """
+        url = f"http://127.0.0.1:{self._settings[port]}/api/v1/detectors"
+        with urlopen(url, timeout=ANSWER_TIMEOUT_S) as answer:
+            (detector,) = json.load(answer)
+        request = Request(f"{url}/{detector['name']}{path}", data=None if token_file is None else b"{}")
+        if token_file is not None:
+            token = (self.folder / "secrets" / token_file).read_text().strip()
+            request.add_header("Authorization", f"Bearer {token}")
+            request.add_header("Content-Type", "application/json")
+        with urlopen(request, timeout=ANSWER_TIMEOUT_S) as answer:
+            return json.load(answer)
+
+    def wait_for_console(self, services: Iterable[str], *, port: str = "WEB_PORT", timeout_s: float = 60.0) -> Any:
+        """Wait until a console tells that these services answer and are ready, and no others; returns their state."""
+
+        def is_told() -> bool:
+            told = self.console("/status", port=port)
+            return {one["instance"] for one in told["services"] if one["is_ready"]} == set(services)
+
+        wait_until(is_told, timeout_s, lambda: json.dumps(self.console("/status", port=port), indent=1))
+        return self.console("/status", port=port)
 
     def record(
         self,

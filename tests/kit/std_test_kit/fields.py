@@ -60,11 +60,13 @@ def _walk(root: Document, node: Document, path: tuple[str, ...], seen: tuple[str
         if name not in seen:
             yield from _walk(root, root["$defs"][name], path, (*seen, name))
         return
-    alternatives = [*node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("allOf", ())]
-    for alternative in alternatives:
-        yield from _walk(root, alternative, path, seen)
-    if alternatives:
-        return
+    # Beside properties, these are what the properties demand of each other.
+    if "properties" not in node:
+        alternatives = [*node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("allOf", ())]
+        for alternative in alternatives:
+            yield from _walk(root, alternative, path, seen)
+        if alternatives:
+            return
     yield Field(path, node)
     for key, inner in node.get("properties", {}).items():
         yield from _walk(root, inner, (*path, key), seen)

@@ -7,7 +7,8 @@ What a page says of a block is in a comment before it, which readers do not see:
     <!-- file: detector.json -->
 
 The last one makes a block of another language a file of the folder. ``<!-- commands not run: ... -->`` anywhere on a
-page holds for all its blocks. A line that ends in ``# in another terminal`` runs beside the others, until the end.
+page holds for all its blocks but those with ``<!-- run -->`` or ``<!-- ends with: N -->``. A line that has
+``# in another terminal`` runs beside the others, until the end.
 """
 
 import os
@@ -21,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 _BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>\w+)\n(?P<text>.*?)^ *```", re.MULTILINE | re.DOTALL)
-_MARK = re.compile(r"<!-- (not run|ends with|file): ([^>]*?) -->\s*\Z", re.DOTALL)
+_MARK = re.compile(r"<!-- (not run|ends with|file|run)(?:: ([^>]*?))? -->\s*\Z", re.DOTALL)
 _PAGE_MARK = re.compile(r"<!-- commands not run: ([^>]*?) -->", re.DOTALL)
 _SERVER = re.compile(r"^(?P<command>[^#\n]*?)\s*# in another terminal.*$", re.MULTILINE)
 _PROMPT = re.compile(r"^\$ (.*)$", re.MULTILINE)
@@ -37,6 +38,12 @@ wait() {
         builtin wait "$job" || code=$?
     done
     return $code
+}
+end_servers() {
+    kill $servers
+    for server in $servers; do builtin wait "$server" || true; done
+    servers=" "
+    : > server.log
 }
 """
 
@@ -70,6 +77,9 @@ class PageBlock:
 class Scene:
     """What a page takes for granted.
 
+    Its commands may use ``$CLONE``, the repository, and ``end_servers``, which ends all that runs beside them.
+    ``FOLDER`` is where the page is run.
+
     Attributes
     ----------
     before
@@ -100,7 +110,7 @@ def blocks_of(page: Path) -> list[PageBlock]:
 
 def _block(text: str, match: re.Match[str], reason: str) -> PageBlock | None:
     mark = _MARK.search(text, 0, match.start())
-    kind, value = (mark[1], " ".join(mark[2].split())) if mark else ("", "")
+    kind, value = (mark[1], " ".join((mark[2] or "").split())) if mark else ("", "")
     line = text.count("\n", 0, match.start()) + 1
     content = re.sub(rf"^{match['indent']}", "", match["text"], flags=re.MULTILINE)
     if kind == "file":
@@ -109,8 +119,7 @@ def _block(text: str, match: re.Match[str], reason: str) -> PageBlock | None:
         return None
     if match["language"] == "console":
         content = "\n".join(_PROMPT.findall(content)) + "\n"
-    if kind == "not run":
-        reason = value
+    reason = {"not run": value, "run": "", "ends with": ""}.get(kind, reason)
     return PageBlock(line, content, reason, exit_code=int(value) if kind == "ends with" else None)
 
 
@@ -144,7 +153,7 @@ def run_page(blocks: list[PageBlock], scene: Scene, folder: Path, timeout_s: flo
     They run in namespaces of their own: with networks, shared memory and processes that end with them.
     """
     script = folder.with_suffix(".sh")
-    script.write_text(script_of(blocks, scene))
+    script.write_text(script_of(blocks, scene).replace("FOLDER", str(folder)))
     enter = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if os.geteuid() != 0:
         enter[1:1] = ["--user", "--map-root-user"]
@@ -157,6 +166,7 @@ def run_page(blocks: list[PageBlock], scene: Scene, folder: Path, timeout_s: flo
     }
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     environment["STD_DAQ_RUNTIME_DIR"] = "/dev/shm/run"
+    environment["CLONE"] = str(ROOT)
     result = subprocess.run(
         [*enter, "bash", "-c", inside],
         env=environment,

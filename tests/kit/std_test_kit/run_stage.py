@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
 from std_daq.imaging.recording import IMAGES
+from std_daq.recording.measured_values import ValueLog, ValueLogs
 from std_daq.recording.requests import Action, RunReport, WriteRequest, new_request_id
 from std_daq.recording.store_stream import WriterReport, encode_entries, encode_run_message
 from std_test_kit.store_writer import FakeStoreWriter
@@ -60,8 +61,15 @@ class Stage:
         self.roster = WriterRoster()
         self.effects: list[Effect] = []
         self.seen = ""
-        self.run = AgentRun(plan, self.roster, self.now, START, found=found, see=lambda: self.seen)
+        self.n_handed_over = 0
+        self.run = AgentRun(
+            plan, self.roster, self.now, START, found=found, see=lambda: self.seen, measured=self._hand_over
+        )
         self.tick(0)
+
+    def _hand_over(self) -> ValueLogs:
+        self.n_handed_over += 1
+        return {"x": ValueLog(unit="mm", times_ns=[1], values=[2.0])}
 
     def feed(self, frames: Iterable[int], *, epoch: int = 0, n_unread: int = 0) -> None:
         self.do(self.run.feed_images(images(frames, epoch=epoch), n_unread, self.now))

@@ -1,7 +1,6 @@
-"""Contexts for services that run inside a test, and ports for those that run as processes."""
+"""Contexts for services that run inside a test."""
 
 import argparse
-import socket
 import threading
 from typing import TypeVar
 
@@ -18,11 +17,3 @@ def service_context(config: Config, instance: str = "test", **arguments: object)
     """Return the context with which `run_service` would start a service; makes the runtime directory."""
     make_runtime_dir(config)
     return ServiceContext(config, argparse.Namespace(**arguments), instance, CollectorRegistry(), threading.Event())
-
-
-def free_tcp_port() -> int:
-    """Return a port of 127.0.0.1 that is free now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port

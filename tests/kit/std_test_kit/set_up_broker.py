@@ -1,5 +1,7 @@
 """A RabbitMQ node as ``std-daq broker-setup`` sets one up: roles with their rights, on request TLS only."""
 
+import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -79,11 +81,15 @@ def set_up_broker(
         )
         write_setup(setup, folder)
         tls = BrokerTlsFiles() if certify is None else BrokerTlsFiles(folder / CA_FILE)
-        admin = BrokerAddress.parse(read_url_file(folder / "admin.url"), tls)
-        configuration = f"{(folder / CONFIGURATION).read_text()}log.file = rabbit.log\n"
-        with RabbitNode(data, configuration, lambda: _check(admin)) as node:
+        with _node(folder, data, tls) as node:
             yield SetUpBroker(folder, node, tls)
         port.release()
+
+
+def _node(folder: Path, data: Path, tls: BrokerTlsFiles) -> RabbitNode:
+    admin = BrokerAddress.parse(read_url_file(folder / "admin.url"), tls)
+    configuration = f"{(folder / CONFIGURATION).read_text()}log.file = rabbit.log\n"
+    return RabbitNode(data, configuration, lambda: _check(admin))
 
 
 def _check(address: BrokerAddress) -> None:
@@ -92,3 +98,19 @@ def _check(address: BrokerAddress) -> None:
             connection.wait_connected(PROBE_S)
         except BrokerError as error:
             raise ConnectionError(str(error)) from None
+
+
+def main() -> None:
+    """Run a node with the files that ``std-daq broker-setup`` has made in the folder that the command line names."""
+    folder = Path(sys.argv[1]).absolute()
+    with (
+        tempfile.TemporaryDirectory(prefix="std-daq-set-up-") as data,
+        _node(folder, Path(data), BrokerTlsFiles()),
+    ):
+        sys.stdout.write("broker is ready\n")
+        sys.stdout.flush()
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()

@@ -142,6 +142,7 @@ class StoreDriver:
         images_per_file: int | None = None,
         run_id: int = RUN_ID,
         writer: int = 0,
+        user_id: int | None = None,
         **request: Any,
     ) -> None:
         """Begin a run with one writer; ``request`` are further fields of the request."""
@@ -151,6 +152,7 @@ class StoreDriver:
             request=WriteRequest(output_file=str(output_file), **request),
             output_file=str(output_file),
             images_per_file=images_per_file,
+            user_id=user_id,
         )
         self._push(encode_run_message(start), writer)
 
@@ -185,10 +187,16 @@ class StoreDriver:
         """Tell the verdict, by default that which follows from the reports."""
         self._push(encode_run_message(FinishRun(run_id=run_id, report=self._report(verdict, reason))), writer)
 
-    def master(self, output_file: Path, data_files: list[str]) -> None:
+    def master(
+        self, output_file: Path, data_files: list[str], *, run_id: int = RUN_ID, user_id: int | None = None
+    ) -> None:
         """Have the master written by writer 0."""
         message = WriteMaster(
-            run_id=RUN_ID, output_file=str(output_file), report=self._report(None, ""), data_files=data_files
+            run_id=run_id,
+            output_file=str(output_file),
+            report=self._report(None, ""),
+            data_files=data_files,
+            user_id=user_id,
         )
         self._push(encode_run_message(message), 0)
 

@@ -22,6 +22,7 @@ WITH_CONFIG = {
     "up": ["up"],
     "write": ["write", "--output-file", "FOLDER/a.h5"],
     "kill": ["kill", "--current"],
+    "value": ["value", "x=1"],
     "status": ["status", "--period-s", "0.01"],
     "view": ["view", "--timeout-s", "0.05"],
     "simulate": ["simulate", "--n-images", "1"],
@@ -32,6 +33,7 @@ WITH_CONFIG = {
     "shm list": ["shm", "list"],
     "shm clean": ["shm", "clean"],
     "prometheus": ["prometheus", "--output", "FOLDER/prometheus"],
+    "grafana": ["grafana", "--output", "FOLDER/dashboard.json"],
     "systemd": ["systemd", "--output", "FOLDER/units"],
     "broker-setup": ["broker-setup", "--output", "FOLDER/secrets"],
     "pedestal": ["pedestal", "--output", "FOLDER/pedestal.h5", "--timeout-s", "0.05"],
@@ -39,7 +41,7 @@ WITH_CONFIG = {
     "event-view": ["event-view", "--reset"],
     "journal": ["journal", "backup", "--output", "FOLDER/copy"],
 }
-NOT_FOR_OTHERS = ["journal", "view", "simulate", "dump", "replay", "pedestal", "analyse", "event-view"]
+NOT_FOR_OTHERS = ["journal", "value", "view", "simulate", "dump", "replay", "pedestal", "analyse", "event-view"]
 WITHOUT_JSON = {"up", "event-view"}
 WITH_INPUT = {
     "validate": ["validate"],
@@ -63,6 +65,7 @@ WITH_OUTPUT = {
     "validate": ["validate", "SOUND", "--picture"],
     "live": ["live", "--host", "unix:/nonexistent", "--plot-view", "--png"],
     "dump": ["dump", "--config", "CONFIG", "--n-packets", "1", "--output"],
+    "grafana": ["grafana", "--output"],
     "certificates": ["certificates", "--client", "far", "--output"],
     "systemd": ["systemd", "--config", "CONFIG", "--output"],
     "broker-setup": ["broker-setup", "--tag", "det", "--output"],

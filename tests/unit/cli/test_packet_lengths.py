@@ -71,7 +71,7 @@ def test_dump_says_where_nothing_came(
     eiger: tuple[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config, port = eiger
-    assert main(["dump", "--config", config, "--duration-s", "0.05", "--output", str(tmp_path / "one")]) == 0
+    assert main(["dump", "--config", config, "--duration-s", "0.05", "--output", str(tmp_path / "one")]) == 1
     assert f"no packet came on UDP port {port} (module 0)" in capsys.readouterr().out
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from std_daq.cli.sim import main
+from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.photon_tank import write_tank
-from std_test_kit.services import free_tcp_port
 
 
 @pytest.mark.parametrize(

@@ -247,10 +247,11 @@ def test_progress_of_a_pedestal_run(
 
 @pytest.mark.parametrize("text", ["0", "many", "-5", "1" * 50, "²"])
 def test_columns_that_are_no_number_count_for_nothing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", text)
-    monkeypatch.delenv("LINES", raising=False)
-    with Path("/dev/null").open("w") as nowhere:
-        assert terminal_size(nowhere) == (200, 50)
+    with Path("/dev/null").open("w") as nowhere, monkeypatch.context() as environment:  # pytest itself reads it
+        environment.setenv("COLUMNS", text)
+        environment.delenv("LINES", raising=False)
+        size = terminal_size(nowhere)
+    assert size == (200, 50)
 
 
 def test_paths_are_broken_after_slashes() -> None:

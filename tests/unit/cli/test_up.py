@@ -1,10 +1,12 @@
 """Which services ``std-daq up`` starts."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from std_daq.cli import up
 from std_daq.imaging.config.load import parse_config
 from std_daq.service.registry import wanted_instances
 
@@ -38,3 +40,25 @@ def test_services_are_those_of_the_configuration(changes: dict[str, Any], instan
     config = parse_config({**DOCUMENT, **changes})
     commands = [one.command(Path("detector.json")) for one in wanted_instances(config)]
     assert sorted(command.instance for command in commands) == sorted(instances)
+
+
+@pytest.mark.parametrize(
+    ("options", "section", "arguments"),
+    [
+        ([], None, None),
+        ([], {"port": 5001}, ()),
+        (["--web"], None, ()),
+        (["--web", "5002"], None, ("--port", "5002")),
+        (["--web", "5002"], {"port": 5001}, ("--port", "5002")),
+    ],
+)
+def test_console_runs_once_if_configuration_or_command_line_wants_it(
+    options: list[str], section: dict[str, Any] | None, arguments: tuple[str, ...] | None
+) -> None:
+    parser = argparse.ArgumentParser()
+    up.add_arguments(parser)
+    parsed = parser.parse_args(["--config", "detector.json", *options])
+    config = parse_config({**DOCUMENT, **({} if section is None else {"services": {"web": section}})})
+    wanted = up._with_web(wanted_instances(config), parsed.web)
+    found = [one.instance.arguments for one in wanted if one.instance.name == "web"]
+    assert found == ([] if arguments is None else [arguments])

@@ -13,6 +13,7 @@ import pytest
 from std_daq.cli.__main__ import main
 from std_daq.config.system import load_any_config
 from std_daq.service.registry import service_descriptions, wanted_instances
+from std_test_kit.free_ports import free_udp_ports
 
 NOBODY = 65534
 
@@ -38,13 +39,6 @@ CHAMBER = {
 }
 
 
-def free_ports(n: int) -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        first: int = probe.getsockname()[1]
-    return min(first, 65_535 - n)
-
-
 @pytest.fixture
 def write(tmp_path: Path, shm_dir: Path, runtime: Path) -> Callable[..., Path]:
     """Return a function that writes the configuration of a system, with changes, and returns its path."""
@@ -52,7 +46,7 @@ def write(tmp_path: Path, shm_dir: Path, runtime: Path) -> Callable[..., Path]:
     def write(file: str, **changes: Any) -> Path:
         document: dict[str, Any]
         if file == "detector.json":
-            document = EIGER | {"start_udp_port": free_ports(4)}
+            document = EIGER | {"start_udp_port": free_udp_ports(4)}
             document["shared_memory"] = EIGER["shared_memory"] | {"directory": str(shm_dir)}  # type: ignore[operator]
         elif file == "tpc.json":
             (tmp_path / "pads.csv").write_text("x,y\n" + "".join(f"{i},{i}\n" for i in range(10_240)))

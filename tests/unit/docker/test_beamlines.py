@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import shlex
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from std_daq.config.system import load_any_config
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.detectors.registry import open_detector
 from std_daq.recording.config import RecordingConfig
+from std_daq.service.arguments import service_parser
 from std_daq.service.registry import wanted_instances
 from std_daq.telescope.config import LiveViewConfig
 from std_daq.telescope.ublox_config import UbloxControlConfig
@@ -25,6 +27,7 @@ from std_daq.tpc.simulation.invented_map import invented_map
 from std_event_view.options import browser_of
 from std_event_view.service import SERVICE as VIEW
 from std_test_kit.engine import image_tag
+from std_web.service import SERVICE as WEB
 
 ROOT = Path(__file__).parents[3]
 BEAMLINES = ROOT / "docker" / "beamlines"
@@ -57,11 +60,16 @@ def read(file: Path, variables: dict[str, str]) -> dict[str, Any]:
 
 
 def merge(base: Service, own: Service) -> Service:
-    """Return a service that extends another: lists are joined, maps are merged, volumes by where they are mounted."""
+    """Return a service that extends another: lists are joined, maps are merged, volumes by where they are mounted.
+
+    A command that is a text is split, as a shell does.
+    """
     merged = dict(base)
     for key, value in own.items():
         if isinstance(value, dict) and isinstance(base.get(key), dict):
             merged[key] = base[key] | value
+        elif key == "command" and isinstance(value, str):
+            merged[key] = shlex.split(value)
         elif key == "volumes":
             merged[key] = list({volume["target"]: volume for volume in base.get(key, []) + value}.values())
         elif isinstance(value, list) and key not in {"command", "entrypoint"}:
@@ -71,9 +79,9 @@ def merge(base: Service, own: Service) -> Service:
     return merged
 
 
-def services(folder: Path) -> dict[str, Service]:
-    """Return the services of a beamline with what they extend."""
-    variables = environment(folder)
+def services(folder: Path, **changed: str) -> dict[str, Service]:
+    """Return the services of a beamline with what they extend, with some variables changed."""
+    variables = environment(folder) | changed
     found = {}
     for name, own in read(folder / "compose.yaml", variables)["services"].items():
         extended = own.pop("extends")
@@ -241,7 +249,7 @@ def test_the_chamber_has_a_container_for_each_service_and_the_exporters_are_one(
     found = services(CHAMBER)
     wanted = {one.service.name for one in wanted_instances(config)}
     assert wanted == {"event-builder", "event-analysis", "event-view", "writer-agent", "h5-writer"}
-    assert set(found) == wanted | {"broker", "exporters", "tools"}
+    assert set(found) == wanted | {"broker", "exporters", "tools", "web"}
     for name in wanted:
         assert found[name]["environment"]["STD_DAQ_CONFIG"] in {volume["target"] for volume in found[name]["volumes"]}
     assert {split_address(address)[0] for address in config.exporters} == {"exporters"}
@@ -268,6 +276,57 @@ def test_browsers_reach_the_view_of_the_chamber_by_the_ports_that_it_tells_them(
     ports = [port.split(":") for port in view["ports"]]
     assert ports == [[browser.host, str(port), str(port)] for port in (browser.port, browser.data_port)]
     assert browser.listen == "0.0.0.0"
+
+
+@pytest.mark.parametrize("folder", EVERY_BEAMLINE)
+def test_each_server_has_a_console_with_the_account_of_a_client_and_a_token(folder: Path) -> None:
+    found = services(folder)
+    servers = {name.rpartition("tools")[0] for name in found if name.endswith("tools")} or {""}
+    assert {name for name in found if name.endswith("web")} == {f"{server}web" for server in servers}
+    for server in servers:
+        web, secrets = found[f"{server}web"], read(folder / "compose.yaml", environment(folder))["secrets"]
+        files = {secret_target(one): one if isinstance(one, str) else one["source"] for one in web["secrets"]}
+        has_broker = "broker" in found
+        assert set(files) == {"web-token"} | ({"client-url"} if has_broker else set())
+        assert secrets[files["web-token"]]["file"] == f"./secrets/{server}web-token"
+        assert web["command"][-2:] == ["--token-file", "/run/secrets/web-token"]
+        if has_broker:
+            assert re.search(rf"{server}client(\.local)?\.url$", secrets[files["client-url"]]["file"])
+            assert web["environment"]["STD_DAQ_BROKER_URL_FILE"] == "/run/secrets/client-url"
+        (data,) = (volume for volume in web["volumes"] if volume["target"] == "/data")
+        assert data["read_only"] is True
+
+
+def test_console_of_the_observatory_reaches_the_live_view_by_a_socket_that_both_see() -> None:
+    folder = BEAMLINES / "observatory"
+    config = LiveViewConfig.model_validate_json((folder / "live.json").read_text())
+    assert config.unix_socket is not None
+    for name in ("live-view", "web"):
+        assert str(config.unix_socket.parent) in {volume["target"] for volume in services(folder)[name]["volumes"]}
+
+
+def test_console_of_the_observatory_shows_the_timing_receiver_where_it_is_told_to() -> None:
+    folder = BEAMLINES / "observatory"
+    example = (folder / "example.env").read_text()
+    assert services(folder)["web"]["command"].count("--config") == 1
+    (told,) = re.findall(r"With `timing`: (.*)\. A further", example)
+    web = services(folder, WEB_CONFIGS=told)["web"]
+    arguments = service_parser(WEB).parse_args(web["command"])
+    files = [Path(file) for file in (arguments.config, *arguments.further_configs)]
+    assert [file.name for file in files] == ["live.json", "ublox.json"]
+    mounted = {volume["target"]: volume["source"] for volume in web["volumes"] if "source" in volume}
+    configs = [load_any_config(folder / mounted[str(file)]) for file in files]
+    assert len({config.name for config in configs}) == 2
+    # Their states are read in the runtime directory.
+    for name in ("live-view", "ublox-control"):
+        assert "/run/std-daq" in {volume["target"] for volume in services(folder)[name]["volumes"]}
+
+
+@pytest.mark.parametrize(("service", "file"), [("live-view", "live.json"), ("ublox-control", "ublox.json")])
+def test_services_of_the_observatory_have_the_names_by_which_the_console_expects_them(service: str, file: str) -> None:
+    folder = BEAMLINES / "observatory"
+    (wanted,) = wanted_instances(load_any_config(folder / file))
+    assert services(folder)[service]["command"] == list(wanted.instance.arguments)
 
 
 def test_simulated_exporters_are_told_what_the_command_knows() -> None:

@@ -1,18 +1,21 @@
 """The page of metrics, the rules for alerts and the services' pages name the metrics that there are."""
 
+import json
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest, start_http_server
 
 from std_assembler.metrics import AssemblerMetrics
 from std_daq.errors import SharedMemoryError
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.protocols.replication import Hello, Point, Share, Start
 from std_daq.sync.synchroniser import SynchroniserCounters
+from std_daq.telemetry.grafana.dashboard import make_dashboard
 from std_daq.telemetry.metrics import make_registry
 from std_daq.telescope.boards.packets import board_layout
 from std_daq.telescope.pff import PRODUCTS
@@ -34,10 +37,14 @@ from std_sim_worker.metrics import WorkerMetrics
 from std_stream_recv.metrics import ReceiverMetrics
 from std_stream_send.metrics import SenderMetrics
 from std_stream_send.session import Session
+from std_test_kit.metric_pages import CATALOGUE, catalogue_text
+from std_test_kit.prometheus import PrometheusServer, queries_of
+from std_test_kit.wait import wait_until
 from std_ublox_control.metrics import UbloxControlMetrics
 from std_udp_recv.board_grouper import BoardGrouper
 from std_udp_recv.board_metrics import BoardCollector
 from std_udp_recv.metrics import ReceiverCollector
+from std_web.metrics import WebMetrics
 from std_writer_agent.disk_watch import DiskWatch
 from std_writer_agent.metrics import AgentMetrics
 
@@ -52,6 +59,7 @@ OF_THE_REGISTRY: dict[str, Callable[[CollectorRegistry], object]] = {
     "event_view": EventViewMetrics,
     "sim_router": RouterMetrics,
     "sim_worker": WorkerMetrics,
+    "web": WebMetrics,
 }
 
 
@@ -203,3 +211,41 @@ def test_no_series_tells_when_a_counter_was_created() -> None:
     text = generate_latest(registry).decode()
     assert "daq_ring_lag_ratio" in text
     assert "_created" not in text
+
+
+def test_catalogue_of_the_package_is_what_the_pages_say() -> None:
+    """Otherwise: python -m std_test_kit.metric_pages."""
+    assert CATALOGUE.read_text() == catalogue_text()
+
+
+def test_dashboard_asks_for_what_services_show(tmp_path: Path) -> None:
+    """Metrics whose labels have no value yet are left out; tests/pipeline/test_grafana.py asks services that run."""
+    rows = re.compile("Telescope|Photon simulation|Chamber|Replication|Writing|More of")
+    with ExitStack() as stack:
+        targets, silent = [], {"daq_run_request"}
+        for service in SERVICES:
+            registry = make_registry(service)
+            register(service, registry)
+            silent |= {name for name, family in families(service).items() if not family.samples}
+            server, thread = start_http_server(0, "127.0.0.1", registry)
+            for act in (thread.join, server.server_close, server.shutdown):
+                stack.callback(act)
+            labels = {"detector": "EG", "service": service.replace("_", "-")}
+            targets.append({"targets": [f"127.0.0.1:{server.server_port}"], "labels": labels})
+        (tmp_path / "targets.json").write_text(json.dumps(targets))
+        scrape = "{job_name: std-daq, scrape_interval: 1s, file_sd_configs: [{files: [targets.json]}]}"
+        (tmp_path / "prometheus.yml").write_text(f"scrape_configs: [{scrape}]\n")
+        prometheus = stack.enter_context(PrometheusServer(tmp_path))
+        left = {
+            name: query
+            for name, query in queries_of(make_dashboard("x"), "10s")
+            if rows.match(name) and silent.isdisjoint(re.findall(r"\bdaq_\w+", query))
+        }
+        assert len(left) > 100
+
+        def ask() -> bool:
+            for name in [name for name, query in left.items() if prometheus.query(query)]:
+                del left[name]
+            return not left
+
+        wait_until(ask, 30, lambda: f"no series: {left}")

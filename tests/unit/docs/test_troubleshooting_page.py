@@ -6,6 +6,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
+SOURCES = [path for folder in ("std_daq", "services") for path in (ROOT / folder).rglob("*.py")]
+# Pages on which a reader looks for a line of a log.
+LOG_PAGES = [
+    ROOT / "docs" / "how-to" / "troubleshooting.md",
+    ROOT / "docs" / "reference" / "services.md",
+    *(ROOT / "services").glob("*/README.md"),
+]
+WARNINGS = sorted(
+    {found for path in SOURCES for found in re.findall(r'\.(?:warning|error)\(\s*"([a-z][a-z_]+)"', path.read_text())}
+)
 PAGE = ROOT / "docs" / "how-to" / "troubleshooting.md"
 # In the first column, but said by other programs, or made of parts.
 OTHERS = {
@@ -36,8 +46,7 @@ QUOTES = sorted(
 @pytest.fixture(scope="module")
 def said() -> str:
     """Return all that the code says, texts that go over several lines joined."""
-    files = [path for folder in ("std_daq", "services") for path in (ROOT / folder).rglob("*.py")]
-    return re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text() for path in files))
+    return re.sub(r'"\s*\n\s*f?"', "", "\n".join(path.read_text() for path in SOURCES))
 
 
 @pytest.mark.parametrize("quote", QUOTES)
@@ -45,3 +54,12 @@ def test_text_is_one_of_the_code(quote: str, said: str) -> None:
     pieces = [re.escape(piece) for piece in re.split(r" ?… ?", quote) if piece]
     assert pieces
     assert re.search(r"[^\n]{0,120}?".join(pieces), said), quote
+
+
+@pytest.mark.parametrize("event", [event for event in WARNINGS if event != "ring_overrun"])  # an example in a docstring
+def test_each_warning_of_a_log_is_explained_on_a_page(event: str) -> None:
+    assert any(re.search(rf"`{event}`", page.read_text()) for page in LOG_PAGES)
+
+
+def test_warnings_are_found_in_the_code() -> None:
+    assert {"values_lost", "certificates_not_read_again", "ring_of_source_replaced"} <= set(WARNINGS)

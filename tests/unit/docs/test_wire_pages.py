@@ -139,7 +139,7 @@ def test_table_has_the_keys_of_the_message(name: str) -> None:
 def test_header_of_a_live_stream_has_the_keys_that_the_page_says() -> None:
     metadata = decode_image_metadata(bytes(IMAGE_METADATA.itemsize))._replace(dtype=2)
     description = HeaderKeys(parse_config(DETECTOR))
-    files = [{"role": role, "path": f"/{role}.h5"} for role in ("pedestal", "gain", "mask")]
+    files = [{"role": role, "path": f"/{role}.h5", "sha256": "0"} for role in ("pedestal", "gain", "mask")]
     description.learn({"calibration": [{"index": 0, "files": files}]})
     text = dict(sections(PAGES / "array-1.0.md"))["First part: header"]
     described_keys = re.findall(r"`(\w+)`", " ".join(row[0] for row in rows(text, "| key | type | meaning |")))

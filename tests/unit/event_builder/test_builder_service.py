@@ -4,12 +4,16 @@ import itertools
 import random
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 import pytest
 
+from std_daq.shm.journal import MAX_EPOCH
 from std_daq.tpc.frames.encode import encode_message, encode_mutant, encode_topology
+from std_daq.tpc.pads.load import load_pads
+from std_event_builder.__main__ import _open_events
 from std_test_kit.tpc_exporters import HOST, ScriptedExporter, frame_of, message_of, rows_of
 
 Open = Callable[..., Any]
@@ -160,6 +164,26 @@ def test_host_without_an_address_delays_nobody(open_rig: Open) -> None:
         lost.ready(0.0)
     assert time.monotonic() - began_s < 0.5
     lost.close()
+
+
+@pytest.mark.parametrize("epoch", [MAX_EPOCH, 2**32 - 1])
+def test_damaged_epoch_in_the_ring_does_not_count_for_the_next_builder(open_rig: Open, epoch: int) -> None:
+    rig = open_rig(1, BOARDS)
+    rig.connect()
+    rig.send(0, *range(3), boards=BOARDS)
+    rig.wait_for_events(3)
+    rig.service.close()
+    plane = load_pads(rig.config.pads)
+    events, first_epoch = _open_events(rig.config, plane)
+    with closing(events):
+        assert first_epoch == 1
+        damaged = events.journal.read(2, 1).entries
+        damaged["epoch"] = epoch
+        events.journal.append(damaged)
+    del events
+    events, first_epoch = _open_events(rig.config, plane)
+    events.close()
+    assert first_epoch == 1
 
 
 def test_new_run_is_a_new_epoch_and_a_restart_of_the_builder_as_well(open_rig: Open) -> None:

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from std_daq.tpc.events.paths import event_buffer_path
 from std_daq.tpc.reconstruction.results import results_address
 from std_daq.tpc.view.commands import ViewCommand, send_command
 from std_daq.tpc.view.event_drawing import EventDrawing
+from std_daq.tpc.view.results_source import ResultsSource
+from std_daq.tpc.view.timeline import event_time
 from std_daq.view3d.viewer_address import ViewerAddress
 from std_event_view.__main__ import start
 from std_event_view.event_recording import EventRecording
 from std_event_view.event_view import EventView, state_text
-from std_event_view.results_source import ResultsSource
 from std_event_view.service import SERVICE
 from std_test_kit.event_results import ResultsPublisher, chamber_document, made_up_result
 from std_test_kit.free_ports import free_tcp_port
@@ -206,6 +208,25 @@ def test_a_file_that_is_too_slow_lacks_the_oldest_events_and_they_are_counted(tm
     recording.complete(60.0, [])
     recording.close()
     assert _event_times(output) == list(range(10, 510))
+
+
+class _Wrong:
+    def draw(self, recording: Any) -> None:
+        raise OverflowError("no such event")
+
+
+def test_a_drawing_that_cannot_be_drawn_is_left_out_of_the_file_and_counted(tmp_path: Path) -> None:
+    output = tmp_path / "run.rrd"
+    recording = EventRecording(output, "app", [])
+    for number in (1, 2):
+        recording.add(EventDrawing(made_up_result(number), 3.0))
+        recording.add(_Wrong())
+    recording.add(EventDrawing(replace(made_up_result(3), id=2**64 - 1, epoch=2**32 - 1), 3.0))
+    recording.write(60.0)
+    recording.complete(60.0, [_Wrong()])
+    recording.close()
+    assert recording.n_left_out == 3
+    assert _event_times(output) == [1, 2, event_time(2**32 - 1, 2**64 - 1)]
 
 
 def test_a_viewer_that_is_not_there_holds_nothing_up(config: TpcConfig, publisher: ResultsPublisher) -> None:

@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.config.paths import image_buffer_path
+from std_daq.imaging.detectors.eiger.packets import eiger_layout
+from std_daq.imaging.detectors.packet_layout import PacketLayout
 from std_daq.imaging.recording import IMAGES
 from std_daq.recording.addresses import fence_path, store_address, store_reports_address
 from std_daq.recording.fence import Fence
@@ -41,6 +43,9 @@ class FakeDetector:
 
     def __init__(self, config: DetectorConfig) -> None:
         self.shape = config.image_pixel_height, config.image_pixel_width
+
+    def packet_layout(self, submodule: int) -> PacketLayout:
+        return eiger_layout(16, tengiga=True, n_rows=256)
 
     def pixel_mask(self) -> np.ndarray:
         mask = np.zeros(self.shape, np.uint32)
@@ -78,8 +83,8 @@ class Bench:
         self.publisher = RingPublisher(self.ring_path, **({"shape": SHAPE} | options))
         return self.publisher
 
-    def step_until(self, kind: ReportKind, max_steps: int = 300) -> WriterReport:
-        for _ in range(max_steps):
+    def step_until(self, kind: ReportKind) -> WriterReport:
+        for _ in range(300):
             self.writer.step()
             while (report := self.agent.receive()) is not None:
                 if report.kind == kind:

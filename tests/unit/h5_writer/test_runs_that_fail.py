@@ -13,6 +13,7 @@ from std_daq.imaging.files.image_file import ImageFile
 from std_daq.imaging.protocols.image_metadata import ImageMetadata
 from std_daq.recording.requests import Verdict
 from std_daq.recording.store_stream import ReportKind
+from std_h5_writer import file_owner
 from std_test_kit.written_run import assert_holds, write_run
 
 
@@ -58,6 +59,17 @@ def test_a_folder_that_cannot_be_made_is_named(bench: Any, tmp_path: Path) -> No
     assert failed.message == f"{tmp_path / 'file'}: Not a directory"
 
 
+def test_a_run_for_a_user_whom_the_writer_cannot_be_fails_before_its_first_image(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_owner, "may_act_as_others", lambda: False)
+    bench.make_ring()
+    bench.agent.start(tmp_path / "a.h5", user_id=12345)
+    failed = bench.step_until(ReportKind.FAILED)
+    assert "cannot make files for user 12345; leave user out of the request" in failed.message
+    assert bench.value("daq_writer_state", state="failed") == 1
+
+
 @pytest.mark.parametrize("compression", ["none", "bslz4"])
 def test_a_write_error_fails_the_run_and_saves_what_was_written(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
@@ -93,7 +105,7 @@ def test_images_that_could_not_be_saved_at_the_end_are_lost(
 ) -> None:
     publisher = bench.make_ring()
 
-    def fail(file: ImageFile, report: Any) -> None:
+    def fail(file: ImageFile, *_: Any) -> None:
         file._has_failed = True  # as ImageFile leaves it
         file.close()
         raise OSError(errno.EIO, "Input/output error", str(file.path))

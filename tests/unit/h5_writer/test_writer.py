@@ -181,7 +181,7 @@ def test_a_writer_that_is_done_says_so_again_to_an_agent_that_was_started_again(
     bench.agent.end(3)
     first = bench.step_until(ReportKind.DRAINED)
     bench.agent.end(None)
-    again = bench.step_until(ReportKind.DRAINED, max_steps=5)
+    again = bench.step_until(ReportKind.DRAINED)
     assert again == first
     assert again.n_written == 3
     bench.agent.finish()
@@ -195,7 +195,7 @@ def test_a_writer_that_failed_says_so_again_to_an_agent_that_was_started_again(b
     bench.agent.send(ring.publish(0), 0)
     failed = bench.step_until(ReportKind.FAILED)
     bench.agent.end(None)
-    assert bench.step_until(ReportKind.FAILED, max_steps=5).message == failed.message != ""
+    assert bench.step_until(ReportKind.FAILED).message == failed.message != ""
     assert bench.step_until(ReportKind.DRAINED).lost_image_ids == []
     assert bench.agent.lost_image_ids == [0, 0]
 

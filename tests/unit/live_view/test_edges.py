@@ -8,7 +8,10 @@ import pytest
 
 from std_daq.errors import ConfigError
 from std_daq.telescope.config import GatewayConfig
+from std_daq.telescope.daqdata import daq_data_pb2 as messages
 from std_live_view.edges import PORT_VARIABLE, edges_of
+from std_live_view.sources.edge_source import edge_frame
+from std_live_view.uploads import MAX_HEADER_BYTES
 
 NODE = "10.0.0.5"
 FORWARDED = {"status": True, "gw_ip": "gate", "port": 22}  # `port` is that of SSH
@@ -70,3 +73,11 @@ def test_file_that_is_missing_is_named(tmp_path: Path) -> None:
     for config in ({"daq_config": "none.json"}, {"edges": ["dome-1"], "token_file": "none.txt"}):
         with pytest.raises(ConfigError, match=r"none\."):
             edges_of(GatewayConfig.model_validate(config), tmp_path)
+
+
+def test_image_of_an_edge_whose_header_is_too_large_is_refused() -> None:
+    image = messages.PanoImage(type=messages.PanoImage.MOVIE, shape=(1, 1), bytes_per_pixel=2, image_array=[1])
+    assert edge_frame(image).maximum == 1
+    image.header.update({"text": "x" * MAX_HEADER_BYTES})
+    with pytest.raises(ValueError, match=f"header or file is larger than {MAX_HEADER_BYTES} bytes"):
+        edge_frame(image)

@@ -1,9 +1,14 @@
 """FrameHub: what is kept, counted and offered."""
 
+import tracemalloc
+
 import numpy as np
 
+from std_daq.telescope.daqdata import daq_data_pb2 as messages
 from std_live_view.frame_hub import MAX_HISTORY_BYTES, MAX_TOTAL_BYTES, FrameHub
 from std_live_view.live_frame import FrameKey, LiveFrame
+from std_live_view.selection import MAX_WAITING_BYTES, Selection
+from std_live_view.uploads import MAX_HEADER_BYTES, uploaded_frame
 
 
 class Listener:
@@ -112,3 +117,28 @@ def test_memory_of_all_modules_together_is_bounded() -> None:
     kept = sum(frame.pixels.nbytes for module_id in range(80) for frame in hub.recent(frame_of(module_id).key))
     assert kept <= MAX_TOTAL_BYTES
     assert all(hub.recent(frame_of(module_id).key) for module_id in range(80))
+
+
+def uploads_with_large_headers(n: int) -> list[LiveFrame]:
+    """Return images whose headers take much more memory than they have bytes: short names and no values."""
+    image = messages.PanoImage(type=messages.PanoImage.MOVIE, shape=(32, 32), bytes_per_pixel=2, module_id=1)
+    image.image_array.extend([0] * 1024)
+    image.header.update({f"{number:x}": None for number in range(10**4)})
+    while image.header.ByteSize() > MAX_HEADER_BYTES:
+        image.header.fields.pop(f"{len(image.header.fields) - 1:x}")
+    return [uploaded_frame(image) for _ in range(n)]
+
+
+def test_large_headers_of_a_stranger_count_as_the_memory_that_they_take() -> None:
+    tracemalloc.start()
+    frames = uploads_with_large_headers(20)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < sum(frame.memory for frame in frames)
+    hub = FrameHub(10**6, 10, Clock())
+    selection = Selection(interval_s=0.0, module_ids=(), wants_movie=True, wants_pulse_height=True)
+    for frame in frames * 50:
+        hub.publish(frame)
+        selection.offer(frame, 0.0)
+    assert len(hub.recent(frames[0].key)) * frames[0].memory <= MAX_HISTORY_BYTES
+    assert selection.n_waiting <= MAX_WAITING_BYTES // frames[0].content_bytes

@@ -11,6 +11,7 @@ import pytest
 from numba import types
 
 from std_daq.native import compiling as compiling_module
+from std_daq.native import numba_settings
 from std_daq.native.compiling import compiling, is_compiled, observed_by
 from std_daq.native.jit import kernel, njit
 
@@ -29,7 +30,10 @@ PIXELS = {name: types.Array(getattr(types, name), 1, "C", readonly=True) for nam
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A cache for each test."""
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    for name in ("CACHE_DIR", "CPU_NAME"):  # afterwards numba has again what it had
+        monkeypatch.setattr(numba.config, name, getattr(numba.config, name))
+    monkeypatch.setitem(numba_settings.kept, "CACHE_DIR", str(tmp_path))
+    numba_settings.restore()
     return tmp_path
 
 
@@ -162,7 +166,7 @@ def test_code_for_another_processor_is_compiled_anew(monkeypatch: pytest.MonkeyP
     with compiling("one"):
         pass
     assert is_compiled("one")
-    monkeypatch.setattr(numba.config, "CPU_NAME", "x86-64-v2")
+    monkeypatch.setitem(numba_settings.kept, "CPU_NAME", "x86-64-v2")
     assert not is_compiled("one")
 
 

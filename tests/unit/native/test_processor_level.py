@@ -3,6 +3,7 @@ from pathlib import Path
 import numba
 import pytest
 
+from std_daq.native import numba_settings
 from std_daq.native.processor_level import LEVELS, use_processor_level
 
 PLAIN = "fpu sse sse2 sse4_2"
@@ -12,6 +13,7 @@ PLAIN = "fpu sse sse2 sse4_2"
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a test sets is as before afterwards."""
     monkeypatch.delenv("STD_DAQ_CPU", raising=False)
+    monkeypatch.setattr(numba_settings, "kept", {})
     monkeypatch.setattr(numba.config, "CPU_NAME", None)
     monkeypatch.setattr(numba.config, "CPU_FEATURES", None)
 

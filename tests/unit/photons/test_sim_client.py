@@ -16,7 +16,8 @@ from std_daq.photons.protocol import accepted_reply, failed_reply, hits_reply
 from std_daq.photons.records import HIT, PHOTON
 from std_daq.photons.replies import Accepted, Hits
 from std_daq.photons.sim_client import SimClient
-from std_test_kit.services import free_tcp_port
+from std_test_kit.free_ports import free_tcp_port
+from std_test_kit.quick_handshakes import connect_at_once
 
 Reply = list[bytes] | None
 
@@ -108,6 +109,12 @@ def test_events_are_sent_again_when_the_server_is_back() -> None:
                 future.result(0.5)
         with server(as_many_hits, address):
             assert future.result(10).event_id == 1  # type: ignore[union-attr]
+
+
+def test_server_that_is_connected_at_once_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect_at_once(monkeypatch)
+    with server(as_many_hits) as address, SimClient(address) as client:
+        assert client.submit(photons(1), 3).result(10).event_id == 3
 
 
 def test_server_that_is_away_for_too_long_is_an_error() -> None:

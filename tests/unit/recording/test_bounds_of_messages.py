@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from std_daq.errors import RequestRefusedError
 from std_daq.imaging.protocols.store_image import STORE_IMAGE
+from std_daq.recording.measured_values import ValueLog
 from std_daq.recording.requests import FaultCount, RunReport, Verdict, WriteRequest, parse_write_request
 from std_daq.recording.store_stream import (
     EndRun,
@@ -29,11 +30,12 @@ from std_writer_agent.part import WriterPart
 MODELS: list[type[BaseModel]] = [WriteRequest, RunReport, StartRun, EndRun, FinishRun, WriteMaster, WriterReport]
 REQUEST = WriteRequest(output_file="/a")
 REPORT = RunReport(request_id="r", verdict=Verdict.COMPLETE, faults={"damaged": FaultCount()})
+LOGS = {"sample_x": ValueLog(unit="mm", times_ns=[1], values=[0.5])}
 MESSAGES: list[Any] = [
     StartRun(run_id=1, request_id="r", request=REQUEST, output_file="/a", images_per_file=None),
     EndRun(run_id=1, n_sent=3),
-    FinishRun(run_id=1, report=REPORT),
-    WriteMaster(run_id=1, output_file="/a", report=REPORT, data_files=["/b"]),
+    FinishRun(run_id=1, report=REPORT, logs=LOGS),
+    WriteMaster(run_id=1, output_file="/a", report=REPORT, data_files=["/b"], logs=LOGS),
 ]
 WRITER_REPORT = WriterReport(
     kind=ReportKind.PROGRESS, writer=0, instance="i", run_id=1, faults={"damaged": FaultCount()}

@@ -162,8 +162,8 @@ def test_no_journal_and_what_is_none_are_told(
     config_of_journal: str, journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["journal", "backup", "--config", config_of_journal, "--output", str(tmp_path / "copy")]
-    assert main(command) == 2
-    assert "there is no such file" in capsys.readouterr().err
+    assert main(command) == 1
+    assert "there is no journal; no writer agent of this configuration has run here" in capsys.readouterr().err
     journal.write_bytes(os.urandom(5000))
     assert main(command) == 1
     assert "this is no journal of a writer agent, or it is damaged" in capsys.readouterr().err

@@ -1,10 +1,12 @@
 import json
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from std_daq.errors import RequestRefusedError
+from std_daq.recording.request_schema import request_schema
 from std_daq.recording.requests import (
     MAX_REQUEST_BYTES,
     Action,
@@ -18,6 +20,25 @@ from std_daq.recording.requests import (
 )
 
 AMQP_FRAME_BYTES = 128 * 1024
+REQUESTS: list[dict[str, object]] = [
+    {"format": written, "compression": compression, **more}
+    for written in ("hdf5", "pff", "graw", "hdf5+graw")
+    for compression in ("none", "bslz4", "bszstd")
+    for more in (
+        {},
+        {"compression_level": 3},
+        {"images_per_file": 2},
+        {"n_files": 2},
+        {"images_per_file": 2, "n_files": 2},
+        {"images_per_file": None, "n_files": 2, "compression_level": None},
+    )
+] + [
+    {},
+    {"compression_level": 3},
+    {"user_metadata": {"a": 1}},
+    {"user_metadata": {"a\0": 1}},
+    {"user_metadata": {"": {}}},
+]
 
 
 def refusal(body: bytes) -> str:
@@ -49,6 +70,19 @@ def test_request_survives_the_wire() -> None:
 def test_every_field_is_described() -> None:
     schemas = WriteRequest.model_json_schema()["properties"] | RunReport.model_json_schema()["properties"]
     assert all(field.get("description") for field in schemas.values())
+
+
+@pytest.mark.parametrize("fields", REQUESTS, ids=str)
+def test_schema_takes_what_the_model_takes(fields: dict[str, object]) -> None:
+    schema = request_schema(None)
+    wanted = {"output_file": "/data/run.h5", **fields}
+    try:
+        parse_write_request(json.dumps(wanted).encode())
+    except RequestRefusedError:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wanted, schema)
+    else:
+        jsonschema.validate(wanted, schema)
 
 
 def test_unknown_key_is_refused_with_the_nearest_known_one() -> None:

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from std_daq.service.healthcheck import ADDRESS_VARIABLE, PORT_VARIABLE, main
 from std_daq.telemetry.endpoint import TelemetryEndpoint
-from std_test_kit.services import free_tcp_port
+from std_test_kit.free_ports import free_tcp_port
 
 # The health check runs every few seconds in each container.
 LOADED = """

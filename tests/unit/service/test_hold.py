@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from std_test_kit.services import free_tcp_port
+from std_test_kit.free_ports import free_tcp_port
 
 SERVICE = """
 import sys

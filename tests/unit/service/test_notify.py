@@ -74,3 +74,15 @@ def test_without_systemd_nobody_is_asked() -> None:
     notifier.tell_started()
     notifier.beat()
     notifier.tell_ending()
+
+
+def test_start_with_another_configuration_is_no_end_and_has_time(manager: tuple[socket.socket, str]) -> None:
+    listener, name = manager
+    environ = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}
+    notifier = ManagerNotifier(lambda: None, environ)
+    notifier.tell_restarting()
+    notifier.tell_started()
+    assert _received(listener) == [
+        "RELOADING=1\nSTATUS=takes another configuration\nWATCHDOG_USEC=1800000000",
+        "READY=1\nWATCHDOG_USEC=30000000",
+    ]

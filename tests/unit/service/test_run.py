@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from std_test_kit.services import free_tcp_port
+from std_test_kit.free_ports import free_tcp_port
 
 SERVICE = """
 import sys, time

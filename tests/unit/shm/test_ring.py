@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from std_daq.errors import ConfigError, SharedMemoryError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_daq.imaging.buffers.image_buffer import MIN_ENTRIES, ImageBuffer
-from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code
 from std_daq.imaging.protocols.raw_metadata import RAW_METADATA
 from std_daq.shm.journal import Journal
 from std_daq.shm.segment import Segment, SegmentState, list_segments
@@ -36,6 +36,8 @@ def publish(ring: ImageBuffer, image_id: int, value: int | None = None) -> int:
     metadata = np.zeros(1, IMAGE_METADATA)
     metadata["id"] = image_id
     metadata["sequence"] = sequence
+    metadata["height"], metadata["width"] = ring.shape
+    metadata["dtype"] = dtype_code(ring.dtype)
     ring.headers["metadata"][slot] = metadata[0]
     ring.end(slot)
     return ring.journal.append(metadata)

@@ -188,9 +188,33 @@ def test_reply_to_a_router_that_was_started_again_is_known_when_the_client_asks(
     assert world.table.take_in(b"client", OpenRequest(b"1", [b"PHOTONDATA"], 10, 1)) == [b"SIM_COMPLETE", b"1"]
 
 
-@pytest.mark.parametrize("frames", [[b"\x03"], [b"READY"], [b"a", b"b"], [b"a", b"b", b"c"], [b""]])
+STRANGE = [[b"\x03"], [b"READY"], [b"a", b"b"], [b"a", b"b", b"c"], [b""], [b"x" * 17, b"", b"SIM_COMPLETE", b"1"]]
+
+
+@pytest.mark.parametrize("frames", STRANGE)
 def test_strange_message_of_a_worker_is_counted(frames: list[bytes]) -> None:
     world = World()
     world.farm.receive(A, frames, 0.0)
     assert world.farm.n_strange == 1
     assert world.answers == []
+    assert len(world.table.replies) == 0
+
+
+@pytest.mark.parametrize("columns", [[], [b"1234"] * 3, [b"1234", b"1234", b"12345678", b"1234"], [b"123"] * 4])
+def test_list_of_channels_that_is_none_is_not_kept_for_later_clients(columns: list[bytes]) -> None:
+    world = World()
+    world.ask(b"1")
+    world.come(A)
+    world.farm.dispatch(0.0)
+    world.farm.receive(A, [b"1", b"", b"DETECTOR_INFO", *columns], 0.0)
+    assert world.answers == [([b"client"], [b"DETECTOR_INFO", *columns])]  # the client says what is wrong with it
+    assert world.farm.detector_info is None
+    assert world.farm.n_strange == 1
+
+
+def test_replies_of_a_worker_without_content_take_bounded_memory() -> None:
+    world = World()
+    empty = [b""] * 1000
+    for number in range(8000):
+        world.farm.receive(A, [number.to_bytes(16, "little"), b"", b"SIM_COMPLETE", *empty], 0.0)
+    assert len(world.table.replies) < 7000

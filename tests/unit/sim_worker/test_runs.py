@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from std_daq.errors import ResourceError
 from std_daq.photons.backend import Channels
-from std_daq.photons.protocol import photon_request
+from std_daq.photons.protocol import digest_of, photon_request
 from std_daq.photons.records import HIT, PHOTON
 from std_sim_worker.runs.hdf5_file import write_hdf5
 from std_sim_worker.runs.root_file import write_root
@@ -38,7 +38,7 @@ def request(event_id: int, n_photons: int = 2) -> list[bytes]:
 
 
 def digest(event_id: int) -> bytes:
-    return event_id.to_bytes(16, "little")
+    return digest_of(request(event_id))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Units of all kinds of systems: what systemd itself says of them, and what a service may do."""
 
+import errno
 import json
 import os
 import subprocess
@@ -86,6 +87,52 @@ def test_password_of_the_broker_is_a_credential_of_the_agent_alone(units: Path, 
     assert "Environment=STD_DAQ_BROKER_URL_FILE=%d/broker-url" in agent.read_text()
 
 
+@pytest.mark.parametrize("is_named", [False, True])
+def test_console_gets_the_url_of_a_client_of_the_broker(
+    configs: dict[str, Path], tmp_path: Path, url_file: Path, capsys: pytest.CaptureFixture[str], is_named: bool
+) -> None:
+    document = json.loads(configs["images"].read_text()) | {"services": {"web": {}}}
+    configs["images"].write_text(json.dumps(document))
+    folder = tmp_path / "units"
+    client = tmp_path / ("mine.url" if is_named else f"{load_any_config(configs['images']).tag}-client.url")
+    options = ["--broker-url-file", str(url_file), *(["--client-url-file", str(client)] if is_named else [])]
+    assert _write([configs["images"]], folder, *options) == 2
+    said = capsys.readouterr().err
+    assert "--client-url-file" in said
+    assert str(client) in said
+    client.write_text("amqp://client:secret@localhost\n")
+    assert _write([configs["images"]], folder, *options) == 0
+    lines = _lines(folder, "web")
+    assert f"LoadCredential=broker-url:{client}" in lines
+    assert "Environment=STD_DAQ_BROKER_URL_FILE=%d/broker-url" in lines
+    assert "After=network-online.target rabbitmq-server.service" in lines
+    assert f"LoadCredential=broker-url:{url_file}" in _lines(folder, "writer-agent")
+
+
+def test_url_of_a_client_where_only_root_may_look_is_left_to_systemd(
+    configs: dict[str, Path], tmp_path: Path, url_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs["images"].write_text(json.dumps(json.loads(configs["images"].read_text()) | {"services": {"web": {}}}))
+    is_file = Path.is_file
+
+    def is_file_for_a_user(path: Path) -> bool:
+        if path.name.endswith("-client.url"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file_for_a_user)
+    assert _write([configs["images"]], tmp_path / "units", "--broker-url-file", str(url_file)) == 0
+    client = url_file.with_name(f"{load_any_config(configs['images']).tag}-client.url")
+    assert f"LoadCredential=broker-url:{client}" in _lines(tmp_path / "units", "web")
+
+
+def test_console_of_a_system_without_a_broker_gets_no_url(configs: dict[str, Path], tmp_path: Path) -> None:
+    document = json.loads(configs["telescope"].read_text()) | {"services": {"web": {}}}
+    configs["telescope"].write_text(json.dumps(document))
+    assert _write([configs["telescope"]], tmp_path / "units") == 0
+    assert "LoadCredential" not in "".join(_lines(tmp_path / "units", "web"))
+
+
 def test_wrong_configuration_is_not_tried_again_and_all_else_without_end(units: Path) -> None:
     for file in units.glob("*.service"):
         lines = file.read_text().splitlines()
@@ -110,6 +157,16 @@ def test_files_of_another_user_are_written_by_that_user_who_trusts_the_rings_own
     )
     assert [line for line in lines if line.startswith("ExecStartPre=+/usr/bin/install -d -o daq -g daq -m 0770 /")]
     assert "User=daq" in _lines(folder, "assembler")
+
+
+def test_writers_of_users_get_two_capabilities(configs: dict[str, Path], tmp_path: Path, url_file: Path) -> None:
+    document = json.loads(configs["images"].read_text())
+    document["writer"] = {**document.get("writer", {}), "users": [4321]}
+    configs["images"].write_text(json.dumps(document))
+    folder = tmp_path / "units"
+    assert _write([configs["images"]], folder, "--broker-url-file", str(url_file)) == 0
+    assert "AmbientCapabilities=CAP_SETUID CAP_SETGID" in _lines(folder, "h5-writer-0")
+    assert "CapabilityBoundingSet=" in _lines(folder, "writer-agent")
 
 
 def test_low_port_needs_a_capability_and_others_get_none(

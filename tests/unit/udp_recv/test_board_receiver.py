@@ -14,6 +14,7 @@ from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.protocols.image_metadata import ImageStatus
 from std_daq.imaging.reception import describe_reception, read_receptions
 from std_daq.telescope.boards import Telescope
+from std_test_kit.free_ports import free_udp_ports
 from std_test_kit.services import service_context
 from std_test_kit.telescope_boards import board_packet, board_pixels, telescope_document
 from std_test_kit.wait import wait_until
@@ -22,19 +23,12 @@ from std_udp_recv.board_opening import open_board_receiver
 DEADLINE_S = 20.0
 
 
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
-
-
 class Rig:
     """A receiver of a telescope, and what sends to it."""
 
     def __init__(self, folder: Path, product: str, changes: dict[str, Any], **options: Any) -> None:
         document = telescope_document(product, **options) | {
-            "start_udp_port": free_udp_port(),
+            "start_udp_port": free_udp_ports(1),
             "runtime_dir": str(folder),
             "shared_memory": {"directory": str(folder), "frame_slots": 64},
             "udp": {"address": "127.0.0.1", "socket_buffer_bytes": 65536, "idle_flush_s": 0.05},

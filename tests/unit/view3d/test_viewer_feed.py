@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from structlog.testing import capture_logs
+
 from std_daq.view3d.viewer_address import ViewerAddress
 from std_daq.view3d.viewer_feed import ViewerFeed
 from std_test_kit.free_ports import free_tcp_port
@@ -29,6 +31,8 @@ class Word:
         import numpy as np
         import rerun as rr
 
+        if self.text == "wrong":
+            raise ValueError("this drawing is wrong")
         recording.log("words", rr.TextLog(self.text))
         if self.n_points:
             recording.log("points", rr.Points3D(np.random.default_rng(1).random((self.n_points, 3))))
@@ -59,6 +63,19 @@ def test_a_viewer_has_the_first_drawings_then_the_others_and_all_lines(tmp_path:
         wait_until(lambda: sorted(_words(saved)) == ["event", "first", "line 0", "line 1", "line 2"], 20)
         state = feed.state()
         assert (state.is_connected, state.n_shown, state.problem) == (True, {"event": 1, "line": 3}, None)
+
+
+def test_a_drawing_that_cannot_be_drawn_is_passed_and_the_connection_stays(tmp_path: Path) -> None:
+    saved = tmp_path / "saved.rrd"
+    with viewer_process(saved) as (address, _), capture_logs() as told, _feed(address) as feed:
+        feed.put("event", Word("wrong"))
+        feed.add(Word("wrong"))
+        wait_until(lambda: sum(line["event"] == "drawing_left_out" for line in told) > 0, 60)
+        feed.put("table", Word("table"))
+        wait_until(lambda: sorted(_words(saved)) == ["first", "table"], 60)
+        state = feed.state()
+        assert (state.n_connections, state.n_shown, state.problem) == (1, {"table": 1}, None)
+        assert set(feed._newest) == {"table"}, "what a viewer is shown that is connected to again"
 
 
 def test_without_a_viewer_the_newest_waits_and_the_others_are_counted(tmp_path: Path) -> None:

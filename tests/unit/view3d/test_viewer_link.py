@@ -13,7 +13,7 @@ from std_daq.errors import PortError, ResourceError
 from std_daq.view3d.browser_viewer import BrowserViewer
 from std_daq.view3d.recording_file import write_recording
 from std_daq.view3d.viewer_address import ViewerAddress
-from std_daq.view3d.viewer_link import ViewerLink
+from std_daq.view3d.viewer_link import ViewerLink, WrongDrawingError
 from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.rerun_recordings import read_recording, viewer_process
 from std_test_kit.wait import wait_until
@@ -91,13 +91,13 @@ def test_what_is_no_viewer_holds_nobody_up() -> None:
         assert time.monotonic() - begin < 2
 
 
-def test_a_wrong_drawing_is_told_with_its_words(tmp_path: Path) -> None:
-    with (
-        viewer_process(tmp_path / "saved.rrd") as (address, _),
-        ViewerLink(address, "app", "recording") as link,
-        pytest.raises(ResourceError, match="ValueError: this drawing is wrong"),
-    ):
-        link.show(Words("wrong"), 20)
+def test_a_wrong_drawing_is_told_with_its_words_and_the_next_one_is_drawn(tmp_path: Path) -> None:
+    saved = tmp_path / "saved.rrd"
+    with viewer_process(saved) as (address, _), ViewerLink(address, "app", "recording") as link:
+        with pytest.raises(WrongDrawingError, match="ValueError: this drawing is wrong"):
+            link.show(Words("wrong"), 20)
+        link.show(Words("right"), 20)
+        wait_until(lambda: _words(saved) == ["right"], 10)
 
 
 def test_a_file_is_there_when_it_is_complete(tmp_path: Path) -> None:

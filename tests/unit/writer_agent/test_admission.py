@@ -279,6 +279,15 @@ def test_permission_is_left_to_a_writer_with_another_user(tmp_path: Path, monkey
     assert admit(tmp_path / "run.h5", make_admission(writer_user_id=os.geteuid() + 1))
 
 
+def test_request_may_name_a_user_that_the_configuration_allows(as_nobody: Path) -> None:
+    assert "writer.users of the configuration names none" in refusal(as_nobody / "run.h5", user=12345)
+    admission = make_admission(users=[12345, "daemon"])
+    assert "12346 is not in writer.users" in refusal(as_nobody / "run.h5", admission, user=12346)
+    assert admit(as_nobody / "closed" / "run.h5", admission, user=12345)
+    assert admit(as_nobody / "closed" / "run.h5", admission, user="daemon")
+    assert "permission" in refusal(as_nobody / "closed" / "run.h5", admission).lower()
+
+
 def test_disk_must_hold_the_images_and_the_reserve(tmp_path: Path) -> None:
     admission = make_admission(min_free_gb=1.0)
     assert admit(tmp_path / "run.h5", admission, n_images=4000)

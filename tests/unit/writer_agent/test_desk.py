@@ -96,6 +96,7 @@ class Stage:
             claims=FileClaims(journal.path.parent / new_request_id(), "det"),
             images=FakeImages(),
             max_queued=max_queued,
+            take_values=lambda received: None,
             on_end=self.ended.append,
         )
 

@@ -125,7 +125,7 @@ def test_damaged_journal_is_told_at_the_start_with_what_to_do(tmp_path: Path, da
     [
         "ALTER TABLE requests DROP COLUMN is_published",
         "ALTER TABLE requests RENAME COLUMN body TO message",
-        "INSERT INTO requests VALUES ('a', 1, 'paused', x'', '', 0.0, NULL, 0)",
+        "INSERT INTO requests VALUES ('a', 1, 'paused', x'', '', 0.0, NULL, 0, '')",
     ],
 )
 def test_journal_of_another_version_is_told_at_the_start(tmp_path: Path, change: str) -> None:

@@ -1,11 +1,21 @@
 """Writers that are not there, are silent, restart, fail or do not get on."""
 
+import pytest
+
 from std_daq.imaging.protocols.store_image import STORE_IMAGE
 from std_daq.recording.requests import Verdict
-from std_daq.recording.store_stream import EndRun, FinishRun, StartRun, WriterReport, decode
+from std_daq.recording.store_stream import (
+    EndRun,
+    FinishRun,
+    ReportKind,
+    StartRun,
+    WriteMaster,
+    WriterReport,
+    decode,
+)
 from std_test_kit.run_stage import RUN_ID, Stage, plan_of
 from std_test_kit.store_writer import FakeStoreWriter
-from std_writer_agent.run import RunState
+from std_writer_agent.run import LAST_WORDS_S, RunState
 
 
 def test_writer_that_is_not_there_is_named() -> None:
@@ -41,6 +51,7 @@ def test_restarted_writer_fails_the_run_and_loses_what_was_not_flushed() -> None
     stage.tell(first.flush())
     stage.feed(range(5, 15))
     stage.replace(FakeStoreWriter(0))
+    stage.tick(LAST_WORDS_S)
     report = stage.report
     assert report.verdict is Verdict.FAILED
     assert "h5_writer 0 was restarted during the run" in report.reason
@@ -51,6 +62,37 @@ def test_restarted_writer_fails_the_run_and_loses_what_was_not_flushed() -> None
     assert second.reports[0].verdict is Verdict.FAILED
 
 
+def test_last_reports_of_a_writer_count_that_are_read_after_the_first_one_of_its_successor() -> None:
+    writer = FakeStoreWriter()
+    stage = Stage(plan_of(n_images=100), writer)
+    stage.feed(range(31))
+    stage.tell(writer.flush())
+    last = writer.alive().model_copy(
+        update={"run_id": RUN_ID, "n_written": 31, "n_flushed": 31, "files": ["/data/run.h5"], "message": "stopped"}
+    )
+    stage.tell(last.model_copy(update={"kind": ReportKind.FAILED, "n_flushed": 30}))
+    stage.replace(FakeStoreWriter())
+    stage.tell(last.model_copy(update={"kind": ReportKind.FINISHED}))
+    report = stage.report
+    assert (report.verdict, report.n_written, report.n_lost) == (Verdict.FAILED, 31, 0)
+    assert report.reason == "h5_writer 0: stopped"
+
+
+def test_writer_restarted_after_it_has_finished_fails_nothing() -> None:
+    class LateToTell(FakeStoreWriter):
+        def handle(self, message: bytes) -> list[WriterReport]:
+            reports = super().handle(message)
+            late.extend(report for report in reports if report.kind is ReportKind.FINISHED)
+            return [report for report in reports if report.kind is not ReportKind.FINISHED]
+
+    late: list[WriterReport] = []
+    stage = Stage(plan_of(n_images=2), LateToTell())
+    stage.feed([0, 1])
+    stage.replace(FakeStoreWriter())
+    stage.tell(late[0])
+    assert stage.report.verdict is Verdict.COMPLETE
+
+
 def test_unflushed_ids_leave_out_what_was_reported_as_overwritten() -> None:
     writer = FakeStoreWriter(overwritten={1, 5})
     stage = Stage(plan_of(n_images=100), writer)
@@ -59,6 +101,7 @@ def test_unflushed_ids_leave_out_what_was_reported_as_overwritten() -> None:
     stage.feed(range(4, 8))
     stage.tell(writer.alive())
     stage.replace(FakeStoreWriter())
+    stage.tick(LAST_WORDS_S)
     assert stage.report.n_written == 3
     assert stage.report.lost_image_ids == (1, 4, 5, 6, 7)
     assert stage.report.n_lost == 5
@@ -74,6 +117,22 @@ def test_silent_writer_is_lost_after_the_time_limit() -> None:
     assert stage.report.verdict is Verdict.FAILED
     assert "h5_writer 0 reported nothing for 30 s" in stage.report.reason
     assert stage.report.lost_image_ids == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+@pytest.mark.parametrize("images_per_file", [None, 2])
+def test_measured_values_are_handed_over_once_and_only_to_writers_that_are_there(
+    images_per_file: int | None, is_lost: bool
+) -> None:
+    stage = Stage(plan_of(n_images=4, images_per_file=images_per_file), FakeStoreWriter())
+    stage.feed(range(2))
+    stage.paused = {0} if is_lost else set()
+    stage.feed(range(2, 4))
+    stage.tick(40)
+    assert stage.report.verdict is (Verdict.FAILED if is_lost else Verdict.COMPLETE)
+    assert stage.n_handed_over == (not is_lost)
+    sent = [*stage.sent(FinishRun), *stage.sent(WriteMaster)]
+    assert sum(bool(message.logs) for message in sent) == (not is_lost)
 
 
 def test_writer_without_images_may_be_silent() -> None:

@@ -15,7 +15,7 @@ from std_live_view.encoding import decode_image
 from std_live_view.live_frame import FrameKey, LiveFrame
 from std_live_view.sources.image_buffer_source import PRODUCT
 from std_live_view.sources.source import Publish, SourceState
-from std_live_view.uploads import header_of
+from std_live_view.uploads import header_of, why_too_large
 
 _FIRST_DELAY_S, _LAST_DELAY_S = 0.2, 5.0
 _ACCEPTED_AFTER_S = 1.0
@@ -106,6 +106,8 @@ class EdgeSource:
 
 def edge_frame(image: messages.PanoImage) -> LiveFrame:
     """Return the frame of an image that another server has sent; raises ValueError if it is none."""
+    if reason := why_too_large(image):
+        raise ValueError(reason)
     shape = tuple(image.shape)
     is_pulse_height = image.type == messages.PanoImage.PULSE_HEIGHT
     product = product_of(is_pulse_height=is_pulse_height, shape=shape, bytes_per_pixel=image.bytes_per_pixel)
@@ -120,4 +122,5 @@ def edge_frame(image: messages.PanoImage) -> LiveFrame:
         file=image.file,
         frame_number=image.frame_number,
         server_ns=time.time_ns(),
+        header_bytes=image.header.ByteSize(),
     )

@@ -97,7 +97,7 @@ class RunDirectorySource:
             state.producer = f"runs that are being recorded: {self._n_runs - len(self._ended)}"
         state.problem = "" if self._is_there else f"{self._data_dir} is gone"
         if state.problem:
-            self._conditions.warning("run_directory", problem=state.problem)
+            self._conditions.warning("run_directory_gone", problem=state.problem)
 
 
 class RunPipes:

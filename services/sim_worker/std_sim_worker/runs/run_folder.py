@@ -8,17 +8,21 @@ forced to the disk for each event.
 
     NAME.charon.run/
         requests/000000000007    an event that is not simulated yet
+        lost/000000000003        an event that could not be read; it is kept beside the run when this is removed
         hits                     the hits of the events before, in their order
         starts                   how often a worker has begun at the same event
         ended                    there once the run has ended
 """
 
+import errno
 import fcntl
 import os
 import shutil
+import stat
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -27,13 +31,27 @@ from numpy.typing import NDArray
 
 from std_daq.errors import ResourceError
 from std_daq.folders.owners import make_work_folder
-from std_daq.photons.protocol import DIGEST_BYTES, N_REQUEST_FRAMES, Frames, photons_of
+from std_daq.photons.protocol import DIGEST_BYTES, Frames, photons_of
 from std_daq.photons.records import HIT
+from std_daq.telemetry.logs import get_logger
+from std_sim_worker.runs.request_file import (
+    file_name,
+    place_in,
+    read_digest,
+    read_event,
+    write_all,
+    write_request,
+)
 
 SUFFIX = ".charon.run"
+_LOST_SUFFIX = ".charon.lost"
 _ROW = struct.Struct("<4sII16sI")  # mark, event id, number of hits, digest of the request, CRC-32 of the hits
 _MARK = b"hits"
-_REQUEST = struct.Struct("<16sI")  # digest of the request, length of its second frame
+_LOST_MARK = b"lost"  # stands for an event whose file was damaged, as by a power cut
+_NO_DIGEST = bytes(DIGEST_BYTES)
+_LOST = "lost"
+# More events in a row do not get lost by a power cut. A file behind such a gap is of somebody else.
+_MAX_GAP = 1_000_000
 
 
 class RunFolder:
@@ -49,7 +67,7 @@ class RunFolder:
     ResourceError
         Another process has this run, or somebody else may have made the folder.
     OSError
-        The folder cannot be written.
+        The folder cannot be written, or its hits cannot be read.
 
     Attributes
     ----------
@@ -70,12 +88,20 @@ class RunFolder:
         except BlockingIOError:
             os.close(self._lock)
             raise ResourceError(f"{path} is the run of another worker; choose another --output-directory") from None
-        self._hits: BinaryIO = (path / "hits").open("a+b", buffering=0)
+        try:
+            self._hits: BinaryIO = _open_hits(path / "hits")
+        except OSError:
+            os.close(self._lock)
+            raise
         self.digests: set[bytes] = set()
         self._end_of_rows = 0
-        self.n_done = self._read_rows()
-        self.n_received = self._read_requests()
-        self.n_starts = self._count_start()
+        try:
+            self.n_done = self._read_rows()
+            self.n_received = self._n_found = self._read_requests()
+            self.n_starts = self._count_start()
+        except OSError:
+            self.close()
+            raise
 
     @classmethod
     def of(cls, directory: Path, name: str) -> Self:
@@ -105,23 +131,23 @@ class RunFolder:
         """Store an event; returns its place in the run."""
         place = self.n_received
         making = self.path / "making"
-        with making.open("wb", buffering=0) as file:
-            for piece in (_REQUEST.pack(digest, len(request[1])), *request[1:N_REQUEST_FRAMES]):
-                _write_all(file, piece)
+        write_request(making, digest, request)
         making.rename(self._request(place))
         self.digests.add(digest)
         self.n_received += 1
         return place
 
     def request(self, place: int) -> tuple[bytes, list[memoryview]]:
-        """Return digest and frames of an event that is not simulated yet."""
-        content = memoryview(self._request(place).read_bytes())
-        digest, n_metadata = _REQUEST.unpack_from(content)
-        arrays = content[_REQUEST.size + n_metadata :]
-        n_bytes = len(arrays) // (N_REQUEST_FRAMES - 2)
-        frames = [content[:0], content[_REQUEST.size : _REQUEST.size + n_metadata]]
-        frames += [arrays[index * n_bytes : (index + 1) * n_bytes] for index in range(N_REQUEST_FRAMES - 2)]
-        return digest, frames
+        """Return digest and frames of an event that is not simulated yet.
+
+        Raises
+        ------
+        ValueError
+            The file of the event cannot be read, is damaged or gone, as after a power cut; the error says which file it
+            is, and why.
+        """
+        # What this process has written itself is not computed once more.
+        return read_event(self._request(place), check=place < self._n_found)
 
     def photons(self, place: int) -> NDArray[np.void]:
         """Return the photons of an event that is not simulated yet."""
@@ -136,14 +162,38 @@ class RunFolder:
             They cannot be written, as on a full disk; nothing has changed then.
         """
         body = hits.tobytes()
-        row = _ROW.pack(_MARK, event_id, len(hits), digest, zlib.crc32(body)) + body
+        self._add_row(_ROW.pack(_MARK, event_id, len(hits), digest, zlib.crc32(body)) + body)
+
+    def store_lost(self) -> None:
+        """Note that the next event is lost, because its file is damaged; it has no row in the file of the run.
+
+        What is left of its file is kept. If a client sends it again, it is a new event.
+
+        Raises
+        ------
+        OSError
+            This cannot be written; nothing has changed then.
+        """
+        path = self._request(self.n_done)
+        digest = _NO_DIGEST
+        with suppress(ValueError):  # it may be gone
+            digest = read_digest(path)
+        kept = self.path / _LOST
+        kept.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError):
+            path.rename(kept / path.name)
+        self._add_row(_ROW.pack(_LOST_MARK, 0, 0, _NO_DIGEST, 0))
+        self.digests.discard(digest)
+
+    def _add_row(self, row: bytes) -> None:
         try:
-            _write_all(self._hits, row)
+            write_all(self._hits, row)
         except OSError:
             self._hits.truncate(self._end_of_rows)  # a row behind half a row would not be found
             raise
         self._end_of_rows += len(row)
-        self._request(self.n_done).unlink()
+        with suppress(OSError):  # the row counts: a file that stays is left alone when the run is opened again
+            self._request(self.n_done).unlink()
         self.n_done += 1
 
     def waiting(self) -> range:
@@ -153,8 +203,9 @@ class RunFolder:
     def rows(self) -> Iterator[tuple[int, NDArray[np.void]]]:
         """Yield event id and hits of each event that was simulated."""
         with (self.path / "hits").open("rb") as file:
-            for _, event_id, hits in _rows(file):
-                yield event_id, hits
+            for digest, event_id, hits in _rows(file):
+                if digest is not None:
+                    yield event_id, hits
 
     def close(self) -> None:
         """Leave the run as it is; whoever opens it again goes on with it."""
@@ -162,12 +213,28 @@ class RunFolder:
         os.close(self._lock)
 
     def remove(self) -> None:
-        """Remove the folder of a run whose hits are in their file."""
+        """Remove the folder of a run whose hits are in their file; what is kept of lost events stays beside it.
+
+        Raises
+        ------
+        OSError
+            The folder cannot be removed.
+        """
+        kept = self.path / _LOST
+        if kept.exists():
+            number, target = 1, self._kept_path("")
+            while target.exists():
+                number, target = number + 1, self._kept_path(f".{number}")
+            kept.rename(target)
+            get_logger().warning("lost_events_kept", run=self.name, folder=str(target))
         shutil.rmtree(self.path)
         self.close()
 
+    def _kept_path(self, number: str) -> Path:
+        return self.path.with_name(f"{self.name}{_LOST_SUFFIX}{number}")
+
     def _request(self, place: int) -> Path:
-        return self._requests / f"{place:012d}"
+        return self._requests / file_name(place)
 
     def _read_rows(self) -> int:
         """Return the number of rows; cuts off one that was not written to its end."""
@@ -176,43 +243,56 @@ class RunFolder:
         for digest, _, _ in _rows(self._hits):
             n_rows += 1
             self._end_of_rows = self._hits.tell()
-            self.digests.add(digest)
+            if digest is not None:
+                self.digests.add(digest)
         self._hits.truncate(self._end_of_rows)
         return n_rows
 
     def _read_requests(self) -> int:
         """Return the number of events so far; removes those whose hits are there."""
         n_received = self.n_done
-        for path in sorted(self._requests.iterdir()):
-            if int(path.name) < self.n_done:
-                path.unlink()
+        # File systems and editors leave files of other names, such as .nfs0000 where one is removed while it is open.
+        places = ((place_in(path.name), path) for path in self._requests.iterdir())
+        for place, path in sorted((place, path) for place, path in places if place is not None):
+            if place < self.n_done:
+                with suppress(OSError):
+                    path.unlink()
                 continue
-            with path.open("rb") as file:
-                self.digests.add(file.read(DIGEST_BYTES))
-            n_received = int(path.name) + 1
+            if place - n_received > _MAX_GAP:
+                get_logger().warning("not_an_event", file=str(path), events_before=n_received)
+                break
+            with suppress(ValueError):  # its turn comes, and it is lost
+                self.digests.add(read_digest(path))
+            n_received = place + 1
         return n_received
 
     def _count_start(self) -> int:
         path = self.path / "starts"
         try:
             place, n_starts = map(int, path.read_text().split())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             place, n_starts = self.n_done, 0
         n_starts = n_starts + 1 if place == self.n_done else 1
-        path.write_text(f"{self.n_done} {n_starts}")
+        with suppress(OSError):  # as on a full disk; the run goes on, and this start is not counted
+            path.write_text(f"{self.n_done} {n_starts}")
         return n_starts
 
 
-def _rows(file: BinaryIO) -> Iterator[tuple[bytes, int, NDArray[np.void]]]:
+def _open_hits(path: Path) -> BinaryIO:
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return os.fdopen(fd, "a+b", buffering=0)
+    os.close(fd)
+    raise OSError(errno.EINVAL, "is no file", str(path))
+
+
+def _rows(file: BinaryIO) -> Iterator[tuple[bytes | None, int, NDArray[np.void]]]:
+    """Yield digest, event id and hits of each event; in place of the digest None for an event that is lost."""
+    end = os.fstat(file.fileno()).st_size
     while len(head := file.read(_ROW.size)) == _ROW.size:
         mark, event_id, n_hits, digest, crc = _ROW.unpack(head)
-        body = file.read(n_hits * HIT.itemsize)
-        if mark != _MARK or len(body) != n_hits * HIT.itemsize or zlib.crc32(body) != crc:
+        # A damaged number may be that of more hits than there is memory for.
+        body = file.read(min(n_hits * HIT.itemsize, max(0, end - file.tell())))
+        if mark not in {_MARK, _LOST_MARK} or len(body) != n_hits * HIT.itemsize or zlib.crc32(body) != crc:
             return
-        yield digest, event_id, np.frombuffer(body, HIT)
-
-
-def _write_all(file: BinaryIO, piece: "bytes | memoryview") -> None:
-    view: Sequence[int] | memoryview = memoryview(piece)
-    while len(view):
-        view = view[file.write(view) :]  # type: ignore[arg-type]
+        yield None if mark == _LOST_MARK else digest, event_id, np.frombuffer(body, HIT)

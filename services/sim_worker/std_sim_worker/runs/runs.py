@@ -108,15 +108,23 @@ class Runs:
 
     def _resume(self) -> None:
         """Go on with the runs of a worker that was ended or killed; the last one that has not ended takes events."""
-        folders = sorted(self._directory.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
-        for path in folders:
+        for path in sorted(self._directory.glob(f"*{SUFFIX}"), key=_changed_ns):
             try:
                 run = RunFolder(path)
-            except ResourceError:
-                continue  # another worker has it
+            except ResourceError as error:  # another worker has it, for example
+                self._log.warning("run_left_out", run=str(path), reason=str(error))
+                continue
+            except OSError as error:
+                reason = f"{error.filename or path}: {error.strerror}"
+                self._log.error("run_left_out", run=str(path), reason=reason)
+                continue
             self._log.info("run_resumed", run=run.name, events=run.n_received, to_simulate=len(run.waiting()))
             if run.has_ended:
                 self.ended.append(run)
             else:
                 self.end()
                 self.current = run
+
+
+def _changed_ns(path: Path) -> int:
+    return path.lstat().st_mtime_ns

@@ -42,6 +42,7 @@ def eiger_layout(bit_depth: int, *, tengiga: bool, n_rows: int) -> PacketLayout:
         key=sls.FRAME_NUMBER,
         unit=sls.PACKET_NUMBER,
         timestamp=sls.TIMESTAMP,
+        timestamp_units=sls.TIMESTAMP_UNITS,
         exposure_length=sls.EXPOSURE_LENGTH,
         module_id=sls.MODULE_ID,
         row=sls.ROW,

@@ -59,6 +59,7 @@ def jungfrau_layout(image_id: Literal["frame_number", "pulse_id"], rows: FrameRo
         image_id=sls.BUNCH_ID_FLOAT if image_id == "pulse_id" else None,
         pulse_id=sls.BUNCH_ID_FLOAT,
         timestamp=sls.TIMESTAMP,
+        timestamp_units=sls.TIMESTAMP_UNITS,
         exposure_length=sls.EXPOSURE_LENGTH,
         daq_rec=sls.DET_SPEC_3,
         storage_cell=STORAGE_CELL.field(),

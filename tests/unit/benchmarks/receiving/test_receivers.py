@@ -1,5 +1,6 @@
 """The receivers of the benchmarks, and the camera that sends to them: the right bytes, whatever the timing."""
 
+import itertools
 import os
 import threading
 import time
@@ -56,6 +57,25 @@ def test_both_receivers_drain_what_was_sent(document: dict[str, Any], segments: 
         ours.close_port()
     ours.close()
     copying.close()
+
+
+def test_a_port_that_is_calm_is_drained_while_the_kernel_looks_at_senders(tmp_path: Path) -> None:
+    frames = Frames(JUNGFRAU)
+    ours = PortDrain(frames, tmp_path / "ours", n_slots=N_SLOTS, buffer_bytes=BUFFER_BYTES)
+    port = ours.open()
+    numbers = itertools.count(1)
+
+    def send_one() -> Sent:
+        with Camera(frames, port, segments=False, first_frame=next(numbers)) as camera:
+            return camera.send(1)
+
+    ours.become_calm(send_one)
+    sent = send_one()
+    assert ours.drain(frames.packets_per_frame) > 0
+    assert ours.is_filtered
+    assert ours.is_right(sent)
+    ours.close_port()
+    ours.close()
 
 
 def test_packets_are_those_of_the_detector_with_number_and_stamp_of_their_frame(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from pathlib import Path
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.buffers.image_reader import ImageReader
-from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA
+from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code
 from std_daq.imaging.protocols.module_entry import MODULE_ENTRY
 from std_daq.native import ordered_words
 words = ordered_words.fence.__module__.rpartition(".")[2]
@@ -33,6 +33,7 @@ WRITER = (
     + """
 ring, _ = ImageBuffer.create(path, shape=(256, 512), dtype=np.dtype("u4"), n_modules=1, buffer_bytes=0, n_slots=4)
 metadata, modules = np.zeros(1, IMAGE_METADATA), np.zeros(1, MODULE_ENTRY)
+metadata["height"], metadata["width"], metadata["dtype"] = 256, 512, dtype_code(ring.dtype)
 print(words, flush=True)
 while True:
     sequence = ring.journal.next_sequence

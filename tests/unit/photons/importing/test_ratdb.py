@@ -12,20 +12,10 @@ from std_daq.photons.importing.errors import DetectorImportError
 from std_daq.photons.importing.ratdb import pmt_arrays, read_tables
 from std_daq.photons.importing.report import ImportReport
 from std_test_kit.boundary_rays import channel_positions, table_at
-from std_test_kit.gdml import bordered, gdml_text, placed, volume
+from std_test_kit.gdml import placed
+from std_test_kit.rat_export import RAT_TABLES, rat_detector
 
 Convert = Callable[..., dict[str, Any]]
-
-TEXT = """
-// A comment { with a brace
-{
-name: "GEO", index: "pmts", run_range: [0, 0], /* another
-one */ type: "pmtarray", "pmt_model": "r5912", pos_table: "PMTINFO",
-}
-{ name: "PMTINFO", run_range: [0, 0], x: [0.0, 100.0, 200.0, 3e2], y: [0, 0, 0, 0,], z: [-1.5d, -1.5, .5, 0],
-  type: [1, 1, 2, 2], efficiency_corr: [1, 0.5, 1, 1], valid: true, note: "a // b" }
-{ name: "PMT", index: "r5912", run_range: [0, 0], efficiency_correction: 0.9, }
-"""
 
 
 def _tables(folder: Path, *texts: str, report: ImportReport | None = None) -> dict[tuple[str, str], dict[str, Any]]:
@@ -37,7 +27,7 @@ def _tables(folder: Path, *texts: str, report: ImportReport | None = None) -> di
 
 
 def test_text_has_comments_bare_keys_and_commas_at_the_end(tmp_path: Path) -> None:
-    tables = _tables(tmp_path, TEXT)
+    tables = _tables(tmp_path, RAT_TABLES)
     assert set(tables) == {("GEO", "pmts"), ("PMTINFO", ""), ("PMT", "r5912")}
     info = tables["PMTINFO", ""]
     assert info["z"] == [-1.5, -1.5, 0.5, 0]
@@ -45,7 +35,7 @@ def test_text_has_comments_bare_keys_and_commas_at_the_end(tmp_path: Path) -> No
 
 
 def test_a_dump_is_the_same_as_the_text(tmp_path: Path) -> None:
-    tables = _tables(tmp_path, TEXT)
+    tables = _tables(tmp_path, RAT_TABLES)
     assert _tables(tmp_path, json.dumps(list(tables.values()))) == tables
 
 
@@ -100,37 +90,14 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_wrong_tables_of_pmts_are_refused(tmp_path: Path, old: str, new: str, problem: str) -> None:
     with pytest.raises(DetectorImportError, match=problem):
-        pmt_arrays(_tables(tmp_path, TEXT.replace(old, new)))
-
-
-SOLIDS = """<box name="w" x="2000" y="900" z="900"/><box name="envelope" x="30" y="30" z="30"/>
-<box name="body" x="20" y="20" z="20"/><box name="inner" x="10" y="10" z="10"/>
-<opticalsurface name="film" type="0"><property name="RINDEX" ref="n"/><property name="KINDEX" ref="one"/>
-<property name="THICKNESS" ref="d"/><property name="EFFICIENCY" ref="fifth"/></opticalsurface>"""
-DEFINE = '<matrix name="n" coldim="1" values="2"/><matrix name="d" coldim="2" values="0 2e-5 188 2e-5"/>'
-
-
-def _detector(ids: list[int], *, arrays: tuple[str, ...] = ("pmts",), is_old: bool = False, shift: float = 0) -> str:
-    """Return a world with a PMT at x = 100 id of each id; `is_old`: bodies without envelopes, as RAT once wrote."""
-    pmt = "body" if is_old else "env"
-    pmts = "".join(
-        placed(f"{array}_pmtenv_{i}0x55d0{i}", pmt, at=f'x="{100 * i + shift}" z="-1.5"', copy_number=i)
-        for array in arrays
-        for i in ids
-    )
-    structure = (
-        volume("inner", "air", "inner") + volume("body", "glass", "body", placed("pmts_inner1_phys", "inner"))
-        + volume("env", "water", "envelope", placed("pmts_body_phys", "body"))
-        + volume("world", "water", "w", pmts) + bordered("cathode", "film", "pmts_inner1_phys", "pmts_body_phys")
-    )  # fmt: skip
-    return gdml_text(solids=SOLIDS, structure=structure, define=DEFINE)
+        pmt_arrays(_tables(tmp_path, RAT_TABLES.replace(old, new)))
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     """Four rows, at x of 0, 100, 200, 300."""
     path = tmp_path / "pmts.ratdb"
-    path.write_text(TEXT)
+    path.write_text(RAT_TABLES)
     return path
 
 
@@ -138,7 +105,7 @@ def table(tmp_path: Path) -> Path:
 def test_channel_i_is_pmt_i_with_place_type_and_efficiency_of_its_row(
     convert: Convert, table: Path, report: ImportReport, is_old: bool
 ) -> None:
-    geometry = convert(_detector([3, 1, 0, 2], is_old=is_old), tables=(table,))
+    geometry = convert(rat_detector([3, 1, 0, 2], is_old=is_old), tables=(table,))
     places = channel_positions(geometry)
     assert [places[i].tolist() for i in range(2)] == [[0, 0, -1.5], [100, 0, -1.5]]
     types = {
@@ -157,7 +124,7 @@ def test_channel_i_is_pmt_i_with_place_type_and_efficiency_of_its_row(
 
 
 def test_an_envelope_of_its_mothers_material_leaves_nothing(convert: Convert, table: Path) -> None:
-    geometry = convert(_detector([0, 1, 2, 3]), tables=(table,))
+    geometry = convert(rat_detector([0, 1, 2, 3]), tables=(table,))
     for part in geometry["parts"].values():
         assert [(one["inner"], one["outer"]) for one in part] == [("glass", "water"), ("air", "glass")]
 
@@ -165,7 +132,7 @@ def test_an_envelope_of_its_mothers_material_leaves_nothing(convert: Convert, ta
 def test_pmts_that_stand_elsewhere_than_their_table_says_are_told_where_they_stand(
     convert: Convert, table: Path, report: ImportReport
 ) -> None:
-    places = channel_positions(convert(_detector([0, 1, 2, 3], shift=7), tables=(table,)))
+    places = channel_positions(convert(rat_detector([0, 1, 2, 3], shift=7), tables=(table,)))
     assert places[1].tolist() == [107, 0, -1.5]
     assert any("stand elsewhere" in one for one in report.notes)
 
@@ -181,13 +148,13 @@ def test_pmts_that_stand_elsewhere_than_their_table_says_are_told_where_they_sta
 )
 def test_more_or_fewer_pmts_than_rows_are_refused(convert: Convert, table: Path, ids: list[int], problem: str) -> None:
     with pytest.raises(DetectorImportError, match=problem):
-        convert(_detector(ids), tables=(table,))
+        convert(rat_detector(ids), tables=(table,))
 
 
 def test_a_second_array_counts_on_and_may_begin_within_its_table(convert: Convert, tmp_path: Path) -> None:
     """PMT 2 is row 2 of the table: 2 - the first id of its array + start_idx."""
     text = (
-        TEXT.replace('pos_table: "PMTINFO",', 'pos_table: "PMTINFO", end_idx: 1,')
+        RAT_TABLES.replace('pos_table: "PMTINFO",', 'pos_table: "PMTINFO", end_idx: 1,')
         + """
     {name: "GEO", index: "veto", run_range: [0, 0], type: "pmtarray", pmt_model: "r5912", pos_table: "PMTINFO",
      start_idx: 2}
@@ -195,7 +162,7 @@ def test_a_second_array_counts_on_and_may_begin_within_its_table(convert: Conver
     )
     path = tmp_path / "two.ratdb"
     path.write_text(text)
-    detector = _detector([0, 1]).replace("</volume><bordersurface", "".join(
+    detector = rat_detector([0, 1]).replace("</volume><bordersurface", "".join(
         placed(f"veto_pmtenv_{i}", "env", at=f'x="{100 * i}" z="{z}"', copy_number=i) for i, z in ((2, 0.5), (3, 0))
     ) + "</volume><bordersurface")  # fmt: skip
     places = channel_positions(convert(detector, tables=(path,)))
@@ -207,6 +174,6 @@ def test_tables_without_pmts_leave_the_choice_to_the_names(
 ) -> None:
     path = tmp_path / "other.ratdb"
     path.write_text('{name: "PMT", index: "r5912", run_range: [0, 0]}')
-    geometry = convert(_detector([0, 1]), tables=(path,), sensors="_pmtenv_")
+    geometry = convert(rat_detector([0, 1]), tables=(path,), sensors="_pmtenv_")
     assert len(channel_positions(geometry)) == 2
     assert any("no array of PMTs" in one for one in report.notes)

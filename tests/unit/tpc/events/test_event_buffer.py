@@ -235,3 +235,30 @@ def test_a_reader_has_time_for_all_events_of_a_ring_that_is_not_full(ring: Event
     for event_id in range(10):
         publish(ring, event_id, 3)
     assert ring.safe_start == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("n_bytes", 2**63), ("n_bytes", 0), ("n_bytes", 1035), ("start", 2**64 - 64), ("n_traces", 2**63),
+     ("n_traces", 0), ("frame_bytes", 2**64 - 1), ("frame_bytes", 7)],
+)  # fmt: skip
+def test_event_whose_header_is_nonsense_is_lost_and_the_next_is_read(
+    ring: EventBuffer, path: Path, field: str, value: int
+) -> None:
+    for event_id in range(4):
+        publish(ring, event_id, 5)
+    header = ring.headers if field in {"n_bytes", "start"} else ring.headers["metadata"]
+    header[field][1] = value
+    with EventReader(path, start="oldest", timeout_s=0.0) as events:
+        assert [event.id for event in events] == [0, 2, 3]
+        assert list(events.lost.ids) == [1]
+    with closing(open_ring(path)) as again:  # the builder that takes the ring over is not stopped by it either
+        again.take_over()
+        for event_id in range(4, 60):
+            publish(again, event_id, 150)
+            check(again.view(event_id), event_id, 150)
+            for older in (0, 2, 3):  # they are right until they are told to be overwritten
+                event = again.view(older)
+                if event is not None:
+                    check(event, older, 5)
+        assert not any(again.view(older) for older in (0, 1, 2, 3))

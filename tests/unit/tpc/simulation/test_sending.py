@@ -272,7 +272,7 @@ def test_exporters_wait_for_as_many_clients_as_are_wanted(chamber: Chamber, caps
         client.join()
     assert exit_code == 0
     assert [client.counts.n_frames for client in more] == [client.counts.n_frames for client in clients] == [7, 7]
-    assert main(["simulate", "--config", str(chamber.file), "--n-events", "1", "--wait-s", "0"]) == 0
+    assert main(["simulate", "--config", str(chamber.file), "--n-events", "1", "--wait-s", "0"]) == 1
     assert f"0 of 1 clients are connected to {chamber.addresses[0]}" in capsys.readouterr().err
 
 

@@ -42,9 +42,9 @@ def test_noise_is_that_of_a_channel_without_its_signal() -> None:
     table = BoardTable(_plane(), BOARDS_OF_PLANE)
     table.look(traces)
     first, second = table.rows(1.0)
-    assert first.noise is not None
-    assert 3.5 < first.noise < 4.5
-    assert second.noise is None
+    assert first.readout.noise is not None
+    assert 3.5 < first.readout.noise < 4.5
+    assert second.readout.noise is None
 
 
 def test_samples_that_were_not_sent_are_no_noise() -> None:
@@ -52,18 +52,18 @@ def test_samples_that_were_not_sent_are_no_noise() -> None:
     traces[0, 5 + 20 :] = 0
     table = BoardTable(_plane(), BOARDS_OF_PLANE)
     table.look(traces)
-    assert table.rows(1.0)[0].noise is None
+    assert table.rows(1.0)[0].readout.noise is None
 
 
 def test_channels_that_say_nothing_are_silent() -> None:
     table = BoardTable(_plane(), BOARDS_OF_PLANE)
-    assert [row.n_silent for row in table.rows(1.0)] == [None, None]
+    assert [row.readout.n_silent for row in table.rows(1.0)] == [None, None]
     traces = _traces((0, 0, 0, 0, 0), (0, 0, 0, 1, 1))
     traces[1, 5:] = 300  # sent, and always the same
     table.look(traces)
-    assert [(row.n_silent, row.n_channels) for row in table.rows(1.0)] == [(1, 2), (2, 2)]
+    assert [(row.readout.n_silent, row.readout.n_channels) for row in table.rows(1.0)] == [(1, 2), (2, 2)]
     table.look(_traces((0, 0, 0, 1, 1)))
-    assert [row.n_silent for row in table.rows(1.0)] == [0, 2]
+    assert [row.readout.n_silent for row in table.rows(1.0)] == [0, 2]
 
 
 def test_a_board_that_is_not_expected_has_a_row_and_no_map() -> None:
@@ -71,7 +71,7 @@ def test_a_board_that_is_not_expected_has_a_row_and_no_map() -> None:
     table.look(_traces((3, 2, 0, 5, 7)))
     table.count([])
     (row,) = table.rows(1.0)
-    assert (row.board, row.n_events, row.n_channels, row.n_silent) == ((3, 2), 1, None, None)
+    assert (row.board, row.n_events, row.readout.n_channels, row.readout.n_silent) == ((3, 2), 1, None, None)
 
 
 def test_a_new_run_begins_from_0() -> None:
@@ -79,7 +79,7 @@ def test_a_new_run_begins_from_0() -> None:
     table.count([(0, 0)])
     table.look(_traces((0, 0, 0, 0, 0)))
     table.reset()
-    assert [(row.n_events, row.n_missing, row.noise) for row in table.rows(1.0)] == [(0, 0, None)] * 2
+    assert [(row.n_events, row.n_missing, row.readout.noise) for row in table.rows(1.0)] == [(0, 0, None)] * 2
 
 
 def test_the_text_has_a_line_for_each_board() -> None:

@@ -1,0 +1,1 @@
+"""Pictures of images in files, read in a process of its own."""

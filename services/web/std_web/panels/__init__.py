@@ -1,0 +1,1 @@
+"""Panels of the systems that have no ring of images: telescopes, chambers, farms."""

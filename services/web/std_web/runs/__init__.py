@@ -1,0 +1,1 @@
+"""Runs in the console: start, preview, follow, kill, history and their pictures."""
