@@ -43,6 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=1, help="which kills and when")
     parser.addoption("--every-effect", action="store_true", help="kill the agent around each of its effects, not some")
     parser.addoption(
+        "--alone",
+        choices=("with", "without", "only"),
+        default="with",
+        help="tests of that mark with the others, or not",
+    )
+    parser.addoption(
         "--require-containers", action="store_true", help="fail tests that need containers where none can be started"
     )
 
@@ -65,12 +71,22 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, mix the files that mostly wait among those that mostly compute.
+    """Leave out what ``--alone`` says, and put the others in the order in which processes share them best."""
+    wanted = config.getoption("alone")
+    if wanted != "with":
+        left_out = [item for item in items if (item.get_closest_marker("alone") is None) == (wanted == "only")]
+        others = {*left_out}
+        items[:] = [item for item in items if item not in others]
+        config.hook.pytest_deselected(items=left_out)
+    if hasattr(config, "workerinput"):
+        _mix(items)
+
+
+def _mix(items: list[pytest.Item]) -> None:
+    """Put the files that mostly wait among those that mostly compute.
 
     The pipelines come early enough that no long one is left to a single process at the end.
     """
-    if not hasattr(config, "workerinput"):
-        return
     files = list(dict.fromkeys(item.path for item in items))
     pipelines = [file for file in files if PIPELINES & {*file.parents}]
     others = [file for file in files if not PIPELINES & {*file.parents}]

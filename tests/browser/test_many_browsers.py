@@ -10,7 +10,7 @@ from std_test_kit.beamline import Beamline
 from std_test_kit.seen_images import detector_status, wait_live
 from std_test_kit.web_process import WebProcess
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long, pytest.mark.alone]
 OpenPage = Callable[..., Page]
 RATE_HZ = 10
 N_BROWSERS = 20

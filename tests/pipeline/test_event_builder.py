@@ -43,10 +43,12 @@ def check_end(builder: BuilderProcess) -> None:
     assert took_s < 1.0, builder.log
 
 
+@pytest.mark.alone
 def test_builder_without_any_exporter_is_ready_and_ends_at_once(open_builder: Callable[..., BuilderProcess]) -> None:
     check_end(open_builder(f"{HOST}:1", "no-such-host.invalid:46491"))
 
 
+@pytest.mark.alone
 def test_builder_that_is_connecting_ends_at_once(open_builder: Callable[..., BuilderProcess]) -> None:
     with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
         listener.bind((HOST, 0))
@@ -57,6 +59,7 @@ def test_builder_that_is_connecting_ends_at_once(open_builder: Callable[..., Bui
         check_end(open_builder(f"{HOST}:{listener.getsockname()[1]}"))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("n_sent", [0, 20])
 def test_builder_that_is_idle_or_within_a_frame_ends_at_once(
     open_builder: Callable[..., BuilderProcess], exporter: ScriptedExporter, n_sent: int

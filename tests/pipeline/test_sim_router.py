@@ -81,6 +81,7 @@ def test_events_wait_for_the_workers_of_others_and_none_is_refused(router: Route
             assert client.detector_info().positions.tolist() == [[1, 2, 3]]
 
 
+@pytest.mark.alone
 def test_event_that_is_sent_again_is_simulated_once_and_answered_over_the_new_connection(router: Router) -> None:
     request = photon_request(3, event_photons(5))
     with UpstreamWorker(router.workers, slow(1.0)) as worker:

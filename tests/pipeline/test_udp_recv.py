@@ -166,6 +166,7 @@ def test_72_ports_at_once(open_rig, shm_dir, runtime):
             rig.assert_frame(frame_number, module)
 
 
+@pytest.mark.alone
 def test_missing_module_delays_an_exposure_no_longer_than_the_time_limit(open_rig, shm_dir, runtime):
     rig = open_rig(parse_config(document(shm_dir, "eiger", 2)))
     started = time.monotonic()

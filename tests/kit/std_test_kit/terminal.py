@@ -98,9 +98,9 @@ class Terminal:
         ioctl(self._master, TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     def wait_for(self, *texts: str) -> list[str]:
-        """Wait until all texts stand on the screen, and return its lines."""
+        """Wait until all texts stand on the screen, also over the end of a line, and return the screen's lines."""
         deadline = time.monotonic() + TIMEOUT_S
-        while not all(text in "\n".join(self.lines) for text in texts):
+        while not all(text in "".join(self._screen.display) for text in texts):
             if not self.read(deadline):
                 raise AssertionError(f"{texts} did not come; the screen:\n" + "\n".join(self.lines))
         return self.lines
