@@ -82,6 +82,7 @@ class RingAccount(Follower):
         self._exporters = exporters
         self._last: dict[int, int] = {}
         self._run_of: dict[int, int] = {}
+        self._n_lost: int | None = None
         self.events: dict[int, SeenEvent] = {}
 
     def step(self) -> None:
@@ -95,13 +96,18 @@ class RingAccount(Follower):
             self.events[event.sequence] = SeenEvent((event.epoch, event.id), run, boards_in(event))
             event = self._reader.next(0)
 
+    def end(self) -> None:
+        """End the thread, and release the ring."""
+        super().end()
+        if self._n_lost is None:
+            self._n_lost = self._reader.lost.n
+        self._reader.close()
+
     def finish(self) -> None:
         """Release the ring, and check that every event was read."""
         self.end()
-        n_lost = self._reader.lost.n
-        self._reader.close()
         self.check()
-        assert n_lost == 0, f"the account itself lost {n_lost} events"
+        assert self._n_lost == 0, f"the account itself lost {self._n_lost} events"
         assert sorted(self.events) == list(range(len(self.events))), "sequence numbers have gaps"
 
 
@@ -131,10 +137,14 @@ class ResultsAccount(Follower):
             self.n_left_out += taken.n_left_out
             self.n_missed += taken.n_missed
 
-    def finish(self) -> None:
-        """Release the socket."""
-        self.end()
+    def end(self) -> None:
+        """End the thread, and release the socket."""
+        super().end()
         self._source.close()
+
+    def finish(self) -> None:
+        """Release the socket, and raise what has ended the thread."""
+        self.end()
         self.check()
 
     def describe(self, n_events: int) -> str:
