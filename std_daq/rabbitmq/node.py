@@ -2,7 +2,8 @@
 
 How the node is tied to its parent: the standard input of the node is a pipe, and only the parent holds the other end
 open. The Erlang machine has a process that waits for the end of this input; then it removes the node's folder and
-halts. So the node ends with its parent, however the parent ends, ``kill -9`` included.
+halts. So the node ends with its parent, however the parent ends, ``kill -9`` included. A node that is stopped keeps its
+folder.
 
 How nothing else is left behind: Erlang nodes normally start a daemon, epmd, which tells the ports of nodes and outlives
 them. ``-start_epmd false`` alone does not prevent this, because RabbitMQ starts the daemon itself, with a helper
@@ -228,7 +229,9 @@ class RabbitNode:
 
     def _environment(self) -> dict[str, str]:
         folder = str(self._folder)
-        end_with_parent = f'spawn(fun() -> io:get_line([]), file:del_dir_r("{folder}"), erlang:halt(0) end)'
+        # Only eof is the end of the parent. An error is the end of what reads the input: the node is told to end itself.
+        ending = f'file:del_dir_r("{folder}"), erlang:halt(0)'
+        end_with_parent = f"spawn(fun() -> case io:get_line([]) of eof -> {ending}; _ -> ok end end)"
         epmd = {"ERL_EPMD_PORT": str(self._epmd_port)} if self._epmd_port else {}
         return epmd | {
             "PATH": os.environ.get("PATH", os.defpath),

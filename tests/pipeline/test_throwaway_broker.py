@@ -57,6 +57,23 @@ def is_written(folder: Path, name: bytes) -> bool:
     return any(name in path.read_bytes() for path in folder.rglob("*") if path.suffix in {".LOG", ".DCD", ".DCL"})
 
 
+class NodeThatLosesItsConsole(ThrowawayBroker):
+    """A node in which what reads its input is ended before the node is, as at each orderly end."""
+
+    def _environment(self) -> dict[str, str]:
+        environment = super()._environment()
+        environment["ERL_ZFLAGS"] += " -eval 'timer:apply_after(200, erlang, exit, [whereis(user), kill]).'"
+        return environment
+
+
+def test_node_that_is_told_to_end_keeps_its_data() -> None:
+    with NodeThatLosesItsConsole() as broker:
+        connect(broker.url)
+        broker.stop()
+        assert (broker.folder / "log" / "rabbit.log").exists()
+        assert list((broker.folder / "data").iterdir())
+
+
 @pytest.mark.long
 def test_node_comes_back_with_its_data_and_leaves_nothing() -> None:
     with ThrowawayBroker() as broker:
