@@ -229,7 +229,7 @@ class RabbitNode:
 
     def _environment(self) -> dict[str, str]:
         folder = str(self._folder)
-        # Only eof is the end of the parent. An error is the end of what reads the input: the node is told to end itself.
+        # Only eof is the end of the parent. An error is the end of what reads the input: the node was told to end.
         ending = f'file:del_dir_r("{folder}"), erlang:halt(0)'
         end_with_parent = f"spawn(fun() -> case io:get_line([]) of eof -> {ending}; _ -> ok end end)"
         epmd = {"ERL_EPMD_PORT": str(self._epmd_port)} if self._epmd_port else {}

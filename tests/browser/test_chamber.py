@@ -62,6 +62,7 @@ def state_of(page: Page, name: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_events_of_exporters_are_seen_as_clusters_with_histograms_and_the_account_of_the_builder(
     chamber: Beamline, tmp_path: Path, open_page: OpenPage
 ) -> None:

@@ -149,6 +149,7 @@ def test_the_value_under_the_cursor_and_its_row_and_column_are_those_of_the_ring
     expect(page.locator("figure", has_text="Column")).to_contain_text(f"x = {x}")
 
 
+@pytest.mark.long
 def test_an_image_that_comes_again_for_the_cursor_is_no_other_image(
     image_web: WebProcess, ring: MovingRing, open_page: OpenPage
 ) -> None:
@@ -164,6 +165,7 @@ def test_an_image_that_comes_again_for_the_cursor_is_no_other_image(
     assert 0 < float(said[1]) < 1.3 / PERIOD_S
 
 
+@pytest.mark.long
 def test_limits_stay_with_the_next_image_and_are_in_the_address(
     image_web: WebProcess, ring: MovingRing, open_page: OpenPage
 ) -> None:
@@ -186,6 +188,7 @@ def test_limits_stay_with_the_next_image_and_are_in_the_address(
     expect(page.get_by_label("Map")).to_have_value("cividis")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("address", "low", "high"),
     [
@@ -206,6 +209,7 @@ def test_one_limit_alone_in_the_address_is_taken_and_the_other_one_is_that_of_th
     page.wait_for_url(re.compile(rf"(?=.*\blow={low}\b)(?=.*\bhigh={high}\b)"))
 
 
+@pytest.mark.long
 def test_one_steps_back_through_the_ring_and_goes_live_again(
     image_web: WebProcess, ring: MovingRing, open_page: OpenPage
 ) -> None:
@@ -252,6 +256,7 @@ def test_one_goes_live_again_after_a_look_at_the_past(
     page.wait_for_url(lambda url: "image=" not in url.split("view=image")[1])
 
 
+@pytest.mark.long
 def test_one_steps_from_an_image_that_the_ring_has_lost_to_its_oldest(
     image_web: WebProcess, ring: MovingRing, open_page: OpenPage
 ) -> None:
@@ -266,6 +271,7 @@ def test_one_steps_from_an_image_that_the_ring_has_lost_to_its_oldest(
     expect(page.locator(".facts dd").first).to_have_text(f"{shown_sequence(page):,}")
 
 
+@pytest.mark.long
 def test_regions_have_sum_mean_and_maximum_over_time(
     image_web: WebProcess, ring: MovingRing, open_page: OpenPage
 ) -> None:
@@ -301,6 +307,7 @@ def test_what_is_missing_is_hatched_and_named(image_web: WebProcess, ring: Movin
     assert {(0x4D, 0x22, 0x26), (0xB0, 0x65, 0x6C)} <= colours, "ground and stripes"
 
 
+@pytest.mark.long
 def test_masked_pixels_are_gaps_in_the_lines_through_the_cursor_and_have_no_value_in_words(
     tmp_path: Path, config_file: Path, idle_ring: MovingRing, open_page: OpenPage
 ) -> None:
@@ -346,6 +353,7 @@ def test_masked_pixels_are_gaps_in_the_lines_through_the_cursor_and_have_no_valu
         assert line[:, places[509] : places[514]].any(axis=0).all()
 
 
+@pytest.mark.long
 def test_an_image_that_is_old_does_not_look_live(
     image_web: WebProcess, idle_ring: MovingRing, open_page: OpenPage
 ) -> None:
@@ -363,6 +371,7 @@ def test_an_image_that_is_old_does_not_look_live(
     assert np.abs(middle[..., 0] - middle[..., 1]).max() <= 2, "an old image has no colours"
 
 
+@pytest.mark.long
 def test_the_image_goes_on_after_a_restart_of_the_console(
     image_web: WebProcess, ring: MovingRing, open_page: OpenPage
 ) -> None:
@@ -378,6 +387,7 @@ def test_the_image_goes_on_after_a_restart_of_the_console(
     expect(page.get_by_label("Upper limit of the colours")).to_have_value("77")
 
 
+@pytest.mark.long
 def test_the_picture_is_saved_as_it_is_seen(image_web: WebProcess, ring: MovingRing, open_page: OpenPage) -> None:
     page = open_page(f"{image_web.url}/?view=image&{LOOK}&region={','.join(map(str, REGION))}")
     wait_live(page)
@@ -394,6 +404,7 @@ def test_the_picture_is_saved_as_it_is_seen(image_web: WebProcess, ring: MovingR
     assert all(np.abs(saved[top, left] - seen[top, left]).max() <= 1 for _, _, left, top in places)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("scale", "colours", "labels"),
     [
@@ -449,6 +460,7 @@ def test_the_figure_tells_what_the_picture_shows(
     assert (figure[14 + height + 10 :] == 0).any(), "black on white"
 
 
+@pytest.mark.long
 def test_an_image_that_the_page_cannot_read_is_refused_in_words(
     image_web: WebProcess, ring: MovingRing, open_page: OpenPage
 ) -> None:

@@ -28,6 +28,7 @@ MIDDLE = """image => {
 GREEN = [0x2E, 0x8B, 0x57, 255]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_image_and_runs_of_a_notebook_are_seen_on_its_page(
     beamline: Beamline, web: WebProcess, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch

@@ -50,6 +50,7 @@ def test_a_phone_need_not_scroll_sideways(idle_web: WebProcess, open_page: OpenP
     assert cut == []
 
 
+@pytest.mark.long
 def test_detector_view_and_theme_are_chosen_with_the_keyboard_alone(idle_web: WebProcess, open_page: OpenPage) -> None:
     page = open_page(idle_web.url)
     wait_for_view(page)
@@ -79,6 +80,7 @@ def test_detector_view_and_theme_are_chosen_with_the_keyboard_alone(idle_web: We
     expect(page.locator("dialog")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_every_control_can_be_reached_with_the_tab_key_and_shows_it(idle_web: WebProcess, open_page: OpenPage) -> None:
     page = open_page(f"{idle_web.url}/?view=image")
     wait_for_view(page)
@@ -119,6 +121,7 @@ def test_the_state_says_what_is_wrong_since_when_and_what_to_do(idle_web: WebPro
     expect(page.locator(".headline")).to_contain_text("Not fine")
 
 
+@pytest.mark.long
 def test_the_page_says_that_the_console_is_away_and_connects_again(idle_web: WebProcess, open_page: OpenPage) -> None:
     page = open_page(f"{idle_web.url}/?view=state")
     wait_for_view(page)
@@ -133,6 +136,7 @@ def test_the_page_says_that_the_console_is_away_and_connects_again(idle_web: Web
     expect(page.locator("#pill")).to_contain_text("not fine")
 
 
+@pytest.mark.long
 def test_a_console_that_hangs_is_noticed(idle_web: WebProcess, open_page: OpenPage) -> None:
     page = open_page(f"{idle_web.url}/?view=state")
     wait_for_view(page)
@@ -144,6 +148,7 @@ def test_a_console_that_hangs_is_noticed(idle_web: WebProcess, open_page: OpenPa
     expect(page.locator("#banner")).to_be_hidden()
 
 
+@pytest.mark.long
 def test_a_page_that_is_opened_before_the_console_shows_it_later(idle_web: WebProcess, open_page: OpenPage) -> None:
     page = open_page(idle_web.url)
     wait_for_view(page)
@@ -204,6 +209,7 @@ def test_another_limit_gives_other_colours_on_every_scale(
     assert bright > dark
 
 
+@pytest.mark.long
 def test_a_view_that_is_left_before_it_is_shown_leaves_no_socket_behind(
     idle_web: WebProcess, open_page: OpenPage
 ) -> None:
@@ -224,6 +230,7 @@ def test_a_view_that_is_left_before_it_is_shown_leaves_no_socket_behind(
     assert [socket.url for socket in opened if not socket.is_closed()] == []
 
 
+@pytest.mark.long
 def test_styles_of_a_view_change_no_other_view(idle_web: WebProcess, open_page: OpenPage) -> None:
     page = open_page(f"{idle_web.url}/?view=image")
     for key in "3132":
@@ -239,6 +246,7 @@ def test_styles_of_a_view_change_no_other_view(idle_web: WebProcess, open_page: 
     assert abs(frame["width"] - picture["width"]) <= 2, "the picture has the width of its frame, within its border"
 
 
+@pytest.mark.long
 def test_keys_that_are_pressed_before_there_is_a_view_are_answered_by_it(
     idle_web: WebProcess, open_page: OpenPage
 ) -> None:
@@ -255,6 +263,7 @@ def test_keys_that_are_pressed_before_there_is_a_view_are_answered_by_it(
     expect(page.locator("input[name=output_file]")).to_be_focused()
 
 
+@pytest.mark.long
 def test_the_focus_stays_in_the_list_of_detectors(idle_web: WebProcess, open_page: OpenPage) -> None:
     page = open_page(f"{idle_web.url}/?view=state")
     page.locator("#detector").focus()
@@ -285,6 +294,7 @@ FOCUS_AFTER_FILL = """async ([before, at, after]) => {
 }"""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("before", "at", "after", "expected"),
     [

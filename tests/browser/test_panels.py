@@ -132,6 +132,7 @@ def test_whitelist_shows_its_modules_and_names_those_that_are_not_there(
         assert "modules=2,+7-8" in page.url
 
 
+@pytest.mark.long
 def test_what_is_frozen_stays_until_one_goes_on(
     live_view: LiveViewProcess, telescope: RunningConsole, open_page: OpenPage
 ) -> None:
@@ -150,6 +151,7 @@ def test_what_is_frozen_stays_until_one_goes_on(
         expect(caption).to_contain_text("max 8")
 
 
+@pytest.mark.long
 def test_sources_are_exchanged_by_clicking(
     live_view: LiveViewProcess, telescope: RunningConsole, open_page: OpenPage
 ) -> None:
@@ -174,6 +176,7 @@ def test_sources_are_exchanged_by_clicking(
     expect(page.locator('.tile[data-module="9"]')).to_have_count(0)
 
 
+@pytest.mark.long
 def test_panel_says_that_the_live_view_is_away_and_goes_on_when_it_is_back(open_page: OpenPage) -> None:
     ramp = np.arange(1024, dtype=np.uint16).reshape(32, 32)
     with (
@@ -190,6 +193,7 @@ def test_panel_says_that_the_live_view_is_away_and_goes_on_when_it_is_back(open_
             page.wait_for_selector(".paced[data-word=live]")
 
 
+@pytest.mark.long
 def test_pulse_heights_and_the_state_of_the_acquisition_are_seen(
     live_view: LiveViewProcess, telescope: RunningConsole, open_page: OpenPage
 ) -> None:
@@ -217,6 +221,7 @@ def chamber(tmp_path: Path, shm_dir: Path, runtime: Path) -> Path:
     return file
 
 
+@pytest.mark.long
 def test_newest_event_its_clusters_and_histograms_are_seen(chamber: Path, open_page: OpenPage) -> None:
     with (
         running_console(chamber) as console,
@@ -272,6 +277,7 @@ def running_farm(folder: Path) -> Iterator[WatchedFarm]:
         yield WatchedFarm(clients, backend, console)
 
 
+@pytest.mark.long
 def test_hits_of_the_newest_event_and_the_workers_are_seen(tmp_path: Path, open_page: OpenPage) -> None:
     with (
         running_farm(tmp_path) as farm,
@@ -287,6 +293,7 @@ def test_hits_of_the_newest_event_and_the_workers_are_seen(tmp_path: Path, open_
         assert page.evaluate(ACCESSIBILITY) == []
 
 
+@pytest.mark.long
 def test_queue_of_requests_is_seen_and_then_the_rates_of_the_worker(tmp_path: Path, open_page: OpenPage) -> None:
     with running_farm(tmp_path) as farm, SimClient(farm.clients) as client:
         page = open_page(f"{farm.console.url}/?view=panel")
@@ -301,6 +308,7 @@ def test_queue_of_requests_is_seen_and_then_the_rates_of_the_worker(tmp_path: Pa
             expect(page.locator(".badge", has_text="idle")).to_be_visible()
 
 
+@pytest.mark.long
 def test_plots_of_rates_and_requests_show_those_of_the_farm(tmp_path: Path, open_page: OpenPage) -> None:
     with running_farm(tmp_path) as farm, SimClient(farm.clients) as client:
         page = open_page(f"{farm.console.url}/?view=panel")
@@ -331,6 +339,7 @@ def _is_rate_of(events: Locator, done_at: list[float], client: SimClient, page: 
     return abs(float(shown[1]) / (len(of_late) / 2.0) - 1.0) < 0.25
 
 
+@pytest.mark.long
 def test_a_timing_receiver_is_shown_beside_the_telescopes_and_has_a_state_but_no_panel(
     tmp_path: Path, open_page: OpenPage
 ) -> None:
@@ -349,6 +358,7 @@ def test_a_timing_receiver_is_shown_beside_the_telescopes_and_has_a_state_but_no
         expect(page.locator(".view-state")).to_contain_text("ublox-control")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("system", ["telescope", "chamber"])
 def test_a_phone_need_not_scroll_sideways(
     telescope: RunningConsole, chamber: Path, open_page: OpenPage, system: str

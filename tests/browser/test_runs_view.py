@@ -112,6 +112,7 @@ def test_run_is_started_followed_and_killed_by_clicking(recorder: Recorder, open
     expect(row).to_contain_text("killed")
 
 
+@pytest.mark.long
 def test_refused_path_is_told_while_it_is_typed_and_when_it_is_sent(recorder: Recorder, open_page: OpenPage) -> None:
     page = open_runs(open_page, recorder.web)
     page.locator("input[name=output_file]").fill("/etc/run.h5")
@@ -124,6 +125,7 @@ def test_refused_path_is_told_while_it_is_typed_and_when_it_is_sent(recorder: Re
     expect(page.locator(".run-line")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_the_owner_of_the_files_is_one_of_those_that_the_configuration_allows(
     recorder: Recorder, open_page: OpenPage
 ) -> None:
@@ -144,6 +146,7 @@ def test_the_owner_of_the_files_is_one_of_those_that_the_configuration_allows(
         expect(page.locator(".run-details")).to_contain_text(f"of_{chosen}.h5")
 
 
+@pytest.mark.long
 def test_history_is_searched_and_a_run_opened_with_the_keyboard(recorder: Recorder, open_page: OpenPage) -> None:
     page = open_runs(open_page, recorder.web)
     for name in ("alpha", "beta"):
@@ -176,6 +179,7 @@ def test_history_is_searched_and_a_run_opened_with_the_keyboard(recorder: Record
     assert "run=" in page.url
 
 
+@pytest.mark.long
 def test_a_run_that_ends_does_not_take_the_focus(recorder: Recorder, open_page: OpenPage) -> None:
     page = open_runs(open_page, recorder.web)
     start_run(page, f"{recorder.folder}/alone.h5", 3)
@@ -188,6 +192,7 @@ def test_a_run_that_ends_does_not_take_the_focus(recorder: Recorder, open_page: 
     expect(page.locator("input[name=output_file]")).to_have_value(f"{recorder.folder}/next.h5")
 
 
+@pytest.mark.long
 def test_a_file_may_have_the_name_of_a_choice(recorder: Recorder, open_page: OpenPage) -> None:
     page = open_runs(open_page, recorder.web)
     sent: list[Any] = []
@@ -203,6 +208,7 @@ def test_a_file_may_have_the_name_of_a_choice(recorder: Recorder, open_page: Ope
     }
 
 
+@pytest.mark.long
 def test_page_says_that_the_agent_is_away_and_goes_on_when_it_is_back(recorder: Recorder, open_page: OpenPage) -> None:
     page = open_runs(open_page, recorder.web)
     recorder.agent.kill()
@@ -218,6 +224,7 @@ def test_page_says_that_the_agent_is_away_and_goes_on_when_it_is_back(recorder: 
     expect(page.locator("#run-preview")).to_have_text(f"→ {recorder.folder}/late.h5")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_text_is_easy_to_read_and_all_controls_have_names(recorder: Recorder, open_page: OpenPage, theme: str) -> None:
     page = open_runs(open_page, recorder.web, theme=theme)
@@ -246,6 +253,7 @@ def test_run_of_a_whole_beamline_has_its_picture(
     expect(page.locator(".run-history .thumbnail")).to_be_visible()
 
 
+@pytest.mark.long
 def test_run_that_ends_while_the_console_is_away_is_none_that_goes_on(recorder: Recorder, open_page: OpenPage) -> None:
     page = open_runs(open_page, recorder.web)
     start_run(page, f"{recorder.folder}/alone.h5", 3)

@@ -53,6 +53,7 @@ def test_known_pixels_of_a_simulated_detector_have_their_colours(
         assert np.abs(seen[top, left].astype(int) - expected).max() <= 1, (x, y, value)
 
 
+@pytest.mark.long
 def test_the_image_comes_back_after_a_restart_of_the_console_and_of_each_service(
     web: WebProcess, beamline: Beamline, sending: Command, open_page: OpenPage
 ) -> None:

@@ -39,6 +39,7 @@ def asked(closed_web: WebProcess, open_page: OpenPage) -> Page:
     return page
 
 
+@pytest.mark.long
 def test_the_token_is_asked_for_once_and_then_with_a_button(asked: Page) -> None:
     asked.get_by_role("button", name="Cancel").click()
     expect(asked.locator("#lock")).to_be_visible()
@@ -53,6 +54,7 @@ def test_the_token_is_asked_for_once_and_then_with_a_button(asked: Page) -> None
     expect(asked.locator(".message")).to_contain_text("there is no ring of images yet")
 
 
+@pytest.mark.long
 def test_a_page_that_has_lost_its_token_asks_once(asked: Page) -> None:
     fill_token(asked, TOKEN)
     expect(asked.locator("#pill")).to_contain_text("not fine")
@@ -75,6 +77,7 @@ def test_a_wrong_token_is_told_and_the_right_one_still_taken(asked: Page) -> Non
     expect(asked.locator(".message")).to_contain_text("there is no ring of images yet")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("has_shown", [False, True])
 def test_a_page_notices_that_the_console_was_started_again_without_a_lock(
     asked: Page, closed_web: WebProcess, tmp_path: Path, detector_document: dict[str, Any], has_shown: bool
@@ -95,6 +98,7 @@ def test_a_page_notices_that_the_console_was_started_again_without_a_lock(
     assert not asked.locator("dialog").count()
 
 
+@pytest.mark.long
 def test_a_preview_without_the_token_does_not_close_the_page(
     tmp_path: Path, detector_document: dict[str, Any], open_page: OpenPage
 ) -> None:

@@ -27,6 +27,7 @@ def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(folder))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_installed")
 def test_service_that_was_added_is_started_shown_and_measured(
     beamline_config: Callable[..., Any], tmp_path: Path, broker_url: str
@@ -51,6 +52,7 @@ def test_service_that_was_added_is_started_shown_and_measured(
             assert 'daq_build_info{service="intensity"' in answer.read().decode()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_installed")
 @pytest.mark.parametrize(
     ("section", "message"),

@@ -31,6 +31,7 @@ def node() -> Iterator[ThrowawayBroker]:
         yield broker
 
 
+@pytest.mark.long
 def test_run_is_killed_during_an_alarm_and_its_end_is_heard_after_it(
     node: ThrowawayBroker, tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
 ) -> None:
@@ -68,6 +69,7 @@ def test_run_is_killed_during_an_alarm_and_its_end_is_heard_after_it(
         wait_until(lambda: agent.is_ready and thread.metric("daq_broker_blocked") == 0, LIMIT_S)
 
 
+@pytest.mark.long
 def test_whoever_waits_or_asks_is_told_of_the_alarm(
     node: ThrowawayBroker, tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
 ) -> None:

@@ -98,6 +98,7 @@ def points_of(effects: list[str]) -> list[int]:
     return sorted({*first.values(), *last.values()})
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_agent_killed_around_its_first_effects_ends_each_request_once(scene):
     effects = scene.play("before", -1)

@@ -120,6 +120,7 @@ def test_kill_of_a_run_that_has_ended_or_was_never_known_says_so(
         assert client.wait_for_end(running).action is Action.KILLED
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["poll", "feed_images", "feed_report", "__init__"])
 def test_error_that_nobody_foresaw_in_a_run_ends_the_run_and_not_the_agent(
     broker_url: str,

@@ -105,6 +105,7 @@ def test_agent_that_starts_before_its_broker_is_ready_with_it(
         broker.close()
 
 
+@pytest.mark.long
 def test_agent_killed_in_a_run_closes_it_and_one_killed_before_the_first_image_goes_on(
     broker_url: str, tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
 ) -> None:
@@ -137,6 +138,7 @@ def test_agent_killed_in_a_run_closes_it_and_one_killed_before_the_first_image_g
         assert agent.kill(signal.SIGTERM) == 0
 
 
+@pytest.mark.long
 def test_requests_through_random_kills_end_once_and_are_never_written_twice(
     broker_url: str, tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
 ) -> None:

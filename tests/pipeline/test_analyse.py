@@ -67,6 +67,7 @@ def _content(path):
     return content
 
 
+@pytest.mark.long
 def test_two_processes_give_the_same_as_one_to_the_bit_though_they_were_killed_on_the_way(files):
     _analyse(files, "one.h5", "--workers", "1")
     analysis = subprocess.Popen(_command(files, "two.h5", "--workers", "2"), stderr=subprocess.DEVNULL, env=ENVIRONMENT)
@@ -133,6 +134,7 @@ def test_a_dask_cluster_of_which_a_worker_is_killed_gives_the_same_to_the_bit(fi
     assert _content(files / "dask.h5") == _content(files / "one.h5")
 
 
+@pytest.mark.long
 def test_a_scheduler_that_does_not_answer_is_told(files):
     address = f"tcp://127.0.0.1:{free_tcp_port()}"
     done = subprocess.run(

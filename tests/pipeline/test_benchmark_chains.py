@@ -21,6 +21,7 @@ def test_the_naive_chain_writes_the_images_that_were_sent(runtime: Path, shm_dir
         check_file(chain, module, tmp_path / "naive.h5", outcome)
 
 
+@pytest.mark.long
 def test_the_services_write_the_images_that_were_sent(
     runtime: Path, shm_dir: Path, tmp_path: Path, broker_url: str
 ) -> None:

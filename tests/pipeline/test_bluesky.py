@@ -247,6 +247,7 @@ def sent(beamline: Beamline) -> list[NDArray[Any]]:
     return [expected_image(device, converter, image, number, {}) for number, image in enumerate(raw, 1)]
 
 
+@pytest.mark.long
 def test_each_point_of_a_step_scan_has_its_images_in_a_file_of_its_own(
     engine: RunEngine, detector: StdDaqDetector, documents: Documents, sent: list[NDArray[Any]],
     control: SimulatedControl,
@@ -284,6 +285,7 @@ def test_each_point_of_a_step_scan_has_its_images_in_a_file_of_its_own(
     assert detector.last_report.verdict is Verdict.COMPLETE
 
 
+@pytest.mark.long
 def test_plan_of_bluesky_counts_single_images(
     engine: RunEngine, beamline: Beamline, control: SimulatedControl, documents: Documents, sent: list[NDArray[Any]],
     folder: Path,
@@ -302,6 +304,7 @@ def test_plan_of_bluesky_counts_single_images(
         assert "32008" in file["/entry/data/data"]._filters
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("trigger", [DetectorTrigger.INTERNAL, DetectorTrigger.EXTERNAL_EDGE])
 def test_flight_is_one_file_and_is_told_while_it_is_written(
     trigger: DetectorTrigger, engine: RunEngine, detector: StdDaqDetector, documents: Documents,
@@ -340,6 +343,7 @@ def cause_of(error: BaseException | None) -> BaseException | None:
     return error
 
 
+@pytest.mark.long
 def test_lost_images_fail_the_flight_and_are_named(
     engine: RunEngine, detector: StdDaqDetector, documents: Documents, control: SimulatedControl
 ) -> None:
@@ -367,6 +371,7 @@ def test_refused_path_fails_the_trigger_with_the_reason_of_the_agent(
     assert not documents.of("stream_resource")
 
 
+@pytest.mark.long
 def test_scan_that_is_aborted_kills_its_run_and_keeps_what_was_written(
     engine: RunEngine, beamline: Beamline, detector: StdDaqDetector, control: SimulatedControl, folder: Path
 ) -> None:
@@ -391,6 +396,7 @@ def test_scan_that_is_aborted_kills_its_run_and_keeps_what_was_written(
     assert detector.last_report.verdict is Verdict.COMPLETE
 
 
+@pytest.mark.long
 def test_flight_without_an_end_is_ended_by_its_completion(
     engine: RunEngine, detector: StdDaqDetector, control: SimulatedControl
 ) -> None:

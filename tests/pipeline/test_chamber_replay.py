@@ -88,6 +88,7 @@ def assert_same(events: list[MergedEvent], expected: list[MergedEvent]) -> None:
         np.testing.assert_array_equal(one.traces, other.traces)
 
 
+@pytest.mark.long
 def test_recorded_frames_of_two_runs_give_the_same_events_and_the_same_account_again(
     line: Beamline, tmp_path: Path
 ) -> None:

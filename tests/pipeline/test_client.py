@@ -252,6 +252,7 @@ def test_request_that_nobody_takes_is_told(
     assert said == ["no writer agent has taken the request yet; the request waits in the queue"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("term", ["xterm-256color", "dumb"])
 def test_write_that_waits_shows_id_file_and_how_long(
     config: str, tag: str, broker_url: str, tmp_path: Path, term: str

@@ -85,6 +85,7 @@ def in_thread(work: Callable[[], None]) -> Iterator[None]:
 # -- several hosts
 
 
+@pytest.mark.long
 def test_hosts_of_different_rates_each_come_at_their_own_and_a_dead_one_delays_nobody() -> None:
     with simulated(50, 1, 2) as fast, simulated(5, 3) as slow:
         with DaqDataClient(nodes(fast.target, slow.target, NOBODY)) as client:
@@ -107,6 +108,7 @@ def test_hosts_of_different_rates_each_come_at_their_own_and_a_dead_one_delays_n
         assert {one.skipped_by_slow_client for one in progress.values()} == {0}
 
 
+@pytest.mark.long
 def test_host_that_is_killed_ends_itself_only_and_the_stream_ends_with_the_last() -> None:
     with (
         simulated(50, 1) as dying,
@@ -354,6 +356,7 @@ def test_port_with_tls_and_token_lets_in_who_has_both(tmp_path: Path) -> None:
 # -- with asyncio
 
 
+@pytest.mark.long
 def test_asynchronous_client_does_the_same() -> None:
     async def leave_with_an_error(host: str) -> None:
         async with AioDaqDataClient(host=host) as client:
@@ -388,6 +391,7 @@ def test_asynchronous_client_does_the_same() -> None:
         asyncio.run(use(fast, slow))
 
 
+@pytest.mark.long
 def test_asynchronous_iteration_ends_by_stop_event_close_and_death_and_goes_on_by_reconnecting() -> None:
     async def use(server: LiveViewProcess) -> None:
         stop = asyncio.Event()

@@ -66,6 +66,7 @@ def check_events(client: SimClient) -> None:
         assert found[number].tobytes() == expected.tobytes()
 
 
+@pytest.mark.long
 def test_with_keys_hits_come_also_after_a_worker_and_the_router_were_killed(
     addresses: tuple[str, str], keys: Path, tank: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +104,7 @@ def test_clients_in_plain_and_strangers_get_nothing(
         assert refused["key"] == stranger["public"]
 
 
+@pytest.mark.long
 def test_a_worker_in_plain_does_not_join(addresses: tuple[str, str], keys: Path, tank: Path) -> None:
     with router(addresses, keys) as one, worker(addresses, tank) as plain:
         plain.wait_for_log("started")

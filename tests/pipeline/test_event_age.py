@@ -42,6 +42,7 @@ def state_of(config: TpcConfig, instance: str) -> Scrape:
     return scrape(found[0].socket) if found else Scrape(is_answering=False)
 
 
+@pytest.mark.long
 @pytest.mark.alone
 def test_event_that_is_shown_is_younger_than_a_second_while_another_viewer_hangs(
     tmp_path: Path, shm_dir: Path, runtime: Path

@@ -128,6 +128,7 @@ def drain(chamber: Chamber, event_id: int) -> EventResult:
     return result
 
 
+@pytest.mark.long
 def test_results_online_are_those_of_the_pipeline_and_follow_the_file(chamber: Chamber, matrix: np.ndarray) -> None:
     chamber.wait_until_ready()
     chamber.first_result(matrix)

@@ -92,6 +92,7 @@ def test_ring_stays_and_the_next_builder_begins_a_new_run(
             builder.start()
 
 
+@pytest.mark.long
 def test_account_adds_up_whoever_is_killed(runtime: Path, shm_dir: Path, pytestconfig: pytest.Config) -> None:
     with ChaoticChamber(runtime, shm_dir, pytestconfig.getoption("seed")) as chamber:
         chamber.live(CHAOS_S)

@@ -96,6 +96,7 @@ def opened(file: Path) -> Iterator[MergedFile]:
         yield merged
 
 
+@pytest.mark.long
 def test_events_are_recorded_from_the_next_one_on_as_they_were_sent(chamber: Chamber, tmp_path: Path) -> None:
     chamber.send(*range(5))
     chamber.wait_for_events(5)
@@ -173,6 +174,7 @@ def test_events_are_recorded_from_the_next_one_on_as_they_were_sent(chamber: Cha
     assert not said, said
 
 
+@pytest.mark.long
 def test_the_file_of_a_killed_writer_is_recovered_with_what_the_report_counts(chamber: Chamber, tmp_path: Path) -> None:
     file = tmp_path / "run.h5"
 
@@ -208,6 +210,7 @@ def frames_in(folder: Path) -> dict[tuple[int, int], list[bytes]]:
     return frames
 
 
+@pytest.mark.long
 def test_raw_frames_are_recorded_by_request_alone_and_with_the_merged_file(chamber: Chamber, tmp_path: Path) -> None:
     index = tmp_path / "raw.json"
 
@@ -265,6 +268,7 @@ def test_raw_frames_are_recorded_by_request_alone_and_with_the_merged_file(chamb
         np.testing.assert_array_equal(from_raw, from_merged)
 
 
+@pytest.mark.long
 def test_frames_of_removed_files_are_lost_and_told(chamber: Chamber, tmp_path: Path) -> None:
     index = tmp_path / "raw.json"
 

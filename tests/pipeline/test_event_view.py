@@ -55,6 +55,7 @@ def _end(process: "subprocess.Popen[bytes]") -> float:
     return time.monotonic() - begin
 
 
+@pytest.mark.long
 def test_the_newest_event_is_shown_and_a_viewer_that_hangs_changes_nothing(
     chamber: Path, publisher: ResultsPublisher, tmp_path: Path
 ) -> None:

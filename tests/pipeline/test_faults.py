@@ -79,6 +79,7 @@ def record_with_fault(
     return exit_code, json.loads(out)
 
 
+@pytest.mark.long
 def test_images_overwritten_while_a_writer_is_stopped_are_listed_and_no_pixel_is_wrong(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:
@@ -143,6 +144,7 @@ def test_killed_writer_comes_back_and_its_file_opens_after_recover(
     assert (exit_code, report["n_written"]) == (0, 5)
 
 
+@pytest.mark.long
 def test_killed_agent_comes_back_and_ends_its_run_with_a_verdict(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:
@@ -159,6 +161,7 @@ def _kill(beamline: Beamline, instance: str) -> None:
     beamline.wait_restarted(instance, beamline.kill(instance))
 
 
+@pytest.mark.long
 def test_run_until_killed_ends_as_killed_with_all_that_came(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:
@@ -178,6 +181,7 @@ def test_run_until_killed_ends_as_killed_with_all_that_came(
     assert written_ids(tmp_path / "run.h5") == list(range(1, 21))
 
 
+@pytest.mark.long
 def test_a_full_disk_is_told_within_seconds_and_leaves_every_file_whole(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, mount_folder: Path
 ) -> None:
@@ -259,6 +263,7 @@ def test_request_that_cannot_be_carried_out_is_refused_with_its_reason_and_leave
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("changes", "exit_code", "says"),
     [

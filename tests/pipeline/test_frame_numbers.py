@@ -81,6 +81,7 @@ def values(images: np.ndarray) -> list[set[int]]:
     return [set(np.unique(image[image > 0]).tolist()) for image in images]
 
 
+@pytest.mark.long
 def test_module_that_jumps_ahead_is_missing_and_named_and_the_others_are_in_all_images(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, broker_url: str, tmp_path: Path
 ) -> None:
@@ -121,6 +122,7 @@ def test_short_series_each_numbered_from_1_are_whole(
         assert values(columns["images"]) == [{index + 1} for index in range(len(exposures))]
 
 
+@pytest.mark.long
 def test_frame_that_lacks_a_packet_at_the_end_of_a_series_keeps_the_others(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, broker_url: str, tmp_path: Path
 ) -> None:
@@ -137,6 +139,7 @@ def test_frame_that_lacks_a_packet_at_the_end_of_a_series_keeps_the_others(
     assert values(columns["images"]) == [{index + 1} for index in range(len(exposures))]
 
 
+@pytest.mark.long
 def test_numbers_that_begin_again_while_images_are_lost_lose_no_other(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, broker_url: str, tmp_path: Path
 ) -> None:

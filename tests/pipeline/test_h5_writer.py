@@ -157,6 +157,7 @@ def test_runs_are_written_one_after_the_other(platform: Platform, tmp_path: Path
     assert process.wait(20) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("compression", ["none", "bslz4"])
 def test_images_that_are_overwritten_while_the_writer_is_stopped_are_lost_by_id(
     platform: Platform, tmp_path: Path, compression: str
@@ -179,6 +180,7 @@ def test_images_that_are_overwritten_while_the_writer_is_stopped_are_lost_by_id(
         assert file[layout.LOST_IMAGE_IDS][:].tolist() == sorted(platform.agent.lost_image_ids)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("compression", ["none", "bslz4"])
 def test_a_ring_that_is_overwritten_all_the_time_gives_right_images_or_none(
     platform: Platform, tmp_path: Path, compression: str
@@ -207,6 +209,7 @@ def test_a_ring_that_is_overwritten_all_the_time_gives_right_images_or_none(
     assert platform.agent.lost_image_ids
 
 
+@pytest.mark.long
 def test_a_stopped_process_falls_silent_and_a_running_one_never(platform: Platform) -> None:
     process = platform.start_writer()
     process.send_signal(signal.SIGSTOP)
@@ -218,6 +221,7 @@ def test_a_stopped_process_falls_silent_and_a_running_one_never(platform: Platfo
         platform.agent.wait_for(ReportKind.ALIVE, timeout_s=1.0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("compression", ["none", "bslz4"])
 def test_a_killed_writers_file_is_whole_up_to_the_last_flush_after_recovery(
     platform: Platform, tmp_path: Path, compression: str
@@ -238,6 +242,7 @@ def test_a_killed_writers_file_is_whole_up_to_the_last_flush_after_recovery(
     assert verdict_of(path) == "failed"
 
 
+@pytest.mark.long
 def test_a_restarted_writer_has_a_new_name_and_leaves_the_old_run_aside(platform: Platform, tmp_path: Path) -> None:
     platform.make_ring()
     process = platform.start_writer()
@@ -307,6 +312,7 @@ def test_a_full_disk_fails_the_run_and_the_next_one_is_written(
     assert platform.agent.wait_for(ReportKind.DRAINED).n_written == 3
 
 
+@pytest.mark.long
 def test_two_writers_share_a_run_and_the_first_writes_the_master(
     make_platform: Callable[..., Platform], tmp_path: Path
 ) -> None:
@@ -382,6 +388,7 @@ def test_files_belong_to_the_user_of_each_request(make_platform: Callable[..., P
     assert "Permission denied" in platform.agent.wait_for(ReportKind.FAILED).message
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_the_number_of_images(platform: Platform, tmp_path: Path) -> None:
     publisher = platform.make_ring(n_slots=8)
     process = platform.start_writer()

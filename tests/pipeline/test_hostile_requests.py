@@ -146,6 +146,7 @@ def bodies(draw: st.DrawFn, folder: str) -> bytes:
     return f"{{{text}}}".encode(errors="surrogatepass")
 
 
+@pytest.mark.long
 def test_any_request_is_answered_once_and_the_next_is_served(scene: Scene) -> None:
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(body=bodies(str(scene.folder)), headers=HEADERS, priority=st.sampled_from([None, 0, 255]))
@@ -203,6 +204,7 @@ def log_of(broker: ThrowawayBroker) -> str:
     return (broker.folder / "log" / "rabbit.log").read_text()
 
 
+@pytest.mark.long
 def test_end_that_the_broker_finds_too_long_is_shortened_and_disturbs_once(
     tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
 ) -> None:
@@ -231,6 +233,7 @@ def test_end_that_the_broker_finds_too_long_is_shortened_and_disturbs_once(
         assert "[error]" not in log
 
 
+@pytest.mark.long
 def test_message_that_the_broker_refuses_is_sent_once_and_the_connection_stays(tag: str) -> None:
     with ThrowawayBroker(more="max_message_size = 10000\nframe_max = 8192\n") as broker:
         declare_exchanges(broker.url)

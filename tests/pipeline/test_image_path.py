@@ -74,6 +74,7 @@ def packet_counts(beamline: Beamline) -> Counter[str]:
     return counts
 
 
+@pytest.mark.long
 def test_recorded_packets_of_a_real_eiger_give_the_images_listed(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, eiger_data: Path, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from std_daq.imaging.detectors.registry import open_detector
 from std_test_kit.beamline import Beamline
@@ -77,6 +78,7 @@ def wait_begun(process: "subprocess.Popen[str]") -> None:
     assert process.stdout.readline() == "begun\n"
 
 
+@pytest.mark.long
 def test_notebook_reads_the_images_of_a_running_beamline(
     beamline_config: MakeConfig, open_beamline: OpenBeamline
 ) -> None:
@@ -110,6 +112,7 @@ def test_notebook_reads_the_images_of_a_running_beamline(
     assert lines[-1] == "no image was lost"
 
 
+@pytest.mark.long
 def test_slow_notebook_is_told_what_it_lost_and_disturbs_no_file(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:

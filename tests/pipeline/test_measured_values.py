@@ -46,6 +46,7 @@ def config(shm_dir: Path, runtime: Path, tag: str, tmp_path: Path) -> DetectorCo
     return config
 
 
+@pytest.mark.long
 def test_files_of_a_run_have_what_was_measured(
     broker_url: str,
     tag: str,
@@ -102,6 +103,7 @@ def test_files_of_a_run_have_what_was_measured(
         assert layout.MEASURED not in file
 
 
+@pytest.mark.long
 def test_flood_of_a_hostile_client_harms_nobody(
     broker_url: str, tag: str, config: DetectorConfig, ring_of: MakeRing, tmp_path: Path
 ) -> None:

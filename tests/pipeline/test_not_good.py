@@ -46,6 +46,7 @@ def statuses(file: Path) -> list[int]:
         return [int(status) for status in opened[layout.STATUS][:]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("receivers", [["0-1"], ["0-0", "1-1"]], ids=["in one receiver", "in two receivers"])
 def test_module_that_counts_one_frame_further_makes_no_good_image(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path, receivers: list[str]
@@ -63,6 +64,7 @@ def test_module_that_counts_one_frame_further_makes_no_good_image(
     assert f"{N_IMAGES - 1} images with modules out of step (module 1)" in report["reason"]
 
 
+@pytest.mark.long
 def test_one_of_three_modules_is_named_and_the_two_that_agree_give_the_pulse_id(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:
@@ -83,6 +85,7 @@ def test_one_of_three_modules_is_named_and_the_two_that_agree_give_the_pulse_id(
         assert set(pulse_ids.tolist()) == {5000}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("configured", "sent"), [(16, 32), (32, 16), (8, 16)])
 def test_detector_of_another_bit_depth_makes_no_good_image_and_the_reason_asks_for_it(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path, configured: int, sent: int
@@ -102,6 +105,7 @@ def test_detector_of_another_bit_depth_makes_no_good_image_and_the_reason_asks_f
     assert ("refused packets" if sent > configured else "missing packets") in report["reason"]
 
 
+@pytest.mark.long
 def test_packets_of_another_module_on_a_port_mark_the_frames_that_they_claim(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:
@@ -120,6 +124,7 @@ def test_packets_of_another_module_on_a_port_mark_the_frames_that_they_claim(
     assert "of another module: are two cables exchanged?" in report["reason"]
 
 
+@pytest.mark.long
 def test_module_of_which_all_packets_are_refused_is_missing_and_refused(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ def number_in(html: str) -> int:
     return int(number)
 
 
+@pytest.mark.long
 def test_cell_goes_on_to_show_the_newest_image_while_other_cells_are_executed(
     tmp_path: Path, ring: LiveRing, console: RunningConsole
 ) -> None:
@@ -226,6 +227,7 @@ def test_console_that_wants_a_token_for_reading_gets_it_from_the_file(
         assert TOKEN not in repr(cell.live)
 
 
+@pytest.mark.long
 def test_cell_that_nobody_closes_ends_by_itself(tmp_path: Path, ring: LiveRing, console: RunningConsole) -> None:
     ring.publish(ramp())
     cells = (

@@ -131,6 +131,7 @@ def test_other_systems_have_no_panel_of_a_chamber(console: RunningConsole) -> No
     assert "'chamber' is no telescope" in answer.json()["detail"]
 
 
+@pytest.mark.long
 def test_account_of_the_builder_adds_up(tmp_path: Path, shm_dir: Path, runtime: Path) -> None:
     exporter = ScriptedExporter()
     document = tpc_document(shm_dir, runtime, [exporter.address], boards=[[0, 0], [0, 1]])

@@ -209,6 +209,7 @@ def test_exchanging_sources_needs_the_token_and_a_folder(server: LiveViewProcess
     assert "does not exist" in answer.json()["detail"]
 
 
+@pytest.mark.long
 def test_panel_survives_a_restart_of_the_live_view(own_server: LiveViewProcess, own_console: RunningConsole) -> None:
     with PanelClient(own_console, IMAGES) as browser:
         browser.send(type="next")

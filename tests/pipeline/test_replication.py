@@ -130,6 +130,7 @@ def receive_from(*ports: int, name: str = "far", **more: Any) -> dict[str, Any]:
     return {"sources": [f"tcp://127.0.0.1:{port}" for port in ports], "name": name, **more}
 
 
+@pytest.mark.long
 def test_every_image_comes_over_once_though_the_link_fails_and_the_receiver_is_killed(make_server: MakeServer) -> None:
     n_images = 3000
     port = free_tcp_port()
@@ -193,6 +194,7 @@ def test_large_images_of_a_small_ring_are_whole_or_listed_as_lost(make_server: M
     assert set(range(n_images - 2, n_images)) <= reader.whole
 
 
+@pytest.mark.long
 def test_stuck_receiver_changes_nothing_for_the_others(make_server: MakeServer) -> None:
     n_images = 1000
     port = free_tcp_port()
@@ -262,6 +264,7 @@ def test_run_on_the_far_server_lists_what_was_lost_between(
     assert (status_code, sorted(instances)) == (0, ["h5-writer-0", "stream-recv", "writer-agent"])
 
 
+@pytest.mark.long
 def test_receivers_of_shares_have_all_images_between_them(make_server: MakeServer) -> None:
     port = free_tcp_port()
     near = make_server("near", send=send_at(port))
@@ -279,6 +282,7 @@ def test_receivers_of_shares_have_all_images_between_them(make_server: MakeServe
         assert reader.whole == set(range(index, 300, 2))
 
 
+@pytest.mark.long
 def test_sender_that_is_killed_is_replaced_by_another(make_server: MakeServer) -> None:
     n_images = 1000
     ports = free_tcp_port(), free_tcp_port()
@@ -308,6 +312,7 @@ def tls_of(folder: Path, name: str, part: Part) -> dict[str, str]:
     return {"ca_file": str(folder / CA_FILE), "cert_file": str(cert_file), "key_file": str(key_file)}
 
 
+@pytest.mark.long
 def test_only_receivers_with_a_certificate_that_is_trusted_are_let_in(make_server: MakeServer, tmp_path: Path) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     near_tls = tls_of(ours, "near", Part.SERVER)
@@ -341,6 +346,7 @@ def test_only_receivers_with_a_certificate_that_is_trusted_are_let_in(make_serve
     assert late.whole == set(range(50))
 
 
+@pytest.mark.long
 def test_sender_and_receiver_of_which_one_has_tls_say_so(make_server: MakeServer, tmp_path: Path) -> None:
     port = free_tcp_port()
     near = make_server("near", send=send_at(port))

@@ -7,6 +7,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pytest
 
 from std_daq.imaging.files import layout
 from std_daq.recording.status_channel import StatusListener
@@ -18,6 +19,7 @@ LOST = 4  # its index
 PERIOD_S = 0.03
 
 
+@pytest.mark.long
 def test_angles_of_a_rotation_keep_the_gap_of_a_lost_image(
     beamline_config: Callable[..., dict[str, Any]], open_beamline: Callable[[dict[str, Any]], Beamline], tmp_path: Path
 ) -> None:

@@ -110,6 +110,7 @@ def test_refusal_of_one_kills_the_other(stage: Stage) -> None:
     assert "saxs is killed" in report.reason
 
 
+@pytest.mark.long
 def test_command_ends_with_the_worst_verdict_and_ctrl_c_kills_all(stage: Stage) -> None:
     arguments = ["write", *stage.options, "--output-file", str(stage.folder / "run_{detector}.h5"), "--json"]
     process = subprocess.Popen(

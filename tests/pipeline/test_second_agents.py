@@ -33,6 +33,7 @@ def says_that_it_is_taken(agent: BrokerConnection) -> bool:
     return "another writer agent with the tag" in (agent.why_away or "")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
 def test_second_agent_gets_no_request_and_no_kill_and_takes_over_when_the_first_has_gone(
     broker_url: str, tag: str, queue_type: QueueType
@@ -76,6 +77,7 @@ def agent_process(broker_url: str, tag: str) -> "Iterator[subprocess.Popen[str]]
             process.kill()
 
 
+@pytest.mark.long
 def test_agent_is_replaced_at_once_after_it_was_killed(broker_url: str, tag: str) -> None:
     with agent_process(broker_url, tag) as process:
         with BrokerConnection(broker_url, WriterQueues(tag)) as second, pytest.raises(BrokerError):

@@ -62,6 +62,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
+@pytest.mark.long
 def test_writer_that_comes_back_after_it_was_given_up_changes_no_file_and_its_successor_writes(
     broker_url: str, config: DetectorConfig, ring: RingPublisher, tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_writer_that_comes_back_after_it_was_given_up_changes_no_file_and_its_su
         assert digests(data)["stopped.h5"] == before["stopped.h5"]
 
 
+@pytest.mark.long
 def test_second_writer_of_one_number_says_who_is_there_and_the_run_goes_on(
     broker_url: str, config: DetectorConfig, ring: RingPublisher, tmp_path: Path
 ) -> None:

@@ -169,6 +169,7 @@ def test_stranger_is_counted_and_named_although_the_kernel_looks_at_senders(open
     assert np.unique(rig.ring.frame(rig.ring.index(n_frames, 0))).tolist() == [n_frames % 251]
 
 
+@pytest.mark.long
 def test_sender_that_replaces_another_is_found(open_rig):
     rig = open_rig()
     rig.send_until(lambda: not rig.receiver.is_asking)
@@ -179,12 +180,14 @@ def test_sender_that_replaces_another_is_found(open_rig):
     assert rig.receiver.counters.restarts == 0
 
 
+@pytest.mark.long
 def test_silence_ends_the_filter(open_rig):
     rig = open_rig()
     rig.send_until(lambda: not rig.receiver.is_asking)
     wait_until(lambda: rig.receiver.is_asking, DEADLINE_S, lambda: "the addresses are not asked for")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("gro", [True, False])
 def test_sender_that_begins_to_segment_loses_nothing_and_a_stranger_that_segments_is_found(open_rig, gro):
     rig = open_rig(gro=gro)

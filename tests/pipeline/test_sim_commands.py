@@ -18,6 +18,7 @@ from std_test_kit.photon_tank import event_photons, write_tank
 from std_test_kit.wait import wait_until
 
 
+@pytest.mark.long
 def test_farm_of_one_command_serves_std_sim_and_is_shown(
     tmp_path: Path, runtime: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,6 +44,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_DISABLE_CUDA", "1")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("simulated_gpu")
 def test_a_worker_takes_the_gpu_and_gives_the_same_hits(tank: Path, address: str) -> None:
     photons = event_photons(N_PHOTONS, 1)
@@ -59,6 +60,7 @@ def test_a_worker_takes_the_gpu_and_gives_the_same_hits(tank: Path, address: str
     assert len(expected) > 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_gpu")
 def test_a_worker_without_a_gpu_takes_the_cores_and_says_why(tank: Path, address: str) -> None:
     with worker(tank, address) as process:

@@ -26,6 +26,7 @@ def contents(path: Path) -> dict[str, bytes]:
         return {name: file[name][:].tobytes() for name in file}
 
 
+@pytest.mark.long
 def test_farm_makes_the_map_that_one_machine_makes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tank = write_tank(tmp_path)
     clients, backend = (f"tcp://127.0.0.1:{free_tcp_port()}" for _ in range(2))
@@ -53,6 +54,7 @@ def test_farm_makes_the_map_that_one_machine_makes(tmp_path: Path, capsys: pytes
     assert not (tmp_path / "other.h5").exists()
 
 
+@pytest.mark.long
 def test_worker_that_dies_costs_a_map_nothing(tmp_path: Path) -> None:
     tank = write_tank(tmp_path)
     clients, backend = (f"tcp://127.0.0.1:{free_tcp_port()}" for _ in range(2))

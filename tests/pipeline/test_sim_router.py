@@ -94,6 +94,7 @@ def test_event_that_is_sent_again_is_simulated_once_and_answered_over_the_new_co
         assert worker.headers == [b"PHOTONDATA"]
 
 
+@pytest.mark.long
 def test_router_that_is_started_again_gets_the_events_again(router: Router) -> None:
     with UpstreamWorker(router.workers, slow(0.02)), SimClient(router.clients, n_in_flight=8) as client:
         futures = [client.submit(event_photons(5, number), number) for number in range(100)]

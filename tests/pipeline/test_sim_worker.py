@@ -119,6 +119,7 @@ def check_farm(
         assert hits.tobytes() == hits_without_a_farm(engine, number, photons).tobytes()
 
 
+@pytest.mark.long
 def test_every_event_is_answered_once_while_workers_are_killed_and_the_router_starts_again(
     tank: Path, engine: Backend
 ) -> None:
@@ -131,6 +132,7 @@ def test_ten_thousand_events_of_four_clients_with_four_workers(tank: Path, engin
     check_farm(tank, engine, n_workers=4, n_events=10_000, n_kills=8, n_router_kills=2)
 
 
+@pytest.mark.long
 def test_worker_works_behind_the_router_of_others_and_is_given_one_event_at_a_time(tank: Path, engine: Backend) -> None:
     clients, backend = address(), address()
     worker = PhotonProcess("std_sim_worker", "--geometry", tank, "--router", backend)
@@ -168,6 +170,7 @@ def test_standalone_worker_answers_every_request(standalone: tuple[PhotonProcess
     assert ask(clients, photon_request(2, event_photons(3_000_001))) == [b"SIM_FAILED", struct.pack("<I", 2)]
 
 
+@pytest.mark.long
 def test_worker_answers_while_it_simulates_and_ends_within_four_seconds(tank: Path) -> None:
     clients = address()
     arguments = ("--geometry", tank, "--standalone", "--frontend", clients, "--threads", 1)
@@ -198,6 +201,7 @@ def test_wrong_geometry_is_a_wrong_call(tmp_path: Path) -> None:
         assert "colour" in worker.log.read_text()
 
 
+@pytest.mark.long
 def test_wrong_options_are_a_wrong_call(tank: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     directory = ("--standalone", "--async", "--output-directory", tmp_path / "file")
@@ -243,6 +247,7 @@ def check_rows(path: Path, engine: Backend, events: list[tuple[int, NDArray[np.v
         assert rows["flag"][row].tolist() == hits["flags"].tolist()
 
 
+@pytest.mark.long
 def test_killed_worker_loses_no_event_that_it_has_accepted(tank: Path, engine: Backend, tmp_path: Path) -> None:
     events = [(number, event_photons(0 if number % 7 == 3 else 5000, number)) for number in range(60)]
     with Recorder(tank, tmp_path / "out") as worker:

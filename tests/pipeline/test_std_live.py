@@ -57,6 +57,7 @@ def daq_config(server: LiveViewProcess, tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.long
 def test_hosts_services_and_status_are_told_in_words_and_as_a_document(
     server: LiveViewProcess, daq_config: Path
 ) -> None:
@@ -74,6 +75,7 @@ def test_hosts_services_and_status_are_told_in_words_and_as_a_document(
     assert {row["module_id"] for row in products} == {1, 300}
 
 
+@pytest.mark.long
 def test_hosts_that_do_not_answer_end_with_1(capsys: pytest.CaptureFixture[str]) -> None:
     for action in ("--list-hosts", "--status", "--init-sim", "--plot-speed"):
         assert main(["live", "--host", "unix:/nonexistent", action]) == EXIT_FAILED
@@ -102,6 +104,7 @@ def test_token_is_read_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture
         assert "UNAUTHENTICATED" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_plots_become_pictures_without_a_display(server: LiveViewProcess, tmp_path: Path) -> None:
     png = tmp_path / "now.png"
     document = told(

@@ -87,6 +87,7 @@ def assert_whole(report: dict[str, Any], file: Path, first: int, n_images: int) 
             assert set(np.unique(image).tolist()) == {index + 1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("address", [DETECTOR, STRANGER])
 def test_one_packet_from_far_ahead_is_not_the_first_image_of_a_run_that_waits(
     beamline: Beamline, broker_url: str, tmp_path: Path, address: str
@@ -105,6 +106,7 @@ def test_one_packet_from_far_ahead_is_not_the_first_image_of_a_run_that_waits(
     assert_whole(record(beamline, broker_url, file, 10, send), file, 100, 10)
 
 
+@pytest.mark.long
 def test_packets_from_500_frames_ahead_between_slow_frames_end_no_run(
     beamline: Beamline, broker_url: str, tmp_path: Path
 ) -> None:
@@ -123,6 +125,7 @@ def test_packets_from_500_frames_ahead_between_slow_frames_end_no_run(
     assert_whole(record(beamline, broker_url, file, 12, send), file, 100, 12)
 
 
+@pytest.mark.long
 def test_stranger_that_speaks_first_and_goes_on_costs_no_packet(
     beamline: Beamline, broker_url: str, tmp_path: Path
 ) -> None:
@@ -145,6 +148,7 @@ def test_stranger_that_speaks_first_and_goes_on_costs_no_packet(
     assert json.loads(out)["packets"]["rejected"] == {"foreign_sender": 61}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n_frames", [1, 4])
 def test_second_detector_on_the_same_ports_ends_no_run_and_is_named(
     beamline: Beamline, broker_url: str, tmp_path: Path, n_frames: int
@@ -163,6 +167,7 @@ def test_second_detector_on_the_same_ports_ends_no_run_and_is_named(
     assert beamline.log.count("foreign_sender") == beamline.config.n_modules
 
 
+@pytest.mark.long
 def test_detector_that_is_back_with_another_address_goes_on(
     beamline: Beamline, broker_url: str, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def live_view(**config: Any) -> Iterator[tuple[LiveViewProcess, TableClient]]:
         yield process, client
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("product", ["ph256", "img16"])
 def test_same_images_reach_a_client_by_packets_upload_socket_and_file(
     product: str, open_telescope: OpenTelescope, tmp_path: Path
@@ -202,6 +203,7 @@ def test_lost_packets_are_in_the_verdict(open_telescope: OpenTelescope, tmp_path
     assert 0 < report["n_lost"] <= len(json.loads(ledger.read_text())["lost"])
 
 
+@pytest.mark.long
 def test_capture_gives_the_images_of_its_boards_and_nothing_of_what_answers_quote(
     open_telescope: OpenTelescope, tmp_path: Path
 ) -> None:
@@ -237,6 +239,7 @@ def own_packets() -> list[bytes]:
     return packets
 
 
+@pytest.mark.long
 @needs_data(REAL_TELESCOPE)
 def test_real_capture_gives_the_known_packets_of_each_board(open_telescope: OpenTelescope, tmp_path: Path) -> None:
     (capture,) = REAL_TELESCOPE.glob("*.pcapng")

@@ -105,6 +105,7 @@ def test_node_comes_back_with_its_data_and_leaves_nothing() -> None:
     wait_until(lambda: processes_that_name(broker.folder.name) == [], TIMEOUT_S)
 
 
+@pytest.mark.long
 def test_node_ends_with_its_parent_even_if_that_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
         try:
@@ -143,6 +144,7 @@ def test_given_url_starts_nothing() -> None:
         assert broker.address == address
 
 
+@pytest.mark.long
 def test_throwaway_node_is_started_without_url() -> None:
     with launch_broker(None) as broker:
         broker.wait_until_ready()

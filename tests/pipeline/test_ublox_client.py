@@ -39,6 +39,7 @@ def simulated(link: Path, *options: str) -> Iterator[None]:
     assert not link.is_symlink()
 
 
+@pytest.mark.long
 def test_client_initialises_polls_and_captures_through_a_restart_of_the_server() -> None:
     with UbloxProcess() as process, PluggedF9t(process.device), UbloxControlClient(process.target) as client:
         with pytest.raises(UbloxControlError, match=r"FAILED_PRECONDITION: F9T is not .*; call init first"):
@@ -81,6 +82,7 @@ def test_asynchronous_client_does_the_same() -> None:
         assert asyncio.run(use(process)) == ["SEC-UNIQID", "TIM-TP"]
 
 
+@pytest.mark.long
 def test_commands_configure_show_and_poll_a_simulated_receiver(tmp_path: Path) -> None:
     settings = [{"key": "CFG_MSGOUT_UBX_TIM_TP_USB", "value": 1}, {"key": "CFG_RATE_MEAS", "value": 100}]
     document = {"cfg_key_settings": settings, "f9t_chips": [{"f9t_uid": "0123456789", "device": "/dev/no-such"}]}
@@ -101,6 +103,7 @@ def test_commands_configure_show_and_poll_a_simulated_receiver(tmp_path: Path) -
         assert json.loads(polled.stdout)["fields"] == {"CFG_RATE_MEAS": 100}
 
 
+@pytest.mark.long
 def test_recorded_messages_are_replayed_byte_for_byte(tmp_path: Path) -> None:
     recorded = [make_message(*kind_of("TIM-TP"), bytes((number, *bytes(15)))) for number in range(5)]
     lines = [json.dumps({"identity": "TIM-TP", "payload_b64": base64.b64encode(one).decode()}) for one in recorded]

@@ -103,6 +103,7 @@ def test_wrong_requests_have_the_codes_that_clients_know(tmp_path: Path) -> None
             other.init(process.document())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("change", "told"), [
     (lambda q, a: b"" if asks_for(q, MON_VER) else a, "answers MON-VER within 2.5 s"),
     (lambda q, a: a.replace(b"MOD=ZED-F9T", b"MOD=NEO-M9N") if asks_for(q, MON_VER) else a, "answers MON-VER"),
@@ -196,6 +197,7 @@ def test_failed_init_leaves_the_chip_before_it_working() -> None:
 # -- CaptureUblox
 
 
+@pytest.mark.long
 def test_newest_of_each_kind_comes_first_and_then_each_message_once() -> None:
     with ublox() as (process, client, _):
         client.init(process.document(("CFG_RATE_MEAS", 50)))
@@ -217,6 +219,7 @@ def test_newest_of_each_kind_comes_first_and_then_each_message_once() -> None:
         assert pulse.dropped == 0
 
 
+@pytest.mark.long
 def test_time_of_a_message_is_that_of_its_reception() -> None:
     with ublox() as (process, client, plugged):
         client.init(process.document())
@@ -228,6 +231,7 @@ def test_time_of_a_message_is_that_of_its_reception() -> None:
         assert age_s > 1.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("patterns", "expected"), [
     (("TIM-TP",), {"TIM-TP"}), (("TIM",), {"TIM-TP"}), (("TP",), None),
     (("NAV-.*", "TIM-T[PM]"), {"TIM-TP", "NAV-TIMEUTC"}),
@@ -287,6 +291,7 @@ def test_client_that_does_not_read_drops_the_oldest_is_told_how_many_and_disturb
             chip.sent_too = large
 
 
+@pytest.mark.long
 def test_garbage_nmea_rtcm_and_halves_between_the_messages_are_skipped_and_counted() -> None:
     chip = FaultyF9t()
     pulse = make_message(*kind_of("TIM-TP"), bytes(range(16)))
@@ -308,6 +313,7 @@ def test_garbage_nmea_rtcm_and_halves_between_the_messages_are_skipped_and_count
 # -- a chip that goes and comes back
 
 
+@pytest.mark.long
 def test_chip_that_is_unplugged_is_told_at_once_and_configured_again_when_it_is_back() -> None:
     with ublox() as (process, client, plugged):
         client.init(process.document())
@@ -391,6 +397,7 @@ def test_clients_of_all_generations_initialise_and_capture(generation: str) -> N
         assert "qErr" in answer.parsed_data
 
 
+@pytest.mark.long
 def test_health_tells_when_the_server_serves_and_reflection_what() -> None:
     with ublox() as (process, client, _):
         health = health_pb2_grpc.HealthStub(client.channel)  # type: ignore[no-untyped-call]
@@ -408,6 +415,7 @@ def test_health_tells_when_the_server_serves_and_reflection_what() -> None:
         assert {method.name for method in file.service[0].method} == {"InitF9t", "PollMessage", "CaptureUblox"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_streams_with_cancelled_and_the_process_with_0(number: signal.Signals) -> None:
     with ublox() as (process, client, _):
@@ -429,6 +437,7 @@ def test_signal_ends_streams_with_cancelled_and_the_process_with_0(number: signa
         assert not process.socket.exists()
 
 
+@pytest.mark.long
 def test_start_section_initialises_the_chip_as_soon_as_it_is_there(tmp_path: Path) -> None:
     document = {"cfg_key_settings": [{"key": "CFG_MSGOUT_UBX_TIM_TP_USB", "value": 1}], "f9t_chips": [
         {"f9t_uid": "0000000001", "device": "/dev/other"}, {"f9t_uid": DEFAULT_UID, "device": "/dev/another"},

@@ -319,6 +319,7 @@ class Process:
         return code
 
 
+@pytest.mark.long
 def test_process_ends_on_sigterm_with_what_it_has_and_goes_on_after_kill(shm_dir, runtime, tmp_path):
     content = document(shm_dir, "jungfrau", 1)
     content["udp"]["idle_flush_s"] = 30.0

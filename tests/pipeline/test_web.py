@@ -120,6 +120,7 @@ def test_client_of_scripts_works_through_all_its_calls(station: Station) -> None
     assert station.ask("/simulation/stop", post=True)["simulator"]["status"] == "READY"
 
 
+@pytest.mark.long
 def test_pictures_of_the_older_interface_show_runs_and_the_newest_image(station: Station) -> None:
     station.simulate()
     station.client.start_writer_sync({"n_images": 3, "output_file": str(station.folder / "a.h5"), "run_id": "first"})
@@ -134,6 +135,7 @@ def test_pictures_of_the_older_interface_show_runs_and_the_newest_image(station:
         assert stream.readline() == b"--frame\r\n"
 
 
+@pytest.mark.long
 def test_a_run_of_another_client_is_shown_and_stopped(station: Station) -> None:
     def write() -> None:
         station.beamline.run("write", "--output-file", str(station.folder / "other.h5"), "--n-images", "4000")
@@ -150,6 +152,7 @@ def test_a_run_of_another_client_is_shown_and_stopped(station: Station) -> None:
         writing.join(_SLOW_S)
 
 
+@pytest.mark.long
 def test_configuration_is_checked_applied_to_all_services_and_followed_to_its_end(station: Station) -> None:
     client = station.client
     before = client.get_config()
@@ -180,6 +183,7 @@ def test_configuration_is_checked_applied_to_all_services_and_followed_to_its_en
     assert not status["absent"]
 
 
+@pytest.mark.long
 def test_up_with_web_asks_for_its_token_and_forgets_nothing_when_it_is_killed(
     beamline_config: Callable[..., Any], open_beamline: Callable[..., Beamline]
 ) -> None:

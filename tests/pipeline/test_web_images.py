@@ -47,6 +47,7 @@ def station(broker_url: str, shared_place: SharedPlace) -> Iterator[Station]:
         yield Station(beamline, f"http://127.0.0.1:{port}")
 
 
+@pytest.mark.long
 def test_known_pixels_of_the_newest_image_and_of_the_past_arrive(station: Station) -> None:
     beamline, url, n_images = station.beamline, station.url, 12
     first = station.next_id
@@ -111,6 +112,7 @@ class Watching:
             client.say(type="next")
 
 
+@pytest.mark.long
 def test_twenty_clients_of_which_two_never_read_cost_no_packet(station: Station) -> None:
     beamline, n_images = station.beamline, 60
     with ExitStack() as stack:
@@ -126,6 +128,7 @@ def test_twenty_clients_of_which_two_never_read_cost_no_packet(station: Station)
         assert seen == sorted(set(seen)), "an image came twice, or an older one after a newer one"
 
 
+@pytest.mark.long
 def test_images_come_again_after_a_restart_of_the_assembler(station: Station) -> None:
     beamline = station.beamline
     with LiveClient(station.url, beamline.config.name) as client:

@@ -255,6 +255,7 @@ def test_same_id_is_carried_out_once(runs: RunsClient, tmp_path: Path) -> None:
     runs.wait_for(request_id, "ended")
 
 
+@pytest.mark.long
 def test_run_of_somebody_else_is_followed(recorder: Recorder, runs: RunsClient) -> None:
     with runs.follow() as socket:
         writing = recorder.agent.command("write", "--output-file", recorder.folder / "other.h5", "--n-images", 5)
@@ -275,6 +276,7 @@ def test_unknown_run_is_not_found(runs: RunsClient) -> None:
     assert runs.console.ask("POST", f"{runs.path}/{uuid.uuid4()}/kill", token=TOKEN).status == 404
 
 
+@pytest.mark.long
 def test_run_is_known_after_a_restart_of_agent_and_console(recorder: Recorder, runs: RunsClient) -> None:
     request_id = runs.start(output_file=f"{recorder.folder}/restart.h5", n_images=10)["request_id"]
     recorder.agent.kill(signal.SIGKILL)
@@ -336,6 +338,7 @@ def test_desk_reconnects_after_a_restart_of_the_broker(
             assert runs.wait_for(request_id, "ended")["verdict"] == "complete"
 
 
+@pytest.mark.long
 def test_time_that_is_left_is_told_while_a_run_goes_on(recorder: Recorder, runs: RunsClient) -> None:
     request_id = runs.start(output_file=f"{recorder.folder}/long.h5", n_images=1000)["request_id"]
     with runs.follow() as socket:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from std_daq.recording.requests import Action, Verdict
 from std_test_kit.agent import AgentThread, Client, MakeRing, make_config, publish
 from std_test_kit.store_writer import FakeStoreWriter, StoreWriterThread
@@ -122,6 +124,7 @@ def test_kill_drains(broker_url: str, tag: str, shm_dir: Path, ring_of: MakeRing
     assert end.report.n_written == 7
 
 
+@pytest.mark.long
 def test_paused_writer_goes_on_and_a_dead_one_ends_the_run(
     broker_url: str, tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
 ) -> None:
@@ -152,6 +155,7 @@ def test_paused_writer_goes_on_and_a_dead_one_ends_the_run(
         assert "std-daq recover" in end.report.reason
 
 
+@pytest.mark.long
 def test_killed_writer_that_comes_back_ends_the_run_and_takes_the_next(
     broker_url: str, tag: str, shm_dir: Path, ring_of: MakeRing, tmp_path: Path
 ) -> None:

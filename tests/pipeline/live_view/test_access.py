@@ -80,6 +80,7 @@ def test_calls_without_the_token_are_refused_and_health_is_open(mode: str, tmp_p
                 next(call)
 
 
+@pytest.mark.long
 def test_gateway_is_let_in_by_an_edge_with_tls_and_token_and_tells_why_another_is_not(tmp_path: Path) -> None:
     certificates(tmp_path)
     (tmp_path / "token").write_text("open sesame\n")

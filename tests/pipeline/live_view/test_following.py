@@ -35,6 +35,7 @@ def assert_seen(stream: Iterator[Any], writer: PffWriter, number: int, module_id
     return image
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["poll", "pipe"])
 def test_every_frame_is_seen_within_a_second_also_in_new_files_runs_and_modules(method: str, tmp_path: Path) -> None:
     run = make_run(tmp_path)

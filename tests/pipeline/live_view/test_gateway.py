@@ -66,6 +66,7 @@ def test_images_of_all_edges_come_bit_for_bit_and_filters_hold() -> None:
         assert [(source.frames, source.is_running) for source in status.sources] == [(3, True), (3, True)]
 
 
+@pytest.mark.long
 def test_edge_that_hangs_or_dies_holds_up_no_other_and_comes_back() -> None:
     with telescope() as (client, edges), Producer(edges[0], IMG16) as producer:
         stream = begun(client)
@@ -91,6 +92,7 @@ def test_edge_that_hangs_or_dies_holds_up_no_other_and_comes_back() -> None:
             assert_is_frame(next(stream).pano_image, PH256, 7, 2)
 
 
+@pytest.mark.long
 def test_init_goes_to_all_edges_and_tells_what_each_says() -> None:
     with telescope() as (client, edges):
         assert client.init(simulate_daq=True, update_interval_seconds=0.05, module_ids=[224]).success

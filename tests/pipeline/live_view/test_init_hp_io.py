@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from std_test_kit.live_view_calls import PH256, SOCKETS, Code, Producer, assert_is_frame, fails, live_view
@@ -56,6 +57,7 @@ def test_failed_init_leaves_the_sources_before_it_working(tmp_path: Path) -> Non
             assert next(client.stream()).pano_image.module_id == 1
 
 
+@pytest.mark.long
 def test_start_section_is_done_at_the_start_and_again_until_it_works(tmp_path: Path) -> None:
     data_dir = tmp_path / "later"
     start = {"data_dir": str(data_dir), "update_interval_s": 0.01}
@@ -67,6 +69,7 @@ def test_start_section_is_done_at_the_start_and_again_until_it_works(tmp_path: P
         assert_is_frame(next(client.stream()).pano_image, PH256, 1)
 
 
+@pytest.mark.long
 def test_source_that_does_not_answer_fails_in_time_and_those_before_it_go_on() -> None:
     simulation = {"movie_file": "hanging.dp_img16.pff"}
     with live_view(sources=SOCKETS, simulation=simulation, init_timeout_s=2.0) as (process, client):

@@ -110,6 +110,7 @@ def memory_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("n_bytes", "compression"),
     [(2**30, grpc.Compression.NoCompression), (2**27, grpc.Compression.Gzip)],
@@ -177,6 +178,7 @@ def test_list_of_all_modules_costs_no_more_than_a_short_text_for_each_image() ->
         assert len(response.message) < 200
 
 
+@pytest.mark.long
 def test_uploads_with_oversized_headers_and_endless_ones_are_refused_or_ended_by_init() -> None:
     with live_view() as (process, client), ThreadPoolExecutor(1) as thread:
         client.init(data_dir="/")
@@ -231,6 +233,7 @@ def test_a_thousand_connections_disturb_nobody() -> None:
         assert client.ping(5.0)
 
 
+@pytest.mark.long
 def test_client_behind_a_slow_link_skips_and_the_others_get_every_image() -> None:
     with live_view() as (process, client), SlowLink(process.socket, bytes_per_s=100_000) as link:
         client.init(data_dir="/")

@@ -38,6 +38,7 @@ def sources_of(client: TableClient) -> list[Any]:
     return list(messages.StatusResponse.FromString(raw).sources)
 
 
+@pytest.mark.long
 def test_acquisition_that_pauses_is_told_and_so_is_one_that_is_gone_and_comes_back() -> None:
     with live_view(sources=SOCKETS, silent_after_s=SILENT_AFTER_S) as (process, client):
         client.init(data_dir="/")

@@ -87,6 +87,7 @@ def test_simulation_sends_every_module_by_each_way_and_leaves_nothing(mode: str,
         assert not list(process.temporary.iterdir())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["filesystem_poll", "filesystem_pipe"])
 def test_files_of_a_simulation_are_gone_at_the_end_and_no_others(mode: str, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()

@@ -492,6 +492,7 @@ def test_receivers_ranges_are_as_configured(shm_dir: Path) -> None:
     assert config.receivers == [ModuleRange((0, 1)), ModuleRange((2, 3))]
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_images(shm_dir: Path, runtime: Path) -> None:
     line = Line(eiger(shm_dir, n_modules=1, module_positions={0: POSITIONS[0]}))
     raw = raw_frames(1)

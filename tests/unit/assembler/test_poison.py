@@ -94,6 +94,7 @@ def step_until(assembler: Assembler, config: DetectorConfig, newest: int) -> lis
     raise AssertionError(f"image {newest} was not published: {published(config)}")
 
 
+@pytest.mark.long
 def test_exposure_that_kills_the_process_kills_two_and_the_third_passes_it(
     config: DetectorConfig, feeder: FrameFeeder, tmp_path: Path
 ) -> None:
@@ -181,6 +182,7 @@ def test_attempts_count_for_one_exposure_only(config: DetectorConfig) -> None:
 NUMBERS = st.one_of(st.integers(0, 3), st.sampled_from([2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1]))
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(entries=st.lists(st.lists(NUMBERS, min_size=11, max_size=11), min_size=1, max_size=6), data=st.data())
 def test_impossible_numbers_in_a_journal_end_no_assembler(

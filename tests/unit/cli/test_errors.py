@@ -69,6 +69,7 @@ def test_write_with_a_wrong_configuration_tells_a_failed_run(
     assert json.loads(capsys.readouterr().out)["verdict"] == "failed"
 
 
+@pytest.mark.long
 def test_write_that_is_no_request_is_not_sent(config_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["write", "--config", config_file, "--output-file", "a.h5", "--n-images", f"{10**10}", "--json"]
     assert main(command) == 2
@@ -77,6 +78,7 @@ def test_write_that_is_no_request_is_not_sent(config_file: str, capsys: pytest.C
     assert "n_images" in report["reason"]
 
 
+@pytest.mark.long
 def test_current_request_cannot_be_killed_where_there_is_none(config_file: str) -> None:
     with pytest.raises(ResourceError, match=r"no request runs for det.*no writer agent answers"):
         _current_request(DaqClient(config_file))

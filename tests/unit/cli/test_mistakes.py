@@ -157,6 +157,7 @@ def test_wrong_configuration_ends_with_2(
             check_told(name, capsys.readouterr(), as_json=as_json)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(WITH_CONFIG))
 def test_configuration_of_another_system_is_taken_or_refused(
     name: str, chamber_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -261,6 +262,7 @@ def test_output_that_may_not_be_written_ends_with_2(name: str, fill: Fill, tmp_p
     assert (done.returncode, "may not write" in done.stderr) == (EXIT_WRONG_CALL, True), done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -334,6 +336,7 @@ def test_no_broker_ends_with_1(
     check_told(arguments[0], capsys.readouterr(), as_json=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["kill", "status", "pedestal"])
 def test_nobody_who_answers_ends_with_1(name: str, config_file: str, tmp_path: Path) -> None:
     assert exit_code_of(with_config(name, config_file, tmp_path)) == EXIT_FAILED

@@ -126,6 +126,7 @@ def run(tmp_path: Path, config_file: str, monkeypatch: pytest.MonkeyPatch) -> Ru
     return run_command
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("command", "exit_code", "words"), NOTHING, ids=[" ".join(row[0]) for row in NOTHING])
 def test_nothing_done_is_told(
     run: Run, command: list[str], exit_code: int, words: str, capsys: pytest.CaptureFixture[str]

@@ -40,6 +40,7 @@ def _colours(path: Path) -> set[tuple[int, int, int]]:
         return {(red, green, blue) for red, green, blue in np.asarray(picture.convert("RGB")).reshape(-1, 3).tolist()}
 
 
+@pytest.mark.long
 def test_a_detector_is_drawn_beside_its_file(geometry: Path) -> None:
     assert main(["display", str(geometry)]) == 0
     assert {(31, 119, 180), (214, 39, 40)} <= _colours(geometry.with_suffix(".png"))  # surfaces; what detects light

@@ -100,6 +100,7 @@ def test_status_is_shown_again_and_again_without_colours(
         assert (ESCAPE in terminal.output) == ("TERM" not in environment)
 
 
+@pytest.mark.long
 def test_status_fits_a_small_window_and_says_what_is_left_out(config_file: str, services: list[Presence]) -> None:
     with Terminal(status(config_file), 60, 10) as terminal:
         lines = terminal.wait_for("7 of 7 services are ready", "run: running", "more lines: a larger window or --once")
@@ -113,6 +114,7 @@ def test_status_fits_a_small_window_and_says_what_is_left_out(config_file: str, 
         assert terminal.end() == EXIT_FAILED
 
 
+@pytest.mark.long
 def test_path_in_a_narrow_window_is_broken_where_names_end(config_file: str, services: list[Presence]) -> None:
     with Terminal(status(config_file), 60, 40) as terminal:
         lines = terminal.wait_for("images-of-the-first-rotation.h5")
@@ -127,6 +129,7 @@ def test_path_in_a_narrow_window_is_broken_where_names_end(config_file: str, ser
         assert FILE in terminal.output.decode(), "what stays can be copied: the terminal breaks the line"
 
 
+@pytest.mark.long
 def test_columns_of_the_environment_count(config_file: str, services: list[Presence]) -> None:
     for columns in ("30", "500"):
         with Terminal([*status(config_file), "--once"], 120, 40, COLUMNS=columns) as terminal:
@@ -204,6 +207,7 @@ def simulate(config_file: str, *more: str) -> list[str]:
     return [*STD_DAQ, "simulate", "--config", config_file, "--n-images", "10", "--rate-hz", "40", *more]
 
 
+@pytest.mark.long
 def test_progress_of_a_sender_stays_on_one_line(config_file: str) -> None:
     with Terminal(simulate(config_file), 20, 40) as terminal:
         terminal.end()
@@ -215,6 +219,7 @@ def test_progress_of_a_sender_stays_on_one_line(config_file: str) -> None:
         assert "10 frames" in "\n".join(terminal.lines)
 
 
+@pytest.mark.long
 def test_sender_that_missed_its_rate_says_so(config_file: str) -> None:
     command = [*STD_DAQ, "simulate", "--config", config_file, "--n-images", "2000", "--rate-hz", "1e6", "--json"]
     with Terminal(command) as terminal:
@@ -224,6 +229,7 @@ def test_sender_that_missed_its_rate_says_so(config_file: str) -> None:
         assert json.loads(document)["behind_s"] > 0.1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("environment", [{}, *PLAIN], ids=str)
 def test_progress_of_a_pedestal_run(
     environment: dict[str, str], config_file: str, shm_dir: Path, tmp_path: Path

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 RULES = Path(str(files("std_daq.telemetry"))) / "alerts.yml"
@@ -182,6 +183,7 @@ def promtool(*arguments: str | Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.long
 def test_each_alert_names_the_detector_with_the_fault_and_no_other(tmp_path: Path) -> None:
     tests = [
         fires(alert, case, of_target(case.bad, EG) + of_target(case.good, JF))

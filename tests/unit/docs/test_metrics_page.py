@@ -218,6 +218,7 @@ def test_catalogue_of_the_package_is_what_the_pages_say() -> None:
     assert CATALOGUE.read_text() == catalogue_text()
 
 
+@pytest.mark.long
 def test_dashboard_asks_for_what_services_show(tmp_path: Path) -> None:
     """Metrics whose labels have no value yet are left out; tests/pipeline/test_grafana.py asks services that run."""
     rows = re.compile("Telescope|Photon simulation|Chamber|Replication|Writing|More of")

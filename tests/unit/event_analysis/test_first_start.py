@@ -16,6 +16,7 @@ from std_test_kit.wait import wait_until
 READY_S = 300.0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_worker_compiles_before_it_takes_events_and_is_not_ended_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -59,6 +59,7 @@ def step_until(workers: Workers, condition: Callable[[], bool]) -> list[tuple[An
     return answers
 
 
+@pytest.mark.long
 def test_worker_that_is_killed_while_it_starts_is_replaced(open_workers: Callable[..., Workers]) -> None:
     workers = open_workers()
     for number in range(3):  # at once, a little later, and when it has read some of what it needs

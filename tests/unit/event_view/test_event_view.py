@@ -175,6 +175,7 @@ def test_an_older_event_never_takes_the_place_of_a_newer_one(
     assert [row.times["event_time"] for row in read_recording(saved).rows["/event/cloud"]] == [7, 8]
 
 
+@pytest.mark.long
 def test_a_view_that_was_stopped_skips_to_the_newest_before_it_records_the_others(
     config: TpcConfig, publisher: ResultsPublisher, tmp_path: Path
 ) -> None:

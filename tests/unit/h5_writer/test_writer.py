@@ -115,6 +115,7 @@ def test_files_tell_every_calibration_that_was_applied_and_to_which_images(bench
             assert calibrations == [{"index": i, "files": {"/g.h5": f"sum {i}"}} for i in told]
 
 
+@pytest.mark.long
 def test_runs_with_many_files_keep_one_open_and_give_the_verdict_to_all(bench: Any, tmp_path: Path) -> None:
     bench.make_ring()
     path = tmp_path / "a.h5"

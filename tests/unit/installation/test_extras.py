@@ -115,6 +115,7 @@ def test_service_without_its_library_says_which_extra_brings_it(
     assert done.returncode == 2
 
 
+@pytest.mark.long
 def test_every_library_of_an_extra_is_found_by_the_name_of_its_module(extras: dict[str, list[str]]) -> None:
     for extra, needs in extras.items():
         distributions = {name_of(one) for one in needs} - {"std-daq"}
@@ -142,6 +143,7 @@ def imported_modules() -> set[str]:
     return found
 
 
+@pytest.mark.long
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported(extras: dict[str, list[str]]) -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     needs = [*project["dependencies"], *(one for needs in extras.values() for one in needs)]

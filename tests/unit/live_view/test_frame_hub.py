@@ -3,6 +3,7 @@
 import tracemalloc
 
 import numpy as np
+import pytest
 
 from std_daq.telescope.daqdata import daq_data_pb2 as messages
 from std_live_view.frame_hub import MAX_HISTORY_BYTES, MAX_TOTAL_BYTES, FrameHub
@@ -129,6 +130,7 @@ def uploads_with_large_headers(n: int) -> list[LiveFrame]:
     return [uploaded_frame(image) for _ in range(n)]
 
 
+@pytest.mark.long
 def test_large_headers_of_a_stranger_count_as_the_memory_that_they_take() -> None:
     tracemalloc.start()
     frames = uploads_with_large_headers(20)

@@ -69,6 +69,7 @@ def test_no_kernels_are_forgotten() -> None:
     assert not_compiled == {}
 
 
+@pytest.mark.long
 def test_rings_are_used_without_compiling_once_that_was_done_ahead(tmp_path: Path) -> None:
     (tmp_path / "rings").mkdir()
     run(COMPILE_AHEAD, tmp_path / "cache")

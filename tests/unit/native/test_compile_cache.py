@@ -101,6 +101,7 @@ def test_code_in_a_folder_that_may_not_be_written_to_is_found_and_linked_not_cop
     assert cache.parent.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.long
 def test_what_such_a_folder_lacks_is_compiled_once_and_changes_nothing_there(compiled: Path, temporary: Path) -> None:
     for folder in compiled.iterdir():
         shutil.rmtree(folder)
@@ -157,6 +158,7 @@ def make_folder(parent: Path, name: str, marker: str | None, age_s: int = 1000) 
     return folder
 
 
+@pytest.mark.long
 def test_folders_of_others_are_never_removed(tmp_path: Path, temporary: Path) -> None:
     """As before a site, which keeps what it likes beside our folders, lost the oldest of what lay there."""
     parent = tmp_path / "cache"
@@ -171,6 +173,7 @@ def test_folders_of_others_are_never_removed(tmp_path: Path, temporary: Path) ->
     assert len(foreign) == 40
 
 
+@pytest.mark.long
 def test_of_our_own_folders_those_go_that_were_used_longest_ago(tmp_path: Path, temporary: Path) -> None:
     parent = tmp_path / "cache"
     parent.mkdir()

@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import os
 from std_daq.native.jit import kernel
@@ -31,6 +33,7 @@ print(numba.config.CACHE_DIR, numba.config.CPU_NAME, numba.config.FUNCTION_CACHE
 """
 
 
+@pytest.mark.long
 def test_cache_and_processor_stay_when_the_environment_changes(tmp_path: Path) -> None:
     cache, folder = tmp_path / "cache", tmp_path / "folder"
     folder.mkdir()

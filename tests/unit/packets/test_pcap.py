@@ -220,6 +220,7 @@ CORPUS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("content", CORPUS.values(), ids=CORPUS)
 def test_a_file_cut_anywhere_gives_the_whole_packets_or_an_error(tmp_path: Path, content: bytes) -> None:
     whole, _ = read(tmp_path, content)

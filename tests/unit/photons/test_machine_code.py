@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from std_daq.native.jit import njit
 from std_daq.photons.propagation.border_kernels import film_shares
 from std_daq.photons.propagation.direction_kernels import isotropic, rayleigh
@@ -19,6 +21,7 @@ def elementary(decays, e, u, v, w):
     return rayleigh(e, u, v, w), isotropic(u, v, w), drawn_delay(decays, 0, 2, 1.5, u, v, w), n
 
 
+@pytest.mark.long
 def test_the_machine_code_fuses_nothing_and_asks_no_mathematical_library():
     elementary.compile("(float64[:, ::1], UniTuple(float64, 3), float64, float64, float64)")
     (code,) = elementary.inspect_asm().values()

@@ -36,6 +36,7 @@ context.destroy(linger=0)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("pings", "is_bounded"), [("pings", False), ("none", True)])
 def test_router_outlives_a_peer_that_goes_while_much_is_unread(pings: str, is_bounded: bool) -> None:
     command = [sys.executable, "-c", PEER_GOES, pings]
@@ -69,6 +70,7 @@ def test_peer_of_ours_that_is_stopped_is_dropped_within_three_seconds() -> None:
             context.destroy(linger=0)
 
 
+@pytest.mark.long
 def test_peer_of_ours_that_is_silent_but_alive_is_kept() -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     router, _ = bind_router(context, "--backend", "tcp://127.0.0.1:*", pings=True)

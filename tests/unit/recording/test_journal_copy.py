@@ -81,6 +81,7 @@ def fill(path: Path, n_requests: int) -> None:
     journal.close()
 
 
+@pytest.mark.long
 def test_each_copy_beside_a_busy_agent_is_whole_and_no_older_than_the_one_before(journal: Path, tmp_path: Path) -> None:
     numbers = []
     with agent(journal, 1_000_000) as process:

@@ -67,6 +67,7 @@ def state(repository: Path) -> tuple[str, str, bool]:
     return git(repository, "rev-parse", "HEAD"), git(repository, "tag"), (repository / "dist").exists()
 
 
+@pytest.mark.long
 def test_release_is_tagged_built_and_checked_before_anything_changes_here(repository: Path) -> None:
     done = release(repository, "1.2.3", "--checks", f"set -e; {CHECKS}")
     assert done.returncode == 0, done.stderr
@@ -87,6 +88,7 @@ def test_release_is_tagged_built_and_checked_before_anything_changes_here(reposi
     assert changelog.index("## Unreleased\n\n## 1.2.3 (") < changelog.index(CHANGES)
 
 
+@pytest.mark.long
 def test_dry_run_does_all_and_changes_nothing(repository: Path) -> None:
     before = state(repository)
     done = release(repository, "1.2.3", "--dry-run", "--checks", f"set -e; {CHECKS}")
@@ -95,6 +97,7 @@ def test_dry_run_does_all_and_changes_nothing(repository: Path) -> None:
     assert state(repository) == before
 
 
+@pytest.mark.long
 def test_release_whose_checks_fail_leaves_nothing(repository: Path) -> None:
     before = state(repository)
     done = release(repository, "1.2.3", "--checks", "exit 3")

@@ -135,6 +135,7 @@ def test_service_that_cannot_start_stays_alive_and_tells_why(folder: Path, monke
         assert service.end() == (0, ["ended"])
 
 
+@pytest.mark.long
 def test_each_reason_is_logged_once_however_often_it_is_looked_at(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

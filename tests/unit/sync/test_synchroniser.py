@@ -487,6 +487,7 @@ def test_nothing_that_need_not_wait_is_left_for_the_next_call(
         assert sync.poll(now_ns) == []
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_keys() -> None:
     sync = synchroniser(3)
 

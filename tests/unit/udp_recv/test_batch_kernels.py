@@ -6,6 +6,7 @@ from itertools import compress
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -337,6 +338,7 @@ def _stream(rig: Any, chance: random.Random, n_frames: int, faults: float, start
 
 
 # The length of packets changes within a batch in which another sender is learned.
+@pytest.mark.long
 @example(seed=205, faults=0.3, batch=4, units_per_packet=0, parts=[(0, 8, False)])
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(

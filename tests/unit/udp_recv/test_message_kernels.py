@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -83,6 +84,7 @@ def pixels(rig: Any, key: int) -> bytes:
     return bytes(rig.ring.frame(rig.ring.index(key, 1)))
 
 
+@pytest.mark.long
 def test_packets_of_a_message_are_received_in_their_place(make_rig):
     rig = make_rig(n_units=N_UNITS)
     kernel = Kernel(rig)
@@ -170,6 +172,7 @@ def _messages(chance: random.Random, packets: list[bytes], most: int) -> list[Me
     return messages
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32),

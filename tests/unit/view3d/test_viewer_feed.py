@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from structlog.testing import capture_logs
 
 from std_daq.view3d.viewer_address import ViewerAddress
@@ -78,6 +79,7 @@ def test_a_drawing_that_cannot_be_drawn_is_passed_and_the_connection_stays(tmp_p
         assert set(feed._newest) == {"table"}, "what a viewer is shown that is connected to again"
 
 
+@pytest.mark.long
 def test_without_a_viewer_the_newest_waits_and_the_others_are_counted(tmp_path: Path) -> None:
     saved, address = tmp_path / "saved.rrd", ViewerAddress("127.0.0.1", free_tcp_port())
     with _feed(address) as feed:
@@ -95,6 +97,7 @@ def test_without_a_viewer_the_newest_waits_and_the_others_are_counted(tmp_path: 
             assert "998" not in _words(saved)
 
 
+@pytest.mark.long
 def test_a_viewer_that_hangs_is_behind_by_nothing_when_it_goes_on(tmp_path: Path) -> None:
     saved = tmp_path / "saved.rrd"
     with viewer_process(saved) as (address, process), _feed(address) as feed:
@@ -112,6 +115,7 @@ def test_a_viewer_that_hangs_is_behind_by_nothing_when_it_goes_on(tmp_path: Path
         assert len(_words(saved)) < number + 3
 
 
+@pytest.mark.long
 def test_a_viewer_that_was_started_again_is_shown_everything_anew(tmp_path: Path) -> None:
     with viewer_process(tmp_path / "one.rrd") as (address, _):
         feed = ViewerFeed(address, "app", [Word("first")])

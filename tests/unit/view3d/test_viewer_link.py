@@ -79,6 +79,7 @@ def test_a_viewer_that_dies_is_told() -> None:
             link.show(Words("two"), 20)
 
 
+@pytest.mark.long
 def test_what_is_no_viewer_holds_nobody_up() -> None:
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))

@@ -64,6 +64,7 @@ def large(file: Path) -> None:
         opened.create_dataset(layout.PIXELS, (1, 60_000, 60_000), "u4", chunks=(1, 100, 100))
 
 
+@pytest.mark.long
 def test_picture_is_of_the_row_and_without_the_parts_that_are_left_out(tmp_path: Path) -> None:
     file = write_image_file(tmp_path / "a.h5", report=report_of())
     whole = made(order_of(file, tmp_path))
@@ -104,6 +105,7 @@ def test_file_outside_the_roots_is_not_read(tmp_path: Path) -> None:
         made(order_of(tmp_path / "data" / ".." / file.name, tmp_path / "data"))
 
 
+@pytest.mark.long
 def test_file_over_which_hdf5_hangs_is_given_up_and_the_next_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +147,7 @@ def bound(detector_file: Path, root: Path, runtime: Path) -> Iterator[RunningCon
         yield console
 
 
+@pytest.mark.long
 def test_both_interfaces_show_a_run_below_the_roots_and_none_that_leads_out(bound: RunningConsole, root: Path) -> None:
     older, newer = "/file/night/0", f"/api/v1/detectors/small/runs/{REQUEST_ID}/thumbnail"
     file = write_image_file(root / "a.h5", report=report_of())

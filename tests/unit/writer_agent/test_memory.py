@@ -70,6 +70,7 @@ class LongRun:
             self.run.poll(self.now)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("lost_step", "bytes_of_a_lost_image"), [(None, 0), (10, 60)])
 def test_only_the_ids_of_lost_images_are_kept(lost_step: int | None, bytes_of_a_lost_image: int) -> None:
     long = LongRun(lost_step)

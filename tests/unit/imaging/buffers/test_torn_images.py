@@ -89,6 +89,7 @@ print(json.dumps([words, n_intact, n_torn]))
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("writer_words", ["atomics", "plain_atomics"])
 @pytest.mark.parametrize("reader_words", ["atomics", "plain_atomics"])
 def test_no_torn_image_passes_for_intact(shm_dir: Path, reader_words: str, writer_words: str) -> None:

@@ -115,12 +115,14 @@ def flip_many(path: Path, n: int, seed: str) -> None:
         assert_found(path, sound, expected, place, choose.randrange(8))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n_flips", N_FLIPS)
 @pytest.mark.parametrize("compression", ["none", "bslz4"])
 def test_no_flipped_bit_changes_a_file_that_is_told_as_sound(tmp_path: Path, compression: str, n_flips: int) -> None:
     flip_many(write_rich_file(tmp_path / "a.h5", compression=compression), n_flips, compression)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n_flips", N_FLIPS)
 def test_no_flipped_bit_changes_a_master_that_is_told_as_sound(tmp_path: Path, n_flips: int) -> None:
     files = [write_rich_file(tmp_path / f"{i}.h5", range(5 * i, 5 * i + 5)) for i in range(2)]

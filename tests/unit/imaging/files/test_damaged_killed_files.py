@@ -81,6 +81,7 @@ def use(path: Path, data: bytes, after_each: Callable[[], None]) -> int:
     return len(ids)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", [cuts, flips, zeroed_pages])
 def test_a_damaged_file_is_told_in_time_and_what_is_whole_is_recovered(
     tmp_path: Path, killed: bytes, damage: Callable[[bytes], Iterator[bytes]]

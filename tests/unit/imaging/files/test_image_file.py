@@ -371,6 +371,7 @@ def test_a_file_that_cannot_be_closed_does_not_harm_the_next_one(tmp_path: Path)
     assert seen_by_another_process(paths[1]) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("room", ["no more room", "more room"])
 def test_a_full_disk_is_named_and_what_was_flushed_stays_readable(tmp_path: Path, room: str) -> None:
     path = tmp_path / "a.h5"

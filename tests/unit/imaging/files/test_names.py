@@ -69,6 +69,7 @@ def test_pixels_of_a_missing_data_file_are_masked_and_never_zero(tmp_path: Path,
         assert (file[layout.PIXELS][3:] == [image_of(i, dtype) for i in (6, 7, 8)]).all()
 
 
+@pytest.mark.long
 def test_a_reader_that_cannot_open_all_data_files_sees_no_zeros_and_validate_tells_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

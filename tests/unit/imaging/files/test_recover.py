@@ -69,6 +69,7 @@ def damaged_copy(tmp_path: Path) -> Path:
     return tmp_path / "killed.h5"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("n_reports", "compression"), [(1, "none"), (2, "bslz4"), (9, "none"), (40, "bslz4")])
 def test_a_killed_writers_file_is_whole_up_to_the_last_flush(tmp_path: Path, n_reports: int, compression: str) -> None:
     path = tmp_path / "run.h5"

@@ -69,6 +69,7 @@ def assert_holds(path: Path, n_images: int) -> None:
         np.testing.assert_array_equal(file[layout.PIXELS][:], patterns[ids % N_PATTERNS])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT])
 def test_without_room_files_end_properly_and_only_closed_ones_lack_the_ids_of_lost_images(
     tmp_path: Path, error: int

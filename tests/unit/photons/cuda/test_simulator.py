@@ -14,6 +14,7 @@ TESTS = Path(__file__).with_name("test_gpu.py")
 ROOT = Path(__file__).parents[4]
 
 
+@pytest.mark.long
 def test_the_simulator_of_a_gpu_gives_the_same_bytes_as_processor_cores():
     # A process of its own: numba looks at the variable once. Plain Python warns where numbers of the tests of boxes
     # pass the range of float32, which compiled code does not.

@@ -161,6 +161,7 @@ main(["map", *arguments])
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("method", "n", "moment", "n_done"),
     [

@@ -77,6 +77,7 @@ def colours_in(png: Path) -> int:
         return len(picture.getcolors(2**24))
 
 
+@pytest.mark.long
 def test_previewer_has_a_row_for_each_module_and_draws_every_shape(tmp_path: Path) -> None:
     previewer = PanoImagePreviewer(True, True, (1, 2, 3), plot_update_interval=0.0)
     previewer.save(tmp_path / "empty.png")

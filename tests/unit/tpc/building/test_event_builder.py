@@ -301,6 +301,7 @@ def test_nothing_is_mixed_or_lost_whatever_boards_do(data: st.DataObject) -> Non
     assert builder.outcomes[0][FrameOutcome.DUPLICATE] == len(twice)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_the_account_adds_up_whatever_comes(data: st.DataObject) -> None:

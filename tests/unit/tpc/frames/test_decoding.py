@@ -206,6 +206,7 @@ def test_matrix_of_another_shape_is_refused() -> None:
         decoder.fill(np.empty((n_rows - 1, 517), np.int16))
 
 
+@pytest.mark.long
 def test_kernels_do_the_same_as_plain_python(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = board_samples(7, 0.02)
     words = np.append(items_in_time(sent), partial_items([1], [99], [3], [4]))

@@ -130,6 +130,7 @@ def test_more_incomplete_events_than_an_old_attribute_can_hold_are_all_named(tmp
         assert file.attributes["incomplete_events"].tolist() == list(range(8200))
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=12))
 def test_what_is_dropped_leaves_no_trace(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, bool]]

@@ -166,6 +166,7 @@ class _LastUnitFirst(InThisProcess):
         return super().run(reversed(list(units)), config, parts)
 
 
+@pytest.mark.long
 def test_the_result_is_the_same_in_whichever_order_units_are_done(chamber, tmp_path, matrices):
     merged = _write_merged(tmp_path / "run_0001.h5", matrices, numbers=range(40))
     for name, execution in (("one.h5", InThisProcess()), ("other.h5", _LastUnitFirst())):

@@ -1,6 +1,7 @@
 """Estimates of simulated tracks against what was simulated."""
 
 import numpy as np
+import pytest
 
 from std_daq.tpc.reconstruction.parameters import AnalysisParameters
 from std_daq.tpc.reconstruction.pipeline import Pipeline
@@ -9,6 +10,7 @@ from std_test_kit.chamber_events import attpc_with_invented_map, simulated_event
 N_EVENTS = 24
 
 
+@pytest.mark.long
 def test_rigidity_and_polar_angle_are_those_that_were_simulated(tmp_path):
     plane = attpc_with_invented_map(tmp_path)
     pipeline = Pipeline(plane, AnalysisParameters())

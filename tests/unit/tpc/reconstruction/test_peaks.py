@@ -83,6 +83,7 @@ def _kernel_results(find_peaks, traces):
     return counts, places, integrals
 
 
+@pytest.mark.long
 def test_the_kernels_do_the_same_as_plain_python():
     traces = _traces(3, seed=5)
     compiled = _kernel_results(peak_kernels.find_peaks, remove_baselines(traces, 20.0))

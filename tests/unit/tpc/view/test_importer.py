@@ -75,6 +75,7 @@ def tracks(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [OPTIONS_0_22, [*OPTIONS_0_41, "--of-a-later-version", "--with", "value", "-x"]])
 def test_events_are_analysed_and_drawn_whatever_the_options(tracks: Path, tmp_path: Path, options: list[str]) -> None:
     recording = _recording(_import([str(tracks), *options]), tmp_path)
@@ -89,6 +90,7 @@ def test_events_are_analysed_and_drawn_whatever_the_options(tracks: Path, tmp_pa
     assert text.startswith("**run 1**: 1 events with 2 estimates")
 
 
+@pytest.mark.long
 def test_all_entities_lie_below_the_prefix_and_static_is_told_to_be_ignored(tracks: Path, tmp_path: Path) -> None:
     with h5py.File(tracks, "a") as file:
         del file["events/event_1"], file["events/event_3"]
@@ -102,6 +104,7 @@ def test_all_entities_lie_below_the_prefix_and_static_is_told_to_be_ignored(trac
     assert b"--static is ignored" in done.stderr
 
 
+@pytest.mark.long
 def test_parameters_come_from_the_file_that_the_environment_names(tracks: Path, tmp_path: Path) -> None:
     config = tmp_path / "tpc.json"
     document = {

@@ -182,6 +182,7 @@ def test_the_past_is_there_and_a_frozen_image_stays_when_the_ring_overwrites_it(
     assert client.next()[0]["sequence"] == 19
 
 
+@pytest.mark.long
 def test_what_is_in_the_ring_is_told_while_the_image_is_one_of_the_past(ring: LiveRing, client: LiveClient) -> None:
     for value in range(3):
         ring.publish(value)
@@ -200,6 +201,7 @@ def test_what_is_in_the_ring_is_told_while_the_image_is_one_of_the_past(ring: Li
     assert len(client.rings) == n_told, "it has not changed"
 
 
+@pytest.mark.long
 def test_one_who_looks_at_the_past_is_told_that_the_ring_cannot_be_read(
     config: DetectorConfig, shown: RunningConsole, client: LiveClient
 ) -> None:
@@ -269,6 +271,7 @@ def test_masked_pixels_are_marked_and_left_out(config_file: Path, tmp_path: Path
         assert np.argwhere(found).tolist() == [[10, 20]]
 
 
+@pytest.mark.long
 def test_states_are_told_in_words(config: DetectorConfig, shown: RunningConsole) -> None:
     with LiveClient(shown.url, NAME) as client:
         assert "assembler" in client.wait_for_state("connecting")["message"]
@@ -358,6 +361,7 @@ def test_detectors_that_are_unknown_have_no_images(shown: RunningConsole) -> Non
         LiveClient(shown.url, "unknown")
 
 
+@pytest.mark.long
 def test_a_client_that_does_not_read_costs_others_nothing(ring: LiveRing, shown: RunningConsole) -> None:
     with LiveClient(shown.url, NAME) as lazy, LiveClient(shown.url, NAME) as client:
         lazy.view()

@@ -120,6 +120,7 @@ def test_images_are_found_by_their_id_as_well(detector_file: Path, console: Runn
                     assert words in refused.json()["detail"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", ["image", "image.raw", "image.npy"])
 def test_an_image_that_the_client_has_is_not_sent_again(ring: LiveRing, console: RunningConsole, path: str) -> None:
     tag = console.get(f"{IMAGES}/{path}").headers["etag"]

@@ -184,6 +184,7 @@ def test_gap_pixels_repeat_their_neighbour_when_double_pixels_are_copied(correct
 flips = st.tuples(st.booleans(), st.booleans())
 
 
+@pytest.mark.long
 @settings(max_examples=20, deadline=None)
 @given(flips, st.sampled_from(["raw", "kev", "copy", "counts", "share"]), st.integers(0, 2**128 - 1))
 def test_every_pixel_that_arrived_is_right_and_no_other_is_touched(

@@ -147,6 +147,7 @@ def test_rows_that_are_not_read_are_dead_in_the_mask() -> None:
     assert (mask == 2).sum() == N_MODULES * (512 - 64) * 1024
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n_interfaces", [1, 2])
 @pytest.mark.parametrize("n_rows", [64, 512])
 def test_the_detector_does_what_every_detector_does(n_interfaces: int, n_rows: int) -> None:
