@@ -101,6 +101,7 @@ EVERY_SERVICE = [
     for name, service in services(folder).items()
 ]
 EVERY_BEAMLINE = [pytest.param(folder, id=folder.name) for folder in FOLDERS]
+WITH_IMAGES = [pytest.param(folder, id=folder.name) for folder in FOLDERS if (folder / "detector.json").exists()]
 
 
 def configurations(folder: Path) -> list[RecordingConfig]:
@@ -234,6 +235,43 @@ def test_control_of_the_receiver_listens_where_its_port_is_published() -> None:
     service = services(folder)["ublox-control"]
     assert service["ports"][0].endswith(f":{config.port}")
     assert service["environment"]["STD_DAQ_CONFIG"] in {volume["target"] for volume in service["volumes"]}
+
+
+# Beside its ring, what the page about a detector's configuration gives to a service that makes one.
+BESIDE_A_RING_GB = 0.5
+
+
+def rings_made_gb(name: str, config: DetectorConfig) -> float:
+    """Return the size of the ring that a service of this name makes; 0 for one that makes none."""
+    if "udp-recv" in name:
+        return config.shared_memory.frame_buffer_gb
+    return config.ram_buffer_gb if name.endswith(("assembler", "stream-recv")) else 0.0
+
+
+@pytest.mark.parametrize("folder", WITH_IMAGES)
+def test_a_limit_of_memory_holds_the_ring_that_its_service_makes(folder: Path) -> None:
+    for name, service in services(folder).items():
+        for config in configurations(folder):
+            assert isinstance(config, DetectorConfig)
+            if ring_gb := rings_made_gb(name, config):
+                limit = service["mem_limit"]
+                assert float(limit[:-1]) * GIGABYTE[limit[-1]] >= ring_gb + BESIDE_A_RING_GB, name
+
+
+@pytest.mark.parametrize("base", ["acquisition", "replica"])
+def test_a_limit_of_memory_of_a_pod_holds_the_ring_that_its_container_makes(base: str) -> None:
+    pod = yaml.safe_load((ROOT / "docker" / "kubernetes" / "base" / base / "statefulset.yaml").read_text())
+    (config,) = configurations(BEAMLINES / "simulated_jungfrau")
+    assert isinstance(config, DetectorConfig)
+    limits = {
+        container["name"]: (float(limit.removesuffix("Gi")) * GIGABYTE["g"], ring_gb)
+        for container in pod["spec"]["template"]["spec"]["containers"]
+        if (ring_gb := rings_made_gb(container["name"], config))
+        for limit in [container["resources"]["limits"]["memory"]]
+    }
+    assert limits
+    for name, (limit_gb, ring_gb) in limits.items():
+        assert limit_gb >= ring_gb + BESIDE_A_RING_GB, name
 
 
 def test_the_ring_of_events_fits_into_the_volume_of_the_chamber() -> None:
