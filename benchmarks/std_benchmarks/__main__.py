@@ -67,10 +67,10 @@ def _run(arguments: argparse.Namespace) -> int:
     names = select(arguments.names)
     check_output_file(arguments.folder / "bench", "--folder")
     output = arguments.output or Path(time.strftime("bench-%Y%m%d-%H%M%S.json"))
-    check_output_file(output, "--output")
+    check_output_file(output, "--output", in_place=True)
     for option in ("markdown", "picture"):
         if getattr(arguments, option) is not None:
-            check_output_file(getattr(arguments, option), f"--{option}")
+            check_output_file(getattr(arguments, option), f"--{option}", in_place=True)
     earlier = None if arguments.compare is None else Result.read(arguments.compare)
     result = run_suite(names, repeats=arguments.repeats, folder=arguments.folder, progress=_show)
     _write(result, earlier, output, arguments)

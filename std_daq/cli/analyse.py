@@ -55,11 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     for file in arguments.file:
         check_input_file(file, "FILE")
     check_given_once(arguments.file, "FILE")
-    check_output_file(arguments.output, "--output", [*arguments.file, arguments.config])
-    if arguments.output.suffix not in (*HDF5_SUFFIXES, PARQUET_SUFFIX):
-        raise ArgumentError(
-            "--output", "the ending says what the file is", value=arguments.output, remedy="end it with .h5 or .parquet"
-        )
+    inputs = [*arguments.file, arguments.config]
+    check_output_file(arguments.output, "--output", inputs, endings=(*HDF5_SUFFIXES, PARQUET_SUFFIX))
     if arguments.output.exists() and not is_result(arguments.output):
         raise ArgumentError(
             "--output",
@@ -86,10 +83,14 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE if report.n_events else EXIT_FAILED
 
 
+def _tell(text: str) -> None:
+    print(f"std-daq analyse: {text}", file=sys.stderr, flush=True)
+
+
 def _execution(arguments: argparse.Namespace) -> "Execution":
     from std_daq.tpc.offline.execution import InProcesses, InThisProcess, OnDask
 
     if arguments.dask is not None:
-        return OnDask(arguments.dask)
+        return OnDask(arguments.dask, tell=_tell)
     n_workers = arguments.workers or len(os.sched_getaffinity(0))
     return InThisProcess() if n_workers == 1 else InProcesses(n_workers)

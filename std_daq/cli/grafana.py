@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.service.registry import wanted_instances
     from std_daq.telemetry.grafana.dashboard import make_dashboard
 
-    check_output_file(arguments.output, "--output", arguments.config)
+    check_output_file(arguments.output, "--output", arguments.config, in_place=True)
     services = set()
     for file in arguments.config:
         try:

@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from std_daq.cli.path_checks import check_input_file, check_output_file, check_tls_files
+    from std_daq.cli.path_checks import check_input_file, check_tls_files
 
     if arguments.daq_config is None and arguments.host is None and arguments.port is None:
         raise ArgumentError("DAQ_CONFIG", "no host is named", remedy="give DAQ_CONFIG, or --host")
@@ -107,10 +107,13 @@ def _check(arguments: argparse.Namespace) -> None:
         if path is not None:
             check_input_file(path, name.upper() if name.endswith("config") else f"--{name.replace('_', '-')}")
     check_tls_files(arguments)
-    if arguments.png is not None:
-        check_output_file(arguments.png, "--png", [arguments.daq_config, arguments.network_config, arguments.init])
-        if not (arguments.plot_view or arguments.plot_phdist):
-            raise ArgumentError("--png", "there is nothing to draw", remedy="give --plot-view or --plot-phdist")
+    is_drawn = arguments.plot_view or arguments.plot_phdist
+    if arguments.png is not None and not is_drawn:
+        raise ArgumentError("--png", "there is nothing to draw", remedy="give --plot-view or --plot-phdist")
+    if is_drawn:
+        from std_daq.cli.live_plots import check_drawn_plots
+
+        check_drawn_plots(arguments)
 
 
 def _is_any(arguments: argparse.Namespace, names: tuple[str, ...]) -> bool:

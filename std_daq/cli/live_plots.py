@@ -4,10 +4,12 @@ import argparse
 import sys
 import time
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from std_daq.cli.interrupt import sigterm_raises
+from std_daq.cli.path_checks import check_output_file
 from std_daq.errors import ArgumentError, ResourceError
 from std_daq.telescope.display import has_display
 from std_daq.terminal import obeys_sequences
@@ -32,6 +34,31 @@ class LivePlot(Protocol):
 
     def finish(self) -> None:
         """Show the last state."""
+
+
+def check_drawn_plots(arguments: argparse.Namespace) -> None:
+    """Check, before a host is asked, that the pictures have somewhere to go, and that what draws them is installed.
+
+    Raises
+    ------
+    ArgumentError
+        A file cannot be made, or there is neither a file nor a display nor a terminal that shows pictures.
+    ImportError
+        Matplotlib is not installed.
+    """
+    if arguments.png is not None:
+        inputs = [arguments.daq_config, arguments.network_config, arguments.init]
+        for file in set(filter(None, _png_names(arguments))):
+            check_output_file(file, "--png", inputs, endings=[".png"])
+    elif not has_display():
+        if arguments.plot_phdist or arguments.json or not obeys_sequences(sys.stdout):
+            raise ArgumentError(
+                "--plot-phdist" if arguments.plot_phdist else "--plot-view",
+                "there is no display, and no terminal for a picture of characters",
+                remedy="draw into a file with --png FILE",
+            )
+        return
+    import_module("std_daq.telescope.plots")
 
 
 def show(client: "DaqDataClient", arguments: argparse.Namespace, document: dict[str, Any]) -> None:
@@ -91,21 +118,14 @@ def _plots(arguments: argparse.Namespace, images: "ImageStream") -> list[LivePlo
 
 
 def _drawn_plots(arguments: argparse.Namespace) -> list[LivePlot]:
-    png: Path | None = arguments.png
-    is_in_window = png is None and has_display()
-    if png is None and not is_in_window:
-        if arguments.plot_phdist or arguments.json or not obeys_sequences(sys.stdout):
-            raise ArgumentError(
-                "--plot-phdist" if arguments.plot_phdist else "--plot-view",
-                "there is no display, and no terminal for a picture of characters",
-                remedy="draw into a file with --png FILE",
-            )
+    is_in_window = arguments.png is None and has_display()
+    if arguments.png is None and not is_in_window:
         return [TerminalView()]
     from std_daq.telescope.plots import PanoImagePreviewer, PulseHeightDistribution
 
     plots: list[LivePlot] = []
     period_s, module_ids = arguments.refresh_period, arguments.module_ids
-    names = _png_names(png, both=arguments.plot_view and arguments.plot_phdist)
+    names = _png_names(arguments)
     if arguments.plot_view:
         previewer = PanoImagePreviewer(True, True, module_ids, plot_update_interval=period_s, in_window=is_in_window)
         plots.append(DrawnPlot(previewer, names[0], period_s))
@@ -115,9 +135,10 @@ def _drawn_plots(arguments: argparse.Namespace) -> list[LivePlot]:
     return plots
 
 
-def _png_names(png: Path | None, *, both: bool) -> tuple[Path | None, Path | None]:
+def _png_names(arguments: argparse.Namespace) -> tuple[Path | None, Path | None]:
     """Return the files of the two plots: the one that is given, or two that are named after it."""
-    if png is None or not both:
+    png: Path | None = arguments.png
+    if png is None or not (arguments.plot_view and arguments.plot_phdist):
         return png, png
     return png.with_stem(f"{png.stem}-view"), png.with_stem(f"{png.stem}-phdist")
 

@@ -7,6 +7,7 @@ import argparse
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from std_daq.errors import ArgumentError
 
@@ -63,18 +64,37 @@ def check_image_file(path: Path, argument: str) -> None:
     check_input_file(path, argument)
 
 
-def check_output_file(path: Path, argument: str, inputs: Iterable[Path | None] = ()) -> None:
-    """Check that a file can be created or replaced, and that it is none of the ``inputs`` of the command."""
+def check_output_file(
+    path: Path,
+    argument: str,
+    inputs: Iterable[Path | None] = (),
+    *,
+    endings: Sequence[str] = (),
+    in_place: bool = False,
+) -> None:
+    """Check that a file can be created or replaced, and that it is none of the ``inputs`` of the command.
+
+    The name ends in one of the ``endings``, if there are any. A command makes a file beside its place, and then
+    renames it (`NewFile`): the folder has to take it, and what is no file, as /dev/null, would be gone. A command that
+    opens the file itself says ``in_place``.
+    """
     if not path.parent.is_dir():
         _refuse(path, argument, f"there is no folder {path.parent}")
     kind = _other_kind(path)
-    if kind and not path.is_char_device():
+    if kind and not (in_place and path.is_char_device()):
         _refuse(path, argument, f"this is {kind}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    is_opened = in_place and path.exists()
+    if not (os.access(path, os.W_OK) if is_opened else os.access(path.parent, os.W_OK | os.X_OK)):
         _refuse(path, argument, f"user {os.geteuid()} may not write there")
     for one in inputs:
         if one is not None and path.exists() and one.exists() and path.samefile(one):
             _refuse(path, argument, f"this is the input {one}, which the result would replace")
+    if endings and path.suffix not in endings:
+        *others, last = endings
+        wanted = f"{', '.join(others)} or {last}" if others else last
+        raise ArgumentError(
+            argument, "the ending of a name says what the file is", value=path, remedy=f"end it in {wanted}"
+        )
 
 
 def check_new_file(path: Path, argument: str, remedy: str) -> None:
@@ -82,6 +102,16 @@ def check_new_file(path: Path, argument: str, remedy: str) -> None:
     check_output_file(path, argument)
     if path.exists():
         raise ArgumentError(argument, "the file exists", value=path, remedy=remedy)
+
+
+def check_link(path: Path, argument: str) -> None:
+    """Check that a symbolic link can be made, or can take the place of one that is there."""
+    if not path.parent.is_dir():
+        _refuse(path, argument, f"there is no folder {path.parent}")
+    if path.exists() and not path.is_symlink():
+        _refuse(path, argument, f"{_other_kind(path) or 'a file'} is there, and no link")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        _refuse(path, argument, f"user {os.geteuid()} may not write there")
 
 
 def check_input_folder(path: Path, argument: str) -> None:
@@ -114,5 +144,5 @@ def _other_kind(path: Path) -> str:
     return next((kind for kind, is_kind in kinds.items() if is_kind()), "")
 
 
-def _refuse(path: Path, argument: str, problem: str) -> None:
+def _refuse(path: Path, argument: str, problem: str) -> NoReturn:
     raise ArgumentError(argument, problem, value=path, remedy="give another path")

@@ -79,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.add_to is not None:
         check_input_file(arguments.add_to, "--add-to")
+        check_output_file(arguments.add_to, "--add-to", [arguments.config])
     elif arguments.overwrite:
         check_output_file(arguments.output, "--output", [arguments.config])
     else:

@@ -52,7 +52,6 @@ def run(arguments: argparse.Namespace) -> int:
     if is_chamber(arguments.config):
         return replay_chamber(arguments, load_tpc_config(arguments.config))
     config = load_config(arguments.config, remedy=IMAGES_OR_CHAMBER)
-    wait_for_services(config)
     return _replay_images(arguments, config)
 
 
@@ -72,6 +71,7 @@ def _replay_images(arguments: argparse.Namespace, config: "DetectorConfig") -> i
     ports = range(config.start_udp_port, config.start_udp_port + detector.n_ports)
     captures = open_source(arguments.captures, ports, detector.packet_layout(0).key)
     source = CountedSource(captures)
+    wait_for_services(config)
     with senders(arguments, config.udp.place, ports) as sinks:
         sent, exit_code = transmit(source, sinks, arguments.rate_hz, None)
     remarks = describe_reception(port_receptions(detector, source.lengths, {}))

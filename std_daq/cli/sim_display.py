@@ -74,8 +74,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     output: Path = arguments.output or arguments.geometry.with_suffix(".png")
     is_recording = output.suffix == ".rrd" or arguments.viewer is not None or arguments.browser is not None
-    _check(arguments, output, is_recording)
-    check_output_file(output, "--output", [arguments.geometry, arguments.hits, arguments.photons])
+    if arguments.viewer is None and arguments.browser is None:
+        inputs = [arguments.geometry, arguments.hits, arguments.photons]
+        check_output_file(output, "--output", inputs, endings=_SUFFIXES, in_place=not is_recording)
+    _check(arguments, is_recording)
     geometry = read_geometry(arguments.geometry)
     positions = channels_of(geometry).positions.astype(float)
     hits = _hits(arguments, len(positions))
@@ -92,11 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _check(arguments: argparse.Namespace, output: Path, is_recording: bool) -> None:
-    if output.suffix not in _SUFFIXES:
-        raise ArgumentError(
-            "--output", "the ending names no kind of drawing", value=output, remedy="end it in .png, .html or .rrd"
-        )
+def _check(arguments: argparse.Namespace, is_recording: bool) -> None:
     if arguments.event is not None and arguments.hits is None and arguments.photons is None:
         raise ArgumentError("--event", "it chooses among hits", value=arguments.event, remedy="give them with --hits")
     if arguments.photons is not None and not is_recording:

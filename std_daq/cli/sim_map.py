@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import positive_number
 from std_daq.cli.path_checks import check_output_file
-from std_daq.cli.sim_options import add_in_flight_option, add_keys_option, seed_number
+from std_daq.cli.sim_options import add_in_flight_option, add_keys_option, client_at, seed_number
 from std_daq.errors import EXIT_DONE, ArgumentError
 from std_daq.number_arguments import finite_number
 from std_daq.photons.engine import NAMES
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from std_daq.photons.backend import Backend
     from std_daq.photons.maps.light import VoxelLight
     from std_daq.photons.maps.simulation import Simulate
+    from std_daq.photons.sim_client import SimClient
 
 _MAX_PHOTONS = 2**32 - 1
 
@@ -97,6 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ArgumentError(
             "--output", "the file exists, and is no map", value=arguments.output, remedy="give another name"
         )
+    client = None if arguments.router is None else client_at("--router", arguments.router, arguments)
     plan = plan_map(
         arguments.geometry,
         region=arguments.region,
@@ -112,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
         n_threads=arguments.threads,
         device=arguments.device,
     )
-    with _simulation(arguments, plan.light, backend) as simulate:
+    with _simulation(arguments, plan.light, backend, client) as simulate:
         made = make_map(
             arguments.output,
             plan,
@@ -128,17 +130,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _simulation(arguments: argparse.Namespace, light: "VoxelLight", backend: "Backend") -> "Iterator[Simulate]":
-    """Yield what simulates: the engine of this machine, or the farm."""
-    from std_daq.photons.endpoints import check_address
+def _simulation(
+    arguments: argparse.Namespace, light: "VoxelLight", backend: "Backend", client: "SimClient | None"
+) -> "Iterator[Simulate]":
+    """Yield what simulates: the engine of this machine, or the farm of the client."""
     from std_daq.photons.maps.simulation import check_farm, simulate_by_farm, simulate_here
-    from std_daq.photons.sim_client import SimClient
 
-    if arguments.router is None:
+    if client is None:
         yield partial(simulate_here, light, backend)
         return
-    address = check_address("--router", arguments.router)
-    with SimClient(address, n_in_flight=arguments.in_flight, keys=arguments.keys) as client:
+    with client:
         check_farm(light, client, backend)
         yield partial(simulate_by_farm, light, client, arguments.in_flight)
 

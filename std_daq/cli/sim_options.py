@@ -30,6 +30,19 @@ def add_keys_option(parser: argparse.ArgumentParser) -> None:
 def open_client(arguments: argparse.Namespace) -> "SimClient":
     """Return a client of the server that ``--address``, ``--keys`` and, where there is one, ``--in-flight`` describe.
 
+    What is wrong with them is told at once; the server is reached only when the client is used.
+
+    Raises
+    ------
+    ArgumentError
+        The address is none, or the file holds no keys of a client; the error names the option.
+    """
+    return client_at("--address", arguments.address, arguments)
+
+
+def client_at(option: str, address: str, arguments: argparse.Namespace) -> "SimClient":
+    """Return a client of the server at the address that ``option`` gives; the other options are those of `open_client`.
+
     Raises
     ------
     ArgumentError
@@ -39,10 +52,9 @@ def open_client(arguments: argparse.Namespace) -> "SimClient":
     from std_daq.photons.keys import ClientKeys
     from std_daq.photons.sim_client import N_IN_FLIGHT, SimClient
 
-    address = check_address("--address", arguments.address)
-    if arguments.keys is not None:
-        ClientKeys.load("--keys", arguments.keys)
-    return SimClient(address, n_in_flight=getattr(arguments, "in_flight", N_IN_FLIGHT), keys=arguments.keys)
+    check_address(option, address)
+    keys = None if arguments.keys is None else ClientKeys.load("--keys", arguments.keys)
+    return SimClient(address, n_in_flight=getattr(arguments, "in_flight", N_IN_FLIGHT), keys=keys)
 
 
 def add_in_flight_option(parser: argparse.ArgumentParser) -> None:

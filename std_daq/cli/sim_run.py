@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from std_daq.cli.sim_options import add_address_option, add_in_flight_option, open_client
-from std_daq.errors import ArgumentError, ResourceError
+from std_daq.errors import ResourceError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.photons.replies import Hits
 
     output = arguments.output or arguments.photons.with_name(f"{arguments.photons.stem}.hits.npz")
-    if output.suffix != ".npz":
-        raise ArgumentError("--output", "the hits are an npz file", value=output, remedy="end its name in .npz")
-    check_output_file(output, "--output", [arguments.photons])
+    check_output_file(output, "--output", [arguments.photons], endings=[".npz"], in_place=True)
     events = read_events(arguments.photons)
     if not events:
         raise ResourceError(f"{arguments.photons}: no event is in the file; nothing was simulated")

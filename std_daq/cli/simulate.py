@@ -77,7 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
     if is_chamber(arguments.config):
         return simulate_chamber(arguments, load_tpc_config(arguments.config))
     config = load_config(arguments.config, remedy=IMAGES_OR_CHAMBER)
-    wait_for_services(config)
     return _simulate_images(arguments, config)
 
 
@@ -90,7 +89,7 @@ def _simulate_images(arguments: argparse.Namespace, config: "DetectorConfig") ->
 
     refuse_options(arguments, OF_CHAMBERS, "images", "images have --n-images and the options of their own")
     if arguments.ledger is not None:
-        check_output_file(arguments.ledger, "--ledger", [arguments.config])
+        check_output_file(arguments.ledger, "--ledger", [arguments.config], in_place=True)
     detector = open_detector(config)
     pattern = arguments.pattern or detector.patterns[0]
     if pattern not in detector.patterns:
@@ -114,6 +113,7 @@ def _simulate_images(arguments: argparse.Namespace, config: "DetectorConfig") ->
         first_pulse_id=arguments.first_pulse_id,
         restart_at=arguments.restart_at,
     )
+    wait_for_services(config)
     first_port = config.start_udp_port
     with senders(arguments, config.udp.place, range(first_port, first_port + detector.n_ports)) as sinks:
         sent, exit_code = transmit(source, sinks, arguments.rate_hz, arguments.n_images)

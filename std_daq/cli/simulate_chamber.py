@@ -85,7 +85,7 @@ def simulate_chamber(arguments: argparse.Namespace, config: "TpcConfig") -> int:
 
     refuse_options(arguments, _OF_IMAGES, "a chamber", "a chamber has --n-events and the options of its own")
     if arguments.truth is not None:
-        check_output_file(arguments.truth, "--truth", [arguments.config])
+        check_output_file(arguments.truth, "--truth", [arguments.config], in_place=True)
     plane, boards = chamber_of(config)
     if not boards:
         raise ArgumentError(

@@ -7,7 +7,6 @@ configured to; with --replay the messages of a recording, round and round.
 import argparse
 import base64
 import json
-import os
 import re
 from pathlib import Path
 
@@ -30,12 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Answer until a signal comes; returns the exit code."""
     from std_daq.cli.interrupt import StopSignals
+    from std_daq.cli.path_checks import check_link
     from std_daq.telescope.ubx.simulated_chip import SimulatedF9t
     from std_daq.telescope.ubx.simulated_device import SimulatedDevice
 
     if not _UID.fullmatch(arguments.uid):
         raise ArgumentError("--uid", f"{arguments.uid!r} is not 10 hexadecimal digits")
-    _check_link(arguments.link)
+    check_link(arguments.link, "LINK")
     recorded = [] if arguments.replay is None else _read(arguments.replay)
     stop = StopSignals()
     with SimulatedDevice(SimulatedF9t(arguments.uid, recorded=recorded), arguments.link) as device:
@@ -45,19 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _check_link(link: Path) -> None:
-    if not link.parent.is_dir():
-        raise ArgumentError("LINK", f"there is no folder {link.parent}", value=link, remedy="give another path")
-    if link.exists() and not link.is_symlink():
-        what = "folder" if link.is_dir() else "file"
-        raise ArgumentError("LINK", f"a {what} is there, and no link", value=link, remedy="give another path")
-    if not os.access(link.parent, os.W_OK | os.X_OK):
-        raise ArgumentError("LINK", f"user {os.geteuid()} may not write there", value=link, remedy="give another path")
-
-
 def _read(path: Path) -> list[bytes]:
+    from std_daq.cli.path_checks import check_input_file
     from std_daq.config.wrong_input import fault_in_words
 
+    check_input_file(path, "--replay")
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -55,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--client-url-file",
         type=Path,
         metavar="FILE",
-        help="file with the URL of a client of the broker, for the console; by default TAG-client.url beside the other",
+        help="file with the URL of a client of the broker, for services that are its clients, as the console; "
+        "by default TAG-client.url beside the other",
     )
     add_json_option(parser, "print a JSON list of files, each with what became of it")
 

@@ -128,7 +128,7 @@ def _validate_images(arguments: argparse.Namespace) -> int:
     from std_daq.imaging.files.validate import ValidationReport, validate
 
     if arguments.picture is not None:
-        check_output_file(arguments.picture, "--picture", [arguments.file])
+        check_output_file(arguments.picture, "--picture", [arguments.file], endings=[".png"])
     report = _apart(
         lambda step: validate(arguments.file, max_images_read=arguments.max_images_read, after_each=step),
         arguments.file,

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     from std_daq.client.live_view import LiveView
 
     if arguments.picture is not None:
-        check_output_file(arguments.picture, "--picture", [arguments.config])
+        check_output_file(arguments.picture, "--picture", [arguments.config], endings=[".png"])
     address = arguments.address or _first_stream(arguments.config)
     with closing(LiveView(address)) as view:
         images = _images(view, address, arguments)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from std_daq.photons.backend import Channels
 from std_daq.photons.config import DEFAULT_FRONTEND
+from std_daq.photons.keys import ClientKeys
 from std_daq.photons.sim_client import N_IN_FLIGHT, PATIENCE_S, SimClient, hits_of
 
 
@@ -33,7 +34,7 @@ class AsyncSimClient:
         *,
         n_in_flight: int = N_IN_FLIGHT,
         patience_s: float | None = PATIENCE_S,
-        keys: Path | str | None = None,
+        keys: Path | str | ClientKeys | None = None,
     ) -> None:
         self._client = SimClient(address, n_in_flight=n_in_flight, patience_s=patience_s, keys=keys)
 

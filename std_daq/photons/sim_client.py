@@ -51,7 +51,7 @@ class SimClient:
     patience_s
         How long the server may be away, as while it is started again, before events fail; None: for ever.
     keys
-        The file that ``std-sim keys`` made for this client, if the server encrypts.
+        The file that ``std-sim keys`` made for this client, or what is in it, if the server encrypts.
 
     Raises
     ------
@@ -65,12 +65,12 @@ class SimClient:
         *,
         n_in_flight: int = N_IN_FLIGHT,
         patience_s: float | None = PATIENCE_S,
-        keys: Path | str | None = None,
+        keys: Path | str | ClientKeys | None = None,
     ) -> None:
         self._address = check_address("address", address)
         self._n_in_flight = n_in_flight
         self._patience_s = patience_s
-        self._keys = None if keys is None else ClientKeys.load("keys", Path(keys))
+        self._keys = ClientKeys.load("keys", Path(keys)) if isinstance(keys, Path | str) else keys
         self._link: ServerLink | None = None
 
     def __enter__(self) -> Self:

@@ -206,7 +206,7 @@ class _Parts:
 
     def _url_file(self, one: WantedInstance) -> Path | None:
         """Return the file with the URL that a service gets as a credential; None: the configuration has the URL."""
-        return self._broker_url_file() if one.service.needs_broker else self._client_url_file()
+        return self._broker_url_file() if one.service.needs_broker else self._client_url_file(one)
 
     def _broker_url_file(self) -> Path | None:
         broker = self._config.broker
@@ -219,7 +219,7 @@ class _Parts:
             )
         return None if file is None else self._file.parent / file
 
-    def _client_url_file(self) -> Path | None:
+    def _client_url_file(self, one: WantedInstance) -> Path | None:
         if self._options.client_url_file is not None:
             return self._options.client_url_file
         file = self._broker_url_file()
@@ -233,7 +233,7 @@ class _Parts:
         if not is_there:
             raise ArgumentError(
                 "--client-url-file",
-                f"the console of {self._config.name} is a client of the broker, and there is no {of_client}",
+                f"{one.instance.name} of {self._config.name} is a client of the broker, and there is no {of_client}",
                 remedy="name the file with the URL of a client, as std-daq broker-setup makes it",
             )
         return of_client

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from std_daq.errors import HDF5_ERRORS, FileFormatError
+from std_daq.folders.new_file import NewFile
 from std_daq.hdf5 import open_growing, open_hdf5
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.colours import colour
@@ -37,8 +38,13 @@ def write_picture(file: Path, png: Path, what: What | int = "mean") -> None:
     ------
     FileFormatError
         The file has no such image, or cannot be read.
+    OSError
+        The picture cannot be made.
     """
-    Image.fromarray(colour(read_pixels(file, what))).save(png, format="PNG")
+    picture = Image.fromarray(colour(read_pixels(file, what)))
+    with NewFile(png) as new:  # a program that shows the file never reads a half-written picture
+        picture.save(new.opened, format="PNG")
+        new.replace()
 
 
 def read_pixels(file: Path, what: What | int = "mean") -> NDArray[np.float32]:

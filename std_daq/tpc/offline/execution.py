@@ -1,9 +1,10 @@
 """Where units are analysed: in this process, in processes of this machine, or on a Dask cluster."""
 
+import asyncio
 import itertools
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol
@@ -82,6 +83,15 @@ def _analyse_and_keep(unit: Unit, config: TpcConfig, parts: PartFolder) -> None:
     parts.save(unit.index, analyse_unit(unit, config))
 
 
+async def _greet(address: str) -> None:
+    """Connect to a scheduler, which answers to that; raises what Dask raises if it does not."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    greeted = await connect(address, timeout=_CONNECT_S, **Security().get_connection_args("client"))
+    await greeted.close()
+
+
 class OnDask:
     """Analyses units on a Dask cluster; a unit whose worker dies is analysed by another one.
 
@@ -92,20 +102,30 @@ class OnDask:
     address
         Address of the scheduler, for example ``tcp://10.0.0.1:8786``. Its workers need this package, and the files
         under the same paths.
+    tell
+        Is called with a line for the user before each wait.
 
     Raises
     ------
     ResourceError
-        The scheduler cannot be reached.
+        The scheduler does not answer within 10 s.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, tell: Callable[[str], None]) -> None:
         from distributed import Client
 
+        tell(f"connecting to the Dask scheduler at {address}, for at most {_CONNECT_S:g} s")
         try:
+            # First by itself: of what listens there and is no scheduler, a Client would wait for ever.
+            asyncio.run(asyncio.wait_for(_greet(address), _CONNECT_S))
             self._client = Client(address, timeout=_CONNECT_S, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise ResourceError(f"no Dask scheduler answers at {address}: {error}") from None
+        except (OSError, ValueError, MemoryError):  # MemoryError: what is no scheduler has sent a length
+            raise ResourceError(
+                f"no Dask scheduler answers at {address}: is that the address that it prints, does it run, "
+                "and does no firewall stand between?"
+            ) from None
+        if not self._client.nthreads():
+            tell(f"the Dask cluster at {address} has no workers; the work waits for them")
 
     def run(self, units: Iterator[Unit], config: TpcConfig, parts: PartFolder) -> Iterator[Unit]:
         """Yield each unit when its part is kept, as they come."""

@@ -15,6 +15,7 @@ from std_daq.cli.__main__ import COMMANDS, main
 from std_daq.errors import EXIT_FAILED, EXIT_WRONG_CALL
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
 from std_test_kit.image_files import report_of, write_image_file
+from std_test_kit.plain_user import run_as_plain_user
 
 Fill = Callable[..., list[str]]
 # What each command needs beside its configuration; `FOLDER` stands for a folder of the test.
@@ -71,13 +72,6 @@ WITH_OUTPUT = {
     "broker-setup": ["broker-setup", "--tag", "det", "--output"],
     "journal": ["journal", "backup", "--config", "CONFIG", "--output"],
 }
-# Without these a process of root is held by the modes of files like everybody else.
-PLAIN_USER = """
-import ctypes, os, sys
-for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
-    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
-os.execv(sys.executable, [sys.executable, "-m", "std_daq.cli", *sys.argv[1:]])
-"""
 
 
 @pytest.fixture
@@ -234,12 +228,7 @@ def test_output_that_exists_is_kept_and_ends_with_2(
 @pytest.mark.parametrize("name", ["config", "status", "shm list", "simulate", "doctor"])
 def test_configuration_that_may_not_be_read_ends_with_2(name: str, config_file: str, tmp_path: Path) -> None:
     Path(config_file).chmod(0)
-    done = subprocess.run(
-        [sys.executable, "-c", PLAIN_USER, *with_config(name, config_file, tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_as_plain_user(with_config(name, config_file, tmp_path))
     assert (done.returncode, "Permission denied" in done.stderr) == (EXIT_WRONG_CALL, True), done.stderr
 
 
@@ -248,8 +237,7 @@ def test_input_that_may_not_be_read_ends_with_2(name: str, fill: Fill, tmp_path:
     secret = tmp_path / "50000.dat"
     secret.write_bytes(b"x")
     secret.chmod(0)
-    arguments = fill(WITH_INPUT[name], str(secret))
-    done = subprocess.run([sys.executable, "-c", PLAIN_USER, *arguments], capture_output=True, text=True, timeout=60)
+    done = run_as_plain_user(fill(WITH_INPUT[name], str(secret)))
     assert (done.returncode, "may not read it" in done.stderr) == (EXIT_WRONG_CALL, True), done.stderr
 
 
@@ -257,8 +245,7 @@ def test_input_that_may_not_be_read_ends_with_2(name: str, fill: Fill, tmp_path:
 def test_output_that_may_not_be_written_ends_with_2(name: str, fill: Fill, tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
-    arguments = fill(WITH_OUTPUT[name], str(closed / "new"))
-    done = subprocess.run([sys.executable, "-c", PLAIN_USER, *arguments], capture_output=True, text=True, timeout=60)
+    done = run_as_plain_user(fill(WITH_OUTPUT[name], str(closed / "new")))
     assert (done.returncode, "may not write" in done.stderr) == (EXIT_WRONG_CALL, True), done.stderr
 
 

@@ -67,6 +67,8 @@ NOTHING = [
     (["std-sim", "bench", "--address", "nonsense"], 2, "argument --address: this is no address"),
     (["std-sim", "ping", "--keys", "none.json"], 2, "argument --keys: cannot be read"),
     (["std-sim", "info", "--keys", "tank.json"], 2, "argument --keys: this is no file of keys of a client"),
+    (["std-sim", "map", "none.yaml", *MAP, "--router", "nonsense"], 2, "argument --router: this is no address"),
+    (["std-sim", "map", "none.yaml", *MAP, "--router", NOBODY, "--keys", "no"], 2, "argument --keys: cannot be read"),
     (["std-sim", "display", "tank.json", "--centre", "0", "0", "nan"], 2, "'nan' is not a finite number"),
     (["std-sim", "display", "none.json"], 2, "none.json: there is no such file; give the path of a geometry file"),
     (["std-sim", "map", "none.yaml", *MAP], 2, "none.yaml: there is no such file; give the path of a geometry file"),

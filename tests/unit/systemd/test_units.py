@@ -99,6 +99,7 @@ def test_console_gets_the_url_of_a_client_of_the_broker(
     assert _write([configs["images"]], folder, *options) == 2
     said = capsys.readouterr().err
     assert "--client-url-file" in said
+    assert is_named or "web of simulated-jungfrau is a client of the broker" in said
     assert str(client) in said
     client.write_text("amqp://client:secret@localhost\n")
     assert _write([configs["images"]], folder, *options) == 0
