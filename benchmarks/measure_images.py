@@ -11,7 +11,6 @@ import http.client
 import json
 import math
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+
+from std_test_kit.free_ports import free_tcp_port
 
 NAME = "std-daq-measure"
 SERVICES = ("udp-recv", "assembler", "writer-agent", "h5-writer", "stream-send", "stream-recv", "live-stream")
@@ -70,13 +71,6 @@ def megabytes(target: str) -> float:
     return int(docker("image", "inspect", "--format", "{{.Size}}", image(target))) / 1e6
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def is_ready(port: int) -> bool:
     with suppress(OSError, http.client.HTTPException):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
@@ -99,7 +93,7 @@ def known_hosts() -> list[str]:
 
 def start(target: str, folder: Path) -> tuple[float, float]:
     """Start a service anew; returns the seconds until it is ready, and its processor time."""
-    name, port = f"{NAME}-{target}", free_port()
+    name, port = f"{NAME}-{target}", free_tcp_port()
     server = "far" if target == "stream-recv" else "near"
     with suppress(subprocess.CalledProcessError):
         docker("rm", "--force", name)

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from std_daq.service.record import read_records
 from std_daq.streams.tcp.authority import CA_FILE, Authority, Part
 from std_test_kit.beamline import Beamline, wait_accepted
 from std_test_kit.far_reader import FarReader
+from std_test_kit.free_ports import free_tcp_port
 from std_test_kit.store_driver import RingPublisher
 from std_test_kit.tcp_proxy import TcpProxy
 from std_test_kit.wait import wait_until
@@ -29,11 +29,6 @@ from std_test_kit.wait import wait_until
 SMALL, LARGE = (64, 128), (1008, 1040)
 N_MODULES = 8
 TIMEOUT_S = 0.5
-
-
-def free_tcp_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Server:

@@ -1,7 +1,6 @@
 """TwoServers: stream_send and stream_recv as processes of their own, and the rings between which images go."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from std_daq.imaging.config.paths import image_buffer_path, images_address
 from std_daq.imaging.protocols.image_metadata import IMAGE_METADATA, dtype_code
 from std_daq.streams.doorbell import DoorbellPublisher
 from std_daq.streams.tcp.authority import CA_FILE, Authority, Part
+from std_test_kit.free_ports import free_tcp_port
 
 RING_BYTES = 192 * 2**20
 MIN_SLOTS = 16
@@ -157,7 +157,7 @@ class TwoServers:
 
     def _write(self, images: Images, folder: Path, shm: Path, *, has_tls: bool) -> list[Path]:
         """Write the configurations; returns their files, that of the sender first."""
-        address = f"tcp://127.0.0.1:{_free_port()}"
+        address = f"tcp://127.0.0.1:{free_tcp_port()}"
         sender: dict[str, Any] = {"address": address}
         receiver: dict[str, Any] = {"sources": [address], "name": "far"}
         folder.mkdir()
@@ -209,11 +209,6 @@ def _wait_for(look: Callable[[], ImageBuffer | None]) -> ImageBuffer:
             return found
         time.sleep(0.02)
     raise TimeoutError(f"stream_recv has made no ring within {LIMIT_S} s")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def jungfrau_images(name: str, places: Sequence[tuple[int, int]]) -> Images:

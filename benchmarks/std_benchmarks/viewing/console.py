@@ -16,6 +16,7 @@ import numpy as np
 
 from std_benchmarks.receiving.cpu_time import process_s
 from std_daq.errors import ResourceError
+from std_test_kit.free_ports import free_tcp_port
 
 NAME = "bench"
 WINDOW = (1024, 1024)
@@ -37,8 +38,7 @@ class ConsoleProcess:
 
     def __init__(self, folder: Path, shm: Path) -> None:
         folder.mkdir()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_tcp_port()
         config = folder / "detector.json"
         positions = {
             module: [1024 * (module % 2), 512 * (module // 2), 1024 * (module % 2) + 1023, 512 * (module // 2) + 511]
