@@ -25,7 +25,7 @@ class FarmConfig(PlatformConfig):
         None, ge=1, le=1024, description="Threads of each worker; by default the machine's cores are shared out."
     )
     seed: int = Field(0, ge=0, le=MAX_SEED, description="Selects the random numbers, together with each request.")
-    engine: Literal["auto", "cpu", "cuda", "chroma"] = Field("auto", description="What simulates.")
+    engine: Literal["auto", "cpu", "cuda"] = Field("auto", description="What simulates.")
     n_gpus: int = Field(
         1,
         ge=1,

@@ -18,7 +18,7 @@ from std_daq.service.description import Figure, Instance, ServiceDescription
 from std_daq.service.host_access import HostAccess
 
 _NAME = "sim-worker"
-_ENGINES = ("auto", "cpu", "cuda", "chroma")
+_ENGINES = ("auto", "cpu", "cuda")
 _HOST_CHARACTERS = 16
 
 

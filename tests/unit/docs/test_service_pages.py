@@ -15,7 +15,9 @@ from std_daq.grpc_server.server import MAX_CONNECTIONS
 from std_daq.imaging.buffers.image_buffer import MIN_SLOTS
 from std_daq.imaging.protocols.replication import MAX_INLINE_BYTES
 from std_daq.imaging.recording import IMAGES
+from std_daq.photons.config import FarmConfig
 from std_daq.photons.endpoints import MAX_PEERS
+from std_daq.photons.engine import NAMES
 from std_daq.photons.known_replies import KEPT_BYTES, KEPT_S
 from std_daq.service.arguments import service_parser
 from std_daq.service.registry import service_descriptions
@@ -94,6 +96,9 @@ FIGURES = [
 ]
 
 
+SOURCES = "".join(path.read_text() for folder in ("std_daq", "services") for path in (ROOT / folder).rglob("*.py"))
+
+
 def page_of(service: str) -> str:
     return (ROOT / "services" / service / "README.md").read_text()
 
@@ -170,6 +175,13 @@ def test_defaults_on_the_page_are_those_of_the_options(service: str) -> None:
             assert default == (f"{value:g}" if isinstance(value, float) else str(value)), option
 
 
+def test_engines_are_the_same_on_the_page_in_the_option_and_in_the_configuration() -> None:
+    (row,) = re.findall(r"^\| `--backend .*$", parameters_of("sim_worker"), re.MULTILINE)
+    choices = FarmConfig.model_json_schema()["properties"]["engine"]["enum"]
+    assert choices == [*(actions_of("sim_worker")["--backend"].choices or ())] == [*NAMES]
+    assert all(f"`{name}`" in row for name in NAMES)
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_keys_with_dots_on_a_page_are_keys_of_a_configuration(service: str) -> None:
     known = configuration_keys()
@@ -203,6 +215,14 @@ def test_page_names_what_its_service_tells_at_its_unix_socket(service: str) -> N
     sources = (ROOT / "services" / service).glob("std_*/*.py")
     paths = {path for source in sources for path in re.findall(r'^PATH = "(/[^"]+)"', source.read_text(), re.MULTILINE)}
     assert {path for path in paths if f"`{path}`" not in page_of(service)} == set()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_a_page_finds_in_the_log_is_an_event_of_the_code(service: str) -> None:
+    failures = page_of(service).split("\n## When it fails\n")[1]
+    events = set(re.findall(r"`([a-z_]+)`(?: and `[a-z_]+`)? in the log", failures))
+    events |= set(re.findall(r"\(`((?!daq_)[a-z]+_[a-z_]+)`\)", failures))
+    assert {event for event in events if f'"{event}"' not in SOURCES} == set()
 
 
 @pytest.mark.parametrize(("service", "figure"), FIGURES)
