@@ -40,7 +40,7 @@ _CLUSTER = beside("dask scheduler --host 127.0.0.1 --port 8786 --no-dashboard") 
 )
 _KILLED_WRITER = """
 std-daq write --config tpc.json --output-file FOLDER/run_0001.h5 --detach
-until [ -s .run_0001.h5.eventlog ]; do sleep 0.1; done; sleep 1
+until std-daq status --config tpc.json --period-s 0.05 --json | grep -q '"n_written": [1-9]'; do sleep 0.1; done
 pkill -9 -f std_h5_writer
 until grep -q recover server.log; do sleep 0.1; done
 """

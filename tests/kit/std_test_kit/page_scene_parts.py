@@ -29,6 +29,12 @@ until grep -q ready up.txt; do kill -0 $!; sleep 0.1; done
 """
 
 
+def waits(config: str = "detector.json") -> str:
+    """Return bash that goes on when a run waits for its first image; a page says: sleep some seconds."""
+    look = f"std-daq status --config {config} --period-s 0.05 --json"
+    return f"""until {look} | grep -q '"state": "waiting"'; do sleep 0.1; done"""
+
+
 def without(*commands: str) -> dict[str, str]:
     """Return replacements that leave commands out, such as those that install what is there."""
     return dict.fromkeys(commands, ":")
@@ -37,6 +43,11 @@ def without(*commands: str) -> dict[str, str]:
 def beside(command: str) -> str:
     """Return bash that runs a command until the end of the page."""
     return f'{command} >> server.log 2>&1 &\nservers="$servers$! "\n'
+
+
+def beside_when(event: str, command: str) -> str:
+    """Return bash that runs a command beside the page's, from an event on for which other bash waits."""
+    return beside(f"({event}; exec {command})")
 
 
 def again_and_again(command: str) -> str:

@@ -15,18 +15,24 @@ from std_test_kit.page_scene_parts import (
     READY,
     SITE,
     beside,
+    beside_when,
     named,
     up,
+    waits,
     without,
 )
 from std_test_kit.photon_page_scenes import PHOTON_SCENES
 from std_test_kit.telescope_page_scenes import TELESCOPE_SCENES
 
 _IMAGES_COME = beside("std-daq simulate --config detector.json --n-images 100000 --rate-hz 50")
-# The command tells on standard error when it waits for images.
-_DARK_IMAGES = (
-    "sleep 4; std-daq simulate --config detector.json --pattern pedestal --n-images 300 --rate-hz 100; wait\n"
-)
+_DARK_IMAGES = "std-daq simulate --config detector.json --pattern pedestal --n-images 300 --rate-hz 100; wait\n"
+
+
+def _begun(log: str) -> str:
+    """Return bash that waits until std-daq pedestal takes images: it tells so on standard error."""
+    return f"until [ -s {log}.txt ]; do sleep 0.1; done"
+
+
 _KILLED_RUN = f"""
 {JUNGFRAU}{up()}
 id=$(std-daq write --config detector.json --output-file run_4.h5 --detach)
@@ -34,6 +40,7 @@ std-daq simulate --config detector.json --n-images 100 --rate-hz 50
 pkill -9 -f std_h5_writer
 until grep -q recover server.log; do sleep 0.1; done
 """
+_DUMP_LISTENS = "until grep -q ':C350 ' /proc/net/udp; do sleep 0.1; done"  # port 50000
 _URL_FILES = (
     "mkdir secrets; for to in client.url secrets/jungfrau-agent.url; do cp /dev/shm/run/jungfrau/broker-url $to; done\n"
 )
@@ -45,14 +52,22 @@ _LISTENS = "--host 127.0.0.1 --listen-on 127.0.0.1 --mounted-at FOLDER/secrets"
 _AGENT = "export STD_DAQ_BROKER_URL_FILE=FOLDER/secrets/jungfrau-agent.url\n"
 
 _IMAGE_SCENES: Mapping[str, Scene] = {
-    "README.md": Scene(replacements={**IS_SET_UP, "--n-images 1000": "--n-images 200"}),
-    "docs/tutorials/getting-started.md": Scene(replacements=IS_SET_UP),
+    "README.md": Scene(
+        replacements={
+            **IS_SET_UP,
+            "--n-images 1000": "--n-images 200",
+            "(sleep 3;": f"({waits()};",
+            "\nsleep 3\n": "\nuntil std-live --host 127.0.0.1 --ping; do sleep 0.5; done\n",
+        }
+    ),
+    "docs/tutorials/getting-started.md": Scene(replacements={**IS_SET_UP, "\nsleep 2\n": f"\n{waits()}\n"}),
     "docs/how-to/add-a-detector.md": Scene(
         CLONE + SITE,
         {
             "pip install --no-deps -e ": INSTALL["pip install "],
             "/tmp/": "FOLDER/",
             "std-daq write": READY + "std-daq write",
+            "sleep 2 ": f"{waits()} ",
         },
     ),
     "docs/how-to/add-a-service.md": Scene(
@@ -61,7 +76,7 @@ _IMAGE_SCENES: Mapping[str, Scene] = {
     "docs/how-to/configure-a-detector.md": Scene(
         JUNGFRAU
         + up()
-        + beside("sleep 2; std-daq simulate --config detector.json --n-images 20 --rate-hz 20")
+        + beside_when(waits(), "std-daq simulate --config detector.json --n-images 20 --rate-hz 20")
         + "std-daq write --config detector.json --output-file FOLDER/run_1.h5 --n-images 20\n"
         + "end_servers\nprintf 'hostname jf1+jf2\\nhighvoltage 150\\n' > jf.config\n",
     ),
@@ -74,6 +89,7 @@ _IMAGE_SCENES: Mapping[str, Scene] = {
             "/etc/std-daq": "FOLDER",
             "/etc/systemd/system": "FOLDER/units",
             "~/": "FOLDER/",
+            "sleep 2 ": f"{waits()} ",
         },
     ),
     "docs/how-to/install.md": Scene(JUNGFRAU, {"source ~/std-daq/bin/activate": ":"}),
@@ -97,15 +113,21 @@ _IMAGE_SCENES: Mapping[str, Scene] = {
     "docs/how-to/pedestals.md": Scene(
         JUNGFRAU + up(),
         {
-            f"std-daq pedestal --config detector.json --output {name}.h5\n": (
-                f"std-daq pedestal --config detector.json --output {name}.h5 --n-images-per-gain 20 &\n{_DARK_IMAGES}"
-            )
-            for name in ("pedestals", "new")
+            **{
+                f"std-daq pedestal --config detector.json --output {name}.h5\n": (
+                    f"std-daq pedestal --config detector.json --output {name}.h5 --n-images-per-gain 20 "
+                    f"2> {name}.txt &\n{_begun(name)}\n{_DARK_IMAGES}"
+                )
+                for name in ("pedestals", "new")
+            },
+            "--n-images-per-gain 50 &\nsleep 4 ": f"--n-images-per-gain 50 2> dark.txt &\n{_begun('dark')} ",
         },
     ),
     "docs/how-to/record-and-replay.md": Scene(
-        JUNGFRAU + MADE_DATA + beside("sleep 6; std-daq simulate --config detector.json --n-images 40 --rate-hz 20"),
-        DATA,
+        JUNGFRAU
+        + MADE_DATA
+        + beside_when(_DUMP_LISTENS, "std-daq simulate --config detector.json --n-images 40 --rate-hz 20"),
+        {**DATA, "sleep 2 ": f"{waits()} "},
     ),
     "docs/how-to/recover-a-file.md": Scene(
         _KILLED_RUN, {"std-daq recover run_0001.h5 ": f"end_servers\n{RECOVERED_EVENTS}std-daq recover run_0001.h5 "}

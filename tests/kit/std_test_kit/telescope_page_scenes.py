@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from std_test_kit.page_commands import Scene
-from std_test_kit.page_scene_parts import DATA, MADE_DATA, OPENED, beside, without
+from std_test_kit.page_scene_parts import DATA, MADE_DATA, OPENED, beside_when, waits, without
 
 _TELESCOPE = """
 cat > detector.json <<'END'
@@ -25,7 +25,7 @@ with PffWriter(Path("run"), product, module_id=1, start="2024-07-25T04:34:46Z", 
 END
 for file in run/*.pff; do name=${file##*/}; mv "$file" "${name//:/_}"; done
 """
-_SOON = beside("sleep 2; std-daq simulate --config detector.json --n-images 100 --rate-hz 50")
+_IMAGES_COME = beside_when(waits(), "std-daq simulate --config detector.json --n-images 100 --rate-hz 50")
 _HOSTS = """
 echo '{"daq_nodes": [{"ip_addr": "127.0.0.1", "data_dir": "/data"}]}' > daq_config.json
 echo '{"daq_nodes": [{"ip_addr": "127.0.0.1", "grpc_port": 50051}]}' > network_config.json
@@ -40,7 +40,7 @@ TELESCOPE_SCENES: Mapping[str, Scene] = {
             "--n-images 10000": "--n-images 20",
             "--format pff": "--format pff --n-images 20",
             "std-daq replay --config detector.json capture.pcapng": ":",  # a recording of a real telescope
-            "std-daq write ": _SOON + "std-daq write ",
+            "std-daq write ": _IMAGES_COME + "std-daq write ",
         },
     ),
     "docs/how-to/watch-a-telescope.md": Scene(

@@ -1,5 +1,4 @@
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from std_sim_worker.metrics import WorkerMetrics
 from std_sim_worker.options import WorkerOptions
 from std_sim_worker.runs.run_folder import RunFolder
 from std_test_kit.root_files import open_root
+from std_test_kit.wait import wait_until
 
 
 class AllHitBackend:
@@ -78,10 +78,7 @@ def numbers_of_hits(output: Path, backend: AllHitBackend) -> list[int]:
 
 def wait_for_end(output: Path) -> None:
     """Wait until the folder of the run is removed, as it is after its file was written."""
-    deadline = time.monotonic() + 20
-    while (output / "a.charon.run").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not (output / "a.charon.run").exists(), 20)
 
 
 def test_event_that_ended_the_worker_five_times_has_a_row_without_hits(tmp_path: Path) -> None:
