@@ -43,6 +43,14 @@ class BoardRun:
         The run in which a frame of it was used last; -1 if none was, or if one of that run came too late afterwards.
     n_used
         Number of its frames that were used.
+    seen_ns
+        When its last frame came.
+    leap, leap_from, leap_ns
+        The number to which it has leapt ahead of all others, the one before it, and when that frame came; -1 if it has
+        not, or if another board has reached that number since.
+    left, left_high, left_leap
+        The run that it has left for one of its own, and its highest number there before a leap, and that leap; -1 if
+        there is none.
     """
 
     epoch: int
@@ -54,6 +62,13 @@ class BoardRun:
     is_in_step: bool = False
     kept_up_in: int = -1
     n_used: int = 0
+    seen_ns: int = -1
+    leap: int = -1
+    leap_from: int = -1
+    leap_ns: int = -1
+    left: int = -1
+    left_high: int = -1
+    left_leap: int = -1
 
     def sequel(self, event_id: int, event_time: int) -> Sequel:
         """Return what a frame is.
@@ -76,8 +91,26 @@ class BoardRun:
     def begin(self, epoch: int) -> None:
         """Go on in another run."""
         self.epoch = epoch
-        self.high = self.high_time = -1
+        self.high = self.high_time = self.leap = self.left = -1
         self.times.clear()
+
+    def leave(self, epoch: int) -> None:
+        """Go on in a run that no other board has begun; it may turn out that this was no new run."""
+        left, high, leap = self.epoch, self.high if self.leap < 0 else self.leap_from, self.leap
+        self.begin(epoch)
+        self.left, self.left_high, self.left_leap = left, high, leap
+
+    def separate(self, epoch: int) -> None:
+        """Go on with the numbers to which it has leapt in a run of its own."""
+        self.left, self.left_high, self.epoch = self.epoch, self.leap_from, epoch
+        self.leap = -1
+
+    def come_back(self) -> None:
+        """Go on in the run that was left."""
+        epoch, high = self.left, self.left_high
+        self.begin(epoch)
+        self.high = high
+        self.kept_up_in = epoch
 
     def advance(self, event_id: int, event_time: int) -> None:
         """Remember a frame of this run."""

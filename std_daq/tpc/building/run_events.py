@@ -1,7 +1,7 @@
 """RunEvents: the events of one run that wait for boards, and which of them can be given out."""
 
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Generic, NamedTuple, TypeVar
 
 from std_daq.tpc.electronics import Board
@@ -45,17 +45,22 @@ class BuiltEvent(NamedTuple, Generic[T]):
 
 
 class OpenEvent(Generic[T]):
-    """An event that waits for boards; ``times`` are the event times of its boards."""
+    """An event that waits for boards; ``times`` and ``sizes`` are the event times and the payloads' bytes by board."""
 
-    __slots__ = ("first_ns", "id", "is_kept", "n_bytes", "payloads", "times")
+    __slots__ = ("first_ns", "id", "is_kept", "payloads", "sizes", "times")
 
     def __init__(self, event_id: int, first_ns: int) -> None:
         self.id = event_id
         self.first_ns = first_ns
         self.payloads: dict[Board, T] = {}
         self.times: dict[Board, int] = {}
-        self.n_bytes = 0
+        self.sizes: dict[Board, int] = {}
         self.is_kept = False
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the payloads."""
+        return sum(self.sizes.values())
 
 
 @dataclass(slots=True)
@@ -74,6 +79,8 @@ class RunEvents(Generic[T]):
         The highest id that was given out; -1 at the beginning.
     boards
         The boards that have joined the run.
+    is_abandoned
+        Whether its only board has gone back to the run from which it came: it was no run, and no other board joins it.
     times
         For each clock, the event times of the newest events, by id.
     """
@@ -83,6 +90,7 @@ class RunEvents(Generic[T]):
     order: list[int] = field(default_factory=list)
     given_out: int = -1
     boards: set[Board] = field(default_factory=set)
+    is_abandoned: bool = False
     times: tuple[dict[int, int], dict[int, int]] = field(default_factory=lambda: ({}, {}))
 
     def event(self, event_id: int, now_ns: int) -> OpenEvent[T]:
@@ -100,6 +108,21 @@ class RunEvents(Generic[T]):
     def remember(self, event_id: int, clock: int, event_time: int) -> None:
         """Remember the event time of the first board of a clock."""
         remember(self.times[clock], event_id, event_time)
+
+    def move_board(self, board: Board, first_id: int, to: "RunEvents[T]") -> None:
+        """Move the frames of a board, from an event id on, into events of another run."""
+        for event in [event for event in self.open.values() if event.id >= first_id and board in event.payloads]:
+            moved = to.event(event.id, event.first_ns)
+            moved.payloads[board], moved.times[board] = event.payloads.pop(board), event.times.pop(board)
+            n_bytes = event.sizes.pop(board)
+            moved.sizes[board] = n_bytes
+            moved.is_kept = event.is_kept
+            if not event.payloads:
+                del self.open[event.id]
+        self.order = list(self.open)
+        heapify(self.order)
+        to.boards.add(board)
+        self.boards.discard(board)
 
     def take_lowest(self) -> OpenEvent[T]:
         """Remove and return the lowest event that waits."""
