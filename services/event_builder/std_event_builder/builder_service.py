@@ -4,6 +4,7 @@ import threading
 import time
 from contextlib import ExitStack
 
+from std_daq.telemetry.logs import ConditionLog
 from std_daq.tpc.building.board_frame import BoardFrame, FrameOutcome
 from std_daq.tpc.building.event_builder import EventBuilder
 from std_daq.tpc.building.run_events import BuiltEvent
@@ -13,6 +14,8 @@ from std_event_builder.event_publisher import EventPublisher
 from std_event_builder.exporter import MAX_TURN_BYTES, Exporter
 from std_event_builder.exporters import Exporters
 
+FRAME_OBJECT_BYTES = 2048
+"""What a frame that waits takes beside its bytes, which counts: frames without samples take ten times their size."""
 _WAIT_S = 0.05
 _WAIT_WITH_EVENTS_S = 0.02
 # So long after the last look at time limits, one is taken even if more has arrived than can be read.
@@ -50,6 +53,8 @@ class BuilderService:
         self._stop = stop
         self._resources = resources
         self._looked_ns = time.monotonic_ns()
+        self._conditions = ConditionLog()
+        self._n_disputed = 0
 
     @property
     def is_ready(self) -> bool:
@@ -72,6 +77,7 @@ class BuilderService:
         if is_all_read or begun_ns - self._looked_ns > _MAX_BUSY_NS:
             self._looked_ns = begun_ns
             self._publisher.put(self._builder.poll(begun_ns))
+            self._tell_disputes()
 
     def close(self) -> None:
         """Give out what waits, and release all resources, within a second."""
@@ -88,11 +94,25 @@ class BuilderService:
             for frame in frames:
                 events += self._take(exporter.index, frame, now_ns)
             self._publisher.put(events)
-        return exporter.n_bytes - n_before < MAX_TURN_BYTES
+        return exporter.n_bytes - n_before < MAX_TURN_BYTES and not exporter.has_rest
+
+    def _tell_disputes(self) -> None:
+        """Log when another exporter begins to send a board."""
+        if len(self._builder.disputed) > self._n_disputed:
+            self._n_disputed = len(self._builder.disputed)
+            (cobo, asad), source = next(reversed(self._builder.disputed))
+            self._conditions.warning(
+                "board_from_two_exporters",
+                board=[cobo, asad],
+                refused=self._exporters.all[source].address,
+                used=self._exporters.all[self._builder.states[cobo, asad].source].address,
+                remedy="name one exporter for each board in exporters",
+            )
 
     def _take(self, source: int, frame: Frame, now_ns: int) -> list[BuiltEvent[Frame]]:
         if frame.has_samples:
-            piece = BoardFrame(source, frame.board, frame.event_id, frame.event_time, frame, len(frame.data), now_ns)
+            n_bytes = len(frame.data) + FRAME_OBJECT_BYTES
+            piece = BoardFrame(source, frame.board, frame.event_id, frame.event_time, frame, n_bytes, now_ns)
             return self._builder.feed(piece)
         if frame.frame_type == TOPOLOGY:
             return self._builder.announce(source, int(frame.header["cobo"]), frame.announced_boards)

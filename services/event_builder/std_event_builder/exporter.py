@@ -4,8 +4,10 @@ import errno
 import os
 import select
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from enum import StrEnum
+from itertools import islice
 
 from std_daq.telemetry.logs import ConditionLog, get_logger
 from std_daq.tpc.config import split_address
@@ -16,6 +18,9 @@ from std_event_builder.address_lookup import AddressLookup
 
 MAX_TURN_BYTES = 4 * 2**20
 """What is read from one exporter before the next one has its turn."""
+MAX_TURN_S = 0.05
+"""How long the frames of one exporter are used before the next one has its turn: small frames cost much for a byte."""
+_FRAMES_AT_ONCE = 256
 _CONNECT_S = 3.0
 _FIRST_PAUSE_S = 0.02
 _QUIET_S = 10.0
@@ -49,6 +54,8 @@ class Exporter:
         Longest pause between two attempts.
     chunks
         Memory for what is received.
+    clock
+        Returns a monotonic time, in seconds.
 
     Attributes
     ----------
@@ -56,6 +63,8 @@ class Exporter:
         As given.
     state
         What the connection is doing.
+    has_rest
+        Whether frames were received that the last turn has left to the next one.
     n_bytes, n_connections, n_lost
         Bytes received; connections made; connections that were given up because neither size word nor header told where
         the next frame is.
@@ -70,7 +79,11 @@ class Exporter:
         max_frame_bytes: int,
         reconnect_s: float,
         chunks: ChunkPool | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
+        self._rest: Iterator[Frame] = iter(())
+        self.has_rest = False
         self.index = index
         self.address = address
         self._host, self._port = split_address(address)
@@ -143,12 +156,25 @@ class Exporter:
         return True
 
     def read(self, now_s: float) -> Iterator[list[Frame]]:
-        """Read what has arrived, and yield the frames of each reading; at most `MAX_TURN_BYTES`.
+        """Read what has arrived, and yield its frames, some at once; at most `MAX_TURN_BYTES`, for `MAX_TURN_S`.
 
-        Afterwards, `is_connected` tells whether the connection still lives.
+        Afterwards, `is_connected` tells whether the connection still lives, and `has_rest` whether the time was over.
         """
         n_left = MAX_TURN_BYTES
-        while n_left > 0 and self._socket is not None:
+        end_s = self._clock() + MAX_TURN_S
+        while self._socket is not None:
+            while frames := list(islice(self._rest, _FRAMES_AT_ONCE)):
+                yield frames
+                if self._clock() > end_s:
+                    self.has_rest = True
+                    return
+            self.has_rest = False
+            if self._splitter.is_lost:
+                self.n_lost += 1
+                self._lose(now_s, "neither size nor header of a frame is plausible")
+                return
+            if n_left <= 0:
+                return
             try:
                 n_bytes = self._socket.recv_into(self._splitter.memory())
             except BlockingIOError:
@@ -162,13 +188,11 @@ class Exporter:
             n_left -= n_bytes
             self.n_bytes += n_bytes
             self._splitter.received(n_bytes)
-            yield list(self._splitter.frames())
-            if self._splitter.is_lost:
-                self.n_lost += 1
-                self._lose(now_s, "neither size nor header of a frame is plausible")
+            self._rest = self._splitter.frames()
 
     def close(self) -> None:
         """Close the connection."""
+        self._rest, self.has_rest = iter(()), False
         if self._socket is not None:
             self._poller.unregister(self._socket)
             self._socket.close()

@@ -50,8 +50,9 @@ class Exporters:
     def ready(self, timeout_s: float) -> list[Exporter]:
         """Wait at most ``timeout_s``; returns the exporters that can be read, or whose attempt to connect has ended."""
         by_descriptor = {exporter.descriptor: exporter for exporter in self.all if exporter.descriptor >= 0}
-        found = self._poller.poll(timeout_s)
-        return [by_descriptor[descriptor] for descriptor, _ in found]
+        begun = [exporter for exporter in self.all if exporter.has_rest]
+        found = [by_descriptor[descriptor] for descriptor, _ in self._poller.poll(0.0 if begun else timeout_s)]
+        return [*found, *(exporter for exporter in begun if exporter not in found)]
 
     def read(
         self, exporter: Exporter, now_s: float, on_connected: Callable[[int], None], on_lost: Callable[[int], None]

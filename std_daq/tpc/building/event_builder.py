@@ -97,6 +97,7 @@ class EventBuilder(Generic[T]):
         self._limits = [RunLimit() for _ in range(n_sources)]
         self._connected: set[int] = set()
         self._announcers: dict[int, int] = {}
+        self._announced: dict[int, frozenset[Board]] = {}
         self._states: dict[Board, BoardRun] = {}
         self._doubtful: dict[Board, BoardFrame[T]] = {}
         self._leapt: set[Board] = set()
@@ -154,7 +155,11 @@ class EventBuilder(Generic[T]):
         self.outcomes[source][FrameOutcome.TOPOLOGY] += 1
         if not self._is_announced:
             return []
-        self._boards = frozenset(board for board in self._boards if board[0] != cobo).union(boards)
+        of_cobo = frozenset(boards)
+        if self._announced.get(cobo) == of_cobo:
+            return []
+        self._announced[cobo] = of_cobo
+        self._boards = frozenset(board for board in self._boards if board[0] != cobo) | of_cobo
         return [event for run in list(self._runs.values()) for event in self._give_out_ready(run)]
 
     def connect(self, source: int) -> None:

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from std_daq.shm.journal import MAX_EPOCH
-from std_daq.tpc.frames.encode import encode_message, encode_mutant, encode_topology
+from std_daq.tpc.frames.encode import EventHeader, encode_items, encode_message, encode_mutant, encode_topology
+from std_daq.tpc.frames.inner_frames import MAX_INNER
+from std_daq.tpc.frames.records import MERGED_BY_ID
 from std_daq.tpc.pads.load import load_pads
 from std_event_builder.__main__ import _open_events
+from std_event_builder.builder_service import FRAME_OBJECT_BYTES
 from std_test_kit.tpc_exporters import HOST, ScriptedExporter, frame_of, message_of, rows_of
 
 Open = Callable[..., Any]
@@ -208,3 +211,62 @@ def test_what_waits_at_the_end_is_given_out(open_rig: Open) -> None:
     assert time.monotonic() - began_s < 1
     events = list(iter(lambda: rig.reader.next(0), None))
     assert [(event.id, event.is_complete) for event in events] == [(0, False), (1, False), (2, False)]
+
+
+def test_exporter_that_pretends_to_have_a_board_of_another_is_refused_and_named(
+    open_rig: Open, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rig = open_rig(2, BOARDS)
+    rig.connect()
+    rig.send(0, 0, boards=BOARDS)
+    rig.wait_for_events(1)
+    rig.send(1, *range(1, 50), boards=BOARDS, run=7)
+    rig.step_until(lambda: rig.outcomes(1) == {"unexpected": 147})
+    rig.send(0, *range(1, 50), boards=BOARDS)
+    events = rig.wait_for_events(50)
+    for event in events:
+        assert event.is_complete
+        np.testing.assert_array_equal(event.traces, rows_of(event.id, BOARDS))
+    assert "board_from_two_exporters" in capsys.readouterr().err + caplog.text
+
+
+def test_exporter_whose_frames_cost_much_keeps_no_other_waiting(
+    open_rig: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Topology frames are the smallest: 4 MiB of them, which is a turn by its bytes, take seconds."""
+    monkeypatch.setattr("std_event_builder.exporter.MAX_TURN_S", 0.0)
+    rig = open_rig(2, BOARDS)
+    rig.connect()
+    rig.exporters[1].send(b"".join(encode_message(encode_topology(9, (number % 4,))) for number in range(8000)))
+    rig.step_until(lambda: rig.outcomes(1))
+    rig.send(0, 0, boards=BOARDS)
+    rig.step_until(lambda: rig.outcomes(0) == {"used": 3})
+    assert rig.outcomes(1)["topology"] < 8000
+    rig.step_until(lambda: rig.outcomes(1) == {"topology": 8000})
+
+
+def test_merged_frame_of_endless_frames_is_read_so_far_as_boards_can_be(open_rig: Open) -> None:
+    rig = open_rig(1, BOARDS)
+    rig.connect()
+    rig.exporters[0].send(encode_message(_merged(encode_topology(3, (0, 1)), 50_000)))
+    rig.exporters[0].send(encode_message(_merged(_merged(b"", 0), 30_000)))
+    rig.send(0, 0, boards=BOARDS)
+    assert rig.wait_for_events(1)[0].is_complete
+    assert rig.outcomes()["topology"] == MAX_INNER
+    assert rig.outcomes()["damaged"] >= 2
+
+
+def test_frames_without_samples_count_as_what_they_take(open_rig: Open) -> None:
+    rig = open_rig(1, BOARDS, time_limit_s=100)
+    rig.connect()
+    empty = encode_message(encode_items(EventHeader(0, 0, BOARDS[0]), np.zeros(0, np.uint32)))
+    rig.exporters[0].send(empty)
+    rig.step_until(lambda: rig.outcomes() == {"used": 1})
+    assert rig.value("daq_builder_held_bytes") == len(empty) - 8 + FRAME_OBJECT_BYTES
+
+
+def _merged(content: bytes, n: int) -> bytes:
+    """Return a frame merged by event id, in little endian and blocks of one byte, with n times a content."""
+    size = 20 + n * len(content)
+    head = bytes([0x80]) + size.to_bytes(3, "little") + b"\0" + MERGED_BY_ID.to_bytes(2, "little") + b"\0"
+    return head + (20).to_bytes(2, "little") + bytes(2) + n.to_bytes(4, "little") + bytes(4) + content * n
