@@ -10,7 +10,9 @@ from std_udp_recv.board_numbers import BoardNumbers, NumberOrder
 from std_udp_recv.board_packets import BoardPacket
 
 MAX_SOURCES = 1024
-"""Packets of further sources are refused: they are no telescope that grows, but noise."""
+"""Packets of further sources are refused while all of these send: they are no telescope that grows, but noise."""
+SILENT_NS = 2_000_000_000
+"""A source that has been silent for so long gives its place to another one when there is none left."""
 
 
 class BoardEvent(NamedTuple):
@@ -58,6 +60,7 @@ class _OpenEvent:
 class _Source:
     """A source: its open events, the oldest first, and which number each board had in which of its images."""
 
+    seen_ns: int
     events: deque[_OpenEvent] = field(default_factory=deque)
     n_images: int = 0
     last: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -103,6 +106,7 @@ class BoardGrouper:
         self.counters: defaultdict[tuple[int, int], BoardCounters] = defaultdict(BoardCounters)
         self.n_complete = 0
         self.n_incomplete = 0
+        self._n_lost_of_gone = 0
 
     @property
     def n_open(self) -> int:
@@ -112,19 +116,22 @@ class BoardGrouper:
     @property
     def n_lost(self) -> int:
         """Packets that all boards have left out, also those that came late."""
-        return sum(counters.lost for counters in list(self.counters.values()))
+        return self._n_lost_of_gone + sum(counters.lost for counters in list(self.counters.values()))
 
     def feed(self, packet: BoardPacket, now_ns: int) -> Iterator[BoardEvent]:
         """Take a packet, at a monotonic time, and yield the images that are ready."""
         source = self._sources.get(packet.source)
-        if source is None:
-            if len(self._sources) == MAX_SOURCES:
-                self.refused["foreign_module"] += 1
-                return
-            source = self._sources[packet.source] = _Source()
         if self._layout.n_boards > 1 and packet.board not in self._boards:
             self.refused["foreign_module"] += 1
             return
+        if source is None:
+            if len(self._sources) == MAX_SOURCES:
+                yield from self._forget_silent(now_ns)
+            if len(self._sources) == MAX_SOURCES:
+                self.refused["foreign_module"] += 1
+                return
+            source = self._sources[packet.source] = _Source(now_ns)
+        source.seen_ns = now_ns
         key = packet.source, packet.board
         if key not in self._numbers:
             self._numbers[key] = BoardNumbers(self._modulus)
@@ -164,6 +171,18 @@ class BoardGrouper:
         self._numbers.pop((source, board), None)
         if source in self._sources:
             self._sources[source].last.pop(board, None)
+
+    def _forget_silent(self, now_ns: int) -> Iterator[BoardEvent]:
+        """Forget the source that has been silent for longest, if it is silent; yields what it has open."""
+        number, source = min(self._sources.items(), key=lambda one: one[1].seen_ns)
+        if now_ns - source.seen_ns < SILENT_NS:
+            return
+        while source.events:
+            yield self._end_first(source)
+        del self._sources[number]
+        for key in [key for key in self._numbers if key[0] == number]:
+            del self._numbers[key]
+            self._n_lost_of_gone += self.counters.pop(key, BoardCounters()).lost
 
     def _count(self, packet: BoardPacket, order: NumberOrder, n_lost: int) -> None:
         counters = self.counters[packet.source, packet.board]

@@ -1,5 +1,6 @@
 """BoardNumbers: judges the packet numbers of one board, which begin again with 0 after the last one. Pure."""
 
+from array import array
 from enum import Enum
 from typing import NamedTuple
 
@@ -44,7 +45,10 @@ class BoardNumbers:
         self._modulus = modulus
         self._last: int | None = None
         self._last_arrival_ns = 0
-        self._recent: dict[int, tuple[int, int]] = {}  # time and arrival of each number, oldest first
+        # Number, time and arrival of the newest packets. Arrays, because there may be many boards that do not exist.
+        self._recent = array("q", [-1]) * MAX_BACK
+        self._times = array("q", [0]) * MAX_BACK
+        self._arrivals = array("q", [0]) * MAX_BACK
 
     def feed(self, number: int, time_ns: int, arrival_ns: int) -> Judgement:
         """Judge the next packet of the board, which has a time and an arrival."""
@@ -52,13 +56,11 @@ class BoardNumbers:
         if judgement.order is NumberOrder.DUPLICATE:
             return judgement
         if judgement.order is NumberOrder.RESTARTED:
-            self._recent.clear()
+            self._recent = array("q", [-1]) * MAX_BACK
         if judgement.order is not NumberOrder.LATE:
             self._last, self._last_arrival_ns = number, arrival_ns
-        self._recent.pop(number, None)
-        self._recent[number] = time_ns, arrival_ns
-        if len(self._recent) > MAX_BACK:
-            del self._recent[next(iter(self._recent))]
+        place = number % MAX_BACK
+        self._recent[place], self._times[place], self._arrivals[place] = number, time_ns, arrival_ns
         return judgement
 
     def _judge(self, number: int, time_ns: int, arrival_ns: int) -> Judgement:
@@ -69,9 +71,9 @@ class BoardNumbers:
             if ahead > MAX_BACK and number < MAX_BACK:
                 return Judgement(NumberOrder.RESTARTED)
             return Judgement(NumberOrder.NEXT, ahead - 1)
-        seen = self._recent.get(number)
-        if seen is not None:
-            is_same = seen[0] == time_ns and arrival_ns - seen[1] <= MAX_DELAY_NS
+        place = number % MAX_BACK
+        if self._recent[place] == number:
+            is_same = self._times[place] == time_ns and arrival_ns - self._arrivals[place] <= MAX_DELAY_NS
             return Judgement(NumberOrder.DUPLICATE if is_same else NumberOrder.RESTARTED)
         is_late = self._modulus - ahead <= MAX_BACK and arrival_ns - self._last_arrival_ns <= MAX_DELAY_NS
         return Judgement(NumberOrder.LATE if is_late else NumberOrder.RESTARTED)

@@ -164,16 +164,7 @@ class BoardReceiver:
             raise SharedMemoryError(
                 f"{self._ring.segment.path} was removed while this receiver was running; start the receiver again"
             )
-        for key, counters in self._grouper.counters.items():
-            told = self._told.get(key, (0, 0))
-            now = counters.restarts, counters.unsynchronised
-            if now[0] > told[0]:
-                self._log.warning("board_restarted", source=key[0], board=key[1], restarts=counters.restarts)
-            if now[1] and not told[1]:
-                self._log.warning(
-                    "board_not_synchronised", source=key[0], board=key[1], remedy="check its White Rabbit link"
-                )
-            self._told[key] = now
+        self._tell_boards()
         self._grouper.refused["foreign_sender"] = self._senders.n_refused
         self._tell_strangers()
         n_faults = self._grouper.refused.total() + self._grouper.n_incomplete
@@ -181,6 +172,37 @@ class BoardReceiver:
         if now_s >= self._next_stats_s:
             self._next_stats_s = now_s + self._stats_period_s
             self._log_stats()
+
+    def _tell_boards(self) -> None:
+        """Log boards that have restarted or are not synchronised, one a second of each kind, however many there are."""
+        restarted: list[tuple[int, int]] = []
+        unsynchronised: list[tuple[int, int]] = []
+        told, self._told = self._told, {}
+        for key, counters in self._grouper.counters.items():
+            before = told.get(key, (0, 0))
+            if counters.restarts > before[0]:
+                restarted.append(key)
+            if counters.unsynchronised and not before[1]:
+                unsynchronised.append(key)
+            self._told[key] = counters.restarts, counters.unsynchronised
+        if restarted:
+            source, board = restarted[0]
+            self._conditions.warning(
+                "board_restarted",
+                source=source,
+                board=board,
+                restarts=self._grouper.counters[restarted[0]].restarts,
+                others=len(restarted) - 1,
+            )
+        if unsynchronised:
+            source, board = unsynchronised[0]
+            self._conditions.warning(
+                "board_not_synchronised",
+                source=source,
+                board=board,
+                others=len(unsynchronised) - 1,
+                remedy="check its White Rabbit link",
+            )
 
     def _tell_strangers(self) -> None:
         """Log each address from which packets are refused, once."""

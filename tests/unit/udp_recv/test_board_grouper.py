@@ -1,6 +1,7 @@
 """How packets of boards become images."""
 
 import random
+import tracemalloc
 from collections.abc import Iterable
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from std_daq.telescope.boards import Telescope
 from std_test_kit.telescope_boards import board_packet, telescope_config
-from std_udp_recv.board_grouper import MAX_SOURCES, BoardEvent, BoardGrouper
+from std_udp_recv.board_grouper import MAX_SOURCES, SILENT_NS, BoardEvent, BoardGrouper
+from std_udp_recv.board_numbers import BoardNumbers
 from std_udp_recv.board_packets import BoardPacket, read_packet
 
 ALL = frozenset(range(4))
@@ -230,3 +232,38 @@ def test_packets_that_overtake_each_other_within_the_window_make_the_same_images
         rig.feed(quarter, number, number * MS, now_ns=number * MS)
     assert rig.images == [(1, [0, 1, 2, 3], 0)] * n_images
     assert not rig.grouper.refused
+
+
+def test_modules_that_do_not_exist_take_a_place_only_while_they_send() -> None:
+    rig = Rig("ph256")
+    rig.feed(0, 0, 0, module=1, now_ns=0)
+    for module in range(2, MAX_SOURCES + 1):
+        rig.feed(0, 0, 0, module=module, now_ns=SILENT_NS)
+    rig.feed(0, 0, 0, module=9000, now_ns=SILENT_NS + 1)  # in the place of module 1, which has been silent
+    rig.feed(0, 0, 0, module=9001, now_ns=SILENT_NS + 2)
+    assert rig.grouper.refused == {"foreign_module": 1}
+    rig.feed(0, 7, 0, module=9002, now_ns=2 * SILENT_NS + 3)
+    assert rig.images[-1] == (9002, [0], 0)
+    assert len(rig.grouper.counters) == MAX_SOURCES
+
+
+def test_open_images_of_a_module_that_gives_its_place_are_not_lost() -> None:
+    rig = Rig("img16")
+    rig.feed_image(0, [0, 1], module=1)
+    rig.feed_image(0, module=2)
+    for module in range(3, MAX_SOURCES + 3):
+        rig.feed_image(3000, module=module)
+    assert (1, [0, 1], 0) in rig.images
+    assert not rig.grouper.refused
+
+
+def test_boards_that_do_not_exist_take_little_memory() -> None:
+    """1024 modules of four boards with 1024 numbers each: as tuples in dictionaries they took 0.9 GB."""
+    numbers = BoardNumbers(2**16)
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(4096):
+        numbers.feed(number, 10**9 + number, 10**12 + number)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after - before < 2000
