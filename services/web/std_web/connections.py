@@ -93,6 +93,11 @@ class BoundedConnection(H11Protocol):
 class WebSocketConnection(WebSocketsSansIOProtocol):
     """WebSocket connection that refuses a wrong handshake as every other mistake."""
 
+    async def send(self, message: Any) -> None:
+        """Send a message; returns when the client has taken it but for what the kernel and a small buffer hold."""
+        await super().send(message)
+        await self.writable.wait()
+
     def handle_connect(self, event: Request) -> None:
         """Begin, or refuse the handshake."""
         said = ServerProtocol().accept(event)

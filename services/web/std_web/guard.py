@@ -6,11 +6,11 @@ address (DNS rebinding), by their ``Host``.
 """
 
 import base64
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from starlette.datastructures import Headers, MutableHeaders
@@ -29,6 +29,7 @@ header there, and the name of a subprotocol has fewer characters than a token ma
 """
 
 _BEARER = "bearer."
+_HOST = re.compile(r"(\[[0-9A-Za-z:.%_~-]+\]|[^\s:/?#@\\\[\]]+)(?::[0-9]{0,5})?")
 _STARTS = frozenset({"http.response.start", "websocket.http.response.start"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _API_PATHS = ("/api/", "/writer/", "/daq/", "/simulation/", "/file/", "/older/")
@@ -190,11 +191,8 @@ def _decoded(text: str) -> str:
 
 
 def _host_name(host: str) -> str | None:
-    try:
-        name = urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
-    return name.rstrip(".").lower() if name else None
+    found = _HOST.fullmatch(host)
+    return found[1].strip("[]").rstrip(".").lower() if found else None
 
 
 def _is_address(name: str) -> bool:

@@ -25,6 +25,14 @@ BODY_ROOM_OF_CLIENT = 8 << 20
 _BODY_TIMEOUT_S = 10.0
 NO_ROOM = "No room for the body"
 
+SMALL_ANSWER_BYTES = 1 << 20
+"""Longer answers and messages, such as images, share a room until their client has taken them."""
+ANSWER_ROOM = 1 << 30
+ANSWER_ROOM_OF_CLIENT = 256 << 20
+NO_ROOM_FOR_ANSWER = "No room for the answer"
+_PIECE_BYTES = 256 << 10
+_LOOK_S = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
@@ -55,6 +63,10 @@ class ClientCount:
         self.n += n
         self._held[client] += n
         return True
+
+    def fitting(self, n: int) -> int:
+        """Return a number as it is to be counted: a client may have one that is larger than its bound."""
+        return min(n, self._bounds.of_client, self._bounds.of_all)
 
     def give_back(self, client: str, n: int = 1) -> None:
         """Count some less of a client."""
@@ -146,11 +158,71 @@ class HeldBody:
             self._n_taken = 0
 
 
+class SentAnswer:
+    """The answer to one request: if it is long it needs room until its client has taken it.
+
+    It is handed over piece by piece, so that no more than a piece of it is copied for a client that does not read.
+
+    Parameters
+    ----------
+    room
+        Counts the bytes of long answers, of all and of each client.
+    client
+        Address of the client.
+    send
+        Sends the answer.
+    """
+
+    def __init__(self, room: ClientCount, client: str, send: Send) -> None:
+        self._room = room
+        self._client = client
+        self._send = send
+        self._start: Message | None = None
+        self._has_room = True
+
+    async def run(self, app: ASGIApp, scope: Scope, receive: Receive) -> bool:
+        """Let an application answer; returns False if there is no room, and nothing was sent."""
+        await app(scope, receive, self._take)
+        return self._has_room
+
+    async def _take(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        body = message.get("body", b"")
+        if not self._has_room:
+            return
+        if message["type"] != "http.response.body" or len(body) <= SMALL_ANSWER_BYTES:
+            await self._begin()
+            await self._send(message)
+            return
+        n_bytes = self._room.fitting(len(body))
+        if not self._room.take(self._client, n_bytes):
+            self._has_room = self._start is None  # what has begun goes on
+            if not self._has_room:
+                return
+            n_bytes = 0
+        try:
+            await self._begin()
+            view = memoryview(body)
+            for begin in range(0, len(view), _PIECE_BYTES):
+                piece = bytes(view[begin : begin + _PIECE_BYTES])
+                has_more = begin + _PIECE_BYTES < len(view) or message.get("more_body", False)
+                await self._send({"type": "http.response.body", "body": piece, "more_body": has_more})
+        finally:
+            self._room.give_back(self._client, n_bytes)
+
+    async def _begin(self) -> None:
+        if self._start is not None:
+            start, self._start = self._start, None
+            await self._send(start)
+
+
 class RequestLimits:
-    """ASGI middleware that bounds bodies, the time that a body takes, and the WebSockets of each client.
+    """ASGI middleware that bounds bodies, the time that a body takes, answers, and the WebSockets of each client.
 
     Bodies are bounded each, altogether, and of each client. Small ones need no room, so that requests of the page are
-    answered whatever others send.
+    answered whatever others send. The same holds for answers that their clients have not read yet.
 
     Parameters
     ----------
@@ -166,6 +238,7 @@ class RequestLimits:
         self._app = app
         self._websockets = ClientCount(websockets)
         self._bodies = ClientCount(Bounds(BODY_ROOM, BODY_ROOM_OF_CLIENT))
+        self._answers = ClientCount(Bounds(ANSWER_ROOM, ANSWER_ROOM_OF_CLIENT))
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -181,11 +254,29 @@ class RequestLimits:
         with self._websockets.taken(_client(scope)) as is_taken:
             self._metrics.websockets.set(self._websockets.n)
             if is_taken:
-                await self._app(scope, receive, send)
+                await self._app(scope, receive, self._in_room(_client(scope), send))
             else:
                 self._metrics.refused.labels("Too many WebSockets").inc()
                 await refuse(HttpProblem(HTTPStatus.SERVICE_UNAVAILABLE, "Too many WebSockets"), scope, receive, send)
         self._metrics.websockets.set(self._websockets.n)
+
+    def _in_room(self, client: str, send: Send) -> Send:
+        """Return what sends the messages of a WebSocket; a long one waits until there is room for it."""
+
+        async def send_in_room(message: Message) -> None:
+            n_bytes = len(message.get("bytes") or b"")
+            if n_bytes <= SMALL_ANSWER_BYTES:
+                await send(message)
+                return
+            n_bytes = self._answers.fitting(n_bytes)
+            while not self._answers.take(client, n_bytes):
+                await asyncio.sleep(_LOOK_S)
+            try:
+                await send(message)  # returns when the client has taken it
+            finally:
+                self._answers.give_back(client, n_bytes)
+
+        return send_in_room
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_answered = False
@@ -218,7 +309,10 @@ class RequestLimits:
             if body is None:
                 return
             try:
-                await self._app(scope, _replayed(body, receive), send_counted)
+                bounded = SentAnswer(self._answers, _client(scope), send_counted)
+                if not await bounded.run(self._app, scope, _replayed(body, receive)):
+                    self._metrics.refused.labels(NO_ROOM_FOR_ANSWER).inc()
+                    await refuse(_no_room_for_answer(), scope, receive, send_counted)
             except Exception:
                 if not is_answered:  # the outermost middleware, which is not seen here, answers it
                     self._metrics.requests.labels("5xx").inc()
@@ -254,6 +348,16 @@ def _no_room() -> HttpProblem:
         f"bodies above {SMALL_BODY_BYTES >> 10} KiB have {BODY_ROOM >> 20} MiB altogether, and "
         f"{BODY_ROOM_OF_CLIENT >> 20} MiB of one address; ask again",
         headers={"Connection": "close", "Retry-After": "1"},
+    )
+
+
+def _no_room_for_answer() -> HttpProblem:
+    return HttpProblem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        NO_ROOM_FOR_ANSWER,
+        f"answers that were not read yet have {ANSWER_ROOM >> 20} MiB altogether, and "
+        f"{ANSWER_ROOM_OF_CLIENT >> 20} MiB of one address; ask again",
+        headers={"Retry-After": "1"},
     )
 
 

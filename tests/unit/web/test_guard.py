@@ -36,6 +36,14 @@ def test_every_answer_has_the_security_headers(console: RunningConsole) -> None:
         ("localhost.evil.example", 421),
         ("", 421),
         ("[", 421),
+        ("LOCALHOST.:5000", 200),
+        ("[fe80::1%25eth0]:5000", 200),
+        ("evil.example@localhost", 421),
+        ("localhost#evil.example", 421),
+        ("localhost/evil.example", 421),
+        ("localhost?evil.example", 421),
+        ("2130706433", 421),
+        ("localhost:5000:evil", 421),
     ],
 )
 def test_page_that_gave_its_own_name_this_address_gets_no_answer(host: str, status: int, detector_file: Path) -> None:
