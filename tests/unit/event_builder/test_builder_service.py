@@ -5,11 +5,13 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from std_daq.errors import SharedMemoryError
 from std_daq.shm.journal import MAX_EPOCH
 from std_daq.tpc.frames.encode import EventHeader, encode_items, encode_message, encode_mutant, encode_topology
 from std_daq.tpc.frames.inner_frames import MAX_INNER
@@ -263,6 +265,22 @@ def test_frames_without_samples_count_as_what_they_take(open_rig: Open) -> None:
     rig.exporters[0].send(empty)
     rig.step_until(lambda: rig.outcomes() == {"used": 1})
     assert rig.value("daq_builder_held_bytes") == len(empty) - 8 + FRAME_OBJECT_BYTES
+
+
+@pytest.mark.parametrize("ram_buffer_gb", [0.15, 0.3])
+def test_second_builder_with_another_runtime_directory_says_who_is_there_and_changes_nothing(
+    open_rig: Open, tmp_path: Path, ram_buffer_gb: float
+) -> None:
+    rig = open_rig(1, BOARDS)
+    rig.connect()
+    rig.send(0, 0, boards=BOARDS)
+    rig.wait_for_events(1)
+    builder = rig.config.builder.model_copy(update={"ram_buffer_gb": ram_buffer_gb})
+    second = rig.config.model_copy(update={"runtime_dir": tmp_path, "builder": builder})
+    with pytest.raises(SharedMemoryError, match=r"event builder|writes"):
+        _open_events(second, load_pads(second.pads))
+    rig.send(0, 1, boards=BOARDS)
+    assert [event.is_complete for event in rig.wait_for_events(2)] == [True, True]
 
 
 def _merged(content: bytes, n: int) -> bytes:

@@ -167,3 +167,70 @@ def _is_ended(client: socket.socket) -> bool:
         return client.recv(100) == b""
     except ConnectionError:
         return True
+
+
+@pytest.mark.parametrize("path", [DETECTORS, "/shell.js", "/api/v1/detectors/small/image"])
+def test_nonsense_in_headers_is_answered_at_once_and_changes_nothing(path: str, console: RunningConsole) -> None:
+    for header in (
+        'If-None-Match: W/"a",' * 1000,
+        "If-None-Match: " + '"' * 30_000,
+        "If-Modified-Since: Mon, 01 Jan 99999 00:00:00 GMT",
+        "Range: bytes=" + "0-," * 5000 + "0-",
+        "Range: bytes=99999999999999999999999-",
+        "Range: bytes=a-b",
+        "Cookie: " + "a=b;" * 5000,
+        "Authorization: Basic " + "A" * 30_000,
+        "Accept-Encoding: " + "gzip," * 5000,
+        "Forwarded: for=10.0.0.1;host=evil.example;proto=https",
+        "\r\n".join(f"X-{number}: 1" for number in range(3000)),
+    ):
+        status = _status(console, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n\r\n")
+        assert status in {200, 206, 304, 400, 404, 416}, header[:50]
+    for header in ("X: " + "a" * 2_000_000, "Host: evil.example", "Transfer-Encoding: gzip", "Content-Length: 1, 2"):
+        status = _status(console, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{header}\r\n\r\n")
+        assert status in {None, 400, 501}, header[:50]
+    assert console.get(DETECTORS).status == 200
+
+
+@pytest.mark.parametrize("path", [f"{DETECTORS}/small/live", f"{DETECTORS}/small/runs/live"])
+def test_websocket_of_endless_fragments_or_pings_takes_no_memory_and_nobody_waits(
+    path: str, console: RunningConsole
+) -> None:
+    process = psutil.Process()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(_websocket(console, path)) for _ in range(4)]
+        before = process.memory_info().rss
+        for number, endless in enumerate(
+            (b"\x01\x81\0\0\0\0{" + b"\0\x80\0\0\0\0" * 20_000, (b"\x89\xfd\0\0\0\0" + b"p" * 125) * 2000)
+        ):
+            with suppress(OSError):  # some are ended
+                clients[number].sendall(endless)
+        with suppress(OSError):
+            clients[2].sendall(b"\x81\xfe\xff\xff\0\0\0\0" + b"[" * 65_535)
+        with suppress(OSError):
+            clients[3].sendall(b"\x81\xff" + (2**62).to_bytes(8, "big") + b"\0\0\0\0" + b"x" * 100_000)
+        assert console.get(DETECTORS).status == 200
+        assert process.memory_info().rss < before + 20e6
+    wait_until(lambda: console.count("daq_web_websockets") == 0, 20.0)
+
+
+def _status(console: RunningConsole, request: str) -> int | None:
+    """Send a request, and return the status of the answer; None if the connection is ended without one."""
+    with socket.create_connection(("127.0.0.1", console.port), timeout=20) as client:
+        try:
+            client.sendall(request.encode())
+            answer = client.recv(100)
+        except ConnectionError:
+            return None
+    return int(answer.split(b" ")[1]) if answer else None
+
+
+def _websocket(console: RunningConsole, path: str) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", console.port), timeout=20)
+    client.sendall(
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+    )
+    assert client.recv(1000).startswith(b"HTTP/1.1 101 ")
+    client.settimeout(2)
+    return client

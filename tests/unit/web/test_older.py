@@ -20,6 +20,7 @@ from std_daq.config.system import load_any_config
 from std_daq.errors import ConfigError
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.recording.requests import Action, RunReport, StatusMessage, Verdict
+from std_test_kit.small_disk import SmallDisk, can_mount
 from std_test_kit.wait import wait_until
 from std_test_kit.web_console import TOKEN, RunningConsole, running_console
 from std_web.detectors import WatchedDetector
@@ -128,6 +129,24 @@ def test_wrong_change_leaves_the_file_and_the_right_one_keeps_the_version_before
     assert len(versions) == 2
     file.change({"ram_buffer_gb": 0.6})  # changes nothing
     assert len(list((detector.file.parent / "versions").iterdir())) == 2
+
+
+def test_change_for_which_the_disk_has_no_room_leaves_the_file_as_it_was(
+    detector: WatchedDetector, tmp_path: Path
+) -> None:
+    if not can_mount(tmp_path):
+        pytest.skip("this user may not mount")
+    disk = SmallDisk.in_memory(tmp_path / "disk", 1 << 16)
+    try:
+        file = disk.folder / "detector.json"
+        file.write_bytes(before := detector.file.read_bytes())
+        disk.fill()
+        with pytest.raises(OSError, match="No space"):
+            ConfigFile(WatchedDetector(file, detector.config)).change({"ram_buffer_gb": 0.5})
+        assert file.read_bytes() == before
+        assert list(disk.folder.glob("versions/*")) == []
+    finally:
+        disk.close()
 
 
 def test_secret_that_was_hidden_from_the_client_stays(detector: WatchedDetector) -> None:
