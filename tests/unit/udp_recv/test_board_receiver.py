@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from std_daq.errors import ConfigError, SharedMemoryError
 from std_daq.imaging.buffers.frame_buffer import FrameBuffer
@@ -210,3 +211,18 @@ def test_ring_that_was_removed_ends_the_receiver(open_rig: Callable[..., Rig]) -
 def test_telescope_whose_boards_are_all_off_is_refused(open_rig: Callable[..., Rig]) -> None:
     with pytest.raises(ConfigError, match="deactivate"):
         open_rig("img16", {"deactivate": [0, 1, 2, 3]})
+
+
+def test_boards_that_restart_all_the_time_write_a_line_a_second_however_many_they_are(
+    open_rig: Callable[..., Rig],
+) -> None:
+    rig = open_rig("ph256")
+    with capture_logs() as lines:
+        for number in (5000, 7, 6000, 8):  # a low number after a gap: the board counts anew
+            for module in range(1, 21):
+                rig.send_board(module=module, quarter=0, number=number, nsec=number)
+        rig.step_until(lambda: rig.metric("daq_udp_packets_received_total", module="all") == 80)
+        rig.step_until(lambda: any(line["event"] == "board_restarted" for line in lines))
+    told = [line for line in lines if line["event"] == "board_restarted"]
+    assert len(told) == 1
+    assert told[0]["others"] >= 1
