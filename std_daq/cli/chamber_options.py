@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from std_daq.cli.argument_types import natural_number, non_negative_number, positive_integer
 from std_daq.cli.console import progress_line
+from std_daq.cli.starting import wait_for_run
 from std_daq.errors import EXIT_DONE, EXIT_FAILED, ArgumentError
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def send(
     from std_daq.tpc.simulation.exporters import ExporterSet
     from std_daq.tpc.simulation.sending import CoboRouting, Sending
 
+    if arguments.when_requested:
+        wait_for_run(config)
     stop, line = StopSignals(), progress_line()
     routing = CoboRouting(boards, len(config.exporters))
     with ExporterSet(config.exporters) as exporters:

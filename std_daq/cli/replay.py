@@ -13,8 +13,9 @@ from std_daq.cli.shared_options import (
     add_destination_options,
     add_json_option,
     add_sending_config_option,
+    add_when_requested_option,
 )
-from std_daq.cli.starting import wait_for_services
+from std_daq.cli.starting import wait_for_run, wait_for_services
 from std_daq.errors import EXIT_DONE, EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="frames or events per second; by default as many frames as 100 MB/s allow, as many events as are read",
     )
     add_destination_options(parser)
+    add_when_requested_option(parser)
     add_json_option(parser)
     parser.add_argument(
         "captures",
@@ -72,6 +74,8 @@ def _replay_images(arguments: argparse.Namespace, config: "DetectorConfig") -> i
     captures = open_source(arguments.captures, ports, detector.packet_layout(0).key)
     source = CountedSource(captures)
     wait_for_services(config)
+    if arguments.when_requested:
+        wait_for_run(config)
     with senders(arguments, config.udp.place, ports) as sinks:
         sent, exit_code = transmit(source, sinks, arguments.rate_hz, None)
     remarks = describe_reception(port_receptions(detector, source.lengths, {}))

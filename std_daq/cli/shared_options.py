@@ -67,6 +67,15 @@ def add_period_option(parser: argparse.ArgumentParser, default_s: float, *older_
     )
 
 
+def add_when_requested_option(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--when-requested``."""
+    parser.add_argument(
+        "--when-requested",
+        action="store_true",
+        help="wait until a run on this machine waits for its first image, such as one of std-daq write beside it",
+    )
+
+
 def add_destination_options(parser: argparse.ArgumentParser) -> None:
     """Declare where packets go."""
     parser.add_argument(

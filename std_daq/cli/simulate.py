@@ -12,9 +12,10 @@ from std_daq.cli.shared_options import (
     add_destination_options,
     add_json_option,
     add_sending_config_option,
+    add_when_requested_option,
 )
 from std_daq.cli.simulate_chamber import OF_CHAMBERS, add_chamber_options, simulate_chamber
-from std_daq.cli.starting import wait_for_services
+from std_daq.cli.starting import wait_for_run, wait_for_services
 from std_daq.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images or events per second; by default as many images as 100 MB/s allow, as many events as are read",
     )
     add_destination_options(parser)
+    add_when_requested_option(parser)
     parser.add_argument(
         "--pattern", metavar="NAME", help="what the images show; by default the first pattern of the detector"
     )
@@ -115,6 +117,8 @@ def _simulate_images(arguments: argparse.Namespace, config: "DetectorConfig") ->
     )
     wait_for_services(config)
     first_port = config.start_udp_port
+    if arguments.when_requested:
+        wait_for_run(config)
     with senders(arguments, config.udp.place, range(first_port, first_port + detector.n_ports)) as sinks:
         sent, exit_code = transmit(source, sinks, arguments.rate_hz, arguments.n_images)
     if arguments.ledger is not None:

@@ -1,4 +1,4 @@
-"""Waiting for services that are starting, in commands that need them."""
+"""Waiting for services that are starting, and for runs, in commands that need them."""
 
 import sys
 import time
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # A script that starts `std-daq up &` and then a command: Python itself takes a part of a second to start.
 GRACE_S = 3.0
 _LOOK_S = 0.1
+_WAITS = "waiting"  # the state of a run that has no image yet
 
 
 def wait_for_services(config: "PlatformConfig", *, broker_url: str | None = None, needs_broker: bool = False) -> None:
@@ -48,6 +49,31 @@ def wait_for_services(config: "PlatformConfig", *, broker_url: str | None = None
             raise ResourceError(
                 f"the services of {config.name} ended before they were ready; read the log of std-daq up"
             )
+
+
+def wait_for_run(config: "PlatformConfig") -> None:
+    """Wait until a run waits for its first image, and say so; whoever sends then sends nothing too early.
+
+    Raises
+    ------
+    ResourceError
+        The services ended before they were ready, or no writer agent of the system is on this machine.
+    """
+    from std_daq.client.status import StatusReader
+
+    wait_for_services(config)
+    status = StatusReader(config)
+    is_told = False
+    while (state := status.read().run.state) != _WAITS:
+        if not state:
+            raise ResourceError(
+                f"no writer agent of {config.name} runs on this machine, so no run is seen here; start the services "
+                "(std-daq up), or leave --when-requested out"
+            )
+        if not is_told:
+            print(f"waiting until a run of {config.name} waits for its first image", file=sys.stderr, flush=True)
+            is_told = True
+        time.sleep(_LOOK_S)
 
 
 def _begin(config: "PlatformConfig", broker_url: str | None) -> "Holder | None":

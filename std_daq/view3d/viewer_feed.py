@@ -21,6 +21,7 @@ LINE = "line"
 """The kind of what is added beside those before."""
 
 _RETRY_S = 1.0
+_LOOK_S = 0.3
 _MAX_LINES = 200
 _END_S = 0.2
 _CONNECT_S = 0.5
@@ -170,12 +171,11 @@ class ViewerFeed:
             self._problem = None
 
     def _show_until_it_ends(self) -> None:
-        while (taken := self._next()) is not None:
+        link = self._link
+        while link is not None and (taken := self._next(link)) is not None:
             kind, drawing = taken
-            if self._link is None:
-                return
             try:
-                self._link.show(drawing, SHOW_S)
+                link.show(drawing, SHOW_S)
             except WrongDrawingError as error:
                 self._conditions.warning("drawing_left_out", kind=kind, error=str(error))
                 with self._changed:
@@ -186,11 +186,11 @@ class ViewerFeed:
                 self._n_shown[kind] = self._n_shown.get(kind, 0) + 1
                 self._last_shown[kind] = drawing, time.time_ns()
 
-    def _next(self) -> tuple[str, Drawing] | None:
-        """Return what to show next; None if it is time to end."""
+    def _next(self, link: ViewerLink) -> tuple[str, Drawing] | None:
+        """Return what to show next; None if it is time to end. Raises ResourceError if the viewer is lost meanwhile."""
         with self._changed:
-            while not (self._is_ending or self._lines or self._pending):
-                self._changed.wait()
+            while not self._changed.wait_for(lambda: self._is_ending or self._lines or self._pending, _LOOK_S):
+                link.check()
             if self._is_ending:
                 return None
             if self._lines:

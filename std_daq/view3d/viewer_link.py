@@ -100,6 +100,11 @@ class ViewerLink:
             why = f"it did not take a drawing within {timeout_s:g} s" if is_late else self._last_words()
             raise ResourceError(f"the viewer at {self._address} is lost: {why}")
 
+    def check(self) -> None:
+        """Raise ResourceError if the connection has ended, which is seen within half a second."""
+        if self._process.poll() is not None:
+            raise ResourceError(f"the viewer at {self._address} is lost: {self._last_words()}")
+
     def abort(self) -> None:
         """End the process at once, from any thread; `show` then raises."""
         self._process.kill()

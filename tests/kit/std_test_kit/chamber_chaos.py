@@ -205,9 +205,8 @@ class ChamberInChaos:
         self._requester.end()
         self._requester.check()
         wait_until(lambda: not self._open_requests(), HEALED_S, lambda: f"no end of {self._open_requests()}")
-        last = self._requester.request(30, "hdf5")
-        wait_until(lambda: last in self._ends.ends, HEALED_S, lambda: f"no end of {last}")
-        assert self._ends.report(last).verdict is Verdict.COMPLETE, self._ends.report(last)
+        # Where the cores are busy, a simulated exporter can be later than the time limit: its boards are missing.
+        wait_until(self._is_complete, HEALED_S, lambda: "no run is complete any more")
         self._exporters.stop()
         self._check_frames()
         self._check_results()
@@ -217,6 +216,15 @@ class ChamberInChaos:
             self.verdicts[report.verdict] += 1
             assert report.verdict is not Verdict.REFUSED, report
             check_run(request, report, self._ring.events)
+
+    def _is_complete(self) -> bool:
+        """Have a run recorded; returns whether it is complete."""
+        request_id = self._requester.request(30, "hdf5")
+        wait_until(lambda: request_id in self._ends.ends, HEALED_S, lambda: f"no end of {request_id}")
+        report = self._ends.report(request_id)
+        assert report.verdict in {Verdict.COMPLETE, Verdict.INCOMPLETE}, report
+        assert report.n_lost == 0, report
+        return report.verdict is Verdict.COMPLETE
 
     # -- what happens
 

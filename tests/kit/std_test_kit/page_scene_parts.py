@@ -29,12 +29,6 @@ until grep -q ready up.txt; do kill -0 $!; sleep 0.1; done
 """
 
 
-def waits(config: str = "detector.json") -> str:
-    """Return bash that goes on when a run waits for its first image; a page says: sleep some seconds."""
-    look = f"std-daq status --config {config} --period-s 0.05 --json"
-    return f"""until {look} | grep -q '"state": "waiting"'; do sleep 0.1; done"""
-
-
 def without(*commands: str) -> dict[str, str]:
     """Return replacements that leave commands out, such as those that install what is there."""
     return dict.fromkeys(commands, ":")

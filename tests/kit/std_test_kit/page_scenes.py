@@ -18,7 +18,6 @@ from std_test_kit.page_scene_parts import (
     beside_when,
     named,
     up,
-    waits,
     without,
 )
 from std_test_kit.photon_page_scenes import PHOTON_SCENES
@@ -56,18 +55,15 @@ _IMAGE_SCENES: Mapping[str, Scene] = {
         replacements={
             **IS_SET_UP,
             "--n-images 1000": "--n-images 200",
-            "(sleep 3;": f"({waits()};",
-            "\nsleep 3\n": "\nuntil std-live --host 127.0.0.1 --ping; do sleep 0.5; done\n",
         }
     ),
-    "docs/tutorials/getting-started.md": Scene(replacements={**IS_SET_UP, "\nsleep 2\n": f"\n{waits()}\n"}),
+    "docs/tutorials/getting-started.md": Scene(replacements=IS_SET_UP),
     "docs/how-to/add-a-detector.md": Scene(
         CLONE + SITE,
         {
             "pip install --no-deps -e ": INSTALL["pip install "],
             "/tmp/": "FOLDER/",
             "std-daq write": READY + "std-daq write",
-            "sleep 2 ": f"{waits()} ",
         },
     ),
     "docs/how-to/add-a-service.md": Scene(
@@ -76,7 +72,7 @@ _IMAGE_SCENES: Mapping[str, Scene] = {
     "docs/how-to/configure-a-detector.md": Scene(
         JUNGFRAU
         + up()
-        + beside_when(waits(), "std-daq simulate --config detector.json --n-images 20 --rate-hz 20")
+        + beside("std-daq simulate --config detector.json --n-images 20 --rate-hz 20 --when-requested")
         + "std-daq write --config detector.json --output-file FOLDER/run_1.h5 --n-images 20\n"
         + "end_servers\nprintf 'hostname jf1+jf2\\nhighvoltage 150\\n' > jf.config\n",
     ),
@@ -89,7 +85,6 @@ _IMAGE_SCENES: Mapping[str, Scene] = {
             "/etc/std-daq": "FOLDER",
             "/etc/systemd/system": "FOLDER/units",
             "~/": "FOLDER/",
-            "sleep 2 ": f"{waits()} ",
         },
     ),
     "docs/how-to/install.md": Scene(JUNGFRAU, {"source ~/std-daq/bin/activate": ":"}),
@@ -127,7 +122,7 @@ _IMAGE_SCENES: Mapping[str, Scene] = {
         JUNGFRAU
         + MADE_DATA
         + beside_when(_DUMP_LISTENS, "std-daq simulate --config detector.json --n-images 40 --rate-hz 20"),
-        {**DATA, "sleep 2 ": f"{waits()} "},
+        DATA,
     ),
     "docs/how-to/recover-a-file.md": Scene(
         _KILLED_RUN, {"std-daq recover run_0001.h5 ": f"end_servers\n{RECOVERED_EVENTS}std-daq recover run_0001.h5 "}

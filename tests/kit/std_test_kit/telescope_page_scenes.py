@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from std_test_kit.page_commands import Scene
-from std_test_kit.page_scene_parts import DATA, MADE_DATA, OPENED, beside_when, waits, without
+from std_test_kit.page_scene_parts import DATA, MADE_DATA, OPENED, beside, without
 
 _TELESCOPE = """
 cat > detector.json <<'END'
@@ -25,7 +25,7 @@ with PffWriter(Path("run"), product, module_id=1, start="2024-07-25T04:34:46Z", 
 END
 for file in run/*.pff; do name=${file##*/}; mv "$file" "${name//:/_}"; done
 """
-_IMAGES_COME = beside_when(waits(), "std-daq simulate --config detector.json --n-images 100 --rate-hz 50")
+_IMAGES_COME = beside("std-daq simulate --config detector.json --n-images 100 --rate-hz 50 --when-requested")
 _HOSTS = """
 echo '{"daq_nodes": [{"ip_addr": "127.0.0.1", "data_dir": "/data"}]}' > daq_config.json
 echo '{"daq_nodes": [{"ip_addr": "127.0.0.1", "grpc_port": 50051}]}' > network_config.json

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from std_daq.cli import starting
-from std_daq.cli.starting import wait_for_services
+from std_daq.cli.starting import wait_for_run, wait_for_services
 from std_daq.config.platform import PlatformConfig
 from std_daq.config.system import load_any_config
 from std_daq.config.up_lock import UpLock, running_up
@@ -57,6 +57,11 @@ def test_up_that_is_about_to_begin_is_waited_for(config: PlatformConfig, monkeyp
     threading.Timer(0.3, begin).start()
     wait_for_services(config, needs_broker=True)
     lock.__exit__()
+
+
+def test_a_run_is_not_waited_for_where_no_agent_could_begin_one(config: PlatformConfig) -> None:
+    with pytest.raises(ResourceError, match=r"no writer agent of .* runs on this machine.*leave --when-requested out"):
+        wait_for_run(config)
 
 
 def test_second_up_is_told_who_is_there(config: PlatformConfig) -> None:

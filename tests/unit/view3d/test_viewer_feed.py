@@ -131,6 +131,20 @@ def test_a_viewer_that_was_started_again_is_shown_everything_anew(tmp_path: Path
         feed.close()
 
 
+@pytest.mark.long
+def test_a_viewer_that_is_replaced_while_there_is_nothing_to_draw_is_shown_everything(tmp_path: Path) -> None:
+    with viewer_process(tmp_path / "one.rrd") as (address, _):
+        feed = ViewerFeed(address, "app", [Word("first")])
+        feed.put("event", Word("event"))
+        wait_until(lambda: feed.state().n_shown.get("event", 0) == 1, 20)
+    try:
+        with viewer_process(tmp_path / "two.rrd", address.port):
+            wait_until(lambda: sorted(_words(tmp_path / "two.rrd")) == ["event", "first"], 20)
+            assert feed.state().n_connections == 2
+    finally:
+        feed.close()
+
+
 def test_the_end_is_not_held_up_by_a_viewer_that_hangs(tmp_path: Path) -> None:
     with viewer_process(tmp_path / "saved.rrd") as (address, process), _feed(address) as feed:
         feed.put("event", Word("one"))
