@@ -41,6 +41,7 @@ from std_udp_recv.same_packets import MIN_FRAMES
 from std_udp_recv.sender_filter import CALM_S
 from std_web.limits import BODY_ROOM, BODY_ROOM_OF_CLIENT, SMALL_BODY_BYTES
 from std_web.older.acquisitions import MAX_KEPT
+from std_web.options import WebOptions
 from std_writer_agent.agent import BATCH_S, DRAIN_DEADLINE_S
 from std_writer_agent.desk import PATIENCE_IN_RUN_S, PATIENCE_S
 from std_writer_agent.journal_reserve import RESERVED_BYTES
@@ -86,6 +87,8 @@ FIGURES = [
     ("udp_recv", f"at least one in {FRACTION_OF_SOME}"),
     ("udp_recv", f"for {CALM_S:g} s none of a stranger"),
     ("web", f"the last {MAX_KEPT} runs"),
+    ("web", "connections at once, altogether ({max_connections}) and of one address ({max_connections_of_client})"),
+    ("web", "WebSockets at once, altogether ({max_websockets}) and of one address ({max_websockets_of_client})"),
     ("web", f"bodies above {SMALL_BODY_BYTES >> 10} KiB have {BODY_ROOM >> 20} MiB at one moment"),
     ("web", f"those of one address {BODY_ROOM_OF_CLIENT >> 20} MiB"),
     ("writer_agent", f"({PATIENCE_S:g} s; during a run {PATIENCE_IN_RUN_S:g} s)"),
@@ -227,7 +230,7 @@ def test_what_a_page_finds_in_the_log_is_an_event_of_the_code(service: str) -> N
 
 @pytest.mark.parametrize(("service", "figure"), FIGURES)
 def test_figure_on_a_page_is_that_of_the_code(service: str, figure: str) -> None:
-    assert figure in re.sub(r"\s+", " ", page_of(service))
+    assert figure.format(**WebOptions().model_dump()) in re.sub(r"\s+", " ", page_of(service))
 
 
 def test_architecture_tells_how_long_the_entry_of_an_image_is() -> None:

@@ -1,5 +1,7 @@
 """Every operation of the API answers whatever is sent to it as its description says."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from std_test_kit.web_console import TOKEN, RunningConsole
 
+ROOT = Path(__file__).parents[3]
 AUTHORISED = {"Authorization": f"Bearer {TOKEN}"}
 # Each opens a connection of its own, and changes nothing that another example sees.
 EACH = settings(
@@ -68,3 +71,15 @@ def test_description_names_no_path_outside_the_api(console: RunningConsole) -> N
     for path in document["paths"].values():
         for operation in path.values():
             assert "application/problem+json" in operation["responses"]["default"]["content"]
+
+
+def test_each_path_of_the_api_is_on_a_page_and_the_page_of_the_service_names_no_other(console: RunningConsole) -> None:
+    pages = [ROOT / "services/web/README.md", ROOT / "docs/reference/console.md"]
+    pages.append(ROOT / "docs/how-to/start-runs-in-a-browser.md")
+    texts = [page.read_text() for page in pages]
+    paths = set(console.get("/api/v1/openapi.json").json()["paths"])
+    own = {path.removeprefix("/api/v1/detectors/{detector}").removeprefix("/api/v1/").strip("/") for path in paths}
+    ends = {path.removeprefix("panel/").replace("{request_id}", "ID") or "detectors" for path in own}
+    assert {end for end in ends if not any(re.search(rf"[/` ]{re.escape(end)}\b", text) for text in texts)} == set()
+    named = re.findall(r"`GET (/detectors[^`?]*)", texts[0].split("### The API")[1].split("### ")[0])
+    assert {f"/api/v1{path.replace('{name}', '{detector}')}" for path in named} <= paths
