@@ -85,7 +85,7 @@ def _analyse_and_keep(unit: Unit, config: TpcConfig, parts: PartFolder) -> None:
 
 async def _greet(address: str) -> None:
     """Connect to a scheduler, which answers to that; raises what Dask raises if it does not."""
-    from distributed.comm import connect
+    from distributed.comm.core import connect
     from distributed.security import Security
 
     greeted = await connect(address, timeout=_CONNECT_S, **Security().get_connection_args("client"))
