@@ -142,10 +142,11 @@ def prepare(folder: Path) -> tuple[Path, Calibration]:
             "pedestal_file": str(folder / "pedestal.h5"),
             "gain_file": str(folder / "gain.h5"),
         },
-        "udp": {"address": "127.0.0.1"},
+        # The detector is simulated on the same cores, and may stop for seconds within an image where they are busy.
+        "udp": {"address": "127.0.0.1", "idle_flush_s": 3.0, "module_timeout_s": 3.0},
         "ram_buffer_gb": 0.5,
         "shared_memory": {"frame_buffer_gb": 0.25},
-        "writer": {"output_roots": [str(folder)], "image_timeout_s": 5.0, "min_free_gb": 0.1},
+        "writer": {"output_roots": [str(folder)], "image_timeout_s": 20.0, "min_free_gb": 0.1},
         "nexus": {"description": "simulated JUNGFRAU", "distance_m": 0.2, "wavelength_angstrom": 1.0},
     }
     file = folder / "detector.json"
