@@ -2,29 +2,9 @@
 
 from typing import Any
 
-from pydantic import JsonValue
-
 from std_daq.config.schema import DIALECT
 from std_daq.config.section import Section
 from std_daq.recording.requests import WriteRequest
-
-_IS_ABSENT: JsonValue = {"type": "null"}
-# What the members demand of each other. The validators of the model refuse the same, in words for the user.
-_RULES: list[JsonValue] = [
-    {"anyOf": [{"properties": {"images_per_file": _IS_ABSENT}}, {"properties": {"n_files": _IS_ABSENT}}]},
-    {
-        "anyOf": [
-            {"properties": {"compression_level": _IS_ABSENT}},
-            {"properties": {"compression": {"const": "bszstd"}}, "required": ["compression"]},
-        ]
-    },
-    {
-        "anyOf": [
-            {"properties": {"format": {"enum": ["hdf5", "graw", "hdf5+graw"]}}},
-            {"properties": {"compression": {"const": "none"}, "n_files": _IS_ABSENT}},
-        ]
-    },
-]
 
 
 def request_schema(experiment: type[Section] | None) -> dict[str, Any]:
@@ -43,4 +23,4 @@ def request_schema(experiment: type[Section] | None) -> dict[str, Any]:
         definitions |= section.pop("$defs", {}) | {experiment.__name__: section}
         description = schema["properties"]["experiment"]["description"]
         schema["properties"]["experiment"] = {"$ref": f"#/$defs/{experiment.__name__}", "description": description}
-    return {"$schema": DIALECT, "title": "write request of std-daq", "allOf": _RULES, **schema}
+    return {"$schema": DIALECT, "title": "write request of std-daq", **schema}

@@ -108,10 +108,31 @@ class Action(StrEnum):
 FileFormat = Literal["hdf5", "pff", "graw", "hdf5+graw"]
 
 
+_IS_ABSENT: JsonValue = {"type": "null"}
+_RULES: list[JsonValue] = [
+    {"anyOf": [{"properties": {"images_per_file": _IS_ABSENT}}, {"properties": {"n_files": _IS_ABSENT}}]},
+    {
+        "anyOf": [
+            {"properties": {"compression_level": _IS_ABSENT}},
+            {"properties": {"compression": {"const": "bszstd"}}, "required": ["compression"]},
+        ]
+    },
+    {
+        "anyOf": [
+            {"properties": {"format": {"enum": ["hdf5", "graw", "hdf5+graw"]}}},
+            {"properties": {"compression": {"const": "none"}, "n_files": _IS_ABSENT}},
+        ]
+    },
+]
+"""What the members of a write request demand of each other, in the words of JSON schema."""
+
+
 class WriteRequest(BaseModel):
     """What a user asks to be written; the body of a request message, as JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, json_schema_extra={"allOf": _RULES}
+    )
 
     output_file: Text = Field(
         min_length=1,

@@ -188,6 +188,8 @@ class SentAnswer:
     async def _take(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._start = message
+            if not _is_long(message):
+                await self._begin()
             return
         body = message.get("body", b"")
         if not self._has_room:
@@ -349,6 +351,12 @@ def _no_room() -> HttpProblem:
         f"{BODY_ROOM_OF_CLIENT >> 20} MiB of one address; ask again",
         headers={"Connection": "close", "Retry-After": "1"},
     )
+
+
+def _is_long(start: Message) -> bool:
+    """Return whether the header of an answer announces a body that needs room; a stream announces none."""
+    lengths = [int(value) for name, value in start.get("headers", ()) if name.lower() == b"content-length"]
+    return max(lengths, default=0) > SMALL_ANSWER_BYTES
 
 
 def _no_room_for_answer() -> HttpProblem:
