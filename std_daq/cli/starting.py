@@ -61,18 +61,24 @@ def wait_for_run(config: "PlatformConfig") -> None:
     """
     from std_daq.client.status import StatusReader
 
-    wait_for_services(config)
     status = StatusReader(config)
     is_told = False
-    while (state := status.read().run.state) != _WAITS:
-        if not state:
+    deadline = time.monotonic() + GRACE_S
+    while True:
+        wait_for_services(config)
+        state = status.read().run.state
+        if state == _WAITS:
+            return
+        if state:
+            deadline = time.monotonic() + GRACE_S
+            if not is_told:
+                print(f"waiting until a run of {config.name} waits for its first image", file=sys.stderr, flush=True)
+                is_told = True
+        elif time.monotonic() > deadline:
             raise ResourceError(
                 f"no writer agent of {config.name} runs on this machine, so no run is seen here; start the services "
                 "(std-daq up), or leave --when-requested out"
             )
-        if not is_told:
-            print(f"waiting until a run of {config.name} waits for its first image", file=sys.stderr, flush=True)
-            is_told = True
         time.sleep(_LOOK_S)
 
 

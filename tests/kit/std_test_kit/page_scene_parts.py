@@ -1,11 +1,13 @@
 """What scenes of pages are made of: configurations, and commands that run beside those of a page."""
 
-JUNGFRAU = """
+# A simulated detector may stop within an image, as it shares the cores with other tests.
+PATIENT = '"udp": {"idle_flush_s": 3.0, "module_timeout_s": 3.0}'
+JUNGFRAU = f"""
 cat > detector.json <<'END'
-{"detector_name": "jungfrau", "detector_type": "jungfrau", "n_modules": 1, "bit_depth": 16, "image_pixel_height": 512,
- "image_pixel_width": 1024, "start_udp_port": 50000, "ram_buffer_gb": 0.3, "shared_memory": {"frame_buffer_gb": 0.2},
- "live_stream_configs": {"tcp://127.0.0.1:20000": {"type": "periodic", "config": [1, 10]}},
- "detector": {"conversion": "raw"}, "measured_values": {"sample_x": "mm", "cryostream": "K"}}
+{{"detector_name": "jungfrau", "detector_type": "jungfrau", "n_modules": 1, "bit_depth": 16, "image_pixel_height": 512,
+ "image_pixel_width": 1024, "start_udp_port": 50000, "ram_buffer_gb": 0.3, "shared_memory": {{"frame_buffer_gb": 0.2}},
+ "live_stream_configs": {{"tcp://127.0.0.1:20000": {{"type": "periodic", "config": [1, 10]}}}}, {PATIENT},
+ "detector": {{"conversion": "raw"}}, "measured_values": {{"sample_x": "mm", "cryostream": "K"}}}}
 END
 """
 MADE_DATA = "mkdir -p data\n"

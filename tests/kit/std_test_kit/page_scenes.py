@@ -12,6 +12,7 @@ from std_test_kit.page_scene_parts import (
     IS_SET_UP,
     JUNGFRAU,
     MADE_DATA,
+    PATIENT,
     READY,
     SITE,
     beside,
@@ -55,9 +56,12 @@ _IMAGE_SCENES: Mapping[str, Scene] = {
         replacements={
             **IS_SET_UP,
             "--n-images 1000": "--n-images 200",
+            '"start_udp_port": 50000': f'"start_udp_port": 50000, {PATIENT}',
         }
     ),
-    "docs/tutorials/getting-started.md": Scene(replacements=IS_SET_UP),
+    "docs/tutorials/getting-started.md": Scene(
+        replacements={**IS_SET_UP, '"start_udp_port": 50100,': f'"start_udp_port": 50100, {PATIENT},'}
+    ),
     "docs/how-to/add-a-detector.md": Scene(
         CLONE + SITE,
         {

@@ -59,7 +59,10 @@ def test_up_that_is_about_to_begin_is_waited_for(config: PlatformConfig, monkeyp
     lock.__exit__()
 
 
-def test_a_run_is_not_waited_for_where_no_agent_could_begin_one(config: PlatformConfig) -> None:
+def test_a_run_is_not_waited_for_where_no_agent_could_begin_one(
+    config: PlatformConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "GRACE_S", 0.2)
     with pytest.raises(ResourceError, match=r"no writer agent of .* runs on this machine.*leave --when-requested out"):
         wait_for_run(config)
 
