@@ -76,7 +76,7 @@ class Opening:
                 n_threads=options.n_threads,
                 device=options.device,
             )
-            self._opened = Opened(backend, fingerprint_of(options.geometry, options.seed, backend))
+            self._opened = Opened(backend, fingerprint_of(options.geometry, options.seed))
         except BaseException as error:  # noqa: BLE001 - raised again by `wait`
             self._error = error
 
@@ -103,15 +103,15 @@ class EndedBeforeReady:
         """Release nothing."""
 
 
-def fingerprint_of(geometry: Path, seed: int, backend: Backend) -> str:
-    """Return a hash of all that hits depend on besides the request: geometry, seed, and another engine's physics."""
+def fingerprint_of(geometry: Path, seed: int) -> str:
+    """Return a hash of all that hits depend on besides the request: geometry and seed."""
     from std_daq.photons.geometry.load import read_geometry
 
     document = read_geometry(geometry).model_dump()
     digest = hashlib.blake2b(json.dumps(document, default=_as_list).encode(), digest_size=12)
     for file in sorted(_values_of("file", document)):
         digest.update((geometry.parent / file).read_bytes())
-    digest.update(f"seed {seed} {'chroma' if backend.name == 'chroma' else 'std-daq'}".encode())
+    digest.update(f"seed {seed} std-daq".encode())
     return digest.hexdigest()
 
 
