@@ -22,9 +22,9 @@ from std_daq.telescope.ubx.simulated_chip import DEFAULT_UID
 from std_test_kit.ublox import PluggedF9t, UbloxProcess
 
 
-def std_daq(*arguments: str) -> subprocess.CompletedProcess[str]:
+def std_daq(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "std_daq.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
 @contextmanager
@@ -121,11 +121,13 @@ def test_recorded_messages_are_replayed_byte_for_byte(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("options", "told"), [
-    (("--uid", "xyz"), "is not 10 hexadecimal digits"), (("--replay", "no-such.jsonl"), "cannot be read"),
-    (("--replay", os.devnull), "has no messages"), (("--replay", __file__), "line 1 has no payload_b64"),
+    (("--uid", "xyz"), "is not 10 hexadecimal digits"), (("--replay", "no-such.jsonl"), "there is no such file"),
+    (("--replay", os.devnull), "this is a device"), (("--replay", "empty.jsonl"), "has no messages"),
+    (("--replay", __file__), "line 1 has no payload_b64"),
 ])  # fmt: skip
 def test_mistakes_of_the_simulation_are_named(options: tuple[str, ...], told: str, tmp_path: Path) -> None:
-    done = std_daq("simulate-f9t", str(tmp_path / "f9t"), *options)
+    (tmp_path / "empty.jsonl").touch()
+    done = std_daq("simulate-f9t", str(tmp_path / "f9t"), *options, folder=tmp_path)
     assert done.returncode == 2
     assert told in done.stderr
     (tmp_path / "file").touch()
