@@ -53,7 +53,8 @@ def measure(setting: Setting) -> Iterator[Figure]:
         context.socket(zmq.REQ) as caller,
     ):
         caller.connect(f"ipc://{setting.folder}/echo.ipc")
-        _latencies(module, sending_core, subscriber, _N_WARM_UP)
+        # The subscription holds from some image of the warm-up on.
+        _send(module, sending_core, subscriber, _N_WARM_UP)
         _round_trips(caller, _N_WARM_UP)
         latencies, round_trips = [], []
         for turn in range(setting.repeats):
@@ -71,15 +72,23 @@ def measure(setting: Setting) -> Iterator[Figure]:
 def _latencies(module: JungfrauModule, sending_core: int, subscriber: Connection, n: int) -> NDArray[np.float64]:
     """Return the latencies of so many images, in us; raises ResourceError where one did not come."""
     first = module.next_frame
+    sent_ns, frames, arrived_ns = _send(module, sending_core, subscriber, n)
+    if frames != list(range(first, first + n)):
+        raise ResourceError(f"of {n} images {len(frames)} reached the subscriber")
+    latencies: NDArray[np.float64] = (np.array(arrived_ns) - np.array(sent_ns)) / 1e3
+    return latencies
+
+
+def _send(
+    module: JungfrauModule, sending_core: int, subscriber: Connection, n: int
+) -> tuple[list[int], list[int], list[int]]:
+    """Send images; returns when each was sent, and of those that came, the frame numbers and when."""
     subscriber.send(n)
     subscriber.recv()
     with pinned(sending_core):
         sent_ns = module.send_and_note(n, RATE_HZ)
     frames, arrived_ns = subscriber.recv()
-    if frames != list(range(first, first + n)):
-        raise ResourceError(f"of {n} images {len(frames)} reached the subscriber")
-    latencies: NDArray[np.float64] = (np.array(arrived_ns) - np.array(sent_ns)) / 1e3
-    return latencies
+    return sent_ns, frames, arrived_ns
 
 
 def _round_trips(caller: zmq.Socket[bytes], n: int) -> NDArray[np.float64]:

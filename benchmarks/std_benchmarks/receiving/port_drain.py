@@ -73,7 +73,6 @@ class PortDrain:
             latency_budget_us=self._udp.latency_budget_us,
             cpu=None,
         )
-        self._n_received = self._n_placed = 0
         return self.receiver.socket.port
 
     def become_calm(self, send_some: Callable[[], Sent]) -> None:
@@ -97,8 +96,6 @@ class PortDrain:
             self.receiver.read_ended()
         self.receiver.request_stop()
         self.receiver.join()
-        self.receiver.read_ended()
-        self._n_received, self._n_placed = int(self.receiver.counters.received), int(self.receiver.counters.placed)
 
     @property
     def is_filtered(self) -> bool:
@@ -107,6 +104,8 @@ class PortDrain:
 
     def drain(self, n_packets: int) -> float:
         """Receive what waits in the socket; returns the CPU seconds of the thread."""
+        self.receiver.read_ended()
+        self._n_received, self._n_placed = int(self.receiver.counters.received), int(self.receiver.counters.placed)
         thread = started_by(self.receiver.start)
         deadline = time.monotonic() + _DEADLINE_S
         while self.receiver.counters.received - self._n_received < n_packets:

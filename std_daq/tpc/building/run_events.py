@@ -6,6 +6,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from std_daq.tpc.electronics import Board
 
+CLOCK_COBO = 10
+"""The CoBo whose boards have the clock of another acquisition."""
 MAX_TIMES = 4096
 """Number of the newest events of a run, and of the newest frames of a board, whose times are remembered."""
 
@@ -129,6 +131,11 @@ class RunEvents(Generic[T]):
         event_id = heappop(self.order)
         self.given_out = max(self.given_out, event_id)
         return self.open.pop(event_id)
+
+
+def clock_of(board: Board) -> int:
+    """Return the clock of a board, an index into the times of a run: 1 for that of another acquisition, otherwise 0."""
+    return int(board[0] == CLOCK_COBO)
 
 
 def remember(times: dict[int, int], event_id: int, event_time: int) -> None:
