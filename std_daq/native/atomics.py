@@ -1,4 +1,4 @@
-"""Ordered reads and writes of 64-bit words in shared memory, compiled.
+"""Ordered reads and writes of 64-bit words in shared memory, for compiled code: Python has `ordered_words`.
 
 Readers in other processes rely on the generations and cursors of a ring. These words are therefore read with acquire
 order and written with release order. Each function takes a one-dimensional array of ``uint64`` and an index. The array

@@ -47,20 +47,25 @@ def compiling(name: str, *, is_told: bool = True) -> Iterator[None]:
     is_told
         Whether the compilation is reported to observers.
     """
+    from std_daq.native.numba_extensions import without_extensions
+
     file = _file(name)
     if is_compiled(name):
-        yield
+        with without_extensions():
+            yield
         return
     file.parent.mkdir(exist_ok=True)
     with open(file, "ab", opener=_private) as lock:
         _wait_for(lock)  # the kernel releases it, however this process ends
         if os.fstat(lock.fileno()).st_size > 0:
-            yield
+            with without_extensions():
+                yield
             return
         began_at = time.monotonic()
         if is_told:
             _tell(name, None)
-        yield
+        with without_extensions():
+            yield
         if is_told:
             _tell(name, time.monotonic() - began_at)
         lock.write(_DONE)

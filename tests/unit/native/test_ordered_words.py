@@ -1,15 +1,18 @@
 """Both kinds of ordered words do the same. That they order is shown where a writer and a reader race each other."""
 
 import os
+import subprocess
+import sys
 import threading
+from inspect import isfunction
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-from std_daq.native import atomics, plain_atomics
+from std_daq.native import atomics, ordered_words
 
-KINDS = [atomics, plain_atomics]
+KINDS = [atomics, ordered_words]
 
 
 def words(n: int = 4) -> np.ndarray:
@@ -44,11 +47,16 @@ def test_generations_are_odd_while_a_slot_is_written(kind: ModuleType) -> None:
 
 
 def test_both_kinds_have_the_same_functions() -> None:
-    from std_daq.native import ordered_words
+    names = [name for name, value in vars(ordered_words).items() if isfunction(value)]
+    assert len(names) == 7
+    for name in names:
+        assert getattr(ordered_words, name).__doc__ == getattr(atomics, name).__doc__
 
-    for name in ordered_words.__all__:
-        assert getattr(ordered_words, name) is getattr(atomics, name)
-        assert getattr(plain_atomics, name).__doc__ == getattr(atomics, name).__doc__
+
+def test_rings_need_no_numba() -> None:
+    rings = "std_daq.imaging.buffers.image_buffer, std_daq.tpc.events.event_buffer"
+    program = f"import {rings}, sys; print('numba' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "False\n"
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -57,7 +65,7 @@ def test_child_of_a_process_that_fences_all_the_time_can_fence() -> None:
 
     def fence() -> None:
         while not stop.is_set():
-            plain_atomics.fence()
+            ordered_words.fence()
 
     thread = threading.Thread(target=fence)
     thread.start()
@@ -65,7 +73,7 @@ def test_child_of_a_process_that_fences_all_the_time_can_fence() -> None:
         for _ in range(20):
             child = os.fork()
             if child == 0:
-                plain_atomics.fence()
+                ordered_words.fence()
                 os._exit(0)
             assert os.waitpid(child, 0)[1] == 0
     finally:
