@@ -9,6 +9,7 @@ Muons cross a tank and make Cherenkov and scintillation light. Usage, in this or
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, metavar="FILE.npz", help="write the hits")
     parser.add_argument("--velocity", type=float, metavar="MM_PER_NS", help="group velocity of light in all materials")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of Geant4; default %(default)s")
-    return parser.parse_args()
+    options = parser.parse_args()
+    for option, path in (("--write-detector", options.write_detector), ("--output", options.output)):
+        if path and not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+            parser.error(f"{option}: {path} cannot be written; give a path in a folder that is there, and is yours")
+    return options
 
 
 if __name__ == "__main__":

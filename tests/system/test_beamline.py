@@ -47,7 +47,7 @@ def test_write_request_gives_a_validated_file_of_the_user_in_a_folder_of_the_hos
     simulated_beamline: ContainerBeamline, series: Series
 ) -> None:
     first, send = series.next(20)
-    exit_code, report = simulated_beamline.record("run.h5", ["--n-images", "20"], send)
+    exit_code, report = simulated_beamline.record("run.h5", ["--n-images", "20"], [*send, "--when-requested"])
     assert (exit_code, report["verdict"], report["n_written"]) == (0, "complete", 20)
     file = simulated_beamline.data / "run.h5"
     assert (file.stat().st_uid, file.stat().st_gid) == (simulated_beamline.user_id, simulated_beamline.user_id)
