@@ -101,6 +101,12 @@ def test_event_that_was_being_stored_was_not_accepted(open_run: Callable[[], Run
     assert open_run().n_received == 0
 
 
+def test_starts_without_an_event_do_not_count(open_run: Callable[[], RunFolder]) -> None:
+    assert [open_run().n_starts for _ in range(7)] == [1] * 7
+    open_run().add(digest(0), request(0))
+    assert open_run().n_starts == 2
+
+
 def test_starts_are_counted_until_an_event_is_done(open_run: Callable[[], RunFolder]) -> None:
     run = open_run()
     run.add(digest(0), request(0))

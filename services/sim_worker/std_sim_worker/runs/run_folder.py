@@ -10,7 +10,7 @@ forced to the disk for each event.
         requests/000000000007    an event that is not simulated yet
         lost/000000000003        an event that could not be read; it is kept beside the run when this is removed
         hits                     the hits of the events before, in their order
-        starts                   how often a worker has begun at the same event
+        starts                   how often a worker has begun at the same event, while that was there
         ended                    there once the run has ended
 """
 
@@ -74,7 +74,8 @@ class RunFolder:
     n_done, n_received
         Number of events that were simulated, and of all.
     n_starts
-        How often, this time included, the run was opened without an event having been simulated in between.
+        How often, this time included, the run was opened while an event waited, without one having been simulated in
+        between; 1 if none waits.
     """
 
     def __init__(self, path: Path) -> None:
@@ -272,7 +273,8 @@ class RunFolder:
             place, n_starts = map(int, path.read_text().split())
         except (OSError, ValueError):
             place, n_starts = self.n_done, 0
-        n_starts = n_starts + 1 if place == self.n_done else 1
+        # Where no event waited, none can have ended the worker. The first to come may end it in this start.
+        n_starts = n_starts + 1 if place == self.n_done and self.waiting() else 1
         with suppress(OSError):  # as on a full disk; the run goes on, and this start is not counted
             path.write_text(f"{self.n_done} {n_starts}")
         return n_starts
