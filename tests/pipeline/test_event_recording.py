@@ -18,7 +18,7 @@ from std_daq.tpc.frames.graw import read_graw
 from std_daq.tpc.merged.event_log import log_path, read_log
 from std_daq.tpc.merged.reader import MergedFile
 from std_daq.tpc.merged.validate import validate_merged
-from std_test_kit.beamline import Beamline, Command, wait_accepted
+from std_test_kit.beamline import Beamline, Command, wait_accepted, wait_written
 from std_test_kit.tpc_exporters import ScriptedExporter, frame_of, message_of, rows_of
 from std_test_kit.wait import wait_until
 
@@ -181,9 +181,11 @@ def test_the_file_of_a_killed_writer_is_recovered_with_what_the_report_counts(ch
     with StatusListener(chamber.line.broker_url) as listener:
         listener.connection.wait_connected(10.0)
         with chamber.line.write(file, "--n-events", "1000", "--image-timeout-s", "60") as writing:
-            wait_accepted(listener, file)
+            request_id = wait_accepted(listener, file)
             chamber.send(*range(10))
             wait_until(lambda: n_logged(file) == 10, 20, lambda: f"{n_logged(file)} events are in the log")
+            for _ in range(3):  # one each second; meanwhile the writer tells the agent what is safe
+                wait_written(listener, request_id, 10)
             chamber.line.kill("h5-writer-0")
             exit_code, out, err = writing.finish()
     report = json.loads(out)

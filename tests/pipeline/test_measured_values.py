@@ -22,6 +22,7 @@ from std_daq.imaging.files import layout
 from std_daq.imaging.files.measured import read_logs
 from std_daq.imaging.files.validate import validate
 from std_daq.recording.requests import Action
+from std_daq.service.record import read_records
 from std_test_kit.agent import AgentThread, Client, MakeRing, make_config, publish
 from std_test_kit.wait import wait_until
 
@@ -30,9 +31,10 @@ UNITS = {"sample_x": "mm", "cryo": "K"}
 
 
 @contextmanager
-def h5_writer(config_file: Path) -> Iterator[None]:
+def h5_writer(config: DetectorConfig, config_file: Path) -> Iterator[None]:
     process = subprocess.Popen([sys.executable, "-m", "std_h5_writer", "--config", config_file], env=os.environ)
     try:
+        wait_until(lambda: len(read_records(config)) > 0, 60.0)  # it has a record when it is ready
         yield
     finally:
         process.terminate()
@@ -60,7 +62,7 @@ def test_files_of_a_run_have_what_was_measured(
     daq = DaqClient(config, broker_url)
     at = datetime(2026, 1, 31, 12, tzinfo=UTC)
     with (
-        h5_writer(tmp_path / "detector.json"),
+        h5_writer(config, tmp_path / "detector.json"),
         Client(broker_url, tag) as client,
         AgentThread(config, broker_url) as agent,
     ):
@@ -110,7 +112,7 @@ def test_flood_of_a_hostile_client_harms_nobody(
     ring = ring_of(config, n_slots=64, shape=(514, 1030), n_modules=4)
     connection = BrokerConnection(broker_url, NothingOwned(), name="hostile")
     with (
-        h5_writer(tmp_path / "detector.json"),
+        h5_writer(config, tmp_path / "detector.json"),
         Client(broker_url, tag) as client,
         AgentThread(config, broker_url) as agent,
         connection,

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -188,9 +189,14 @@ def test_services_that_end_while_they_start_keep_no_other_run_from_its_end(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("STD_DAQ_BROKER_URL", stage.url)
-    starting = UpLock(stage.configs[0])
-    starting.__enter__()
-    threading.Timer(0.3, starting.__exit__).start()
+    starting = ExitStack()
+    starting.enter_context(UpLock(stage.configs[0]))
+
+    def end_and_sleep(seconds: float) -> None:
+        starting.close()
+        time.sleep(seconds)
+
+    monkeypatch.setattr("std_daq.cli.starting.time", SimpleNamespace(sleep=end_and_sleep, monotonic=time.monotonic))
     with stage.clients[1].write(stage.folder / "alone.h5") as run:
         assert main(["kill", *stage.options, str(uuid.uuid4()), run.request_id]) == 1
         assert run.wait(LIMIT_S).verdict is Verdict.KILLED

@@ -68,6 +68,16 @@ def wait_accepted(listener: StatusListener, file: Path, timeout_s: float = 20.0)
     raise TimeoutError(f"the request for {file} was not accepted within {timeout_s} s")
 
 
+def wait_written(listener: StatusListener, request_id: str, n_written: int, timeout_s: float = 20.0) -> None:
+    """Wait until the agent tells that so many images or events of a request are written."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        status = listener.receive(0.5)
+        if status is not None and status.request_id == request_id and status.details.get("n_written") == n_written:
+            return
+    raise TimeoutError(f"nobody told of {n_written} written ones of request {request_id} within {timeout_s} s")
+
+
 def wait_for_action(listener: StatusListener, request_id: str, action: Action, timeout_s: float = 60.0) -> None:
     """Wait until a status of a request tells of an action."""
     deadline = time.monotonic() + timeout_s
