@@ -16,13 +16,13 @@ from std_daq.amqp.messages import Message
 from std_daq.amqp.topology import VALUE, NothingOwned
 from std_daq.cli.__main__ import main
 from std_daq.client import DaqClient
+from std_daq.client.status import StatusReader
 from std_daq.errors import BrokerError, RequestRefusedError
 from std_daq.imaging.config.model import DetectorConfig
 from std_daq.imaging.files import layout
 from std_daq.imaging.files.measured import read_logs
 from std_daq.imaging.files.validate import validate
 from std_daq.recording.requests import Action
-from std_daq.service.record import read_records
 from std_test_kit.agent import AgentThread, Client, MakeRing, make_config, publish
 from std_test_kit.wait import wait_until
 
@@ -34,7 +34,7 @@ UNITS = {"sample_x": "mm", "cryo": "K"}
 def h5_writer(config: DetectorConfig, config_file: Path) -> Iterator[None]:
     process = subprocess.Popen([sys.executable, "-m", "std_h5_writer", "--config", config_file], env=os.environ)
     try:
-        wait_until(lambda: len(read_records(config)) > 0, 60.0)  # it has a record when it is ready
+        wait_until(lambda: StatusReader(config).read().is_ready, 60.0)
         yield
     finally:
         process.terminate()

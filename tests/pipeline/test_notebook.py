@@ -223,6 +223,7 @@ def test_console_that_wants_a_token_for_reading_gets_it_from_the_file(
         cell = Cell(LiveImage(console.url, "jungfrau", token_file=file))
         assert "token: the token cannot be read: No such file" in cell.look()
         file.write_text(f"{TOKEN}\n")
+        ring.publish(4)
         assert cell.look().endswith("live")
         assert TOKEN not in repr(cell.live)
 
