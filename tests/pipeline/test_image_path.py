@@ -189,6 +189,7 @@ def _one_exposure(beamline: Beamline) -> list[Any]:
     return [detector.packets(m, 1, raw[m], pulse_id=1, timestamp=0) for m in range(beamline.config.n_submodules)]
 
 
+@pytest.mark.alone
 @pytest.mark.long
 def test_72_ports_at_once_give_whole_images(
     beamline_config: MakeConfig, open_beamline: OpenBeamline, tmp_path: Path
