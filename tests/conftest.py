@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 from zmq.utils.garbage import GarbageCollectorThread
 
 from std_daq.amqp.address import FILE_VARIABLE, VARIABLE
@@ -27,6 +28,10 @@ SHM_PREFIX = f"std-daq-test-{os.getpid()}-"
 
 PIPELINES = {Path(__file__).parent / "pipeline", Path(__file__).parent / "browser"}
 LAST_PIPELINE = 0.75  # of the other files are begun before the last pipeline
+
+# A pause of the machine makes no property wrong. All else is as Hypothesis has it, which knows whether this is CI.
+settings.register_profile("std-daq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("std-daq")
 
 BROKER_IMAGE = pytest.StashKey[str | None]()
 
