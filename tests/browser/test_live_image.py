@@ -130,6 +130,7 @@ def test_pixels_have_the_colours_of_their_values_and_saturated_ones_their_own(
     expect(page.locator(".legend .saturated")).to_have_text("saturated 1")
 
 
+@pytest.mark.long
 def test_the_value_under_the_cursor_and_its_row_and_column_are_those_of_the_ring(
     image_web: WebProcess, ring: MovingRing, open_page: OpenPage
 ) -> None:
@@ -243,6 +244,7 @@ def test_one_steps_back_through_the_ring_and_goes_live_again(
     page.wait_for_url(lambda url: "image=" not in url.split("view=image")[1])
 
 
+@pytest.mark.long
 def test_one_goes_live_again_after_a_look_at_the_past(
     image_web: WebProcess, ring: MovingRing, open_page: OpenPage
 ) -> None:
@@ -291,6 +293,7 @@ def test_regions_have_sum_mean_and_maximum_over_time(
     expect(page.locator(".region")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_what_is_missing_is_hatched_and_named(image_web: WebProcess, ring: MovingRing, open_page: OpenPage) -> None:
     page = open_page(f"{image_web.url}/?view=image")
     wait_live(page)

@@ -24,6 +24,7 @@ def wait_for_view(page: Page) -> None:
     page.wait_for_selector("#views a[aria-current]")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_text_is_easy_to_read_and_all_controls_have_names(
@@ -36,6 +37,7 @@ def test_text_is_easy_to_read_and_all_controls_have_names(
     assert page.evaluate(ACCESSIBILITY) == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_phone_need_not_scroll_sideways(idle_web: WebProcess, open_page: OpenPage, view: str) -> None:
     page = open_page(f"{idle_web.url}/?view={view}", width=360, height=740)
@@ -98,6 +100,7 @@ def test_every_control_can_be_reached_with_the_tab_key_and_shows_it(idle_web: We
     assert len(reached - {body}) == wanted
 
 
+@pytest.mark.long
 def test_back_and_forward_and_a_copied_address_show_the_same(idle_web: WebProcess, open_page: OpenPage) -> None:
     page = open_page(f"{idle_web.url}/?detector=second&view=state&seconds=60")
     wait_for_view(page)
@@ -199,6 +202,7 @@ COLOUR_TWICE = """async (scale) => {
 }"""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scale", ["linear", "sqrt", "log"])
 def test_another_limit_gives_other_colours_on_every_scale(
     idle_web: WebProcess, open_page: OpenPage, scale: str

@@ -99,6 +99,7 @@ def movie(module_id: int, pixels: np.ndarray) -> object:
     return make_pano_image(pixels, module_id=module_id, header={})
 
 
+@pytest.mark.long
 def test_each_pixel_of_a_module_is_where_it_belongs_in_the_mosaic(
     live_view: LiveViewProcess, telescope: RunningConsole, open_page: OpenPage
 ) -> None:

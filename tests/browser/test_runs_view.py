@@ -233,6 +233,7 @@ def test_text_is_easy_to_read_and_all_controls_have_names(recorder: Recorder, op
     assert page.evaluate(ACCESSIBILITY) == []
 
 
+@pytest.mark.long
 def test_a_phone_need_not_scroll_sideways(recorder: Recorder, open_page: OpenPage) -> None:
     page = open_runs(open_page, recorder.web, width=360, height=740)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

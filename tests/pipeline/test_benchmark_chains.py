@@ -13,6 +13,7 @@ N_IMAGES = 20
 RATE_HZ = 25.0
 
 
+@pytest.mark.long
 def test_the_naive_chain_writes_the_images_that_were_sent(runtime: Path, shm_dir: Path, tmp_path: Path) -> None:
     with JungfrauModule(runtime, shm_dir) as module:
         chain = NaiveChain(module)
@@ -33,6 +34,7 @@ def test_the_services_write_the_images_that_were_sent(
         check_file(chain, module, tmp_path / "ours.h5", outcome)
 
 
+@pytest.mark.long
 def test_an_image_that_is_not_as_it_has_to_be_is_noticed(runtime: Path, shm_dir: Path, tmp_path: Path) -> None:
     import h5py
 

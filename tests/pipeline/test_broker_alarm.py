@@ -47,6 +47,7 @@ def status_of(request_id: str, source: str) -> StatusMessage:
     return StatusMessage(request_id=request_id, action=Action.START, source=source)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["memory", "disk"])
 def test_alarm_is_known_to_a_connection_that_has_nothing_to_say(
     node: ThrowawayBroker, agent: BrokerConnection, kind: str
@@ -59,6 +60,7 @@ def test_alarm_is_known_to_a_connection_that_has_nothing_to_say(
     wait_until(lambda: agent.why_blocked is None, LIMIT_S)
 
 
+@pytest.mark.long
 def test_kill_is_heard_during_an_alarm_and_reports_wait_for_its_end(
     node: ThrowawayBroker, agent: BrokerConnection, client: StatusListener, tag: str
 ) -> None:
@@ -84,6 +86,7 @@ def test_kill_is_heard_during_an_alarm_and_reports_wait_for_its_end(
     assert [status and status.request_id for status in heard] == ids
 
 
+@pytest.mark.long
 def test_request_and_kill_are_refused_at_once_and_not_carried_out_later(
     node: ThrowawayBroker, agent: BrokerConnection, client: StatusListener, tag: str
 ) -> None:
@@ -106,6 +109,7 @@ def test_request_and_kill_are_refused_at_once_and_not_carried_out_later(
     assert consumer.poll(0.5) is None
 
 
+@pytest.mark.long
 def test_request_that_was_on_its_way_says_that_it_may_be_carried_out(
     node: ThrowawayBroker, agent: BrokerConnection, client: StatusListener, tag: str
 ) -> None:
@@ -117,6 +121,7 @@ def test_request_that_was_on_its_way_says_that_it_may_be_carried_out(
                 publisher.kill(new_request_id())
 
 
+@pytest.mark.long
 def test_connection_opened_during_an_alarm_is_there_and_closes_at_once(node: ThrowawayBroker) -> None:
     with alarm(node):
         connection = BrokerConnection(node.url, NothingOwned())

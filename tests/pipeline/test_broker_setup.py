@@ -86,6 +86,7 @@ def test_values_reach_an_agent_that_takes_them_and_no_other_with_the_rights_of_e
             assert decode_values(received.delivery.body) == values
 
 
+@pytest.mark.long
 def test_alarm_is_known_with_the_rights_of_each_role(broker: SetUpBroker) -> None:
     with (
         BrokerConnection(broker.url(f"{OWN}-agent"), WriterQueues(OWN), publishes=True) as agent,

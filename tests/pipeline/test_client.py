@@ -206,6 +206,7 @@ def test_kill_of_nonsense_is_refused(config: str, capsys: pytest.CaptureFixture[
     assert "'nonsense' is not the id of a request" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_first_interrupt_kills_the_run(config: str, tag: str, broker_url: str) -> None:
     def interrupt(agent: FakeAgent, received: ReceivedRequest) -> None:
         clients[0].send_signal(signal.SIGINT)

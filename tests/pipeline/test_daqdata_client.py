@@ -148,6 +148,7 @@ def test_host_that_hangs_delays_nobody_and_goes_on_when_it_is_back() -> None:
         wait_until(lambda: next(images)["module_id"] == 1, 10.0)
 
 
+@pytest.mark.long
 def test_host_that_comes_back_is_read_again_and_every_image_is_received_or_told_as_missed(
     server: LiveViewProcess,
 ) -> None:
@@ -237,6 +238,7 @@ def test_stream_ends_with_its_time(server: LiveViewProcess) -> None:
 # -- errors
 
 
+@pytest.mark.long
 def test_errors_say_which_host_what_and_what_to_do_and_are_not_hidden() -> None:
     with LiveViewProcess() as server:
         with (
@@ -313,6 +315,7 @@ def test_images_of_a_detector_of_the_platform_have_its_shape(shape: tuple[int, i
 # -- addresses and access
 
 
+@pytest.mark.long
 def test_port_with_tls_and_token_lets_in_who_has_both(tmp_path: Path) -> None:
     authority = trustme.CA()
     certificate, own = authority.issue_cert("dome-1.example"), authority.issue_cert("client.example")

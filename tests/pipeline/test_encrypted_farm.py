@@ -88,6 +88,7 @@ def test_with_keys_hits_come_also_after_a_worker_and_the_router_were_killed(
         assert "--keys" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_clients_in_plain_and_strangers_get_nothing(
     addresses: tuple[str, str], keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,6 +114,7 @@ def test_a_worker_in_plain_does_not_join(addresses: tuple[str, str], keys: Path,
         assert not one.logged("worker_came")
 
 
+@pytest.mark.long
 def test_clients_of_others_connect_in_plain_if_the_router_lets_them(
     addresses: tuple[str, str], keys: Path, tank: Path
 ) -> None:

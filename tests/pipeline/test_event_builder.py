@@ -48,6 +48,7 @@ def test_builder_without_any_exporter_is_ready_and_ends_at_once(open_builder: Ca
     check_end(open_builder(f"{HOST}:1", "no-such-host.invalid:46491"))
 
 
+@pytest.mark.long
 @pytest.mark.alone
 def test_builder_that_is_connecting_ends_at_once(open_builder: Callable[..., BuilderProcess]) -> None:
     with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
@@ -59,6 +60,7 @@ def test_builder_that_is_connecting_ends_at_once(open_builder: Callable[..., Bui
         check_end(open_builder(f"{HOST}:{listener.getsockname()[1]}"))
 
 
+@pytest.mark.long
 @pytest.mark.alone
 @pytest.mark.parametrize("n_sent", [0, 20])
 def test_builder_that_is_idle_or_within_a_frame_ends_at_once(

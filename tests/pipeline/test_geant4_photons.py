@@ -134,12 +134,14 @@ def test_photons_of_a_gun_keep_place_direction_and_time_and_events_without_light
     assert later == pytest.approx(at + 20, abs=0.01)
 
 
+@pytest.mark.long
 def test_an_aborted_event_is_not_sent(farm: str, tmp_path: Path) -> None:
     told = fire(farm, tmp_path, "aborted")
     assert [number for number, *_ in told["events"]] == [1, 2]
     assert told["error"] is None
 
 
+@pytest.mark.long
 def test_photons_with_a_weight_end_the_run(farm: str, tmp_path: Path) -> None:
     told = fire(farm, tmp_path, "weighted")
     assert told["error"] == "an optical photon has the weight 2; hits have none: switch biasing off"

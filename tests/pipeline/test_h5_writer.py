@@ -264,6 +264,7 @@ def test_a_restarted_writer_has_a_new_name_and_leaves_the_old_run_aside(platform
     assert platform.agent.wait_for(ReportKind.DRAINED).n_written == 1
 
 
+@pytest.mark.long
 def test_sigterm_in_a_run_closes_the_file_as_failed_and_exits_with_0(platform: Platform, tmp_path: Path) -> None:
     platform.make_ring()
     process = platform.start_writer()
@@ -278,6 +279,7 @@ def test_sigterm_in_a_run_closes_the_file_as_failed_and_exits_with_0(platform: P
     assert verdict_of(path) == "failed"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("compression", ["none", "bslz4"])
 def test_a_full_disk_fails_the_run_and_the_next_one_is_written(
     platform: Platform, tmp_path: Path, compression: str
@@ -340,6 +342,7 @@ def test_two_writers_share_a_run_and_the_first_writes_the_master(
     assert [problem.text for problem in problems if problem.severity == "error"] == []
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 def test_files_and_folders_belong_to_the_writer_user(make_platform: Callable[..., Platform], runtime: Path) -> None:
     platform = make_platform(writer_user_id=12345)
@@ -362,6 +365,7 @@ def test_files_and_folders_belong_to_the_writer_user(make_platform: Callable[...
     assert "Permission denied" in platform.agent.wait_for(ReportKind.FAILED).message
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 def test_files_belong_to_the_user_of_each_request(make_platform: Callable[..., Platform], runtime: Path) -> None:
     platform = make_platform(writer={"users": [12345, 12346]})

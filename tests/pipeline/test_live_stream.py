@@ -244,6 +244,7 @@ def test_where_nobody_looks_nothing_is_copied(shm_dir: Path, runtime: Path, monk
         assert line.count("daq_live_viewers", 0) == 0
 
 
+@pytest.mark.long
 def test_viewer_that_stands_still_disturbs_no_other_and_costs_little(shm_dir: Path, runtime: Path) -> None:
     shape = (1024, 1024)
     with running(shm_dir, FORWARD, shape=shape) as line:

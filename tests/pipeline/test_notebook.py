@@ -163,6 +163,7 @@ def test_nothing_is_sent_again_unless_something_is_new(ring: LiveRing, console: 
     assert live._look() is not None
 
 
+@pytest.mark.long
 def test_what_is_wrong_with_the_image_or_the_detector_is_told(ring: LiveRing, console: RunningConsole) -> None:
     cell = Cell(LiveImage(console.url, "jungfrau"))
     assert "no image has come yet: is the detector sending?" in cell.look()
@@ -173,6 +174,7 @@ def test_what_is_wrong_with_the_image_or_the_detector_is_told(ring: LiveRing, co
     assert cell.look().endswith("; live")
 
 
+@pytest.mark.long
 def test_console_that_is_away_is_told_below_the_last_picture_and_it_goes_on_when_it_is_back(
     ring: LiveRing, detector_file: Path
 ) -> None:
@@ -211,6 +213,7 @@ def test_a_file_without_one_token_is_told_without_what_is_in_it(content: str, tm
     assert TOKEN not in said
 
 
+@pytest.mark.long
 def test_console_that_wants_a_token_for_reading_gets_it_from_the_file(
     ring: LiveRing, detector_file: Path, tmp_path: Path
 ) -> None:

@@ -106,6 +106,7 @@ def test_map_has_the_hits_that_the_client_got(farm: Farm, console: RunningConsol
         assert state(console)["counts"]["completed"] == 2
 
 
+@pytest.mark.long
 def test_state_tells_queue_and_workers_of_others(farm: Farm, console: RunningConsole) -> None:
     with SimClient(farm.clients) as client:
         futures = [client.submit(event_photons(5, number), number) for number in range(7)]
@@ -118,6 +119,7 @@ def test_state_tells_queue_and_workers_of_others(farm: Farm, console: RunningCon
             wait_until(lambda: state(console)["counts"]["completed"] == 7, WITHIN_S)
 
 
+@pytest.mark.long
 def test_hits_of_channels_that_the_detector_has_not_are_told(shared_farm: Farm) -> None:
     with (
         UpstreamWorker(shared_farm.backend, first_photon_is_hit),  # it hits channel 7, and tells of a single one
@@ -156,6 +158,7 @@ def test_hits_are_counted_at_most_five_times_a_second(shared_farm: Farm) -> None
         assert len(seen) <= elapsed_s / 0.2 + 2
 
 
+@pytest.mark.long
 def test_panel_tells_that_the_router_does_not_run(farm: Farm, console: RunningConsole) -> None:
     wait_until(lambda: state(console)["answers"], WITHIN_S)
     farm.router.end()

@@ -188,6 +188,7 @@ def test_sources_are_exchanged_while_the_panel_is_open(
         assert header["tiles"]
 
 
+@pytest.mark.long
 def test_sources_are_not_exchanged_under_another_client_unless_forced(
     own_server: LiveViewProcess, own_console: RunningConsole
 ) -> None:

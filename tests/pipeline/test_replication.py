@@ -353,6 +353,7 @@ def test_sender_and_receiver_of_which_one_has_tls_say_so(make_server: MakeServer
     wait_until(lambda: "the peer has no certificates" in far.log("std_stream_recv"), 20.0, far.log_of_all)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("module", ["std_stream_send", "std_stream_recv"])
 def test_service_does_not_start_with_a_key_that_others_may_read(
     make_server: MakeServer, tmp_path: Path, module: str

@@ -157,6 +157,7 @@ def test_text_of_the_command_has_a_part_for_each_detector(
     assert "put {detector} into it" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_kill_ends_the_runs_of_all_and_tells_which_had_none(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,6 +70,7 @@ def test_a_worker_without_a_gpu_takes_the_cores_and_says_why(tank: Path, address
     assert chosen["why"].startswith("CUDA does not start: CUDA is disabled due to setting NUMBA_DISABLE_CUDA=1")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("no_gpu")
 def test_a_worker_that_was_told_to_take_a_gpu_ends_without_one(tank: Path, address: str) -> None:
     with worker(tank, address, "--backend", "cuda") as process:

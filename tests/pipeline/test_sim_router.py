@@ -162,6 +162,7 @@ def test_event_in_flight_is_answered_before_the_router_ends(router: Router) -> N
         assert time.monotonic() - started_s < 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1", "tcp://127.0.0.1:99999"])
 def test_wrong_address_is_a_wrong_call(address: str) -> None:
     with PhotonProcess("std_sim_router", "--frontend", address) as process:

@@ -37,6 +37,7 @@ def test_who_writes_looks_at_the_folders_for_data(module: str, tmp_path: Path, r
     assert f"detector.json: key 'writer.output_roots': there is no such folder (got '{tmp_path}/none')" in error
 
 
+@pytest.mark.long
 def test_rings_that_do_not_fit_are_told_with_the_numbers(tmp_path: Path, runtime: Path, shm_dir: Path) -> None:
     exit_code, error = start(tmp_path, "std_assembler", ram_buffer_gb=1e6, shared_memory={"directory": str(shm_dir)})
     assert exit_code == 1

@@ -118,6 +118,7 @@ def test_plots_become_pictures_without_a_display(server: LiveViewProcess, tmp_pa
     assert sorted(file.name for file in tmp_path.iterdir()) == ["now-phdist.png", "now-view.png"]
 
 
+@pytest.mark.long
 def test_speed_is_told_each_second_and_the_command_ends_with_its_time(server: LiveViewProcess) -> None:
     begun_s = time.monotonic()
     done = std_live("--host", server.target, "--plot-speed", "--seconds", "1.5")
@@ -128,6 +129,7 @@ def test_speed_is_told_each_second_and_the_command_ends_with_its_time(server: Li
     assert all(f"{server.target}: " in line and "while away; 0 reconnects" in line for line in lines)
 
 
+@pytest.mark.long
 def test_command_ends_with_1_if_no_image_comes_and_with_2_if_there_is_nowhere_to_show_it(
     server: LiveViewProcess,
 ) -> None:
@@ -137,6 +139,7 @@ def test_command_ends_with_1_if_no_image_comes_and_with_2_if_there_is_nowhere_to
     assert (done.returncode, "there is no display" in done.stderr) == (EXIT_WRONG_CALL, True)
 
 
+@pytest.mark.long
 def test_terminal_shows_pictures_of_characters_until_ctrl_c(server: LiveViewProcess) -> None:
     ours, its = pty.openpty()
     command = [*COMMAND, "--host", server.target, "--plot-view", "--refresh-period", "0.1"]

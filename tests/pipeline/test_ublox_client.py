@@ -67,6 +67,7 @@ def test_client_initialises_polls_and_captures_through_a_restart_of_the_server()
             client.poll()
 
 
+@pytest.mark.long
 def test_asynchronous_client_does_the_same() -> None:
     async def use(process: UbloxProcess) -> list[str]:
         async with AioUbloxControlClient(process.target) as client:

@@ -74,6 +74,7 @@ def test_calls_before_init_are_refused() -> None:
             client.poll("MON-VER")
 
 
+@pytest.mark.long
 def test_wrong_requests_have_the_codes_that_clients_know(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with ublox() as (process, client, _):
@@ -156,6 +157,7 @@ def test_keys_are_sent_in_order_in_transactions_with_a_pause_after_the_signals()
     assert chip.layers[2] == {}
 
 
+@pytest.mark.long
 def test_streams_refuse_an_init_that_is_not_forced_and_end_within_a_second_of_one_that_is() -> None:
     with ublox() as (process, client, _):
         client.init(process.document())
@@ -176,6 +178,7 @@ def test_streams_refuse_an_init_that_is_not_forced_and_end_within_a_second_of_on
         next(client.capture())
 
 
+@pytest.mark.long
 def test_failed_init_leaves_the_chip_before_it_working() -> None:
     with ublox() as (process, client, _):
         client.init(process.document())
@@ -248,6 +251,7 @@ def test_patterns_are_matched_from_the_start_of_the_name(patterns: tuple[str, ..
             assert {one.name for one, _ in zip(stream, range(10), strict=False)} == expected
 
 
+@pytest.mark.long
 def test_pattern_that_is_wrong_or_takes_years_is_refused_by_name() -> None:
     with ublox(max_streams=2) as (process, client, _):
         client.init(process.document())
@@ -359,6 +363,7 @@ def test_chip_that_does_not_answer_any_more_is_told_within_the_configured_time()
 # -- PollMessage
 
 
+@pytest.mark.long
 def test_poll_answers_both_generations_of_clients_and_names_what_is_not_answered() -> None:
     with ublox() as (process, client, _), UbloxTableClient(process.target, "2026-08") as newer:
         client.init(process.document(("CFG_TP_ANT_CABLEDELAY", 10)))
@@ -377,6 +382,7 @@ def test_poll_answers_both_generations_of_clients_and_names_what_is_not_answered
             client.poll("NO-SUCH")
 
 
+@pytest.mark.long
 def test_poll_of_all_keys_takes_them_page_by_page() -> None:
     with ublox() as (process, client, _):
         client.init(process.document())
@@ -457,6 +463,7 @@ def test_start_section_initialises_the_chip_as_soon_as_it_is_there(tmp_path: Pat
             assert next(client.capture("TIM-TP")).name == "TIM-TP"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("text", "told"), [
     (None, "cannot be read"), ("{", "is no JSON5"), ('{"f9t_chips": []}', "0 chips fit"),
     ("{}", "Device path not specified"),

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from std_test_kit.beamline import Beamline
 
 N_IMAGES = 20
 
 
+@pytest.mark.long
 def test_all_images_of_a_sender_that_was_there_first_are_in_the_run(
     beamline_config: Callable[..., dict[str, Any]], open_beamline: Callable[[dict[str, Any]], Beamline], tmp_path: Path
 ) -> None:

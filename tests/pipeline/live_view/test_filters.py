@@ -17,6 +17,7 @@ from std_test_kit.live_view_calls import IMG16, Code, assert_is_frame, fails, li
 from std_test_kit.wait import wait_until
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_clients_of_every_generation_stream(generation: str) -> None:
     with live_view(simulation={"rate_hz": 100}) as (process, _), TableClient(process.target, generation) as client:
@@ -118,6 +119,7 @@ def test_first_image_comes_at_once_and_a_module_that_is_not_there_is_named() -> 
             next(client.stream(module_ids=[5], timeout_s=0.3))
 
 
+@pytest.mark.long
 def test_products_of_one_module_each_come_whatever_the_interval() -> None:
     with live_view() as (_, client):
         client.init(data_dir="/")
@@ -128,6 +130,7 @@ def test_products_of_one_module_each_come_whatever_the_interval() -> None:
             assert_is_frame(next(stream).pano_image, product, 2)
 
 
+@pytest.mark.long
 def test_answers_tell_times_numbers_and_what_was_left_out() -> None:
     with live_view(history_frames=3) as (_, client):
         client.init(data_dir="/")

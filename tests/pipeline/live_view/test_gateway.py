@@ -49,6 +49,7 @@ def status_of(client: TableClient) -> messages.StatusResponse:
     return messages.StatusResponse.FromString(raw)
 
 
+@pytest.mark.long
 def test_images_of_all_edges_come_bit_for_bit_and_filters_hold() -> None:
     with telescope() as (client, edges), Producer(edges[0], IMG16) as first, Producer(edges[1], PH256) as second:
         stream = begun(client)
@@ -133,6 +134,7 @@ def test_gateway_without_edges_refuses_and_one_takes_no_uploads() -> None:
         assert status_of(client).message == "This gateway has no edges."
 
 
+@pytest.mark.long
 def test_edges_of_the_configurations_of_a_telescope_and_their_token(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("open sesame\n")
     start = {"simulate": True, "update_interval_s": 0.05}

@@ -35,6 +35,7 @@ def test_forced_init_ends_every_stream_within_a_second_whatever_its_interval() -
         assert next(next_stream).pano_image.frame_number == 9
 
 
+@pytest.mark.long
 def test_failed_init_leaves_the_sources_before_it_working(tmp_path: Path) -> None:
     with live_view(sources=SOCKETS) as (process, client):
         assert client.init(data_dir="/").success

@@ -261,6 +261,7 @@ def _paced(client: TableClient, n: int, rate_hz: float) -> Iterator[Any]:
         yield client.image(frame_number=number)
 
 
+@pytest.mark.long
 def test_server_that_is_killed_and_started_again_serves_eight_clients_again() -> None:
     start = {"simulate": True, "update_interval_s": 0.05}
     with LiveViewProcess(start=start) as process, contextlib.ExitStack() as stack:

@@ -68,6 +68,7 @@ def test_signal_ends_streams_with_cancelled_and_removes_the_sockets(number: sign
         assert list(process.folder.glob("*sock*")) == []
 
 
+@pytest.mark.long
 def test_stale_socket_is_replaced_and_one_that_is_served_is_refused() -> None:
     with LiveViewProcess() as process:
         process.end(signal.SIGKILL)
@@ -92,6 +93,7 @@ def test_another_file_in_the_place_of_the_socket_is_left_as_it_is() -> None:
     server.__exit__()
 
 
+@pytest.mark.long
 def test_sockets_are_for_their_user_and_stale_ones_of_the_acquisition_are_replaced() -> None:
     with live_view(sources=SOCKETS) as (process, client):
         client.init(data_dir="/")
@@ -146,6 +148,7 @@ def test_silent_stream_of_a_client_that_pings_stays_connected() -> None:
         assert next(stream).pano_image.frame_number == 5
 
 
+@pytest.mark.long
 def test_second_server_on_the_same_port_is_refused() -> None:
     with LiveViewProcess(port=0) as process:
         wait_until(lambda: bool(process.logged("listening")), 5.0)

@@ -74,6 +74,7 @@ def test_clients_that_know_no_notices_get_only_images() -> None:
         assert process.logged("source_problem")
 
 
+@pytest.mark.long
 def test_recording_that_has_ended_is_told(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     write_pff(run, PH256, 2)
@@ -127,6 +128,7 @@ def test_simulation_that_has_ended_is_told() -> None:
             pass  # something else is told
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("with_notices", [False, True])
 def test_notices_do_not_put_off_the_end_of_a_stream_without_images(with_notices: bool) -> None:
     with live_view(sources=SOCKETS, silent_after_s=0.2, no_data_timeout_s=1.0) as (_, client):

@@ -25,6 +25,7 @@ from std_test_kit.telescope_frames import make_pixels, make_run, write_pff
 from std_test_kit.wait import wait_until
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
 def test_same_images_come_bit_for_bit_by_upload_socket_and_file(product: Product, tmp_path: Path) -> None:
     run = make_run(tmp_path)

@@ -473,7 +473,9 @@ def test_second_assembler_of_a_detector_is_refused(line: Line) -> None:
     assert SharedMemoryError.__name__ in result.stderr
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_any_loss_leaves_every_other_pixel_right(line: Line, data: st.DataObject) -> None:
     packets = st.sets(st.integers(0, 63))

@@ -183,7 +183,9 @@ NUMBERS = st.one_of(st.integers(0, 3), st.sampled_from([2**31, 2**32 - 1, 2**63 
 
 
 @pytest.mark.long
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(entries=st.lists(st.lists(NUMBERS, min_size=11, max_size=11), min_size=1, max_size=6), data=st.data())
 def test_impossible_numbers_in_a_journal_end_no_assembler(
     config: DetectorConfig, feeder: FrameFeeder, entries: list[list[int]], data: st.DataObject

@@ -185,6 +185,7 @@ def test_what_is_wrong_everywhere_is_refused_by_all(
         assert words in reason(start(file, service, capsys))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", HERE)
 def test_what_this_machine_lacks_is_refused_by_all_of_this_machine(
     case: str, write: Callable[..., Path], capsys: pytest.CaptureFixture[str]

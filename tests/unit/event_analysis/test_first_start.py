@@ -39,6 +39,7 @@ def test_worker_compiles_before_it_takes_events_and_is_not_ended_for_it(
     sys.stdout.write(f"ready after {took_s:.1f} s\n")
 
 
+@pytest.mark.long
 def test_time_to_compile_does_not_count_as_time_to_start(tmp_path: Path) -> None:
     now_s = [0.0]
     plane, parameters = load_pads(PadsConfig(geometry="attpc")), AnalysisParameters()

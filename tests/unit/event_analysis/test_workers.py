@@ -80,6 +80,7 @@ def test_worker_that_stops_before_it_has_read_anything_holds_up_nobody(open_work
     assert not process.is_running()
 
 
+@pytest.mark.long
 def test_event_of_a_worker_that_is_stuck_is_given_up_and_told(open_workers: Callable[..., Workers]) -> None:
     workers = open_workers()
     step_until(workers, lambda: workers.n_ready == 1)

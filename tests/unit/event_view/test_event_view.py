@@ -135,6 +135,7 @@ def _row_texts(recording: Recording, entity: str) -> list[str]:
     return [row.components["TextDocument:text"][0] for row in recording.rows.get(entity, [])]
 
 
+@pytest.mark.long
 def test_a_viewer_sees_events_boards_waveforms_and_histograms(
     config: TpcConfig, publisher: ResultsPublisher, tmp_path: Path
 ) -> None:

@@ -86,6 +86,7 @@ def test_the_guard_of_these_tests_hides_what_an_extra_brings(run_without: RunPyt
     assert "No module named 'h5py'" in run_without(libraries, IMPORT_EACH, "std_daq.imaging.files.validate").stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["udp-recv", "h5-writer"])
 def test_services_explain_themselves_without_their_libraries(
     name: str, run_without: RunPython, libraries: set[str]

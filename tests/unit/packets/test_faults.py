@@ -84,6 +84,7 @@ def test_no_packet_is_overtaken_by_more_than_the_window(frames: list[int], setti
         assert max(overtaken_by, default=packet) - packet <= settings["window"]
 
 
+@pytest.mark.long
 @given(FRAMES, SETTINGS)
 def test_the_ledger_says_exactly_what_a_receiver_sees_out_of_order(frames: list[int], settings: dict[str, Any]) -> None:
     injector = FaultInjector(**settings)
@@ -103,6 +104,7 @@ def test_packets_that_are_not_held_back_keep_their_order(frames: list[int], sett
     assert all(a < b for a, b in pairwise(packet for packet in sent if packet not in late))
 
 
+@pytest.mark.long
 @given(FRAMES, SETTINGS)
 def test_the_cut_into_frames_does_not_matter(frames: list[int], settings: dict[str, Any]) -> None:
     """So the faults depend on the packets' places only, not on when they are fed."""

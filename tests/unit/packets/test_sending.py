@@ -65,7 +65,7 @@ def test_the_last_packet_may_be_shorter(receiver: socket.socket, sender: PacketS
     assert received(receiver, 4) == [packet[:n].tobytes() for packet, n in zip(packets, lengths, strict=True)]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.sampled_from([0, 1, 100, 100, 100, 1000, 5000]), max_size=20))
 def test_lengths_mix_at_will(receiver: socket.socket, sender: PacketSender, lengths: list[int]) -> None:
     packets = some_packets(len(lengths), 5000)

@@ -55,6 +55,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.long
 def test_peer_of_ours_that_is_stopped_is_dropped_within_three_seconds() -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     router, _ = bind_router(context, "--backend", "tcp://127.0.0.1:*", pings=True)

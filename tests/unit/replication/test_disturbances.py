@@ -47,7 +47,10 @@ def disturb(servers: Any, event: str, number: float) -> None:
             servers.reader.read()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.long
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     events=st.lists(EVENTS, max_size=40), n_links=st.integers(1, 3), is_chunked=st.booleans(), credit=st.integers(1, 5)
 )
@@ -67,7 +70,9 @@ def test_each_image_comes_over_once_whole_or_lost(
 
 
 @pytest.mark.long
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     events=st.lists(EVENTS | REPLACEMENT, max_size=40),
     n_links=st.integers(1, 3),
@@ -92,7 +97,10 @@ def test_ring_that_is_replaced_takes_along_what_nobody_had_asked_for_and_nothing
         assert servers.reader.ids[-5:] == list(range(n_before, n_before + 5))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.long
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     events=st.lists(EVENTS_OVER_TCP, max_size=40),
     n_links=st.integers(1, 2),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -74,7 +75,10 @@ def garbage() -> st.SearchStrategy[bytes]:
     )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.long
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data(), shape=st.sampled_from([SMALL, CHUNKED]))
 def test_receiver_takes_whatever_its_sender_sends(
     open_servers: Callable[..., Any], data: st.DataObject, shape: tuple[int, int]
@@ -95,7 +99,10 @@ def test_receiver_takes_whatever_its_sender_sends(
                 assert header["metadata"].tobytes() == entries[sequence].tobytes()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.long
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(messages=st.lists(messages_of_a_receiver(), max_size=25))
 def test_sender_takes_whatever_receivers_send_and_serves_the_others(
     open_servers: Callable[..., Any], messages: list[bytes]

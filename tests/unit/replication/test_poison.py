@@ -70,7 +70,10 @@ def test_receiver_and_sender_that_start_again_pass_it_as_well(make_servers: Make
     assert servers.reader.lost == {3}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.long
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     is_header=st.booleans(),
     sequence=st.integers(0, 5),

@@ -340,7 +340,9 @@ def _stream(rig: Any, chance: random.Random, n_frames: int, faults: float, start
 # The length of packets changes within a batch in which another sender is learned.
 @pytest.mark.long
 @example(seed=205, faults=0.3, batch=4, units_per_packet=0, parts=[(0, 8, False)])
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     seed=st.integers(0, 2**32),
     faults=st.sampled_from([0.0, 0.01, 0.1, 0.3, 0.7]),

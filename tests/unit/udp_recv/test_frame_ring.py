@@ -53,7 +53,9 @@ def test_damaged_epoch_of_a_frame_does_not_count(ring: FrameBuffer) -> None:
     assert claim_submodules(ring, [0]) == 5
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(epoch=st.integers(0, 2**32 - 1), frame_index=st.integers(0, 2**64 - 1), key=st.integers(0, 2**63 - 1))
 def test_a_receiver_begins_whatever_the_last_one_has_left(
     ring: FrameBuffer, epoch: int, frame_index: int, key: int

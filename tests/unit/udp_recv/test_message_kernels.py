@@ -173,7 +173,9 @@ def _messages(chance: random.Random, packets: list[bytes], most: int) -> list[Me
 
 
 @pytest.mark.long
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     seed=st.integers(0, 2**32),
     faults=st.sampled_from([0.0, 0.02, 0.1, 0.4]),

@@ -66,6 +66,7 @@ def test_frame_tells_the_header_fields_of_the_packet_that_came_first(make_rig):
     assert told == [3, 2, 5 | 7 << 16 | 2 << 24, 7]
 
 
+@pytest.mark.long
 def test_missing_units_are_zero_and_known(make_rig):
     rig = make_rig()
     rig.deliver([frame(rig, 0)[unit] for unit in (0, 1, 3, 5)])

@@ -62,7 +62,9 @@ class Camera:
 
 
 @pytest.mark.long
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     first=st.integers(0, 1),
     lengths=st.lists(st.sampled_from([1, 1, 2, 3, 40]), min_size=1, max_size=6),

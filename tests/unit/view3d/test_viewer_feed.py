@@ -66,6 +66,7 @@ def test_a_viewer_has_the_first_drawings_then_the_others_and_all_lines(tmp_path:
         assert (state.is_connected, state.n_shown, state.problem) == (True, {"event": 1, "line": 3}, None)
 
 
+@pytest.mark.long
 def test_a_drawing_that_cannot_be_drawn_is_passed_and_the_connection_stays(tmp_path: Path) -> None:
     saved = tmp_path / "saved.rrd"
     with viewer_process(saved) as (address, _), capture_logs() as told, _feed(address) as feed:
@@ -145,6 +146,7 @@ def test_a_viewer_that_is_replaced_while_there_is_nothing_to_draw_is_shown_every
         feed.close()
 
 
+@pytest.mark.long
 def test_the_end_is_not_held_up_by_a_viewer_that_hangs(tmp_path: Path) -> None:
     with viewer_process(tmp_path / "saved.rrd") as (address, process), _feed(address) as feed:
         feed.put("event", Word("one"))

@@ -50,6 +50,7 @@ def _show_for_ever(link: ViewerLink, timeout_s: float) -> None:
         link.show(Words("more", n_points=100_000), timeout_s)
 
 
+@pytest.mark.long
 def test_a_viewer_has_what_was_shown_and_a_new_link_goes_on_with_it(tmp_path: Path) -> None:
     saved = tmp_path / "saved.rrd"
     with viewer_process(saved) as (address, _):
@@ -59,6 +60,7 @@ def test_a_viewer_has_what_was_shown_and_a_new_link_goes_on_with_it(tmp_path: Pa
         wait_until(lambda: sorted(_words(saved)) == ["one", "two"], 10)
 
 
+@pytest.mark.long
 def test_a_viewer_that_hangs_is_left_in_time_and_the_end_is_not_held_up(tmp_path: Path) -> None:
     with viewer_process(tmp_path / "saved.rrd") as (address, process), ViewerLink(address, "app", "recording") as link:
         link.show(Words("one"), 20)

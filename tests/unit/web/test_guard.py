@@ -83,6 +83,7 @@ def test_own_page_and_programs_pass(console: RunningConsole) -> None:
         assert console.ask("POST", "/api/v1/nothing", {}, headers=headers).status == 404
 
 
+@pytest.mark.long
 def test_reading_can_be_closed(detector_file: Path) -> None:
     access = WebAccess(AccessToken(TOKEN), reading_needs_token=True)
     with running_console(detector_file, access=access) as console:

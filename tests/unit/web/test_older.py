@@ -344,6 +344,7 @@ def test_client_that_leaves_while_it_watches_frees_its_place(open_console: Runni
     assert open_console.get("/api/v1/detectors").status == 200
 
 
+@pytest.mark.long
 def test_of_many_who_begin_to_watch_at_once_only_as_many_as_allowed_do(open_console: RunningConsole) -> None:
     """In one packet each, so that none of them has got a picture when the last one asks."""
     with ExitStack() as stack:

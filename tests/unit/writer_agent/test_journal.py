@@ -63,6 +63,7 @@ def test_old_requests_are_forgotten_only_when_they_were_published(tmp_path: Path
     journal.close()
 
 
+@pytest.mark.long
 def test_second_agent_is_told_that_the_journal_is_taken(tmp_path: Path) -> None:
     journal = RequestJournal(tmp_path / "journal.sqlite")
     with pytest.raises(ConfigError, match="stop any other writer agent"):

@@ -59,6 +59,7 @@ def test_both_receivers_drain_what_was_sent(document: dict[str, Any], segments: 
     copying.close()
 
 
+@pytest.mark.long
 def test_a_port_that_is_calm_is_drained_while_the_kernel_looks_at_senders(tmp_path: Path) -> None:
     frames = Frames(JUNGFRAU)
     ours = PortDrain(frames, tmp_path / "ours", n_slots=N_SLOTS, buffer_bytes=BUFFER_BYTES)
@@ -143,6 +144,7 @@ def test_drops_of_a_socket_that_nobody_reads_are_seen_from_outside(copying: Copy
     assert kernel_drops(copying.port) > 0
 
 
+@pytest.mark.long
 def test_the_service_on_one_core_receives_and_announces_what_is_sent(runtime: Path) -> None:
     frames = Frames(EIGER)
     core = min(os.sched_getaffinity(0))

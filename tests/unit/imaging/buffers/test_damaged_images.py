@@ -47,7 +47,9 @@ def test_image_of_another_form_than_its_ring_is_lost_and_the_next_is_read(
         assert newest.id == 3
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(noise=st.binary(min_size=IMAGE_METADATA.itemsize, max_size=IMAGE_METADATA.itemsize), keeps_form=st.booleans())
 def test_any_metadata_are_passed_or_can_be_used(
     publisher: RingPublisher, shm_dir: Path, noise: bytes, keeps_form: bool

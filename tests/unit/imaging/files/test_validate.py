@@ -241,7 +241,9 @@ def test_a_master_that_is_missing_is_told_from_a_file_that_never_was(master: Pat
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_nothing_is_raised_whatever_the_superblock_says(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "a.h5"
     if not path.exists():

@@ -47,12 +47,14 @@ def _compare(geometry: dict[str, Any], file: Path, rays: list[tuple[list[float],
     return n_borders
 
 
+@pytest.mark.long
 def test_a_tank_with_pmts_a_vessel_and_things_on_its_floor(convert: Convert, tmp_path: Path) -> None:
     geometry = convert(tank(n_pmts=12), segments=128)
     rays = _rays((900, 900, 980), 980, seed=1)
     assert _compare(geometry, tmp_path / "detector.gdml", rays, depth=2.0) > 2 * N_RAYS
 
 
+@pytest.mark.long
 def test_turned_volumes_booleans_and_faces_in_common(convert: Convert, tmp_path: Path) -> None:
     """Everything flat: the same to rounding."""
     solids = """<box name="w" x="400" y="400" z="400"/><box name="case" x="100" y="80" z="60"/>

@@ -374,7 +374,9 @@ class Pipe:
 SIZES = st.one_of(st.integers(0, 40), st.integers(0, 300_000), st.sampled_from([2**14, 2**14 - 4, 2**18 - 4]))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     sizes=st.lists(st.tuples(SIZES, st.booleans()), max_size=10), pieces=st.lists(st.integers(1, 70_000), max_size=40)
 )

@@ -56,7 +56,9 @@ def test_index_of_times_equals_the_times_of_the_frames(product: Product, tmp_pat
 
 
 @given(cut=st.integers(0, 3 * 636))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60, deadline=None
+)
 def test_file_cut_anywhere_has_its_whole_frames(cut: int, tmp_path: Path) -> None:
     path = tmp_path / "x.dp_ph256.bpp_2.module_9.pff"
     path.write_bytes(b"".join(frame_of(PH256, number) for number in range(3))[:cut])

@@ -57,7 +57,9 @@ def test_newest_frame_comes_first_and_then_each_that_is_added(tmp_path: Path) ->
 
 
 @given(cuts=st.lists(st.integers(0, 8 * 2540), max_size=25))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40, deadline=None
+)
 def test_file_that_grows_by_any_pieces_gives_each_frame_once(
     cuts: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -185,7 +187,9 @@ def test_damaged_frame_is_counted_and_the_others_come(spoilt: bytes, tmp_path: P
     n_between=st.lists(st.integers(1, 3000), max_size=12),
     every=st.integers(1, 4),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_frames_behind_ones_that_are_cut_or_out_of_place_come_and_no_others(
     product: Product, n_kept: list[int | None], n_between: list[int], every: int, tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def test_board_that_comes_back_within_a_later_run_is_in_that_one(clocks: str) ->
     assert complete_in(events, 3) >= 149
 
 
+@pytest.mark.long
 def test_board_that_is_always_late_is_never_mixed_into_a_later_run() -> None:
     lags = lags_of(6) | {ABSENT: 3 * EVENTS_A_SECOND}
     frames = with_clocks(send([80, 80, 80, 80, 80, 80], lags), "own")

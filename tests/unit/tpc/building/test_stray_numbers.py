@@ -120,6 +120,7 @@ def test_leap_of_all_boards_loses_nothing_and_begins_no_run() -> None:
     assert (len(complete(events)), builder.newest_epoch) == (N_EVENTS, 0)
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_wrong_numbers_now_and_then_cost_themselves_only(data: st.DataObject) -> None:

@@ -82,7 +82,9 @@ def test_every_set_of_boards_survives_being_bits() -> None:
     assert boards_of_bits(boards_to_bits(())).shape == (0, 2)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     sizes=st.lists(st.integers(0, MAX_TRACES), min_size=1, max_size=60),
     restart_after=st.integers(0, 60),

@@ -3,6 +3,7 @@
 import gc
 
 import numpy as np
+import pytest
 
 from std_daq.tpc.frames.chunk_pool import ChunkPool
 from std_daq.tpc.frames.encode import EventHeader, encode_items, encode_message, partial_items
@@ -19,6 +20,7 @@ def test_chunk_that_nobody_refers_to_is_used_again() -> None:
     assert {place(pool.take(100)) for _ in range(5)} == {first}
 
 
+@pytest.mark.long
 def test_chunk_is_not_used_again_while_there_is_a_view_of_it() -> None:
     pool = ChunkPool(1000)
     chunk = pool.take(100)

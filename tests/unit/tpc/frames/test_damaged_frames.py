@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from std_daq.tpc.frames.decode import decode_board
 from std_daq.tpc.frames.encode import (
@@ -55,6 +56,7 @@ def mutate(frame: bytes, rng: random.Random) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.long
 def test_damaged_frames_are_counted_and_survived(tmp_path: Path) -> None:
     rng = random.Random(14)
     frames = good_frames()

@@ -46,6 +46,7 @@ def _events(plane):
     return [readout.event(index) for index in range(N_EVENTS)]
 
 
+@pytest.mark.long
 def test_events_are_built_of_the_files_of_the_boards(config, tmp_path):
     plane = load_pads(config.pads)
     events = _events(plane)

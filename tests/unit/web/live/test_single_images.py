@@ -162,6 +162,7 @@ def test_without_images_the_answer_says_why(console: RunningConsole, path: str) 
     assert "is the assembler running?" in answer.json()["detail"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "query",
     ["region=1,2,3", "region=a", "size=0,1", "size=5000,1", "size=1", "reduce=min", "scale=x", "colours=jet", "low=a",
