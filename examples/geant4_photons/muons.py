@@ -9,7 +9,6 @@ Muons cross a tank and make Cherenkov and scintillation light. Usage, in this or
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ from numpy.typing import NDArray
 from tank import Tank
 from without_data_sets import g4, remove_processes_that_need_data
 
-from std_daq.errors import SimulationError
+from std_daq.cli.path_checks import check_output_file
+from std_daq.errors import ArgumentError, SimulationError
 from std_daq.photons.geant4 import HandOver
 from std_daq.photons.records import HIT
 from std_daq.photons.sim_client import SimClient
@@ -164,8 +164,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of Geant4; default %(default)s")
     options = parser.parse_args()
     for option, path in (("--write-detector", options.write_detector), ("--output", options.output)):
-        if path and not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-            parser.error(f"{option}: {path} cannot be written; give a path in a folder that is there, and is yours")
+        try:
+            if path:
+                check_output_file(path, option)
+        except ArgumentError as error:
+            parser.error(str(error))
     return options
 
 

@@ -49,23 +49,26 @@ def compiling(name: str, *, is_told: bool = True) -> Iterator[None]:
     """
     from std_daq.native.numba_extensions import without_extensions
 
+    with _turn(name, is_told=is_told), without_extensions():
+        yield
+
+
+@contextmanager
+def _turn(name: str, *, is_told: bool) -> Iterator[None]:
     file = _file(name)
     if is_compiled(name):
-        with without_extensions():
-            yield
+        yield
         return
     file.parent.mkdir(exist_ok=True)
     with open(file, "ab", opener=_private) as lock:
         _wait_for(lock)  # the kernel releases it, however this process ends
         if os.fstat(lock.fileno()).st_size > 0:
-            with without_extensions():
-                yield
+            yield
             return
         began_at = time.monotonic()
         if is_told:
             _tell(name, None)
-        with without_extensions():
-            yield
+        yield
         if is_told:
             _tell(name, time.monotonic() - began_at)
         lock.write(_DONE)

@@ -192,12 +192,9 @@ def test_services_that_end_while_they_start_keep_no_other_run_from_its_end(
     monkeypatch.setenv("STD_DAQ_BROKER_URL", stage.url)
     starting = ExitStack()
     starting.enter_context(UpLock(stage.configs[0]))
-
-    def end_and_sleep(seconds: float) -> None:
-        starting.close()
-        time.sleep(seconds)
-
-    monkeypatch.setattr("std_daq.cli.starting.time", SimpleNamespace(sleep=end_and_sleep, monotonic=time.monotonic))
+    # It ends when somebody waits for it.
+    clock = SimpleNamespace(sleep=lambda _: starting.close(), monotonic=time.monotonic)
+    monkeypatch.setattr("std_daq.cli.starting.time", clock)
     with stage.clients[1].write(stage.folder / "alone.h5") as run:
         assert main(["kill", *stage.options, str(uuid.uuid4()), run.request_id]) == 1
         assert run.wait(LIMIT_S).verdict is Verdict.KILLED

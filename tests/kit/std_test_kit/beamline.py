@@ -16,7 +16,7 @@ from std_daq.amqp.address import VARIABLE
 from std_daq.config.system import load_any_config
 from std_daq.imaging.buffers.image_buffer import ImageBuffer
 from std_daq.imaging.config.paths import image_buffer_path
-from std_daq.recording.requests import Action
+from std_daq.recording.requests import Action, StatusMessage
 from std_daq.recording.status_channel import StatusListener
 from std_daq.service.record import ServiceRecord, read_records
 from std_test_kit.wait import wait_until
@@ -60,32 +60,43 @@ class Command:
 
 def wait_accepted(listener: StatusListener, file: Path, timeout_s: float = 20.0) -> str:
     """Wait until the request for a file is accepted; returns its id."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        status = listener.receive(0.5)
-        if status is not None and status.action is Action.ACCEPTED and str(file) in str(status.body):
-            return status.request_id
-    raise TimeoutError(f"the request for {file} was not accepted within {timeout_s} s")
+    return _wait_for_status(
+        listener,
+        lambda status: status.action is Action.ACCEPTED and str(file) in str(status.body),
+        f"the request for {file} was not accepted",
+        timeout_s,
+    ).request_id
 
 
 def wait_written(listener: StatusListener, request_id: str, n_written: int, timeout_s: float = 20.0) -> None:
     """Wait until the agent tells that so many images or events of a request are written."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        status = listener.receive(0.5)
-        if status is not None and status.request_id == request_id and status.details.get("n_written") == n_written:
-            return
-    raise TimeoutError(f"nobody told of {n_written} written ones of request {request_id} within {timeout_s} s")
+    _wait_for_status(
+        listener,
+        lambda status: status.request_id == request_id and status.details.get("n_written") == n_written,
+        f"nobody told of {n_written} written ones of request {request_id}",
+        timeout_s,
+    )
 
 
 def wait_for_action(listener: StatusListener, request_id: str, action: Action, timeout_s: float = 60.0) -> None:
     """Wait until a status of a request tells of an action."""
+    _wait_for_status(
+        listener,
+        lambda status: (status.request_id, status.action) == (request_id, action),
+        f"no {action} of request {request_id}",
+        timeout_s,
+    )
+
+
+def _wait_for_status(
+    listener: StatusListener, is_it: Callable[[StatusMessage], bool], otherwise: str, timeout_s: float
+) -> StatusMessage:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         status = listener.receive(0.5)
-        if status is not None and (status.request_id, status.action) == (request_id, action):
-            return
-    raise TimeoutError(f"no {action} of request {request_id} within {timeout_s} s")
+        if status is not None and is_it(status):
+            return status
+    raise TimeoutError(f"{otherwise} within {timeout_s} s")
 
 
 class Beamline:
